@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * dbus/bus-server.h - a private D-Bus socket, so that a dead or frozen message bus delays nobody.
+ *
+ * Every daemon shows its tree both on the system bus and on /run/understudy/private/<name>. On the private socket there are no names, matches
+ * or Hello: every signal of the tree reaches every client, and the far side is known by the kernel's credentials.
+ */
+#pragma once
+
+#include "bus-object.h"
+
+typedef struct BusServer BusServer;
+
+/* Listens at @socket_path (a stale socket there is replaced; parent folders must exist; mode 0666, the uid check decides) and shows @tree to
+ * everybody whose uid is 0, our own, or in @uids. Callers here count as "administer". */
+BusServer *bus_server_new(const char *socket_path, BusTree *tree, const guint32 *uids, gsize n_uids,
+			  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void bus_server_free(BusServer *server); /* NULL is fine */
+gsize bus_server_n_clients(const BusServer *server);
+
+/* Runs whenever the first client has come or the last has gone; for a daemon that must know whether anybody steers it. */
+void bus_server_on_clients(BusServer *server, void (*changed)(gsize n_clients, gpointer user_data), gpointer user_data);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(BusServer, bus_server_free)
