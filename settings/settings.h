@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * settings/settings.h - device.conf, pair.conf and applications.d/ as plain structures.
+ *
+ * GKeyFile syntax read by our own scanner, because an administrator must be told file, line and reason for every unknown or duplicate
+ * key; GKeyFile forgets lines and takes duplicates in silence. Pure but for settings_load(): text in, structure or error out.
+ * A settings object is immutable and shared by reference; a reload makes a new one.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#define SETTINGS_DIR "/etc/understudy"
+
+#define SETTINGS_ERROR settings_error_quark()
+GQuark settings_error_quark(void);
+typedef enum {
+	SETTINGS_ERROR_BAD,     /* the text says "<file>:<line>: <reason>" */
+	SETTINGS_ERROR_MISSING, /* a file that must be there is not: "<file>: missing; ..." */
+} SettingsError;
+
+/* "192.0.2.10/24" */
+typedef struct {
+	char *text;      /* as written, normalised: "192.0.2.10/24" */
+	char *host;      /* without the prefix: "192.0.2.10" */
+	guint32 ipv4_be; /* network byte order */
+	guint prefix;    /* 0-32 */
+} SettingsAddress;
+
+/* [interface NAME] of device.conf: a place in the network both devices call by the same name ("lan", "wan", "peer"). */
+typedef struct {
+	char *name;               /* "lan" */
+	char *device;             /* "eth0" */
+	SettingsAddress address;  /* this device's own fixed address there */
+} SettingsInterface;
+
+/* [group NAME] of pair.conf: service addresses and routes that move together on one interface. */
+typedef struct {
+	char *name;
+	char *interface;      /* name of an [interface] of device.conf */
+	GPtrArray *addresses; /* of SettingsAddress* */
+	GPtrArray *routes;    /* of char*, "default via 203.0.113.1" or "198.51.100.0/24 via 203.0.113.2" */
+	bool elects;          /* exactly one group does; the others follow it */
+} SettingsGroup;
+
+/* [data NAME] of an application file: what the pair keeps alike. */
+typedef enum { SETTINGS_REF_CONFIG, SETTINGS_REF_VOLATILE } SettingsRef;
+typedef enum { SETTINGS_DATA_FILES, SETTINGS_DATA_SQLITE } SettingsDataKind;
+typedef struct {
+	char *name;
+	char *path;           /* absolute: a folder, or for sqlite the database file */
+	SettingsRef ref;
+	SettingsDataKind kind;
+	char **exclude;       /* glob patterns relative to path; NULL-terminated, may be empty */
+} SettingsData;
+
+typedef enum { SETTINGS_READY_STARTED, SETTINGS_READY_NOTIFY, SETTINGS_READY_COMMAND } SettingsReady;
+typedef enum { SETTINGS_RESTART_ALWAYS, SETTINGS_RESTART_ON_FAILURE, SETTINGS_RESTART_NEVER } SettingsRestart;
+
+/* applications.d/NAME.conf */
+typedef struct {
+	char *name;            /* the file's name without .conf: letters, digits, '-', '_', '.' */
+	char *description;
+	char **command;        /* argv, NULL-terminated; command[0] is absolute */
+	char **environment;    /* "NAME=value", NULL-terminated */
+	char **needs;          /* names of applications that must be ready first */
+	char *user, *group;    /* NULL: root */
+	char *working_directory; /* NULL: "/" */
+	SettingsReady ready;
+	char **ready_command;  /* argv, for READY_COMMAND: exit 0 = ready; run every 20 ms until then */
+	guint ready_timeout_ms;  /* 30000 */
+	SettingsRestart restart; /* always */
+	guint restart_delay_ms;  /* 100: the first; doubles to 30 s */
+	int stop_signal;         /* SIGTERM */
+	guint stop_timeout_ms;   /* 10000: then cgroup.kill */
+	GPtrArray *data;         /* of SettingsData* */
+} SettingsApplication;
+
+typedef struct {
+	/* device.conf [device] */
+	char *id;               /* unique; names terms, lines and events */
+	char *name;             /* for people; defaults to the host name */
+	char *model;            /* "" when not given */
+	GPtrArray *interfaces;  /* of SettingsInterface* */
+	char **peer_addresses;  /* [peer] addresses=: where the peer is reached, best first; empty: those learned at pairing */
+
+	/* pair.conf [pair]; all defaults when there is no pair.conf */
+	bool has_pair;          /* pair.conf exists */
+	bool enabled;           /* "Enable Redundancy" (true) */
+	guint group_id;         /* 1-255, no default */
+	guint vrrp_version;     /* 2 or 3 (3) */
+	guint advert_interval_ms; /* v3: 10-40950 in steps of 10 (100); v2: whole seconds */
+	guint priority;         /* 1-254 (100): used while unpaired; a pair's priorities come from evidence */
+	bool virtual_mac;       /* true */
+	bool multicast;         /* true; false: unicast to the peer's addresses only */
+	guint peer_port;        /* 7443 */
+	guint peer_timeout_ms;  /* 3000: no ping answered so long = peer DOWN */
+	guint sync_interval_s;  /* 60 */
+	guint gui_port;         /* 7777 */
+	guint cold_boot_wait_ms; /* 15000 */
+	guint first_answer_ms;  /* 30000: longest time traffic is dropped while applications start */
+	guint64 revision_term;  /* [revision] term=, device=, n=: written by the supervisor; 0, "", 0 when absent */
+	char *revision_device;
+	guint64 revision_n;
+	GPtrArray *groups;      /* of SettingsGroup* */
+	char *pair_text;        /* pair.conf as read */
+	char *pair_hash;        /* SHA-256 in hex of its meaning: comments, blank lines and order of keys do not count */
+
+	GPtrArray *applications; /* of SettingsApplication*, in an order that satisfies `needs` */
+} Settings;
+
+/* Reads @dir (normally SETTINGS_DIR). Whole or not at all. */
+Settings *settings_load(const char *dir, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The pure parts, for the supervisor's validation of what came from elsewhere, and for tests. @file names the text in errors. */
+Settings *settings_parse(const char *device_text, const char *pair_text /* NULL: none */, const char *const *application_names,
+			 const char *const *application_texts, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+Settings *settings_ref(Settings *settings);
+void settings_unref(Settings *settings); /* NULL is fine */
+
+const SettingsInterface *settings_interface(const Settings *settings, const char *name); /* NULL when there is none */
+const SettingsGroup *settings_electing_group(const Settings *settings);                  /* NULL without pair.conf */
+const SettingsApplication *settings_application(const Settings *settings, const char *name);
+
+/* @text of a pair.conf with its [revision] section replaced or appended; comments and everything else kept. Transfer full. */
+char *settings_with_revision(const char *text, guint64 term, const char *device, guint64 n);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Settings, settings_unref)
