@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* settings/application.c - applications.d/NAME.conf: commands, needs and data sets, in starting order; pure. */
+#include "settings/settings-private.h"
+
+#include <fnmatch.h>
+#include <signal.h>
+#include <string.h>
+
+#include "settings/value.h"
+
+static const ScannerRule rules[] = {
+	{ "application",
+	  false,
+	  { "description", "command", "environment", "needs", "user", "group", "working-directory", "ready", "ready-command",
+	    "ready-timeout-ms", "restart", "restart-delay-ms", "stop-signal", "stop-timeout-ms" } },
+	{ "data", true, { "path", "ref", "kind", "exclude" } },
+	{ 0 },
+};
+
+static const struct {
+	const char *name;
+	int number;
+} signals[] = {
+	{ "SIGHUP", SIGHUP }, { "SIGINT", SIGINT }, { "SIGKILL", SIGKILL }, { "SIGQUIT", SIGQUIT },
+	{ "SIGTERM", SIGTERM }, { "SIGUSR1", SIGUSR1 }, { "SIGUSR2", SIGUSR2 }, { "SIGWINCH", SIGWINCH },
+};
+
+/* One file being read, and what is known of it only until all are. */
+typedef struct {
+	SettingsApplication *application; /* owned by the array of all */
+	const char *file;
+	guint needs_line;
+	GArray *data_lines; /* of guint: the lines of the paths of application->data */
+} Draft;
+
+static void draft_free(gpointer data)
+{
+	Draft *draft = data;
+	g_array_unref(draft->data_lines);
+	g_free(draft);
+}
+
+static bool read_environment(SettingsApplication *application, const ScannerFile *file, const ScannerSection *section, GError **error)
+{
+	application->environment = g_new0(char *, 1);
+	if (!value_words(file, section, "environment", false, &application->environment, error))
+		return false;
+	for (guint i = 0; application->environment[i]; i++) {
+		const char *word = application->environment[i], *c = word;
+		while (g_ascii_isalpha(*c) || *c == '_' || (c > word && g_ascii_isdigit(*c)))
+			c++;
+		if (c == word || *c != '=')
+			return scanner_error(error, file->file, scanner_key(section, "environment")->line,
+					     "\"environment\" is a list of NAME=value, not \"%s\"", word);
+	}
+	return true;
+}
+
+static bool read_signal(SettingsApplication *application, const ScannerFile *file, const ScannerSection *section, GError **error)
+{
+	const char *words[G_N_ELEMENTS(signals) + 1] = { NULL };
+	guint i = 4; /* SIGTERM */
+	for (guint j = 0; j < G_N_ELEMENTS(signals); j++)
+		words[j] = signals[j].name;
+	if (!value_word(file, section, "stop-signal", words, &i, error))
+		return false;
+	application->stop_signal = signals[i].number;
+	return true;
+}
+
+static bool read_ready(SettingsApplication *application, const ScannerFile *file, const ScannerSection *section, GError **error)
+{
+	static const char *const words[] = { "started", "notify", "command", NULL };
+	guint ready = SETTINGS_READY_STARTED;
+	const ScannerKey *key = scanner_key(section, "ready"), *command = scanner_key(section, "ready-command");
+
+	application->ready_timeout_ms = 30000;
+	if (!value_word(file, section, "ready", words, &ready, error) ||
+	    !value_words(file, section, "ready-command", true, &application->ready_command, error) ||
+	    !value_uint(file, section, "ready-timeout-ms", 1, 3600000, &application->ready_timeout_ms, error))
+		return false;
+	application->ready = (SettingsReady)ready;
+	if (application->ready == SETTINGS_READY_COMMAND && !command)
+		return scanner_error(error, file->file, key->line, "\"ready=command\" needs the key \"ready-command\"");
+	if (application->ready != SETTINGS_READY_COMMAND && command)
+		return scanner_error(error, file->file, command->line, "\"ready-command\" is for \"ready=command\" only");
+	return true;
+}
+
+static bool read_section(Draft *draft, const ScannerFile *file, const ScannerSection *section, GError **error)
+{
+	static const char *const restarts[] = { "always", "on-failure", "never", NULL };
+	SettingsApplication *application = draft->application;
+	guint restart = SETTINGS_RESTART_ALWAYS;
+
+	application->description = g_strdup("");
+	application->needs = g_new0(char *, 1);
+	application->restart_delay_ms = 100;
+	application->stop_timeout_ms = 10000;
+	value_text(section, "description", &application->description);
+	value_list(section, "needs", ",; \t", &application->needs);
+	draft->needs_line = scanner_key(section, "needs") ? scanner_key(section, "needs")->line : section->line;
+
+	if (!value_require(file, section, "command", error) ||
+	    !value_words(file, section, "command", true, &application->command, error) ||
+	    !value_name(file, section, "user", &application->user, error) ||
+	    !value_name(file, section, "group", &application->group, error) ||
+	    !value_path(file, section, "working-directory", &application->working_directory, error) ||
+	    !value_word(file, section, "restart", restarts, &restart, error) ||
+	    !value_uint(file, section, "restart-delay-ms", 1, 30000, &application->restart_delay_ms, error) ||
+	    !value_uint(file, section, "stop-timeout-ms", 0, 600000, &application->stop_timeout_ms, error))
+		return false;
+	application->restart = (SettingsRestart)restart;
+	return read_environment(application, file, section, error) && read_ready(application, file, section, error) &&
+	       read_signal(application, file, section, error);
+}
+
+static bool read_data(Draft *draft, const ScannerFile *file, const ScannerSection *section, GError **error)
+{
+	static const char *const refs[] = { "config", "volatile", NULL };
+	static const char *const kinds[] = { "files", "sqlite", NULL };
+	guint ref = SETTINGS_REF_CONFIG, kind = SETTINGS_DATA_FILES;
+
+	SettingsData *data = g_new0(SettingsData, 1);
+	g_ptr_array_add(draft->application->data, data); /* freed with the rest on failure */
+	data->name = g_strdup(section->name);
+	data->exclude = g_new0(char *, 1);
+	if (!value_require(file, section, "path", error) || !value_path(file, section, "path", &data->path, error) ||
+	    !value_word(file, section, "ref", refs, &ref, error) || !value_word(file, section, "kind", kinds, &kind, error))
+		return false;
+	data->ref = (SettingsRef)ref;
+	data->kind = (SettingsDataKind)kind;
+	value_list(section, "exclude", ",; \t", &data->exclude);
+
+	guint line = scanner_key(section, "path")->line;
+	g_array_append_val(draft->data_lines, line);
+	const char *place = data_path_forbidden(data->path);
+	if (place)
+		return scanner_error(error, file->file, line, "%s cannot be a data set: it %s %s, which belongs to the device alone", data->path,
+				     g_str_equal(place, data->path) ? "is" : "lies in or above", place);
+	const ScannerKey *exclude = scanner_key(section, "exclude");
+	if (exclude && data->kind == SETTINGS_DATA_SQLITE)
+		return scanner_error(error, file->file, exclude->line, "\"exclude\" is for \"kind=files\" only");
+	for (guint i = 0; data->exclude[i]; i++)
+		if (g_path_is_absolute(data->exclude[i]))
+			return scanner_error(error, file->file, exclude->line, "\"exclude\" is relative to the path, not \"%s\"", data->exclude[i]);
+	return true;
+}
+
+static bool read_file(Draft *draft, const char *text, GError **error)
+{
+	g_autoptr(ScannerFile) file = scanner_read(draft->file, text, rules, error);
+	if (!file)
+		return false;
+	const ScannerSection *application = scanner_section(file, "application");
+	if (!application)
+		return scanner_error(error, draft->file, 1, "section [application] is missing");
+	if (!read_section(draft, file, application, error))
+		return false;
+	for (guint i = 0; i < file->sections->len; i++) {
+		const ScannerSection *section = g_ptr_array_index(file->sections, i);
+		if (g_str_equal(section->kind, "data") && !read_data(draft, file, section, error))
+			return false;
+	}
+	return true;
+}
+
+/* @inner below @outer and not excluded there: two sets would write the same files. */
+static bool holds(const SettingsData *outer, const SettingsData *inner)
+{
+	gsize n = strlen(outer->path);
+	if (outer->kind != SETTINGS_DATA_FILES || !g_str_has_prefix(inner->path, outer->path) || inner->path[n] != '/')
+		return false;
+	const char *below = inner->path + n + 1;
+	for (guint i = 0; outer->exclude[i]; i++)
+		if (fnmatch(outer->exclude[i], below, FNM_PATHNAME | FNM_LEADING_DIR) == 0)
+			return false;
+	return true;
+}
+
+static bool check_data(const Draft *draft, guint data_i, const Draft *other, guint other_i, GError **error)
+{
+	const SettingsData *a = g_ptr_array_index(draft->application->data, data_i), *b = g_ptr_array_index(other->application->data, other_i);
+	guint line = g_array_index(draft->data_lines, guint, data_i), other_line = g_array_index(other->data_lines, guint, other_i);
+
+	if (g_str_equal(a->name, b->name))
+		return scanner_error(error, draft->file, line, "data set %s is already in %s:%u", a->name, other->file, other_line);
+	if (g_str_equal(a->path, b->path))
+		return scanner_error(error, draft->file, line, "%s is already data set %s in %s:%u", a->path, b->name, other->file, other_line);
+	if (holds(a, b))
+		return scanner_error(error, draft->file, line, "%s holds data set %s (%s:%u); exclude it here", a->path, b->name, other->file, other_line);
+	if (holds(b, a))
+		return scanner_error(error, draft->file, line, "%s lies in data set %s (%s:%u); exclude it there", a->path, b->name, other->file,
+				     other_line);
+	return true;
+}
+
+/* Names and paths of data sets are the whole device's: no two files may claim one. */
+static bool check_all_data(GPtrArray *drafts, GError **error)
+{
+	for (guint i = 0; i < drafts->len; i++) {
+		const Draft *draft = g_ptr_array_index(drafts, i);
+		for (guint j = 0; j < draft->application->data->len; j++)
+			for (guint k = 0; k <= i; k++) {
+				const Draft *other = g_ptr_array_index(drafts, k);
+				guint n = k == i ? j : other->application->data->len;
+				for (guint l = 0; l < n; l++)
+					if (!check_data(draft, j, other, l, error))
+						return false;
+			}
+	}
+	return true;
+}
+
+static Draft *draft_find(GPtrArray *drafts, const char *name)
+{
+	for (guint i = 0; i < drafts->len; i++) {
+		Draft *draft = g_ptr_array_index(drafts, i);
+		if (g_str_equal(draft->application->name, name))
+			return draft;
+	}
+	return NULL;
+}
+
+/*
+ * Depth first: what @draft needs, then @draft, to the end of @ordered. @path holds the drafts from the first to this one's
+ * needer; meeting one of them again is a circle.
+ */
+static bool order(Draft *draft, GPtrArray *drafts, GPtrArray *path, GPtrArray *ordered, GError **error)
+{
+	if (g_ptr_array_find(ordered, draft->application, NULL))
+		return true;
+
+	guint at;
+	if (g_ptr_array_find(path, draft, &at)) {
+		const Draft *last = g_ptr_array_index(path, path->len - 1);
+		g_autoptr(GString) circle = g_string_new(NULL);
+		for (; at < path->len; at++)
+			g_string_append_printf(circle, "%s -> ", ((const Draft *)g_ptr_array_index(path, at))->application->name);
+		return scanner_error(error, last->file, last->needs_line, "\"needs\" form a circle: %s%s", circle->str, draft->application->name);
+	}
+
+	g_ptr_array_add(path, draft);
+	for (guint i = 0; draft->application->needs[i]; i++) {
+		const char *name = draft->application->needs[i];
+		Draft *need = draft_find(drafts, name);
+		if (!need)
+			return scanner_error(error, draft->file, draft->needs_line, "needs \"%s\", but there is no applications.d/%s.conf", name, name);
+		if (!order(need, drafts, path, ordered, error))
+			return false;
+	}
+	g_ptr_array_remove_index(path, path->len - 1);
+	g_ptr_array_add(ordered, draft->application);
+	return true;
+}
+
+bool applications_read(Settings *settings, const char *const *files, const char *const *names, const char *const *texts, GError **error)
+{
+	g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(settings_application_free);
+	g_autoptr(GPtrArray) drafts = g_ptr_array_new_with_free_func(draft_free);
+
+	for (guint i = 0; names && names[i]; i++) {
+		SettingsApplication *application = g_new0(SettingsApplication, 1);
+		application->name = g_strdup(names[i]);
+		application->data = g_ptr_array_new_with_free_func(settings_data_free);
+		g_ptr_array_add(all, application);
+
+		Draft *draft = g_new0(Draft, 1);
+		draft->application = application;
+		draft->file = files[i];
+		draft->data_lines = g_array_new(FALSE, FALSE, sizeof(guint));
+		g_ptr_array_add(drafts, draft);
+
+		if (!scanner_is_name(names[i]))
+			return scanner_error(error, files[i], 1, "\"%s\" is no name of an application: letters, digits, \".\", \"_\", \"-\", at most %u",
+					     names[i], SCANNER_MAX_NAME);
+		if (!read_file(draft, texts[i], error))
+			return false;
+	}
+	if (!check_all_data(drafts, error))
+		return false;
+
+	g_autoptr(GPtrArray) ordered = g_ptr_array_new(), path = g_ptr_array_new();
+	for (guint i = 0; i < drafts->len; i++)
+		if (!order(g_ptr_array_index(drafts, i), drafts, path, ordered, error))
+			return false;
+	for (guint i = 0; i < ordered->len; i++)
+		g_ptr_array_add(settings->applications, g_ptr_array_index(ordered, i));
+	g_ptr_array_set_free_func(all, NULL); /* they are settings->applications' now */
+	return true;
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* settings/pair.c - pair.conf: what the two devices share; pure. */
+#include "settings/settings-private.h"
+
+#include <string.h>
+
+#include "settings/value.h"
+
+static const ScannerRule rules[] = {
+	{ "pair",
+	  false,
+	  { "enabled", "group-id", "vrrp-version", "advert-interval-ms", "priority", "virtual-mac", "multicast", "peer-port",
+	    "peer-timeout-ms", "sync-interval-s", "gui-port", "cold-boot-wait-ms", "first-answer-ms" } },
+	{ "group", true, { "interface", "addresses", "routes", "elects" } },
+	{ "revision", false, { "term", "device", "n" } },
+	{ 0 },
+};
+
+void pair_set_defaults(Settings *settings)
+{
+	settings->enabled = true;
+	settings->vrrp_version = 3;
+	settings->advert_interval_ms = 100;
+	settings->priority = 100;
+	settings->virtual_mac = true;
+	settings->multicast = true;
+	settings->peer_port = 7443;
+	settings->peer_timeout_ms = 3000;
+	settings->sync_interval_s = 60;
+	settings->gui_port = 7777;
+	settings->cold_boot_wait_ms = 15000;
+	settings->first_answer_ms = 30000;
+	settings->revision_device = g_strdup("");
+}
+
+/* Version 3 carries centiseconds in 12 bits, version 2 whole seconds in 8 (RFC 9568 5.2.7, RFC 3768 5.3.7). */
+static bool read_advert_interval(Settings *settings, const ScannerFile *file, const ScannerSection *pair, GError **error)
+{
+	const ScannerKey *key = scanner_key(pair, "advert-interval-ms");
+	guint interval_ms = settings->vrrp_version == 2 ? 1000 : 100;
+
+	if (settings->vrrp_version == 2) {
+		if (!value_uint(file, pair, "advert-interval-ms", 1000, 255000, &interval_ms, error))
+			return false;
+		if (interval_ms % 1000)
+			return scanner_error(error, file->file, key->line, "VRRP version 2 knows whole seconds: \"advert-interval-ms\" is a multiple of 1000, not %u",
+					     interval_ms);
+	} else {
+		if (!value_uint(file, pair, "advert-interval-ms", 10, 40950, &interval_ms, error))
+			return false;
+		if (interval_ms % 10)
+			return scanner_error(error, file->file, key->line, "VRRP version 3 knows hundredths of a second: \"advert-interval-ms\" is a multiple of 10, not %u",
+					     interval_ms);
+	}
+	settings->advert_interval_ms = interval_ms;
+	return true;
+}
+
+static bool read_pair(Settings *settings, const ScannerFile *file, const ScannerSection *pair, GError **error)
+{
+	static const char *const versions[] = { "2", "3", NULL };
+	guint version = settings->vrrp_version - 2;
+
+	if (!value_require(file, pair, "group-id", error) ||
+	    !value_bool(file, pair, "enabled", &settings->enabled, error) ||
+	    !value_uint(file, pair, "group-id", 1, 255, &settings->group_id, error) ||
+	    !value_word(file, pair, "vrrp-version", versions, &version, error) ||
+	    !value_uint(file, pair, "priority", 1, 254, &settings->priority, error) ||
+	    !value_bool(file, pair, "virtual-mac", &settings->virtual_mac, error) ||
+	    !value_bool(file, pair, "multicast", &settings->multicast, error) ||
+	    !value_uint(file, pair, "peer-port", 1, 65535, &settings->peer_port, error) ||
+	    !value_uint(file, pair, "peer-timeout-ms", 500, 600000, &settings->peer_timeout_ms, error) ||
+	    !value_uint(file, pair, "sync-interval-s", 1, 86400, &settings->sync_interval_s, error) ||
+	    !value_uint(file, pair, "gui-port", 1, 65535, &settings->gui_port, error) ||
+	    !value_uint(file, pair, "cold-boot-wait-ms", 0, 600000, &settings->cold_boot_wait_ms, error) ||
+	    !value_uint(file, pair, "first-answer-ms", 0, 600000, &settings->first_answer_ms, error))
+		return false;
+	settings->vrrp_version = version + 2;
+	if (settings->peer_port == settings->gui_port) {
+		const ScannerKey *key = scanner_key(pair, "gui-port") ?: scanner_key(pair, "peer-port");
+		return scanner_error(error, file->file, key->line, "\"peer-port\" and \"gui-port\" are both %u", settings->gui_port);
+	}
+	return read_advert_interval(settings, file, pair, error);
+}
+
+/* @ipv4_be must be new: in no group so far, and no device's own. */
+static bool check_address(const Settings *settings, const ScannerFile *file, guint line, const SettingsAddress *address, GError **error)
+{
+	for (guint i = 0; i < settings->groups->len; i++) {
+		const SettingsGroup *group = g_ptr_array_index(settings->groups, i);
+		for (guint j = 0; j < group->addresses->len; j++) {
+			const SettingsAddress *other = g_ptr_array_index(group->addresses, j);
+			if (other != address && other->ipv4_be == address->ipv4_be)
+				return scanner_error(error, file->file, line, "%s is already an address of group %s", address->host, group->name);
+		}
+	}
+	for (guint i = 0; i < settings->interfaces->len; i++) {
+		const SettingsInterface *interface = g_ptr_array_index(settings->interfaces, i);
+		if (interface->address.ipv4_be == address->ipv4_be)
+			return scanner_error(error, file->file, line, "%s is this device's own address on interface %s; a service address belongs to neither device",
+					     address->host, interface->name);
+	}
+	for (guint i = 0; settings->peer_addresses[i]; i++)
+		if (g_str_equal(settings->peer_addresses[i], address->host))
+			return scanner_error(error, file->file, line, "%s is the peer's own address; a service address belongs to neither device",
+					     address->host);
+	return true;
+}
+
+static bool read_addresses(Settings *settings, SettingsGroup *group, const ScannerFile *file, const ScannerSection *section, GError **error)
+{
+	const ScannerKey *key = scanner_key(section, "addresses");
+	g_auto(GStrv) list = NULL;
+	value_list(section, "addresses", ",; \t", &list);
+
+	for (guint i = 0; list && list[i]; i++) {
+		g_autofree char *reason = NULL;
+		SettingsAddress *address = g_new0(SettingsAddress, 1);
+		g_ptr_array_add(group->addresses, address);
+		if (!value_parse_address(list[i], address, &reason))
+			return scanner_error(error, file->file, key->line, "%s", reason);
+		if (!check_address(settings, file, key->line, address, error))
+			return false;
+	}
+	/* The packet's count is one byte. */
+	if (group->addresses->len > 255)
+		return scanner_error(error, file->file, key->line, "a group has at most 255 addresses, not %u", group->addresses->len);
+	return true;
+}
+
+static bool read_routes(Settings *settings, SettingsGroup *group, const ScannerFile *file, const ScannerSection *section, GError **error)
+{
+	const ScannerKey *key = scanner_key(section, "routes");
+	g_auto(GStrv) list = NULL;
+	value_list(section, "routes", ",;", &list);
+
+	for (guint i = 0; list && list[i]; i++) {
+		g_autofree char *reason = NULL, *route = NULL;
+		if (!value_parse_route(list[i], &route, &reason))
+			return scanner_error(error, file->file, key->line, "%s", reason);
+		for (guint j = 0; j < settings->groups->len; j++) {
+			const SettingsGroup *other = g_ptr_array_index(settings->groups, j);
+			if (g_ptr_array_find_with_equal_func(other->routes, route, g_str_equal, NULL))
+				return scanner_error(error, file->file, key->line, "route \"%s\" is already in group %s", route, other->name);
+		}
+		g_ptr_array_add(group->routes, g_steal_pointer(&route));
+	}
+	return true;
+}
+
+static bool read_group(Settings *settings, const ScannerFile *file, const ScannerSection *section, GError **error)
+{
+	SettingsGroup *group = g_new0(SettingsGroup, 1);
+	group->name = g_strdup(section->name);
+	group->addresses = g_ptr_array_new_with_free_func(settings_address_free);
+	group->routes = g_ptr_array_new_with_free_func(g_free);
+	g_ptr_array_add(settings->groups, group); /* freed with the rest on failure */
+
+	if (!value_require(file, section, "interface", error) || !value_name(file, section, "interface", &group->interface, error) ||
+	    !value_bool(file, section, "elects", &group->elects, error))
+		return false;
+	if (!settings_interface(settings, group->interface))
+		return scanner_error(error, file->file, scanner_key(section, "interface")->line,
+				     "device.conf has no [interface %s]", group->interface);
+	if (!read_addresses(settings, group, file, section, error) || !read_routes(settings, group, file, section, error))
+		return false;
+	if (group->addresses->len == 0 && group->routes->len == 0)
+		return scanner_error(error, file->file, section->line, "group %s has neither addresses nor routes", group->name);
+	return true;
+}
+
+/* One group judges for all; two judges with crossed answers would hand the pair to and fro. */
+static bool check_election(Settings *settings, const ScannerFile *file, GError **error)
+{
+	const ScannerSection *elector = NULL, *only = NULL;
+	guint group_i = 0;
+
+	for (guint i = 0; i < file->sections->len; i++) {
+		const ScannerSection *section = g_ptr_array_index(file->sections, i);
+		if (!g_str_equal(section->kind, "group"))
+			continue;
+		SettingsGroup *group = g_ptr_array_index(settings->groups, group_i++);
+		only = section;
+		if (settings->groups->len == 1 && !scanner_key(section, "elects"))
+			group->elects = true;
+		if (!group->elects)
+			continue;
+		if (elector)
+			return scanner_error(error, file->file, scanner_key(section, "elects")->line,
+					     "group %s elects already (line %u); exactly one does, the others follow it", elector->name,
+					     scanner_key(elector, "elects")->line);
+		elector = section;
+		if (group->addresses->len == 0)
+			return scanner_error(error, file->file, section->line, "group %s elects and so needs an address", group->name);
+	}
+	if (!only)
+		return scanner_error(error, file->file, 1, "section [group NAME] is missing: the pair has no service address");
+	if (!elector)
+		return scanner_error(error, file->file, only->line, "no group elects; give exactly one of them elects=true");
+	return true;
+}
+
+static bool read_revision(Settings *settings, const ScannerFile *file, const ScannerSection *section, GError **error)
+{
+	return value_require(file, section, "term", error) && value_require(file, section, "device", error) &&
+	       value_require(file, section, "n", error) &&
+	       value_uint64(file, section, "term", &settings->revision_term, error) &&
+	       value_name(file, section, "device", &settings->revision_device, error) &&
+	       value_uint64(file, section, "n", &settings->revision_n, error);
+}
+
+static gint compare_groups(gconstpointer a, gconstpointer b)
+{
+	return strcmp((*(const SettingsGroup *const *)a)->name, (*(const SettingsGroup *const *)b)->name);
+}
+
+/*
+ * The settings written out in one way, defaults included. The revision is not in it: two devices that wrote the same settings
+ * at different times agree.
+ */
+static char *hash_meaning(const Settings *settings)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	g_string_append_printf(text, "enabled=%d\ngroup-id=%u\nvrrp-version=%u\nadvert-interval-ms=%u\npriority=%u\nvirtual-mac=%d\nmulticast=%d\n",
+			       settings->enabled, settings->group_id, settings->vrrp_version, settings->advert_interval_ms,
+			       settings->priority, settings->virtual_mac, settings->multicast);
+	g_string_append_printf(text, "peer-port=%u\npeer-timeout-ms=%u\nsync-interval-s=%u\ngui-port=%u\ncold-boot-wait-ms=%u\nfirst-answer-ms=%u\n",
+			       settings->peer_port, settings->peer_timeout_ms, settings->sync_interval_s, settings->gui_port,
+			       settings->cold_boot_wait_ms, settings->first_answer_ms);
+
+	g_autoptr(GPtrArray) groups = g_ptr_array_copy(settings->groups, NULL, NULL);
+	g_ptr_array_set_free_func(groups, NULL);
+	g_ptr_array_sort(groups, compare_groups);
+	for (guint i = 0; i < groups->len; i++) {
+		const SettingsGroup *group = g_ptr_array_index(groups, i);
+		g_string_append_printf(text, "group=%s\ninterface=%s\nelects=%d\n", group->name, group->interface, group->elects);
+		for (guint j = 0; j < group->addresses->len; j++)
+			g_string_append_printf(text, "address=%s\n", ((const SettingsAddress *)g_ptr_array_index(group->addresses, j))->text);
+		for (guint j = 0; j < group->routes->len; j++)
+			g_string_append_printf(text, "route=%s\n", (const char *)g_ptr_array_index(group->routes, j));
+	}
+	return g_compute_checksum_for_string(G_CHECKSUM_SHA256, text->str, (gssize)text->len);
+}
+
+bool pair_read(Settings *settings, const char *file_name, const char *text, GError **error)
+{
+	g_autoptr(ScannerFile) file = scanner_read(file_name, text, rules, error);
+	if (!file)
+		return false;
+
+	const ScannerSection *pair = scanner_section(file, "pair"), *revision = scanner_section(file, "revision");
+	if (!pair)
+		return scanner_error(error, file_name, 1, "section [pair] is missing");
+	if (!read_pair(settings, file, pair, error))
+		return false;
+	for (guint i = 0; i < file->sections->len; i++) {
+		const ScannerSection *section = g_ptr_array_index(file->sections, i);
+		if (g_str_equal(section->kind, "group") && !read_group(settings, file, section, error))
+			return false;
+	}
+	if (!check_election(settings, file, error) || (revision && !read_revision(settings, file, revision, error)))
+		return false;
+
+	settings->has_pair = true;
+	settings->pair_text = g_strdup(text);
+	settings->pair_hash = hash_meaning(settings);
+	return true;
+}
+
+char *settings_with_revision(const char *text, guint64 term, const char *device, guint64 n)
+{
+	g_autoptr(GString) out = g_string_new(NULL);
+	g_autofree char *revision =
+		g_strdup_printf("term=%" G_GUINT64_FORMAT "\ndevice=%s\nn=%" G_GUINT64_FORMAT "\n", term, device, n);
+	bool inside = false, written = false;
+
+	for (const char *line = text; *line;) {
+		gsize length = strcspn(line, "\n");
+		const char *next = line + length + (line[length] == '\n');
+		g_autofree char *stripped = g_strstrip(g_strndup(line, length));
+
+		if (*stripped == '[') {
+			g_autofree char *kind = g_strstrip(g_strndup(stripped + 1, strcspn(stripped + 1, "]")));
+			inside = g_str_equal(kind, "revision");
+			if (inside && !written) {
+				g_string_append_printf(out, "[revision]\n%s", revision);
+				written = true;
+			} else if (!inside) {
+				g_string_append_len(out, line, (gssize)length);
+				g_string_append_c(out, '\n');
+			}
+		} else if (!inside || *stripped == '#' || !*stripped) {
+			g_string_append_len(out, line, (gssize)length);
+			g_string_append_c(out, '\n');
+		}
+		line = next;
+	}
+	if (!written)
+		g_string_append_printf(out, "%s# Written by Understudy: which version of these settings this is.\n[revision]\n%s",
+				       out->len ? "\n" : "", revision);
+	return g_string_free(g_steal_pointer(&out), FALSE);
+}

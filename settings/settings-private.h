@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* settings/settings-private.h - what the files of this folder share: each fills its part of a Settings. */
+#pragma once
+
+#include "settings/scanner.h"
+#include "settings/settings.h"
+
+/* device.conf. @host_name: the default of `name`. */
+bool device_read(Settings *settings, const char *file, const char *text, const char *host_name, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* pair.conf; after device_read(), whose interfaces and addresses it is checked against. */
+void pair_set_defaults(Settings *settings);
+bool pair_read(Settings *settings, const char *file, const char *text, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* applications.d/NAME.conf, all at once, because they need each other. Fills settings->applications in starting order. */
+bool applications_read(Settings *settings, const char *const *files, const char *const *names, const char *const *texts,
+		       GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Why @path can be no data set: the system's, Understudy's own, or above one of these. NULL: it can. Static text. */
+const char *data_path_forbidden(const char *path);
+
+void settings_address_clear(SettingsAddress *address);
+void settings_address_free(gpointer address);
+void settings_interface_free(gpointer interface);
+void settings_group_free(gpointer group);
+void settings_data_free(gpointer data);
+void settings_application_free(gpointer application);

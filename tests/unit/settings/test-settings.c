@@ -1,0 +1,700 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tests/unit/settings/test-settings.c - good settings, every defect with its file and line, and files on disk. */
+#include <glib/gstdio.h>
+#include <locale.h>
+#include <signal.h>
+#include <string.h>
+
+#include "settings/settings.h"
+#include "settings/settings-private.h"
+
+#define DEVICE                                                                                                                 \
+	"# This device.\n"                                                                                                     \
+	"[device]\n"                                                                                                           \
+	"id = pbx-a\n"                                                                                                         \
+	"name = Cellar left\n"                                                                                                 \
+	"model = Box 100\n"                                                                                                    \
+	"\n"                                                                                                                   \
+	"[interface lan]\n"                                                                                                    \
+	"device = eth0\n"                                                                                                      \
+	"address = 192.0.2.11/24\n"                                                                                            \
+	"[interface wan]\n"                                                                                                    \
+	"device = eth1\n"                                                                                                      \
+	"address = 203.0.113.11/24\n"                                                                                          \
+	"[peer]\n"                                                                                                             \
+	"addresses = 10.0.0.2, 192.0.2.12\n"
+
+#define PAIR "[pair]\ngroup-id=51\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24\n"
+
+#define APPLICATION "[application]\ncommand=/usr/sbin/kamailio -DD\n"
+
+static Settings *parse_one(const char *device, const char *pair, const char *application, GError **error)
+{
+	const char *names[] = { application ? "kamailio" : NULL, NULL }, *texts[] = { application, NULL };
+	return settings_parse(device, pair, names, texts, error);
+}
+
+static void test_device_full(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = parse_one(DEVICE, NULL, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(s->id, ==, "pbx-a");
+	g_assert_cmpstr(s->name, ==, "Cellar left");
+	g_assert_cmpstr(s->model, ==, "Box 100");
+	g_assert_cmpuint(s->interfaces->len, ==, 2);
+	const SettingsInterface *lan = settings_interface(s, "lan");
+	g_assert_cmpstr(lan->device, ==, "eth0");
+	g_assert_cmpstr(lan->address.text, ==, "192.0.2.11/24");
+	g_assert_cmpstr(lan->address.host, ==, "192.0.2.11");
+	g_assert_cmphex(GUINT32_FROM_BE(lan->address.ipv4_be), ==, 0xc000020b);
+	g_assert_cmpuint(lan->address.prefix, ==, 24);
+	g_assert_null(settings_interface(s, "dmz"));
+	g_assert_cmpuint(g_strv_length(s->peer_addresses), ==, 2);
+	g_assert_cmpstr(s->peer_addresses[0], ==, "10.0.0.2");
+	g_assert_false(s->has_pair);
+	g_assert_null(settings_electing_group(s));
+	g_assert_cmpuint(s->groups->len, ==, 0);
+	g_assert_cmpuint(s->applications->len, ==, 0);
+}
+
+static void test_device_least(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = parse_one("[device]\nid=x", NULL, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(s->name, ==, g_get_host_name());
+	g_assert_cmpstr(s->model, ==, "");
+	g_assert_cmpuint(g_strv_length(s->peer_addresses), ==, 0);
+
+	/* Carriage returns, tabs, no newline at the end, empty lists: an editor's, not an error. */
+	g_autoptr(Settings) t = parse_one("\t[device]\r\nid\t=\tx\r\nmodel=\r\n[peer]\r\naddresses=", NULL, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(t->id, ==, "x");
+	g_assert_cmpuint(g_strv_length(t->peer_addresses), ==, 0);
+}
+
+static void test_pair_defaults(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = parse_one(DEVICE, PAIR, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_true(s->has_pair && s->enabled && s->virtual_mac && s->multicast);
+	g_assert_cmpuint(s->group_id, ==, 51);
+	g_assert_cmpuint(s->vrrp_version, ==, 3);
+	g_assert_cmpuint(s->advert_interval_ms, ==, 100);
+	g_assert_cmpuint(s->priority, ==, 100);
+	g_assert_cmpuint(s->peer_port, ==, 7443);
+	g_assert_cmpuint(s->peer_timeout_ms, ==, 3000);
+	g_assert_cmpuint(s->sync_interval_s, ==, 60);
+	g_assert_cmpuint(s->gui_port, ==, 7777);
+	g_assert_cmpuint(s->cold_boot_wait_ms, ==, 15000);
+	g_assert_cmpuint(s->first_answer_ms, ==, 30000);
+	g_assert_cmpuint(s->revision_term, ==, 0);
+	g_assert_cmpstr(s->revision_device, ==, "");
+	g_assert_cmpuint(s->revision_n, ==, 0);
+	g_assert_cmpstr(s->pair_text, ==, PAIR);
+	const SettingsGroup *group = settings_electing_group(s);
+	g_assert_nonnull(group); /* the only group elects without being told */
+	g_assert_cmpstr(group->interface, ==, "lan");
+	g_assert_cmpuint(group->addresses->len, ==, 1);
+	g_assert_cmpuint(group->routes->len, ==, 0);
+}
+
+static void test_pair_full(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = parse_one(DEVICE,
+					  "[pair]\nenabled=false\ngroup-id=255\nvrrp-version=2\nadvert-interval-ms=2000\npriority=254\n"
+					  "virtual-mac=false\nmulticast=0\npeer-port=1\npeer-timeout-ms=500\nsync-interval-s=1\ngui-port=65535\n"
+					  "cold-boot-wait-ms=0\nfirst-answer-ms=0\n"
+					  "[group wan]\ninterface=wan\nroutes = default  via 203.0.113.1 ; 198.51.100.0/24 via 203.0.113.2\n"
+					  "[group lan]\ninterface=lan\naddresses=192.0.2.10/24,192.0.2.9/24\nelects=true\n"
+					  "[revision]\nterm=18446744073709551615\ndevice=pbx-b\nn=3\n",
+					  NULL, &error);
+	g_assert_no_error(error);
+	g_assert_false(s->enabled || s->virtual_mac || s->multicast);
+	g_assert_cmpuint(s->vrrp_version, ==, 2);
+	g_assert_cmpuint(s->advert_interval_ms, ==, 2000);
+	g_assert_cmpuint(s->groups->len, ==, 2);
+	const SettingsGroup *wan = g_ptr_array_index(s->groups, 0);
+	g_assert_false(wan->elects);
+	g_assert_cmpuint(wan->routes->len, ==, 2);
+	g_assert_cmpstr(g_ptr_array_index(wan->routes, 0), ==, "default via 203.0.113.1");
+	g_assert_cmpstr(g_ptr_array_index(wan->routes, 1), ==, "198.51.100.0/24 via 203.0.113.2");
+	g_assert_cmpstr(settings_electing_group(s)->name, ==, "lan");
+	g_assert_cmpuint(s->revision_term, ==, G_MAXUINT64);
+	g_assert_cmpstr(s->revision_device, ==, "pbx-b");
+	g_assert_cmpuint(s->revision_n, ==, 3);
+
+	g_autoptr(Settings) v2 = parse_one(DEVICE, PAIR "[pair ]", NULL, NULL);
+	g_assert_null(v2);
+	g_autoptr(Settings) seconds =
+		parse_one(DEVICE, "[pair]\ngroup-id=1\nvrrp-version=2\n[group g]\ninterface=lan\naddresses=192.0.2.10/24\n", NULL, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(seconds->advert_interval_ms, ==, 1000);
+}
+
+/* The hash is of what the text means. */
+static void test_pair_hash(void)
+{
+	static const char *const same[] = {
+		PAIR,
+		"# Our pair\n\n" PAIR,
+		"[group lan]\naddresses = 192.0.2.10/24\ninterface = lan\nelects = true\n\n[pair]\nadvert-interval-ms=100\ngroup-id=51\n",
+		PAIR "[revision]\nterm=3\ndevice=pbx-b\nn=9\n",
+	};
+	static const char *const other[] = {
+		"[pair]\ngroup-id=52\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24\n",
+		"[pair]\ngroup-id=51\n[group lan]\ninterface=lan\naddresses=192.0.2.10/25\n",
+		"[pair]\ngroup-id=51\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24,192.0.2.9/24\n",
+		"[pair]\ngroup-id=51\nmulticast=false\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24\n",
+		PAIR "routes=default via 192.0.2.1\n",
+	};
+	g_autoptr(Settings) first = parse_one(DEVICE, same[0], NULL, NULL);
+	g_assert_cmpuint(strlen(first->pair_hash), ==, 64);
+	for (guint i = 0; i < G_N_ELEMENTS(same); i++) {
+		g_autoptr(Settings) s = parse_one(DEVICE, same[i], NULL, NULL);
+		g_assert_cmpstr(s->pair_hash, ==, first->pair_hash);
+	}
+	for (guint i = 0; i < G_N_ELEMENTS(other); i++) {
+		g_autoptr(Settings) s = parse_one(DEVICE, other[i], NULL, NULL);
+		g_assert_cmpstr(s->pair_hash, !=, first->pair_hash);
+	}
+}
+
+static void test_application_full(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = parse_one(DEVICE, NULL,
+					  "[application]\ndescription=SIP server\ncommand=/usr/sbin/kamailio -DD -f '/etc/my pbx/k.cfg'\n"
+					  "environment=A=1 B='two words' _C=\nuser=kamailio\ngroup=kamailio\nworking-directory=/var/lib/kamailio/\n"
+					  "ready=command\nready-command=/usr/bin/check me\nready-timeout-ms=5000\nrestart=on-failure\n"
+					  "restart-delay-ms=200\nstop-signal=SIGINT\nstop-timeout-ms=3000\n"
+					  "[data etc]\npath=/etc/kamailio\nexclude=*.local, tls/*\n"
+					  "[data users]\npath=/var/lib/kamailio/users.sqlite\nref=volatile\nkind=sqlite\n",
+					  &error);
+	g_assert_no_error(error);
+	const SettingsApplication *a = settings_application(s, "kamailio");
+	g_assert_cmpstr(a->description, ==, "SIP server");
+	g_assert_cmpuint(g_strv_length(a->command), ==, 4);
+	g_assert_cmpstr(a->command[3], ==, "/etc/my pbx/k.cfg");
+	g_assert_cmpuint(g_strv_length(a->environment), ==, 3);
+	g_assert_cmpstr(a->environment[1], ==, "B=two words");
+	g_assert_cmpstr(a->user, ==, "kamailio");
+	g_assert_cmpstr(a->working_directory, ==, "/var/lib/kamailio");
+	g_assert_cmpint(a->ready, ==, SETTINGS_READY_COMMAND);
+	g_assert_cmpstr(a->ready_command[1], ==, "me");
+	g_assert_cmpuint(a->ready_timeout_ms, ==, 5000);
+	g_assert_cmpint(a->restart, ==, SETTINGS_RESTART_ON_FAILURE);
+	g_assert_cmpuint(a->restart_delay_ms, ==, 200);
+	g_assert_cmpint(a->stop_signal, ==, SIGINT);
+	g_assert_cmpuint(a->stop_timeout_ms, ==, 3000);
+	g_assert_cmpuint(a->data->len, ==, 2);
+	const SettingsData *etc = g_ptr_array_index(a->data, 0), *users = g_ptr_array_index(a->data, 1);
+	g_assert_cmpstr(etc->path, ==, "/etc/kamailio");
+	g_assert_cmpint(etc->ref, ==, SETTINGS_REF_CONFIG);
+	g_assert_cmpint(etc->kind, ==, SETTINGS_DATA_FILES);
+	g_assert_cmpuint(g_strv_length(etc->exclude), ==, 2);
+	g_assert_cmpint(users->ref, ==, SETTINGS_REF_VOLATILE);
+	g_assert_cmpint(users->kind, ==, SETTINGS_DATA_SQLITE);
+	g_assert_nonnull(users->exclude);
+}
+
+static void test_application_defaults(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = parse_one(DEVICE, NULL, APPLICATION, &error);
+	g_assert_no_error(error);
+	const SettingsApplication *a = settings_application(s, "kamailio");
+	g_assert_cmpstr(a->description, ==, "");
+	g_assert_nonnull(a->environment);
+	g_assert_nonnull(a->needs);
+	g_assert_null(a->user);
+	g_assert_null(a->working_directory);
+	g_assert_cmpint(a->ready, ==, SETTINGS_READY_STARTED);
+	g_assert_null(a->ready_command);
+	g_assert_cmpuint(a->ready_timeout_ms, ==, 30000);
+	g_assert_cmpint(a->restart, ==, SETTINGS_RESTART_ALWAYS);
+	g_assert_cmpuint(a->restart_delay_ms, ==, 100);
+	g_assert_cmpint(a->stop_signal, ==, SIGTERM);
+	g_assert_cmpuint(a->stop_timeout_ms, ==, 10000);
+	g_assert_cmpuint(a->data->len, ==, 0);
+	g_assert_null(settings_application(s, "asterisk"));
+}
+
+static void test_application_order(void)
+{
+	const char *names[] = { "gui", "pbx", "db", "alone", NULL };
+	const char *texts[] = { "[application]\ncommand=/b\nneeds=pbx, db", "[application]\ncommand=/b\nneeds=db",
+				"[application]\ncommand=/b", "[application]\ncommand=/b", NULL };
+	static const char *const want[] = { "db", "pbx", "gui", "alone" };
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = settings_parse(DEVICE, NULL, names, texts, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(s->applications->len, ==, G_N_ELEMENTS(want));
+	for (guint i = 0; i < G_N_ELEMENTS(want); i++)
+		g_assert_cmpstr(((const SettingsApplication *)g_ptr_array_index(s->applications, i))->name, ==, want[i]);
+}
+
+/* One defect each; which of the three texts is not the good one says which file the error must name. */
+typedef struct {
+	const char *name;
+	const char *device, *pair, *application;
+	const char *message;
+} Bad;
+
+#define D "[device]\nid=a\n"
+#define L "[interface lan]\ndevice=eth0\naddress=192.0.2.11/24\n"
+#define P "[pair]\ngroup-id=1\n"
+#define G "[group g]\ninterface=lan\naddresses=192.0.2.10/24\n"
+#define A "[application]\ncommand=/b\n"
+
+static const Bad bad[] = {
+	/* the scanner */
+	{ "unknown-section", D "[devise]\n", .message = "device.conf:3: unknown section [devise]" },
+	{ "unknown-named-section", D "[inter face]\n", .message = "device.conf:3: unknown section [inter face]" },
+	{ "unknown-key", D "\n# x\nnmae=b\n", .message = "device.conf:5: unknown key \"nmae\" in section [device]" },
+	{ "unknown-key-named", D "[interface lan]\nmtu=9\n", .message = "device.conf:4: unknown key \"mtu\" in section [interface lan]" },
+	{ "key-case", "[device]\nID=a\n", .message = "device.conf:2: unknown key \"ID\" in section [device]" },
+	{ "duplicate-key", D "name=x\nid=b\n", .message = "device.conf:4: duplicate key \"id\"; the first is on line 2" },
+	{ "duplicate-section", D "[peer]\n[device]\n", .message = "device.conf:4: duplicate section [device]; the first is on line 1" },
+	{ "duplicate-named", D L "[interface  lan]\n", .message = "device.conf:6: duplicate section [interface lan]; the first is on line 3" },
+	{ "name-missing", D "[interface]\n", .message = "device.conf:3: section [interface] needs a name: [interface NAME]" },
+	{ "name-surplus", "[device x]\n", .message = "device.conf:1: section [device] takes no name" },
+	{ "name-bad", D "[interface a b]\n", .message = "device.conf:3: \"a b\" is no name: letters, digits, *" },
+	{ "name-path", D "[interface ../x]\n", .message = "device.conf:3: \"../x\" is no name: *" },
+	{ "section-open", "[device\n", .message = "device.conf:1: a section ends in \"]\": [device" },
+	{ "section-bare", "[\n", .message = "device.conf:1: a section ends in \"]\": [" },
+	{ "no-equals", D "hello\n", .message = "device.conf:3: neither [section] nor key=value: hello" },
+	{ "no-key", D "=x\n", .message = "device.conf:3: no key before \"=\"" },
+	{ "before-section", "id=a\n", .message = "device.conf:1: key \"id\" stands before the first [section]" },
+	{ "not-utf8", D "name=\xff\n", .message = "device.conf:3: not UTF-8 text" },
+	{ "control", D "name=a\x01\x62\n", .message = "device.conf:3: control character 0x01" },
+
+	/* device.conf */
+	{ "device-missing", L, .message = "device.conf:1: section [device] is missing" },
+	{ "device-empty", "", .message = "device.conf:1: section [device] is missing" },
+	{ "id-missing", "\n[device]\nname=x\n", .message = "device.conf:2: section [device] needs the key \"id\"" },
+	{ "id-empty", "[device]\nid=\n", .message = "device.conf:2: \"id\" has no value" },
+	{ "id-blank", "[device]\nid=a b\n", .message = "device.conf:2: \"id\" is letters, digits, *, not \"a b\"" },
+	{ "id-slash", "[device]\nid=a/b\n", .message = "device.conf:2: \"id\" is letters, *, not \"a/b\"" },
+	{ "id-dots", "[device]\nid=..\n", .message = "device.conf:2: \"id\" is letters, *, not \"..\"" },
+	{ "id-long", "[device]\nid=0123456789012345678901234567890123456789012345678901234567890123x\n",
+	  .message = "device.conf:2: \"id\" is letters, *" },
+	{ "device-name-empty", D "name=\n", .message = "device.conf:3: \"name\" has no value" },
+	{ "link-missing", D "[interface lan]\naddress=192.0.2.1/24\n", .message = "device.conf:3: section [interface lan] needs the key \"device\"" },
+	{ "link-long", D "[interface lan]\ndevice=abcdefghijklmnop\naddress=192.0.2.1/24\n",
+	  .message = "device.conf:4: \"abcdefghijklmnop\" is no name of a network interface" },
+	{ "link-slash", D "[interface lan]\ndevice=a/b\naddress=192.0.2.1/24\n", .message = "device.conf:4: \"a/b\" is no name of *" },
+	{ "link-twice", D L "[interface wan]\ndevice=eth0\naddress=192.0.2.1/24\n",
+	  .message = "device.conf:7: eth0 is already the device of interface lan" },
+	{ "address-missing", D "[interface lan]\ndevice=eth0\n", .message = "device.conf:3: section [interface lan] needs the key \"address\"" },
+	{ "address-no-prefix", D "[interface lan]\ndevice=eth0\naddress=192.0.2.1\n",
+	  .message = "device.conf:5: \"192.0.2.1\" is no IPv4 address with its prefix length, such as *" },
+	{ "address-word", D "[interface lan]\ndevice=eth0\naddress=lan/24\n", .message = "device.conf:5: \"lan\" is no IPv4 address" },
+	{ "address-octet", D "[interface lan]\ndevice=eth0\naddress=192.0.2.256/24\n", .message = "device.conf:5: \"192.0.2.256\" is no IPv4 address" },
+	{ "address-three", D "[interface lan]\ndevice=eth0\naddress=192.0.2/24\n", .message = "device.conf:5: \"192.0.2\" is no IPv4 address" },
+	{ "address-prefix-33", D "[interface lan]\ndevice=eth0\naddress=192.0.2.1/33\n", .message = "device.conf:5: \"192.0.2.1/33\" is no *" },
+	{ "address-prefix-0", D "[interface lan]\ndevice=eth0\naddress=192.0.2.1/0\n", .message = "device.conf:5: \"192.0.2.1/0\" is no *" },
+	{ "address-prefix-word", D "[interface lan]\ndevice=eth0\naddress=192.0.2.1/2x\n", .message = "device.conf:5: \"192.0.2.1/2x\" is no *" },
+	{ "address-multicast", D "[interface lan]\ndevice=eth0\naddress=224.0.0.18/24\n", .message = "device.conf:5: 224.0.0.18 is no address of a device" },
+	{ "address-zero", D "[interface lan]\ndevice=eth0\naddress=0.0.0.0/24\n", .message = "device.conf:5: 0.0.0.0 is no address of a device" },
+	{ "address-first", D "[interface lan]\ndevice=eth0\naddress=192.0.2.0/24\n",
+	  .message = "device.conf:5: 192.0.2.0 is the first address of its network, no device's" },
+	{ "address-broadcast", D "[interface lan]\ndevice=eth0\naddress=192.0.2.255/24\n",
+	  .message = "device.conf:5: 192.0.2.255 is the broadcast address of its network, no device's" },
+	{ "address-twice", D L "[interface wan]\ndevice=eth1\naddress=192.0.2.11/25\n",
+	  .message = "device.conf:8: 192.0.2.11 is already the address of interface lan" },
+	{ "peer-bad", D "[peer]\naddresses=10.0.0.2, x\n", .message = "device.conf:4: \"x\" is no IPv4 address" },
+	{ "peer-prefix", D "[peer]\naddresses=10.0.0.2/24\n", .message = "device.conf:4: \"10.0.0.2/24\" is no IPv4 address" },
+	{ "peer-twice", D "[peer]\naddresses=10.0.0.2,10.0.0.2\n", .message = "device.conf:4: 10.0.0.2 is there twice" },
+	{ "peer-self", D "[peer]\naddresses=192.0.2.11\n" L,
+	  .message = "device.conf:4: 192.0.2.11 is this device's own address on interface lan, not the peer's" },
+
+	/* pair.conf */
+	{ "pair-missing", .pair = G, .message = "pair.conf:1: section [pair] is missing" },
+	{ "group-id-missing", .pair = "[pair]\n" G, .message = "pair.conf:1: section [pair] needs the key \"group-id\"" },
+	{ "group-id-0", .pair = "[pair]\ngroup-id=0\n" G, .message = "pair.conf:2: \"group-id\" is a number from 1 to 255, not \"0\"" },
+	{ "group-id-256", .pair = "[pair]\ngroup-id=256\n" G, .message = "pair.conf:2: \"group-id\" is a number from 1 to 255, not \"256\"" },
+	{ "group-id-negative", .pair = "[pair]\ngroup-id=-1\n" G, .message = "pair.conf:2: \"group-id\" is a number from 1 to 255, not \"-1\"" },
+	{ "group-id-word", .pair = "[pair]\ngroup-id=5x\n" G, .message = "pair.conf:2: \"group-id\" is a number from 1 to 255, not \"5x\"" },
+	{ "pair-unknown-key", .pair = P "preempt=true\n" G, .message = "pair.conf:3: unknown key \"preempt\" in section [pair]" },
+	{ "pair-duplicate-key", .pair = P "group-id=1\n" G, .message = "pair.conf:3: duplicate key \"group-id\"; the first is on line 2" },
+	{ "enabled-bad", .pair = P "enabled=yes\n" G, .message = "pair.conf:3: \"enabled\" is true or false, not \"yes\"" },
+	{ "version-4", .pair = P "vrrp-version=4\n" G, .message = "pair.conf:3: \"vrrp-version\" is one of 2, 3, not \"4\"" },
+	{ "interval-v3-step", .pair = P "advert-interval-ms=105\n" G, .message = "pair.conf:3: VRRP version 3 *a multiple of 10, not 105" },
+	{ "interval-v3-small", .pair = P "advert-interval-ms=0\n" G, .message = "pair.conf:3: \"advert-interval-ms\" is a number from 10 to 40950, not \"0\"" },
+	{ "interval-v3-large", .pair = P "advert-interval-ms=40960\n" G, .message = "pair.conf:3: \"advert-interval-ms\" is a number from 10 to 40950, *" },
+	{ "interval-v2-step", .pair = P "advert-interval-ms=1500\nvrrp-version=2\n" G, .message = "pair.conf:3: VRRP version 2 *a multiple of 1000, not 1500" },
+	{ "interval-v2-small", .pair = P "vrrp-version=2\nadvert-interval-ms=100\n" G, .message = "pair.conf:4: \"advert-interval-ms\" is a number from 1000 to 255000, *" },
+	{ "priority-255", .pair = P "priority=255\n" G, .message = "pair.conf:3: \"priority\" is a number from 1 to 254, not \"255\"" },
+	{ "priority-0", .pair = P "priority=0\n" G, .message = "pair.conf:3: \"priority\" is a number from 1 to 254, not \"0\"" },
+	{ "virtual-mac-bad", .pair = P "virtual-mac=on\n" G, .message = "pair.conf:3: \"virtual-mac\" is true or false, not \"on\"" },
+	{ "multicast-bad", .pair = P "multicast=\n" G, .message = "pair.conf:3: \"multicast\" is true or false, not \"\"" },
+	{ "peer-port-0", .pair = P "peer-port=0\n" G, .message = "pair.conf:3: \"peer-port\" is a number from 1 to 65535, *" },
+	{ "gui-port-large", .pair = P "gui-port=65536\n" G, .message = "pair.conf:3: \"gui-port\" is a number from 1 to 65535, *" },
+	{ "ports-alike", .pair = P "gui-port=7443\n" G, .message = "pair.conf:3: \"peer-port\" and \"gui-port\" are both 7443" },
+	{ "peer-timeout", .pair = P "peer-timeout-ms=10\n" G, .message = "pair.conf:3: \"peer-timeout-ms\" is a number from 500 to 600000, *" },
+	{ "sync-interval", .pair = P "sync-interval-s=0\n" G, .message = "pair.conf:3: \"sync-interval-s\" is a number from 1 to 86400, *" },
+	{ "cold-boot", .pair = P "cold-boot-wait-ms=x\n" G, .message = "pair.conf:3: \"cold-boot-wait-ms\" is a number from 0 to 600000, *" },
+	{ "first-answer", .pair = P "first-answer-ms=600001\n" G, .message = "pair.conf:3: \"first-answer-ms\" is a number from 0 to 600000, *" },
+	{ "no-group", .pair = P, .message = "pair.conf:1: section [group NAME] is missing: *" },
+	{ "group-no-interface", .pair = P "[group g]\naddresses=192.0.2.10/24\n", .message = "pair.conf:3: section [group g] needs the key \"interface\"" },
+	{ "group-strange-interface", .pair = P "[group g]\ninterface=dmz\naddresses=192.0.2.10/24\n", .message = "pair.conf:4: device.conf has no [interface dmz]" },
+	{ "group-empty", .pair = P "[group g]\ninterface=lan\n", .message = "pair.conf:3: group g has neither addresses nor routes" },
+	{ "group-elects-bad", .pair = P G "elects=maybe\n", .message = "pair.conf:6: \"elects\" is true or false, not \"maybe\"" },
+	{ "none-elects", .pair = P G "elects=false\n", .message = "pair.conf:3: no group elects; give exactly one of them elects=true" },
+	{ "none-of-two-elects", .pair = P G "[group h]\ninterface=wan\naddresses=203.0.113.10/24\n", .message = "pair.conf:6: no group elects; *" },
+	{ "two-elect", .pair = P G "elects=true\n[group h]\ninterface=wan\naddresses=203.0.113.10/24\nelects=true\n",
+	  .message = "pair.conf:10: group g elects already (line 6); exactly one does, the others follow it" },
+	{ "elects-without-address", .pair = P "[group g]\ninterface=lan\nroutes=default via 192.0.2.1\n",
+	  .message = "pair.conf:3: group g elects and so needs an address" },
+	{ "service-bad", .pair = P "[group g]\ninterface=lan\naddresses=192.0.2.10/24, 192.0.2.300/24\n", .message = "pair.conf:5: \"192.0.2.300\" is no IPv4 address" },
+	{ "service-no-prefix", .pair = P "[group g]\ninterface=lan\naddresses=192.0.2.10\n", .message = "pair.conf:5: \"192.0.2.10\" is no IPv4 address with *" },
+	{ "service-twice", .pair = P "[group g]\ninterface=lan\naddresses=192.0.2.10/24,192.0.2.10/25\n", .message = "pair.conf:5: 192.0.2.10 is already an address of group g" },
+	{ "service-two-groups", .pair = P G "elects=true\n[group h]\ninterface=wan\naddresses=192.0.2.10/24\n",
+	  .message = "pair.conf:9: 192.0.2.10 is already an address of group g" },
+	{ "service-own", .pair = P "[group g]\ninterface=lan\naddresses=192.0.2.11/24\n",
+	  .message = "pair.conf:5: 192.0.2.11 is this device's own address on interface lan; a service address belongs to neither device" },
+	{ "service-peer", .pair = P "[group g]\ninterface=lan\naddresses=192.0.2.12/24\n",
+	  .message = "pair.conf:5: 192.0.2.12 is the peer's own address; a service address belongs to neither device" },
+	{ "route-words", .pair = P G "routes=default 192.0.2.1\n", .message = "pair.conf:6: \"default 192.0.2.1\" is no route: *" },
+	{ "route-surplus", .pair = P G "routes=default via 192.0.2.1 dev eth0\n", .message = "pair.conf:6: \"default via 192.0.2.1 dev eth0\" is no route: *" },
+	{ "route-gateway", .pair = P G "routes=default via 1.2.3\n", .message = "pair.conf:6: \"1.2.3\" is no IPv4 address" },
+	{ "route-network", .pair = P G "routes=198.51.100.1/24 via 192.0.2.1\n", .message = "pair.conf:6: 198.51.100.1/24 is no network: bits are set beyond its prefix" },
+	{ "route-twice", .pair = P G "routes=default via 192.0.2.1; default via  192.0.2.1\n", .message = "pair.conf:6: route \"default via 192.0.2.1\" is already in group g" },
+	{ "revision-part", .pair = P G "[revision]\nterm=1\ndevice=a\n", .message = "pair.conf:6: section [revision] needs the key \"n\"" },
+	{ "revision-word", .pair = P G "[revision]\nterm=x\ndevice=a\nn=1\n", .message = "pair.conf:7: \"term\" is a whole number, not \"x\"" },
+	{ "revision-large", .pair = P G "[revision]\nterm=1\ndevice=a\nn=18446744073709551616\n", .message = "pair.conf:9: \"n\" is a whole number, *" },
+	{ "revision-device", .pair = P G "[revision]\nterm=1\ndevice=a/b\nn=1\n", .message = "pair.conf:8: \"device\" is letters, *, not \"a/b\"" },
+
+	/* applications.d/kamailio.conf */
+	{ "application-missing", .application = "[data x]\npath=/srv/x\n", .message = "applications.d/kamailio.conf:1: section [application] is missing" },
+	{ "command-missing", .application = "[application]\n", .message = "applications.d/kamailio.conf:1: section [application] needs the key \"command\"" },
+	{ "command-relative", .application = "[application]\ncommand=kamailio -DD\n",
+	  .message = "applications.d/kamailio.conf:2: \"command\" begins with the absolute path of a program, not \"kamailio\"" },
+	{ "command-quote", .application = "[application]\ncommand=/b 'x\n", .message = "applications.d/kamailio.conf:2: \"command\" cannot be split into words: *" },
+	{ "command-twice", .application = A "command=/c\n", .message = "applications.d/kamailio.conf:3: duplicate key \"command\"; the first is on line 2" },
+	{ "application-unknown-key", .application = A "nice=3\n", .message = "applications.d/kamailio.conf:3: unknown key \"nice\" in section [application]" },
+	{ "environment-word", .application = A "environment=A=1 B\n", .message = "applications.d/kamailio.conf:3: \"environment\" is a list of NAME=value, not \"B\"" },
+	{ "environment-name", .application = A "environment=1A=1\n", .message = "applications.d/kamailio.conf:3: \"environment\" is a list *, not \"1A=1\"" },
+	{ "user-bad", .application = A "user=a:b\n", .message = "applications.d/kamailio.conf:3: \"user\" is letters, *, not \"a:b\"" },
+	{ "group-bad", .application = A "group=\n", .message = "applications.d/kamailio.conf:3: \"group\" is letters, *, not \"\"" },
+	{ "directory-relative", .application = A "working-directory=x\n", .message = "applications.d/kamailio.conf:3: \"working-directory\" is an absolute path, not \"x\"" },
+	{ "ready-bad", .application = A "ready=soon\n", .message = "applications.d/kamailio.conf:3: \"ready\" is one of started, notify, command, not \"soon\"" },
+	{ "ready-no-command", .application = A "ready=command\n", .message = "applications.d/kamailio.conf:3: \"ready=command\" needs the key \"ready-command\"" },
+	{ "ready-command-idle", .application = A "ready-command=/c\n", .message = "applications.d/kamailio.conf:3: \"ready-command\" is for \"ready=command\" only" },
+	{ "ready-command-relative", .application = A "ready=command\nready-command=check\n",
+	  .message = "applications.d/kamailio.conf:4: \"ready-command\" begins with the absolute path of a program, not \"check\"" },
+	{ "ready-timeout", .application = A "ready-timeout-ms=0\n", .message = "applications.d/kamailio.conf:3: \"ready-timeout-ms\" is a number from 1 to 3600000, *" },
+	{ "restart-bad", .application = A "restart=no\n", .message = "applications.d/kamailio.conf:3: \"restart\" is one of always, on-failure, never, not \"no\"" },
+	{ "restart-delay", .application = A "restart-delay-ms=30001\n", .message = "applications.d/kamailio.conf:3: \"restart-delay-ms\" is a number from 1 to 30000, *" },
+	{ "stop-signal", .application = A "stop-signal=15\n", .message = "applications.d/kamailio.conf:3: \"stop-signal\" is one of SIGHUP, *, not \"15\"" },
+	{ "stop-timeout", .application = A "stop-timeout-ms=-1\n", .message = "applications.d/kamailio.conf:3: \"stop-timeout-ms\" is a number from 0 to 600000, *" },
+	{ "needs-missing", .application = A "\nneeds=db\n", .message = "applications.d/kamailio.conf:4: needs \"db\", but there is no applications.d/db.conf" },
+	{ "needs-self", .application = A "needs=kamailio\n", .message = "applications.d/kamailio.conf:3: \"needs\" form a circle: kamailio -> kamailio" },
+	{ "data-no-path", .application = A "[data x]\n", .message = "applications.d/kamailio.conf:3: section [data x] needs the key \"path\"" },
+	{ "data-relative", .application = A "[data x]\npath=etc/x\n", .message = "applications.d/kamailio.conf:4: \"path\" is an absolute path, not \"etc/x\"" },
+	{ "data-dots", .application = A "[data x]\npath=/srv/../etc\n", .message = "applications.d/kamailio.conf:4: \"path\" is a path without \".\", \"..\" and \"//\", *" },
+	{ "data-dot", .application = A "[data x]\npath=/srv/./x\n", .message = "applications.d/kamailio.conf:4: \"path\" is a path without *" },
+	{ "data-slashes", .application = A "[data x]\npath=/srv//x\n", .message = "applications.d/kamailio.conf:4: \"path\" is a path without *" },
+	{ "data-ref", .application = A "[data x]\npath=/srv/x\nref=voice\n", .message = "applications.d/kamailio.conf:5: \"ref\" is one of config, volatile, not \"voice\"" },
+	{ "data-kind", .application = A "[data x]\npath=/srv/x\nkind=db\n", .message = "applications.d/kamailio.conf:5: \"kind\" is one of files, sqlite, not \"db\"" },
+	{ "data-exclude-sqlite", .application = A "[data x]\npath=/srv/x\nkind=sqlite\nexclude=*\n", .message = "applications.d/kamailio.conf:6: \"exclude\" is for \"kind=files\" only" },
+	{ "data-exclude-absolute", .application = A "[data x]\npath=/srv/x\nexclude=/srv/x/y\n", .message = "applications.d/kamailio.conf:5: \"exclude\" is relative to the path, not \"/srv/x/y\"" },
+	{ "data-twice", .application = A "[data x]\npath=/srv/x\n[data x]\npath=/srv/y\n", .message = "applications.d/kamailio.conf:5: duplicate section [data x]; the first is on line 3" },
+	{ "data-path-twice", .application = A "[data x]\npath=/srv/x\n[data y]\npath=/srv/x/\n",
+	  .message = "applications.d/kamailio.conf:6: /srv/x is already data set x in applications.d/kamailio.conf:4" },
+	{ "data-inside", .application = A "[data x]\npath=/srv/x\n[data y]\npath=/srv/x/y/z\n",
+	  .message = "applications.d/kamailio.conf:6: /srv/x/y/z lies in data set x (applications.d/kamailio.conf:4); exclude it there" },
+	{ "data-around", .application = A "[data y]\npath=/srv/x/y\n[data x]\npath=/srv/x\nexclude=z\n",
+	  .message = "applications.d/kamailio.conf:6: /srv/x holds data set y (applications.d/kamailio.conf:4); exclude it here" },
+};
+
+static void test_bad(gconstpointer data)
+{
+	const Bad *b = data;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = parse_one(b->device ?: DEVICE, b->pair ?: b->device ? b->pair : PAIR, b->application, &error);
+	g_assert_null(s);
+	g_assert_error(error, SETTINGS_ERROR, SETTINGS_ERROR_BAD);
+	if (!g_pattern_match_simple(b->message, error->message))
+		g_error("said    %s\nwant    %s", error->message, b->message);
+}
+
+static void test_bad_needs_circle(void)
+{
+	const char *names[] = { "a", "b", "c", NULL };
+	const char *texts[] = { A, A "needs=c\n", A "user=x\nneeds=a b\n", NULL };
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = settings_parse(DEVICE, NULL, names, texts, &error);
+	g_assert_null(s);
+	g_assert_cmpstr(error->message, ==, "applications.d/c.conf:4: \"needs\" form a circle: b -> c -> b");
+}
+
+static void test_bad_data_between_files(void)
+{
+	const char *names[] = { "a", "b", NULL };
+	const char *texts[] = { A "[data x]\npath=/srv/x\n", A "[data x]\npath=/srv/y\n", NULL };
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = settings_parse(DEVICE, NULL, names, texts, &error);
+	g_assert_null(s);
+	g_assert_cmpstr(error->message, ==, "applications.d/b.conf:4: data set x is already in applications.d/a.conf:4");
+
+	g_clear_error(&error);
+	texts[1] = A "[data y]\npath=/srv/x/db.sqlite\nkind=sqlite\n";
+	g_autoptr(Settings) t = settings_parse(DEVICE, NULL, names, texts, &error);
+	g_assert_null(t);
+	g_assert_cmpstr(error->message, ==,
+			"applications.d/b.conf:4: /srv/x/db.sqlite lies in data set x (applications.d/a.conf:4); exclude it there");
+
+	g_clear_error(&error);
+	texts[0] = A "[data x]\npath=/srv/x\nexclude=db.sqlite*\n";
+	g_autoptr(Settings) u = settings_parse(DEVICE, NULL, names, texts, &error);
+	g_assert_no_error(error);
+	g_assert_nonnull(u);
+}
+
+static void test_data_paths(void)
+{
+	static const char *const no[] = { "/", "/etc", "/etc/understudy", "/etc/understudy/x", "/var", "/var/lib", "/var/lib/understudy",
+					  "/var/lib/understudy/sync", "/run", "/run/x", "/proc", "/sys/x", "/dev", "/etc/systemd/system", "/etc/cron.d",
+					  "/etc/crontab", "/etc/sudoers", "/etc/sudoers.d/x", "/usr", "/usr/local/x", "/boot", "/root", "/root/.ssh",
+					  "/root/.bashrc", "/home", "/home/bob", "/home/bob/.ssh/authorized_keys", "/etc/passwd", "/etc/shadow-",
+					  "/etc/ssh/sshd_config", "/lib64/x", "/etc/ld.so.preload", "/etc/pam.d/su", "/var/spool", "/var/spool/cron/x" };
+	static const char *const yes[] = { "/etc/kamailio", "/etc/asterisk", "/var/lib/kamailio", "/var/spool/asterisk/voicemail", "/srv",
+					   "/srv/pbx", "/opt/pbx", "/tmp/x", "/root/pbx", "/home/bob/pbx", "/etc/understudyx", "/runner" };
+	for (guint i = 0; i < G_N_ELEMENTS(no); i++) {
+		g_autofree char *text = g_strdup_printf(A "[data x]\npath=%s\n", no[i]);
+		g_autoptr(GError) error = NULL;
+		g_autoptr(Settings) s = parse_one(DEVICE, NULL, text, &error);
+		if (s)
+			g_error("%s was taken", no[i]);
+		g_autofree char *want = g_strdup_printf("applications.d/kamailio.conf:4: %s cannot be a data set: it *", no[i]);
+		g_assert_true(g_pattern_match_simple(want, error->message));
+	}
+	for (guint i = 0; i < G_N_ELEMENTS(yes); i++) {
+		g_autofree char *text = g_strdup_printf(A "[data x]\npath=%s\n", yes[i]);
+		g_autoptr(GError) error = NULL;
+		g_autoptr(Settings) s = parse_one(DEVICE, NULL, text, &error);
+		g_assert_no_error(error);
+	}
+}
+
+static void test_bad_application_name(void)
+{
+	const char *names[] = { "a b", NULL }, *texts[] = { A, NULL };
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = settings_parse(DEVICE, NULL, names, texts, &error);
+	g_assert_null(s);
+	g_assert_true(g_str_has_prefix(error->message, "applications.d/a b.conf:1: \"a b\" is no name of an application"));
+}
+
+static void test_too_long(void)
+{
+	g_autofree char *text = g_strnfill(SCANNER_MAX_BYTES + 1, '\n');
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = parse_one(text, NULL, NULL, &error);
+	g_assert_null(s);
+	g_assert_cmpstr(error->message, ==, "device.conf:1: longer than 262144 bytes");
+}
+
+/* Every file cut off at every byte is taken or refused with a line, and never read past its end. */
+static void test_truncated(void)
+{
+	static const char *const texts[] = { DEVICE, PAIR "elects=true\nroutes=default via 192.0.2.1\n",
+					     APPLICATION "environment=A='1 2'\n[data x]\npath=/srv/x\nexclude=a,b\n" };
+	for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
+		for (gsize n = 0; n < strlen(texts[i]); n++) {
+			g_autofree char *cut = g_strndup(texts[i], n);
+			g_autoptr(GError) error = NULL;
+			g_autoptr(Settings) s = parse_one(i == 0 ? cut : DEVICE, i == 1 ? cut : PAIR, i == 2 ? cut : NULL, &error);
+			g_assert_true((s != NULL) != (error != NULL));
+			if (error)
+				g_assert_true(g_regex_match_simple("^[a-z./]+:[0-9]+: ", error->message, 0, 0));
+		}
+}
+
+static void test_revision(void)
+{
+	static const struct {
+		const char *before, *after;
+	} cases[] = {
+		{ PAIR, PAIR "\n# Written by Understudy: which version of these settings this is.\n[revision]\nterm=4\ndevice=pbx-a\nn=7\n" },
+		{ "", "# Written by Understudy: which version of these settings this is.\n[revision]\nterm=4\ndevice=pbx-a\nn=7\n" },
+		{ "# top\n[revision]\n# kept\nn=1\nterm=2\n\ndevice=x\n[pair]\ngroup-id=1 \n",
+		  "# top\n[revision]\nterm=4\ndevice=pbx-a\nn=7\n# kept\n\n[pair]\ngroup-id=1 \n" },
+		{ "[ revision ]\nn=1\n[revision]\nn=2", "[revision]\nterm=4\ndevice=pbx-a\nn=7\n" },
+		{ "[pair]\ngroup-id=1", "[pair]\ngroup-id=1\n\n# Written by Understudy: which version of these settings this is.\n[revision]\nterm=4\ndevice=pbx-a\nn=7\n" },
+	};
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *after = settings_with_revision(cases[i].before, 4, "pbx-a", 7);
+		g_assert_cmpstr(after, ==, cases[i].after);
+		g_autofree char *again = settings_with_revision(after, 4, "pbx-a", 7);
+		g_assert_cmpstr(again, ==, after);
+	}
+
+	g_autofree char *text = settings_with_revision(PAIR, G_MAXUINT64, "pbx-b", 1);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = parse_one(DEVICE, text, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(s->revision_term, ==, G_MAXUINT64);
+	g_assert_cmpstr(s->revision_device, ==, "pbx-b");
+}
+
+/* A folder of its own for each test of settings_load(). */
+typedef struct {
+	char *dir;
+} Folder;
+
+static void folder_write(Folder *folder, const char *name, const char *text)
+{
+	g_autofree char *path = g_build_filename(folder->dir, name, NULL), *parent = g_path_get_dirname(path);
+	g_assert_cmpint(g_mkdir_with_parents(parent, 0755), ==, 0);
+	g_assert_true(g_file_set_contents(path, text, -1, NULL));
+	g_assert_cmpint(g_chmod(path, 0644), ==, 0);
+}
+
+static void folder_set_up(Folder *folder, gconstpointer data)
+{
+	folder->dir = g_dir_make_tmp("test-settings-XXXXXX", NULL);
+	g_assert_nonnull(folder->dir);
+}
+
+static void folder_tear_down(Folder *folder, gconstpointer data)
+{
+	static const char *const names[] = { "device.conf", "pair.conf", "applications.d/a.conf", "applications.d/b.conf",
+					     "applications.d/c.conf.bak", "applications.d/.d.conf", "applications.d" };
+	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *path = g_build_filename(folder->dir, names[i], NULL);
+		(void)g_remove(path);
+	}
+	g_assert_cmpint(g_rmdir(folder->dir), ==, 0);
+	g_free(folder->dir);
+}
+
+static void assert_load_fails(Folder *folder, SettingsError code, const char *pattern)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = settings_load(folder->dir, &error);
+	g_assert_null(s);
+	g_assert_error(error, SETTINGS_ERROR, (int)code);
+	g_autofree char *want = g_strconcat(folder->dir, "/", pattern, NULL);
+	if (!g_pattern_match_simple(want, error->message))
+		g_error("said    %s\nwant    %s", error->message, want);
+}
+
+static void test_load(Folder *folder, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+	folder_write(folder, "device.conf", DEVICE);
+	folder_write(folder, "pair.conf", PAIR);
+	folder_write(folder, "applications.d/b.conf", A);
+	folder_write(folder, "applications.d/a.conf", A "needs=b\n");
+	folder_write(folder, "applications.d/c.conf.bak", "an editor's");
+	folder_write(folder, "applications.d/.d.conf", "hidden");
+	g_autoptr(Settings) s = settings_load(folder->dir, &error);
+	g_assert_no_error(error);
+	g_assert_true(s->has_pair);
+	g_assert_cmpuint(s->applications->len, ==, 2);
+	g_assert_cmpstr(((const SettingsApplication *)g_ptr_array_index(s->applications, 0))->name, ==, "b");
+
+	g_autoptr(Settings) shared = settings_ref(s);
+	g_assert_true(shared == s);
+}
+
+static void test_load_device_alone(Folder *folder, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+	folder_write(folder, "device.conf", DEVICE);
+	g_autoptr(Settings) s = settings_load(folder->dir, &error);
+	g_assert_no_error(error);
+	g_assert_false(s->has_pair);
+}
+
+static void test_load_missing(Folder *folder, gconstpointer data)
+{
+	assert_load_fails(folder, SETTINGS_ERROR_MISSING, "device.conf: missing; *");
+	folder_write(folder, "pair.conf", PAIR);
+	assert_load_fails(folder, SETTINGS_ERROR_MISSING, "device.conf: missing; *");
+}
+
+static void test_load_bad(Folder *folder, gconstpointer data)
+{
+	folder_write(folder, "device.conf", DEVICE "x\n");
+	assert_load_fails(folder, SETTINGS_ERROR_BAD, "device.conf:15: neither *");
+	folder_write(folder, "device.conf", DEVICE);
+	folder_write(folder, "pair.conf", "[pair]\ngroup-id=0\n");
+	assert_load_fails(folder, SETTINGS_ERROR_BAD, "pair.conf:2: \"group-id\" *");
+	folder_write(folder, "pair.conf", PAIR);
+	folder_write(folder, "applications.d/a.conf", A "x=1\n");
+	assert_load_fails(folder, SETTINGS_ERROR_BAD, "applications.d/a.conf:3: unknown key *");
+}
+
+static void test_load_untrusted(Folder *folder, gconstpointer data)
+{
+	folder_write(folder, "device.conf", DEVICE);
+	folder_write(folder, "applications.d/a.conf", A);
+	g_autofree char *path = g_build_filename(folder->dir, "applications.d/a.conf", NULL);
+	g_assert_cmpint(g_chmod(path, 0664), ==, 0);
+	assert_load_fails(folder, SETTINGS_ERROR_BAD, "applications.d/a.conf:1: names commands, so it must belong to root *");
+}
+
+static void test_load_not_a_file(Folder *folder, gconstpointer data)
+{
+	g_autofree char *path = g_build_filename(folder->dir, "device.conf", NULL);
+	g_assert_cmpint(g_mkdir(path, 0755), ==, 0);
+	assert_load_fails(folder, SETTINGS_ERROR_BAD, "device.conf:1: is no regular file");
+	g_assert_cmpint(g_rmdir(path), ==, 0);
+
+	g_assert_true(g_file_set_contents(path, "[device]\nid=a\n\0x", 15, NULL));
+	assert_load_fails(folder, SETTINGS_ERROR_BAD, "device.conf:3: control character 0x00");
+	g_autofree char *long_text = g_strnfill(SCANNER_MAX_BYTES + 10, '#');
+	g_assert_true(g_file_set_contents(path, long_text, -1, NULL));
+	assert_load_fails(folder, SETTINGS_ERROR_BAD, "device.conf:1: longer than 262144 bytes");
+}
+
+/* The examples that are installed are right, and say what the defaults are. */
+static void test_examples(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = settings_load(EXAMPLES_DIR, &error);
+	g_assert_no_error(error);
+	g_assert_true(s->has_pair);
+	g_assert_nonnull(settings_application(s, "kamailio"));
+}
+
+int main(int argc, char **argv)
+{
+	setlocale(LC_ALL, "");
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/settings/device/full", test_device_full);
+	g_test_add_func("/settings/device/least", test_device_least);
+	g_test_add_func("/settings/pair/defaults", test_pair_defaults);
+	g_test_add_func("/settings/pair/full", test_pair_full);
+	g_test_add_func("/settings/pair/hash", test_pair_hash);
+	g_test_add_func("/settings/application/full", test_application_full);
+	g_test_add_func("/settings/application/defaults", test_application_defaults);
+	g_test_add_func("/settings/application/order", test_application_order);
+	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autofree char *path = g_strconcat("/settings/bad/", bad[i].name, NULL);
+		g_test_add_data_func(path, &bad[i], test_bad);
+	}
+	g_test_add_func("/settings/bad/needs-circle", test_bad_needs_circle);
+	g_test_add_func("/settings/bad/data-between-files", test_bad_data_between_files);
+	g_test_add_func("/settings/bad/application-name", test_bad_application_name);
+	g_test_add_func("/settings/bad/too-long", test_too_long);
+	g_test_add_func("/settings/data-paths", test_data_paths);
+	g_test_add_func("/settings/truncated", test_truncated);
+	g_test_add_func("/settings/revision", test_revision);
+#define ADD_FOLDER_TEST(path, function) g_test_add(path, Folder, NULL, folder_set_up, function, folder_tear_down)
+	ADD_FOLDER_TEST("/settings/load/whole", test_load);
+	ADD_FOLDER_TEST("/settings/load/device-alone", test_load_device_alone);
+	ADD_FOLDER_TEST("/settings/load/missing", test_load_missing);
+	ADD_FOLDER_TEST("/settings/load/bad", test_load_bad);
+	ADD_FOLDER_TEST("/settings/load/untrusted", test_load_untrusted);
+	ADD_FOLDER_TEST("/settings/load/not-a-file", test_load_not_a_file);
+	g_test_add_func("/settings/examples", test_examples);
+	return g_test_run();
+}
