@@ -49,6 +49,9 @@ BusPending *bus_link_call(BusLink *link, const char *destination, const char *pa
 BusPending *bus_link_call_fds(BusLink *link, const char *destination, const char *path, const char *interface, const char *method,
 			      GVariant *args, const int *fds, gsize n_fds, int timeout_ms, BusReplyCb done,
 			      gpointer user_data);
+
+/* During @done: takes descriptor @handle of the answer, which the caller then closes. -1 and @error when there is none. */
+int bus_pending_take_fd(BusPending *pending, gint32 handle, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void bus_pending_cancel(BusPending *pending); /* @done will not run; NULL is fine */
 
 /* ---- Signals ---- */
