@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What all scenario tests share: where the programs under test are, and the option for long tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="also run the tests marked as long")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes minutes; run with --long only")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Long tests are left out, not skipped: a skip says that something was missing."""
+    if config.getoption("--long"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session")
+def build():
+    """The build folder whose programs are tested; tests/run names it, else it is build/ in the source."""
+    folder = Path(os.environ.get("UNDERSTUDY_BUILD", TOP / "build"))
+    assert (folder / "build.ninja").exists(), f"{folder} is no build folder: meson setup build && ninja -C build"
+    return folder
