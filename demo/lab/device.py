@@ -158,6 +158,7 @@ class Device:
         self.cgroup = f"{lab.cgroup}/{name}"
         self.namespace = None
         self.pid = 0
+        self.frozen = False
         self._launcher = None
         self.unit = True
         self.services = []
@@ -183,33 +184,33 @@ class Device:
             return f"{self.disk}{path}"
         raise LabError(f"{path}: not a place a device keeps")
 
+    def place(self, path):
+        """Where on the host the device's path is now: through its own root while it is on, else in its layers."""
+        return f"/proc/{self.pid}/root{path}" if self.pid else self.file(path)
+
     def write(self, path, text, mode=0o644, owner=None):
         """Writes a file of the device: whole, also when it runs."""
-        if self.pid:
-            self.run(["sh", "-c", 'mkdir -p "$(dirname "$1")" && cat > "$1.new~" && chmod "$2" "$1.new~" && mv "$1.new~" "$1"', "sh", path,
-                      f"{mode:o}"], input=text)
-        else:
-            place = self.file(path)
-            os.makedirs(os.path.dirname(place), exist_ok=True)
-            with open(place, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.chmod(place, mode)
+        place = self.place(path)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        with open(f"{place}.new~", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(f"{place}.new~", mode)
+        os.rename(f"{place}.new~", place)
         if owner:
             self.chown(path, owner)
 
     def chown(self, path, owner):
         uid, gid = self.account(owner)
-        os.chown(self.file(path), uid, gid)
+        os.chown(self.place(path), uid, gid)
 
     def read(self, path):
         """What the device sees at path, also where that comes from the host's layer; None when there is no such file."""
-        if self.pid:
-            done = self.run(["cat", path], check=False)
-            return done.stdout if done.returncode == 0 else None
-        for place in (self.file(path), path):
-            if os.path.exists(place):
+        for place in (self.place(path),) if self.pid else (self.file(path), path):
+            try:
                 with open(place, encoding="utf-8") as file:
                     return file.read()
+            except FileNotFoundError:
+                continue
         return None
 
     def account(self, name):
@@ -305,6 +306,10 @@ class Device:
         if self._launcher.poll() is not None:
             raise LabError(f"{self.name} does not start: {self.console()[-2000:]}")
 
+    def awake(self):
+        """Switched on and not frozen: worth asking."""
+        return bool(self.pid) and not self.frozen
+
     def console(self):
         """Everything its processes wrote to standard error."""
         try:
@@ -329,7 +334,7 @@ class Device:
                 pass
             self._launcher.wait(timeout=10)
             self._launcher.stdout.close()
-            self.pid = 0
+            self.pid, self.frozen = 0, False
         self._unplug()
         if os.path.isdir(self.cgroup):
             wait_until(lambda: remove_cgroup(self.cgroup), 5, f"remove {self.cgroup}")
@@ -343,10 +348,12 @@ class Device:
     def freeze(self):
         """Every process stops where it is, as when a hypervisor pauses the machine; its kernel goes on answering ARP and ping."""
         self._freeze("1")
+        self.frozen = True
         wait_until(lambda: "frozen 1" in self._cgroup_events(), 5, f"{self.name}: frozen")
 
     def thaw(self):
         self._freeze("0")
+        self.frozen = False
 
     def _freeze(self, value):
         with open(f"{self.cgroup}/cgroup.freeze", "w", encoding="ascii") as file:

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Two devices on one switch with a cable between them, set up as an administrator would: settings written, then paired with the join code.
+
+    with Pair("build", {"pbx": APPLICATION_TEXT}) as pair:
+        pair.start()                  # alpha leads, beta follows
+        pair.master().ports["eth0"].cut()
+        pair.watches["beta"].wait_role("master")
+"""
+
+import re
+import subprocess
+import time
+
+from watch import AddressWatch, BusWatch
+
+from .device import Lab, LabError
+from .net import wait_until
+
+SERVICE = "192.0.2.10"
+GROUP_ID = 51
+LAN_ADDRESSES = ("192.0.2.11", "192.0.2.12")
+PEER_ADDRESSES = ("198.51.100.1", "198.51.100.2")
+
+DEVICE_CONF = """\
+[device]
+id={name}
+name={name}
+model=demo
+
+[interface lan]
+device=eth0
+address={lan}/24
+
+[interface peer]
+device=eth1
+address={peer}/30
+
+[peer]
+addresses={other_peer}, {other_lan}
+"""
+
+PAIR_CONF = """\
+[pair]
+group-id={group_id}
+advert-interval-ms=100
+
+[group lan]
+interface=lan
+addresses={service}/24
+"""
+
+
+class Pair:
+    """Names in order: the first keeps its configuration and leads at first. higher: the name with the higher addresses."""
+
+    def __init__(self, build, applications, names=("alpha", "beta"), higher="beta", origin=None):
+        self.origin = time.monotonic() if origin is None else origin
+        self.lab = Lab(build)
+        self.names = names
+        self.watches = {}
+        self.addresses = None
+        try:
+            self._make(applications, higher)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self, applications, higher):
+        net = self.lab.net
+        self.lan, self.cable = net.switch("lan"), net.cable("peer")
+        places = {name: int(name == higher) for name in self.names}
+        self.devices = {}
+        for name in self.names:
+            own, other = places[name], 1 - places[name]
+            device = self.lab.device(name, {"eth0": (self.lan, f"{LAN_ADDRESSES[own]}/24"), "eth1": (self.cable, f"{PEER_ADDRESSES[own]}/30")})
+            device.lan_address, device.peer_address = LAN_ADDRESSES[own], PEER_ADDRESSES[own]
+            device.write("/etc/understudy/device.conf", DEVICE_CONF.format(
+                name=name, lan=LAN_ADDRESSES[own], peer=PEER_ADDRESSES[own], other_peer=PEER_ADDRESSES[other], other_lan=LAN_ADDRESSES[other]))
+            for application, text in applications.items():
+                device.write(f"/etc/understudy/applications.d/{application}.conf", text)
+            self.devices[name] = device
+        self.first, self.second = (self.devices[name] for name in self.names)
+        self.first.write("/etc/understudy/pair.conf", PAIR_CONF.format(group_id=GROUP_ID, service=SERVICE))
+        self.addresses = AddressWatch(SERVICE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        for watch in self.watches.values():
+            watch.stop()
+        if self.addresses:
+            self.addresses.stop()
+        self.lab.close()
+
+    # Power.
+
+    def switch_on(self, device):
+        device.start()
+        self.addresses.watch(device)
+        if device.name not in self.watches:
+            self.watches[device.name] = BusWatch(device, self.origin)
+
+    def power_cut(self, device):
+        device.power_cut()
+        self.addresses.forget(device)
+
+    # Pairing.
+
+    def start(self):
+        """Both on, paired, first synchronisation done: the first leads, the second follows."""
+        for device in (self.first, self.second):
+            self.switch_on(device)
+        self.watches[self.first.name].wait_role("master", 30)
+        self.watches[self.second.name].wait(lambda: self.watches[self.second.name].role(), 15, "its supervisor")
+        self.pair_and_join()
+        self.wait_settled()
+
+    def pair_and_join(self):
+        """`understudy pair` on the first shows the code, `understudy join` on the second takes it from its input."""
+        pairing = self.first.popen(["understudy", "pair"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said = []
+        try:
+            code = None
+            while code is None:
+                line = pairing.stdout.readline()
+                if not line:
+                    raise LabError(f"understudy pair shows no code: {''.join(said)}")
+                said.append(line)
+                code = find_code(line)
+            self.second.run(["understudy", "join", self.first.peer_address], input=f"{code}\n")
+            said.append(pairing.stdout.read())
+            if pairing.wait(timeout=15) != 0:
+                raise LabError(f"understudy pair: exit {pairing.returncode}: {''.join(said)}")
+        finally:
+            if pairing.poll() is None:
+                pairing.kill()
+                pairing.wait()
+            pairing.stdout.close()
+
+    # Who is what.
+
+    def roles(self):
+        return {name: self.watches[name].role() if self.devices[name].awake() else None for name in self.names}
+
+    def master(self):
+        found = [self.devices[name] for name, role in self.roles().items() if role == "master"]
+        if len(found) != 1:
+            raise LabError(f"not exactly one Master: {self.roles()}")
+        return found[0]
+
+    def other(self, device):
+        return self.second if device is self.first else self.first
+
+    def backup(self):
+        return self.other(self.master())
+
+    def watch(self, device):
+        return self.watches[device.name]
+
+    def settled(self):
+        """One leads, the other follows, they talk, and nothing waits to be applied."""
+        roles = self.roles()
+        if sorted(role or "" for role in roles.values()) != ["backup", "master"]:
+            return False
+        master = next(self.watches[name] for name, role in roles.items() if role == "master")
+        backup = next(self.watches[name] for name, role in roles.items() if role == "backup")
+        if not (master.peer().get("connected") and backup.peer().get("connected") and backup.sync("FirstSyncDone")):
+            return False
+        stored = master.sync("Stored")
+        return bool(stored) and backup.sync("Applied") == stored and master.sync("PeerApplied") == stored
+
+    def wait_settled(self, timeout_s=30):
+        try:
+            wait_until(self.settled, timeout_s, "a settled pair", 0.02)
+        except TimeoutError:
+            raise TimeoutError(f"no settled pair within {timeout_s} s: {self.describe()}") from None
+
+    def describe(self):
+        """For errors: what each device says of itself."""
+        parts = []
+        for name, watch in self.watches.items():
+            if self.devices[name].awake():
+                parts.append(f"{name}: role {watch.role()}, holds {watch.vrrp('Holds')}, peer {watch.peer()}, sync "
+                             f"{[watch.sync(key) for key in ('Role', 'Stored', 'Applied', 'PeerApplied', 'FirstSyncDone', 'LastError')]}")
+            else:
+                parts.append(f"{name}: off or frozen")
+        return "; ".join(parts)
+
+
+def find_code(line):
+    """The join code within a line that shows it: the longest word that could carry 128 bits."""
+    words = re.findall(r"[0-9A-Za-z](?:[0-9A-Za-z]|[-_](?=[0-9A-Za-z]))+", line)
+    words = [word for word in words if len(word.replace("-", "")) >= 22]
+    return max(words, key=len) if words else None

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The story the demo tells, step by step: pair, telephone, change, break, look, bring back, swap, kill."""
+
+import signal
+import time
+
+import pbx
+from lab.net import wait_until
+from lab.pair import SERVICE, Pair
+from phones import Phones, accounts, numbers
+from probe import Probe
+
+N_PHONES = 50
+N_SPARE = 9
+N_CHANGES = 3
+PHONES_ADDRESS = "192.0.2.100"
+PROCESSES = ("understudy-keeper", "understudy-supervisor", "understudy-vrrpd", "understudy-syncd", "understudy-notifyd")
+KILL_WATCH_S = 1.0
+
+
+class Story:
+    """One run through everything with one pair. Use as a context manager: it takes its lab down."""
+
+    def __init__(self, build, report, higher):
+        self.report = report
+        self.users = accounts(N_PHONES, N_SPARE)
+        self.spare = list(self.users)[N_PHONES:]
+        self.short_numbers = {"900": numbers(1)[0]}
+        self.broken = None
+        self.phones, self.probe = None, None
+        self.pair = Pair(build, {"kamailio": pbx.APPLICATION_TEXT}, higher=higher, origin=report.origin)
+        try:
+            pbx.install(self.pair.first, SERVICE, self.users, self.short_numbers)
+            pbx.install(self.pair.second, SERVICE, None, None)
+            self.host = self.pair.lab.net.namespace("phones")
+            self.host_port = self.pair.lan.connect(self.host, "eth0", f"{PHONES_ADDRESS}/24")
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for watch in self.pair.watches.values():
+            self.report.data["roles"] += watch.roles
+            self.report.data["events"] += watch.events
+        self.close()
+
+    def close(self):
+        if self.phones:
+            self.phones.stop()
+        if self.probe:
+            self.probe.stop()
+        self.pair.close()
+
+    def draw(self):
+        roles = self.pair.roles()
+        holders = self.pair.addresses.holders()
+        self.report.draw({
+            "phones": f"phones {PHONES_ADDRESS}: {N_PHONES} sipp phones, a caller, the probe", "service": SERVICE,
+            "devices": [{"name": device.name, "role": roles[device.name] or ("frozen" if device.frozen else "?"), "address": device.lan_address, "on": bool(device.pid),
+                         "cable": bool(device.pid) and device.ports["eth0"].carrier(), "holds": device.name in holders}
+                        for device in (self.pair.first, self.pair.second)]})
+
+    # Beginning.
+
+    def pair_up(self):
+        say = self.report.say
+        self.report.title("Two devices become a pair")
+        for device in (self.pair.first, self.pair.second):
+            self.pair.switch_on(device)
+            say(f"{device.name} is switched on: {device.lan_address}, bus {device.bus_address()}")
+        self.pair.watch(self.pair.first).wait_role("master", 30)
+        say(f"{self.pair.first.name} leads and runs the PBX")
+        self.pair.watch(self.pair.second).wait(lambda: self.pair.watch(self.pair.second).role(), 15, "its supervisor")
+        self.pair.pair_and_join()
+        say("understudy pair showed a code, understudy join took it: each has the other's key")
+        self.pair.wait_settled()
+        self.report.check(f"{self.pair.second.name} follows and has everything", self.pair.backup() is self.pair.second)
+        self.report.check(f"no Kamailio runs on {self.pair.second.name}", not self.pair.second.pid_of("kamailio"))
+
+    def telephone(self):
+        say = self.report.say
+        self.report.title("Phones register and call")
+        self.probe = Probe(self.host, PHONES_ADDRESS, SERVICE)
+        self.probe.wait_answers(20)
+        self.phones = Phones(self.host, "eth0", PHONES_ADDRESS, SERVICE, N_PHONES)
+        self.phones.answer()
+        users = {user: self.users[user] for user in list(self.users)[:N_PHONES]}
+        registered = self.phones.register(users)
+        say(f"{registered} phones registered through {SERVICE} with digest authentication")
+        self.report.least("contacts_before", registered)
+        self.report.check("all phones are registered", registered == N_PHONES, registered)
+        self.report.check("a call is answered", self.phones.try_call(numbers(1)[0]))
+        self.phones.start_calling(users)
+        say("from now on a call is placed every second")
+        self.pair.wait_settled()
+        self.draw()
+
+    # Change.
+
+    def change(self):
+        """A short number is added to the dial plan on the Master, and must be on the Backup."""
+        master, backup = self.pair.master(), self.pair.backup()
+        self.report.title(f"A configuration file changes on {master.name}")
+        for _ in range(N_CHANGES):
+            short = str(901 + len(self.short_numbers) % 90)
+            self.short_numbers[short] = numbers(N_PHONES)[len(self.short_numbers) % N_PHONES]
+            text = pbx.dialplan_text(self.short_numbers)
+            begin = time.monotonic()
+            master.write(pbx.DIALPLAN, text)
+            wait_until(lambda text=text: backup.read(pbx.DIALPLAN) == text, 10, f"{pbx.DIALPLAN} on {backup.name}", 0.002)
+            took = round((time.monotonic() - begin) * 1000, 1)
+            self.report.data["change_to_applied_ms"].append(took)
+            self.report.say(f"short number {short} written on {master.name}, on the disk of {backup.name} {took:.0f} ms later")
+            self.pair.wait_settled()
+        self.report.quote("\n".join(backup.read(pbx.DIALPLAN).splitlines()[-4:]))
+
+    # Break.
+
+    def break_master(self, fault):
+        """The Master fails; the other must carry on with every registration, the newest configuration and without help."""
+        master, backup = self.pair.master(), self.pair.backup()
+        self.report.title(f"{fault}: " + {"cable": f"the LAN cable of {master.name} is pulled", "power": f"{master.name} loses its power",
+                                          "freeze": f"every process of {master.name} stops where it is"}[fault])
+        late = self.spare.pop(0)
+        self.pair.wait_settled()
+        late_registered = self.phones.register({late: self.users[late]})
+        registered_at = time.monotonic()
+        self.report.check(f"phone {late} registers one second before", late_registered == 1)
+        self.probe.wait_answers(50)
+        registers = self.phones.registers.count
+        while time.monotonic() < registered_at + 1.0:
+            self.probe.wait_answers(1)
+        begin = time.monotonic()
+        if fault == "cable":
+            master.ports["eth0"].cut()
+        elif fault == "power":
+            self.pair.power_cut(master)
+        else:
+            master.freeze()
+        self.broken = (fault, master)
+        self.report.say(f"{fault} at {begin - self.report.origin:.3f} s", "bad")
+        self.pair.watch(backup).wait_role("master", 10)
+        self.probe.wait_answer_sent_after(time.monotonic())
+        self.probe.wait_answers(20)
+        outage, since = self.probe.silence_ms(begin)
+        self.report.data["failover_outage_ms"].setdefault(fault, []).append(round(outage, 1))
+        self.report.say(f"{backup.name} is Master; no answer through {SERVICE} for {outage:.0f} ms", "good")
+        called = self.phones.try_call(numbers(1)[0])
+        self.report.data["call_after_failover"] = called and self.report.data["call_after_failover"] is not False
+        self.report.check("a call succeeds after the failover", called)
+        alive = self.phones.call_each(numbers(N_PHONES))
+        self.report.least("contacts_after", alive)
+        late_alive = self.phones.try_call(late)
+        self.report.data["late_contact_after_failover"] = late_alive and self.report.data["late_contact_after_failover"] is not False
+        newest = max(self.short_numbers)
+        self.report.check(f"calls to all {N_PHONES} registered phones are answered", alive == N_PHONES, alive)
+        self.report.check(f"phone {late}, registered one second before, is called too", late_alive)
+        self.report.check("no phone had to register again", self.phones.registers.count == registers, self.phones.registers.count - registers)
+        self.report.check(f"{backup.name} knows short number {newest}, the newest change", self.phones.try_call(newest))
+        self.draw()
+
+    def look(self):
+        """Why did it switch?"""
+        self.report.say("understudy timeline:")
+        self.report.quote(self.pair.master().run(["understudy", "timeline"]).stdout)
+
+    def bring_back(self):
+        fault, device = self.broken
+        self.report.title(f"{device.name} comes back")
+        master = self.pair.other(device)
+        changes = len(self.pair.watch(master).roles)
+        begin = time.monotonic()
+        if fault == "cable":
+            device.ports["eth0"].plug()
+        elif fault == "power":
+            self.pair.switch_on(device)
+        else:
+            device.thaw()
+        self.broken = None
+        self.pair.watch(device).wait_role("backup", 30)
+        self.report.say(f"{device.name} is Backup {time.monotonic() - begin:.1f} s after its return")
+        self.pair.wait_settled()
+        outage, _ = self.probe.silence_ms(begin)
+        self.report.check(f"{master.name} stayed Master all the time", not self.pair.watch(master).changes_since(changes))
+        self.report.check("its return disturbed no call", outage <= 50, f"longest silence {outage:.0f} ms")
+        self.report.check(f"no Kamailio runs on {device.name}", not device.pid_of("kamailio"))
+
+    # Swap.
+
+    def swap(self):
+        master, backup = self.pair.master(), self.pair.backup()
+        self.report.title(f"understudy swap: from {master.name} to {backup.name}")
+        self.pair.wait_settled()
+        self.probe.wait_answers(50)
+        registers = self.phones.registers.count
+        begin = time.monotonic()
+        said = master.run(["understudy", "swap"], timeout=30)
+        self.pair.watch(backup).wait_role("master", 15)
+        self.pair.watch(master).wait_role("backup", 15)
+        self.probe.wait_answer_sent_after(time.monotonic())
+        self.probe.wait_answers(20)
+        outage, _ = self.probe.silence_ms(begin)
+        self.report.data["swap_outage_ms"].append(round(outage, 1))
+        self.report.quote(said.stdout)
+        self.report.say(f"{backup.name} is Master, {master.name} is Backup; no answer for {outage:.0f} ms", "good")
+        self.pair.wait_settled()
+        alive = self.phones.call_each(numbers(N_PHONES))
+        self.report.check("calls to all registered phones are answered", alive == N_PHONES, alive)
+        self.report.check("no phone had to register again", self.phones.registers.count == registers)
+
+    # Kill.
+
+    def kill_everything(self):
+        """kill -9 of each of our processes on each device: nobody may notice."""
+        self.report.title("kill -9 of every Understudy process, on the Master and on the Backup")
+        for role in ("master", "backup"):
+            for process in PROCESSES:
+                self.kill_one(self.pair.master() if role == "master" else self.pair.backup(), role, process)
+
+    def kill_one(self, device, role, process):
+        self.pair.wait_settled()
+        roles = {name: len(watch.roles) for name, watch in self.pair.watches.items()}
+        call = self.phones.held_call()
+        try:
+            call.start(numbers(N_PHONES)[7])
+            self.probe.wait_answers(20)
+            begin = time.monotonic()
+            old = device.kill(process, signal.SIGKILL)
+            device.wait_process(process, 15, old)
+            back_ms = (time.monotonic() - begin) * 1000
+            end = time.monotonic() + KILL_WATCH_S
+            while time.monotonic() < end:
+                self.probe.wait_answers(1)
+            outage, _ = self.probe.silence_ms(begin)
+            doubled = self.pair.addresses.doubled_ms(begin)
+            bye_ms = call.end()
+        finally:
+            call.sock.close()
+        changes = sum(len(watch.changes_since(roles[name])) for name, watch in self.pair.watches.items())
+        self.report.data["kills"].append({"process": process, "role": role, "role_changes": changes, "doubled_ms": doubled,
+                                          "outage_ms": round(outage, 1)})
+        self.report.check(f"{process} on {device.name} ({role})", changes == 0 and doubled == 0 and outage <= 50,
+                          f"back after {back_ms:.0f} ms, {changes} role changes, {doubled:.0f} ms doubled, longest silence {outage:.0f} ms, "
+                          f"the call's BYE answered after {bye_ms:.0f} ms")
+
+    # End.
+
+    def finish(self):
+        placed, answered, failed = self.phones.calls()
+        self.report.say(f"of the calls placed every second {answered} of {placed} were answered, {failed} failed")
+        self.phones.stop_calling()
+        self.check_events()
+
+    def check_events(self):
+        names = {event["name"] for watch in self.pair.watches.values() for event in watch.events}
+        for name in ("up active", "down"):
+            self.report.check(f"the event \"{name}\" was raised", name in names)
