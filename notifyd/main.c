@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* notifyd/main.c - understudy-notifyd: keeps the system's events and shows them on the system bus and on a private socket. */
+#include <glib-unix.h>
+#include <sys/stat.h>
+
+#include "dbus/bus-link.h"
+#include "dbus/bus-server.h"
+#include "service.h"
+#include "settings/settings.h"
+
+#define STORE_PATH "/var/lib/understudy/notify/events.db"
+#define SOCKET_PATH "/run/understudy/private/notify"
+#define CAPACITY 10000
+
+static gboolean stop(gpointer user_data)
+{
+	g_main_loop_quit(user_data);
+	return G_SOURCE_CONTINUE;
+}
+
+int main(int argc, char **argv)
+{
+	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) settings = NULL;
+	g_autoptr(NotifyStore) store = NULL;
+	g_autoptr(BusTree) tree = NULL;
+	g_autoptr(NotifyService) service = NULL;
+	g_autoptr(BusServer) server = NULL;
+	g_autoptr(BusLink) link = NULL;
+
+	if (argc > 1) {
+		g_printerr("%s: takes no arguments; it reads " SETTINGS_DIR "\n", argv[0]);
+		return 2;
+	}
+	umask(077);
+	g_unix_signal_add(SIGTERM, stop, loop);
+	g_unix_signal_add(SIGINT, stop, loop);
+
+	settings = settings_load(SETTINGS_DIR, &error);
+	if (!settings) {
+		g_printerr("%s\n", error->message);
+		return 2;
+	}
+	store = notify_store_open(STORE_PATH, CAPACITY, settings->id, &error);
+	tree = bus_tree_new(NOTIFY_PATH);
+	if (!store || !(service = notify_service_new(tree, store, settings->id, &error)) ||
+	    !(server = bus_server_new(SOCKET_PATH, tree, NULL, 0, &error))) {
+		g_printerr("%s\n", error->message);
+		return 1;
+	}
+	link = bus_link_new_bus(NULL);
+	bus_link_publish(link, tree, NOTIFY_BUS_NAME);
+	g_main_loop_run(loop);
+	return 0;
+}
