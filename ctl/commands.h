@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ctl/commands.h - the commands; each gets its own name as argv[0] and answers the exit code. */
+#pragma once
+
+#include "client.h"
+
+typedef CtlExit (*CtlCommand)(Ctl *ctl, int argc, char **argv);
+
+CtlExit ctl_status(Ctl *ctl, int argc, char **argv);   /* status.c */
+CtlExit ctl_swap(Ctl *ctl, int argc, char **argv);     /* role.c */
+CtlExit ctl_mode(Ctl *ctl, int argc, char **argv);
+CtlExit ctl_takeover(Ctl *ctl, int argc, char **argv);
+CtlExit ctl_events(Ctl *ctl, int argc, char **argv);   /* events.c */
+CtlExit ctl_history(Ctl *ctl, int argc, char **argv);  /* past.c */
+CtlExit ctl_timeline(Ctl *ctl, int argc, char **argv);
+CtlExit ctl_pair(Ctl *ctl, int argc, char **argv);     /* pairing.c */
+CtlExit ctl_join(Ctl *ctl, int argc, char **argv);
+CtlExit ctl_unpair(Ctl *ctl, int argc, char **argv);

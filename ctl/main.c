@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ctl/main.c - understudy: picks the command. */
+#include <locale.h>
+#include <signal.h>
+
+#include "commands.h"
+
+static const struct {
+	const char *name, *arguments, *summary;
+	CtlCommand run;
+} COMMANDS[] = {
+	{ "status", "", "both devices, their roles, applications, copies and problems", ctl_status },
+	{ "swap", "[--reason TEXT]", "hand the service over to the other device (on the Master)", ctl_swap },
+	{ "mode", "[active|passive]", "show or set whether the Backup takes over by itself", ctl_mode },
+	{ "takeover", "[--force]", "make this Backup the Master", ctl_takeover },
+	{ "events", "[--unread] [--mark-read] [--count N]", "what happened", ctl_events },
+	{ "history", "[PATH] [--ref config|volatile]", "who changed which files", ctl_history },
+	{ "timeline", "[--count N]", "changes of role, with the time of each phase", ctl_timeline },
+	{ "pair", "[--minutes N]", "print a code for another device to join this one", ctl_pair },
+	{ "join", "ADDRESS", "join the device that printed the code", ctl_join },
+	{ "unpair", "", "forget the other device", ctl_unpair },
+};
+
+static char *help_text(void)
+{
+	g_autoptr(RenderTable) table = render_table_new(3);
+	g_autofree char *rows = NULL;
+
+	for (gsize i = 0; i < G_N_ELEMENTS(COMMANDS); i++) {
+		render_table_add(table, RENDER_PLAIN, COMMANDS[i].name);
+		render_table_add(table, RENDER_PLAIN, COMMANDS[i].arguments);
+		render_table_add(table, RENDER_PLAIN, COMMANDS[i].summary);
+	}
+	rows = render_table_text(table, &(RenderStyle) { 0 }, 2);
+	return g_strdup_printf("Usage: understudy [--json] COMMAND [ARGUMENTS]\n"
+			       "Steers this device of a pair of PBX servers that act as one.\n\n%s\n"
+			       "  help [COMMAND], --help, --version\n\n"
+			       "--json prints values for programs. Exit codes: 0 done, 1 refused, 2 bad input, 3 not reachable, 4 timed out.\n", rows);
+}
+
+static CtlCommand find_command(const char *name)
+{
+	for (gsize i = 0; i < G_N_ELEMENTS(COMMANDS); i++)
+		if (g_str_equal(COMMANDS[i].name, name))
+			return COMMANDS[i].run;
+	return NULL;
+}
+
+static CtlExit run_command(Ctl *ctl, int argc, char **argv)
+{
+	CtlCommand command = find_command(argv[0]);
+	g_autofree char *program = NULL;
+
+	if (!command)
+		return ctl_complain(ctl, CTL_BAD_INPUT, "no command \"%s\"; see understudy help", argv[0]);
+	program = g_strconcat("understudy ", argv[0], NULL); /* for the usage line of --help */
+	g_set_prgname(program);
+	return command(ctl, argc, argv);
+}
+
+static CtlExit help(Ctl *ctl, const char *command)
+{
+	char *argv[] = { (char *)command, (char *)"--help", NULL };
+
+	if (!command) {
+		g_autofree char *text = help_text();
+
+		ctl_print(text);
+		return CTL_OK;
+	}
+	return run_command(ctl, 2, argv);
+}
+
+static CtlExit dispatch(Ctl *ctl, int argc, char **argv)
+{
+	int first = 1;
+
+	for (; first < argc && argv[first][0] == '-'; first++) {
+		if (g_str_equal(argv[first], "--json")) {
+			ctl->json = true;
+		} else if (g_str_equal(argv[first], "--help") || g_str_equal(argv[first], "-h")) {
+			return help(ctl, NULL);
+		} else if (g_str_equal(argv[first], "--version")) {
+			ctl_print("understudy " UNDERSTUDY_VERSION "\n");
+			return CTL_OK;
+		} else {
+			return ctl_complain(ctl, CTL_BAD_INPUT, "no option \"%s\" here; see understudy help", argv[first]);
+		}
+	}
+	if (first == argc) {
+		g_autofree char *text = help_text();
+
+		ctl_note(ctl, "%s", text);
+		return CTL_BAD_INPUT;
+	}
+	if (g_str_equal(argv[first], "help"))
+		return help(ctl, first + 1 < argc ? argv[first + 1] : NULL);
+	return run_command(ctl, argc - first, argv + first);
+}
+
+int main(int argc, char **argv)
+{
+	Ctl ctl;
+	CtlExit code;
+
+	setlocale(LC_ALL, "");
+	signal(SIGPIPE, SIG_DFL); /* understudy events | head */
+	ctl_init(&ctl, false);
+	code = dispatch(&ctl, argc, argv);
+	ctl_clear(&ctl);
+	return code;
+}

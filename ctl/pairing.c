@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ctl/pairing.c - understudy pair, join and unpair. The code never is an argument: arguments are seen by everybody (ps). */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <glib-unix.h>
+
+#include "commands.h"
+
+#define CODE_MAX_BYTES 256
+#define JOIN_TIMEOUT_MS 60000                    /* the two prove themselves to each other */
+#define FIRST_SYNC_TIMEOUT_MS (15 * 60 * 1000)   /* then everything is copied */
+
+static GVariant *pair_of(const char *key, const char *value, const char *key2, const char *value2)
+{
+	GVariantBuilder builder;
+
+	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+	g_variant_builder_add(&builder, "{sv}", key, g_variant_new_string(value));
+	if (key2)
+		g_variant_builder_add(&builder, "{sv}", key2, g_variant_new_string(value2));
+	return g_variant_builder_end(&builder);
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* ---- pair ---- */
+
+typedef struct {
+	char *outcome, *text;
+} PairWatch;
+
+static void take_outcome(const char *path, const char *member, GVariant *args, gpointer user_data)
+{
+	PairWatch *watch = user_data;
+
+	if (watch->outcome || !g_variant_is_of_type(args, G_VARIANT_TYPE("(ss)")))
+		return;
+	g_variant_get(args, "(ss)", &watch->outcome, &watch->text);
+}
+
+static bool has_outcome(gpointer user_data)
+{
+	return ((PairWatch *)user_data)->outcome != NULL;
+}
+
+/* The daemon has answered: the code is on its way and the pipe's end is closed behind it. */
+static bool read_code(int fd, char *code, GError **error)
+{
+	gsize n = 0;
+	gssize got;
+
+	while (n < CODE_MAX_BYTES - 1 && ((got = read(fd, code + n, CODE_MAX_BYTES - 1 - n)) > 0 || (got < 0 && errno == EINTR)))
+		n += got > 0 ? (gsize)got : 0;
+	code[n] = '\0';
+	code[strcspn(code, "\r\n")] = '\0';
+	if (*code)
+		return true;
+	g_set_error_literal(error, BUS_ERROR, BUS_ERROR_FAILED, "the synchronisation daemon opened a listener but told no code");
+	return false;
+}
+
+static bool request_code(Ctl *ctl, guint lifetime_s, char *code, GError **error)
+{
+	g_autoptr(GVariant) answer = NULL;
+	int fds[2];
+	bool read;
+
+	if (!g_unix_open_pipe(fds, FD_CLOEXEC, error))
+		return false;
+	answer = ctl_call_fd(ctl, CTL_SYNC, CTL_PEER_INTERFACE, "Pair", g_variant_new("(hu)", 0, lifetime_s), fds[1], CTL_CALL_TIMEOUT_MS, error);
+	close_fd(&fds[1]);
+	read = answer && read_code(fds[0], code, error);
+	close_fd(&fds[0]);
+	return read;
+}
+
+static CtlExit tell_outcome(Ctl *ctl, const PairWatch *watch)
+{
+	bool paired = g_str_equal(watch->outcome, "paired");
+
+	if (ctl->json)
+		ctl_print_json(pair_of("outcome", watch->outcome, "text", watch->text));
+	else if (paired)
+		ctl_note(ctl, "paired: %s", watch->text);
+	if (paired)
+		return CTL_OK;
+	if (g_str_equal(watch->outcome, "expired"))
+		return ctl_complain(ctl, CTL_TIMED_OUT, "nobody joined in time; the code is worthless now, run understudy pair again");
+	return ctl_complain(ctl, CTL_REFUSED, "pairing %s: %s; the code is worthless now, run understudy pair again", watch->outcome, watch->text);
+}
+
+CtlExit ctl_pair(Ctl *ctl, int argc, char **argv)
+{
+	int minutes = 10;
+	gboolean no_wait = FALSE;
+	const GOptionEntry entries[] = {
+		{ "minutes", 'm', 0, G_OPTION_ARG_INT, &minutes, "How long the code is good (10; at most 60)", "N" },
+		{ "no-wait", 0, 0, G_OPTION_ARG_NONE, &no_wait, "Ends as soon as the code is printed", NULL },
+		{ 0 },
+	};
+	PairWatch watch = { 0 };
+	BusSubscription *subscription = NULL;
+	char code[CODE_MAX_BYTES];
+	g_autoptr(GError) error = NULL;
+	CtlExit exit = CTL_OK;
+
+	if (!ctl_options(ctl, &argc, &argv, entries, "", "Prints a one-time code with which another device may join this one, which keeps its configuration.",
+			 0, 0))
+		return CTL_BAD_INPUT;
+	if (minutes < 1 || minutes > 60)
+		return ctl_complain(ctl, CTL_BAD_INPUT, "pair: --minutes is 1 to 60");
+	if (!ctl_connect(ctl, &error))
+		return ctl_fail(ctl, CTL_SYNC, error);
+	/* Before the call: the outcome must not come between the two. */
+	subscription = bus_link_subscribe(ctl->link, ctl_bus_name(CTL_SYNC), ctl_path(CTL_SYNC), CTL_PEER_INTERFACE, "Pairing", take_outcome, &watch);
+	if (!request_code(ctl, (guint)minutes * 60, code, &error)) {
+		bus_subscription_free(subscription);
+		return ctl_fail(ctl, CTL_SYNC, error);
+	}
+	if (ctl->json) {
+		ctl_print_json(pair_of("code", code, NULL, NULL));
+	} else {
+		ctl_note(ctl, "On the other device run: understudy join ADDRESS, with this device's address, and give it this code within %d minutes:",
+			 minutes);
+		ctl_printf("%s\n", code);
+		fflush(stdout);
+	}
+	explicit_bzero(code, sizeof(code));
+	if (!no_wait) {
+		if (!ctl->json)
+			ctl_note(ctl, "Waiting for the other device. Ctrl-C stops the waiting, not the code.");
+		if (ctl_wait(has_outcome, &watch, minutes * 60 * 1000 + 5000))
+			exit = tell_outcome(ctl, &watch);
+		else
+			exit = ctl_complain(ctl, CTL_TIMED_OUT, "the time is up and the daemon said nothing; see understudy status");
+	}
+	bus_subscription_free(subscription);
+	g_free(watch.outcome);
+	g_free(watch.text);
+	return exit;
+}
+
+/* ---- join ---- */
+
+static volatile sig_atomic_t interrupted;
+
+static void note_signal(int number)
+{
+	interrupted = number;
+}
+
+/* One line from stdin; from a terminal with a prompt and without echo, which is restored whatever happens. */
+static bool ask_code(Ctl *ctl, char *code)
+{
+	struct sigaction action = { .sa_handler = note_signal }, old[3]; /* no SA_RESTART: read() is to end */
+	static const int SIGNALS[] = { SIGINT, SIGTERM, SIGHUP };
+	struct termios shown, hidden;
+	bool tty = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &shown) == 0;
+	gsize n = 0;
+
+	if (tty) {
+		for (gsize i = 0; i < G_N_ELEMENTS(SIGNALS); i++)
+			sigaction(SIGNALS[i], &action, &old[i]);
+		hidden = shown;
+		hidden.c_lflag &= ~(tcflag_t)ECHO;
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+		fputs("Code shown by understudy pair: ", stderr);
+	}
+	while (n < CODE_MAX_BYTES - 1 && !interrupted) {
+		gssize got = read(STDIN_FILENO, code + n, 1); /* byte by byte: what follows the line is not ours */
+
+		if (got == 0 || (got < 0 && errno != EINTR) || (got > 0 && code[n] == '\n'))
+			break;
+		n += got > 0 ? 1 : 0;
+	}
+	code[n] = '\0';
+	code[strcspn(code, "\r")] = '\0';
+	g_strstrip(code);
+	if (tty) {
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+		fputc('\n', stderr);
+		for (gsize i = 0; i < G_N_ELEMENTS(SIGNALS); i++)
+			sigaction(SIGNALS[i], &old[i], NULL);
+		if (interrupted)
+			raise(interrupted);
+	}
+	return *code != '\0';
+}
+
+static bool send_join(Ctl *ctl, const char *address, const char *code, GError **error)
+{
+	g_autoptr(GVariant) answer = NULL;
+	g_autofree char *line = g_strconcat(code, "\n", NULL);
+	int fds[2];
+	bool written;
+
+	if (!g_unix_open_pipe(fds, FD_CLOEXEC, error))
+		return false;
+	written = write(fds[1], line, strlen(line)) == (gssize)strlen(line); /* fits any pipe's buffer */
+	explicit_bzero(line, strlen(line));
+	close_fd(&fds[1]);
+	if (written)
+		answer = ctl_call_fd(ctl, CTL_SYNC, CTL_PEER_INTERFACE, "Join", g_variant_new("(sh)", address, 0), fds[0], JOIN_TIMEOUT_MS, error);
+	else
+		g_set_error(error, BUS_ERROR, BUS_ERROR_FAILED, "pipe: %s", g_strerror(errno));
+	close_fd(&fds[0]);
+	return answer != NULL;
+}
+
+typedef struct {
+	CtlProgress progress;
+	BusMirror *supervisor, *sync;
+	bool done;
+} JoinWatch;
+
+static void follow_join(BusMirror *mirror, gpointer user_data)
+{
+	JoinWatch *watch = user_data;
+	GVariant *role, *first, *activity;
+	g_autofree char *text = NULL;
+
+	if (!watch->supervisor || !watch->sync)
+		return;
+	role = bus_mirror_get(watch->supervisor, "Role", "s");
+	first = bus_mirror_get(watch->sync, "FirstSyncDone", "b");
+	activity = bus_mirror_get(watch->sync, "Activity", "s");
+	watch->done = role && g_str_equal(g_variant_get_string(role, NULL), "backup") && first && g_variant_get_boolean(first);
+	text = g_strdup_printf("this device is %s, %s", role ? g_variant_get_string(role, NULL) : "starting again",
+			       first && g_variant_get_boolean(first) ? "synchronised" : activity ? g_variant_get_string(activity, NULL) : "waiting");
+	ctl_progress(&watch->progress, -1, text);
+}
+
+static bool has_joined(gpointer user_data)
+{
+	return ((JoinWatch *)user_data)->done;
+}
+
+static CtlExit wait_for_backup(Ctl *ctl)
+{
+	JoinWatch watch = { .progress = { .ctl = ctl } };
+	bool done;
+
+	watch.supervisor = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SUPERVISOR), ctl_path(CTL_SUPERVISOR), CTL_SUPERVISOR_INTERFACE, follow_join,
+					  &watch);
+	watch.sync = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SYNC), ctl_path(CTL_SYNC), CTL_SYNC_INTERFACE, follow_join, &watch);
+	done = ctl_wait(has_joined, &watch, FIRST_SYNC_TIMEOUT_MS);
+	ctl_progress_end(&watch.progress);
+	bus_mirror_free(watch.supervisor);
+	bus_mirror_free(watch.sync);
+	if (!done)
+		return ctl_complain(ctl, CTL_TIMED_OUT, "joined, but after %d minutes this device still is no synchronised Backup; it goes on: see understudy status",
+				    FIRST_SYNC_TIMEOUT_MS / 60000);
+	if (ctl->json)
+		ctl_print_json(pair_of("outcome", "joined", "role", "backup"));
+	else
+		ctl_print("joined: this device is Backup and has everything the Master had\n");
+	return CTL_OK;
+}
+
+CtlExit ctl_join(Ctl *ctl, int argc, char **argv)
+{
+	gboolean no_wait = FALSE;
+	const GOptionEntry entries[] = {
+		{ "no-wait", 0, 0, G_OPTION_ARG_NONE, &no_wait, "Ends as soon as the two know each other, before the first synchronisation", NULL },
+		{ 0 },
+	};
+	char code[CODE_MAX_BYTES];
+	g_autoptr(GError) error = NULL;
+	bool joined;
+
+	if (!ctl_options(ctl, &argc, &argv, entries, "ADDRESS",
+			 "Joins the device at ADDRESS, where understudy pair printed a code. The code is asked for, or read from stdin. This device becomes Backup "
+			 "and takes over the other's configuration.", 1, 1))
+		return CTL_BAD_INPUT;
+	if (!ctl_connect(ctl, &error))
+		return ctl_fail(ctl, CTL_SYNC, error);
+	if (!ask_code(ctl, code))
+		return ctl_complain(ctl, CTL_BAD_INPUT, "join: no code; it is what understudy pair prints on the other device");
+	joined = send_join(ctl, argv[1], code, &error);
+	explicit_bzero(code, sizeof(code));
+	if (!joined)
+		return ctl_fail(ctl, CTL_SYNC, error);
+	if (!no_wait)
+		return wait_for_backup(ctl);
+	if (ctl->json)
+		ctl_print_json(pair_of("outcome", "paired", NULL, NULL));
+	else
+		ctl_print("paired\n");
+	return CTL_OK;
+}
+
+CtlExit ctl_unpair(Ctl *ctl, int argc, char **argv)
+{
+	g_autoptr(GVariant) answer = NULL;
+	g_autoptr(GError) error = NULL;
+
+	if (!ctl_options(ctl, &argc, &argv, NULL, "", "Forgets the other device. Run it on both; the applications are left as they are.", 0, 0))
+		return CTL_BAD_INPUT;
+	answer = ctl_call(ctl, CTL_SYNC, NULL, CTL_PEER_INTERFACE, "Unpair", NULL, CTL_CALL_TIMEOUT_MS, &error);
+	if (!answer)
+		return ctl_fail(ctl, CTL_SYNC, error);
+	if (ctl->json)
+		ctl_print_json(pair_of("outcome", "unpaired", NULL, NULL));
+	else
+		ctl_print("unpaired\n");
+	return CTL_OK;
+}

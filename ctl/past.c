@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ctl/past.c - understudy history (of the files) and timeline (of the roles). */
+#include "commands.h"
+#include "timeline-view.h"
+
+static CtlExit print_history(Ctl *ctl, GVariant *commits, const char *ref)
+{
+	g_autoptr(RenderTable) table = render_table_new(5);
+	g_autofree char *text = NULL;
+	gsize n = g_variant_n_children(commits);
+
+	if (n == 0) {
+		ctl_printf("no commits in %s\n", ref);
+		return CTL_OK;
+	}
+	for (gsize i = 0; i < n; i++) {
+		g_autoptr(GVariant) commit = g_variant_get_child_value(commits, i);
+		g_autoptr(GVariant) changed = dict_value(commit, "changed", "as");
+		gsize n_changed = changed ? g_variant_n_children(changed) : 0;
+		g_autofree char *hash = render_hash(dict_string(commit, "commit", ""));
+		g_autofree char *time = render_time(dict_int(commit, "time_ms", 0), ctl->zone, false);
+		const char *device = dict_string(commit, "device", "");
+		g_autoptr(GString) what = g_string_new(dict_string(commit, "message", ""));
+
+		for (gsize c = 0; c < MIN(n_changed, 3); c++) {
+			const char *path;
+
+			g_variant_get_child(changed, c, "&s", &path);
+			g_string_append_printf(what, "%s%s", c ? ", " : "  (", path);
+		}
+		if (n_changed > 3)
+			g_string_append_printf(what, " and %" G_GSIZE_FORMAT " more", n_changed - 3);
+		if (n_changed > 0)
+			g_string_append_c(what, ')');
+		render_table_add(table, RENDER_WARNING, hash);
+		render_table_add(table, RENDER_PLAIN, time);
+		render_table_addf(table, RENDER_DIM, "%s term %" G_GINT64_FORMAT, device, dict_int(commit, "term", 0));
+		render_table_add(table, RENDER_PLAIN, dict_string(commit, "author", ""));
+		render_table_add(table, RENDER_PLAIN, what->str);
+	}
+	text = render_table_text(table, &ctl->out, 0);
+	ctl_print(text);
+	return CTL_OK;
+}
+
+CtlExit ctl_history(Ctl *ctl, int argc, char **argv)
+{
+	g_autofree char *ref_option = NULL;
+	int count = 20;
+	const GOptionEntry entries[] = {
+		{ "ref", 0, 0, G_OPTION_ARG_STRING, &ref_option, "config (the default) or volatile", "REF" },
+		{ "count", 'n', 0, G_OPTION_ARG_INT, &count, "At most N (20)", "N" },
+		{ 0 },
+	};
+	g_autoptr(GVariant) answer = NULL, commits = NULL;
+	g_autoptr(GError) error = NULL;
+	g_autofree char *path = NULL;
+	const char *ref;
+
+	if (!ctl_options(ctl, &argc, &argv, entries, "[PATH]", "Shows who changed what and when, newest first; of one file or folder when PATH is given.",
+			 0, 1))
+		return CTL_BAD_INPUT;
+	ref = ref_option ? ref_option : "config";
+	if (!g_str_equal(ref, "config") && !g_str_equal(ref, "volatile"))
+		return ctl_complain(ctl, CTL_BAD_INPUT, "history: --ref is config or volatile, not \"%s\"", ref);
+	if (count < 1)
+		return ctl_complain(ctl, CTL_BAD_INPUT, "history: --count is at least 1");
+	path = argc > 1 ? g_canonicalize_filename(argv[1], NULL) : g_strdup("");
+	answer = ctl_call(ctl, CTL_SYNC, NULL, CTL_SYNC_INTERFACE, "History", g_variant_new("(ssu)", ref, path, (guint32)count),
+			  4 * CTL_CALL_TIMEOUT_MS, &error);
+	if (!answer)
+		return ctl_fail(ctl, CTL_SYNC, error);
+	commits = g_variant_get_child_value(answer, 0);
+	if (!ctl->json)
+		return print_history(ctl, commits, ref);
+	ctl_print_json(g_variant_ref(commits));
+	return CTL_OK;
+}
+
+CtlExit ctl_timeline(Ctl *ctl, int argc, char **argv)
+{
+	int count = 10;
+	const GOptionEntry entries[] = {
+		{ "count", 'n', 0, G_OPTION_ARG_INT, &count, "The last N changes of role (10)", "N" },
+		{ 0 },
+	};
+	g_autoptr(GVariant) answer = NULL, transitions = NULL;
+	g_autoptr(GError) error = NULL;
+
+	if (!ctl_options(ctl, &argc, &argv, entries, "", "Shows the changes of role of both devices, newest last: why, and how long each phase took.",
+			 0, 0))
+		return CTL_BAD_INPUT;
+	if (count < 1)
+		return ctl_complain(ctl, CTL_BAD_INPUT, "timeline: --count is at least 1");
+	answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, "Timeline", g_variant_new("(u)", (guint32)count),
+			  2 * CTL_CALL_TIMEOUT_MS, &error);
+	if (!answer)
+		return ctl_fail(ctl, CTL_SUPERVISOR, error);
+	transitions = g_variant_get_child_value(answer, 0);
+	if (ctl->json) {
+		ctl_print_json(g_variant_ref(transitions));
+	} else {
+		g_autofree char *text = timeline_view_text(transitions, &ctl->out, ctl->zone);
+
+		ctl_print(text);
+	}
+	return CTL_OK;
+}

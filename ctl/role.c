@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ctl/role.c - understudy swap, mode and takeover: who leads. */
+#include <string.h>
+
+#include "commands.h"
+
+#define SWAP_TIMEOUT_MS (5 * 60 * 1000) /* the supervisor has its own deadlines; this one is for a supervisor that hangs */
+#define TAKEOVER_TIMEOUT_MS 60000
+#define AWAY_MS 10000                   /* a supervisor that died is back in milliseconds */
+
+static GVariant *option(const char *key, GVariant *value)
+{
+	GVariantBuilder builder;
+
+	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+	if (value)
+		g_variant_builder_add(&builder, "{sv}", key, value);
+	return g_variant_builder_end(&builder);
+}
+
+/* ---- A job until its end ---- */
+
+typedef struct {
+	BusMirror *mirror;
+	CtlProgress progress;
+	gint64 stale_since_us; /* 0: the mirror is fresh */
+	bool over, lost;
+} JobWatch;
+
+static void follow_job(BusMirror *mirror, gpointer user_data)
+{
+	JobWatch *watch = user_data;
+	GVariant *state, *fraction, *message;
+
+	if (!bus_mirror_is_fresh(mirror)) {
+		if (watch->stale_since_us == 0)
+			watch->stale_since_us = g_get_monotonic_time();
+		return;
+	}
+	watch->stale_since_us = 0;
+	state = bus_mirror_get(mirror, "State", "s");
+	fraction = bus_mirror_get(mirror, "Progress", "d");
+	message = bus_mirror_get(mirror, "Message", "s");
+	ctl_progress(&watch->progress, fraction ? g_variant_get_double(fraction) : -1, message ? g_variant_get_string(message, NULL) : "");
+	watch->over = state && !g_str_equal(g_variant_get_string(state, NULL), "running");
+}
+
+static gboolean look_whether_lost(gpointer user_data)
+{
+	JobWatch *watch = user_data;
+
+	watch->lost = watch->stale_since_us && g_get_monotonic_time() - watch->stale_since_us > AWAY_MS * 1000LL;
+	return G_SOURCE_CONTINUE;
+}
+
+static bool job_is_over(gpointer user_data)
+{
+	JobWatch *watch = user_data;
+
+	return watch->over || watch->lost;
+}
+
+/* The job's last word; @ret_value gets State, Message, Error and Result as a{sv}. */
+static CtlExit wait_for_job(Ctl *ctl, const char *path, int timeout_ms, GVariant **ret_value)
+{
+	JobWatch watch = { .progress = { .ctl = ctl }, .stale_since_us = g_get_monotonic_time() };
+	guint timer = g_timeout_add(500, look_whether_lost, &watch);
+	GVariantBuilder builder;
+	bool in_time;
+
+	watch.mirror = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SUPERVISOR), path, CTL_JOB_INTERFACE, follow_job, &watch);
+	in_time = ctl_wait(job_is_over, &watch, timeout_ms);
+	ctl_progress_end(&watch.progress);
+	g_source_remove(timer);
+	if (watch.over) {
+		g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+		for (const char *const *name = (const char *const[]) { "State", "Message", "Error", "Result", NULL }; *name; name++) {
+			GVariant *value = bus_mirror_get(watch.mirror, *name, g_str_equal(*name, "Result") ? "a{sv}" : "s");
+			g_autofree char *key = render_snake_case(*name);
+
+			if (value)
+				g_variant_builder_add(&builder, "{sv}", key, value);
+		}
+		*ret_value = g_variant_ref_sink(g_variant_builder_end(&builder));
+	}
+	bus_mirror_free(watch.mirror);
+	if (watch.over)
+		return CTL_OK;
+	if (in_time)
+		return ctl_complain(ctl, CTL_NOT_REACHABLE, "the supervisor went away before the job's end; see understudy status and understudy timeline");
+	return ctl_complain(ctl, CTL_TIMED_OUT, "the job is still under way after %d s; see understudy status and understudy timeline",
+			    timeout_ms / 1000);
+}
+
+CtlExit ctl_swap(Ctl *ctl, int argc, char **argv)
+{
+	g_autofree char *reason = NULL;
+	const GOptionEntry entries[] = {
+		{ "reason", 0, 0, G_OPTION_ARG_STRING, &reason, "Goes into the timeline and the events", "TEXT" },
+		{ 0 },
+	};
+	g_autoptr(GVariant) answer = NULL, end = NULL;
+	g_autoptr(GError) error = NULL;
+	const char *job, *failed;
+	CtlExit code;
+
+	if (!ctl_options(ctl, &argc, &argv, entries, "", "Hands the service over to the other device. Ordered on the Master.", 0, 0))
+		return CTL_BAD_INPUT;
+	answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, "Swap",
+			  g_variant_new("(@a{sv})", option("reason", reason ? g_variant_new_string(reason) : NULL)),
+			  CTL_CALL_TIMEOUT_MS, &error);
+	if (!answer)
+		return ctl_fail(ctl, CTL_SUPERVISOR, error);
+	g_variant_get(answer, "(&o)", &job);
+	code = wait_for_job(ctl, job, SWAP_TIMEOUT_MS, &end);
+	if (code != CTL_OK)
+		return code;
+	if (ctl->json)
+		ctl_print_json(g_variant_ref(end));
+	if (g_str_equal(dict_string(end, "state", ""), "done")) {
+		if (!ctl->json)
+			ctl_print("swapped: the other device leads now\n");
+		return CTL_OK;
+	}
+	failed = dict_string(end, "error", "");
+	return ctl_complain(ctl, CTL_REFUSED, "swap %s: %s", dict_string(end, "state", "failed"), *failed ? failed : dict_string(end, "message", ""));
+}
+
+/* ---- Mode ---- */
+
+static CtlExit show_mode(Ctl *ctl)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GVariant) all = ctl_get_all(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, CTL_CALL_TIMEOUT_MS, &error);
+	g_autoptr(GVariant) peer = NULL;
+	const char *mode, *role;
+	bool connected;
+
+	if (!all)
+		return ctl_fail(ctl, CTL_SUPERVISOR, error);
+	peer = dict_value(all, "Peer", "a{sv}");
+	connected = dict_bool(peer, "connected");
+	mode = dict_string(all, "Mode", "unknown");
+	role = dict_string(all, "Role", "unknown");
+	if (ctl->json) {
+		GVariantBuilder builder;
+
+		g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+		g_variant_builder_add(&builder, "{sv}", "mode", g_variant_new_string(mode));
+		g_variant_builder_add(&builder, "{sv}", "role", g_variant_new_string(role));
+		if (connected)
+			g_variant_builder_add(&builder, "{sv}", "peer_mode", g_variant_new_string(dict_string(peer, "mode", "unknown")));
+		ctl_print_json(g_variant_builder_end(&builder));
+		return CTL_OK;
+	}
+	/* The mode is a Backup's: a Master has one only for when it will be Backup again. */
+	ctl_printf("%s\n", mode);
+	if (!g_str_equal(role, "backup") && ctl->out.width)
+		ctl_note(ctl, "this device is %s; the mode tells how it would be a Backup%s%s", role, connected ? "; the peer's mode: " : "",
+			 connected ? dict_string(peer, "mode", "unknown") : "");
+	return CTL_OK;
+}
+
+CtlExit ctl_mode(Ctl *ctl, int argc, char **argv)
+{
+	g_autoptr(GVariant) answer = NULL;
+	g_autoptr(GError) error = NULL;
+
+	if (!ctl_options(ctl, &argc, &argv, NULL, "[active|passive]",
+			 "Shows or sets the mode of the Backup: active takes over by itself, passive only by order. Set on the Backup, or on the Master for its "
+			 "peer.", 0, 1))
+		return CTL_BAD_INPUT;
+	if (argc < 2)
+		return show_mode(ctl);
+	if (!g_str_equal(argv[1], "active") && !g_str_equal(argv[1], "passive"))
+		return ctl_complain(ctl, CTL_BAD_INPUT, "mode \"%s\": it is active or passive", argv[1]);
+	answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, "SetMode",
+			  g_variant_new("(s@a{sv})", argv[1], option(NULL, NULL)), CTL_CALL_TIMEOUT_MS * 2, &error);
+	if (!answer)
+		return ctl_fail(ctl, CTL_SUPERVISOR, error);
+	if (ctl->json)
+		ctl_print_json(option("mode", g_variant_new_string(argv[1])));
+	return CTL_OK;
+}
+
+/* ---- Takeover ---- */
+
+typedef struct {
+	CtlProgress progress;
+	char *role;
+} RoleWatch;
+
+static void follow_role(BusMirror *mirror, gpointer user_data)
+{
+	RoleWatch *watch = user_data;
+	GVariant *role = bus_mirror_get(mirror, "Role", "s");
+
+	if (!role || g_strcmp0(watch->role, g_variant_get_string(role, NULL)) == 0)
+		return;
+	g_free(watch->role);
+	watch->role = g_variant_dup_string(role, NULL);
+	ctl_progress(&watch->progress, -1, watch->role);
+}
+
+static bool leads(gpointer user_data)
+{
+	return g_strcmp0(((RoleWatch *)user_data)->role, "master") == 0;
+}
+
+CtlExit ctl_takeover(Ctl *ctl, int argc, char **argv)
+{
+	gboolean force = FALSE;
+	const GOptionEntry entries[] = {
+		{ "force", 0, 0, G_OPTION_ARG_NONE, &force, "Also when the Master is heard, or the first synchronisation is not done", NULL },
+		{ 0 },
+	};
+	RoleWatch watch = { .progress = { .ctl = ctl } };
+	g_autoptr(GVariant) answer = NULL;
+	g_autoptr(GError) error = NULL;
+	g_autofree char *last = NULL;
+	BusMirror *mirror;
+	bool done;
+
+	if (!ctl_options(ctl, &argc, &argv, entries, "", "Makes this Backup the Master, when the Master is gone or wedged.", 0, 0))
+		return CTL_BAD_INPUT;
+	answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, "TakeOver",
+			  g_variant_new("(@a{sv})", option("force", g_variant_new_boolean(force))), CTL_CALL_TIMEOUT_MS, &error);
+	if (!answer)
+		return ctl_fail(ctl, CTL_SUPERVISOR, error);
+	mirror = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SUPERVISOR), ctl_path(CTL_SUPERVISOR), CTL_SUPERVISOR_INTERFACE, follow_role, &watch);
+	done = ctl_wait(leads, &watch, TAKEOVER_TIMEOUT_MS);
+	bus_mirror_free(mirror);
+	ctl_progress_end(&watch.progress);
+	last = watch.role;
+	if (!done)
+		return ctl_complain(ctl, CTL_TIMED_OUT, "after %d s this device is %s, not master; see understudy status", TAKEOVER_TIMEOUT_MS / 1000,
+				    last ? last : "in an unknown role");
+	if (ctl->json)
+		ctl_print_json(option("role", g_variant_new_string(last)));
+	else
+		ctl_print("this device leads now\n");
+	return CTL_OK;
+}

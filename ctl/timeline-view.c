@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ctl/timeline-view.c - changes of role with a bar for each phase. */
+#include "timeline-view.h"
+
+#include "dict.h"
+
+#define BAR_WIDTH 40
+
+/* A value of the evidence in the shortest form that still says it. */
+static char *plain_value(GVariant *value)
+{
+	if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING))
+		return g_variant_dup_string(value, NULL);
+	if (g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN))
+		return g_strdup(g_variant_get_boolean(value) ? "yes" : "no");
+	if (g_variant_is_of_type(value, G_VARIANT_TYPE_BYTE))
+		return g_strdup_printf("%u", g_variant_get_byte(value));
+	if (g_variant_is_of_type(value, G_VARIANT_TYPE_DOUBLE))
+		return g_strdup_printf("%.1f", g_variant_get_double(value));
+	return g_variant_print(value, FALSE);
+}
+
+static void add_evidence(GString *out, const RenderStyle *style, GVariant *evidence)
+{
+	g_autoptr(RenderTable) table = render_table_new(2);
+	g_autoptr(GString) line = g_string_new(NULL);
+	g_autofree char *text = NULL;
+	GVariantIter iter;
+	const char *key;
+	GVariant *each;
+
+	if (!evidence || g_variant_n_children(evidence) == 0)
+		return;
+	g_variant_iter_init(&iter, evidence);
+	while (g_variant_iter_next(&iter, "{&sv}", &key, &each)) {
+		g_autoptr(GVariant) value = each;
+		g_autofree char *plain = plain_value(value);
+
+		g_string_append_printf(line, "%s%s: %s", line->len ? ", " : "", key, plain);
+	}
+	render_table_add(table, RENDER_DIM, "evidence");
+	render_table_add(table, RENDER_DIM, line->str);
+	text = render_table_text(table, style, 2);
+	g_string_append(out, text);
+}
+
+static void add_phases(GString *out, const RenderStyle *style, GVariant *phases)
+{
+	gsize n = phases ? g_variant_n_children(phases) : 0;
+	g_autoptr(RenderTable) table = render_table_new(3);
+	g_autofree char *text = NULL;
+	double from = 0, to = 0;
+
+	for (gsize i = 0; i < n; i++) {
+		g_autoptr(GVariant) phase = g_variant_get_child_value(phases, i);
+
+		from = MIN(from, dict_double(phase, "begin_ms", 0));
+		to = MAX(to, dict_double(phase, "end_ms", 0));
+	}
+	for (gsize i = 0; i < n; i++) {
+		g_autoptr(GVariant) phase = g_variant_get_child_value(phases, i);
+		double begin = dict_double(phase, "begin_ms", 0), end = dict_double(phase, "end_ms", begin);
+		g_autofree char *bar = render_span(style, begin, end, from, to, BAR_WIDTH);
+		g_autofree char *took = render_duration(end - begin);
+
+		render_table_add(table, RENDER_PLAIN, dict_string(phase, "name", "?"));
+		render_table_add(table, RENDER_INFO, bar);
+		render_table_addf(table, RENDER_PLAIN, "%10s  at %.1f", took, begin);
+	}
+	text = render_table_text(table, style, 2);
+	g_string_append(out, text);
+}
+
+char *timeline_view_text(GVariant *transitions, const RenderStyle *style, GTimeZone *zone)
+{
+	GString *out = g_string_new(NULL);
+	gsize n = g_variant_n_children(transitions);
+
+	for (gsize i = 0; i < n; i++) {
+		g_autoptr(GVariant) transition = g_variant_get_child_value(transitions, i);
+		g_autoptr(GVariant) evidence = dict_value(transition, "evidence", "a{sv}");
+		g_autoptr(GVariant) phases = dict_value(transition, "phases", "aa{sv}");
+		g_autofree char *time = render_time(dict_int(transition, "time_ms", 0), zone, true);
+		g_autofree char *new_role = render_clean(dict_string(transition, "new", "?"));
+		g_autofree char *coloured = render_coloured(style, render_role_colour(new_role), new_role);
+		g_autofree char *device = render_clean(dict_string(transition, "device", "?"));
+		g_autofree char *old_role = render_clean(dict_string(transition, "old", "?"));
+		g_autofree char *reason = render_clean(dict_string(transition, "reason", ""));
+		g_autofree char *bold_device = render_coloured(style, RENDER_BOLD, device);
+
+		g_string_append_printf(out, "%s%s  %s  %s -> %s%s%s  term %" G_GINT64_FORMAT "\n", i ? "\n" : "", time, bold_device, old_role,
+				       coloured, *reason ? "  because " : "", reason, dict_int(transition, "term", 0));
+		add_phases(out, style, phases);
+		add_evidence(out, style, evidence);
+	}
+	if (n == 0)
+		g_string_append(out, "no change of role yet\n");
+	return g_string_free(out, FALSE);
+}
