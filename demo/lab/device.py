@@ -59,7 +59,7 @@ class Lab:
     """Folders, cgroups, networks and devices of one run; removes all of it at its end."""
 
     def __init__(self, build, keep_files=False):
-        self.build = os.path.abspath(build)
+        self.build = build and os.path.abspath(build)
         self.keep_files = keep_files
         self.devices = []
         self.net = Network()
