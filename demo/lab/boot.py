@@ -86,34 +86,30 @@ def build_root(plan):
     os.chdir("/")
 
 
-def unit_command(path):
-    """The ExecStart= of a service unit and how long its RestartSec= says to wait."""
-    command, delay_s = None, 0.1
+def unit_service(path):
+    """What a service unit says of its command: ExecStart=, RestartSec=, RestartPreventExitStatus=."""
+    command, delay_s, final = None, 0.1, []
     with open(path, encoding="utf-8") as unit:
         for line in unit:
             key, _, value = line.strip().partition("=")
             if key == "ExecStart":
                 command = shlex.split(value)
             elif key == "RestartSec":
-                scale = {"ms": 0.001, "s": 1.0}
-                for suffix, factor in scale.items():
-                    if value.endswith(suffix):
-                        value, delay_s = value[:-len(suffix)], factor
-                        break
-                else:
-                    delay_s = 1.0
-                delay_s *= float(value)
+                delay_s = float(value[:-2]) / 1000 if value.endswith("ms") else float(value.removesuffix("s"))
+            elif key == "RestartPreventExitStatus":
+                final = [int(word) for word in value.split()]
     if not command:
         raise ValueError(f"{path}: no ExecStart=")
-    return command, delay_s
+    return Service(command, delay_s, final)
 
 
 class Service:
     """One thing that pid 1 keeps running."""
 
-    def __init__(self, argv, delay_s):
+    def __init__(self, argv, delay_s, final=()):
         self.argv = argv
         self.delay_s = delay_s
+        self.final = final
         self.pid = 0
         self.due = 0.0
         self.last_start = 0.0
@@ -132,11 +128,15 @@ class Service:
                 os._exit(203)
 
     def ended(self, status, now):
-        how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
-        print(f"init: {os.path.basename(self.argv[0])} ended ({how}), starting it again", file=sys.stderr, flush=True)
+        code = os.waitstatus_to_exitcode(status)
+        how = f"signal {-code}" if code < 0 else f"exit {code}"
         self.pid = 0
-        # systemd's start limit in spirit: something that dies at once is not started in a busy loop.
+        # Something that dies at once is not started in a busy loop; something that must not be started again is not.
         self.due = now + (self.delay_s if now - self.last_start > 0.2 else max(self.delay_s, 0.5))
+        if code in self.final:
+            self.due = float("inf")
+        after = "left alone" if code in self.final else "starting it again"
+        print(f"init: {os.path.basename(self.argv[0])} ended ({how}), {after}", file=sys.stderr, flush=True)
 
 
 def be_init(plan):
@@ -147,7 +147,7 @@ def be_init(plan):
         os.makedirs("/run/dbus", exist_ok=True)
         services.append(Service(["/usr/bin/dbus-daemon", "--system", "--nofork", "--nopidfile", "--nosyslog"], 0.01))
     if plan["unit"]:
-        services.append(Service(*unit_command(plan["unit"])))
+        services.append(unit_service(plan["unit"]))
     services += [Service(argv, 0.1) for argv in plan["services"]]
     while True:
         now = time.monotonic()
@@ -155,7 +155,7 @@ def be_init(plan):
             if not service.pid and now >= service.due:
                 service.start()
         waits = [service.due - now for service in services if not service.pid]
-        got = signal.sigtimedwait([signal.SIGCHLD, signal.SIGTERM], max(0.001, min(waits, default=3600.0)))
+        got = signal.sigtimedwait([signal.SIGCHLD, signal.SIGTERM], min(max(0.001, min(waits, default=3600.0)), 3600.0))
         if got is not None and got.si_signo == signal.SIGTERM:
             shut_down(services)
         while True:

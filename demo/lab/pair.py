@@ -7,7 +7,7 @@
         pair.watches["beta"].wait_role("master")
 """
 
-import re
+import contextlib
 import subprocess
 import time
 
@@ -121,25 +121,15 @@ class Pair:
 
     def pair_and_join(self):
         """`understudy pair` on the first shows the code, `understudy join` on the second takes it from its input."""
-        pairing = self.first.popen(["understudy", "pair"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        said = []
-        try:
-            code = None
-            while code is None:
-                line = pairing.stdout.readline()
-                if not line:
-                    raise LabError(f"understudy pair shows no code: {''.join(said)}")
-                said.append(line)
-                code = find_code(line)
-            self.second.run(["understudy", "join", self.first.peer_address], input=f"{code}\n")
-            said.append(pairing.stdout.read())
+        pairing = self.first.popen(["understudy", "pair"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        with pairing,_killed_on_error(pairing):
+            code = pairing.stdout.readline()
+            if not code.strip():
+                raise LabError(f"understudy pair shows no code: {pairing.stderr.read().strip()}")
+            self.second.run(["understudy", "join", self.first.peer_address], input=code, timeout=60)
+            said = pairing.stderr.read()
             if pairing.wait(timeout=15) != 0:
-                raise LabError(f"understudy pair: exit {pairing.returncode}: {''.join(said)}")
-        finally:
-            if pairing.poll() is None:
-                pairing.kill()
-                pairing.wait()
-            pairing.stdout.close()
+                raise LabError(f"understudy pair: exit {pairing.returncode}: {said.strip()}")
 
     # Who is what.
 
@@ -191,8 +181,11 @@ class Pair:
         return "; ".join(parts)
 
 
-def find_code(line):
-    """The join code within a line that shows it: the longest word that could carry 128 bits."""
-    words = re.findall(r"[0-9A-Za-z](?:[0-9A-Za-z]|[-_](?=[0-9A-Za-z]))+", line)
-    words = [word for word in words if len(word.replace("-", "")) >= 22]
-    return max(words, key=len) if words else None
+
+@contextlib.contextmanager
+def _killed_on_error(process):
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        raise
