@@ -131,7 +131,7 @@ def meson_suites(folder):
     return suites
 
 
-TAP_LINE = re.compile(r"^(?P<bad>not )?ok\b *(?P<number>\d+)? *-? *(?P<name>[^#]*?) *(?:# *(?P<directive>SKIP|TODO)\b *(?P<why>.*))?$", re.I)
+TAP_LINE = re.compile(r"^(?P<bad>not )?ok\b *(?P<number>\d+)? *-? *(?P<name>[^#]*?) *(?:# *(?:(?P<directive>SKIP|TODO)\b *(?P<why>.*)|.*))?$", re.I)
 
 
 def count_tap(count, name, text, returncode, result):
@@ -155,7 +155,9 @@ def count_tap(count, name, text, returncode, result):
             count.fail(title)
         else:
             count.passed += 1
-    if count.failed == failed_before:
+    if seen == 0 and planned is None and result == "OK":
+        count.passed += 1  # a program that says no more than its exit code
+    elif count.failed == failed_before:
         if returncode == 77:
             count.skip(name)
         elif result not in ("OK", "SKIP", "EXPECTEDFAIL") or returncode:
