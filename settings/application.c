@@ -141,9 +141,6 @@ static bool read_data(Draft *draft, const ScannerFile *file, const ScannerSectio
 	const ScannerKey *exclude = scanner_key(section, "exclude");
 	if (exclude && data->kind == SETTINGS_DATA_SQLITE)
 		return scanner_error(error, file->file, exclude->line, "\"exclude\" is for \"kind=files\" only");
-	for (guint i = 0; data->exclude[i]; i++)
-		if (g_path_is_absolute(data->exclude[i]))
-			return scanner_error(error, file->file, exclude->line, "\"exclude\" is relative to the path, not \"%s\"", data->exclude[i]);
 	return true;
 }
 
@@ -165,17 +162,43 @@ static bool read_file(Draft *draft, const char *text, GError **error)
 	return true;
 }
 
-/* @inner below @outer and not excluded there: two sets would write the same files. */
+/* What `exclude` means: a pattern without a slash is compared with the last part, one with a slash with the whole path. */
+static bool excludes_one(const SettingsData *set, const char *path)
+{
+	const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
+	for (guint i = 0; set->exclude[i]; i++) {
+		const char *pattern = set->exclude[i];
+		bool whole = strchr(pattern, '/');
+		if (whole ? fnmatch(*pattern == '/' ? pattern + 1 : pattern, path, FNM_PATHNAME) == 0 : fnmatch(pattern, last, 0) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* @path or a folder it lies in is excluded. */
+static bool excludes(const SettingsData *set, const char *path)
+{
+	for (const char *end = strchr(path, '/'); end; end = strchr(end + 1, '/')) {
+		g_autofree char *folder = g_strndup(path, (gsize)(end - path));
+		if (excludes_one(set, folder))
+			return true;
+	}
+	return excludes_one(set, path);
+}
+
+/* @inner lies below @outer and is not excluded there, or not with all of its journals: two sets would write the same files. */
 static bool holds(const SettingsData *outer, const SettingsData *inner)
 {
+	static const char *const journals[] = { "", "-journal", "-shm", "-wal" };
 	gsize n = strlen(outer->path);
 	if (outer->kind != SETTINGS_DATA_FILES || !g_str_has_prefix(inner->path, outer->path) || inner->path[n] != '/')
 		return false;
-	const char *below = inner->path + n + 1;
-	for (guint i = 0; outer->exclude[i]; i++)
-		if (fnmatch(outer->exclude[i], below, FNM_PATHNAME | FNM_LEADING_DIR) == 0)
-			return false;
-	return true;
+	for (guint i = 0; i < (inner->kind == SETTINGS_DATA_SQLITE ? G_N_ELEMENTS(journals) : 1); i++) {
+		g_autofree char *path = g_strconcat(inner->path + n + 1, journals[i], NULL);
+		if (!excludes(outer, path))
+			return true;
+	}
+	return false;
 }
 
 static bool check_data(const Draft *draft, guint data_i, const Draft *other, guint other_i, GError **error)

@@ -122,9 +122,9 @@ static bool read_addresses(Settings *settings, SettingsGroup *group, const Scann
 		if (!check_address(settings, file, key->line, address, error))
 			return false;
 	}
-	/* The packet's count is one byte. */
-	if (group->addresses->len > 255)
-		return scanner_error(error, file->file, key->line, "a group has at most 255 addresses, not %u", group->addresses->len);
+	if (group->addresses->len > SETTINGS_MAX_ADDRESSES)
+		return scanner_error(error, file->file, key->line, "a group has at most %u addresses, not %u", SETTINGS_MAX_ADDRESSES,
+				     group->addresses->len);
 	return true;
 }
 

@@ -20,6 +20,8 @@ typedef enum {
 	SETTINGS_ERROR_MISSING, /* a file that must be there is not: "<file>: missing; ..." */
 } SettingsError;
 
+#define SETTINGS_MAX_ADDRESSES 64 /* of one group; an advert lists them all */
+
 /* "192.0.2.10/24" */
 typedef struct {
 	char *text;      /* as written, normalised: "192.0.2.10/24" */
@@ -52,7 +54,7 @@ typedef struct {
 	char *path;           /* absolute: a folder, or for sqlite the database file */
 	SettingsRef ref;
 	SettingsDataKind kind;
-	char **exclude;       /* glob patterns relative to path; NULL-terminated, may be empty */
+	char **exclude;       /* globs: with a '/' of the path below ours, without of its last part; NULL-terminated, may be empty */
 } SettingsData;
 
 typedef enum { SETTINGS_READY_STARTED, SETTINGS_READY_NOTIFY, SETTINGS_READY_COMMAND } SettingsReady;

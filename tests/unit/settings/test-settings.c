@@ -402,7 +402,6 @@ static const Bad bad[] = {
 	{ "data-ref", .application = A "[data x]\npath=/srv/x\nref=voice\n", .message = "applications.d/kamailio.conf:5: \"ref\" is one of config, volatile, not \"voice\"" },
 	{ "data-kind", .application = A "[data x]\npath=/srv/x\nkind=db\n", .message = "applications.d/kamailio.conf:5: \"kind\" is one of files, sqlite, not \"db\"" },
 	{ "data-exclude-sqlite", .application = A "[data x]\npath=/srv/x\nkind=sqlite\nexclude=*\n", .message = "applications.d/kamailio.conf:6: \"exclude\" is for \"kind=files\" only" },
-	{ "data-exclude-absolute", .application = A "[data x]\npath=/srv/x\nexclude=/srv/x/y\n", .message = "applications.d/kamailio.conf:5: \"exclude\" is relative to the path, not \"/srv/x/y\"" },
 	{ "data-twice", .application = A "[data x]\npath=/srv/x\n[data x]\npath=/srv/y\n", .message = "applications.d/kamailio.conf:5: duplicate section [data x]; the first is on line 3" },
 	{ "data-path-twice", .application = A "[data x]\npath=/srv/x\n[data y]\npath=/srv/x/\n",
 	  .message = "applications.d/kamailio.conf:6: /srv/x is already data set x in applications.d/kamailio.conf:4" },
@@ -450,10 +449,30 @@ static void test_bad_data_between_files(void)
 			"applications.d/b.conf:4: /srv/x/db.sqlite lies in data set x (applications.d/a.conf:4); exclude it there");
 
 	g_clear_error(&error);
-	texts[0] = A "[data x]\npath=/srv/x\nexclude=db.sqlite*\n";
-	g_autoptr(Settings) u = settings_parse(DEVICE, NULL, names, texts, &error);
-	g_assert_no_error(error);
-	g_assert_nonnull(u);
+	static const struct {
+		const char *exclude, *inner;
+		bool right;
+	} cases[] = {
+		{ "db.sqlite*", "path=/srv/x/db.sqlite\nkind=sqlite", true },
+		{ "/db.sqlite*", "path=/srv/x/db.sqlite\nkind=sqlite", true },
+		{ "db.sqlite", "path=/srv/x/db.sqlite\nkind=sqlite", false }, /* its journals would travel alone */
+		{ "*.sqlite *.sqlite-*", "path=/srv/x/deep/er/db.sqlite\nkind=sqlite", true },
+		{ "deep", "path=/srv/x/deep/er/db.sqlite\nkind=sqlite", true },
+		{ "er", "path=/srv/x/deep/er/db.sqlite\nkind=sqlite", true },
+		{ "/er", "path=/srv/x/deep/er", false },
+		{ "deep/er", "path=/srv/x/deep/er", true },
+		{ "deep/*", "path=/srv/x/deep/er/y", true },
+		{ "d/*", "path=/srv/x/deep/er/y", false },
+	};
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_clear_error(&error);
+		g_autofree char *outer = g_strdup_printf(A "[data x]\npath=/srv/x\nexclude=%s\n", cases[i].exclude);
+		g_autofree char *inner = g_strdup_printf(A "[data y]\n%s\n", cases[i].inner);
+		texts[0] = outer;
+		texts[1] = inner;
+		g_autoptr(Settings) u = settings_parse(DEVICE, NULL, names, texts, &error);
+		g_assert_cmpint(u != NULL, ==, cases[i].right);
+	}
 }
 
 static void test_data_paths(void)
@@ -489,6 +508,17 @@ static void test_bad_application_name(void)
 	g_autoptr(Settings) s = settings_parse(DEVICE, NULL, names, texts, &error);
 	g_assert_null(s);
 	g_assert_true(g_str_has_prefix(error->message, "applications.d/a b.conf:1: \"a b\" is no name of an application"));
+}
+
+static void test_bad_too_many_addresses(void)
+{
+	g_autoptr(GString) text = g_string_new(P "[group g]\ninterface=lan\naddresses=");
+	for (guint i = 0; i < 65; i++)
+		g_string_append_printf(text, "10.1.1.%u/24 ", i + 1);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = parse_one(DEVICE, text->str, NULL, &error);
+	g_assert_null(s);
+	g_assert_cmpstr(error->message, ==, "pair.conf:5: a group has at most 64 addresses, not 65");
 }
 
 static void test_too_long(void)
@@ -684,6 +714,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/settings/bad/needs-circle", test_bad_needs_circle);
 	g_test_add_func("/settings/bad/data-between-files", test_bad_data_between_files);
 	g_test_add_func("/settings/bad/application-name", test_bad_application_name);
+	g_test_add_func("/settings/bad/too-many-addresses", test_bad_too_many_addresses);
 	g_test_add_func("/settings/bad/too-long", test_too_long);
 	g_test_add_func("/settings/data-paths", test_data_paths);
 	g_test_add_func("/settings/truncated", test_truncated);
