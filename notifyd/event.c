@@ -143,7 +143,7 @@ GVariant *notify_event_to_variant(const NotifyEvent *event)
 
 gsize notify_event_size(const NotifyEvent *event)
 {
-	return 256 + strlen(event->application) + strlen(event->name) + strlen(event->description) + strlen(event->reference) +
+	return 640 + strlen(event->application) + strlen(event->name) + strlen(event->description) + strlen(event->reference) +
 	       strlen(event->device);
 }
 

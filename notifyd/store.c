@@ -10,7 +10,7 @@
 
 #define SCHEMA_VERSION 1
 #define BUSY_TIMEOUT_MS 1000     /* somebody looks into the file with sqlite3 while we write */
-#define LIST_MAX_BYTES (4 << 20) /* a message bus takes 32 MiB, a page far less */
+#define LIST_MAX_BYTES (3 << 20) /* the binding sends 4 MiB at most; a page shows far less */
 #define MAX_SET_ASIDE 3          /* damaged databases kept; a disk that damages them daily must not fill itself */
 
 struct NotifyStore {

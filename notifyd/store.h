@@ -24,7 +24,7 @@ void notify_store_on_note(NotifyStore *store, NotifyStoreNote note, gpointer use
 bool notify_store_add(NotifyStore *store, const NotifyEvent *event, guint64 *ret_id, bool *ret_added,
 		      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* NotifyEvents, newest first. An answer is bounded at about 4 MiB whatever the count; the rest is got with `before`. */
+/* NotifyEvents, newest first. An answer is bounded at about 3 MiB whatever the count; the rest is got with `before`. */
 GPtrArray *notify_store_list(NotifyStore *store, const NotifyFilter *filter, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* @n_ids 0: all. @ret_changed: the guint64 ids that were new and now are read, ascending; unknown ids are no error. */
