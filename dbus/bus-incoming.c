@@ -491,7 +491,11 @@ static void refuse_unknown(const Place *place, DBusConnection *connection, DBusM
 	const char *interface = dbus_message_get_interface(message), *member = dbus_message_get_member(message);
 	g_autoptr(GError) error = NULL;
 
-	if (interface && !has_standard(place, interface) && !(place->object && bus_object_face(place->object, interface)))
+	bool standard = interface && has_standard(place, interface);
+
+	if (!place->object && !standard) /* a path on the way to objects */
+		g_set_error(&error, BUS_ERROR, BUS_ERROR_UNKNOWN_OBJECT, "there is no object %s", place->path);
+	else if (interface && !standard && !bus_object_face(place->object, interface))
 		g_set_error(&error, BUS_ERROR, BUS_ERROR_UNKNOWN_INTERFACE, "%s has no interface %s", place->path, interface);
 	else
 		g_set_error(&error, BUS_ERROR, BUS_ERROR_UNKNOWN_METHOD, "%s has no method %s", place->path, member);
