@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vrrpd/holds.h - what keeps this device from taking over, each with its reason and age; pure. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef enum {
+	VRRP_HOLD_PASSIVE,
+	VRRP_HOLD_ADMINISTRATOR,
+	VRRP_HOLD_FIRST_SYNC,
+	VRRP_HOLD_COLD_BOOT,
+	VRRP_HOLD_NO_SUPERVISOR, /* vrrpd's own */
+	VRRP_N_HOLDS,
+} VrrpHold;
+
+#define VRRP_SUPERVISOR_TIMEOUT_US (3 * G_USEC_PER_SEC)
+
+typedef struct {
+	struct {
+		bool set;
+		char reason[128];
+		gint64 since_us;
+		gint64 until_us; /* 0: until lifted */
+	} hold[VRRP_N_HOLDS];
+	gint64 heartbeat_us;     /* the supervisor's last word */
+} VrrpHolds;
+
+const char *vrrp_hold_name(VrrpHold hold);
+bool vrrp_hold_from_name(const char *name, VrrpHold *ret_hold);
+
+/* Setting it again keeps the time since when; reason and end are the new ones. */
+void vrrp_holds_set(VrrpHolds *holds, VrrpHold hold, const char *reason, gint64 until_us, gint64 now_us);
+void vrrp_holds_lift(VrrpHolds *holds, VrrpHold hold);
+void vrrp_holds_heartbeat(VrrpHolds *holds, gint64 now_us);
+
+/* Ends leases, and notices a supervisor that has gone; a Master is never held for that. True when anything changed. */
+bool vrrp_holds_tick(VrrpHolds *holds, bool is_master, gint64 now_us);
+bool vrrp_holds_any(const VrrpHolds *holds);

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vrrpd/netlink.c - rtnetlink requests built with libnl. */
+#include "netlink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <glib-unix.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <netlink/socket.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef IFF_LOWER_UP
+#define IFF_LOWER_UP (1 << 16)
+#endif
+
+struct VrrpNetlink {
+	struct nl_sock *request;
+	struct nl_sock *events;
+	guint source;
+	int frames_fd; /* /proc/net/dev */
+	void (*changed)(gpointer user_data);
+	gpointer user_data;
+};
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(nl_msg, nlmsg_free)
+typedef struct nl_msg nl_msg;
+
+static int event_cb(struct nl_msg *message, void *data)
+{
+	*(bool *)data = true;
+	return NL_OK;
+}
+
+static gboolean events_ready_cb(gint fd, GIOCondition condition, gpointer user_data)
+{
+	VrrpNetlink *netlink = user_data;
+	bool any = false;
+	int result;
+
+	nl_socket_modify_cb(netlink->events, NL_CB_VALID, NL_CB_CUSTOM, event_cb, &any);
+	do
+		result = nl_recvmsgs_default(netlink->events);
+	while (result == 0);
+	/* An overrun lost events: look again, as for any event. */
+	if (any || result == -NLE_NOMEM)
+		netlink->changed(netlink->user_data);
+	return G_SOURCE_CONTINUE;
+}
+
+static struct nl_sock *open_socket(GError **error)
+{
+	struct nl_sock *sock = nl_socket_alloc();
+	int result = sock ? nl_connect(sock, NETLINK_ROUTE) : -NLE_NOMEM;
+
+	if (result == 0)
+		return sock;
+	nl_socket_free(sock);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "netlink: %s", nl_geterror(result));
+	return NULL;
+}
+
+VrrpNetlink *vrrp_netlink_new(void (*changed)(gpointer user_data), gpointer user_data, GError **error)
+{
+	g_autoptr(VrrpNetlink) netlink = g_new0(VrrpNetlink, 1);
+	GSource *source;
+
+	netlink->changed = changed;
+	netlink->user_data = user_data;
+	netlink->frames_fd = -1;
+	netlink->request = open_socket(error);
+	if (!netlink->request)
+		return NULL;
+	nl_socket_set_buffer_size(netlink->request, 256 * 1024, 0);
+	netlink->events = open_socket(error);
+	if (!netlink->events)
+		return NULL;
+	nl_socket_disable_seq_check(netlink->events);
+	nl_socket_set_nonblocking(netlink->events);
+	nl_socket_add_memberships(netlink->events, RTNLGRP_LINK, 0);
+	netlink->frames_fd = open("/proc/self/net/dev", O_RDONLY | O_CLOEXEC);
+
+	source = g_unix_fd_source_new(nl_socket_get_fd(netlink->events), G_IO_IN);
+	g_source_set_priority(source, G_PRIORITY_HIGH);
+	g_source_set_callback(source, G_SOURCE_FUNC(events_ready_cb), netlink, NULL);
+	netlink->source = g_source_attach(source, NULL);
+	g_source_unref(source);
+	return g_steal_pointer(&netlink);
+}
+
+void vrrp_netlink_free(VrrpNetlink *netlink)
+{
+	if (!netlink)
+		return;
+	if (netlink->source)
+		g_source_remove(netlink->source);
+	nl_socket_free(netlink->events);
+	nl_socket_free(netlink->request);
+	if (netlink->frames_fd >= 0)
+		close(netlink->frames_fd);
+	g_free(netlink);
+}
+
+/* Sends @message (consumed) and takes the kernel's answer, which is there when the send returns. */
+static bool request(VrrpNetlink *netlink, struct nl_msg *message, int tolerated, const char *what, GError **error)
+{
+	int result = nl_send_sync(netlink->request, message);
+
+	if (result >= 0 || result == tolerated)
+		return true;
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s: %s", what, nl_geterror(result));
+	return false;
+}
+
+static struct nl_msg *message_new(int type, int flags, const void *header, size_t size)
+{
+	struct nl_msg *message = nlmsg_alloc_simple(type, NLM_F_REQUEST | flags);
+
+	g_assert(message);
+	g_assert(nlmsg_append(message, (void *)header, size, NLMSG_ALIGNTO) == 0);
+	return message;
+}
+
+static void put(struct nl_msg *message, int type, const void *data, int size)
+{
+	g_assert(nla_put(message, type, size, data) == 0);
+}
+
+/* ---- Links ---- */
+
+static int link_cb(struct nl_msg *message, void *data)
+{
+	VrrpLink *link = data;
+	struct nlmsghdr *header = nlmsg_hdr(message);
+	struct ifinfomsg *info = nlmsg_data(header);
+	struct nlattr *attribute;
+
+	if (header->nlmsg_type != RTM_NEWLINK)
+		return NL_OK;
+	link->index = info->ifi_index;
+	link->up = info->ifi_flags & IFF_UP;
+	link->carrier = link->up && (info->ifi_flags & IFF_LOWER_UP);
+	attribute = nlmsg_find_attr(header, sizeof *info, IFLA_ADDRESS);
+	if (attribute && nla_len(attribute) == 6)
+		memcpy(link->mac, nla_data(attribute), 6);
+	attribute = nlmsg_find_attr(header, sizeof *info, IFLA_LINK);
+	if (attribute)
+		link->parent = (int)nla_get_u32(attribute);
+	attribute = nlmsg_find_attr(header, sizeof *info, IFLA_LINKINFO);
+	if (attribute) {
+		struct nlattr *kind = nla_find(nla_data(attribute), nla_len(attribute), IFLA_INFO_KIND);
+
+		link->macvlan = kind && nla_strcmp(kind, "macvlan") == 0;
+	}
+	return NL_OK;
+}
+
+/* Runs a request whose answer @callback reads. */
+static int query(VrrpNetlink *netlink, struct nl_msg *message, nl_recvmsg_msg_cb_t callback, void *data)
+{
+	int result;
+
+	nl_socket_modify_cb(netlink->request, NL_CB_VALID, NL_CB_CUSTOM, callback, data);
+	result = nl_send_auto(netlink->request, message);
+	if (result >= 0)
+		result = nl_recvmsgs_default(netlink->request);
+	nl_socket_modify_cb(netlink->request, NL_CB_VALID, NL_CB_DEFAULT, NULL, NULL);
+	nlmsg_free(message);
+	return result;
+}
+
+bool vrrp_netlink_link(VrrpNetlink *netlink, const char *name, VrrpLink *ret_link)
+{
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
+	struct nl_msg *message = message_new(RTM_GETLINK, 0, &info, sizeof info);
+	int result;
+
+	memset(ret_link, 0, sizeof *ret_link);
+	put(message, IFLA_IFNAME, name, (int)strlen(name) + 1);
+	result = query(netlink, message, link_cb, ret_link);
+	if (result >= 0) /* the acknowledgement libnl asks for */
+		(void)nl_wait_for_ack(netlink->request);
+	return result >= 0 && ret_link->index > 0;
+}
+
+bool vrrp_netlink_macvlan_add(VrrpNetlink *netlink, const char *name, int parent, const guint8 mac[static 6], GError **error)
+{
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
+	struct nl_msg *message = message_new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &info, sizeof info);
+	guint32 index = (guint32)parent;
+	guint32 mode = MACVLAN_MODE_PRIVATE;
+	struct nlattr *linkinfo, *data;
+
+	put(message, IFLA_IFNAME, name, (int)strlen(name) + 1);
+	put(message, IFLA_LINK, &index, sizeof index);
+	put(message, IFLA_ADDRESS, mac, 6);
+	linkinfo = nla_nest_start(message, IFLA_LINKINFO);
+	put(message, IFLA_INFO_KIND, "macvlan", sizeof "macvlan");
+	data = nla_nest_start(message, IFLA_INFO_DATA);
+	put(message, IFLA_MACVLAN_MODE, &mode, sizeof mode);
+	nla_nest_end(message, data);
+	nla_nest_end(message, linkinfo);
+	return request(netlink, message, 0, name, error);
+}
+
+bool vrrp_netlink_link_delete(VrrpNetlink *netlink, int index, GError **error)
+{
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+
+	return request(netlink, message_new(RTM_DELLINK, 0, &info, sizeof info), -NLE_NODEV, "deleting the virtual interface", error);
+}
+
+bool vrrp_netlink_link_up(VrrpNetlink *netlink, int index, bool up, GError **error)
+{
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_change = IFF_UP, .ifi_flags = up ? IFF_UP : 0 };
+
+	return request(netlink, message_new(RTM_NEWLINK, 0, &info, sizeof info), 0, "virtual interface up or down", error);
+}
+
+/* ---- Addresses ---- */
+
+bool vrrp_netlink_address_set(VrrpNetlink *netlink, int index, guint32 address_be, guint prefix, guint lifetime_s, bool connected,
+			      GError **error)
+{
+	struct ifaddrmsg info = { .ifa_family = AF_INET, .ifa_prefixlen = (guint8)prefix, .ifa_index = (guint)index };
+	struct nl_msg *message = message_new(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &info, sizeof info);
+	struct ifa_cacheinfo lifetime = { .ifa_valid = lifetime_s, .ifa_prefered = lifetime_s };
+	guint32 flags = connected ? 0 : IFA_F_NOPREFIXROUTE;
+
+	put(message, IFA_LOCAL, &address_be, 4);
+	put(message, IFA_ADDRESS, &address_be, 4);
+	put(message, IFA_FLAGS, &flags, sizeof flags);
+	put(message, IFA_CACHEINFO, &lifetime, sizeof lifetime);
+	return request(netlink, message, 0, "service address", error);
+}
+
+bool vrrp_netlink_address_delete(VrrpNetlink *netlink, int index, guint32 address_be, guint prefix, GError **error)
+{
+	struct ifaddrmsg info = { .ifa_family = AF_INET, .ifa_prefixlen = (guint8)prefix, .ifa_index = (guint)index };
+	struct nl_msg *message = message_new(RTM_DELADDR, 0, &info, sizeof info);
+
+	put(message, IFA_LOCAL, &address_be, 4);
+	return request(netlink, message, -NLE_NOADDR, "service address", error);
+}
+
+typedef struct {
+	int except;
+	guint32 network_be, mask_be;
+	bool found;
+} SubnetQuery;
+
+static int subnet_cb(struct nl_msg *message, void *data)
+{
+	SubnetQuery *subnet = data;
+	struct ifaddrmsg *info = nlmsg_data(nlmsg_hdr(message));
+	struct nlattr *local = nlmsg_find_attr(nlmsg_hdr(message), sizeof *info, IFA_LOCAL);
+	struct nlattr *flags = nlmsg_find_attr(nlmsg_hdr(message), sizeof *info, IFA_FLAGS);
+
+	if (info->ifa_family == AF_INET && local && (int)info->ifa_index != subnet->except &&
+	    (nla_get_u32(local) & subnet->mask_be) == subnet->network_be &&
+	    !(flags && (nla_get_u32(flags) & IFA_F_NOPREFIXROUTE)))
+		subnet->found = true;
+	return NL_OK;
+}
+
+bool vrrp_netlink_subnet_present(VrrpNetlink *netlink, int index, guint32 address_be, guint prefix)
+{
+	struct ifaddrmsg info = { .ifa_family = AF_INET };
+	guint32 mask_be = prefix ? g_htonl(G_MAXUINT32 << (32 - prefix)) : 0;
+	SubnetQuery subnet = { .except = index, .network_be = address_be & mask_be, .mask_be = mask_be };
+
+	(void)query(netlink, message_new(RTM_GETADDR, NLM_F_DUMP, &info, sizeof info), subnet_cb, &subnet);
+	return subnet.found;
+}
+
+/* ---- Routes ---- */
+
+static struct nl_msg *route_message(int type, int flags, const VrrpRoute *route)
+{
+	struct rtmsg info = {
+		.rtm_family = AF_INET,
+		.rtm_dst_len = (guint8)route->prefix,
+		.rtm_table = RT_TABLE_MAIN,
+		.rtm_protocol = RTPROT_STATIC,
+		.rtm_scope = route->gateway_be ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
+		.rtm_type = RTN_UNICAST,
+		.rtm_flags = route->gateway_be ? RTNH_F_ONLINK : 0, /* its subnet's route may be on the parent */
+	};
+	struct nl_msg *message = message_new(type, flags, &info, sizeof info);
+	guint32 index = (guint32)route->index;
+
+	if (route->prefix)
+		put(message, RTA_DST, &route->destination_be, 4);
+	if (route->gateway_be)
+		put(message, RTA_GATEWAY, &route->gateway_be, 4);
+	if (route->source_be)
+		put(message, RTA_PREFSRC, &route->source_be, 4);
+	put(message, RTA_OIF, &index, sizeof index);
+	return message;
+}
+
+bool vrrp_netlink_route_add(VrrpNetlink *netlink, const VrrpRoute *route, GError **error)
+{
+	/* CREATE alone puts it in front: an administrator's own route stays, behind it, for the time as a Backup. */
+	return request(netlink, route_message(RTM_NEWROUTE, NLM_F_CREATE, route), -NLE_EXIST, "route", error);
+}
+
+bool vrrp_netlink_route_delete(VrrpNetlink *netlink, const VrrpRoute *route, GError **error)
+{
+	return request(netlink, route_message(RTM_DELROUTE, 0, route), -NLE_OBJ_NOTFOUND, "route", error);
+}
+
+/* ---- Neighbours and frames ---- */
+
+typedef struct {
+	int index;
+	guint32 *addresses_be;
+	gsize n, size;
+} NeighbourQuery;
+
+static void neighbour_add(NeighbourQuery *found, guint32 address_be)
+{
+	for (gsize i = 0; i < found->n; i++)
+		if (found->addresses_be[i] == address_be)
+			return;
+	if (found->n < found->size)
+		found->addresses_be[found->n++] = address_be;
+}
+
+static int gateway_cb(struct nl_msg *message, void *data)
+{
+	NeighbourQuery *found = data;
+	struct nlmsghdr *header = nlmsg_hdr(message);
+	struct nlattr *gateway = nlmsg_find_attr(header, sizeof(struct rtmsg), RTA_GATEWAY);
+	struct nlattr *oif = nlmsg_find_attr(header, sizeof(struct rtmsg), RTA_OIF);
+
+	if (gateway && nla_len(gateway) == 4 && oif && (int)nla_get_u32(oif) == found->index)
+		neighbour_add(found, nla_get_u32(gateway));
+	return NL_OK;
+}
+
+static int neighbour_cb(struct nl_msg *message, void *data)
+{
+	NeighbourQuery *found = data;
+	struct nlmsghdr *header = nlmsg_hdr(message);
+	struct ndmsg *info = nlmsg_data(header);
+	struct nlattr *destination = nlmsg_find_attr(header, sizeof *info, NDA_DST);
+
+	if (info->ndm_ifindex == found->index && destination && nla_len(destination) == 4 && !(info->ndm_state & NUD_NOARP))
+		neighbour_add(found, nla_get_u32(destination));
+	return NL_OK;
+}
+
+gsize vrrp_netlink_neighbours(VrrpNetlink *netlink, int index, guint32 *ret_addresses_be, gsize size)
+{
+	NeighbourQuery found = { .index = index, .addresses_be = ret_addresses_be, .size = size };
+	struct rtmsg route = { .rtm_family = AF_INET };
+	struct ndmsg neighbour = { .ndm_family = AF_INET };
+
+	(void)query(netlink, message_new(RTM_GETROUTE, NLM_F_DUMP, &route, sizeof route), gateway_cb, &found);
+	(void)query(netlink, message_new(RTM_GETNEIGH, NLM_F_DUMP, &neighbour, sizeof neighbour), neighbour_cb, &found);
+	return found.n;
+}
+
+gint64 vrrp_netlink_frames(VrrpNetlink *netlink, const char *name)
+{
+	char text[16384];
+	gsize length = strlen(name);
+	gssize n = netlink->frames_fd < 0 ? -1 : pread(netlink->frames_fd, text, sizeof text - 1, 0);
+
+	if (n <= 0)
+		return -1;
+	text[n] = '\0';
+	for (char *line = text; line; line = strchr(line, '\n')) {
+		while (*line == '\n' || *line == ' ')
+			line++;
+		if (strncmp(line, name, length) == 0 && line[length] == ':') {
+			unsigned long long bytes, packets;
+
+			if (sscanf(line + length + 1, "%llu %llu", &bytes, &packets) == 2)
+				return (gint64)packets;
+			return -1;
+		}
+	}
+	return -1;
+}

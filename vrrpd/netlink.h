@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vrrpd/netlink.h - links, addresses and routes by rtnetlink, and the kernel's word when a link changes.
+ *
+ * Requests are answered by the kernel while they are sent; nothing here waits for the network. Addresses are in network byte order.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef struct VrrpNetlink VrrpNetlink;
+
+typedef struct {
+	int index;
+	bool up;      /* administratively */
+	bool carrier; /* and with a cable in it */
+	guint8 mac[6];
+	int parent;   /* of a macvlan; else 0 */
+	bool macvlan;
+} VrrpLink;
+
+typedef struct {
+	guint32 destination_be;
+	guint prefix;
+	guint32 gateway_be;
+	guint32 source_be; /* preferred source, 0 for none */
+	int index;
+} VrrpRoute;
+
+/* @changed runs when any link came, went or changed. */
+VrrpNetlink *vrrp_netlink_new(void (*changed)(gpointer user_data), gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void vrrp_netlink_free(VrrpNetlink *netlink); /* NULL is fine */
+
+/* False when there is no such link. */
+bool vrrp_netlink_link(VrrpNetlink *netlink, const char *name, VrrpLink *ret_link);
+
+bool vrrp_netlink_macvlan_add(VrrpNetlink *netlink, const char *name, int parent, const guint8 mac[static 6],
+			      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool vrrp_netlink_link_delete(VrrpNetlink *netlink, int index, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool vrrp_netlink_link_up(VrrpNetlink *netlink, int index, bool up, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Adds the address or renews its lifetime. @connected: with the route to its subnet. */
+bool vrrp_netlink_address_set(VrrpNetlink *netlink, int index, guint32 address_be, guint prefix, guint lifetime_s, bool connected,
+			      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* An address that is not there is no error. */
+bool vrrp_netlink_address_delete(VrrpNetlink *netlink, int index, guint32 address_be, guint prefix,
+				 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Before others to the same destination; one that is there already is no error. */
+bool vrrp_netlink_route_add(VrrpNetlink *netlink, const VrrpRoute *route, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool vrrp_netlink_route_delete(VrrpNetlink *netlink, const VrrpRoute *route, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Whether a link other than @except has an address in the same subnet. */
+bool vrrp_netlink_subnet_present(VrrpNetlink *netlink, int index, guint32 address_be, guint prefix);
+
+/* Neighbours the kernel knows on @index, and its gateways there. Returns how many. */
+gsize vrrp_netlink_neighbours(VrrpNetlink *netlink, int index, guint32 *ret_addresses_be, gsize size);
+
+/* Frames received on device @name so far (no lock of the kernel's is taken for this); -1 when there is no such device. */
+gint64 vrrp_netlink_frames(VrrpNetlink *netlink, const char *name);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VrrpNetlink, vrrp_netlink_free)

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vrrpd/packet.h - VRRP version 2 and 3 over IPv4, bytes to structure and back; pure.
+ *
+ * All integers are in host order; the wire's order ends here.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#define VRRP_GROUP_ADDRESS 0xe0000012u /* 224.0.0.18 */
+#define VRRP_IP_PROTOCOL 112
+#define VRRP_TTL 255
+#define VRRP_MAX_ADDRESSES 64
+#define VRRP_IP_HEADER 20
+#define VRRP_MAX_PACKET (VRRP_IP_HEADER + 8 + 4 * VRRP_MAX_ADDRESSES + 8)
+
+/* Why a packet does not count. Every one is a counter, "drop-<name>". */
+typedef enum {
+	VRRP_DROP_NONE,
+	VRRP_DROP_LENGTH,      /* 3768 7.1 / 9568 7.1: not complete */
+	VRRP_DROP_VRID,        /* not our virtual router */
+	VRRP_DROP_TTL,         /* not 255: it crossed a router */
+	VRRP_DROP_VERSION,
+	VRRP_DROP_TYPE,        /* not ADVERTISEMENT */
+	VRRP_DROP_CHECKSUM,
+	VRRP_DROP_AUTH,        /* version 2: only type 0 exists */
+	VRRP_DROP_INTERVAL,    /* version 2: not ours; version 3: zero */
+	VRRP_DROP_COUNT,       /* no address at all, or more than we can hold */
+	VRRP_DROP_DESTINATION, /* neither the group nor our address on this path */
+	VRRP_DROP_OWN,         /* our own source address: a reflection, or somebody took our address */
+	VRRP_DROP_STRANGER,    /* right in itself, but not from the peer */
+	VRRP_N_DROPS,
+} VrrpDrop;
+
+const char *vrrp_drop_name(VrrpDrop drop);
+
+typedef struct {
+	guint8 version;       /* 2 or 3 */
+	guint8 vrid;
+	guint8 priority;
+	guint interval_cs;    /* version 2 sends whole seconds */
+	bool pseudo_header;   /* version 3: the checksum covers the IPv4 pseudo-header (an older reading of RFC 5798) */
+	guint32 source;
+	guint32 destination;
+	guint n_addresses;
+	guint32 addresses[VRRP_MAX_ADDRESSES];
+} VrrpAdvert;
+
+/* What a receiver on one path expects. */
+typedef struct {
+	guint8 version;
+	guint8 vrid;
+	guint interval_cs;      /* compared in version 2 only */
+	guint32 own_address;    /* this device's address on the path */
+	bool only_peers;        /* adverts count from @peers alone */
+	const guint32 *peers;
+	gsize n_peers;
+} VrrpExpect;
+
+/* A whole IPv4 packet, header included. Returns its length. */
+gsize vrrp_packet_build(const VrrpAdvert *advert, guint8 ret_packet[static VRRP_MAX_PACKET]);
+
+/* @packet begins with the IPv4 header. On a drop only ret_advert->source is meaningful (0 when not even that could be read). */
+VrrpDrop vrrp_packet_parse(const guint8 *packet, gsize length, const VrrpExpect *expect, VrrpAdvert *ret_advert);
+
+/* Internet checksum (RFC 1071) of @data on top of @sum; 0 when a block that holds its own checksum is right. */
+guint16 vrrp_checksum(const guint8 *data, gsize length, guint32 sum);

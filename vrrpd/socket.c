@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vrrpd/socket.c - raw sockets of IP protocol 112 with filters in the kernel and receive timestamps. */
+#include "socket.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <gio/gio.h>
+#include <glib-unix.h>
+#include <linux/filter.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "packet.h"
+#include "timer.h"
+
+#define MAX_PEERS 16
+#define DRAIN_MAX 4096 /* more than the buffer holds: a bound, not a limit anybody meets */
+#define REST_MAX 32    /* strangers' packets read per turn of the loop */
+
+struct VrrpSocket {
+	int counting_fd, rest_fd;
+	guint counting_source, rest_source;
+	VrrpPacketCb received;
+	gpointer user_data;
+};
+
+/* "VRID is ours, and the source a peer's if only those count", or its opposite. The kernel hands the packet over from its IP header on. */
+static bool attach_filter(int fd, const VrrpSocketConfig *config, bool opposite)
+{
+	guint32 yes = opposite ? 0 : G_MAXUINT32, no = opposite ? G_MAXUINT32 : 0;
+	struct sock_filter code[8 + MAX_PEERS];
+	guint n_peers = config->only_peers ? (guint)MIN(config->n_peers, MAX_PEERS) : 0;
+	guint16 n = 0;
+	struct sock_fprog program = { .filter = code };
+
+	/* A packet too short for these loads makes the kernel's answer 0: dropped unless it is the rest that is wanted; then it is not
+	 * counted either, which is why the kernel's own minimum (a whole IP header) matters and nothing shorter reaches a raw socket. */
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_B | BPF_IND, 1);
+	if (config->only_peers) {
+		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, config->vrid, 0, (guint8)(n_peers + 1));
+		code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 12);
+		for (guint i = 0; i < n_peers; i++)
+			code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, config->peers[i], (guint8)(n_peers - i), 0);
+	} else {
+		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, config->vrid, 1, 0);
+	}
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, no);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, yes);
+	program.len = n;
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+}
+
+static void discard_queue(int fd)
+{
+	guint8 byte;
+
+	while (recv(fd, &byte, 1, MSG_DONTWAIT) >= 0)
+		;
+}
+
+static int open_one(const VrrpSocketConfig *config, bool rest)
+{
+	int fd = socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, VRRP_IP_PROTOCOL);
+	int on = 1, off = 0, size = rest ? 64 * 1024 : 512 * 1024;
+	struct ip_mreqn group = { .imr_multiaddr.s_addr = g_htonl(VRRP_GROUP_ADDRESS), .imr_ifindex = config->index };
+
+	if (fd < 0)
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, config->device, (socklen_t)strlen(config->device) + 1) < 0 ||
+	    !attach_filter(fd, config, rest))
+		goto fail;
+	/* What came between socket() and here was neither filtered nor from this device alone. */
+	discard_queue(fd);
+	if (setsockopt(fd, IPPROTO_IP, IP_HDRINCL, &on, sizeof on) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) < 0)
+		goto fail;
+	(void)setsockopt(fd, IPPROTO_IP, IP_MULTICAST_ALL, &off, sizeof off);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
+	if (config->multicast && setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group) < 0)
+		goto fail;
+	return fd;
+fail:
+	size = errno;
+	close(fd);
+	errno = size;
+	return -1;
+}
+
+/* The kernel stamps with CLOCK_REALTIME; its distance from now is what counts. A step of that clock between must not become an age. */
+static gint64 received_us(struct msghdr *message)
+{
+	gint64 now_us = vrrp_now_us();
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+		struct timespec stamp, now;
+		gint64 age_us;
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
+			continue;
+		memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
+		clock_gettime(CLOCK_REALTIME, &now);
+		age_us = (gint64)(now.tv_sec - stamp.tv_sec) * G_USEC_PER_SEC + (now.tv_nsec - stamp.tv_nsec) / 1000;
+		if (age_us >= 0 && age_us < 60 * G_USEC_PER_SEC)
+			return now_us - age_us;
+	}
+	return now_us;
+}
+
+static bool read_one(VrrpSocket *self, int fd, bool counts)
+{
+	guint8 packet[2048];
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(struct timespec))];
+	} control;
+	struct iovec iov = { .iov_base = packet, .iov_len = sizeof packet };
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+	};
+	gssize n = recvmsg(fd, &message, MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EINTR || errno == ENETDOWN; /* a pending error is taken by reading it */
+	self->received(packet, (gsize)n, received_us(&message), counts, self->user_data);
+	return true;
+}
+
+void vrrp_socket_drain(VrrpSocket *self)
+{
+	for (guint i = 0; i < DRAIN_MAX && read_one(self, self->counting_fd, true); i++)
+		;
+}
+
+static gboolean counting_ready_cb(gint fd, GIOCondition condition, gpointer user_data)
+{
+	vrrp_socket_drain(user_data);
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean rest_ready_cb(gint fd, GIOCondition condition, gpointer user_data)
+{
+	for (guint i = 0; i < REST_MAX && read_one(user_data, fd, false); i++)
+		;
+	return G_SOURCE_CONTINUE;
+}
+
+static guint watch(int fd, int priority, GUnixFDSourceFunc callback, VrrpSocket *self)
+{
+	GSource *source = g_unix_fd_source_new(fd, G_IO_IN);
+	guint id;
+
+	g_source_set_priority(source, priority);
+	g_source_set_callback(source, G_SOURCE_FUNC(callback), self, NULL);
+	id = g_source_attach(source, NULL);
+	g_source_unref(source);
+	return id;
+}
+
+VrrpSocket *vrrp_socket_new(const VrrpSocketConfig *config, VrrpPacketCb received, gpointer user_data, GError **error)
+{
+	g_autoptr(VrrpSocket) self = g_new0(VrrpSocket, 1);
+
+	self->received = received;
+	self->user_data = user_data;
+	self->rest_fd = -1;
+	self->counting_fd = open_one(config, false);
+	if (self->counting_fd >= 0)
+		self->rest_fd = open_one(config, true);
+	if (self->rest_fd < 0) {
+		g_set_error(error, G_IO_ERROR, (gint)g_io_error_from_errno(errno), "socket on %s: %s", config->device,
+			    g_strerror(errno));
+		return NULL;
+	}
+	self->counting_source = watch(self->counting_fd, G_PRIORITY_HIGH, counting_ready_cb, self);
+	self->rest_source = watch(self->rest_fd, G_PRIORITY_LOW, rest_ready_cb, self);
+	return g_steal_pointer(&self);
+}
+
+void vrrp_socket_free(VrrpSocket *self)
+{
+	if (!self)
+		return;
+	if (self->counting_source)
+		g_source_remove(self->counting_source);
+	if (self->rest_source)
+		g_source_remove(self->rest_source);
+	if (self->counting_fd >= 0)
+		close(self->counting_fd);
+	if (self->rest_fd >= 0)
+		close(self->rest_fd);
+	g_free(self);
+}
+
+bool vrrp_socket_send(VrrpSocket *self, const guint8 *packet, gsize length, guint32 destination_be)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = destination_be };
+
+	return sendto(self->counting_fd, packet, length, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof to) == (gssize)length;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vrrpd/socket.h - where adverts come in and go out.
+ *
+ * A path has two sockets. The election's own sees, by a filter in the kernel, only our group id (from the peer alone once there is one), so
+ * a flood from others can neither delay nor displace what counts. The rest goes to the second one, which is read at leisure and only counted.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef struct VrrpSocket VrrpSocket;
+
+/* One packet, IPv4 header first; @received_us as the kernel stamped it, in CLOCK_BOOTTIME. */
+typedef void (*VrrpPacketCb)(const guint8 *packet, gsize length, gint64 received_us, bool counts, gpointer user_data);
+
+typedef struct {
+	const char *device;
+	int index;
+	guint32 address_be;    /* ours there: the source of what we send by unicast */
+	bool multicast;        /* join 224.0.0.18 */
+	guint8 vrid;
+	bool only_peers;
+	const guint32 *peers;  /* host order */
+	gsize n_peers;
+} VrrpSocketConfig;
+
+VrrpSocket *vrrp_socket_new(const VrrpSocketConfig *config, VrrpPacketCb received, gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void vrrp_socket_free(VrrpSocket *socket); /* NULL is fine */
+
+/* Reads everything the election's socket holds now. */
+void vrrp_socket_drain(VrrpSocket *socket);
+
+/* Sends a whole IPv4 packet to @destination_be. False when the kernel would not take it. */
+bool vrrp_socket_send(VrrpSocket *socket, const guint8 *packet, gsize length, guint32 destination_be);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VrrpSocket, vrrp_socket_free)

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vrrpd/strangers.c - a small table of (address, cause, count). */
+#include "strangers.h"
+
+#define MAX_STRANGERS 64
+#define TELL_EVERY_US (60 * G_USEC_PER_SEC)
+
+typedef struct {
+	guint32 address;
+	VrrpDrop cause;
+	guint64 count;
+	gint64 seen_us, told_us;
+} Stranger;
+
+struct VrrpStrangers {
+	Stranger table[MAX_STRANGERS];
+	guint n;
+};
+
+VrrpStrangers *vrrp_strangers_new(void)
+{
+	return g_new0(VrrpStrangers, 1);
+}
+
+void vrrp_strangers_free(VrrpStrangers *strangers)
+{
+	g_free(strangers);
+}
+
+bool vrrp_strangers_note(VrrpStrangers *strangers, guint32 address, VrrpDrop cause, gint64 now_us, guint64 *ret_count)
+{
+	Stranger *entry = NULL, *oldest = &strangers->table[0];
+
+	for (guint i = 0; i < strangers->n && !entry; i++) {
+		if (strangers->table[i].address == address && strangers->table[i].cause == cause)
+			entry = &strangers->table[i];
+		else if (strangers->table[i].seen_us < oldest->seen_us)
+			oldest = &strangers->table[i];
+	}
+	if (!entry) {
+		entry = strangers->n < MAX_STRANGERS ? &strangers->table[strangers->n++] : oldest;
+		*entry = (Stranger){ .address = address, .cause = cause };
+	}
+	entry->count++;
+	entry->seen_us = now_us;
+	*ret_count = entry->count;
+	if (entry->told_us != 0 && now_us - entry->told_us < TELL_EVERY_US)
+		return false;
+	entry->told_us = now_us;
+	return true;
+}
