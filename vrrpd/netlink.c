@@ -30,9 +30,6 @@ struct VrrpNetlink {
 	gpointer user_data;
 };
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(nl_msg, nlmsg_free)
-typedef struct nl_msg nl_msg;
-
 static int event_cb(struct nl_msg *message, void *data)
 {
 	*(bool *)data = true;

@@ -32,13 +32,15 @@ struct VrrpSocket {
 static bool attach_filter(int fd, const VrrpSocketConfig *config, bool opposite)
 {
 	guint32 yes = opposite ? 0 : G_MAXUINT32, no = opposite ? G_MAXUINT32 : 0;
-	struct sock_filter code[8 + MAX_PEERS];
+	struct sock_filter code[10 + MAX_PEERS];
 	guint n_peers = config->only_peers ? (guint)MIN(config->n_peers, MAX_PEERS) : 0;
 	guint16 n = 0;
 	struct sock_fprog program = { .filter = code };
 
-	/* A packet too short for these loads makes the kernel's answer 0: dropped unless it is the rest that is wanted; then it is not
-	 * counted either, which is why the kernel's own minimum (a whole IP header) matters and nothing shorter reaches a raw socket. */
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0);
+	/* Too short to have a VRID: counted with the rest. */
+	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, VRRP_IP_HEADER + 2, 0,
+						 (guint8)(config->only_peers ? 4 + n_peers : 3));
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_B | BPF_IND, 1);
 	if (config->only_peers) {

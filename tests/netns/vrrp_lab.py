@@ -1,0 +1,412 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Two or more vrrpd on a LAN of namespaces, seen from outside: their bus, the wire, and a client of the service address.
+
+Each host is a network and a mount namespace with its own /etc/understudy and /run, kept by a process that does nothing; vrrpd is started into it
+as the supervisor would, and may be killed, frozen and started again while the folder /run stays.
+"""
+
+import os
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import gi
+
+gi.require_version("Gio", "2.0")
+from gi.repository import Gio, GLib  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
+from lab.net import Network, wait_until  # noqa: E402
+
+ROOT = "/org/understudy/Vrrp1"
+ELECTION = "org.understudy.Election1"
+VRRP = "org.understudy.Vrrp1"
+ADDRESS = "org.understudy.Address1"
+SERVICE = "192.0.2.100"
+GROUP = 51
+VIRTUAL_MAC = bytes([0, 0, 0x5E, 0, 1, GROUP])
+SO_TIMESTAMPNS = 35
+PACKET_OUTGOING = 4
+
+
+def pump_until(condition, timeout_s, what):
+    """Runs the GLib loop until condition() is true."""
+    context = GLib.MainContext.default()
+    deadline = time.monotonic() + timeout_s
+    expired = []
+
+    def expire():
+        expired.append(True)
+        return GLib.SOURCE_REMOVE
+
+    guard = GLib.timeout_add(int(timeout_s * 1000) + 1, expire)
+    try:
+        while True:
+            value = condition()
+            if value:
+                return value
+            assert not expired and time.monotonic() < deadline, f"{what}: not within {timeout_s} s"
+            context.iteration(True)
+    finally:
+        if not expired:
+            GLib.source_remove(guard)
+
+
+class Host:
+    """A device that runs nothing but vrrpd."""
+
+    def __init__(self, lab, name, address, peer_address=None):
+        self.lab, self.name, self.address, self.peer_address = lab, name, address, peer_address
+        self.namespace = lab.net.namespace(name)
+        self.folder = Path(tempfile.mkdtemp(prefix=f"vrrp-{lab.net.tag}-{name}-"))
+        (self.folder / "etc" / "understudy").mkdir(parents=True)
+        (self.folder / "run").mkdir()
+        self.socket = self.folder / "run/understudy/private/vrrp"
+        self.process, self.connection, self.signals = None, None, []
+        script = (f"mount -t overlay -o lowerdir={self.folder}/etc:/etc none /etc && "
+                  f"mount --bind {self.folder}/run /run && echo ready && exec cat")
+        self.keeper = self.namespace.popen(["unshare", "-m", "--propagation", "private", "sh", "-c", script],
+                                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.keeper.stdout.readline() == "ready\n"
+        self.log = open(self.folder / "log", "ab")
+
+    # ---- settings ----
+
+    def device_conf(self, id=None):
+        text = f"[device]\nid={id or self.name}\n\n[interface lan]\ndevice=eth0\naddress={self.address}/24\n"
+        if self.peer_address:
+            text += f"\n[interface peer]\ndevice=eth1\naddress={self.peer_address}/30\n"
+        self.write("device.conf", text)
+
+    def pair_conf(self, pair=None, groups=None):
+        keys = {"group-id": GROUP, **(pair or {})}
+        text = "[pair]\n" + "".join(f"{key}={value}\n" for key, value in keys.items())
+        for name, values in (groups or {"lan": {"interface": "lan", "addresses": f"{SERVICE}/24", "elects": "true"}}).items():
+            text += f"\n[group {name}]\n" + "".join(f"{key}={value}\n" for key, value in values.items())
+        self.write("pair.conf", text)
+
+    def write(self, name, text):
+        (self.folder / "etc/understudy" / name).write_text(text)
+
+    # ---- the process ----
+
+    def enter(self, argv):
+        return ["nsenter", "-t", str(self.keeper.pid), "-n", "-m", *argv]
+
+    def spawn(self):
+        environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={self.folder}/no-bus")
+        self.process = subprocess.Popen(self.enter([str(self.lab.vrrpd)]), env=environment, stdout=self.log, stderr=self.log,
+                                        stdin=subprocess.DEVNULL)
+        return self.process
+
+    def start(self, heartbeat=True, peer=None):
+        self.spawn()
+        self.connect()
+        if peer is not None:
+            self.set_peer(peer)
+        if heartbeat:
+            self.call("Heartbeat")
+            self.lab.beat(self)
+        return self
+
+    def connect(self):
+        self.connection = None
+
+        def attempt():
+            assert self.process.poll() is None, f"vrrpd of {self.name} ended: {self.process.returncode}: {self.text_log()}"
+            try:
+                return Gio.DBusConnection.new_for_address_sync(
+                    f"unix:path={self.socket}", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
+            except GLib.Error:
+                return None
+
+        self.connection = wait_until(attempt, 10, f"socket of {self.name}")
+        self.connection.signal_subscribe(None, ELECTION, None, None, None, Gio.DBusSignalFlags.NONE, self._signal)
+
+    def _signal(self, connection, sender, path, interface, member, args):
+        self.signals.append((member, args.unpack()))
+
+    def kill(self, signal_number=signal.SIGKILL):
+        self.process.send_signal(signal_number)
+        self.process.wait(10)
+        self.lab.silence(self)
+
+    def terminate(self):
+        self.kill(signal.SIGTERM)
+        return self.process.returncode
+
+    def freeze(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def text_log(self):
+        return (self.folder / "log").read_text(errors="replace")
+
+    # ---- the bus ----
+
+    def call(self, method, args=None, interface=ELECTION, path=ROOT):
+        return self.connection.call_sync(None, path, interface, method, args, None, Gio.DBusCallFlags.NONE, 5000, None).unpack()
+
+    def get(self, name, interface=ELECTION, path=ROOT):
+        return self.call("Get", GLib.Variant("(ss)", (interface, name)), "org.freedesktop.DBus.Properties", path)[0]
+
+    def state(self):
+        return self.get("State")
+
+    def counters(self):
+        return self.get("Counters", VRRP)
+
+    def holds(self):
+        return [name for name, _reason, _since in self.get("Holds")]
+
+    def wait_state(self, state, timeout_s=5):
+        def reached():
+            value = self.state()
+            return value == state
+
+        wait_until(reached, timeout_s, f"{self.name} becomes {state}")
+
+    def wait_property(self, name, value, timeout_s=5, interface=ELECTION):
+        wait_until(lambda: self.get(name, interface) == value, timeout_s, f"{name} of {self.name} becomes {value}")
+
+    def wait_signal(self, member, matches=lambda args: True, timeout_s=5):
+        def found():
+            return next((args for name, args in self.signals if name == member and matches(args)), None)
+
+        return pump_until(found, timeout_s, f"{member} of {self.name}")
+
+    def hold(self, name, reason="test", lease_ms=0):
+        self.call("Hold", GLib.Variant("(ssu)", (name, reason, lease_ms)))
+
+    def lift(self, name):
+        self.call("Lift", GLib.Variant("(s)", (name,)))
+
+    def take(self, reason="test"):
+        self.call("Take", GLib.Variant("(s)", (reason,)))
+
+    def resign(self, reason="test"):
+        self.call("Resign", GLib.Variant("(s)", (reason,)))
+
+    def set_serving(self, serving):
+        self.call("SetServing", GLib.Variant("(b)", (serving,)))
+
+    def set_peer(self, peer, follows=False):
+        """peer: the other host; who has the higher address has the higher offset."""
+        if peer is False:
+            self.call("SetPeer", GLib.Variant("(a{sv})", ({},)))
+            return
+        addresses = {"lan": [peer.address]}
+        if peer.peer_address:
+            addresses["peer"] = [peer.peer_address]
+        self.call("SetPeer", GLib.Variant("(a{sv})", ({
+            "id": GLib.Variant("s", peer.name),
+            "offset": GLib.Variant("y", int(self.address > peer.address)),
+            "addresses": GLib.Variant("a{sas}", addresses),
+            "follows": GLib.Variant("b", follows),
+        },)))
+
+    # ---- the kernel ----
+
+    def has_service(self, address=SERVICE):
+        return address in self.namespace.addresses()
+
+    def close(self):
+        self.lab.silence(self)
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.keeper.stdin.close()
+        self.keeper.stdout.close()
+        self.keeper.wait(5)
+        self.log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Lab:
+    """The LAN, the peer link, and whoever is on them."""
+
+    def __init__(self, build):
+        self.vrrpd = build / "vrrpd" / "understudy-vrrpd"
+        self.net = Network()
+        self.lan = self.net.switch("lan")
+        self.peer_link = self.net.cable("peer")
+        self.hosts, self.beating, self.closing = [], {}, []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for thing in reversed(self.closing):
+            thing.close()
+        for host in self.hosts:
+            host.close()
+        self.net.close()
+
+    def host(self, name, address, peer_address=None, configured=True, pair=None, groups=None):
+        host = Host(self, name, address, peer_address)
+        self.hosts.append(host)
+        host.lan_port = self.lan.connect(host.namespace, "eth0", f"{address}/24")
+        if peer_address:
+            host.peer_port = self.peer_link.connect(host.namespace, "eth1", f"{peer_address}/30")
+        if configured:
+            host.device_conf()
+            host.pair_conf(pair, groups)
+        return host
+
+    def two(self, peer_link=True, paired=True, pair=None, groups=None, start=True):
+        """Alpha, Master and serving, and beta, its Backup."""
+        alpha = self.host("alpha", "192.0.2.11", "10.0.0.1" if peer_link else None, pair=pair, groups=groups)
+        beta = self.host("beta", "192.0.2.12", "10.0.0.2" if peer_link else None, pair=pair, groups=groups)
+        if start:
+            alpha.start(peer=beta if paired else None)
+            alpha.wait_state("master", 10)
+            alpha.set_serving(True)
+            beta.start(peer=alpha if paired else None)
+            beta.wait_state("backup")
+            wait_until(lambda: beta.get("LastHeard"), 5, "beta hears alpha")
+        return alpha, beta
+
+    # A supervisor's heartbeat for each host, from the GLib loop of whoever waits: tests that let it lapse call silence().
+    def beat(self, host):
+        """Heartbeats from a process of its own, so that a test may wait in any way it likes."""
+        code = ("import sys,gi\nfrom gi.repository import Gio,GLib\n"
+                "c=Gio.DBusConnection.new_for_address_sync('unix:path='+sys.argv[1],Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT,None,None)\n"
+                "def beat():\n c.call(None,'/org/understudy/Vrrp1','org.understudy.Election1','Heartbeat',None,None,0,1000,None,None)\n return True\n"
+                "c.connect('closed',lambda *a: sys.exit(0))\nbeat()\nGLib.timeout_add(1000,beat)\nGLib.MainLoop().run()\n")
+        self.silence(host)
+        self.beating[host] = subprocess.Popen(["/usr/bin/python3", "-c", code, str(host.socket)], stdin=subprocess.DEVNULL,
+                                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def silence(self, host):
+        process = self.beating.pop(host, None)
+        if process:
+            process.kill()
+            process.wait()
+
+    def client(self, name="client", address="192.0.2.50"):
+        client = Client(self, name, address)
+        self.closing.append(client)
+        return client
+
+    def wire(self, port):
+        wire = Wire(self, port)
+        self.closing.append(wire)
+        return wire
+
+
+class Wire:
+    """What goes over one cable, stamped by the kernel at the switch."""
+
+    def __init__(self, lab, port):
+        self.socket = lab.net.switch_namespace().socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        self.socket.bind((port.name, 3))
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)
+        self.socket.setblocking(False)
+        self.frames = []  # (time, from the host, bytes)
+
+    def read(self):
+        while True:
+            try:
+                data, control, _flags, address = self.socket.recvmsg(4096, 256)
+            except BlockingIOError:
+                return self.frames
+            stamp = next((struct.unpack("qq", value) for level, kind, value in control if kind == SO_TIMESTAMPNS), None)
+            at = stamp[0] + stamp[1] / 1e9 if stamp else time.time()
+            self.frames.append((at, address[2] != PACKET_OUTGOING, data))
+
+    def adverts(self, from_host=True):
+        """(time, Ethernet source, IP source, VRRP bytes) of what the host sent (or was sent)."""
+        result = []
+        for at, is_from, data in self.read():
+            if is_from == from_host and data[12:14] == b"\x08\x00" and data[23] == 112:
+                header = (data[14] & 15) * 4
+                length = struct.unpack("!H", data[16:18])[0]
+                result.append((at, data[6:12], socket.inet_ntoa(data[26:30]), data[14 + header:14 + length]))
+        return result
+
+    def arps(self, from_host=True):
+        """(time, Ethernet source, sender MAC, sender IP, target IP, operation)."""
+        return [(at, data[6:12], data[22:28], socket.inet_ntoa(data[28:32]), socket.inet_ntoa(data[38:42]), data[21])
+                for at, is_from, data in self.read() if is_from == from_host and data[12:14] == b"\x08\x06"]
+
+    def wait(self, condition, timeout_s, what):
+        deadline = time.monotonic() + timeout_s
+        while True:
+            value = condition()
+            if value:
+                return value
+            left = deadline - time.monotonic()
+            assert left > 0, f"{what}: not within {timeout_s} s"
+            select.select([self.socket], [], [], left)
+
+    def close(self):
+        self.socket.close()
+
+
+class Client:
+    """A phone: asks the service address every 2 ms and notes the answers."""
+
+    def __init__(self, lab, name, address):
+        self.namespace = lab.net.namespace(name)
+        self.port = lab.lan.connect(self.namespace, "eth0", f"{address}/24")
+        self.process = None
+
+    def probe(self, target=SERVICE, seconds=30):
+        """Begins; returns when the first answer is here."""
+        code = r"""
+import os, select, socket, struct, sys, time
+target, seconds = sys.argv[1], float(sys.argv[2])
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP); s.setblocking(False)
+ident = os.getpid() & 0xffff; n = 0; sent = {}; end = time.monotonic() + seconds; last = None; worst = 0; lost = 0; told = False
+def checksum(b):
+    t = sum(struct.unpack('!%dH' % (len(b) // 2), b)); t = (t >> 16) + (t & 0xffff); t += t >> 16; return ~t & 0xffff
+gaps = []
+while time.monotonic() < end:
+    n += 1
+    body = struct.pack('!d', time.monotonic())
+    head = struct.pack('!BBHHH', 8, 0, 0, ident, n & 0xffff)
+    head = struct.pack('!BBHHH', 8, 0, checksum(head + body), ident, n & 0xffff)
+    try: s.sendto(head + body, (target, 0))
+    except OSError: pass
+    until = time.monotonic() + 0.002
+    while True:
+        left = until - time.monotonic()
+        ready = select.select([s, 0], [], [], max(left, 0))[0]
+        if 0 in ready: end = 0; break
+        if s in ready:
+            try: data = s.recv(2048)
+            except OSError: continue
+            if data[20] == 0 and struct.unpack('!H', data[24:26])[0] == ident:
+                now = time.monotonic()
+                if last is not None and now - last > 0.015: gaps.append(((now - last) * 1000))
+                last = now
+                if not told: told = True; print('answered', flush=True)
+        if left <= 0: break
+print('gaps', *['%.1f' % g for g in gaps], 'end' if last and time.monotonic() - last < 0.1 else 'silent', flush=True)
+"""
+        self.process = self.namespace.popen(["/usr/bin/python3", "-c", code, target, str(seconds)], stdin=subprocess.PIPE,
+                                            stdout=subprocess.PIPE, text=True)
+        ready = select.select([self.process.stdout], [], [], 10)[0]
+        assert ready and self.process.stdout.readline() == "answered\n", "the service address does not answer"
+
+    def finish(self):
+        """Ends the probe: (silences longer than 15 ms, in ms; whether it answered to the end)."""
+        output, _ = self.process.communicate("\n", timeout=10)
+        words = output.split()
+        self.process = None
+        return [float(word) for word in words[1:-1]], words[-1] == "end"
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()

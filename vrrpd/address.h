@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vrrpd/address.h - the service addresses and routes of all groups, put up and taken down as one.
+ *
+ * With a virtual MAC every group has a macvlan interface, "vrrp<group id>.<n>", present in every role and up on the Master only. Addresses have a
+ * lifetime of a few seconds that the Master renews: whatever happens to this process, a dead device lets go by itself.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "arp.h"
+#include "netlink.h"
+#include "settings/settings.h"
+#include "sysctl.h"
+
+#define VRRP_ADDRESS_LIFETIME_S 3
+#define VRRP_ADDRESS_RENEW_US (1 * G_USEC_PER_SEC)
+
+typedef struct {
+	char *text;            /* "192.0.2.10/24" */
+	char *group;
+	char *interface;       /* where it is while held: "vrrp42.0", or "eth0" */
+	guint32 address_be;
+	guint prefix;
+	guint place;           /* index of its group */
+	bool held;
+} VrrpServiceAddress;
+
+typedef struct VrrpAddresses VrrpAddresses;
+
+VrrpAddresses *vrrp_addresses_new(const Settings *settings, VrrpNetlink *netlink, VrrpSysctl *sysctl);
+void vrrp_addresses_free(VrrpAddresses *addresses); /* leaves the kernel as it is; NULL is fine */
+
+/* Makes the virtual interfaces that are missing. @clean: also takes down what a former process left. Call again when links change. */
+void vrrp_addresses_prepare(VrrpAddresses *addresses, bool clean);
+
+void vrrp_addresses_hold(VrrpAddresses *addresses);  /* idempotent: also the renewal */
+void vrrp_addresses_drop(VrrpAddresses *addresses);
+void vrrp_addresses_rest(VrrpAddresses *addresses);  /* some time after a drop: the virtual interfaces go down */
+guint vrrp_addresses_announce(VrrpAddresses *addresses, VrrpEther *ether); /* returns how many frames */
+void vrrp_addresses_remove(VrrpAddresses *addresses); /* takes the virtual interfaces away */
+
+gsize vrrp_addresses_count(const VrrpAddresses *addresses);
+const VrrpServiceAddress *vrrp_addresses_at(const VrrpAddresses *addresses, gsize i);
+
+/* What does not work now, each "code: text"; appended to @problems. */
+void vrrp_addresses_problems(const VrrpAddresses *addresses, GPtrArray *problems);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VrrpAddresses, vrrp_addresses_free)

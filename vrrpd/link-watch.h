@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vrrpd/link-watch.h - whether the electing interface has a carrier, and whether anybody is heard on it; pure. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+/* A switch port that has just come up may be learning and forward nothing: a Backup leads only once something was heard, or after this. */
+#define VRRP_SETTLE_US (3 * G_USEC_PER_SEC)
+
+typedef struct {
+	bool present, carrier;
+	gint64 window_us;  /* silent for longer: not alive */
+	gint64 frames;     /* received so far, as last counted; -1: never counted */
+	gint64 heard_us;   /* when it last grew */
+	gint64 up_us;      /* since when there has been a carrier */
+	bool heard;        /* anything, since then */
+} VrrpLinkWatch;
+
+/* @interval_us: between adverts. Three of them without a frame, and at least 300 ms, are silence. */
+void vrrp_link_watch_init(VrrpLinkWatch *watch, gint64 interval_us);
+
+/* True when present or carrier changed. */
+bool vrrp_link_watch_state(VrrpLinkWatch *watch, bool present, bool carrier, gint64 now_us);
+
+/* Takes the frame counter. True when nothing has come since the last time: the moment to probe a neighbour, whose answer is a frame. */
+bool vrrp_link_watch_frames(VrrpLinkWatch *watch, gint64 frames, gint64 now_us);
+
+bool vrrp_link_watch_alive(const VrrpLinkWatch *watch, gint64 now_us);
+bool vrrp_link_watch_settled(const VrrpLinkWatch *watch, gint64 now_us);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vrrpd/main.c - understudy-vrrpd: holds the election and the service addresses. */
+#include <errno.h>
+#include <glib-unix.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "election.h"
+#include "service.h"
+#include "settings/settings.h"
+
+static gboolean quit_cb(gpointer user_data)
+{
+	g_main_loop_quit(user_data);
+	return G_SOURCE_CONTINUE;
+}
+
+int main(int argc, char **argv)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) settings = NULL;
+	g_autoptr(VrrpService) service = NULL;
+	g_autoptr(VrrpElection) election = NULL;
+	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+
+	if (argc > 1) {
+		fprintf(stderr, "%s takes no arguments\n", argv[0]);
+		return 2;
+	}
+	settings = settings_load(SETTINGS_DIR, &error);
+	if (!settings) {
+		fprintf(stderr, "%s\n", error->message);
+		return 2;
+	}
+
+	/* The election first: a Master that was killed owes its next advert within milliseconds. Everything else can wait. */
+	service = vrrp_service_new(&error);
+	election = service ? vrrp_election_new(&vrrp_service_listener, service, &error) : NULL;
+	if (!election) {
+		fprintf(stderr, "understudy-vrrpd: %s\n", error->message);
+		return 1;
+	}
+	vrrp_election_start(election, settings);
+
+	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0) {
+		g_autofree char *problem = g_strdup_printf("memory-not-locked: %s; under memory pressure adverts may be late", g_strerror(errno));
+
+		vrrp_election_add_problem(election, problem);
+	}
+	(void)g_mkdir_with_parents("/run/understudy/private", 01777);
+	if (!vrrp_service_start(service, election, &error)) {
+		/* Without its socket nobody can steer it: better no election than one that cannot be told to stop. */
+		fprintf(stderr, "understudy-vrrpd: %s\n", error->message);
+		vrrp_election_stop(election, "failed");
+		return 1;
+	}
+	g_unix_signal_add(SIGTERM, quit_cb, loop);
+	g_unix_signal_add(SIGINT, quit_cb, loop);
+	g_main_loop_run(loop);
+
+	vrrp_election_stop(election, "stopped");
+	g_clear_pointer(&service, vrrp_service_free);
+	return 0;
+}

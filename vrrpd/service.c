@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vrrpd/service.c - handlers parse, call the election and map the result; the tables at the end are the API at a glance. */
+#include "service.h"
+
+#include <string.h>
+
+#include "dbus/bus-link.h"
+#include "dbus/bus-object.h"
+#include "dbus/bus-server.h"
+
+#define ELECTION "org.understudy.Election1"
+#define VRRP "org.understudy.Vrrp1"
+#define ADDRESS "org.understudy.Address1"
+#define MAX_REASON 128
+
+typedef struct {
+	VrrpService *service;
+	gsize number;
+	bool told_held;
+	BusObject *object;
+} Shown;
+
+struct VrrpService {
+	VrrpElection *election;
+	BusTree *tree;
+	BusObject *root;
+	GPtrArray *shown; /* of Shown* */
+	BusLink *system_bus;
+	BusServer *server;
+};
+
+static const BusInterface root_interfaces[];
+static const BusInterface address_interfaces[];
+
+/* ---- Election1: methods ---- */
+
+static void hold_cb(BusCall *call, GVariant *args, gpointer user_data)
+{
+	VrrpService *self = user_data;
+	const char *name, *reason;
+	guint32 lease_ms;
+	VrrpHold hold;
+
+	g_variant_get(args, "(&s&su)", &name, &reason, &lease_ms);
+	if (!vrrp_hold_from_name(name, &hold) || hold == VRRP_HOLD_NO_SUPERVISOR) {
+		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "a hold is passive, administrator, first-sync or cold-boot");
+		return;
+	}
+	vrrp_election_hold(self->election, hold, reason, lease_ms);
+	bus_call_reply(call, NULL);
+}
+
+static void lift_cb(BusCall *call, GVariant *args, gpointer user_data)
+{
+	VrrpService *self = user_data;
+	const char *name;
+	VrrpHold hold;
+
+	g_variant_get(args, "(&s)", &name);
+	if (!vrrp_hold_from_name(name, &hold) || hold == VRRP_HOLD_NO_SUPERVISOR) {
+		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "a hold is passive, administrator, first-sync or cold-boot");
+		return;
+	}
+	vrrp_election_lift(self->election, hold);
+	bus_call_reply(call, NULL);
+}
+
+static bool reason_from(BusCall *call, GVariant *args, const char **ret_reason)
+{
+	g_variant_get(args, "(&s)", ret_reason);
+	if (**ret_reason != '\0' && strlen(*ret_reason) <= MAX_REASON)
+		return true;
+	bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "a reason has 1 to %d bytes", MAX_REASON);
+	return false;
+}
+
+static void resign_cb(BusCall *call, GVariant *args, gpointer user_data)
+{
+	VrrpService *self = user_data;
+	const char *reason;
+
+	if (!reason_from(call, args, &reason))
+		return;
+	vrrp_election_resign(self->election, reason);
+	bus_call_reply(call, NULL);
+}
+
+static void take_cb(BusCall *call, GVariant *args, gpointer user_data)
+{
+	VrrpService *self = user_data;
+	g_autoptr(GError) error = NULL;
+	const char *reason;
+
+	if (!reason_from(call, args, &reason))
+		return;
+	if (vrrp_election_take(self->election, reason, &error))
+		bus_call_reply(call, NULL);
+	else
+		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "%s", error->message);
+}
+
+static void set_serving_cb(BusCall *call, GVariant *args, gpointer user_data)
+{
+	VrrpService *self = user_data;
+	gboolean serving;
+
+	g_variant_get(args, "(b)", &serving);
+	vrrp_election_set_serving(self->election, serving);
+	bus_call_reply(call, NULL);
+}
+
+static void set_peer_cb(BusCall *call, GVariant *args, gpointer user_data)
+{
+	VrrpService *self = user_data;
+	g_autoptr(GVariant) dict = g_variant_get_child_value(args, 0);
+	g_autoptr(GError) error = NULL;
+
+	if (vrrp_election_set_peer(self->election, dict, &error))
+		bus_call_reply(call, NULL);
+	else
+		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "%s", error->message);
+}
+
+static void announce_cb(BusCall *call, GVariant *args, gpointer user_data)
+{
+	VrrpService *self = user_data;
+
+	vrrp_election_announce(self->election);
+	bus_call_reply(call, NULL);
+}
+
+static void heartbeat_cb(BusCall *call, GVariant *args, gpointer user_data)
+{
+	VrrpService *self = user_data;
+
+	vrrp_election_heartbeat(self->election);
+	bus_call_reply(call, NULL);
+}
+
+static void reload_cb(BusCall *call, GVariant *args, gpointer user_data)
+{
+	VrrpService *self = user_data;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) settings = settings_load(SETTINGS_DIR, &error);
+
+	if (!settings) {
+		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "%s", error->message);
+		return;
+	}
+	vrrp_election_reload(self->election, settings);
+	bus_call_reply(call, NULL);
+}
+
+/* ---- Election1: properties ---- */
+
+static VrrpElectionStatus status(gpointer user_data)
+{
+	return vrrp_election_status(((VrrpService *)user_data)->election);
+}
+
+static GVariant *get_state(gpointer user_data)
+{
+	return g_variant_new_string(vrrp_state_name(status(user_data).state));
+}
+
+static GVariant *get_reason(gpointer user_data)
+{
+	return g_variant_new_string(status(user_data).reason);
+}
+
+static GVariant *get_sequence(gpointer user_data)
+{
+	return g_variant_new_uint64(status(user_data).sequence);
+}
+
+static GVariant *get_since(gpointer user_data)
+{
+	return g_variant_new_int64(status(user_data).since_us);
+}
+
+static GVariant *get_holds(gpointer user_data)
+{
+	const VrrpHolds *holds = status(user_data).holds;
+	GVariantBuilder builder;
+
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("a(ssx)"));
+	for (guint i = 0; i < VRRP_N_HOLDS; i++)
+		if (holds->hold[i].set)
+			g_variant_builder_add(&builder, "(ssx)", vrrp_hold_name((VrrpHold)i), holds->hold[i].reason,
+					      holds->hold[i].since_us);
+	return g_variant_builder_end(&builder);
+}
+
+static GVariant *get_standing(gpointer user_data)
+{
+	return g_variant_new_string(vrrp_standing_name(status(user_data).standing));
+}
+
+static GVariant *get_priority(gpointer user_data)
+{
+	return g_variant_new_byte(status(user_data).machine->priority);
+}
+
+static GVariant *get_carrier(gpointer user_data)
+{
+	return g_variant_new_boolean(status(user_data).carrier);
+}
+
+static GVariant *get_link_alive(gpointer user_data)
+{
+	return g_variant_new_boolean(status(user_data).link_alive);
+}
+
+static GVariant *get_last_heard(gpointer user_data)
+{
+	return vrrp_election_last_heard(((VrrpService *)user_data)->election);
+}
+
+static GVariant *get_problems(gpointer user_data)
+{
+	return vrrp_election_problems(((VrrpService *)user_data)->election);
+}
+
+/* ---- Vrrp1 ---- */
+
+static GVariant *get_group_id(gpointer user_data)
+{
+	return g_variant_new_byte((guint8)status(user_data).settings->group_id);
+}
+
+static GVariant *get_version(gpointer user_data)
+{
+	return g_variant_new_byte((guint8)status(user_data).settings->vrrp_version);
+}
+
+static GVariant *get_interface(gpointer user_data)
+{
+	return g_variant_new_string(status(user_data).interface);
+}
+
+static GVariant *get_virtual_mac(gpointer user_data)
+{
+	return g_variant_new_string(status(user_data).virtual_mac);
+}
+
+static GVariant *get_interval(gpointer user_data)
+{
+	return g_variant_new_uint32(status(user_data).settings->advert_interval_ms);
+}
+
+static GVariant *get_master_address(gpointer user_data)
+{
+	guint32 address = status(user_data).machine->master_address;
+
+	if (address == 0)
+		return g_variant_new_string("");
+	return g_variant_new_take_string(g_strdup_printf("%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255));
+}
+
+static GVariant *get_master_priority(gpointer user_data)
+{
+	return g_variant_new_byte(status(user_data).machine->master_priority);
+}
+
+static GVariant *get_master_interval(gpointer user_data)
+{
+	return g_variant_new_uint32(status(user_data).machine->master_interval_cs * 10);
+}
+
+static GVariant *get_skew(gpointer user_data)
+{
+	return g_variant_new_int64(vrrp_machine_skew_us(status(user_data).machine));
+}
+
+static GVariant *get_down(gpointer user_data)
+{
+	return g_variant_new_int64(vrrp_machine_down_us(status(user_data).machine));
+}
+
+static GVariant *get_step(gpointer user_data)
+{
+	return g_variant_new_uint32(status(user_data).step);
+}
+
+static GVariant *get_counters(gpointer user_data)
+{
+	return vrrp_election_counters(((VrrpService *)user_data)->election);
+}
+
+/* ---- Address1 ---- */
+
+static const VrrpServiceAddress *shown_address(gpointer user_data)
+{
+	const Shown *shown = user_data;
+
+	return vrrp_addresses_at(vrrp_election_addresses(shown->service->election), shown->number);
+}
+
+static GVariant *get_address_group(gpointer user_data)
+{
+	return g_variant_new_string(shown_address(user_data)->group);
+}
+
+static GVariant *get_address_text(gpointer user_data)
+{
+	return g_variant_new_string(shown_address(user_data)->text);
+}
+
+static GVariant *get_address_interface(gpointer user_data)
+{
+	return g_variant_new_string(shown_address(user_data)->interface);
+}
+
+static GVariant *get_address_held(gpointer user_data)
+{
+	return g_variant_new_boolean(shown_address(user_data)->held);
+}
+
+/* ---- What the election reports ---- */
+
+static void changed_cb(gpointer user_data)
+{
+	VrrpService *self = user_data;
+
+	if (!self->root)
+		return;
+	for (const BusInterface *interface = root_interfaces; interface->interface; interface++)
+		for (const BusMember *member = interface->members; member->member; member++)
+			if (member->get && member->get != get_counters && member->get != get_last_heard)
+				bus_object_changed(self->root, interface->interface, member->member);
+	for (guint i = 0; i < self->shown->len; i++)
+		bus_object_changed(((Shown *)self->shown->pdata[i])->object, ADDRESS, "Held");
+}
+
+static void addresses_replaced_cb(gpointer user_data)
+{
+	VrrpService *self = user_data;
+	const VrrpAddresses *addresses = self->election ? vrrp_election_addresses(self->election) : NULL;
+
+	g_ptr_array_set_size(self->shown, 0);
+	if (!self->root || !addresses)
+		return;
+	for (gsize i = 0; i < vrrp_addresses_count(addresses); i++) {
+		g_autofree char *path = g_strdup_printf(VRRP_BUS_ROOT "/address/%" G_GSIZE_FORMAT, i);
+		Shown *shown = g_new0(Shown, 1);
+		g_autoptr(GError) error = NULL;
+
+		shown->service = self;
+		shown->number = i;
+		shown->object = bus_object_publish(self->tree, path, address_interfaces, shown, &error);
+		if (!shown->object)
+			g_error("%s", error->message); /* our table does not match our contract */
+		g_ptr_array_add(self->shown, shown);
+	}
+}
+
+static void state_changed_cb(const VrrpTransition *transition, gpointer user_data)
+{
+	VrrpService *self = user_data;
+
+	if (!self->root)
+		return;
+	bus_object_emit(self->root, ELECTION, "StateChanged",
+			g_variant_new("(ssstx@a{sv})", vrrp_state_name(transition->old), vrrp_state_name(transition->new),
+				      transition->reason, transition->sequence, transition->time_us, transition->evidence));
+}
+
+static void stranger_cb(const char *address, const char *cause, guint64 count, gpointer user_data)
+{
+	VrrpService *self = user_data;
+
+	if (self->root)
+		bus_object_emit(self->root, ELECTION, "Stranger", g_variant_new("(sst)", address, cause, count));
+}
+
+const VrrpElectionListener vrrp_service_listener = {
+	.changed = changed_cb,
+	.addresses_replaced = addresses_replaced_cb,
+	.state_changed = state_changed_cb,
+	.stranger = stranger_cb,
+};
+
+/* ---- Life ---- */
+
+static void shown_free(gpointer data)
+{
+	Shown *shown = data;
+
+	bus_object_withdraw(shown->object);
+	g_free(shown);
+}
+
+VrrpService *vrrp_service_new(GError **error)
+{
+	VrrpService *self = g_new0(VrrpService, 1);
+
+	self->shown = g_ptr_array_new_with_free_func(shown_free);
+	return self;
+}
+
+bool vrrp_service_start(VrrpService *self, VrrpElection *election, GError **error)
+{
+	self->election = election;
+	self->tree = bus_tree_new(VRRP_BUS_ROOT);
+	self->root = bus_object_publish(self->tree, VRRP_BUS_ROOT, root_interfaces, self, error);
+	if (!self->root)
+		return false;
+	addresses_replaced_cb(self);
+	self->server = bus_server_new(VRRP_PRIVATE_SOCKET, self->tree, NULL, 0, error);
+	if (!self->server)
+		return false;
+	self->system_bus = bus_link_new_bus(NULL);
+	bus_link_publish(self->system_bus, self->tree, VRRP_BUS_NAME);
+	return true;
+}
+
+void vrrp_service_free(VrrpService *self)
+{
+	if (!self)
+		return;
+	g_ptr_array_unref(self->shown);
+	bus_object_withdraw(self->root);
+	bus_link_free(self->system_bus);
+	bus_server_free(self->server);
+	bus_tree_free(self->tree);
+	g_free(self);
+}
+
+/* ---- The tables ---- */
+
+static const BusMember election_members[] = {
+	{ "Hold", .method = hold_cb },
+	{ "Lift", .method = lift_cb },
+	{ "Resign", .method = resign_cb },
+	{ "Take", .method = take_cb },
+	{ "SetServing", .method = set_serving_cb },
+	{ "SetPeer", .method = set_peer_cb },
+	{ "Announce", .method = announce_cb },
+	{ "Heartbeat", .method = heartbeat_cb },
+	{ "Reload", .method = reload_cb },
+	{ "State", .get = get_state },
+	{ "Reason", .get = get_reason },
+	{ "Sequence", .get = get_sequence },
+	{ "SinceUs", .get = get_since },
+	{ "Holds", .get = get_holds },
+	{ "Standing", .get = get_standing },
+	{ "Priority", .get = get_priority },
+	{ "Carrier", .get = get_carrier },
+	{ "LinkAlive", .get = get_link_alive },
+	{ "LastHeard", .get = get_last_heard },
+	{ "Problems", .get = get_problems },
+	{ 0 }
+};
+
+static const BusMember vrrp_members[] = {
+	{ "GroupId", .get = get_group_id },
+	{ "Version", .get = get_version },
+	{ "Interface", .get = get_interface },
+	{ "VirtualMac", .get = get_virtual_mac },
+	{ "AdvertIntervalMs", .get = get_interval },
+	{ "MasterAddress", .get = get_master_address },
+	{ "MasterPriority", .get = get_master_priority },
+	{ "MasterAdvertIntervalMs", .get = get_master_interval },
+	{ "SkewTimeUs", .get = get_skew },
+	{ "MasterDownIntervalUs", .get = get_down },
+	{ "Step", .get = get_step },
+	{ "Counters", .get = get_counters },
+	{ 0 }
+};
+
+static const BusMember address_members[] = {
+	{ "Group", .get = get_address_group },
+	{ "Address", .get = get_address_text },
+	{ "Interface", .get = get_address_interface },
+	{ "Held", .get = get_address_held },
+	{ 0 }
+};
+
+static const BusInterface root_interfaces[] = {
+	{ ELECTION, election_members },
+	{ VRRP, vrrp_members },
+	{ 0 }
+};
+
+static const BusInterface address_interfaces[] = {
+	{ ADDRESS, address_members },
+	{ 0 }
+};

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vrrpd/state.c - the files of run-time state. */
+#include "state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <glib/gstdio.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct VrrpStore {
+	char *path;
+	char *path_new;
+	char *boot_id;
+	int advert_fd;
+};
+
+VrrpStore *vrrp_store_new(const char *dir, GError **error)
+{
+	g_autofree char *advert = g_build_filename(dir, "last-advert", NULL);
+	g_autoptr(VrrpStore) store = g_new0(VrrpStore, 1);
+
+	store->path = g_build_filename(dir, "state", NULL);
+	store->path_new = g_strconcat(store->path, ".new", NULL);
+	store->advert_fd = -1;
+	if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &store->boot_id, NULL, NULL))
+		store->boot_id = g_strdup("");
+	g_strstrip(store->boot_id);
+	if (g_mkdir_with_parents(dir, 0755) == 0)
+		store->advert_fd = open(advert, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (store->advert_fd < 0) {
+		g_set_error(error, G_IO_ERROR, (gint)g_io_error_from_errno(errno), "%s: %s", dir, g_strerror(errno));
+		return NULL;
+	}
+	return g_steal_pointer(&store);
+}
+
+void vrrp_store_free(VrrpStore *store)
+{
+	if (!store)
+		return;
+	if (store->advert_fd >= 0)
+		close(store->advert_fd);
+	g_free(store->path);
+	g_free(store->path_new);
+	g_free(store->boot_id);
+	g_free(store);
+}
+
+void vrrp_saved_clear(VrrpSaved *saved)
+{
+	g_clear_pointer(&saved->device, g_free);
+	g_clear_pointer(&saved->reason, g_free);
+	g_clear_pointer(&saved->peer, g_free);
+}
+
+static bool role_from_name(const char *name, VrrpState *ret_role)
+{
+	for (int i = VRRP_STATE_INIT; i <= VRRP_STATE_MASTER; i++) {
+		if (g_strcmp0(name, vrrp_state_name((VrrpState)i)) == 0) {
+			*ret_role = (VrrpState)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void load_holds(GKeyFile *file, VrrpHolds *holds)
+{
+	for (guint i = 0; i < VRRP_N_HOLDS; i++) {
+		g_autofree char *group = g_strconcat("hold ", vrrp_hold_name((VrrpHold)i), NULL);
+		g_autofree char *reason = g_key_file_get_string(file, group, "reason", NULL);
+
+		if (!reason)
+			continue;
+		vrrp_holds_set(holds, (VrrpHold)i, reason, g_key_file_get_int64(file, group, "until_us", NULL),
+			       g_key_file_get_int64(file, group, "since_us", NULL));
+	}
+}
+
+bool vrrp_store_load(VrrpStore *store, VrrpSaved *ret_saved)
+{
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	g_autofree char *boot_id = NULL, *role = NULL;
+	char line[32] = "";
+
+	memset(ret_saved, 0, sizeof *ret_saved);
+	if (!g_key_file_load_from_file(file, store->path, G_KEY_FILE_NONE, NULL))
+		return false;
+	boot_id = g_key_file_get_string(file, "state", "boot_id", NULL);
+	role = g_key_file_get_string(file, "state", "role", NULL);
+	if (g_strcmp0(boot_id, store->boot_id) != 0 || !role_from_name(role, &ret_saved->role))
+		return false;
+	ret_saved->group_id = (guint)g_key_file_get_integer(file, "state", "group_id", NULL);
+	ret_saved->version = (guint)g_key_file_get_integer(file, "state", "version", NULL);
+	ret_saved->device = g_key_file_get_string(file, "state", "device", NULL);
+	ret_saved->reason = g_key_file_get_string(file, "state", "reason", NULL);
+	ret_saved->sequence = g_key_file_get_uint64(file, "state", "sequence", NULL);
+	ret_saved->since_us = g_key_file_get_int64(file, "state", "since_us", NULL);
+	ret_saved->step = (guint)g_key_file_get_integer(file, "state", "step", NULL);
+	ret_saved->heard_step = (guint)g_key_file_get_integer(file, "state", "heard_step", NULL);
+	ret_saved->serving = g_key_file_get_boolean(file, "state", "serving", NULL);
+	ret_saved->served = g_key_file_get_boolean(file, "state", "served", NULL);
+	ret_saved->peer = g_key_file_get_string(file, "state", "peer", NULL);
+	load_holds(file, &ret_saved->holds);
+	if (pread(store->advert_fd, line, sizeof line - 1, 0) > 0)
+		ret_saved->last_advert_us = g_ascii_strtoll(line, NULL, 10);
+	return true;
+}
+
+bool vrrp_store_save(VrrpStore *store, const VrrpSaved *saved, GError **error)
+{
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	g_autofree char *text = NULL;
+	gsize length = 0;
+	int fd;
+	bool written;
+
+	g_key_file_set_string(file, "state", "boot_id", store->boot_id);
+	g_key_file_set_integer(file, "state", "group_id", (gint)saved->group_id);
+	g_key_file_set_integer(file, "state", "version", (gint)saved->version);
+	g_key_file_set_string(file, "state", "device", saved->device ? saved->device : "");
+	g_key_file_set_string(file, "state", "role", vrrp_state_name(saved->role));
+	g_key_file_set_string(file, "state", "reason", saved->reason ? saved->reason : "");
+	g_key_file_set_uint64(file, "state", "sequence", saved->sequence);
+	g_key_file_set_int64(file, "state", "since_us", saved->since_us);
+	g_key_file_set_integer(file, "state", "step", (gint)saved->step);
+	g_key_file_set_integer(file, "state", "heard_step", (gint)saved->heard_step);
+	g_key_file_set_boolean(file, "state", "serving", saved->serving);
+	g_key_file_set_boolean(file, "state", "served", saved->served);
+	if (saved->peer)
+		g_key_file_set_string(file, "state", "peer", saved->peer);
+	for (guint i = 0; i < VRRP_N_HOLDS; i++) {
+		g_autofree char *group = g_strconcat("hold ", vrrp_hold_name((VrrpHold)i), NULL);
+
+		if (!saved->holds.hold[i].set)
+			continue;
+		g_key_file_set_string(file, group, "reason", saved->holds.hold[i].reason);
+		g_key_file_set_int64(file, group, "since_us", saved->holds.hold[i].since_us);
+		g_key_file_set_int64(file, group, "until_us", saved->holds.hold[i].until_us);
+	}
+	text = g_key_file_to_data(file, &length, NULL);
+
+	/* g_file_set_contents() would fsync: nothing to win on a tmpfs, and a wait if it is none. */
+	fd = open(store->path_new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	written = fd >= 0 && write(fd, text, length) == (gssize)length;
+	if (fd >= 0)
+		close(fd);
+	if (written && rename(store->path_new, store->path) == 0)
+		return true;
+	g_set_error(error, G_IO_ERROR, (gint)g_io_error_from_errno(errno), "%s: %s", store->path, g_strerror(errno));
+	return false;
+}
+
+void vrrp_store_advert(VrrpStore *store, gint64 at_us)
+{
+	char line[32];
+	int length = g_snprintf(line, sizeof line, "%020" G_GINT64_FORMAT "\n", at_us);
+
+	/* One write of constant length: a reader sees the old time or the new one. */
+	if (pwrite(store->advert_fd, line, (gsize)length, 0) != length)
+		g_debug("last-advert: %s", g_strerror(errno));
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vrrpd/state.h - run-time state in /run/understudy/vrrpd, so that a killed process goes on in the role it had.
+ *
+ * On a tmpfs: it survives the process, not the machine. `state` is replaced by rename; `last-advert` is one line overwritten in place, because it
+ * changes with every advert.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "holds.h"
+#include "machine.h"
+
+#define VRRP_STATE_DIR "/run/understudy/vrrpd"
+
+typedef struct {
+	/* Which election this is: state of another one is not continued. */
+	guint group_id;
+	guint version;
+	char *device;
+	VrrpState role;
+	char *reason;
+	guint64 sequence;
+	gint64 since_us;
+	guint step, heard_step;
+	bool serving, served;
+	VrrpHolds holds;
+	char *peer;            /* GVariant text of what SetPeer said; NULL for nothing */
+	gint64 last_advert_us; /* 0: never */
+} VrrpSaved;
+
+typedef struct VrrpStore VrrpStore;
+
+/* Makes @dir if it is missing. */
+VrrpStore *vrrp_store_new(const char *dir, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void vrrp_store_free(VrrpStore *store); /* NULL is fine */
+
+/* False when there is nothing, or nothing of this boot. */
+bool vrrp_store_load(VrrpStore *store, VrrpSaved *ret_saved);
+bool vrrp_store_save(VrrpStore *store, const VrrpSaved *saved, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void vrrp_store_advert(VrrpStore *store, gint64 at_us);
+
+void vrrp_saved_clear(VrrpSaved *saved);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VrrpSaved, vrrp_saved_clear)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VrrpStore, vrrp_store_free)
