@@ -546,6 +546,27 @@ static void test_truncated(void)
 		}
 }
 
+/* The same for files in which some bytes are others: whatever an editor or a disk does, it is an error with a line, never more. */
+static void test_mutated(void)
+{
+	static const char *const texts[] = { DEVICE, PAIR "elects=true\nroutes=default via 192.0.2.1\n",
+					     APPLICATION "environment=A='1 2'\n[data x]\npath=/srv/x\nexclude=a,b\n" };
+	static const char alphabet[] = "[]=#\n /.,;'\"\\0129azA-_\t\r\xc3\xff";
+	for (guint i = 0; i < 20000; i++) {
+		guint which = i % G_N_ELEMENTS(texts);
+		g_autofree char *text = g_strdup(texts[which]);
+		for (gint32 n = g_test_rand_int_range(1, 5); n > 0; n--)
+			text[g_test_rand_int_range(0, (gint32)strlen(texts[which]))] =
+				alphabet[g_test_rand_int_range(0, (gint32)sizeof(alphabet) - 1)];
+		g_autoptr(GError) error = NULL;
+		g_autoptr(Settings) s = parse_one(which == 0 ? text : DEVICE, which == 1 ? text : PAIR, which == 2 ? text : NULL, &error);
+		if ((s != NULL) == (error != NULL) || (error && !g_regex_match_simple("^[a-z./]+:[0-9]+: ", error->message, 0, 0)))
+			g_error("%s\n----\n%s", error ? error->message : "no error", text);
+		g_autofree char *revised = settings_with_revision(text, 1, "a", 1);
+		g_assert_nonnull(revised);
+	}
+}
+
 static void test_revision(void)
 {
 	static const struct {
@@ -718,6 +739,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/settings/bad/too-long", test_too_long);
 	g_test_add_func("/settings/data-paths", test_data_paths);
 	g_test_add_func("/settings/truncated", test_truncated);
+	g_test_add_func("/settings/mutated", test_mutated);
 	g_test_add_func("/settings/revision", test_revision);
 #define ADD_FOLDER_TEST(path, function) g_test_add(path, Folder, NULL, folder_set_up, function, folder_tear_down)
 	ADD_FOLDER_TEST("/settings/load/whole", test_load);
