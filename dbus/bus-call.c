@@ -79,6 +79,9 @@ static void on_reply(DBusPendingCall *call, void *user_data)
 		const char *text = NULL;
 		(void)dbus_message_get_args(reply, NULL, DBUS_TYPE_STRING, &text, DBUS_TYPE_INVALID);
 		error = bus_error_from_message(dbus_message_get_error_name(reply), text);
+		/* From the bus NoReply means that the service left it; libdbus's own, when time is up, has no sender. */
+		if (dbus_message_is_error(reply, DBUS_ERROR_NO_REPLY) && dbus_message_has_sender(reply, DBUS_SERVICE_DBUS))
+			error->code = BUS_ERROR_GONE;
 	}
 	dbus_message_unref(reply);
 	pending_finish(pending, values, error);

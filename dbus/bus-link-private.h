@@ -91,4 +91,5 @@ char *bus_watch_rule(const char *sender, const char *path, const char *interface
 
 void bus_mirrors_up(BusLink *link);
 void bus_mirrors_down(BusLink *link);
+void bus_mirrors_stop(BusLink *link); /* the link is being freed: no callback */
 void bus_mirrors_owner_changed(BusLink *link, const char *name, bool present);

@@ -333,6 +333,8 @@ void bus_link_free(BusLink *link)
 	if (!link)
 		return;
 	link->freed = true;
+	bus_mirrors_stop(link);
+	bus_watch_down(link);
 	bus_calls_drop(link);
 	link_disconnect(link);
 	bus_link_unref(link);

@@ -25,7 +25,10 @@ typedef void (*BusLinkCb)(BusLink *link, gpointer user_data);
  * Hello; a private socket does not. The first attempt is made from the main loop, at once. */
 BusLink *bus_link_new_bus(const char *address);
 BusLink *bus_link_new_private(const char *address);
-void bus_link_free(BusLink *link);   /* pending calls are dropped without their callback; NULL is fine */
+
+/* Pending calls are dropped without their callback, and their handles with them. Subscriptions and mirrors fall silent and are freed by whoever
+ * made them, before or after. NULL is fine. */
+void bus_link_free(BusLink *link);
 
 /* Either may be NULL. `up` runs after every successful (re)connection, `down` after every loss, never re-entrantly. */
 void bus_link_on_change(BusLink *link, BusLinkCb up, BusLinkCb down, gpointer user_data);

@@ -11,7 +11,7 @@
 #define RETRY_MS 500
 
 struct BusMirror { /* a reference-counted box */
-	BusLink *link; /* NULL once freed */
+	BusLink *link; /* a reference, so that either may be freed first; NULL once freed */
 	char *destination, *path, *interface;
 	BusName *owner; /* on a bus */
 	BusSubscription *subscription;
@@ -142,7 +142,7 @@ BusMirror *bus_mirror_new(BusLink *link, const char *destination, const char *pa
 	g_return_val_if_fail((destination != NULL) == link->is_bus, NULL);
 	BusMirror *mirror = g_rc_box_new0(BusMirror);
 
-	mirror->link = link;
+	mirror->link = bus_link_ref(link);
 	mirror->destination = g_strdup(destination);
 	mirror->path = g_strdup(path);
 	mirror->interface = g_strdup(interface);
@@ -165,12 +165,14 @@ void bus_mirror_free(BusMirror *mirror)
 {
 	if (!mirror)
 		return;
+	BusLink *link = mirror->link;
 	stop_asking(mirror);
 	bus_subscription_free(mirror->subscription);
 	bus_name_release(mirror->owner);
-	(void)g_ptr_array_remove(mirror->link->mirrors, mirror);
+	(void)g_ptr_array_remove(link->mirrors, mirror);
 	mirror->link = NULL;
 	mirror_unref(mirror);
+	bus_link_unref(link);
 }
 
 bool bus_mirror_is_fresh(const BusMirror *mirror)
@@ -213,6 +215,15 @@ void bus_mirrors_down(BusLink *link)
 		BusMirror *mirror = copy->pdata[i];
 		if (mirror->link)
 			make_stale(mirror);
+	}
+}
+
+void bus_mirrors_stop(BusLink *link)
+{
+	for (guint i = 0; i < link->mirrors->len; i++) {
+		BusMirror *mirror = link->mirrors->pdata[i];
+		stop_asking(mirror);
+		mirror->fresh = false;
 	}
 }
 

@@ -8,7 +8,7 @@
 #define QUERY_TIMEOUT_MS 30000
 
 struct BusSubscription { /* a reference-counted box */
-	BusLink *link; /* NULL once freed */
+	BusLink *link; /* a reference, so that either may be freed first; NULL once freed */
 	char *sender, *path, *interface, *member, *arg0;
 	char *rule;     /* on a bus */
 	BusName *owner; /* when @sender is a well-known name */
@@ -147,7 +147,7 @@ BusSubscription *bus_link_subscribe_arg0(BusLink *link, const char *sender, cons
 	g_return_val_if_fail(!arg0 || g_utf8_validate(arg0, -1, NULL), NULL);
 
 	BusSubscription *subscription = g_rc_box_new0(BusSubscription);
-	subscription->link = link;
+	subscription->link = bus_link_ref(link);
 	subscription->sender = g_strdup(sender);
 	subscription->path = g_strdup(path);
 	subscription->interface = g_strdup(interface);
@@ -185,6 +185,7 @@ void bus_subscription_free(BusSubscription *subscription)
 	(void)g_ptr_array_remove(link->subscriptions, subscription);
 	subscription->link = NULL;
 	subscription_unref(subscription);
+	bus_link_unref(link);
 }
 
 static bool is_from(const BusSubscription *subscription, const char *sender)

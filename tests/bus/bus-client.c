@@ -39,10 +39,18 @@ static DBusConnection *open_at(const char *address)
 
 	if (!connection) {
 		printf("%s\n", error.name);
+		dbus_error_free(&error);
 		exit(0);
 	}
 	dbus_connection_set_exit_on_disconnect(connection, FALSE);
 	return connection;
+}
+
+static void close_it(DBusConnection *connection)
+{
+	dbus_connection_close(connection);
+	dbus_connection_unref(connection);
+	dbus_shutdown();
 }
 
 static int call(int argc, char **argv)
@@ -54,11 +62,18 @@ static int call(int argc, char **argv)
 	const char *destination = strcmp(argv[3], "-") == 0 ? NULL : argv[3];
 	if (destination && !dbus_bus_register(connection, &error)) {
 		printf("%s\n", error.name);
+		dbus_error_free(&error);
+		close_it(connection);
 		return 0;
 	}
 	DBusMessage *message = dbus_message_new_method_call(destination, argv[4], argv[5], argv[6]);
 	DBusMessage *reply = dbus_connection_send_with_reply_and_block(connection, message, TIMEOUT_MS, &error);
 	printf("%s\n", reply ? "ok" : error.name);
+	if (reply)
+		dbus_message_unref(reply);
+	dbus_error_free(&error);
+	dbus_message_unref(message);
+	close_it(connection);
 	return 0;
 }
 
@@ -117,6 +132,7 @@ static int flood(int argc, char **argv)
 		}
 	}
 	printf("%d\n", answered);
+	close_it(connection);
 	return 0;
 }
 
@@ -129,7 +145,7 @@ static int deaf(int argc, char **argv)
 	int fd, length;
 
 	signal(SIGPIPE, SIG_IGN);
-	(void)open_raw(argv[0], &fd);
+	DBusConnection *connection = open_raw(argv[0], &fd);
 	memset(text, 'x', sizeof(text) - 1);
 	DBusMessage *message = dbus_message_new_method_call(NULL, argv[1], INTERFACE, "Echo");
 	dbus_message_iter_init_append(message, &iter);
@@ -139,13 +155,13 @@ static int deaf(int argc, char **argv)
 	dbus_message_set_serial(message, 1000);
 	if (!dbus_message_marshal(message, &bytes, &length))
 		return 1;
-	for (int i = 0; i < 1000; i++) {
-		if (!write_all(fd, bytes, (size_t)length)) {
-			printf("closed\n");
-			return 0;
-		}
-	}
-	printf("never closed\n");
+	int n = 0;
+	while (n < 1000 && write_all(fd, bytes, (size_t)length))
+		n++;
+	printf(n < 1000 ? "closed\n" : "never closed\n");
+	dbus_free(bytes);
+	dbus_message_unref(message);
+	close_it(connection);
 	return 0;
 }
 

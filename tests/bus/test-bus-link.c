@@ -34,6 +34,7 @@ static void place_set_up(Place *place, gconstpointer data)
 
 static void place_tear_down(Place *place, gconstpointer data)
 {
+	test_unsubscribe_all(place->link);
 	bus_link_free(place->link);
 	bus_link_free(place->shown);
 	test_service_free(place->service);
@@ -314,10 +315,10 @@ static void on_output(GObject *source, GAsyncResult *result, gpointer user_data)
 	child->done = true;
 }
 
-/* Calls @method as @uid with @gids. */
-static char *call_as(Place *place, const char *uid, const char *gids, const char *method)
+/* Calls @method of @name as @uid with @gids. */
+static char *call_name_as(Place *place, const char *uid, const char *gids, const char *name, const char *method)
 {
-	const char *argv[] = { g_getenv("BUS_CLIENT"), "call", uid, gids, place->bus->address, TEST_NAME, TEST_ROOT, TEST_INTERFACE, method,
+	const char *argv[] = { g_getenv("BUS_CLIENT"), "call", uid, gids, place->bus->address, name, TEST_ROOT, TEST_INTERFACE, method,
 			       NULL };
 	g_autoptr(GError) error = NULL;
 	Child child = { 0 };
@@ -328,6 +329,11 @@ static char *call_as(Place *place, const char *uid, const char *gids, const char
 	g_subprocess_communicate_utf8_async(process, NULL, NULL, on_output, &child);
 	test_until(child.done);
 	return child.output;
+}
+
+static char *call_as(Place *place, const char *uid, const char *gids, const char *method)
+{
+	return call_name_as(place, uid, gids, TEST_NAME, method);
 }
 
 static void test_levels(Place *place, gconstpointer data)
@@ -364,6 +370,27 @@ static void test_levels(Place *place, gconstpointer data)
 	test_until(bus_callers_n_known(place->shown->callers) == 0);
 	settle(place);
 	g_assert_cmpuint(bus_callers_n_known(place->shown->callers), ==, 1);
+}
+
+/* The policy that is installed: root owns the names and reaches them, a stranger does not even get to the service. */
+static void test_policy(Place *place, gconstpointer data)
+{
+	static const char *const names[] = { "org.understudy.Supervisor1", "org.understudy.Vrrp1", "org.understudy.Sync1",
+					     "org.understudy.Notify1" };
+
+	for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+		BusLink *daemon = bus_link_new_bus(place->bus->address);
+		bus_link_publish(daemon, place->service->tree, names[i]);
+		test_until(bus_link_is_up(daemon));
+		g_auto(Reply) reply = test_call(place->link, names[i], "WhoAmI", NULL);
+		g_assert_no_error(reply.error);
+
+		g_clear_pointer(&place->service->caller, g_free);
+		g_autofree char *refused = call_name_as(place, "65534", "65534", names[i], "WhoAmI");
+		g_assert_cmpstr(refused, ==, DBUS_ERROR_ACCESS_DENIED);
+		g_assert_null(place->service->caller);
+		bus_link_free(daemon);
+	}
 }
 
 /* Calls that come before their sender is known keep their order. */
@@ -454,6 +481,20 @@ static void test_service_restarts(Place *place, gconstpointer data)
 	g_assert_cmpuint(g_hash_table_size(place->link->names), ==, 1); /* the subscription's */
 }
 
+/* The process that owed an answer is gone. */
+static void test_service_dies(Place *place, gconstpointer data)
+{
+	g_auto(Reply) reply = { 0 };
+
+	bus_link_call(place->link, TEST_NAME, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS, reply_cb, &reply);
+	test_until(place->service->kept);
+	bus_link_free(place->shown);
+	test_until(reply.n > 0);
+	g_assert_error(reply.error, BUS_ERROR, BUS_ERROR_GONE);
+	bus_call_reply(place->service->kept, g_variant_new("(s)", "to nobody"));
+	place->shown = bus_link_new_bus(place->bus->address);
+}
+
 /* ---- 21: rules ---- */
 
 static void test_quoted_rule(Place *place, gconstpointer data)
@@ -510,9 +551,11 @@ int main(int argc, char **argv)
 	ADD("14/no-bus-at-all", test_no_bus_at_all);
 	ADD("14/system-bus-address", test_system_bus_address);
 	ADD("15/levels", test_levels);
+	ADD("15/policy", test_policy);
 	ADD("15/order-of-first-calls", test_order_of_first_calls);
 	ADD("15/forged-signal", test_forged_signal);
 	ADD("16/service-restarts", test_service_restarts);
+	ADD("16/service-dies", test_service_dies);
 	ADD("18/fds", test_fds_over_the_bus);
 	ADD("21/quoted-rule", test_quoted_rule);
 	return g_test_run();

@@ -33,6 +33,7 @@ static void place_set_up(Place *place, gconstpointer data)
 
 static void place_tear_down(Place *place, gconstpointer data)
 {
+	test_unsubscribe_all(place->link);
 	bus_link_free(place->link);
 	bus_server_free(place->server);
 	test_service_free(place->service);
@@ -489,6 +490,30 @@ static void test_withdraws_itself(Place *place, gconstpointer data)
 	g_assert_error(third.error, BUS_ERROR, BUS_ERROR_UNKNOWN_OBJECT);
 }
 
+/* ---- 17: what is said is not written down ---- */
+
+static void write_down(const char *domain, GLogLevelFlags level, const char *text, gpointer user_data)
+{
+	g_string_append_printf(user_data, "%s\n", text);
+}
+
+static void test_no_bodies(Place *place, gconstpointer data)
+{
+	g_autoptr(GString) lines = g_string_new(NULL);
+	GLogFunc before = g_log_set_default_handler(write_down, lines);
+
+	g_auto(Reply) wrong = test_call(place->link, NULL, "Add", g_variant_new("(s)", "hush-hush"));
+	g_auto(Reply) right = test_call(place->link, NULL, "Echo", g_variant_new("(v)", g_variant_new_string("hush-hush")));
+	g_auto(Reply) unknown = test_call(place->link, NULL, "NoSuch", g_variant_new("(s)", "hush-hush"));
+	g_auto(Reply) refused = test_call_at(place->link, NULL, TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Set",
+					     g_variant_new("(ssv)", TEST_INTERFACE, "Number", g_variant_new_string("hush-hush")));
+	g_log_set_default_handler(before, NULL);
+	g_assert_null(strstr(lines->str, "hush-hush"));
+	g_assert_null(strstr(wrong.error->message, "hush-hush"));
+	g_assert_null(strstr(unknown.error->message, "hush-hush"));
+	g_assert_null(strstr(refused.error->message, "hush-hush"));
+}
+
 #define ADD(name, function) g_test_add("/bus/" name, Place, NULL, place_set_up, function, place_tear_down)
 
 int main(int argc, char **argv)
@@ -511,6 +536,7 @@ int main(int argc, char **argv)
 	ADD("11/emits-variants", test_emits_variants);
 	ADD("11/unannounced", test_unannounced);
 	ADD("12/object-manager", test_object_manager);
+	ADD("17/no-bodies", test_no_bodies);
 	ADD("19/withdraws-itself", test_withdraws_itself);
 	return g_test_run();
 }

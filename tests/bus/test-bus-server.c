@@ -59,6 +59,7 @@ static void place_set_up(Place *place, gconstpointer data)
 
 static void place_tear_down(Place *place, gconstpointer data)
 {
+	test_unsubscribe_all(place->link);
 	bus_link_free(place->link);
 	bus_server_free(place->server);
 	test_service_free(place->service);
@@ -203,6 +204,7 @@ static void test_signals(Place *place, gconstpointer data)
 	test_until(bus_server_n_clients(place->server) == 2 && bus_link_is_up(other));
 	bus_object_emit(place->service->root, TEST_INTERFACE, "Happened", g_variant_new("(i)", 5));
 	test_until(first->len == 1 && second->len == 1);
+	test_unsubscribe_all(other);
 	bus_link_free(other);
 }
 
@@ -450,14 +452,15 @@ static void test_freed_by_callbacks(Place *place, gconstpointer data)
 	BusLink *second = bus_link_new_private(place->address);
 	test_until(bus_link_is_up(second) && bus_server_n_clients(place->server) == 2);
 	g_autoptr(GPtrArray) log = test_log_new();
-	bus_link_subscribe(second, NULL, NULL, TEST_INTERFACE, NULL, free_link_on_signal, &second);
+	BusSubscription *first_in_line = bus_link_subscribe(second, NULL, NULL, TEST_INTERFACE, NULL, free_link_on_signal, &second);
 	BusSubscription *behind = bus_link_subscribe(second, NULL, NULL, TEST_INTERFACE, NULL, test_log_signal, log);
 	BusSubscription *own = bus_link_subscribe(place->link, NULL, NULL, TEST_INTERFACE, NULL, free_subscription, &own);
 	bus_object_emit(place->service->root, TEST_INTERFACE, "Happened", g_variant_new("(i)", 1));
 	bus_object_emit(place->service->root, TEST_INTERFACE, "Happened", g_variant_new("(i)", 2));
 	test_until(!second && !own);
 	g_assert_cmpuint(log->len, ==, 0);
-	g_assert_nonnull(behind);
+	bus_subscription_free(first_in_line); /* either may be freed first */
+	bus_subscription_free(behind);
 
 	/* In `down`. */
 	BusLink *third = bus_link_new_private(place->address);
@@ -529,6 +532,13 @@ static void test_mirror(Place *place, gconstpointer data)
 
 	BusMirror *gone = bus_mirror_new(place->link, NULL, TEST_ROOT, TEST_INTERFACE, drop_mirror, &gone);
 	test_until(!gone);
+	/* Freed before their link, after it, and with a question under way. */
+	BusLink *other = bus_link_new_private(place->address);
+	test_until(bus_link_is_up(other));
+	BusMirror *orphan = bus_mirror_new(other, NULL, TEST_ROOT, TEST_INTERFACE, count_change, &n);
+	bus_link_free(other);
+	g_assert_false(bus_mirror_is_fresh(orphan));
+	bus_mirror_free(orphan);
 	bus_mirror_free(early);
 	bus_mirror_free(mirror);
 	bus_mirror_free(NULL);

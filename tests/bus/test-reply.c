@@ -2,6 +2,7 @@
 /* tests/bus/test-reply.c - making a call and waiting for its answer; writing down what comes, in order. */
 #include "test-reply.h"
 
+#include "dbus/bus-link-private.h"
 #include "test-bus.h"
 #include "test-service.h"
 
@@ -41,6 +42,12 @@ Reply test_call_at(BusLink *link, const char *destination, const char *path, con
 Reply test_call(BusLink *link, const char *destination, const char *method, GVariant *args)
 {
 	return test_call_at(link, destination, TEST_ROOT, TEST_INTERFACE, method, args);
+}
+
+void test_unsubscribe_all(BusLink *link)
+{
+	while (link->subscriptions->len > 0)
+		bus_subscription_free(link->subscriptions->pdata[0]);
 }
 
 GPtrArray *test_log_new(void)

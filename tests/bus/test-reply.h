@@ -22,6 +22,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Reply, reply_clear)
 Reply test_call(BusLink *link, const char *destination, const char *method, GVariant *args);
 Reply test_call_at(BusLink *link, const char *destination, const char *path, const char *interface, const char *method, GVariant *args);
 
+/* Frees what is still subscribed to on @link. */
+void test_unsubscribe_all(BusLink *link);
+
 /* Signals and answers in the order in which they came: one line each. */
 GPtrArray *test_log_new(void);
 void test_log_signal(const char *path, const char *member, GVariant *args, gpointer log);
