@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* supervisor/act.c - makes the decided posture true, and writes down what happened: timeline, role signal, events. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/supervisor.h"
+
+#define MASTER_FILE "/run/understudy/master"
+#define TIMELINE_FILE STATE_DIR "/timeline"
+
+/* ---- Timeline ---- */
+
+static void write_line(Supervisor *supervisor, char *line)
+{
+	if (line)
+		store_append(supervisor->store, TIMELINE_FILE, line);
+	if (line && timeline_wants_rewrite(supervisor->timeline)) {
+		g_autofree char *text = timeline_text(supervisor->timeline);
+		store_write(supervisor->store, TIMELINE_FILE, text);
+	}
+	g_free(line);
+}
+
+static double since_transition_ms(const Supervisor *supervisor, gint64 at_us)
+{
+	return (double)(at_us - supervisor->transition_us) / 1000.0;
+}
+
+static void phase(Supervisor *supervisor, const char *name, gint64 begin_us, gint64 end_us)
+{
+	timeline_phase(supervisor->timeline, name, since_transition_ms(supervisor, begin_us), since_transition_ms(supervisor, end_us));
+}
+
+/* What the election knew: from the last sign of the Master to the decision, and to the addresses being announced. */
+static void election_phases(Supervisor *supervisor, GVariant *evidence)
+{
+	g_autoptr(GVariant) heard = g_variant_lookup_value(evidence, "last_heard", G_VARIANT_TYPE("a{sx}"));
+	gint64 decided_us = 0, addresses_us = 0, last_us = 0, each_us;
+	GVariantIter each;
+	(void)g_variant_lookup(evidence, "time_us", "x", &decided_us);
+	if (heard) {
+		g_variant_iter_init(&each, heard);
+		while (g_variant_iter_next(&each, "{&sx}", NULL, &each_us))
+			last_us = MAX(last_us, each_us);
+	}
+	if (last_us && decided_us)
+		timeline_phase(supervisor->timeline, "detection", (double)(last_us - decided_us) / 1000.0, 0.0);
+	if (decided_us && g_variant_lookup(evidence, "addresses_up_us", "x", &addresses_us))
+		timeline_phase(supervisor->timeline, "addresses", 0.0, (double)(addresses_us - decided_us) / 1000.0);
+}
+
+static bool by_election(const Supervisor *supervisor, gint64 now_us)
+{
+	return strcmp(supervisor->role.reason, supervisor->facts.election_reason) == 0 &&
+	       now_us - elect_changed_us(supervisor->elect) < 2 * G_TIME_SPAN_SECOND;
+}
+
+static void role_has_changed(Supervisor *supervisor, Role old)
+{
+	const RoleMachine *role = &supervisor->role;
+	gint64 now_us = g_get_monotonic_time();
+	bool elected = by_election(supervisor, now_us);
+	double took_ms = since_transition_ms(supervisor, now_us);
+	/* Time counts from the election's change where that was the cause. */
+	supervisor->transition_us = elected ? elect_changed_us(supervisor->elect) : now_us;
+	supervisor->role_since_ms = (g_get_real_time() - (now_us - supervisor->transition_us)) / 1000;
+	g_hash_table_remove_all(supervisor->app_begun);
+	supervisor->drop_lifted = false;
+	supervisor->settle_asked_us = now_us;
+
+	g_message("role: %s -> %s (%s), term %" G_GUINT64_FORMAT " of %s", role_name(old), role_name(role->role), role->reason,
+		  role->known.number, *role->known.id ? role->known.id : "nobody");
+	GVariant *known = elected ? elect_evidence(supervisor->elect) : NULL;
+	g_autoptr(GVariantDict) dictionary = g_variant_dict_new(known);
+	g_variant_dict_insert(dictionary, "peer_connected", "b", peer_is_connected(supervisor->peer));
+	if (old == ROLE_TAKING_OVER || old == ROLE_HANDING_OVER)
+		g_variant_dict_insert(dictionary, "took_ms", "d", took_ms);
+	g_autoptr(GVariant) evidence = g_variant_ref_sink(g_variant_dict_end(dictionary));
+
+	TimelineRecord record = {
+		.device = supervisor->settings->id,
+		.old = role_name(old),
+		.new = role_name(role->role),
+		.reason = role->reason,
+		.sequence = role->sequence,
+		.term = role->known.number,
+		.term_id = role->known.id,
+		.time_ms = supervisor->role_since_ms,
+		.evidence = evidence,
+	};
+	if (old == ROLE_TAKING_OVER && role->role == ROLE_MASTER)
+		timeline_phase(supervisor->timeline, "serving", took_ms, took_ms);
+	write_line(supervisor, timeline_end(supervisor->timeline));
+	write_line(supervisor, timeline_begin(supervisor->timeline, &record));
+	if (known)
+		election_phases(supervisor, known);
+
+	service_role_changed(supervisor->service, old, evidence);
+	g_autofree char *text = g_strdup_printf("Device %s is now %s (was %s): %s", supervisor->settings->name, role_name(role->role),
+						role_name(old), role->reason);
+	events_raise(supervisor->events, EVENT_APPLICATION, "role", 1, text);
+}
+
+void act_settled(Supervisor *supervisor)
+{
+	if (supervisor->settle_asked_us)
+		phase(supervisor, "settle", supervisor->settle_asked_us, g_get_monotonic_time());
+	supervisor->settle_asked_us = 0;
+}
+
+void act_application_changed(Supervisor *supervisor, Application *application, AppState old)
+{
+	const App *app = application_state(application);
+	const char *name = application_name(application);
+	gint64 now_us = g_get_monotonic_time();
+	g_autofree char *label = g_strdup_printf("application %s", name);
+	const gint64 *begun_us = g_hash_table_lookup(supervisor->app_begun, name);
+
+	if (app->state != old && (app->state == APP_STARTING || app->state == APP_STOPPING)) {
+		gint64 *stamp_us = g_new(gint64, 1);
+		*stamp_us = now_us;
+		g_hash_table_replace(supervisor->app_begun, g_strdup(name), stamp_us);
+	} else if (begun_us && ((app->state == APP_RUNNING && old == APP_STARTING) || (app->state == APP_STOPPED && old == APP_STOPPING))) {
+		phase(supervisor, label, *begun_us, now_us);
+		g_hash_table_remove(supervisor->app_begun, name);
+	}
+	if (app->state == APP_FAILED && old != APP_FAILED) {
+		g_autofree char *text = g_strdup_printf("Application %s has failed (%s)", name, application_last_exit(application));
+		events_raise(supervisor->events, EVENT_APPLICATION, "application-failed", 3, text);
+	}
+}
+
+/* ---- Posture ---- */
+
+static void act_on_drop(Supervisor *supervisor)
+{
+	const RolePosture *posture = &supervisor->posture;
+	g_autoptr(GError) error = NULL;
+	bool same = supervisor->posture_done && posture->drop == supervisor->drop_done &&
+		    (posture->drop != DROP_TIMED || posture->drop_until_us == supervisor->drop_until_done_us);
+	if (same)
+		return;
+	bool ok = true;
+	gint64 begin_us = g_get_monotonic_time();
+	switch (posture->drop) {
+	case DROP_NONE:
+		ok = drop_lift(supervisor->drop, &error);
+		if (supervisor->posture_done && supervisor->drop_done == DROP_TIMED)
+			phase(supervisor, "drop lifted", begin_us, g_get_monotonic_time());
+		break;
+	case DROP_ALWAYS:
+		ok = drop_always(supervisor->drop, &error);
+		break;
+	case DROP_TIMED:
+		ok = drop_for(supervisor->drop, posture->drop_until_us - begin_us, &error);
+		break;
+	}
+	if (!ok) {
+		g_autofree char *text = g_strdup_printf("Traffic cannot be held back while applications start: %s", error->message);
+		events_raise_once(supervisor->events, "drop", 3600, EVENT_APPLICATION, "drop-refused", 2, text);
+	}
+	supervisor->drop_done = posture->drop;
+	supervisor->drop_until_done_us = posture->drop_until_us;
+}
+
+static void act_on_master_file(Supervisor *supervisor)
+{
+	bool may_run = supervisor->posture.may_run;
+	if (supervisor->posture_done && may_run == supervisor->may_run_done)
+		return;
+	supervisor->may_run_done = may_run;
+	if (!may_run) {
+		(void)unlink(MASTER_FILE);
+		return;
+	}
+	int fd = open(MASTER_FILE, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0)
+		g_warning(MASTER_FILE ": %s", g_strerror(errno));
+	else
+		close(fd);
+}
+
+void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
+{
+	/* Traffic first: nobody shall meet a closed port between what follows. Only a Backup that takes over has the drop already, and the
+	 * applications must not wait for its timeout to be set. */
+	bool later = supervisor->posture_done && supervisor->drop_done == DROP_ALWAYS && supervisor->posture.drop == DROP_TIMED;
+	if (!later)
+		act_on_drop(supervisor);
+	act_on_master_file(supervisor);
+	if (once->role_changed)
+		role_has_changed(supervisor, once->old_role);
+	peer_apply(supervisor->peer);
+	applications_run(supervisor->applications, supervisor->posture.run_applications);
+	if (later)
+		act_on_drop(supervisor);
+	if (once->announce)
+		elect_announce(supervisor->elect);
+	elect_apply(supervisor->elect);
+	if (once->resign) {
+		g_autofree char *text = g_strdup_printf("Device %s gives up: %s", supervisor->settings->name, once->resign);
+		events_raise(supervisor->events, EVENT_APPLICATION, "resigned", 3, text);
+		elect_resign(supervisor->elect, once->resign, NULL, NULL);
+	}
+	if (once->term_changed) {
+		keep_write_term(supervisor);
+		service_changed(supervisor->service, "Term");
+	}
+	/* Nothing more to tell of this transition: it goes to disk with all its phases. */
+	switch (supervisor->role.role) {
+	case ROLE_MASTER:
+	case ROLE_STANDALONE:
+		if (applications_are_ready(supervisor->applications))
+			write_line(supervisor, timeline_end(supervisor->timeline));
+		break;
+	case ROLE_INIT:
+	case ROLE_BACKUP:
+	case ROLE_FAULT:
+		if (applications_are_stopped(supervisor->applications))
+			write_line(supervisor, timeline_end(supervisor->timeline));
+		break;
+	case ROLE_TAKING_OVER:
+	case ROLE_HANDING_OVER:
+		break;
+	}
+	supervisor->posture_done = true;
+	act_watch_backup(supervisor);
+}
+
+/* ---- The three redundancy events ---- */
+
+/* Raised by the Master alone, once per change of what its Backup is. */
+void act_watch_backup(Supervisor *supervisor)
+{
+	const RoleFacts *facts = &supervisor->facts;
+	if (supervisor->role.role != ROLE_MASTER || !facts->redundant || !facts->paired) {
+		if (supervisor->role.role == ROLE_BACKUP || !facts->redundant)
+			supervisor->presence = PRESENCE_UNKNOWN;
+		return;
+	}
+	int now = supervisor->presence;
+	if (facts->peer_fresh && facts->peer_role == ROLE_BACKUP)
+		now = facts->peer_mode == MODE_ACTIVE ? PRESENCE_ACTIVE : PRESENCE_PASSIVE;
+	else if (peer_is_down(supervisor->peer))
+		now = PRESENCE_DOWN;
+	if (now == (int)supervisor->presence)
+		return;
+	supervisor->presence = now;
+	g_autofree char *text = NULL;
+	switch (supervisor->presence) {
+	case PRESENCE_UNKNOWN:
+		break;
+	case PRESENCE_ACTIVE:
+		text = g_strdup_printf("Backup device with ID %s is UP (Active mode)", peer_id(supervisor->peer));
+		events_raise(supervisor->events, EVENT_APPLICATION, "up active", 1, text);
+		break;
+	case PRESENCE_PASSIVE:
+		text = g_strdup_printf("Backup device with ID %s is UP (Passive mode)", peer_id(supervisor->peer));
+		events_raise(supervisor->events, EVENT_APPLICATION, "up passive", 2, text);
+		break;
+	case PRESENCE_DOWN:
+		events_raise(supervisor->events, EVENT_APPLICATION, "down", 3, "Backup device is DOWN");
+		break;
+	}
+}

@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* supervisor/applications.c - carries out what app.c and plan.c decide. */
+#include "supervisor/applications.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "supervisor/cgroup.h"
+#include "supervisor/output.h"
+#include "supervisor/plan.h"
+#include "supervisor/proc.h"
+
+#define READY_EVERY_MS 20
+
+struct Application {
+	Applications *all;
+	SettingsApplication *settings; /* belongs to settings_object */
+	Settings *settings_object;
+	App app;
+	bool leaving; /* no longer in the settings */
+	char *cgroup;
+	int events;   /* its cgroup.events */
+	guint events_source;
+	Process *process;
+	Process *check; /* a ready command under way */
+	guint check_timer;
+	char *last_exit;
+	char *status_text;
+	gint64 since_ms;
+	gpointer data;
+};
+
+struct Applications {
+	ProcessTable *processes;
+	char *cgroup;
+	ApplicationsListener listener;
+	gpointer user_data;
+	Settings *settings;
+	GPtrArray *list; /* of Application* */
+	bool run;
+	bool pumping, pump_again;
+	guint timer;
+};
+
+static void pump(Applications *applications);
+static void step(Application *application, AppEvent event);
+
+/* ---- Spawning ---- */
+
+static char **environment_of(const SettingsApplication *settings)
+{
+	char **environment = g_strdupv(settings->environment ? settings->environment : (char *[]){ NULL });
+	static const char *const defaults[][2] = {
+		{ "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
+		{ "LANG", "C.UTF-8" },
+		{ "HOME", "/" },
+	};
+	for (gsize i = 0; i < G_N_ELEMENTS(defaults); i++)
+		environment = g_environ_setenv(environment, defaults[i][0], defaults[i][1], FALSE);
+	if (settings->user)
+		environment = g_environ_setenv(environment, "USER", settings->user, FALSE);
+	return g_environ_setenv(environment, "NOTIFY_SOCKET", SUPERVISOR_NOTIFY, TRUE);
+}
+
+static bool spawn(Application *application, char **argv, Spawned *ret_spawned, GError **error)
+{
+	const SettingsApplication *settings = application->settings;
+	g_auto(GStrv) environment = environment_of(settings);
+	g_autofree gid_t *groups = NULL;
+	SpawnPlan plan = {
+		.argv = (const char *const *)argv,
+		.environment = (const char *const *)environment,
+		.directory = settings->working_directory ? settings->working_directory : "/",
+		.cgroup = application->cgroup,
+		.keep_capabilities = true,
+	};
+	if (settings->user || settings->group) {
+		plan.change_user = true;
+		if (!spawn_find_user(settings->user ? settings->user : "root", settings->group, &plan.uid, &plan.gid, error))
+			return false;
+		groups = spawn_groups_of(settings->user ? settings->user : "root", plan.gid, &plan.n_groups);
+		plan.groups = groups;
+	}
+	plan.output = output_open(settings->name);
+	bool ok = spawn_process(&plan, ret_spawned, error);
+	close(plan.output);
+	return ok;
+}
+
+static void on_ended(int status, gpointer user_data);
+static void check_again(Application *application);
+
+static void forget_check(Application *application)
+{
+	process_forget(application->check);
+	application->check = NULL;
+	if (application->check_timer)
+		g_source_remove(application->check_timer);
+	application->check_timer = 0;
+}
+
+static void start_process(Application *application)
+{
+	g_autoptr(GError) error = NULL;
+	Spawned spawned;
+	g_clear_pointer(&application->status_text, g_free);
+	if (!spawn(application, application->settings->command, &spawned, &error)) {
+		g_warning("%s: %s", application->settings->name, error->message);
+		g_free(application->last_exit);
+		application->last_exit = g_strdup(error->message);
+		step(application, (AppEvent){ .kind = APP_EVENT_NOT_STARTED });
+		return;
+	}
+	application->process = process_watch(application->all->processes, &spawned, on_ended, application);
+	step(application, (AppEvent){ .kind = APP_EVENT_STARTED });
+	if (application->settings->ready == SETTINGS_READY_STARTED)
+		step(application, (AppEvent){ .kind = APP_EVENT_READY });
+	else if (application->settings->ready == SETTINGS_READY_COMMAND)
+		check_again(application);
+}
+
+/* ---- Readiness by command ---- */
+
+static gboolean on_check_time(gpointer user_data)
+{
+	Application *application = user_data;
+	application->check_timer = 0;
+	check_again(application);
+	return G_SOURCE_REMOVE;
+}
+
+static void on_checked(int status, gpointer user_data)
+{
+	Application *application = user_data;
+	application->check = NULL;
+	if (application->app.state != APP_STARTING)
+		return;
+	if (status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		step(application, (AppEvent){ .kind = APP_EVENT_READY });
+	else
+		application->check_timer = g_timeout_add(READY_EVERY_MS, on_check_time, application);
+}
+
+static void check_again(Application *application)
+{
+	g_autoptr(GError) error = NULL;
+	Spawned spawned;
+	if (application->app.state != APP_STARTING || application->check)
+		return;
+	if (spawn(application, application->settings->ready_command, &spawned, &error))
+		application->check = process_watch(application->all->processes, &spawned, on_checked, application);
+	else
+		application->check_timer = g_timeout_add(READY_EVERY_MS, on_check_time, application);
+}
+
+/* ---- One step of one application ---- */
+
+static void say_changed(Application *application, AppState old)
+{
+	if (application->app.state != old)
+		application->since_ms = g_get_real_time() / 1000;
+	application->all->listener.changed(application, old, application->all->user_data);
+}
+
+static void step(Application *application, AppEvent event)
+{
+	AppState old = application->app.state;
+	AppAction action = app_step(&application->app, event, g_get_monotonic_time());
+	if (application->app.state != APP_STARTING)
+		forget_check(application);
+	if (application->app.state != old) {
+		g_info("%s: %s -> %s", application->settings->name, app_state_name(old), app_state_name(application->app.state));
+		say_changed(application, old);
+	}
+	g_autoptr(GError) error = NULL;
+	switch (action) {
+	case APP_DO_NOTHING:
+		break;
+	case APP_DO_SPAWN:
+		start_process(application);
+		break;
+	case APP_DO_SIGNAL:
+		if (application->process)
+			(void)process_signal(application->process, application->settings->stop_signal);
+		break;
+	case APP_DO_KILL:
+		if (!cgroup_kill(application->cgroup, &error))
+			g_warning("%s: %s", application->settings->name, error->message);
+		break;
+	}
+	pump(application->all);
+}
+
+static void on_ended(int status, gpointer user_data)
+{
+	Application *application = user_data;
+	application->process = NULL;
+	g_free(application->last_exit);
+	application->last_exit = process_describe(status);
+	bool ok = status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	AppState before = application->app.state;
+	/* Alone in its group it leaves it empty, and that need not be waited for. */
+	if (!cgroup_is_populated(application->cgroup))
+		application->app.occupied = false;
+	step(application, (AppEvent){ .kind = APP_EVENT_ENDED, .ok = ok });
+	if (!application->app.occupied)
+		step(application, (AppEvent){ .kind = APP_EVENT_EMPTY });
+	if (application->app.state == before)
+		say_changed(application, before); /* pid and last exit */
+}
+
+static gboolean on_cgroup(gint fd, GIOCondition condition, gpointer user_data)
+{
+	Application *application = user_data;
+	char text[256];
+	ssize_t n = pread(fd, text, sizeof text - 1, 0);
+	if (n < 0) {
+		application->events_source = 0;
+		return G_SOURCE_REMOVE;
+	}
+	text[n] = '\0';
+	/* While the end of the main process has not been told, how it ended matters more than that it did. */
+	if (strstr(text, "populated 0") && application->app.occupied && !application->process)
+		step(application, (AppEvent){ .kind = APP_EVENT_EMPTY });
+	return G_SOURCE_CONTINUE;
+}
+
+/* ---- All of them ---- */
+
+static PlanEntry *make_plan(const Applications *applications)
+{
+	PlanEntry *entries = g_new0(PlanEntry, applications->list->len + 1);
+	for (guint i = 0; i < applications->list->len; i++) {
+		const Application *application = applications->list->pdata[i];
+		entries[i] = (PlanEntry){
+			.name = application->settings->name,
+			.needs = (const char *const *)application->settings->needs,
+			.ready = application->app.state == APP_RUNNING,
+			.stopped = application->app.state == APP_STOPPED,
+		};
+	}
+	return entries;
+}
+
+static gboolean on_time(gpointer user_data)
+{
+	Applications *applications = user_data;
+	applications->timer = 0;
+	for (guint i = 0; i < applications->list->len; i++)
+		step(applications->list->pdata[i], (AppEvent){ .kind = APP_EVENT_TIME });
+	pump(applications);
+	return G_SOURCE_REMOVE;
+}
+
+static void set_timer(Applications *applications)
+{
+	gint64 next_us = 0;
+	for (guint i = 0; i < applications->list->len; i++) {
+		const Application *application = applications->list->pdata[i];
+		gint64 due_us = application->app.deadline_us;
+		if (due_us && (next_us == 0 || due_us < next_us))
+			next_us = due_us;
+	}
+	if (applications->timer)
+		g_source_remove(applications->timer);
+	applications->timer = 0;
+	if (next_us) {
+		gint64 left_us = MAX(0, next_us - g_get_monotonic_time());
+		applications->timer = g_timeout_add((guint)((left_us + 999) / 1000), on_time, applications);
+	}
+}
+
+static void application_free(Application *application)
+{
+	forget_check(application);
+	process_forget(application->process);
+	if (application->events_source)
+		g_source_remove(application->events_source);
+	if (application->events >= 0)
+		close(application->events);
+	settings_unref(application->settings_object);
+	g_free(application->cgroup);
+	g_free(application->last_exit);
+	g_free(application->status_text);
+	g_free(application);
+}
+
+static void drop_gone(Applications *applications)
+{
+	for (guint i = applications->list->len; i-- > 0;) {
+		Application *application = applications->list->pdata[i];
+		if (!application->leaving || application->app.state != APP_STOPPED)
+			continue;
+		applications->listener.gone(application, applications->user_data);
+		if (application->cgroup)
+			(void)rmdir(application->cgroup);
+		g_ptr_array_remove_index(applications->list, i);
+		application_free(application);
+	}
+}
+
+/* Gives every application what its turn is now, until nothing more moves. */
+static void pump(Applications *applications)
+{
+	if (applications->pumping) {
+		applications->pump_again = true;
+		return;
+	}
+	applications->pumping = true;
+	do {
+		applications->pump_again = false;
+		g_autofree PlanEntry *plan = make_plan(applications);
+		guint n = applications->list->len;
+		for (guint i = 0; i < n && !applications->pump_again; i++) {
+			Application *application = applications->list->pdata[i];
+			AppState state = application->app.state;
+			bool run = applications->run && !application->leaving;
+			if (run && !application->app.wanted)
+				step(application, (AppEvent){ .kind = APP_EVENT_WANT });
+			else if (run && state == APP_WAITING && plan_may_start(plan, n, i))
+				step(application, (AppEvent){ .kind = APP_EVENT_NEEDS_MET });
+			else if (!run && (application->app.wanted || (state != APP_STOPPED && state != APP_STOPPING)) &&
+				 plan_may_stop(plan, n, i))
+				step(application, (AppEvent){ .kind = APP_EVENT_UNWANT });
+		}
+	} while (applications->pump_again);
+	applications->pumping = false;
+	drop_gone(applications);
+	set_timer(applications);
+}
+
+Applications *applications_new(ProcessTable *processes, const char *cgroup, const ApplicationsListener *listener, gpointer user_data)
+{
+	Applications *applications = g_new0(Applications, 1);
+	applications->processes = processes;
+	applications->cgroup = g_strdup(cgroup);
+	applications->listener = *listener;
+	applications->user_data = user_data;
+	applications->list = g_ptr_array_new();
+	return applications;
+}
+
+void applications_free(Applications *applications)
+{
+	if (!applications)
+		return;
+	if (applications->timer)
+		g_source_remove(applications->timer);
+	for (guint i = 0; i < applications->list->len; i++)
+		application_free(applications->list->pdata[i]);
+	g_ptr_array_unref(applications->list);
+	settings_unref(applications->settings);
+	g_free(applications->cgroup);
+	g_free(applications);
+}
+
+static Application *find(const Applications *applications, const char *name)
+{
+	for (guint i = 0; i < applications->list->len; i++) {
+		Application *application = applications->list->pdata[i];
+		if (strcmp(application->settings->name, name) == 0)
+			return application;
+	}
+	return NULL;
+}
+
+static Application *add(Applications *applications, SettingsApplication *settings)
+{
+	g_autoptr(GError) error = NULL;
+	Application *application = g_new0(Application, 1);
+	application->all = applications;
+	application->settings = settings;
+	application->settings_object = settings_ref(applications->settings);
+	application->since_ms = g_get_real_time() / 1000;
+	application->last_exit = g_strdup("");
+	app_init(&application->app, settings, g_get_monotonic_time());
+	application->cgroup = cgroup_make(applications->cgroup, CGROUP_APPS, settings->name, &error);
+	application->events = application->cgroup ? cgroup_open_events(application->cgroup, &error) : -1;
+	if (application->events >= 0)
+		application->events_source =
+			g_unix_fd_add(application->events, G_IO_PRI | G_IO_ERR, on_cgroup, application);
+	else
+		g_warning("%s: %s", settings->name, error->message);
+	g_ptr_array_add(applications->list, application);
+	return application;
+}
+
+void applications_configure(Applications *applications, Settings *settings)
+{
+	settings_unref(applications->settings);
+	applications->settings = settings_ref(settings);
+	for (guint i = 0; i < applications->list->len; i++) {
+		Application *application = applications->list->pdata[i];
+		application->leaving = !settings_application(settings, application->settings->name);
+	}
+	for (guint i = 0; i < settings->applications->len; i++) {
+		SettingsApplication *one = settings->applications->pdata[i];
+		Application *application = find(applications, one->name);
+		if (application) {
+			settings_unref(application->settings_object);
+			application->settings_object = settings_ref(settings);
+			application->settings = one;
+			app_configure(&application->app, one);
+		} else {
+			application = add(applications, one);
+			applications->listener.added(application, applications->user_data);
+		}
+	}
+	pump(applications);
+}
+
+static void adopt(Application *application, const ProcRecord *record)
+{
+	bool populated = application->cgroup && cgroup_is_populated(application->cgroup);
+	pid_t pid = record ? record->pid : cgroup_oldest(application->cgroup);
+	guint64 start_ticks = record ? record->start_ticks : 0;
+	ProcStat stat;
+	if (!record && pid > 0 && proc_stat(pid, &stat))
+		start_ticks = stat.start_ticks;
+	if (!record && !populated)
+		return;
+
+	guint ready = application->settings->ready == SETTINGS_READY_STARTED, restarts = 0;
+	gint64 since_ms = 0;
+	if (record && *record->detail)
+		(void)sscanf(record->detail, "%u %u %" G_GINT64_FORMAT, &ready, &restarts, &since_ms);
+	int status = -1;
+	app_adopt(&application->app, ready, g_get_monotonic_time());
+	application->app.restarts.n_total = restarts;
+	application->app.occupied = populated;
+	if (since_ms)
+		application->since_ms = since_ms;
+	application->process = process_adopt(application->all->processes, pid, start_ticks, on_ended, application, &status);
+	if (!application->process)
+		on_ended(status, application);
+	else if (!ready && application->settings->ready == SETTINGS_READY_COMMAND)
+		check_again(application);
+	application->all->listener.changed(application, APP_STOPPED, application->all->user_data);
+}
+
+void applications_adopt(Applications *applications, GPtrArray *records)
+{
+	/* No decision is made here: what runs goes on until we are told, and nothing is started while the picture is half drawn. */
+	applications->run = true;
+	applications->pumping = true;
+	for (guint i = 0; i < applications->list->len; i++) {
+		Application *application = applications->list->pdata[i];
+		adopt(application, proc_records_find(records, "application", application->settings->name));
+	}
+	applications->pumping = false;
+	for (guint i = 0; i < applications->list->len; i++) {
+		Application *application = applications->list->pdata[i];
+		if (application->app.state == APP_STOPPED)
+			application->app.wanted = false;
+	}
+	set_timer(applications);
+}
+
+void applications_run(Applications *applications, bool run)
+{
+	if (applications->run != run)
+		g_message("applications %s", run ? "start" : "stop");
+	applications->run = run;
+	pump(applications);
+}
+
+bool applications_are_ready(const Applications *applications)
+{
+	g_autofree PlanEntry *plan = make_plan(applications);
+	return applications->run && plan_all_ready(plan, applications->list->len);
+}
+
+bool applications_are_stopped(const Applications *applications)
+{
+	g_autofree PlanEntry *plan = make_plan(applications);
+	return plan_all_stopped(plan, applications->list->len);
+}
+
+bool applications_have_failed(const Applications *applications)
+{
+	for (guint i = 0; i < applications->list->len; i++)
+		if (((const Application *)applications->list->pdata[i])->app.state == APP_FAILED)
+			return true;
+	return false;
+}
+
+/* ---- sd_notify ---- */
+
+/* Whose process @pid is: the main one, or one in the group. */
+static Application *owner_of(Applications *applications, pid_t pid)
+{
+	for (guint i = 0; i < applications->list->len; i++) {
+		Application *application = applications->list->pdata[i];
+		if (application->process && process_pid(application->process) == pid)
+			return application;
+	}
+	g_autofree char *file = g_strdup_printf("/proc/%d/cgroup", (int)pid);
+	g_autofree char *text = NULL;
+	if (!g_file_get_contents(file, &text, NULL, NULL))
+		return NULL;
+	const char *at = strstr(text, "/" CGROUP_APPS "/");
+	if (!at)
+		return NULL;
+	g_autofree char *name = g_strndup(at + strlen("/" CGROUP_APPS "/"), strcspn(at + strlen("/" CGROUP_APPS "/"), "/\n"));
+	return find(applications, name);
+}
+
+void applications_notified(Applications *applications, pid_t pid, const char *text)
+{
+	Application *application = owner_of(applications, pid);
+	if (!application)
+		return;
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	for (char **line = lines; *line; line++) {
+		if (g_str_has_prefix(*line, "STATUS=")) {
+			g_free(application->status_text);
+			application->status_text = g_utf8_make_valid(*line + strlen("STATUS="), -1);
+			say_changed(application, application->app.state);
+		} else if (strcmp(*line, "READY=1") == 0 && application->settings->ready == SETTINGS_READY_NOTIFY) {
+			step(application, (AppEvent){ .kind = APP_EVENT_READY });
+		}
+	}
+}
+
+/* ---- Looking at them ---- */
+
+void applications_write_records(const Applications *applications, GString *text)
+{
+	for (guint i = 0; i < applications->list->len; i++) {
+		const Application *application = applications->list->pdata[i];
+		if (application->process)
+			g_string_append_printf(text, "application %s %d %" G_GUINT64_FORMAT " %d %u %" G_GINT64_FORMAT "\n",
+					       application->settings->name, (int)process_pid(application->process),
+					       process_start(application->process), application->app.state == APP_RUNNING,
+					       application->app.restarts.n_total, application->since_ms);
+	}
+}
+
+void applications_each(const Applications *applications, void (*visit)(Application *application, gpointer user_data), gpointer user_data)
+{
+	for (guint i = 0; i < applications->list->len; i++)
+		visit(applications->list->pdata[i], user_data);
+}
+
+bool application_restart(Application *application)
+{
+	if (!application->app.wanted)
+		return false;
+	step(application, (AppEvent){ .kind = APP_EVENT_RESTART });
+	return true;
+}
+
+const char *application_name(const Application *application)
+{
+	return application->settings->name;
+}
+
+const SettingsApplication *application_settings(const Application *application)
+{
+	return application->settings;
+}
+
+const App *application_state(const Application *application)
+{
+	return &application->app;
+}
+
+pid_t application_pid(const Application *application)
+{
+	return application->process ? process_pid(application->process) : 0;
+}
+
+const char *application_last_exit(const Application *application)
+{
+	return application->last_exit;
+}
+
+const char *application_status_text(const Application *application)
+{
+	return application->status_text ? application->status_text : "";
+}
+
+gint64 application_since_ms(const Application *application)
+{
+	return application->since_ms;
+}
+
+gpointer application_data(const Application *application)
+{
+	return application->data;
+}
+
+void application_set_data(Application *application, gpointer data)
+{
+	application->data = data;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* supervisor/cgroup.c - files of the unified control group hierarchy. */
+#include "supervisor/cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "supervisor/proc.h"
+
+/* mountinfo writes blanks and backslashes of a path as \ooo. */
+static char *unescape(const char *field)
+{
+	return g_strcompress(field);
+}
+
+char *cgroup_find(const char *mountinfo, const char *membership)
+{
+	g_auto(GStrv) lines = g_strsplit(membership, "\n", -1);
+	const char *own = NULL;
+	for (char **line = lines; *line; line++)
+		if (g_str_has_prefix(*line, "0::"))
+			own = *line + 3;
+	if (!own)
+		return NULL;
+
+	g_auto(GStrv) mounts = g_strsplit(mountinfo, "\n", -1);
+	for (char **mount = mounts; *mount; mount++) {
+		const char *kind = strstr(*mount, " - ");
+		if (!kind || !g_str_has_prefix(kind + 3, "cgroup2 "))
+			continue;
+		g_auto(GStrv) fields = g_strsplit(*mount, " ", 6);
+		if (g_strv_length(fields) < 6)
+			continue;
+		g_autofree char *root = unescape(fields[3]);
+		g_autofree char *point = unescape(fields[4]);
+		/* A bind mount of a part of the hierarchy shows only what is below its root. */
+		gsize n = strcmp(root, "/") == 0 ? 0 : strlen(root);
+		if (strncmp(own, root, n) != 0 || (own[n] && own[n] != '/'))
+			continue;
+		g_autofree char *path = g_strconcat(point, own + n, NULL);
+		gsize length = strlen(path);
+		while (length > 1 && path[length - 1] == '/')
+			path[--length] = '\0';
+		return g_steal_pointer(&path);
+	}
+	return NULL;
+}
+
+char *cgroup_own(GError **error)
+{
+	g_autofree char *mountinfo = NULL, *membership = NULL;
+	if (!g_file_get_contents("/proc/self/mountinfo", &mountinfo, NULL, error) ||
+	    !g_file_get_contents("/proc/self/cgroup", &membership, NULL, error))
+		return NULL;
+	char *path = cgroup_find(mountinfo, membership);
+	if (!path)
+		g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
+				    "no unified control group hierarchy is mounted (mount -t cgroup2 cgroup2 /sys/fs/cgroup)");
+	return path;
+}
+
+static bool make(const char *path, GError **error)
+{
+	if (mkdir(path, 0755) == 0 || errno == EEXIST)
+		return true;
+	g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(errno), "%s: %s", path, g_strerror(errno));
+	return false;
+}
+
+char *cgroup_make(const char *parent, const char *group, const char *name, GError **error)
+{
+	g_autofree char *folder = g_build_filename(parent, group, NULL);
+	g_autofree char *path = g_build_filename(folder, name, NULL);
+	if (!make(folder, error) || !make(path, error))
+		return NULL;
+	return g_steal_pointer(&path);
+}
+
+bool cgroup_kill(const char *path, GError **error)
+{
+	g_autofree char *file = g_build_filename(path, "cgroup.kill", NULL);
+	int fd = open(file, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT && access(path, F_OK) != 0)
+		return true; /* no group, nobody in it */
+	ssize_t n = fd < 0 ? -1 : write(fd, "1", 1);
+	int reason = errno;
+	if (fd >= 0)
+		close(fd);
+	if (n == 1)
+		return true;
+	g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(reason), "%s: %s", file, g_strerror(reason));
+	return false;
+}
+
+bool cgroup_is_populated(const char *path)
+{
+	g_autofree char *file = g_build_filename(path, "cgroup.events", NULL);
+	g_autofree char *text = NULL;
+	return g_file_get_contents(file, &text, NULL, NULL) && strstr(text, "populated 1");
+}
+
+pid_t cgroup_oldest(const char *path)
+{
+	g_autofree char *file = g_build_filename(path, "cgroup.procs", NULL);
+	g_autofree char *text = NULL;
+	if (!g_file_get_contents(file, &text, NULL, NULL))
+		return 0;
+	pid_t oldest = 0;
+	guint64 first = G_MAXUINT64;
+	for (char *at = text; *at;) {
+		char *end;
+		pid_t pid = (pid_t)strtol(at, &end, 10);
+		if (end == at)
+			break;
+		ProcStat stat;
+		if (pid > 0 && proc_stat(pid, &stat) && !stat.zombie && stat.start_ticks < first) {
+			oldest = pid;
+			first = stat.start_ticks;
+		}
+		at = *end ? end + 1 : end;
+	}
+	return oldest;
+}
+
+int cgroup_open_events(const char *path, GError **error)
+{
+	g_autofree char *file = g_build_filename(path, "cgroup.events", NULL);
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(errno), "%s: %s", file, g_strerror(errno));
+	return fd;
+}

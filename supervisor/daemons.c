@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* supervisor/daemons.c - the three daemons as processes. */
+#include "supervisor/daemons.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "supervisor/cgroup.h"
+#include "supervisor/output.h"
+#include "supervisor/proc.h"
+#include "supervisor/restart.h"
+#include "supervisor/spawn.h"
+
+#define STOP_WITHIN_MS 3000
+#define REAL_TIME_PRIORITY 10
+
+/* One row per daemon: this table is the whole difference between them. */
+static const struct {
+	const char *name;
+	const char *program;
+	const char *user;
+	const int *capabilities;
+	gsize n_capabilities;
+	bool real_time;
+	bool confined; /* its own, read-only mount namespace */
+} kinds[DAEMON_N] = {
+	[DAEMON_VRRPD] = { "vrrpd", PKGLIBEXECDIR "/understudy-vrrpd", "understudy-vrrp",
+			   (const int[]){ CAP_NET_ADMIN, CAP_NET_RAW }, 2, true, false },
+	[DAEMON_SYNCD] = { "syncd", PKGLIBEXECDIR "/understudy-syncd", "understudy-sync",
+			   (const int[]){ CAP_DAC_OVERRIDE, CAP_CHOWN, CAP_FOWNER }, 3, false, true },
+	[DAEMON_NOTIFYD] = { "notifyd", PKGLIBEXECDIR "/understudy-notifyd", "understudy-notify", NULL, 0, false, false },
+};
+
+/* A few ends are forgiven at once: vrrpd must advertise again within milliseconds. One that cannot live is not tried in a busy loop. */
+static const RestartPolicy policy = {
+	.first_us = 100 * G_TIME_SPAN_MILLISECOND,
+	.longest_us = 5 * G_TIME_SPAN_SECOND,
+	.settled_us = 5 * G_TIME_SPAN_SECOND,
+	.free = 3,
+	.tolerated = 5,
+};
+
+typedef struct {
+	Daemons *all;
+	DaemonKind kind;
+	uid_t uid;
+	gid_t gid;
+	char *cgroup;
+	Process *process;
+	gint64 started_us;
+	RestartState restarts;
+	guint timer;
+	bool stopping;
+	bool again; /* stopped to be started anew */
+} Daemon;
+
+struct Daemons {
+	ProcessTable *processes;
+	DaemonsListener listener;
+	gpointer user_data;
+	char **writable; /* for syncd */
+	bool started;
+	Daemon list[DAEMON_N];
+};
+
+const char *daemon_name(DaemonKind kind)
+{
+	return kinds[kind].name;
+}
+
+guint32 daemons_uid(const Daemons *daemons, DaemonKind kind)
+{
+	return daemons->list[kind].uid;
+}
+
+Daemons *daemons_new(ProcessTable *processes, const char *cgroup, const DaemonsListener *listener, gpointer user_data, GError **error)
+{
+	Daemons *daemons = g_new0(Daemons, 1);
+	daemons->processes = processes;
+	daemons->listener = *listener;
+	daemons->user_data = user_data;
+	for (DaemonKind kind = 0; kind < DAEMON_N; kind++) {
+		Daemon *daemon = &daemons->list[kind];
+		daemon->all = daemons;
+		daemon->kind = kind;
+		if (!spawn_find_user(kinds[kind].user, NULL, &daemon->uid, &daemon->gid, error) ||
+		    !(daemon->cgroup = cgroup_make(cgroup, CGROUP_DAEMONS, kinds[kind].name, error))) {
+			daemons_free(daemons);
+			return NULL;
+		}
+	}
+	return daemons;
+}
+
+void daemons_free(Daemons *daemons)
+{
+	if (!daemons)
+		return;
+	for (DaemonKind kind = 0; kind < DAEMON_N; kind++) {
+		Daemon *daemon = &daemons->list[kind];
+		if (daemon->timer)
+			g_source_remove(daemon->timer);
+		process_forget(daemon->process);
+		g_free(daemon->cgroup);
+	}
+	g_strfreev(daemons->writable);
+	g_free(daemons);
+}
+
+/* ---- Folders ---- */
+
+static bool make_folder(const char *path, mode_t mode, uid_t uid, gid_t gid, GError **error)
+{
+	if (mkdir(path, mode) < 0 && errno != EEXIST) {
+		g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(errno), "%s: %s", path, g_strerror(errno));
+		return false;
+	}
+	if (chown(path, uid, gid) < 0 || chmod(path, mode) < 0) {
+		g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(errno), "%s: %s", path, g_strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+bool daemons_make_folders(const Daemons *daemons, GError **error)
+{
+	const Daemon *vrrpd = &daemons->list[DAEMON_VRRPD], *syncd = &daemons->list[DAEMON_SYNCD];
+	const Daemon *notifyd = &daemons->list[DAEMON_NOTIFYD];
+	return make_folder("/run/understudy", 0755, 0, 0, error) &&
+	       make_folder("/run/understudy/private", 01777, 0, 0, error) &&
+	       make_folder("/run/understudy/vrrpd", 0755, vrrpd->uid, vrrpd->gid, error) &&
+	       make_folder(SUPERVISOR_RUN_DIR, 0755, 0, 0, error) && make_folder(OUTPUT_DIR, 0755, 0, 0, error) &&
+	       make_folder("/var/lib/understudy", 0755, 0, 0, error) &&
+	       make_folder("/var/lib/understudy/supervisor", 0700, 0, 0, error) &&
+	       make_folder("/var/lib/understudy/sync", 0700, syncd->uid, syncd->gid, error) &&
+	       make_folder("/var/lib/understudy/notify", 0700, notifyd->uid, notifyd->gid, error);
+}
+
+/* Where syncd may write: its own folders and what the data sets name. A set's folder that is not there yet is made, or nothing could
+ * ever be applied into it. */
+static char **writable_of(const Settings *settings)
+{
+	g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+	g_ptr_array_add(paths, g_strdup("/var/lib/understudy/sync"));
+	g_ptr_array_add(paths, g_strdup("/run/understudy"));
+	for (guint i = 0; i < settings->applications->len; i++) {
+		const SettingsApplication *application = settings->applications->pdata[i];
+		for (guint k = 0; k < application->data->len; k++) {
+			const SettingsData *data = application->data->pdata[k];
+			g_autofree char *root = NULL;
+			switch (data->kind) {
+			case SETTINGS_DATA_FILES:
+				root = g_strdup(data->path);
+				break;
+			case SETTINGS_DATA_SQLITE:
+				root = g_path_get_dirname(data->path);
+				break;
+			}
+			(void)g_mkdir_with_parents(root, 0755);
+			if (g_file_test(root, G_FILE_TEST_IS_DIR) &&
+			    !g_ptr_array_find_with_equal_func(paths, root, g_str_equal, NULL))
+				g_ptr_array_add(paths, g_steal_pointer(&root));
+		}
+	}
+	g_ptr_array_add(paths, NULL);
+	return (char **)g_ptr_array_free(g_steal_pointer(&paths), FALSE);
+}
+
+void daemons_configure(Daemons *daemons, const Settings *settings)
+{
+	char **before = daemons->writable;
+	daemons->writable = writable_of(settings);
+	Daemon *syncd = &daemons->list[DAEMON_SYNCD];
+	if (before && syncd->process && !g_strv_equal((const char *const *)before, (const char *const *)daemons->writable)) {
+		g_message("syncd is restarted: the places it may write to have changed");
+		syncd->again = true;
+		daemons_stop(daemons, DAEMON_SYNCD);
+	}
+	g_strfreev(before);
+}
+
+/* ---- Processes ---- */
+
+static void start(Daemon *daemon);
+
+static gboolean on_start_time(gpointer user_data)
+{
+	Daemon *daemon = user_data;
+	daemon->timer = 0;
+	start(daemon);
+	return G_SOURCE_REMOVE;
+}
+
+static void again_later(Daemon *daemon)
+{
+	gint64 delay_us = restart_delay_us(&policy, &daemon->restarts, g_get_monotonic_time() - daemon->started_us);
+	if (delay_us == 0)
+		start(daemon);
+	else
+		daemon->timer = g_timeout_add((guint)(delay_us / 1000), on_start_time, daemon);
+}
+
+static void on_ended(int status, gpointer user_data)
+{
+	Daemon *daemon = user_data;
+	Daemons *all = daemon->all;
+	daemon->process = NULL;
+	if (daemon->timer)
+		g_source_remove(daemon->timer);
+	daemon->timer = 0;
+
+	bool again = daemon->again;
+	if (daemon->stopping && !again) {
+		all->listener.changed(all->user_data);
+		all->listener.stopped(daemon->kind, all->user_data);
+		return;
+	}
+	if (daemon->stopping) {
+		daemon->stopping = daemon->again = false;
+		start(daemon);
+		return;
+	}
+	g_autofree char *how = process_describe(status);
+	g_warning("%s ended (%s), starting it again", kinds[daemon->kind].name, how);
+	again_later(daemon);
+	if (restart_has_failed(&policy, &daemon->restarts) && daemon->restarts.n_row == policy.tolerated + 1) {
+		g_autofree char *text = g_strdup_printf("%s does not stay up (%s)", kinds[daemon->kind].name, how);
+		all->listener.trouble("daemon-failed", text, all->user_data);
+	}
+}
+
+static void start(Daemon *daemon)
+{
+	Daemons *all = daemon->all;
+	g_autoptr(GError) error = NULL;
+	const char *argv[] = { kinds[daemon->kind].program, NULL };
+	const char *environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/", NULL };
+	/* Whoever is left in its group is an earlier one nobody knows any more; two would fight over one socket. */
+	if (cgroup_is_populated(daemon->cgroup) && !cgroup_kill(daemon->cgroup, &error)) {
+		g_warning("%s: %s", kinds[daemon->kind].name, error->message);
+		g_clear_error(&error);
+	}
+	SpawnPlan plan = {
+		.argv = argv,
+		.environment = environment,
+		.directory = "/",
+		.output = STDERR_FILENO,
+		.cgroup = daemon->cgroup,
+		.change_user = true,
+		.uid = daemon->uid,
+		.gid = daemon->gid,
+		.groups = &daemon->gid,
+		.n_groups = 1,
+		.capabilities = kinds[daemon->kind].capabilities,
+		.n_capabilities = kinds[daemon->kind].n_capabilities,
+		.writable = kinds[daemon->kind].confined ? (const char *const *)all->writable : NULL,
+	};
+	Spawned spawned;
+	daemon->started_us = g_get_monotonic_time();
+	if (!spawn_process(&plan, &spawned, &error)) {
+		g_warning("%s cannot be started: %s", kinds[daemon->kind].name, error->message);
+		daemon->restarts.n_row = MAX(daemon->restarts.n_row, policy.free);
+		again_later(daemon);
+		return;
+	}
+	if (kinds[daemon->kind].real_time && !spawn_make_real_time(spawned.pid, REAL_TIME_PRIORITY, &error)) {
+		g_autofree char *text = g_strdup_printf("%s: %s", kinds[daemon->kind].name, error->message);
+		all->listener.trouble("real-time-refused", text, all->user_data);
+	}
+	daemon->process = process_watch(all->processes, &spawned, on_ended, daemon);
+	all->listener.changed(all->user_data);
+}
+
+void daemons_start(Daemons *daemons, GPtrArray *records)
+{
+	daemons->started = true;
+	for (DaemonKind kind = 0; kind < DAEMON_N; kind++) {
+		Daemon *daemon = &daemons->list[kind];
+		const ProcRecord *record = proc_records_find(records, "daemon", kinds[kind].name);
+		pid_t pid = record ? record->pid : cgroup_oldest(daemon->cgroup);
+		guint64 start_ticks = record ? record->start_ticks : 0;
+		ProcStat stat;
+		int status;
+		if (!record && pid > 0 && proc_stat(pid, &stat))
+			start_ticks = stat.start_ticks;
+		daemon->started_us = g_get_monotonic_time();
+		if (pid > 0)
+			daemon->process = process_adopt(daemons->processes, pid, start_ticks, on_ended, daemon, &status);
+		if (!daemon->process)
+			start(daemon);
+	}
+}
+
+static gboolean on_stop_late(gpointer user_data)
+{
+	Daemon *daemon = user_data;
+	daemon->timer = 0;
+	g_warning("%s does not end, killing it", kinds[daemon->kind].name);
+	if (daemon->process)
+		(void)process_signal(daemon->process, SIGKILL);
+	return G_SOURCE_REMOVE;
+}
+
+void daemons_stop(Daemons *daemons, DaemonKind kind)
+{
+	Daemon *daemon = &daemons->list[kind];
+	daemon->stopping = true;
+	if (daemon->timer)
+		g_source_remove(daemon->timer);
+	daemon->timer = 0;
+	if (!daemon->process) {
+		daemons->listener.stopped(kind, daemons->user_data);
+		return;
+	}
+	(void)process_signal(daemon->process, SIGTERM);
+	daemon->timer = g_timeout_add(STOP_WITHIN_MS, on_stop_late, daemon);
+}
+
+void daemons_write_records(const Daemons *daemons, GString *text)
+{
+	for (DaemonKind kind = 0; kind < DAEMON_N; kind++) {
+		const Process *process = daemons->list[kind].process;
+		if (process)
+			g_string_append_printf(text, "daemon %s %d %" G_GUINT64_FORMAT " \n", kinds[kind].name,
+					       (int)process_pid(process), process_start(process));
+	}
+}

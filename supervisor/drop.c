@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* supervisor/drop.c - libnftables, in process: a takeover cannot wait for a program to start. */
+#include "supervisor/drop.h"
+
+#include <nftables/libnftables.h>
+
+/* The pages' own port, beside the one of the Backup's pages. */
+#define PAGES_PORT 9090
+
+struct DropRules {
+	struct nft_ctx *nft;
+	Settings *settings;
+};
+
+DropRules *drop_new(void)
+{
+	DropRules *drop = g_new0(DropRules, 1);
+	drop->nft = nft_ctx_new(NFT_CTX_DEFAULT);
+	if (drop->nft) {
+		nft_ctx_buffer_error(drop->nft);
+		nft_ctx_buffer_output(drop->nft);
+	}
+	return drop;
+}
+
+void drop_free(DropRules *drop)
+{
+	if (!drop)
+		return;
+	if (drop->nft)
+		nft_ctx_free(drop->nft);
+	settings_unref(drop->settings);
+	g_free(drop);
+}
+
+void drop_configure(DropRules *drop, const Settings *settings)
+{
+	settings_unref(drop->settings);
+	drop->settings = settings ? settings_ref((Settings *)settings) : NULL;
+}
+
+static bool run(DropRules *drop, const char *script, GError **error)
+{
+	if (!drop->nft) {
+		g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "libnftables cannot be used");
+		return false;
+	}
+	if (nft_run_cmd_from_buffer(drop->nft, script) == 0)
+		return true;
+	g_autofree char *text = g_strdup(nft_ctx_get_error_buffer(drop->nft));
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "%s", text && *text ? g_strdelimit(g_strstrip(text), "\n", ' ') : "nftables refused");
+	return false;
+}
+
+/* One transaction: there is no moment without rules, and none with two sets of them. */
+char *drop_script(const Settings *settings, gint64 timeout_ms)
+{
+	GString *script = g_string_new("table inet understudy\n"
+				       "delete table inet understudy\n");
+	g_string_append(script, "table inet understudy {\n"
+				"\tset held {\n\t\ttype ipv4_addr\n\t\tflags timeout\n");
+	g_autoptr(GString) elements = g_string_new(NULL);
+	for (guint i = 0; i < settings->groups->len; i++) {
+		const SettingsGroup *group = settings->groups->pdata[i];
+		for (guint k = 0; k < group->addresses->len; k++) {
+			const SettingsAddress *address = group->addresses->pdata[k];
+			g_string_append_printf(elements, "%s%s", elements->len ? ", " : "", address->host);
+			if (timeout_ms > 0)
+				g_string_append_printf(elements, " timeout %" G_GINT64_FORMAT "ms", timeout_ms);
+		}
+	}
+	if (elements->len)
+		g_string_append_printf(script, "\t\telements = { %s }\n", elements->str);
+	g_string_append(script, "\t}\n"
+				"\tchain input {\n"
+				"\t\ttype filter hook input priority -150; policy accept;\n"
+				"\t\tip daddr != @held accept\n"
+				"\t\tmeta l4proto { icmp, ipv6-icmp, 112 } accept\n");
+	g_string_append_printf(script, "\t\ttcp dport { %d", PAGES_PORT);
+	if (settings->peer_port != PAGES_PORT)
+		g_string_append_printf(script, ", %u", settings->peer_port);
+	if (settings->gui_port != PAGES_PORT && settings->gui_port != settings->peer_port)
+		g_string_append_printf(script, ", %u", settings->gui_port);
+	g_string_append(script, " } accept\n"
+				"\t\tip daddr @held drop\n"
+				"\t}\n}\n");
+	return g_string_free(script, FALSE);
+}
+
+bool drop_always(DropRules *drop, GError **error)
+{
+	if (!drop->settings)
+		return true;
+	g_autofree char *script = drop_script(drop->settings, 0);
+	return run(drop, script, error);
+}
+
+bool drop_for(DropRules *drop, gint64 duration_us, GError **error)
+{
+	if (!drop->settings)
+		return true;
+	if (duration_us < G_TIME_SPAN_MILLISECOND)
+		return drop_lift(drop, error);
+	g_autofree char *script = drop_script(drop->settings, duration_us / G_TIME_SPAN_MILLISECOND);
+	return run(drop, script, error);
+}
+
+bool drop_lift(DropRules *drop, GError **error)
+{
+	return run(drop, "table inet understudy\ndelete table inet understudy\n", error);
+}

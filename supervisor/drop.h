@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * supervisor/drop.h - traffic to the service addresses while nobody answers there yet: dropped, not refused, so that phones try again.
+ *
+ * One nftables table, `inet understudy`. A Backup has the drop always (the addresses are not there); during takeover and handing-over its
+ * set elements have a kernel timeout, so that it ends even if nobody lives to lift it. ICMP, ICMPv6, VRRP, the pages and the peer link pass.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "settings/settings.h"
+
+typedef struct DropRules DropRules;
+
+DropRules *drop_new(void);
+void drop_free(DropRules *drop); /* leaves the rules as they are */
+
+/* Addresses and ports; to be called before the others and at every change. NULL: none. */
+void drop_configure(DropRules *drop, const Settings *settings);
+
+bool drop_always(DropRules *drop, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool drop_for(DropRules *drop, gint64 duration_us, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool drop_lift(DropRules *drop, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The commands, for tests; transfer full. @timeout_ms 0: always. */
+char *drop_script(const Settings *settings, gint64 timeout_ms);

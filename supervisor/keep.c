@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * supervisor/keep.c - what is kept over the supervisor's own death (in /run) and over the device's (in /var/lib).
+ *
+ * /run/understudy/supervisor/state      role, term, flags: where the next supervisor goes on
+ * /run/understudy/supervisor/settings/  the settings last in use
+ * /var/lib/understudy/supervisor/term   newest term known and the one reserved
+ * /var/lib/understudy/supervisor/mode, joining, pair.conf
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "supervisor/proc.h"
+#include "supervisor/supervisor.h"
+
+#define STATE_FILE SUPERVISOR_RUN_DIR "/state"
+#define GOOD_DIR SUPERVISOR_RUN_DIR "/settings"
+#define TERM_FILE STATE_DIR "/term"
+#define MODE_FILE STATE_DIR "/mode"
+#define JOINING_FILE STATE_DIR "/joining"
+#define GOOD_PAIR_FILE STATE_DIR "/pair.conf"
+
+#define GROUP "supervisor"
+
+static void load_term(RoleMachine *role)
+{
+	g_autofree char *text = NULL;
+	if (!g_file_get_contents(TERM_FILE, &text, NULL, NULL))
+		return;
+	g_auto(GStrv) words = g_strsplit_set(text, " \n", -1);
+	if (g_strv_length(words) < 3)
+		return;
+	role->known.number = g_ascii_strtoull(words[0], NULL, 10);
+	g_strlcpy(role->known.id, strcmp(words[1], "-") == 0 ? "" : words[1], sizeof role->known.id);
+	role->reserved = g_ascii_strtoull(words[2], NULL, 10);
+}
+
+void keep_write_term(Supervisor *supervisor)
+{
+	const RoleMachine *role = &supervisor->role;
+	g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT " %s %" G_GUINT64_FORMAT "\n", role->known.number,
+						*role->known.id ? role->known.id : "-", role->reserved);
+	store_write(supervisor->store, TERM_FILE, text);
+}
+
+static bool load_run(Supervisor *supervisor)
+{
+	RoleMachine *role = &supervisor->role;
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	g_autofree char *name = NULL, *reason = NULL, *term_id = NULL;
+	if (!g_key_file_load_from_file(file, STATE_FILE, G_KEY_FILE_NONE, NULL))
+		return false;
+	name = g_key_file_get_string(file, GROUP, "role", NULL);
+	if (!role_parse(name, &role->role))
+		return false;
+	reason = g_key_file_get_string(file, GROUP, "reason", NULL);
+	term_id = g_key_file_get_string(file, GROUP, "term-id", NULL);
+	g_strlcpy(role->reason, reason ? reason : "started", sizeof role->reason);
+	role->sequence = g_key_file_get_uint64(file, GROUP, "sequence", NULL);
+	role->since_us = g_key_file_get_int64(file, GROUP, "since-us", NULL);
+	supervisor->role_since_ms = g_key_file_get_int64(file, GROUP, "since-ms", NULL);
+	role->settled = g_key_file_get_boolean(file, GROUP, "settled", NULL);
+	role->serving = g_key_file_get_boolean(file, GROUP, "serving", NULL);
+	role->resigned_for_health = g_key_file_get_boolean(file, GROUP, "resigned", NULL);
+	role->cold = g_key_file_get_boolean(file, GROUP, "cold", NULL);
+	role->cold_until_us = g_key_file_get_int64(file, GROUP, "cold-until-us", NULL);
+	supervisor->presence = CLAMP(g_key_file_get_integer(file, GROUP, "presence", NULL), PRESENCE_UNKNOWN, PRESENCE_DOWN);
+	/* Newer than the one on disk when the last write was still under way. */
+	Term term = { .number = g_key_file_get_uint64(file, GROUP, "term", NULL) };
+	g_strlcpy(term.id, term_id ? term_id : "", sizeof term.id);
+	if (term_compare(&term, &role->known) > 0)
+		role->known = term;
+	role->reserved = MAX(role->reserved, g_key_file_get_uint64(file, GROUP, "reserved", NULL));
+	role_resume(role, g_get_monotonic_time());
+	return true;
+}
+
+void keep_load(Supervisor *supervisor)
+{
+	g_autofree char *mode = NULL;
+	role_init(&supervisor->role, supervisor->settings->id, g_get_monotonic_time());
+	supervisor->role_since_ms = g_get_real_time() / 1000;
+	load_term(&supervisor->role);
+	if (g_file_get_contents(MODE_FILE, &mode, NULL, NULL))
+		(void)mode_parse(g_strstrip(mode), &supervisor->mode);
+	supervisor->joining = g_file_test(JOINING_FILE, G_FILE_TEST_EXISTS);
+	if (load_run(supervisor))
+		g_message("going on as %s", role_name(supervisor->role.role));
+}
+
+void keep_write_run(Supervisor *supervisor)
+{
+	const RoleMachine *role = &supervisor->role;
+	g_autoptr(GString) text = g_string_new("[" GROUP "]\n");
+	g_string_append_printf(text, "role=%s\nreason=%s\nsequence=%" G_GUINT64_FORMAT "\n", role_name(role->role), role->reason,
+			       role->sequence);
+	g_string_append_printf(text, "since-us=%" G_GINT64_FORMAT "\nsince-ms=%" G_GINT64_FORMAT "\n", role->since_us,
+			       supervisor->role_since_ms);
+	g_string_append_printf(text, "term=%" G_GUINT64_FORMAT "\nterm-id=%s\nreserved=%" G_GUINT64_FORMAT "\n", role->known.number,
+			       role->known.id, role->reserved);
+	g_string_append_printf(text, "settled=%s\nserving=%s\nresigned=%s\n", role->settled ? "true" : "false",
+			       role->serving ? "true" : "false", role->resigned_for_health ? "true" : "false");
+	g_string_append_printf(text, "cold=%s\ncold-until-us=%" G_GINT64_FORMAT "\npresence=%d\n", role->cold ? "true" : "false",
+			       role->cold_until_us, (int)supervisor->presence);
+	(void)store_write_run(STATE_FILE, text->str);
+
+	g_autoptr(GString) processes = g_string_new(NULL);
+	daemons_write_records(supervisor->daemons, processes);
+	applications_write_records(supervisor->applications, processes);
+	(void)store_write_run(SUPERVISOR_PROCESSES, processes->str);
+}
+
+void supervisor_set_mode(Supervisor *supervisor, Mode mode)
+{
+	if (supervisor->mode == mode)
+		return;
+	g_message("mode: %s -> %s", mode_name(supervisor->mode), mode_name(mode));
+	g_autofree char *text = g_strdup_printf("%s\n", mode_name(mode));
+	supervisor->mode = mode;
+	store_write(supervisor->store, MODE_FILE, text);
+	service_changed(supervisor->service, "Mode");
+	supervisor_think(supervisor, ROLE_EVENT_FACTS);
+}
+
+void supervisor_set_joining(Supervisor *supervisor, bool joining)
+{
+	if (supervisor->joining == joining)
+		return;
+	g_autoptr(GError) error = NULL;
+	supervisor->joining = joining;
+	if (!joining)
+		store_remove(supervisor->store, JOINING_FILE);
+	else if (!store_write_now(JOINING_FILE, "\n", &error))
+		g_warning("%s", error->message);
+	supervisor_think(supervisor, ROLE_EVENT_FACTS);
+}
+
+/* ---- Settings last in use ---- */
+
+static void remove_folder(const char *path)
+{
+	g_autoptr(GDir) folder = g_dir_open(path, 0, NULL);
+	const char *name;
+	while (folder && (name = g_dir_read_name(folder))) {
+		g_autofree char *child = g_build_filename(path, name, NULL);
+		if (unlink(child) < 0 && (errno == EISDIR || errno == EPERM))
+			remove_folder(child);
+	}
+	(void)rmdir(path);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+	g_autofree char *text = NULL;
+	if (g_file_get_contents(from, &text, NULL, NULL))
+		(void)store_write_run(to, text);
+}
+
+/* Written beside and renamed: there is always a whole one. */
+void keep_good_settings(Supervisor *supervisor)
+{
+	static const char beside[] = GOOD_DIR ".new", old[] = GOOD_DIR ".old";
+	remove_folder(beside);
+	(void)mkdir(beside, 0755);
+	(void)mkdir(GOOD_DIR ".new/applications.d", 0755);
+	copy_file(SETTINGS_DIR "/device.conf", GOOD_DIR ".new/device.conf");
+	copy_file(SETTINGS_DIR "/pair.conf", GOOD_DIR ".new/pair.conf");
+	for (guint i = 0; i < supervisor->settings->applications->len; i++) {
+		const SettingsApplication *application = supervisor->settings->applications->pdata[i];
+		g_autofree char *from = g_strdup_printf(SETTINGS_DIR "/applications.d/%s.conf", application->name);
+		g_autofree char *to = g_strdup_printf("%s/applications.d/%s.conf", beside, application->name);
+		copy_file(from, to);
+	}
+	remove_folder(old);
+	(void)rename(GOOD_DIR, old);
+	(void)rename(beside, GOOD_DIR);
+	remove_folder(old);
+	if (supervisor->settings->pair_text)
+		store_write(supervisor->store, GOOD_PAIR_FILE, supervisor->settings->pair_text);
+}
+
+Settings *keep_load_good_settings(GError **error)
+{
+	static const char old[] = GOOD_DIR ".old";
+	return settings_load(g_file_test(GOOD_DIR, G_FILE_TEST_IS_DIR) ? GOOD_DIR : old, error);
+}
+
+void keep_forget_good_settings(void)
+{
+	(void)unlink(STATE_FILE);
+	(void)unlink(SUPERVISOR_PROCESSES);
+	remove_folder(GOOD_DIR);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* supervisor/keeper/policy.c - the keeper's decisions as functions of time. */
+#include "supervisor/keeper/policy.h"
+
+#include <string.h>
+
+#include "supervisor/keeper/wire.h"
+
+void keeper_policy_init(KeeperPolicy *policy, gint64 now_us)
+{
+	*policy = (KeeperPolicy){ .woke_us = now_us, .start_at_us = now_us };
+}
+
+void keeper_policy_started(KeeperPolicy *policy, gint64 now_us)
+{
+	policy->running = true;
+	policy->started_us = now_us;
+	policy->kicked_us = now_us;
+}
+
+void keeper_policy_kicked(KeeperPolicy *policy, gint64 now_us)
+{
+	policy->kicked_us = now_us;
+	if (policy->alone && now_us - policy->started_us >= KEEPER_GROWN_US) {
+		policy->alone = false;
+		policy->n_failed = 0;
+	}
+}
+
+bool keeper_policy_woke(KeeperPolicy *policy, gint64 now_us)
+{
+	/* Whoever slept late himself cannot say that the other was silent. */
+	if (now_us - policy->woke_us > KEEPER_LATE_US)
+		policy->kicked_us = now_us;
+	policy->woke_us = now_us;
+	return policy->running && now_us - policy->kicked_us >= KEEPER_SILENCE_US;
+}
+
+bool keeper_policy_ended(KeeperPolicy *policy, gint64 now_us)
+{
+	bool failed = now_us - policy->started_us < KEEPER_GROWN_US;
+	policy->running = false;
+	policy->start_at_us = now_us;
+	if (!failed)
+		return false;
+	if (policy->alone) {
+		policy->start_at_us = now_us + KEEPER_RETRY_US;
+		return true;
+	}
+
+	while (policy->n_failed > 0 &&
+	       (policy->n_failed == KEEPER_FAILED_STARTS || now_us - policy->failed_us[0] > KEEPER_FAILED_WITHIN_US))
+		memmove(policy->failed_us, policy->failed_us + 1, --policy->n_failed * sizeof(gint64));
+	policy->failed_us[policy->n_failed++] = now_us;
+	if (policy->n_failed == KEEPER_FAILED_STARTS) {
+		policy->alone = true;
+		policy->start_at_us = now_us + KEEPER_RETRY_US;
+		return true;
+	}
+	policy->start_at_us = now_us + KEEPER_FAILED_PAUSE_US;
+	return false;
+}
+
+gint64 keeper_policy_next(const KeeperPolicy *policy, gint64 now_us)
+{
+	gint64 next_us = now_us + KEEPER_WAKE_US;
+	return policy->running ? next_us : MIN(next_us, policy->start_at_us);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* supervisor/keeper/policy.h - when the keeper kills its supervisor, starts it again, or gives it up. Pure. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#define KEEPER_FAILED_STARTS 5
+#define KEEPER_FAILED_WITHIN_US (10 * G_TIME_SPAN_SECOND)
+/* A supervisor that ends younger than this has failed to start. */
+#define KEEPER_GROWN_US (2 * G_TIME_SPAN_SECOND)
+/* Pause after a failed start; one that was grown is replaced at once. */
+#define KEEPER_FAILED_PAUSE_US (50 * G_TIME_SPAN_MILLISECOND)
+/* Acting alone, a new supervisor is tried this often. */
+#define KEEPER_RETRY_US (30 * G_TIME_SPAN_SECOND)
+/* The keeper wakes at least this often; much later means that the whole machine stood still, not the supervisor. */
+#define KEEPER_WAKE_US (500 * G_TIME_SPAN_MILLISECOND)
+#define KEEPER_LATE_US (1 * G_TIME_SPAN_SECOND)
+
+typedef struct {
+	bool running;
+	bool alone;      /* the supervisor was given up; it is tried again now and then */
+	gint64 started_us;
+	gint64 kicked_us;
+	gint64 woke_us;
+	gint64 start_at_us; /* while not running: when to start it */
+	gint64 failed_us[KEEPER_FAILED_STARTS]; /* the last failed starts, oldest first */
+	guint n_failed;
+} KeeperPolicy;
+
+void keeper_policy_init(KeeperPolicy *policy, gint64 now_us);
+void keeper_policy_started(KeeperPolicy *policy, gint64 now_us);
+void keeper_policy_kicked(KeeperPolicy *policy, gint64 now_us);
+
+/* To be called at every turn of the loop, before anything else. True: the supervisor has been silent for too long and must be killed. */
+bool keeper_policy_woke(KeeperPolicy *policy, gint64 now_us) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The supervisor ended without having been told to. True: too many failed starts, act alone now. */
+bool keeper_policy_ended(KeeperPolicy *policy, gint64 now_us) G_GNUC_WARN_UNUSED_RESULT;
+
+/* When the loop must turn next at the latest. */
+gint64 keeper_policy_next(const KeeperPolicy *policy, gint64 now_us);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* supervisor/main.c - understudy-supervisor: started by the keeper, with its two descriptors. */
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "supervisor/keeper/wire.h"
+#include "supervisor/supervisor.h"
+
+static gboolean on_signal(gint fd, GIOCondition condition, gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	struct signalfd_siginfo got;
+	g_autoptr(GError) error = NULL;
+	if (read(fd, &got, sizeof got) != (ssize_t)sizeof got)
+		return G_SOURCE_CONTINUE;
+	if (got.ssi_signo == SIGHUP) {
+		if (!supervisor_reload(supervisor, &error))
+			g_warning("reload: %s", error->message);
+	} else {
+		supervisor_stop(supervisor);
+	}
+	return G_SOURCE_CONTINUE;
+}
+
+static bool is_socket(int fd)
+{
+	struct stat found;
+	return fstat(fd, &found) == 0 && S_ISSOCK(found.st_mode) && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 || !is_socket(KEEPER_FD_NOTIFY) || !is_socket(KEEPER_FD_LINK)) {
+		g_printerr("%s is started by understudy-keeper and takes no arguments\n", argv[0]);
+		return 2;
+	}
+	umask(022);
+	signal(SIGPIPE, SIG_IGN);
+	/* Before the first thread: all of them must leave these to us. */
+	sigset_t caught;
+	sigemptyset(&caught);
+	sigaddset(&caught, SIGTERM);
+	sigaddset(&caught, SIGINT);
+	sigaddset(&caught, SIGHUP);
+	sigprocmask(SIG_BLOCK, &caught, NULL);
+	int signals = signalfd(-1, &caught, SFD_CLOEXEC | SFD_NONBLOCK);
+
+	Supervisor *supervisor = supervisor_new();
+	if (supervisor_start(supervisor)) {
+		g_unix_fd_add(signals, G_IO_IN, on_signal, supervisor);
+		g_main_loop_run(supervisor->loop);
+	}
+	int exit_status = supervisor->exit_status;
+	supervisor_free(supervisor);
+	return exit_status;
+}

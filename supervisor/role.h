@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * supervisor/role.h - what this device is and therefore does: a pure function of facts, orders and monotonic time.
+ *
+ * Facts are levels, not edges: whoever comes back (a daemon, the peer, the supervisor itself) only has to say how things are. The answer
+ * has two halves: a posture that the I/O keeps true, however often it is told, and a few things to do once.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef enum {
+	ROLE_STANDALONE,
+	ROLE_INIT,
+	ROLE_BACKUP,
+	ROLE_TAKING_OVER,
+	ROLE_MASTER,
+	ROLE_HANDING_OVER,
+	ROLE_FAULT,
+} Role;
+#define ROLE_N 7
+
+typedef enum { MODE_ACTIVE, MODE_PASSIVE } Mode;
+
+typedef enum {
+	ELECTION_UNKNOWN, /* vrrpd cannot be asked now */
+	ELECTION_INIT,
+	ELECTION_BACKUP,
+	ELECTION_MASTER,
+} Election;
+
+/* Who led when: (number, device). Greater numbers are newer; equal numbers of two devices are told apart by the id. */
+typedef struct {
+	guint64 number;
+	char id[64];
+} Term;
+
+/* < 0, 0, > 0 as @a is older than, the same as, newer than @b. */
+int term_compare(const Term *a, const Term *b);
+
+typedef struct {
+	bool redundant;      /* pair.conf there, and enabled */
+	bool paired;         /* somebody else shares it */
+	Mode mode;
+	bool joining;        /* joined, and the first synchronisation is not done */
+	gint64 cold_boot_wait_us;
+	gint64 first_answer_us;
+
+	Election election;
+	bool carrier;
+	bool master_heard;   /* adverts of a Master arrive */
+	const char *election_reason; /* borrowed for the step; never NULL */
+
+	bool peer_fresh;     /* the peer link is up and the peer has said what it is: */
+	Role peer_role;
+	Mode peer_mode;
+	Term peer_term;
+	bool peer_same_data; /* what the peer has applied is what we have applied */
+	gint64 peer_boot_ms; /* when the two came up, wall clock */
+	gint64 own_boot_ms;
+
+	bool apps_ready;     /* all of them; true when there are none */
+	bool apps_stopped;   /* all of them, for certain */
+	bool apps_failed;    /* one ended more often than is tolerated */
+	bool sync_settled;   /* syncd has answered to "lead" since it was last asked: the files on disk are whole */
+	bool sync_applying;  /* it is beyond the point of no return of an apply */
+} RoleFacts;
+
+typedef enum {
+	ROLE_EVENT_FACTS,          /* something may have changed, time included */
+	ROLE_EVENT_HAND_OVER,      /* swap: stop serving, keep the addresses */
+	ROLE_EVENT_HAND_OVER_ABORT,
+	ROLE_EVENT_TAKE_EXPECTED,  /* the Master hands over to us: be ready also when passive */
+	ROLE_EVENT_HEALTH_RESET,   /* by order: an application's failure may make us give up once more */
+} RoleEvent;
+
+typedef enum { DROP_NONE, DROP_ALWAYS, DROP_TIMED } Drop;
+typedef enum { SYNC_KEEP, SYNC_IDLE, SYNC_LEAD, SYNC_FOLLOW } SyncRole;
+
+/* What shall be true from now on. */
+typedef struct {
+	bool run_applications;
+	bool may_run;        /* applications may exist here at all: the file `master` */
+	Drop drop;
+	gint64 drop_until_us; /* for DROP_TIMED */
+	SyncRole sync;
+	bool serving;
+	bool hold_passive;
+	bool hold_first_sync;
+	bool hold_cold_boot;
+	gint64 cold_boot_until_us;
+	gint64 next_us;      /* step again then at the latest; 0: no need */
+} RolePosture;
+
+/* What happened in this step. */
+typedef struct {
+	bool role_changed;
+	Role old_role;
+	bool term_changed;   /* `known` or `reserved`: to be kept on disk, after acting */
+	bool announce;       /* say again whose the addresses are */
+	const char *resign;  /* give the election up, for this reason; NULL: no */
+} RoleOnce;
+
+typedef struct {
+	/* Kept over the supervisor's death in /run (all) and over the device's on disk (terms). */
+	Role role;
+	char reason[64];
+	guint64 sequence;
+	gint64 since_us;
+	Term known;          /* the newest heard of or led in */
+	guint64 reserved;    /* ours when we lead next */
+	bool settled;
+	bool serving;
+	bool resigned_for_health;
+	bool cold;           /* just booted; the peer has not been compared with */
+	gint64 cold_until_us;
+
+	/* Not kept. */
+	char id[64];
+	gint64 started_us;
+	gint64 asked_settle_us;
+	gint64 election_missing_us; /* since when the election is unknown or in init; 0: it is not */
+	gint64 take_until_us;
+} RoleMachine;
+
+/* A device that has just booted, or was never anything. */
+void role_init(RoleMachine *machine, const char *id, gint64 now_us);
+
+/* After restoring the kept part: the supervisor begins again where the last one ended. */
+void role_resume(RoleMachine *machine, gint64 now_us);
+
+void role_step(RoleMachine *machine, const RoleFacts *facts, RoleEvent event, gint64 now_us, RolePosture *ret_posture,
+	       RoleOnce *ret_once);
+
+const char *role_name(Role role);
+bool role_parse(const char *name, Role *ret_role);
+const char *mode_name(Mode mode);
+bool mode_parse(const char *name, Mode *ret_mode);

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* supervisor/service.c - Supervisor1 and Application1 on the system bus and on the private socket. */
+#include <string.h>
+
+#include "supervisor/supervisor.h"
+
+#define ROOT "/org/understudy/Supervisor1"
+#define BUS_NAME "org.understudy.Supervisor1"
+#define INTERFACE "org.understudy.Supervisor1"
+#define APPLICATION_INTERFACE "org.understudy.Application1"
+#define SOCKET "/run/understudy/private/supervisor"
+#define TIMELINE_ASK_MS 1000
+#define TIMELINE_MOST 1000
+#define MODE_ASK_MS 2000
+
+struct Service {
+	Supervisor *supervisor;
+	BusTree *tree;
+	BusObject *object;
+	BusServer *server;
+	BusLink *link;
+};
+
+/* ---- Supervisor1: properties ---- */
+
+#define SUPERVISOR ((Supervisor *)user_data)
+
+static GVariant *get_role(gpointer user_data)
+{
+	return g_variant_new_string(role_name(SUPERVISOR->role.role));
+}
+
+static GVariant *get_role_reason(gpointer user_data)
+{
+	return g_variant_new_string(SUPERVISOR->role.reason);
+}
+
+static GVariant *get_role_sequence(gpointer user_data)
+{
+	return g_variant_new_uint64(SUPERVISOR->role.sequence);
+}
+
+static GVariant *get_role_since(gpointer user_data)
+{
+	return g_variant_new_int64(SUPERVISOR->role_since_ms);
+}
+
+static GVariant *get_term(gpointer user_data)
+{
+	return g_variant_new("(ts)", SUPERVISOR->role.known.number, SUPERVISOR->role.known.id);
+}
+
+static GVariant *get_mode(gpointer user_data)
+{
+	return g_variant_new_string(mode_name(SUPERVISOR->mode));
+}
+
+static GVariant *get_device_id(gpointer user_data)
+{
+	return g_variant_new_string(SUPERVISOR->settings->id);
+}
+
+static GVariant *get_device_name(gpointer user_data)
+{
+	return g_variant_new_string(SUPERVISOR->settings->name);
+}
+
+static GVariant *get_version(gpointer user_data)
+{
+	return g_variant_new_string(UNDERSTUDY_VERSION);
+}
+
+static GVariant *get_enabled(gpointer user_data)
+{
+	return g_variant_new_boolean(SUPERVISOR->settings->has_pair && SUPERVISOR->settings->enabled);
+}
+
+static GVariant *get_group_id(gpointer user_data)
+{
+	return g_variant_new_byte((guint8)SUPERVISOR->settings->group_id);
+}
+
+static GVariant *get_service_addresses(gpointer user_data)
+{
+	const Settings *settings = SUPERVISOR->settings;
+	GVariantBuilder builder;
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("as"));
+	for (guint i = 0; i < settings->groups->len; i++) {
+		const SettingsGroup *group = settings->groups->pdata[i];
+		for (guint k = 0; k < group->addresses->len; k++) {
+			const SettingsAddress *address = group->addresses->pdata[k];
+			g_autofree char *text = g_strdup_printf("%s %s", address->text, group->interface);
+			g_variant_builder_add(&builder, "s", text);
+		}
+	}
+	return g_variant_builder_end(&builder);
+}
+
+static GVariant *get_pair_revision(gpointer user_data)
+{
+	const Settings *settings = SUPERVISOR->settings;
+	return g_variant_new("(tst)", settings->revision_term, settings->revision_device ? settings->revision_device : "",
+			     settings->revision_n);
+}
+
+static GVariant *get_pair_hash(gpointer user_data)
+{
+	const char *hash = SUPERVISOR->settings->pair_hash;
+	return g_variant_new_string(hash ? hash : "");
+}
+
+static GVariant *get_settings_error(gpointer user_data)
+{
+	return g_variant_new_string(SUPERVISOR->settings_error);
+}
+
+static GVariant *get_peer(gpointer user_data)
+{
+	const Peer *peer = SUPERVISOR->peer;
+	GVariant *state = peer_state(peer);
+	g_autoptr(GVariantDict) dictionary = g_variant_dict_new(state);
+	if (*peer_id(peer) && !state)
+		g_variant_dict_insert(dictionary, "id", "s", peer_id(peer));
+	g_variant_dict_insert(dictionary, "connected", "b", peer_is_connected(peer));
+	g_variant_dict_insert(dictionary, "age_ms", "x", peer_state_age_ms(peer));
+	return g_variant_dict_end(dictionary);
+}
+
+/* Reasons why the peer could not take over now, or we could not. */
+static GVariant *get_problems(gpointer user_data)
+{
+	const Supervisor *supervisor = user_data;
+	const RoleFacts *facts = &supervisor->facts;
+	GVariantBuilder builder;
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("as"));
+	GVariant *election = elect_problems(supervisor->elect);
+	for (gsize i = 0; election && i < g_variant_n_children(election); i++) {
+		const char *text;
+		g_variant_get_child(election, i, "&s", &text);
+		g_variant_builder_add(&builder, "s", text);
+	}
+	if (facts->redundant && facts->election == ELECTION_UNKNOWN)
+		g_variant_builder_add(&builder, "s", "election-absent: vrrpd does not answer");
+	if (facts->redundant && !facts->paired)
+		g_variant_builder_add(&builder, "s", "not-paired: there is no second device");
+	if (facts->redundant && facts->paired && !facts->peer_fresh)
+		g_variant_builder_add(&builder, "s", "peer-absent: the peer is not connected");
+	if (facts->apps_failed)
+		g_variant_builder_add(&builder, "s", "application-failed: an application does not stay up");
+	if (*supervisor->settings_error)
+		g_variant_builder_add(&builder, "s", "settings-bad: the settings on disk are wrong, older ones are in use");
+	if (supervisor->joining)
+		g_variant_builder_add(&builder, "s", "first-sync: the first synchronisation is not done");
+	if (facts->redundant && supervisor->mode == MODE_PASSIVE && supervisor->role.role == ROLE_BACKUP)
+		g_variant_builder_add(&builder, "s", "passive: this device takes over by order only");
+	GVariant *state = peer_state(supervisor->peer);
+	if (state && facts->peer_fresh) {
+		const char *version = "", *hash = "";
+		(void)g_variant_lookup(state, "version", "&s", &version);
+		(void)g_variant_lookup(state, "pair_hash", "&s", &hash);
+		if (strcmp(version, UNDERSTUDY_VERSION) != 0)
+			g_variant_builder_add(&builder, "s", "version-differs: the devices run different versions");
+		if (g_strcmp0(hash, supervisor->settings->pair_hash) != 0)
+			g_variant_builder_add(&builder, "s", "settings-differ: pair.conf is not the same on both devices");
+		if (facts->peer_mode == MODE_PASSIVE && supervisor->role.role == ROLE_MASTER)
+			g_variant_builder_add(&builder, "s", "peer-passive: the Backup takes over by order only");
+	}
+	return g_variant_builder_end(&builder);
+}
+
+/* ---- Supervisor1: methods ---- */
+
+static void on_swap(BusCall *call, GVariant *args, gpointer user_data)
+{
+	g_autoptr(GVariant) options = g_variant_get_child_value(args, 0);
+	g_autoptr(GError) error = NULL;
+	const char *reason = "";
+	(void)g_variant_lookup(options, "reason", "&s", &reason);
+	const char *path = swap_begin(SUPERVISOR->swap, reason, &error);
+	if (path)
+		bus_call_reply(call, g_variant_new("(o)", path));
+	else
+		bus_call_fail(call, error);
+}
+
+static void on_mode_taken(GVariant *values, const GError *error, gpointer user_data)
+{
+	BusCall *call = user_data;
+	if (error)
+		bus_call_fail(call, error);
+	else
+		bus_call_reply(call, NULL);
+}
+
+static void on_set_mode(BusCall *call, GVariant *args, gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	const char *text;
+	Mode mode;
+	g_variant_get_child(args, 0, "&s", &text);
+	if (!mode_parse(text, &mode)) {
+		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "a mode is \"active\" or \"passive\"");
+		return;
+	}
+	switch (supervisor->role.role) {
+	case ROLE_TAKING_OVER:
+	case ROLE_MASTER:
+	case ROLE_HANDING_OVER:
+		if (!peer_is_connected(supervisor->peer)) {
+			bus_call_fail_literal(call, BUS_ERROR_REFUSED, "peer-absent: the mode is the Backup's, and it is not connected");
+			return;
+		}
+		GVariantBuilder builder;
+		g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+		g_variant_builder_add(&builder, "{sv}", "mode", g_variant_new_string(text));
+		peer_request(supervisor->peer, "mode", g_variant_builder_end(&builder), MODE_ASK_MS, on_mode_taken, call);
+		return;
+	case ROLE_STANDALONE:
+	case ROLE_INIT:
+	case ROLE_BACKUP:
+	case ROLE_FAULT:
+		supervisor_set_mode(supervisor, mode);
+		bus_call_reply(call, NULL);
+		return;
+	}
+	g_assert_not_reached();
+}
+
+static void on_take_done(const GError *error, gpointer user_data)
+{
+	on_mode_taken(NULL, error, user_data);
+}
+
+static void on_take_over(BusCall *call, GVariant *args, gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	const RoleFacts *facts = &supervisor->facts;
+	g_autoptr(GVariant) options = g_variant_get_child_value(args, 0);
+	gboolean force = FALSE;
+	(void)g_variant_lookup(options, "force", "b", &force);
+	bool peer_leads = facts->peer_fresh && (facts->peer_role == ROLE_MASTER || facts->peer_role == ROLE_TAKING_OVER ||
+						facts->peer_role == ROLE_HANDING_OVER);
+	if (!facts->redundant)
+		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "standalone: redundancy is off here");
+	else if (facts->election == ELECTION_MASTER)
+		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "is-master: this device leads already");
+	else if (facts->election == ELECTION_UNKNOWN)
+		bus_call_fail_literal(call, BUS_ERROR_NOT_REACHABLE, "vrrpd does not answer");
+	else if (!force && peer_leads)
+		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "master-alive: the Master is there; swap, or force");
+	else if (!force && supervisor->joining)
+		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "first-sync: the first synchronisation is not done; or force");
+	else
+		elect_take(supervisor->elect, force ? "forced" : "ordered", on_take_done, call);
+}
+
+typedef struct {
+	Supervisor *supervisor;
+	BusCall *call;
+	guint count;
+} TimelineAsk;
+
+static void on_timeline_of_peer(GVariant *values, const GError *error, gpointer user_data)
+{
+	TimelineAsk *ask = user_data;
+	g_autoptr(GVariant) ours = g_variant_ref_sink(timeline_list(ask->supervisor->timeline, ask->count));
+	g_autoptr(GVariant) theirs = values ? g_variant_lookup_value(values, "transitions", G_VARIANT_TYPE("aa{sv}")) : NULL;
+	GVariant *both[] = { timeline_merge(ours, theirs, ask->count) };
+	bus_call_reply(ask->call, g_variant_new_tuple(both, 1));
+	g_free(ask);
+}
+
+static void on_timeline(BusCall *call, GVariant *args, gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	TimelineAsk *ask = g_new0(TimelineAsk, 1);
+	*ask = (TimelineAsk){ .supervisor = supervisor, .call = call };
+	g_variant_get_child(args, 0, "u", &ask->count);
+	ask->count = MIN(ask->count, TIMELINE_MOST);
+	if (!peer_is_connected(supervisor->peer)) {
+		on_timeline_of_peer(NULL, NULL, ask);
+		return;
+	}
+	GVariantBuilder builder;
+	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+	g_variant_builder_add(&builder, "{sv}", "count", g_variant_new_uint32(ask->count));
+	peer_request(supervisor->peer, "timeline", g_variant_builder_end(&builder), TIMELINE_ASK_MS, on_timeline_of_peer, ask);
+}
+
+static void on_reload(BusCall *call, GVariant *args, gpointer user_data)
+{
+	g_autoptr(GError) error = NULL;
+	if (supervisor_reload(SUPERVISOR, &error))
+		bus_call_reply(call, NULL);
+	else
+		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "%s", error->message);
+}
+
+static const BusMember members[] = {
+	{ "Role", .get = get_role },
+	{ "RoleReason", .get = get_role_reason },
+	{ "RoleSequence", .get = get_role_sequence },
+	{ "RoleSinceMs", .get = get_role_since },
+	{ "Term", .get = get_term },
+	{ "Mode", .get = get_mode },
+	{ "DeviceId", .get = get_device_id },
+	{ "DeviceName", .get = get_device_name },
+	{ "Version", .get = get_version },
+	{ "Enabled", .get = get_enabled },
+	{ "GroupId", .get = get_group_id },
+	{ "ServiceAddresses", .get = get_service_addresses },
+	{ "PairRevision", .get = get_pair_revision },
+	{ "PairHash", .get = get_pair_hash },
+	{ "SettingsError", .get = get_settings_error },
+	{ "Peer", .get = get_peer },
+	{ "Problems", .get = get_problems },
+	{ "Swap", .method = on_swap },
+	{ "SetMode", .method = on_set_mode },
+	{ "TakeOver", .method = on_take_over },
+	{ "Timeline", .method = on_timeline },
+	{ "Reload", .method = on_reload },
+	{ 0 },
+};
+static const BusInterface interfaces[] = { { INTERFACE, members }, { 0 } };
+
+/* ---- Application1 ---- */
+
+#define APPLICATION ((Application *)user_data)
+
+static GVariant *get_app_name(gpointer user_data)
+{
+	return g_variant_new_string(application_name(APPLICATION));
+}
+
+static GVariant *get_app_description(gpointer user_data)
+{
+	const char *text = application_settings(APPLICATION)->description;
+	return g_variant_new_string(text ? text : "");
+}
+
+static GVariant *get_app_state(gpointer user_data)
+{
+	return g_variant_new_string(app_state_name(application_state(APPLICATION)->state));
+}
+
+static GVariant *get_app_pid(gpointer user_data)
+{
+	return g_variant_new_uint32((guint32)application_pid(APPLICATION));
+}
+
+static GVariant *get_app_since(gpointer user_data)
+{
+	return g_variant_new_int64(application_since_ms(APPLICATION));
+}
+
+static GVariant *get_app_restarts(gpointer user_data)
+{
+	return g_variant_new_uint32(application_state(APPLICATION)->restarts.n_total);
+}
+
+static GVariant *get_app_last_exit(gpointer user_data)
+{
+	return g_variant_new_string(application_last_exit(APPLICATION));
+}
+
+static GVariant *get_app_needs(gpointer user_data)
+{
+	char **needs = application_settings(APPLICATION)->needs;
+	return needs ? g_variant_new_strv((const char *const *)needs, -1) : g_variant_new_strv(NULL, 0);
+}
+
+static GVariant *get_app_status_text(gpointer user_data)
+{
+	return g_variant_new_string(application_status_text(APPLICATION));
+}
+
+static void on_app_restart(BusCall *call, GVariant *args, gpointer user_data)
+{
+	if (application_restart(APPLICATION))
+		bus_call_reply(call, NULL);
+	else
+		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "not-wanted: applications do not run in this role");
+}
+
+static const BusMember app_members[] = {
+	{ "Name", .get = get_app_name },
+	{ "Description", .get = get_app_description },
+	{ "State", .get = get_app_state },
+	{ "Pid", .get = get_app_pid },
+	{ "SinceMs", .get = get_app_since },
+	{ "Restarts", .get = get_app_restarts },
+	{ "LastExit", .get = get_app_last_exit },
+	{ "Needs", .get = get_app_needs },
+	{ "StatusText", .get = get_app_status_text },
+	{ "Restart", .method = on_app_restart },
+	{ 0 },
+};
+static const BusInterface app_interfaces[] = { { APPLICATION_INTERFACE, app_members }, { 0 } };
+
+/* Letters and digits stay, everything else becomes _xx, as systemd does with unit names. */
+static char *application_path(const char *name)
+{
+	GString *path = g_string_new(ROOT "/application/");
+	for (const char *at = name; *at; at++) {
+		if (g_ascii_isalpha(*at) || (at != name && g_ascii_isdigit(*at)))
+			g_string_append_c(path, *at);
+		else
+			g_string_append_printf(path, "_%02x", (guchar)*at);
+	}
+	return g_string_free(path, FALSE);
+}
+
+void service_application_added(Service *service, Application *application)
+{
+	g_autofree char *path = application_path(application_name(application));
+	g_autoptr(GError) error = NULL;
+	BusObject *object = bus_object_publish(service->tree, path, app_interfaces, application, &error);
+	if (!object)
+		g_warning("%s: %s", path, error->message);
+	application_set_data(application, object);
+}
+
+void service_application_changed(Application *application)
+{
+	static const char *const properties[] = { "Description", "State", "Pid", "SinceMs", "Restarts", "LastExit", "Needs", "StatusText" };
+	BusObject *object = application_data(application);
+	for (gsize i = 0; object && i < G_N_ELEMENTS(properties); i++)
+		bus_object_changed(object, APPLICATION_INTERFACE, properties[i]);
+}
+
+void service_application_gone(Application *application)
+{
+	bus_object_withdraw(application_data(application));
+	application_set_data(application, NULL);
+}
+
+/* ---- The tree ---- */
+
+BusTree *service_tree(Service *service)
+{
+	return service->tree;
+}
+
+void service_changed(Service *service, const char *property)
+{
+	if (service && service->object)
+		bus_object_changed(service->object, INTERFACE, property);
+}
+
+void service_role_changed(Service *service, Role old, GVariant *evidence)
+{
+	const Supervisor *supervisor = service->supervisor;
+	const RoleMachine *role = &supervisor->role;
+	static const char *const properties[] = { "Role", "RoleReason", "RoleSequence", "RoleSinceMs", "Term" };
+	for (gsize i = 0; i < G_N_ELEMENTS(properties); i++)
+		service_changed(service, properties[i]);
+	bus_object_emit(service->object, INTERFACE, "RoleChanged",
+			g_variant_new("(ssststx@a{sv})", role_name(old), role_name(role->role), role->reason, role->known.number,
+				      role->known.id, role->sequence, supervisor->role_since_ms, evidence));
+}
+
+static void add_application(Application *application, gpointer user_data)
+{
+	service_application_added(user_data, application);
+}
+
+Service *service_new(Supervisor *supervisor, GError **error)
+{
+	Service *service = g_new0(Service, 1);
+	service->supervisor = supervisor;
+	service->tree = bus_tree_new(ROOT);
+	service->object = bus_object_publish(service->tree, ROOT, interfaces, supervisor, error);
+	guint32 uids[DAEMON_N];
+	for (DaemonKind kind = 0; kind < DAEMON_N; kind++)
+		uids[kind] = daemons_uid(supervisor->daemons, kind);
+	if (service->object)
+		service->server = bus_server_new(SOCKET, service->tree, uids, DAEMON_N, error);
+	if (!service->server) {
+		service_free(service);
+		return NULL;
+	}
+	applications_each(supervisor->applications, add_application, service);
+	service->link = bus_link_new_bus(NULL);
+	bus_link_publish(service->link, service->tree, BUS_NAME);
+	return service;
+}
+
+void service_free(Service *service)
+{
+	if (!service)
+		return;
+	bus_link_free(service->link);
+	bus_server_free(service->server);
+	bus_tree_free(service->tree);
+	g_free(service);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * supervisor/store.h - what must survive is written whole and on disk, by a thread of its own: a slow or full disk delays no decision.
+ *
+ * Orders are carried out one by one in the order they were given.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef struct Store Store;
+
+/* Runs in the main loop for an order that could not be carried out. */
+typedef void (*StoreFailedCb)(const char *path, const char *reason, gpointer user_data);
+
+Store *store_new(StoreFailedCb failed, gpointer user_data);
+void store_free(Store *store); /* carries out what is still waiting; NULL is fine */
+
+void store_write(Store *store, const char *path, const char *text);  /* by rename, fsynced with its folder */
+void store_append(Store *store, const char *path, const char *text); /* fsynced */
+void store_remove(Store *store, const char *path);
+
+/* The same at once, for what must be on disk before going on. */
+bool store_write_now(const char *path, const char *text, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* For /run, which is memory: by rename, nothing fsynced, never blocks for long. */
+bool store_write_run(const char *path, const char *text);

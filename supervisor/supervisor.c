@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* supervisor/supervisor.c - the whole: settings, start, the one place where decisions are made, and the orderly end. */
+#include "supervisor/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "supervisor/cgroup.h"
+#include "supervisor/keeper/wire.h"
+#include "supervisor/output.h"
+#include "supervisor/proc.h"
+
+#define NOTIFY_ADDRESS "unix:path=/run/understudy/private/notify"
+#define PAIR_FILE SETTINGS_DIR "/pair.conf"
+#define LOCK_WITHIN_US (2 * G_TIME_SPAN_SECOND)
+
+/* ---- Deciding ---- */
+
+static void gather_facts(Supervisor *supervisor)
+{
+	RoleFacts *facts = &supervisor->facts;
+	const Settings *settings = supervisor->settings;
+	facts->redundant = settings->has_pair && settings->enabled;
+	facts->mode = supervisor->mode;
+	facts->joining = supervisor->joining;
+	facts->cold_boot_wait_us = settings->cold_boot_wait_ms * (gint64)G_TIME_SPAN_MILLISECOND;
+	facts->first_answer_us = settings->first_answer_ms * (gint64)G_TIME_SPAN_MILLISECOND;
+	facts->own_boot_ms = supervisor->boot_ms;
+	facts->apps_ready = applications_are_ready(supervisor->applications) || settings->applications->len == 0;
+	facts->apps_stopped = applications_are_stopped(supervisor->applications);
+	facts->apps_failed = applications_have_failed(supervisor->applications);
+	elect_gather(supervisor->elect, facts);
+	peer_gather(supervisor->peer, facts);
+}
+
+static gboolean on_think_time(gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	supervisor->think_timer = 0;
+	supervisor_think(supervisor, ROLE_EVENT_FACTS);
+	return G_SOURCE_REMOVE;
+}
+
+static void set_think_timer(Supervisor *supervisor)
+{
+	if (supervisor->think_timer)
+		g_source_remove(supervisor->think_timer);
+	supervisor->think_timer = 0;
+	if (supervisor->posture.next_us) {
+		gint64 left_us = MAX(0, supervisor->posture.next_us - g_get_monotonic_time());
+		supervisor->think_timer = g_timeout_add((guint)((left_us + 999) / 1000), on_think_time, supervisor);
+	}
+}
+
+void supervisor_think(Supervisor *supervisor, RoleEvent event)
+{
+	if (!supervisor->started || supervisor->stopping)
+		return; /* the picture is not whole yet, or no longer ours to change */
+	if (supervisor->thinking) {
+		/* Acting has brought something new about. Orders are not given from within. */
+		g_assert(event == ROLE_EVENT_FACTS);
+		supervisor->think_again = true;
+		return;
+	}
+	supervisor->thinking = true;
+	do {
+		RoleOnce once;
+		supervisor->think_again = false;
+		gather_facts(supervisor);
+		role_step(&supervisor->role, &supervisor->facts, event, g_get_monotonic_time(), &supervisor->posture, &once);
+		act_on_posture(supervisor, &once);
+		event = ROLE_EVENT_FACTS;
+	} while (supervisor->think_again);
+	supervisor->thinking = false;
+	set_think_timer(supervisor);
+	supervisor_remember(supervisor);
+	swap_look(supervisor->swap);
+	service_changed(supervisor->service, "Problems");
+}
+
+static gboolean on_write_idle(gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	supervisor->write_idle = 0;
+	keep_write_run(supervisor);
+	return G_SOURCE_REMOVE;
+}
+
+void supervisor_remember(Supervisor *supervisor)
+{
+	if (!supervisor->write_idle)
+		supervisor->write_idle = g_idle_add_full(G_PRIORITY_HIGH_IDLE, on_write_idle, supervisor, NULL);
+}
+
+/* ---- Listeners ---- */
+
+static void on_application_added(Application *application, gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	if (supervisor->service)
+		service_application_added(supervisor->service, application);
+}
+
+static void on_application_changed(Application *application, AppState old, gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	service_application_changed(application);
+	if (supervisor->timeline)
+		act_application_changed(supervisor, application, old);
+	supervisor_remember(supervisor);
+	supervisor_think(supervisor, ROLE_EVENT_FACTS);
+	stop_look(supervisor);
+}
+
+static void on_application_gone(Application *application, gpointer user_data)
+{
+	service_application_gone(application);
+}
+
+static void on_trouble(const char *name, const char *text, gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	events_raise_once(supervisor->events, text, 3600, EVENT_APPLICATION, name, 3, text);
+}
+
+static void on_processes_changed(gpointer user_data)
+{
+	supervisor_remember(user_data);
+}
+
+static void on_daemon_stopped(DaemonKind kind, gpointer user_data)
+{
+	stop_look(user_data);
+}
+
+static void on_store_failed(const char *path, const char *reason, gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	g_warning("not on disk: %s", reason);
+	if (supervisor->events && strcmp(path, EVENTS_FILE) != 0)
+		events_raise_once(supervisor->events, path, 3600, EVENT_APPLICATION, "disk", 3, reason);
+}
+
+static void on_notify_up(BusLink *link, gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	events_flush(supervisor->events);
+}
+
+/* sd_notify: who sends is said by the kernel. */
+static gboolean on_notify_socket(gint fd, GIOCondition condition, gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	char text[4096];
+	union {
+		char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(16 * sizeof(int))];
+		struct cmsghdr header;
+	} control;
+	struct iovec data = { .iov_base = text, .iov_len = sizeof text - 1 };
+	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+	ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n < 0)
+		return G_SOURCE_CONTINUE;
+	text[n] = '\0';
+	pid_t pid = 0;
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part; part = CMSG_NXTHDR(&message, part)) {
+		if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_CREDENTIALS) {
+			struct ucred sender;
+			memcpy(&sender, CMSG_DATA(part), sizeof sender);
+			pid = sender.pid;
+		} else if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS) {
+			/* Descriptors to keep, or a barrier: closing is the answer to the one and the refusal of the other. */
+			int received[16];
+			gsize bytes = part->cmsg_len - CMSG_LEN(0);
+			memcpy(received, CMSG_DATA(part), MIN(bytes, sizeof received));
+			for (gsize i = 0; i < MIN(bytes, sizeof received) / sizeof(int); i++)
+				close(received[i]);
+		}
+	}
+	if (pid > 0)
+		applications_notified(supervisor->applications, pid, text);
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_kick_time(gpointer user_data)
+{
+	process_table_kick(((Supervisor *)user_data)->processes);
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_second(gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	static guint n_seconds;
+	elect_heartbeat(supervisor->elect);
+	if (++n_seconds % 60 == 0)
+		output_trim();
+	return G_SOURCE_CONTINUE;
+}
+
+/* ---- Settings ---- */
+
+static void use_settings(Supervisor *supervisor, Settings *settings)
+{
+	settings_unref(supervisor->settings);
+	supervisor->settings = settings;
+	g_free(supervisor->settings_error);
+	supervisor->settings_error = g_strdup("");
+}
+
+static void set_settings_error(Supervisor *supervisor, const char *text)
+{
+	bool new = strcmp(text, supervisor->settings_error) != 0;
+	g_free(supervisor->settings_error);
+	supervisor->settings_error = g_strdup(text);
+	if (new && *text) {
+		g_autofree char *event = g_strdup_printf("Settings are wrong, the last good ones stay in use: %s", text);
+		g_warning("%s", event);
+		events_raise(supervisor->events, EVENT_APPLICATION, "settings", 2, event);
+	}
+	service_changed(supervisor->service, "SettingsError");
+}
+
+bool supervisor_reload(Supervisor *supervisor, GError **error)
+{
+	g_autoptr(GError) reason = NULL;
+	Settings *settings = settings_load(SETTINGS_DIR, &reason);
+	if (!settings) {
+		set_settings_error(supervisor, reason->message);
+		g_propagate_error(error, g_steal_pointer(&reason));
+		return false;
+	}
+	if (strcmp(settings->id, supervisor->settings->id) != 0)
+		g_warning("the device id changes from %s to %s", supervisor->settings->id, settings->id);
+	use_settings(supervisor, settings);
+	g_strlcpy(supervisor->role.id, settings->id, sizeof supervisor->role.id);
+	keep_good_settings(supervisor);
+	drop_configure(supervisor->drop, settings);
+	daemons_configure(supervisor->daemons, settings);
+	applications_configure(supervisor->applications, settings);
+	supervisor->posture_done = false; /* the addresses may be others */
+	static const char *const properties[] = { "SettingsError", "DeviceId", "DeviceName", "Enabled", "GroupId", "ServiceAddresses",
+						  "PairRevision", "PairHash" };
+	for (gsize i = 0; i < G_N_ELEMENTS(properties); i++)
+		service_changed(supervisor->service, properties[i]);
+	/* The role first: its holds are on their way before vrrpd learns that it may elect. */
+	supervisor_think(supervisor, ROLE_EVENT_HEALTH_RESET);
+	elect_reload(supervisor->elect);
+	peer_reload(supervisor->peer);
+	return true;
+}
+
+/* Together with everything else we have: a group may name an interface that this device lacks. */
+static bool check_pair(const Supervisor *supervisor, const char *text, GError **error)
+{
+	g_autofree char *device = NULL;
+	if (!g_file_get_contents(SETTINGS_DIR "/device.conf", &device, NULL, error))
+		return false;
+	g_autoptr(GPtrArray) names = g_ptr_array_new(), texts = g_ptr_array_new_with_free_func(g_free);
+	for (guint i = 0; i < supervisor->settings->applications->len; i++) {
+		const SettingsApplication *application = supervisor->settings->applications->pdata[i];
+		g_autofree char *file = g_strdup_printf(SETTINGS_DIR "/applications.d/%s.conf", application->name);
+		char *content = NULL;
+		if (!g_file_get_contents(file, &content, NULL, error))
+			return false;
+		g_ptr_array_add(names, application->name);
+		g_ptr_array_add(texts, content);
+	}
+	g_ptr_array_add(names, NULL);
+	g_ptr_array_add(texts, NULL);
+	g_autoptr(Settings) settings =
+		settings_parse(device, text, (const char *const *)names->pdata, (const char *const *)texts->pdata, error);
+	return settings != NULL;
+}
+
+bool supervisor_adopt_pair(Supervisor *supervisor, const char *text, GError **error)
+{
+	return check_pair(supervisor, text, error) && store_write_now(PAIR_FILE, text, error) && supervisor_reload(supervisor, error);
+}
+
+/* ---- Start ---- */
+
+/* One supervisor at a time; the file says to a new keeper who that is. A child of the last one may hold the lock until its exec. */
+static bool take_lock(void)
+{
+	int fd = open(SUPERVISOR_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	gint64 deadline_us = g_get_monotonic_time() + LOCK_WITHIN_US;
+	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK || g_get_monotonic_time() > deadline_us) {
+			g_printerr("%s: another supervisor runs\n", SUPERVISOR_LOCK);
+			return false;
+		}
+		g_usleep(5000);
+	}
+	ProcStat own;
+	if (fd < 0 || !proc_stat(getpid(), &own)) {
+		g_printerr("%s: %s\n", SUPERVISOR_LOCK, g_strerror(errno));
+		return false;
+	}
+	g_autofree char *text = g_strdup_printf("%d %" G_GUINT64_FORMAT "\n", (int)getpid(), own.start_ticks);
+	return ftruncate(fd, 0) == 0 && pwrite(fd, text, strlen(text), 0) == (ssize_t)strlen(text);
+}
+
+static gint64 find_boot_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return g_get_real_time() / 1000 - (now.tv_sec * 1000 + now.tv_nsec / G_GINT64_CONSTANT(1000000));
+}
+
+Supervisor *supervisor_new(void)
+{
+	Supervisor *supervisor = g_new0(Supervisor, 1);
+	supervisor->loop = g_main_loop_new(NULL, FALSE);
+	supervisor->boot_ms = find_boot_ms();
+	supervisor->settings_error = g_strdup("");
+	supervisor->app_begun = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	return supervisor;
+}
+
+static bool anything_runs(GPtrArray *records)
+{
+	for (guint i = 0; i < records->len; i++) {
+		const ProcRecord *record = records->pdata[i];
+		if (proc_is_alive(record->pid, record->start_ticks))
+			return true;
+	}
+	return false;
+}
+
+/* Those on disk; or, where something runs already, the last good ones. */
+static char *load_settings(Supervisor *supervisor, GPtrArray *records)
+{
+	g_autoptr(GError) error = NULL;
+	supervisor->settings = settings_load(SETTINGS_DIR, &error);
+	if (supervisor->settings)
+		return NULL;
+	if (anything_runs(records))
+		supervisor->settings = keep_load_good_settings(NULL);
+	else
+		keep_forget_good_settings();
+	if (!supervisor->settings)
+		g_printerr("%s\n", error->message);
+	return g_strdup(error->message);
+}
+
+static bool make_parts(Supervisor *supervisor, GError **error)
+{
+	static const ApplicationsListener on_applications = { on_application_added, on_application_changed, on_application_gone };
+	static const DaemonsListener on_daemons = { on_trouble, on_processes_changed, on_daemon_stopped };
+	supervisor->cgroup = cgroup_own(error);
+	if (!supervisor->cgroup)
+		return false;
+	supervisor->processes = process_table_new(KEEPER_FD_LINK);
+	supervisor->daemons = daemons_new(supervisor->processes, supervisor->cgroup, &on_daemons, supervisor, error);
+	if (!supervisor->daemons || !daemons_make_folders(supervisor->daemons, error))
+		return false;
+	supervisor->store = store_new(on_store_failed, supervisor);
+	supervisor->applications = applications_new(supervisor->processes, supervisor->cgroup, &on_applications, supervisor);
+	supervisor->drop = drop_new();
+	drop_configure(supervisor->drop, supervisor->settings);
+	keep_load(supervisor);
+
+	g_autofree char *text = NULL;
+	(void)g_file_get_contents(STATE_DIR "/timeline", &text, NULL, NULL);
+	supervisor->timeline = timeline_new(text);
+	supervisor->notify_link = bus_link_new_private(NOTIFY_ADDRESS);
+	supervisor->events = events_new(supervisor->notify_link, supervisor->store, supervisor->settings->id);
+	bus_link_on_change(supervisor->notify_link, on_notify_up, NULL, supervisor);
+	supervisor->elect = elect_new(supervisor);
+	supervisor->peer = peer_new(supervisor);
+	supervisor->swap = swap_new(supervisor);
+	applications_configure(supervisor->applications, supervisor->settings);
+	supervisor->service = service_new(supervisor, error);
+	return supervisor->service != NULL;
+}
+
+bool supervisor_start(Supervisor *supervisor)
+{
+	g_autoptr(GPtrArray) records = proc_records_load();
+	g_autoptr(GError) error = NULL;
+	if (!take_lock()) {
+		supervisor->exit_status = 1;
+		return false;
+	}
+	g_autofree char *bad = load_settings(supervisor, records);
+	if (!supervisor->settings) {
+		supervisor->exit_status = 2;
+		return false;
+	}
+	if (!make_parts(supervisor, &error)) {
+		g_printerr("%s\n", error->message);
+		supervisor->exit_status = 2;
+		return false;
+	}
+	if (bad)
+		set_settings_error(supervisor, bad);
+	else
+		keep_good_settings(supervisor);
+	applications_adopt(supervisor->applications, records);
+	daemons_configure(supervisor->daemons, supervisor->settings);
+	daemons_start(supervisor->daemons, records);
+
+	g_unix_fd_add(KEEPER_FD_NOTIFY, G_IO_IN, on_notify_socket, supervisor);
+	g_timeout_add_full(G_PRIORITY_HIGH, KEEPER_KICK_INTERVAL_US / 1000, on_kick_time, supervisor, NULL);
+	supervisor->heartbeat = g_timeout_add_full(G_PRIORITY_HIGH, 1000, on_second, supervisor, NULL);
+	process_table_kick(supervisor->processes);
+	supervisor->started = true;
+	supervisor_think(supervisor, ROLE_EVENT_FACTS);
+	return true;
+}
+
+void supervisor_free(Supervisor *supervisor)
+{
+	service_free(supervisor->service);
+	swap_free(supervisor->swap);
+	peer_free(supervisor->peer);
+	elect_free(supervisor->elect);
+	events_free(supervisor->events);
+	bus_link_free(supervisor->notify_link);
+	timeline_free(supervisor->timeline);
+	drop_free(supervisor->drop);
+	applications_free(supervisor->applications);
+	daemons_free(supervisor->daemons);
+	process_table_free(supervisor->processes);
+	store_free(supervisor->store);
+	settings_unref(supervisor->settings);
+	g_hash_table_destroy(supervisor->app_begun);
+	g_main_loop_unref(supervisor->loop);
+	g_free(supervisor->settings_error);
+	g_free(supervisor->cgroup);
+	g_free(supervisor);
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * supervisor/supervisor.h - the parts of the running supervisor and how they reach each other.
+ *
+ * Facts flow in: every part that learns something writes it into `facts` (or answers for it in gather_facts()) and calls
+ * supervisor_think(). Decisions are made in one place, by role_step(). They flow out again from there: supervisor_think() lets each part
+ * make the posture true.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "dbus/bus-link.h"
+#include "dbus/bus-object.h"
+#include "dbus/bus-server.h"
+#include "settings/settings.h"
+#include "supervisor/applications.h"
+#include "supervisor/daemons.h"
+#include "supervisor/drop.h"
+#include "supervisor/events.h"
+#include "supervisor/process.h"
+#include "supervisor/role.h"
+#include "supervisor/store.h"
+#include "supervisor/timeline.h"
+
+#define STATE_DIR "/var/lib/understudy/supervisor"
+#define EVENT_APPLICATION "REDUNDANCY"
+
+typedef struct Elect Elect;     /* elect.c: vrrpd's client */
+typedef struct Peer Peer;       /* peer.c: syncd's client, and through it the other device */
+typedef struct Swap Swap;       /* swap.c: handing over by order */
+typedef struct Service Service; /* service.c: the bus */
+
+typedef struct Supervisor {
+	GMainLoop *loop;
+	int exit_status;
+	char *cgroup;
+	ProcessTable *processes;
+	Store *store;
+	Settings *settings;
+	char *settings_error; /* what is wrong on disk while the last good ones are in use; else "" */
+	gint64 boot_ms;       /* when this device came up, wall clock */
+
+	Applications *applications;
+	Daemons *daemons;
+	DropRules *drop;
+	BusLink *notify_link;
+	Events *events;
+	Timeline *timeline;
+	Elect *elect;
+	Peer *peer;
+	Swap *swap;
+	Service *service;
+
+	Mode mode;
+	bool joining;        /* joined, first synchronisation not done; kept on disk */
+	RoleMachine role;
+	RoleFacts facts;
+	RolePosture posture; /* as last decided */
+	gint64 role_since_ms; /* wall clock */
+	bool started;        /* everything that was left running has been found again */
+	bool thinking, think_again;
+	guint think_timer;
+	guint write_idle;
+	guint heartbeat;
+	bool stopping;       /* in order, by stop.c */
+	int stop_stage;
+
+	/* The transition under way, for the timeline. */
+	gint64 transition_us; /* monotonic; what its phases count from */
+	gint64 settle_asked_us;
+	bool drop_lifted;
+	GHashTable *app_begun;  /* application name -> gint64*, when its start began */
+
+	/* What was last carried out of the posture. */
+	bool posture_done;
+	Drop drop_done;
+	gint64 drop_until_done_us;
+	bool may_run_done;
+
+	/* The Backup as the Master's events last told of it. */
+	enum { PRESENCE_UNKNOWN, PRESENCE_ACTIVE, PRESENCE_PASSIVE, PRESENCE_DOWN } presence;
+} Supervisor;
+
+/* ---- supervisor.c ---- */
+
+Supervisor *supervisor_new(void);
+/* Loads the settings, finds what runs, starts the rest. False: exit_status says why, nothing was started. */
+bool supervisor_start(Supervisor *supervisor);
+void supervisor_free(Supervisor *supervisor);
+
+/* Something may have changed: decide and act. @event is ROLE_EVENT_FACTS but for orders. May be called from anywhere in the loop. */
+void supervisor_think(Supervisor *supervisor, RoleEvent event);
+
+bool supervisor_reload(Supervisor *supervisor, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* A pair.conf from the pair: checked, written, in use. */
+bool supervisor_adopt_pair(Supervisor *supervisor, const char *text, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void supervisor_set_mode(Supervisor *supervisor, Mode mode);
+void supervisor_set_joining(Supervisor *supervisor, bool joining);
+/* Things of /run that the next supervisor wants; written when the loop is idle. */
+void supervisor_remember(Supervisor *supervisor);
+
+/* ---- stop.c ---- */
+
+/* Stops everything in order, then ends the loop. */
+void supervisor_stop(Supervisor *supervisor);
+void stop_look(Supervisor *supervisor); /* something has stopped */
+
+/* ---- keep.c: what is kept over our own death ---- */
+
+void keep_load(Supervisor *supervisor);  /* terms, mode, and the role if the device has not been off */
+void keep_write_run(Supervisor *supervisor);
+void keep_write_term(Supervisor *supervisor);
+void keep_good_settings(Supervisor *supervisor);
+/* The settings last in use: NULL when there are none. */
+Settings *keep_load_good_settings(GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void keep_forget_good_settings(void);
+
+/* ---- act.c: making the posture true, and saying what happened ---- */
+
+void act_on_posture(Supervisor *supervisor, const RoleOnce *once);
+void act_application_changed(Supervisor *supervisor, Application *application, AppState old);
+void act_settled(Supervisor *supervisor);
+void act_watch_backup(Supervisor *supervisor); /* the three redundancy events */
+
+/* ---- elect.c ---- */
+
+typedef void (*ElectDoneCb)(const GError *error, gpointer user_data);
+
+Elect *elect_new(Supervisor *supervisor);
+void elect_free(Elect *elect);
+void elect_gather(Elect *elect, RoleFacts *facts);
+void elect_apply(Elect *elect); /* holds, serving, peer: whatever vrrpd has not been told yet */
+void elect_heartbeat(Elect *elect);
+void elect_resign(Elect *elect, const char *reason, ElectDoneCb done, gpointer user_data);
+void elect_take(Elect *elect, const char *reason, ElectDoneCb done, gpointer user_data);
+void elect_announce(Elect *elect);
+void elect_reload(Elect *elect);
+bool elect_link_alive(const Elect *elect);
+/* When the election last changed (monotonic), and what was known then (a{sv}, borrowed, or NULL). */
+gint64 elect_changed_us(const Elect *elect);
+GVariant *elect_evidence(const Elect *elect);
+/* vrrpd's own words about what would hinder a takeover; borrowed until the loop runs, or NULL. */
+GVariant *elect_problems(const Elect *elect);
+
+/* ---- peer.c ---- */
+
+Peer *peer_new(Supervisor *supervisor);
+void peer_free(Peer *peer);
+void peer_gather(Peer *peer, RoleFacts *facts);
+void peer_apply(Peer *peer); /* the role of syncd, and what we publish */
+BusLink *peer_link(Peer *peer);
+bool peer_is_connected(const Peer *peer);
+/* Not connected for so long that it is down, our own syncd's restart not counted. */
+bool peer_is_down(const Peer *peer);
+const char *peer_id(const Peer *peer);
+/* The peer's state as last published (a{sv}), or NULL; borrowed until the loop runs. */
+GVariant *peer_state(const Peer *peer);
+gint64 peer_state_age_ms(const Peer *peer); /* -1: never heard */
+/* For vrrpd's SetPeer: floating a{sv}; empty when not paired. */
+GVariant *peer_for_election(const Peer *peer);
+bool peer_first_sync_done(const Peer *peer);
+void peer_reload(Peer *peer);
+void peer_request(Peer *peer, const char *topic, GVariant *args, guint timeout_ms, BusReplyCb done, gpointer user_data);
+
+/* ---- swap.c ---- */
+
+Swap *swap_new(Supervisor *supervisor);
+void swap_free(Swap *swap);
+/* Begins; the path of its job, or @error. */
+const char *swap_begin(Swap *swap, const char *reason, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool swap_is_running(const Swap *swap);
+/* Something has changed that it may wait for. */
+void swap_look(Swap *swap);
+/* The other side of it: answers the topic `swap`. True: agreed. */
+bool swap_answer(Supervisor *supervisor, GVariant *args, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* ---- service.c ---- */
+
+Service *service_new(Supervisor *supervisor, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void service_free(Service *service);
+BusTree *service_tree(Service *service);
+void service_changed(Service *service, const char *property);
+void service_role_changed(Service *service, Role old, GVariant *evidence);
+void service_application_added(Service *service, Application *application);
+void service_application_changed(Application *application);
+void service_application_gone(Application *application);

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* supervisor/timeline.c - transitions with their phases. */
+#include "supervisor/timeline.h"
+
+#include <string.h>
+
+struct Timeline {
+	GPtrArray *records; /* of GVariant* a{sv}, oldest first */
+	GVariant *open;     /* the last of them, or NULL */
+	GVariantBuilder phases;
+	guint n_lines;      /* in the file */
+};
+
+static guint64 sequence_of(GVariant *record)
+{
+	guint64 sequence = 0;
+	(void)g_variant_lookup(record, "sequence", "t", &sequence);
+	return sequence;
+}
+
+/* The same number and the same time: the same transition. (Numbers begin again with each boot.) */
+static bool is_same(GVariant *a, GVariant *b)
+{
+	gint64 a_ms = 0, b_ms = 0;
+	(void)g_variant_lookup(a, "time_ms", "x", &a_ms);
+	(void)g_variant_lookup(b, "time_ms", "x", &b_ms);
+	return sequence_of(a) == sequence_of(b) && a_ms == b_ms;
+}
+
+static void keep(Timeline *timeline, GVariant *record)
+{
+	GVariant *last = timeline->records->len ? timeline->records->pdata[timeline->records->len - 1] : NULL;
+	if (last && is_same(last, record)) {
+		g_variant_unref(last);
+		timeline->records->pdata[timeline->records->len - 1] = g_variant_ref(record);
+		return;
+	}
+	if (timeline->records->len == TIMELINE_MAX)
+		g_ptr_array_remove_index(timeline->records, 0);
+	g_ptr_array_add(timeline->records, g_variant_ref(record));
+}
+
+Timeline *timeline_new(const char *text)
+{
+	Timeline *timeline = g_new0(Timeline, 1);
+	timeline->records = g_ptr_array_new_with_free_func((GDestroyNotify)g_variant_unref);
+	g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+	for (char **line = lines; *line; line++) {
+		if (!**line)
+			continue;
+		timeline->n_lines++;
+		g_autoptr(GVariant) record = g_variant_parse(G_VARIANT_TYPE_VARDICT, *line, NULL, NULL, NULL);
+		if (record)
+			keep(timeline, record);
+	}
+	return timeline;
+}
+
+static void forget_open(Timeline *timeline)
+{
+	if (!timeline->open)
+		return;
+	g_variant_builder_clear(&timeline->phases);
+	g_clear_pointer(&timeline->open, g_variant_unref);
+}
+
+void timeline_free(Timeline *timeline)
+{
+	if (!timeline)
+		return;
+	forget_open(timeline);
+	g_ptr_array_unref(timeline->records);
+	g_free(timeline);
+}
+
+static char *line_of(Timeline *timeline, GVariant *record)
+{
+	timeline->n_lines++;
+	g_autofree char *text = g_variant_print(record, TRUE);
+	return g_strconcat(text, "\n", NULL);
+}
+
+char *timeline_begin(Timeline *timeline, const TimelineRecord *record)
+{
+	forget_open(timeline);
+	GVariantBuilder builder;
+	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+	g_variant_builder_add(&builder, "{sv}", "device", g_variant_new_string(record->device));
+	g_variant_builder_add(&builder, "{sv}", "sequence", g_variant_new_uint64(record->sequence));
+	g_variant_builder_add(&builder, "{sv}", "old", g_variant_new_string(record->old));
+	g_variant_builder_add(&builder, "{sv}", "new", g_variant_new_string(record->new));
+	g_variant_builder_add(&builder, "{sv}", "reason", g_variant_new_string(record->reason));
+	g_variant_builder_add(&builder, "{sv}", "term", g_variant_new_uint64(record->term));
+	g_variant_builder_add(&builder, "{sv}", "term_id", g_variant_new_string(record->term_id));
+	g_variant_builder_add(&builder, "{sv}", "time_ms", g_variant_new_int64(record->time_ms));
+	g_variant_builder_add(&builder, "{sv}", "evidence",
+			      record->evidence ? record->evidence : g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0));
+	timeline->open = g_variant_ref_sink(g_variant_builder_end(&builder));
+	g_variant_builder_init(&timeline->phases, G_VARIANT_TYPE("aa{sv}"));
+	keep(timeline, timeline->open);
+	return line_of(timeline, timeline->open);
+}
+
+void timeline_phase(Timeline *timeline, const char *name, double begin_ms, double end_ms)
+{
+	if (!timeline->open)
+		return;
+	g_variant_builder_open(&timeline->phases, G_VARIANT_TYPE_VARDICT);
+	g_variant_builder_add(&timeline->phases, "{sv}", "name", g_variant_new_string(name));
+	g_variant_builder_add(&timeline->phases, "{sv}", "begin_ms", g_variant_new_double(begin_ms));
+	g_variant_builder_add(&timeline->phases, "{sv}", "end_ms", g_variant_new_double(end_ms));
+	g_variant_builder_close(&timeline->phases);
+}
+
+char *timeline_end(Timeline *timeline)
+{
+	if (!timeline->open)
+		return NULL;
+	g_autoptr(GVariantDict) dictionary = g_variant_dict_new(timeline->open);
+	g_variant_dict_insert_value(dictionary, "phases", g_variant_builder_end(&timeline->phases));
+	g_autoptr(GVariant) record = g_variant_ref_sink(g_variant_dict_end(dictionary));
+	g_clear_pointer(&timeline->open, g_variant_unref);
+	keep(timeline, record);
+	return line_of(timeline, record);
+}
+
+static GVariant *with_phases(GVariant *record)
+{
+	g_autoptr(GVariant) phases = g_variant_lookup_value(record, "phases", G_VARIANT_TYPE("aa{sv}"));
+	if (phases)
+		return record;
+	g_autoptr(GVariantDict) dictionary = g_variant_dict_new(record);
+	g_variant_dict_insert_value(dictionary, "phases", g_variant_new_array(G_VARIANT_TYPE_VARDICT, NULL, 0));
+	return g_variant_dict_end(dictionary);
+}
+
+GVariant *timeline_list(const Timeline *timeline, guint count)
+{
+	GVariantBuilder builder;
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("aa{sv}"));
+	guint n = timeline->records->len;
+	for (guint i = n > count ? n - count : 0; i < n; i++)
+		g_variant_builder_add_value(&builder, with_phases(timeline->records->pdata[i]));
+	return g_variant_builder_end(&builder);
+}
+
+static gint by_time(gconstpointer a, gconstpointer b)
+{
+	gint64 a_ms = 0, b_ms = 0;
+	(void)g_variant_lookup(*(GVariant *const *)a, "time_ms", "x", &a_ms);
+	(void)g_variant_lookup(*(GVariant *const *)b, "time_ms", "x", &b_ms);
+	return a_ms < b_ms ? -1 : a_ms > b_ms;
+}
+
+static void add_all(GPtrArray *records, GVariant *list)
+{
+	for (gsize i = 0; list && i < g_variant_n_children(list); i++)
+		g_ptr_array_add(records, g_variant_get_child_value(list, i));
+}
+
+GVariant *timeline_merge(GVariant *ours, GVariant *theirs, guint count)
+{
+	g_autoptr(GPtrArray) records = g_ptr_array_new_with_free_func((GDestroyNotify)g_variant_unref);
+	add_all(records, ours);
+	add_all(records, theirs);
+	g_ptr_array_sort(records, by_time); /* stable: of one device they are in order already */
+	GVariantBuilder builder;
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("aa{sv}"));
+	for (guint i = records->len > count ? records->len - count : 0; i < records->len; i++)
+		g_variant_builder_add_value(&builder, records->pdata[i]);
+	return g_variant_builder_end(&builder);
+}
+
+bool timeline_wants_rewrite(const Timeline *timeline)
+{
+	return timeline->n_lines > 3 * TIMELINE_MAX;
+}
+
+char *timeline_text(Timeline *timeline)
+{
+	GString *text = g_string_new(NULL);
+	timeline->n_lines = 0;
+	for (guint i = 0; i < timeline->records->len; i++) {
+		g_autofree char *line = line_of(timeline, timeline->records->pdata[i]);
+		g_string_append(text, line);
+	}
+	return g_string_free(text, FALSE);
+}
