@@ -8,6 +8,7 @@
  * /var/lib/understudy/supervisor/mode, joining, pair.conf
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>

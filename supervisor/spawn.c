@@ -190,13 +190,12 @@ bool spawn_make_real_time(pid_t pid, int priority, GError **error)
 {
 	struct sched_param schedule = { .sched_priority = priority };
 	struct rlimit unlimited = { .rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY };
-	if (prlimit(pid, RLIMIT_MEMLOCK, &unlimited, NULL) < 0) {
-		set_errno(error, errno, "unlimited locked memory");
-		return false;
-	}
-	if (sched_setscheduler(pid, SCHED_RR | SCHED_RESET_ON_FORK, &schedule) < 0) {
-		set_errno(error, errno, "real-time scheduling");
-		return false;
-	}
-	return true;
+	/* Each by itself: one refusal must not cost the other. */
+	int memory = prlimit(pid, RLIMIT_MEMLOCK, &unlimited, NULL) < 0 ? errno : 0;
+	int schedule_reason = sched_setscheduler(pid, SCHED_RR | SCHED_RESET_ON_FORK, &schedule) < 0 ? errno : 0;
+	if (schedule_reason)
+		set_errno(error, schedule_reason, memory ? "real-time scheduling and unlimited locked memory" : "real-time scheduling");
+	else if (memory)
+		set_errno(error, memory, "unlimited locked memory");
+	return !schedule_reason && !memory;
 }

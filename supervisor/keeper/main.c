@@ -12,6 +12,7 @@
 #include <glib.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -139,12 +140,23 @@ static void receive(Keeper *keeper)
 	}
 }
 
+/* It is gone, or could not even be made. */
+static void start_failed(Keeper *keeper)
+{
+	if (!keeper_policy_ended(&keeper->policy, g_get_monotonic_time()))
+		return;
+	keeper_act_alone();
+	if (keeper->stopping)
+		keeper->exit_status = 1;
+}
+
 static void start_supervisor(Keeper *keeper)
 {
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
 		g_critical("socketpair: %s", g_strerror(errno));
-		(void)keeper_policy_ended(&keeper->policy, g_get_monotonic_time());
+		keeper_policy_started(&keeper->policy, g_get_monotonic_time());
+		start_failed(keeper);
 		return;
 	}
 	keeper->link = pair[0];
@@ -167,11 +179,12 @@ static void start_supervisor(Keeper *keeper)
 		_exit(127);
 	}
 	close(pair[1]);
-	gint64 now_us = g_get_monotonic_time();
-	keeper_policy_started(&keeper->policy, now_us);
+	keeper_policy_started(&keeper->policy, g_get_monotonic_time());
 	if (pid < 0) {
 		g_critical("fork: %s", g_strerror(errno));
-		(void)keeper_policy_ended(&keeper->policy, now_us);
+		close(keeper->link);
+		keeper->link = -1;
+		start_failed(keeper);
 		return;
 	}
 	keeper->supervisor = pid;
@@ -212,11 +225,7 @@ static void supervisor_ended(Keeper *keeper, int status)
 		g_warning("the supervisor ended by signal %d", WTERMSIG(status));
 	else
 		g_warning("the supervisor ended with status %d", WEXITSTATUS(status));
-	if (keeper_policy_ended(&keeper->policy, g_get_monotonic_time())) {
-		keeper_act_alone();
-		if (keeper->stopping)
-			keeper->exit_status = 1;
-	}
+	start_failed(keeper);
 }
 
 static void reap(Keeper *keeper)
