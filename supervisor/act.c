@@ -37,9 +37,8 @@ static void phase(Supervisor *supervisor, const char *name, gint64 begin_us, gin
 static void election_phases(Supervisor *supervisor, GVariant *evidence)
 {
 	g_autoptr(GVariant) heard = g_variant_lookup_value(evidence, "last_heard", G_VARIANT_TYPE("a{sx}"));
-	gint64 decided_us = 0, addresses_us = 0, last_us = 0, each_us;
+	gint64 decided_us = elect_changed_boot_us(supervisor->elect), addresses_us = 0, last_us = 0, each_us;
 	GVariantIter each;
-	(void)g_variant_lookup(evidence, "time_us", "x", &decided_us);
 	if (heard) {
 		g_variant_iter_init(&each, heard);
 		while (g_variant_iter_next(&each, "{&sx}", NULL, &each_us))

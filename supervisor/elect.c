@@ -40,6 +40,7 @@ struct Elect {
 	char *reason;
 	guint64 sequence;
 	gint64 changed_us;
+	gint64 changed_boot_us; /* the same as vrrpd said it */
 	GVariant *evidence;
 	bool known; /* state and sequence are of the present connection */
 	guint signal_timer;
@@ -92,6 +93,7 @@ static void learn(Elect *elect, const char *state, const char *reason, guint64 s
 	g_free(elect->reason);
 	elect->reason = g_strdup(*reason ? reason : "election");
 	elect->changed_us = time_us ? monotonic_of(time_us) : g_get_monotonic_time();
+	elect->changed_boot_us = time_us;
 	g_clear_pointer(&elect->evidence, g_variant_unref);
 	if (evidence)
 		elect->evidence = g_variant_ref(evidence);
@@ -177,6 +179,11 @@ bool elect_link_alive(const Elect *elect)
 gint64 elect_changed_us(const Elect *elect)
 {
 	return elect->changed_us;
+}
+
+gint64 elect_changed_boot_us(const Elect *elect)
+{
+	return elect->changed_boot_us;
 }
 
 GVariant *elect_evidence(const Elect *elect)

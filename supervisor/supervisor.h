@@ -140,6 +140,7 @@ void elect_reload(Elect *elect);
 bool elect_link_alive(const Elect *elect);
 /* When the election last changed (monotonic), and what was known then (a{sv}, borrowed, or NULL). */
 gint64 elect_changed_us(const Elect *elect);
+gint64 elect_changed_boot_us(const Elect *elect); /* on the clock of the evidence */
 GVariant *elect_evidence(const Elect *elect);
 /* vrrpd's own words about what would hinder a takeover; borrowed until the loop runs, or NULL. */
 GVariant *elect_problems(const Elect *elect);
