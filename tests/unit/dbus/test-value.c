@@ -64,9 +64,10 @@ static void test_booleans(void)
 {
 	g_autoptr(GError) error = NULL;
 	DBusMessage *message = message_new();
+	g_autoptr(GVariant) body = g_variant_ref_sink(g_variant_new_parsed("(true, false)"));
 	dbus_bool_t a = 7, b = 7;
 
-	g_assert_true(bus_value_append(message, g_variant_new_parsed("(true, false)"), NULL, 0, &error));
+	g_assert_true(bus_value_append(message, body, NULL, 0, &error));
 	g_assert_true(dbus_message_get_args(message, NULL, DBUS_TYPE_BOOLEAN, &a, DBUS_TYPE_BOOLEAN, &b, DBUS_TYPE_INVALID));
 	g_assert_cmpuint(a, ==, TRUE);
 	g_assert_cmpuint(b, ==, FALSE);
@@ -107,7 +108,8 @@ static void test_depth(void)
 	g_autoptr(GVariant) back = round_trip(deep);
 	g_assert_true(g_variant_equal(deep, back));
 
-	value = g_variant_new_variant(g_variant_get_child_value(deep, 0));
+	g_autoptr(GVariant) inside = g_variant_get_child_value(deep, 0);
+	value = g_variant_new_variant(inside);
 	check_refused(g_variant_new_tuple(&value, 1));
 }
 
@@ -143,7 +145,8 @@ static void test_fds(void)
 	int ends[2], n_open = 0;
 
 	g_assert_cmpint(pipe2(ends, O_CLOEXEC), ==, 0);
-	g_assert_true(bus_value_append(message, g_variant_new_parsed("(handle 1, <handle 0>, 'x', [handle 1])"), ends, 2, &error));
+	g_autoptr(GVariant) sent = g_variant_ref_sink(g_variant_new_parsed("(handle 1, <handle 0>, 'x', [handle 1])"));
+	g_assert_true(bus_value_append(message, sent, ends, 2, &error));
 	g_assert_no_error(error);
 
 	GArray *fds = bus_value_fds_new();
