@@ -34,6 +34,7 @@ struct Process {
 	int pidfd;
 	guint pidfd_source;
 	guint report_timer;
+	bool reported; /* its parent is our keeper, who will tell how it ended */
 	ProcessEndedCb ended;
 	gpointer user_data;
 };
@@ -169,7 +170,7 @@ static gboolean on_pidfd(gint fd, GIOCondition condition, gpointer user_data)
 {
 	Process *process = user_data;
 	process->pidfd_source = 0;
-	if (process->table->link >= 0)
+	if (process->reported && process->table->link >= 0)
 		process->report_timer = g_timeout_add(REPORT_WITHIN_MS, on_report_late, process);
 	else
 		has_ended(process, -1);
@@ -180,7 +181,8 @@ static Process *process_new(ProcessTable *table, pid_t pid, guint64 start_ticks,
 {
 	Process *process = g_new0(Process, 1);
 	*process = (Process){
-		.table = table, .pid = pid, .start_ticks = start_ticks, .pidfd = pidfd, .ended = ended, .user_data = user_data,
+		.table = table, .pid = pid, .start_ticks = start_ticks, .pidfd = pidfd, .reported = true, .ended = ended,
+		.user_data = user_data,
 	};
 	process->pidfd_source = g_unix_fd_add(pidfd, G_IO_IN, on_pidfd, process);
 	g_hash_table_insert(table->living, GINT_TO_POINTER(pid), process);
@@ -195,8 +197,14 @@ Process *process_watch(ProcessTable *table, const Spawned *spawned, ProcessEnded
 Process *process_adopt(ProcessTable *table, pid_t pid, guint64 start_ticks, ProcessEndedCb ended, gpointer user_data, int *ret_status)
 {
 	int pidfd = proc_open(pid, start_ticks);
-	if (pidfd >= 0)
-		return process_new(table, pid, start_ticks, pidfd, ended, user_data);
+	if (pidfd >= 0) {
+		Process *process = process_new(table, pid, start_ticks, pidfd, ended, user_data);
+		/* The children of a keeper that died went to init. Waiting for a report of theirs would cost the election its restart
+		 * within 20 ms. */
+		ProcStat stat;
+		process->reported = !proc_stat(pid, &stat) || stat.parent == getppid();
+		return process;
+	}
 	*ret_status = -1;
 	for (guint i = 0; i < table->unclaimed->len; i++) {
 		const KeeperMessage *report = &g_array_index(table->unclaimed, KeeperMessage, i);
