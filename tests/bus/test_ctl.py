@@ -1,0 +1,461 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The command line as people and programs meet it: what it prints, where, and how it ends."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+from gi.repository import GLib
+
+from ctl_scripted import Failure, Scripted
+from notify_place import DEADLINE_S, Place, wait_until
+
+OK, REFUSED, BAD_INPUT, NOT_REACHABLE, TIMED_OUT = range(5)
+SUPERVISOR, SUPERVISOR_PATH = "org.understudy.Supervisor1", "/org/understudy/Supervisor1"
+SYNC, SYNC_PATH, PEER = "org.understudy.Sync1", "/org/understudy/Sync1", "org.understudy.Peer1"
+JOB, JOB_PATH = "org.understudy.Job1", "/org/understudy/Supervisor1/job/1"
+CODE = "ABCDE-FGHIJ-KLMNO"
+
+
+@pytest.fixture
+def place(build):
+    place = Place(build)
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def bus(place):
+    place.start_bus()
+    return place
+
+
+@pytest.fixture
+def notify(bus):
+    """A notifyd with three events, oldest first."""
+    bus.start_notifyd()
+    client = bus.wait_for_name(bus.system_bus())
+    client.raise_event("SIP", "ip phone registration rejected", 1, "line 12\nsaid 403", "/phones/12", time_ms=GLib.Variant("x", 1700000000000))
+    client.raise_event("MG", "call quality warning", 2, "Потери пакетов", time_ms=GLib.Variant("x", 1700000060000))
+    client.raise_event("REDUNDANCY", "down", 3, "Backup device is DOWN", time_ms=GLib.Variant("x", 1700000120000))
+    return bus
+
+
+@pytest.fixture
+def scripted(bus):
+    services = []
+
+    def make(name):
+        services.append(Scripted(bus, name))
+        return services[-1]
+
+    yield make
+    for service in services:
+        if not service.connection.is_closed():
+            service.close()
+
+
+def ends(child):
+    """Waits for a started command while the main loop serves it; (exit code, stdout, stderr)."""
+    wait_until(lambda: child.poll() is not None, "the command ends")
+    return child.returncode, child.stdout.read().decode(), child.stderr.read().decode()
+
+
+def select_readable(stream):
+    return bool(select.select([stream], [], [], 0)[0])
+
+
+def start(place, *words, **more):
+    return subprocess.Popen(place.command([place.build / "ctl/understudy", *words]), env=place.environment(), stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, stdin=more.pop("stdin", subprocess.DEVNULL), **more)
+
+
+def run(place, *words):
+    return ends(start(place, *words))
+
+
+# ---- events ----
+
+
+def test_events_table(notify):
+    done = notify.ctl("events")
+    assert (done.returncode, done.stderr) == (OK, "")
+    assert done.stdout == (
+        "     time                 pri  application  name                            description\n"
+        "new  2023-11-14 22:15:20  3    REDUNDANCY   down                            Backup device is DOWN\n"
+        "new  2023-11-14 22:14:20  2    MG           call quality warning            Потери пакетов\n"
+        "new  2023-11-14 22:13:20  1    SIP          ip phone registration rejected  line 12 said 403 [/phones/12]\n")
+
+
+def test_events_in_the_c_locale(notify):
+    """A script without a locale gets the text as it is."""
+    assert "Потери пакетов" in notify.ctl("events", env={"LC_ALL": "C"}).stdout
+
+
+def test_events_json(notify):
+    for words in (("--json", "events"), ("events", "--json")):
+        events = json.loads(notify.ctl(*words).stdout)
+        assert [event["name"] for event in events] == ["down", "call quality warning", "ip phone registration rejected"]
+        assert events[2] == {"id": 1, "status": "new", "time_ms": 1700000000000, "priority": 1, "application": "SIP",
+                             "name": "ip phone registration rejected", "description": "line 12\nsaid 403", "reference": "/phones/12",
+                             "device": "dev-a"}
+    assert json.loads(notify.ctl("events", "--json", "--text", "nothing like it").stdout) == []
+
+
+def test_events_selected_and_marked(notify):
+    def names(*words):
+        done = notify.ctl("events", "--json", *words)
+        assert done.returncode == OK, done.stderr
+        return [event["name"].split()[0] for event in json.loads(done.stdout)]
+
+    assert names("--count", "1") == ["down"]
+    assert names("--min-priority", "2") == ["down", "call"]
+    assert names("--application", "SIP") == ["ip"]
+    assert names("--text", "ПОТЕРИ") == ["call"]
+    assert names("--count", "2", "--mark-read") == ["down", "call"]
+    assert names("--unread") == ["ip"]
+    assert names("--application", "MG", "--mark-read") == ["call"], "marking what is read already is no error, and marks nothing else"
+    assert names("--unread", "--mark-read") == ["ip"]
+    assert notify.ctl("events", "--unread").stdout == "no events\n"
+
+
+def test_many_events_come_page_by_page(notify):
+    client = notify.system_bus()
+    for i in range(700):
+        client.raise_event(name=f"big {i}", description="x" * 4096 if i % 2 else "ы" * 4096)
+    events = json.loads(notify.ctl("events", "--json", "--count", "10000").stdout)
+    assert [event["id"] for event in events] == list(range(703, 0, -1))
+
+
+def on_terminal(place, *words, env=None, write=None):
+    """Runs a command on a terminal of its own; (exit code, all it showed)."""
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(place.command([place.build / "ctl/understudy", *words]), env=place.environment(**{"TERM": "xterm", **(env or {})}),
+                             stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    shown = b""
+    try:
+        while select.select([ours], [], [], DEADLINE_S)[0]:
+            try:
+                piece = os.read(ours, 4096)
+            except OSError:  # EIO: nobody has the other end any more
+                break
+            shown += piece
+            if write and write[0] in shown:
+                os.write(ours, write[1])
+                write = None
+        return child.wait(DEADLINE_S), shown.decode()
+    finally:
+        child.kill()
+        child.wait()
+        os.close(ours)
+
+
+def test_colour_only_where_it_is_wanted(notify):
+    code, shown = on_terminal(notify, "events")
+    assert code == OK and "\033[31mdown\033[0m" in shown
+    assert "\033[" not in on_terminal(notify, "events", env={"NO_COLOR": "1"})[1]
+    assert "\033[" not in on_terminal(notify, "events", env={"TERM": "dumb"})[1]
+    assert "\033[" not in notify.ctl("events").stdout
+
+
+def test_marking_needs_the_right(notify):
+    done = notify.ctl("events", "--mark-read", user="viewer")
+    assert done.returncode == REFUSED and "down" in done.stdout and "understudy-operate" in done.stderr
+    assert notify.ctl("events", user="stranger").returncode == REFUSED
+    assert notify.ctl("events", "--mark-read", user="operator").returncode == OK
+
+
+def test_output_into_a_closed_pipe(notify):
+    done = notify.run("sh", "-c", f"{notify.build}/ctl/understudy events --json | true")
+    assert done.stderr == ""
+
+
+# ---- not there, not answering, not right ----
+
+COMMANDS = (["status"], ["swap"], ["mode"], ["mode", "active"], ["takeover"], ["history"], ["timeline"], ["pair"], ["join", "192.0.2.1"], ["unpair"],
+            ["events"])
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_daemon_not_there(bus, words):
+    done = bus.ctl(*words, input=CODE + "\n")
+    assert done.returncode == NOT_REACHABLE and done.stdout == ""
+    assert "is not on the system bus" in done.stderr and "systemctl status understudy" in done.stderr
+
+
+def test_no_bus(place):
+    done = place.ctl("status")
+    assert done.returncode == NOT_REACHABLE and "system bus does not answer" in done.stderr
+
+
+def test_frozen_daemon(notify):
+    notify.notifyd.send_signal(signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        done = notify.ctl("events")
+        assert done.returncode == TIMED_OUT and "did not answer in time" in done.stderr
+        assert time.monotonic() - begin < 8
+    finally:
+        notify.notifyd.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("words", [
+    [], ["--colour"], ["frobnicate"], ["events", "--frobnicate"], ["events", "extra"], ["events", "--count", "0"], ["events", "--count", "many"],
+    ["events", "--min-priority", "4"], ["mode", "sideways"], ["mode", "active", "passive"], ["join"], ["join", "a", "b"], ["pair", "--minutes", "0"],
+    ["pair", "--minutes", "61"], ["history", "--ref", "voice"], ["history", "a", "b"], ["history", "--count", "0"], ["timeline", "--count", "-1"],
+    ["swap", "now"], ["takeover", "now"], ["unpair", "now"], ["status", "now"]], ids=" ".join)
+def test_bad_input(bus, words):
+    done = bus.ctl(*words)
+    assert done.returncode == BAD_INPUT and done.stdout == "" and "understudy" in done.stderr
+
+
+def test_help_and_version(place):
+    """Works without any bus."""
+    text = place.ctl("help").stdout
+    assert text == place.ctl("--help").stdout
+    for command in ("status", "swap", "mode", "takeover", "events", "history", "timeline", "pair", "join", "unpair"):
+        assert re.search(rf"^  {command} ", text, re.M)
+        for words in ((command, "--help"), ("help", command)):
+            done = place.ctl(*words)
+            assert done.returncode == OK and f"understudy {command}" in done.stdout and "--json" in done.stdout
+    assert place.ctl("help", "frobnicate").returncode == BAD_INPUT
+    assert re.fullmatch(r"understudy \d+\.\d+\.\d+\n", place.ctl("--version").stdout)
+
+
+# ---- swap ----
+
+
+def job_properties(**more):
+    return {"Kind": "swap", "State": "running", "Progress": 0.0, "Message": "", "Error": "", "Result": {}, **more}
+
+
+def test_swap_follows_the_job(bus, scripted):
+    supervisor = scripted(SUPERVISOR)
+    supervisor.publish(JOB_PATH, JOB, job_properties(Message="waiting for the last commit"))
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {}, Swap=lambda _options: GLib.Variant("(o)", (JOB_PATH,)))
+    child = start(bus, "swap", "--reason", "maintenance")
+    steps = [{"Progress": 0.5, "Message": "stopping applications"}, {"Progress": 1.0, "State": "done", "Message": "the peer leads",
+             "Result": {"outage_ms": GLib.Variant("u", 180)}}]
+
+    def on_line():
+        line = child.stderr.readline()
+        supervisor.change(JOB_PATH, JOB, **steps.pop(0))
+        return line.decode()
+
+    watch = GLib.io_add_watch(child.stderr.fileno(), GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN, lambda *_: bool(lines.append(on_line()) or steps))
+    lines = []
+    wait_until(lambda: not steps, "both steps are shown")
+    assert watch
+    code, out, err = ends(child)
+    assert code == OK and out == "swapped: the other device leads now\n"
+    assert lines + [err] == ["waiting for the last commit\n", "stopping applications\n", "the peer leads\n"]
+    assert supervisor.calls[0] == ("Swap", ({"reason": "maintenance"},))
+
+
+def test_swap_on_a_terminal_draws_a_bar(bus, scripted):
+    supervisor = scripted(SUPERVISOR)
+    supervisor.publish(JOB_PATH, JOB, job_properties(State="done", Progress=0.5, Message="half"))
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {}, Swap=lambda _options: GLib.Variant("(o)", (JOB_PATH,)))
+    # The terminal is read by a blocking loop, so the main loop that serves the command runs in a thread.
+    loop = GLib.MainLoop()
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    try:
+        code, shown = on_terminal(bus, "swap")
+    finally:
+        loop.quit()
+        thread.join()
+    assert code == OK and "[▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇               ]  50 %  half" in shown
+
+
+@pytest.mark.parametrize("state,error,expected", [("done", "", OK), ("failed", "peer-timeout: not applied within 5 s", REFUSED), ("cancelled", "", REFUSED)])
+def test_swap_json_and_exit_code(bus, scripted, state, error, expected):
+    supervisor = scripted(SUPERVISOR)
+    supervisor.publish(JOB_PATH, JOB, job_properties(State=state, Error=error, Result={"outage_ms": GLib.Variant("u", 180)}))
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {}, Swap=lambda _options: GLib.Variant("(o)", (JOB_PATH,)))
+    code, out, err = run(bus, "swap", "--json")
+    assert code == expected
+    result = json.loads(out)
+    assert (result["state"], result["error"], result["result"]) == (state, error, {"outage_ms": 180})
+    assert error in err
+
+
+def refuse(*_args, **_more):
+    raise Failure("org.understudy.Error.Refused", "not-master: this device is backup")
+
+
+@pytest.mark.parametrize("words,method", [(["swap"], "Swap"), (["mode", "passive"], "SetMode"), (["takeover"], "TakeOver")])
+def test_refused(bus, scripted, words, method):
+    supervisor = scripted(SUPERVISOR)
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {}, **{method: refuse})
+    code, out, err = run(bus, *words)
+    assert (code, out) == (REFUSED, "") and err == "understudy: not-master: this device is backup\n"
+
+
+def test_peer_not_reachable_is_told_from_daemon_not_there(bus, scripted):
+    def no_peer(*_args):
+        raise Failure("org.understudy.Error.NotReachable", "the peer does not answer")
+
+    scripted(SUPERVISOR).publish(SUPERVISOR_PATH, SUPERVISOR, {}, SetMode=no_peer)
+    code, _, err = run(bus, "mode", "passive")
+    assert code == NOT_REACHABLE and "the peer does not answer" in err and "systemctl" not in err
+
+
+def test_supervisor_dies_during_a_swap(bus, scripted):
+    supervisor = scripted(SUPERVISOR)
+    supervisor.publish(JOB_PATH, JOB, job_properties(Message="working"))
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {}, Swap=lambda _options: GLib.Variant("(o)", (JOB_PATH,)))
+    child = start(bus, "swap")
+    wait_until(lambda: select_readable(child.stderr), "progress")
+    supervisor.close()
+    code, _, err = ends(child)
+    assert code == NOT_REACHABLE and "went away before the job's end" in err
+
+
+# ---- mode, takeover, timeline, history, status ----
+
+
+def test_mode(bus, scripted):
+    supervisor = scripted(SUPERVISOR)
+    peer = {"connected": GLib.Variant("b", True), "mode": GLib.Variant("s", "passive")}
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {"Mode": "active", "Role": "master", "Peer": peer}, SetMode=lambda *_: None)
+    assert run(bus, "mode") == (OK, "active\n", "")
+    assert json.loads(run(bus, "mode", "--json")[1]) == {"mode": "active", "role": "master", "peer_mode": "passive"}
+    assert run(bus, "mode", "passive") == (OK, "", "")
+    assert ("SetMode", ("passive", {})) in supervisor.calls
+
+
+def test_takeover(bus, scripted):
+    supervisor = scripted(SUPERVISOR)
+
+    def take_over(_options):
+        GLib.idle_add(lambda: supervisor.change(SUPERVISOR_PATH, SUPERVISOR, Role="master") and False)
+
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {"Role": "taking-over"}, TakeOver=take_over)
+    code, out, _ = run(bus, "takeover", "--force")
+    assert (code, out) == (OK, "this device leads now\n")
+    assert supervisor.calls[0] == ("TakeOver", ({"force": True},))
+
+
+def test_timeline(bus, scripted):
+    phase = {"name": GLib.Variant("s", "detection"), "begin_ms": GLib.Variant("d", -300.0), "end_ms": GLib.Variant("d", 0.0)}
+    transition = {"device": GLib.Variant("s", "dev-b"), "old": GLib.Variant("s", "backup"), "new": GLib.Variant("s", "master"),
+                  "reason": GLib.Variant("s", "master-down"), "term": GLib.Variant("t", 8), "time_ms": GLib.Variant("x", 1700000000123),
+                  "phases": GLib.Variant("aa{sv}", [phase])}
+    supervisor = scripted(SUPERVISOR)
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {}, Timeline=lambda _count: GLib.Variant("(aa{sv})", ([transition],)))
+    code, out, _ = run(bus, "timeline", "--count", "3")
+    assert code == OK and out.startswith("2023-11-14 22:13:20.123  dev-b  backup -> master  because master-down  term 8\n  detection  ▇")
+    assert supervisor.calls == [("Timeline", (3,))]
+    assert json.loads(run(bus, "timeline", "--json")[1])[0]["phases"] == [{"name": "detection", "begin_ms": -300.0, "end_ms": 0.0}]
+
+
+def test_history(bus, scripted):
+    commit = {"commit": GLib.Variant("s", "0123456789abcdef"), "time_ms": GLib.Variant("x", 1700000000000), "author": GLib.Variant("s", "root"),
+              "message": GLib.Variant("s", "new dial plan"), "device": GLib.Variant("s", "dev-a"), "term": GLib.Variant("t", 3),
+              "changed": GLib.Variant("as", ["a", "b", "c", "d"])}
+    sync = scripted(SYNC)
+    sync.publish(SYNC_PATH, SYNC, {}, History=lambda *_: GLib.Variant("(aa{sv})", ([commit],)))
+    code, out, _ = run(bus, "history", "/etc/kamailio/../kamailio/kamailio.cfg", "--count", "5")
+    assert (code, out) == (OK, "01234567  2023-11-14 22:13:20  dev-a term 3  root  new dial plan  (a, b, c and 1 more)\n")
+    assert json.loads(run(bus, "history", "--ref", "volatile", "--json")[1])[0]["changed"] == ["a", "b", "c", "d"]
+    assert sync.calls == [("History", ("config", "/etc/kamailio/kamailio.cfg", 5)), ("History", ("volatile", "", 20))]
+
+
+def test_status_with_the_supervisor_alone(bus, scripted):
+    supervisor = scripted(SUPERVISOR)
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {"Role": "standalone", "DeviceId": "dev-a", "Mode": "active", "Problems": ["x-code: a text"],
+                                                     "Peer": {"connected": GLib.Variant("b", False), "age_ms": GLib.Variant("x", -1)}})
+    code, out, _ = run(bus, "status")
+    assert code == OK and re.search(r"^role +standalone +not paired$", out, re.M)
+    assert "x-code: a text" in out and "vrrpd: the election daemon did not answer" in out
+    status = json.loads(run(bus, "status", "--json")[1])
+    assert status["device"]["role"] == "standalone" and status["peer"] == {"connected": False, "age_ms": -1, "paired": False}
+    assert status["applications"] == [] and status["holds"] == []
+
+
+# ---- pair, join, unpair ----
+
+
+def publish_peer(service, **methods):
+    service.publish(SYNC_PATH, PEER, {"Paired": False, "Connected": False}, **methods)
+
+
+def write_code(_handle, _lifetime, fds):
+    os.write(fds[0], f"{CODE}\n".encode())
+
+
+@pytest.mark.parametrize("outcome,expected", [("paired", OK), ("expired", TIMED_OUT), ("failed", REFUSED)])
+def test_pair(bus, scripted, outcome, expected):
+    sync = scripted(SYNC)
+    publish_peer(sync, Pair=write_code)
+    child = start(bus, "pair", "--minutes", "5")
+    wait_until(lambda: select_readable(child.stdout), "the code")
+    assert child.poll() is None, "it waits for the other device"
+    sync.emit(SYNC_PATH, PEER, "Pairing", GLib.Variant("(ss)", (outcome, "dev-b")))
+    code, out, err = ends(child)
+    assert (code, out) == (expected, f"{CODE}\n"), "the code alone on stdout"
+    assert "understudy join ADDRESS" in err and CODE not in err
+    assert sync.calls == [("Pair", (0, 300))]
+
+
+def test_pair_without_waiting_and_json(bus, scripted):
+    sync = scripted(SYNC)
+    publish_peer(sync, Pair=write_code)
+    assert run(bus, "pair", "--no-wait")[:2] == (OK, f"{CODE}\n")
+    assert json.loads(run(bus, "pair", "--no-wait", "--json")[1]) == {"code": CODE}
+
+
+def test_pair_refused(bus, scripted):
+    publish_peer(scripted(SYNC), Pair=refuse)
+    code, out, err = run(bus, "pair")
+    assert (code, out) == (REFUSED, "") and "not-master" in err
+
+
+def test_join_reads_the_code_from_stdin(bus, scripted):
+    sync, supervisor, seen = scripted(SYNC), scripted(SUPERVISOR), []
+    sync.publish(SYNC_PATH, SYNC, {"FirstSyncDone": False, "Activity": "fetching"})
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {"Role": "init"})
+
+    def join(_address, _handle, fds):
+        seen.append(os.read(fds[0], 1000))
+
+    publish_peer(sync, Join=join)
+    child = start(bus, "join", "192.0.2.1", stdin=subprocess.PIPE)
+    child.stdin.write(f"  {CODE} \nnot ours".encode())
+    child.stdin.flush()
+    wait_until(lambda: select_readable(child.stderr), "progress")
+    arguments = open(f"/proc/{child.pid}/cmdline", "rb").read()
+    supervisor.change(SUPERVISOR_PATH, SUPERVISOR, Role="backup")
+    sync.change(SYNC_PATH, SYNC, FirstSyncDone=True, Activity="idle")
+    code, out, err = ends(child)
+    assert seen == [f"{CODE}\n".encode()] and sync.calls == [("Join", ("192.0.2.1", 0))]
+    assert code == OK and out.startswith("joined:") and "fetching" in err
+    assert CODE.encode() not in arguments and CODE not in err
+
+
+def test_join_prompts_without_echo(bus):
+    """Nobody answers on this bus; what matters is what the terminal shows before."""
+    bus.start_bus()
+    code, shown = on_terminal(bus, "join", "192.0.2.1", write=(b"Code shown by understudy pair: ", f"{CODE}\n".encode()))
+    assert "Code shown by understudy pair: " in shown and CODE not in shown
+    assert code == NOT_REACHABLE
+
+
+def test_join_without_a_code(bus):
+    for text in ("", "\n", "   \n"):
+        done = bus.ctl("join", "192.0.2.1", input=text)
+        assert done.returncode == BAD_INPUT and "no code" in done.stderr
+
+
+def test_unpair(bus, scripted):
+    publish_peer(scripted(SYNC), Unpair=lambda: None)
+    assert run(bus, "unpair") == (OK, "unpaired\n", "")
