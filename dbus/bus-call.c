@@ -80,7 +80,8 @@ static void on_reply(DBusPendingCall *call, void *user_data)
 		(void)dbus_message_get_args(reply, NULL, DBUS_TYPE_STRING, &text, DBUS_TYPE_INVALID);
 		error = bus_error_from_message(dbus_message_get_error_name(reply), text);
 		/* From the bus NoReply means that the service left it; libdbus's own, when time is up, has no sender. */
-		if (dbus_message_is_error(reply, DBUS_ERROR_NO_REPLY) && dbus_message_has_sender(reply, DBUS_SERVICE_DBUS))
+		if (dbus_message_is_error(reply, DBUS_ERROR_NO_REPLY) &&
+		    dbus_message_has_sender(reply, DBUS_SERVICE_DBUS))
 			error->code = BUS_ERROR_GONE;
 	}
 	dbus_message_unref(reply);
@@ -112,11 +113,12 @@ static bool is_valid_call(const char *destination, const char *path, const char 
 	       (!interface || dbus_validate_interface(interface, NULL)) && dbus_validate_member(method, NULL);
 }
 
-static DBusMessage *build(BusLink *link, const char *destination, const char *path, const char *interface, const char *method,
-			  GVariant *args, const int *fds, gsize n_fds, GError **error)
+static DBusMessage *build(BusLink *link, const char *destination, const char *path, const char *interface,
+			  const char *method, GVariant *args, const int *fds, gsize n_fds, GError **error)
 {
 	if (!is_valid_call(destination, path, interface, method)) {
-		g_set_error_literal(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "a name or path in the call is not valid");
+		g_set_error_literal(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS,
+				    "a name or path in the call is not valid");
 		return NULL;
 	}
 	if (!bus_link_is_usable(link)) {
@@ -124,7 +126,8 @@ static DBusMessage *build(BusLink *link, const char *destination, const char *pa
 		return NULL;
 	}
 	if (n_fds > 0 && !dbus_connection_can_send_type(link->connection, DBUS_TYPE_UNIX_FD)) {
-		g_set_error_literal(error, BUS_ERROR, BUS_ERROR_FAILED, "this connection cannot carry file descriptors");
+		g_set_error_literal(error, BUS_ERROR, BUS_ERROR_FAILED,
+				    "this connection cannot carry file descriptors");
 		return NULL;
 	}
 	DBusMessage *call = dbus_message_new_method_call(destination, path, interface, method);
@@ -135,8 +138,9 @@ static DBusMessage *build(BusLink *link, const char *destination, const char *pa
 	return call;
 }
 
-BusPending *bus_link_call_fds(BusLink *link, const char *destination, const char *path, const char *interface, const char *method,
-			      GVariant *args, const int *fds, gsize n_fds, int timeout_ms, BusReplyCb done, gpointer user_data)
+BusPending *bus_link_call_fds(BusLink *link, const char *destination, const char *path, const char *interface,
+			      const char *method, GVariant *args, const int *fds, gsize n_fds, int timeout_ms,
+			      BusReplyCb done, gpointer user_data)
 {
 	g_autoptr(GVariant) body = args ? g_variant_ref_sink(args) : NULL;
 	g_autoptr(GError) error = NULL;
@@ -174,21 +178,23 @@ BusPending *bus_link_call_fds(BusLink *link, const char *destination, const char
 	return pending;
 }
 
-BusPending *bus_link_call(BusLink *link, const char *destination, const char *path, const char *interface, const char *method,
-			  GVariant *args, int timeout_ms, BusReplyCb done, gpointer user_data)
+BusPending *bus_link_call(BusLink *link, const char *destination, const char *path, const char *interface,
+			  const char *method, GVariant *args, int timeout_ms, BusReplyCb done, gpointer user_data)
 {
-	return bus_link_call_fds(link, destination, path, interface, method, args, NULL, 0, timeout_ms, done, user_data);
+	return bus_link_call_fds(link, destination, path, interface, method, args, NULL, 0, timeout_ms, done,
+				 user_data);
 }
 
 void bus_link_tell_driver(BusLink *link, const char *method, const char *text)
 {
-	bus_link_call(link, DBUS_SERVICE_DBUS, DBUS_PATH_DBUS, DBUS_INTERFACE_DBUS, method, g_variant_new("(s)", text), 1, NULL, NULL);
+	bus_link_call(link, DBUS_SERVICE_DBUS, DBUS_PATH_DBUS, DBUS_INTERFACE_DBUS, method, g_variant_new("(s)", text),
+		      1, NULL, NULL);
 }
 
 void bus_calls_fail(BusLink *link)
 {
-	/* Those made by a callback meanwhile fail from the loop by themselves, and a callback may cancel others: so the ones that are lost are
-	 * marked first and then looked for one at a time. They stand at the head. */
+	/* Those made by a callback meanwhile fail from the loop by themselves, and a callback may cancel others: so
+	 * the ones that are lost are marked first and then looked for one at a time. They stand at the head. */
 	for (GList *l = link->pending.head; l; l = l->next)
 		((BusPending *)l->data)->lost = true;
 

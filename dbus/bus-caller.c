@@ -2,8 +2,9 @@
 /*
  * dbus/bus-caller.c - who is calling, and what that person may do.
  *
- * Names of users and groups are read from /etc/passwd and /etc/group themselves: the name service may ask a server far away, and nothing here
- * may wait. A directory user's groups still count, since the kernel tells the bus which groups a process has.
+ * Names of users and groups are read from /etc/passwd and /etc/group themselves: the name service may ask a server
+ * far away, and nothing here may wait. A directory user's groups still count, since the kernel tells the bus which
+ * groups a process has.
  */
 #include "bus-caller.h"
 
@@ -18,7 +19,7 @@
 #include "bus-value.h"
 
 #define CREDENTIALS_TIMEOUT_MS 5000
-#define MAX_WAITING 128 /* messages of one sender while the bus is being asked */
+#define MAX_WAITING            128 /* messages of one sender while the bus is being asked */
 
 static const char *const level_groups[] = { "understudy-view", "understudy-operate", "understudy" };
 static gint64 level_gids[] = { -1, -1, -1 };
@@ -158,8 +159,8 @@ BusCaller *bus_caller_new_for_socket(DBusConnection *connection)
 typedef struct {
 	BusCallers *callers;
 	char *unique;
-	BusCaller *caller;        /* NULL until the bus has answered */
-	GQueue waiting;           /* of DBusMessage */
+	BusCaller *caller; /* NULL until the bus has answered */
+	GQueue waiting;    /* of DBusMessage */
 	DBusPendingCall *pending;
 } Sender;
 
@@ -191,7 +192,8 @@ static void sender_free(gpointer data)
 
 static DBusMessage *driver_call(const char *method, const char *text)
 {
-	DBusMessage *call = dbus_message_new_method_call(DBUS_SERVICE_DBUS, DBUS_PATH_DBUS, DBUS_INTERFACE_DBUS, method);
+	DBusMessage *call =
+		dbus_message_new_method_call(DBUS_SERVICE_DBUS, DBUS_PATH_DBUS, DBUS_INTERFACE_DBUS, method);
 
 	if (!call || !dbus_message_append_args(call, DBUS_TYPE_STRING, &text, DBUS_TYPE_INVALID))
 		g_error("out of memory");
@@ -201,9 +203,10 @@ static DBusMessage *driver_call(const char *method, const char *text)
 /* One rule per known sender, so that the bus does not wake us for every process that comes and goes. */
 static void sender_match(BusCallers *callers, const char *unique, const char *method)
 {
-	g_autofree char *rule = g_strdup_printf("type='signal',sender='" DBUS_SERVICE_DBUS "',path='" DBUS_PATH_DBUS
-						"',interface='" DBUS_INTERFACE_DBUS "',member='NameOwnerChanged',arg0='%s'",
-						unique);
+	g_autofree char *rule =
+		g_strdup_printf("type='signal',sender='" DBUS_SERVICE_DBUS "',path='" DBUS_PATH_DBUS
+				"',interface='" DBUS_INTERFACE_DBUS "',member='NameOwnerChanged',arg0='%s'",
+				unique);
 	DBusMessage *call = driver_call(method, rule);
 
 	dbus_message_set_no_reply(call, TRUE);
@@ -213,7 +216,8 @@ static void sender_match(BusCallers *callers, const char *unique, const char *me
 
 static BusCaller *read_credentials(DBusMessage *reply)
 {
-	if (dbus_message_get_type(reply) != DBUS_MESSAGE_TYPE_METHOD_RETURN || !dbus_message_has_signature(reply, "a{sv}"))
+	if (dbus_message_get_type(reply) != DBUS_MESSAGE_TYPE_METHOD_RETURN ||
+	    !dbus_message_has_signature(reply, "a{sv}"))
 		return NULL;
 
 	g_autoptr(GVariant) body = bus_value_read(reply, NULL);
@@ -317,7 +321,8 @@ void bus_callers_pass(BusCallers *callers, DBusMessage *message)
 
 		sender_match(callers, unique, "AddMatch");
 		DBusMessage *question = driver_call("GetConnectionCredentials", unique);
-		(void)dbus_connection_send_with_reply(callers->connection, question, &sender->pending, CREDENTIALS_TIMEOUT_MS);
+		(void)dbus_connection_send_with_reply(callers->connection, question, &sender->pending,
+						      CREDENTIALS_TIMEOUT_MS);
 		dbus_message_unref(question);
 		if (sender->pending)
 			dbus_pending_call_set_notify(sender->pending, on_credentials, sender, NULL);

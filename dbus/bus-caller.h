@@ -17,21 +17,24 @@ typedef struct {
 
 void bus_caller_unref(BusCaller *caller); /* NULL is fine */
 
-/* The one at the other end of a private socket, by the kernel's word; BUS_LEVEL_ADMINISTER, since the socket refused the others. NULL when
- * the kernel does not say. */
+/* The one at the other end of a private socket, by the kernel's word; BUS_LEVEL_ADMINISTER, since the socket refused
+ * the others. NULL when the kernel does not say. */
 BusCaller *bus_caller_new_for_socket(DBusConnection *connection);
 
-/* A user of the bus. @gids: the process's groups as the kernel told the bus, or NULL when it did not: then the files in /etc decide. */
+/* A user of the bus. @gids: the process's groups as the kernel told the bus, or NULL when it did not: then the files
+ * in /etc decide. */
 BusCaller *bus_caller_new_for_user(guint32 uid, const guint32 *gids, gsize n_gids);
 
-/* The groups of the three levels, -1 for one that does not exist. Tests set their own; others read /etc/group at the first question. */
+/* The groups of the three levels, -1 for one that does not exist. Tests set their own; others read /etc/group at the
+ * first question. */
 void bus_caller_set_groups(gint64 view, gint64 operate, gint64 administer);
 
 /* ---- The senders of one bus connection ---- */
 
 typedef struct BusCallers BusCallers;
 
-/* Runs once the sender of @message is known, in the order in which that sender's messages came; @caller is NULL when the bus would not say. */
+/* Runs once the sender of @message is known, in the order in which that sender's messages came; @caller is NULL when
+ * the bus would not say. */
 typedef void (*BusCallerCb)(DBusMessage *message, BusCaller *caller, gpointer user_data);
 
 BusCallers *bus_callers_new(DBusConnection *connection, BusCallerCb ready, gpointer user_data);

@@ -7,7 +7,7 @@
 #include "bus-error.h"
 
 #define ANNOTATION_ACCESS "org.understudy.Access"
-#define ANNOTATION_EMITS "org.freedesktop.DBus.Property.EmitsChangedSignal"
+#define ANNOTATION_EMITS  "org.freedesktop.DBus.Property.EmitsChangedSignal"
 
 static GHashTable *contracts; /* interface name -> BusContract; alive until the process ends */
 
@@ -69,7 +69,8 @@ static bool read_level(GDBusAnnotationInfo **annotations, const char *member, Bu
 	} else if (strcmp(text, "administer") == 0) {
 		*ret_level = BUS_LEVEL_ADMINISTER;
 	} else {
-		g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "%s: unknown %s \"%s\"", member, ANNOTATION_ACCESS, text);
+		g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "%s: unknown %s \"%s\"", member,
+			    ANNOTATION_ACCESS, text);
 		return false;
 	}
 	return true;
@@ -92,7 +93,8 @@ static bool read_emits(GDBusInterfaceInfo *interface, GDBusPropertyInfo *propert
 	} else if (strcmp(text, "const") == 0) {
 		*ret_emits = BUS_EMITS_CONST;
 	} else {
-		g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "%s: unknown %s \"%s\"", property->name, ANNOTATION_EMITS, text);
+		g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "%s: unknown %s \"%s\"", property->name,
+			    ANNOTATION_EMITS, text);
 		return false;
 	}
 	return true;
@@ -173,7 +175,8 @@ static bool add_document(const char *xml, GError **error)
 	for (gsize i = 0; node->interfaces && node->interfaces[i]; i++) {
 		GDBusInterfaceInfo *info = node->interfaces[i];
 		if (g_hash_table_contains(contracts, info->name)) {
-			g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "interface %s is described twice", info->name);
+			g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "interface %s is described twice",
+				    info->name);
 			return false;
 		}
 		BusContract *contract = contract_new(xml, info, error);

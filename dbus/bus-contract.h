@@ -22,7 +22,7 @@ typedef enum {
 
 typedef struct {
 	const char *name;
-	GVariantType *in;  /* tuples */
+	GVariantType *in; /* tuples */
 	GVariantType *out;
 	BusLevel level;
 } BusMethodRule;
@@ -42,11 +42,11 @@ typedef struct {
 
 typedef struct {
 	const char *name;
-	char *xml;              /* the <interface> element as it stands in the file */
+	char *xml; /* the <interface> element as it stands in the file */
 	GDBusInterfaceInfo *info;
-	GPtrArray *methods;     /* of BusMethodRule, in the file's order */
-	GPtrArray *properties;  /* of BusPropertyRule */
-	GPtrArray *signals;     /* of BusSignalRule */
+	GPtrArray *methods;    /* of BusMethodRule, in the file's order */
+	GPtrArray *properties; /* of BusPropertyRule */
+	GPtrArray *signals;    /* of BusSignalRule */
 } BusContract;
 
 /* NULL when no XML describes @interface. */
@@ -57,8 +57,8 @@ const BusMethodRule *bus_contract_method(const BusContract *contract, const char
 const BusPropertyRule *bus_contract_property(const BusContract *contract, const char *name);
 const BusSignalRule *bus_contract_signal(const BusContract *contract, const char *name);
 
-/* Adds the interfaces of another document (tests have interfaces of their own). False and @error when it does not parse, holds an unknown
- * annotation value, or describes an interface twice. */
+/* Adds the interfaces of another document (tests have interfaces of their own). False and @error when it does not
+ * parse, holds an unknown annotation value, or describes an interface twice. */
 bool bus_contract_add(const char *xml, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The embedded documents, made by embed-xml.py; ended by { 0 }. */

@@ -4,7 +4,7 @@
 
 #include <dbus/dbus.h>
 
-#define UNDERSTUDY(name) BUS_ERROR_PREFIX "." name
+#define UNDERSTUDY(name)  BUS_ERROR_PREFIX "." name
 #define FREEDESKTOP(name) "org.freedesktop.DBus.Error." name
 
 static const char *const own_names[BUS_N_ERRORS] = {
@@ -66,7 +66,10 @@ typedef struct {
 
 static GArray *domains; /* of Domain; registered before the loop starts, alive until the process ends */
 
-G_DEFINE_QUARK(understudy-bus-error-quark, bus_error)
+GQuark bus_error_quark(void)
+{
+	return g_quark_from_static_string("understudy-bus-error-quark");
+}
 
 void bus_error_register(GQuark domain, const BusErrorMapping *rows, gsize n_rows)
 {

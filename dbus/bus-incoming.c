@@ -2,7 +2,8 @@
 /*
  * dbus/bus-incoming.c - calls that others make: checked against the XML, given to a handler, answered exactly once.
  *
- * The standard interfaces (Properties, Introspectable, ObjectManager; libdbus itself answers Peer) are answered here too.
+ * The standard interfaces (Properties, Introspectable, ObjectManager; libdbus itself answers Peer) are answered here
+ * too.
  */
 #include <string.h>
 
@@ -69,7 +70,8 @@ static void call_free(BusCall *call)
 
 void bus_call_orphan(BusCall *call)
 {
-	g_autoptr(GError) error = g_error_new_literal(BUS_ERROR, BUS_ERROR_GONE, "the object went away before it answered");
+	g_autoptr(GError) error =
+		g_error_new_literal(BUS_ERROR, BUS_ERROR_GONE, "the object went away before it answered");
 
 	call->object = NULL;
 	send_error(call->connection, call->message, error);
@@ -142,8 +144,8 @@ static bool check_signature(DBusMessage *message, const char *tuple, GError **er
 
 	if (strlen(given) == length && strncmp(given, tuple + 1, length) == 0)
 		return true;
-	g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "%s takes (%.*s), not (%s)", dbus_message_get_member(message),
-		    (int)length, tuple + 1, given);
+	g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "%s takes (%.*s), not (%s)",
+		    dbus_message_get_member(message), (int)length, tuple + 1, given);
 	return false;
 }
 
@@ -153,7 +155,8 @@ static bool check_level(const BusCaller *caller, BusLevel needed, const char *me
 
 	if (caller->level >= needed)
 		return true;
-	g_set_error(error, BUS_ERROR, BUS_ERROR_ACCESS_DENIED, "%s needs membership of the group %s", member, groups[needed]);
+	g_set_error(error, BUS_ERROR, BUS_ERROR_ACCESS_DENIED, "%s needs membership of the group %s", member,
+		    groups[needed]);
 	return false;
 }
 
@@ -170,11 +173,12 @@ typedef struct {
 typedef GVariant *(*StandardMethod)(const Place *place, GVariant *args, GError **error);
 
 /* An empty interface name means whichever has the property. */
-static bool find_property(const Place *place, const char *interface, const char *name, BusFace **ret_face, guint *ret_index,
-			  GError **error)
+static bool find_property(const Place *place, const char *interface, const char *name, BusFace **ret_face,
+			  guint *ret_index, GError **error)
 {
 	if (*interface && !bus_object_face(place->object, interface)) {
-		g_set_error(error, BUS_ERROR, BUS_ERROR_UNKNOWN_INTERFACE, "%s has no interface %s", place->path, interface);
+		g_set_error(error, BUS_ERROR, BUS_ERROR_UNKNOWN_INTERFACE, "%s has no interface %s", place->path,
+			    interface);
 		return false;
 	}
 	for (gsize i = 0; i < place->object->n_faces; i++) {
@@ -225,13 +229,15 @@ static GVariant *properties_get_all(const Place *place, GVariant *args, GError *
 		BusFace *face = bus_object_face(place->object, interface);
 		if (face)
 			return g_variant_new("(@a{sv})", bus_object_read_all(place->object, face));
-		g_set_error(error, BUS_ERROR, BUS_ERROR_UNKNOWN_INTERFACE, "%s has no interface %s", place->path, interface);
+		g_set_error(error, BUS_ERROR, BUS_ERROR_UNKNOWN_INTERFACE, "%s has no interface %s", place->path,
+			    interface);
 		return NULL;
 	}
 
 	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
 	for (gsize i = 0; i < place->object->n_faces; i++) {
-		g_autoptr(GVariant) table = g_variant_ref_sink(bus_object_read_all(place->object, &place->object->faces[i]));
+		g_autoptr(GVariant) table =
+			g_variant_ref_sink(bus_object_read_all(place->object, &place->object->faces[i]));
 		for (gsize j = 0; j < g_variant_n_children(table); j++) {
 			g_autoptr(GVariant) entry = g_variant_get_child_value(table, j);
 			g_variant_builder_add_value(&builder, entry);
@@ -269,56 +275,53 @@ static GVariant *properties_set(const Place *place, GVariant *args, GError **err
 	return g_variant_new_tuple(NULL, 0);
 }
 
-static const char properties_xml[] =
-	"<interface name=\"org.freedesktop.DBus.Properties\">\n"
-	"    <method name=\"Get\">\n"
-	"      <arg name=\"interface_name\" type=\"s\" direction=\"in\"/>\n"
-	"      <arg name=\"property_name\" type=\"s\" direction=\"in\"/>\n"
-	"      <arg name=\"value\" type=\"v\" direction=\"out\"/>\n"
-	"    </method>\n"
-	"    <method name=\"GetAll\">\n"
-	"      <arg name=\"interface_name\" type=\"s\" direction=\"in\"/>\n"
-	"      <arg name=\"properties\" type=\"a{sv}\" direction=\"out\"/>\n"
-	"    </method>\n"
-	"    <method name=\"Set\">\n"
-	"      <arg name=\"interface_name\" type=\"s\" direction=\"in\"/>\n"
-	"      <arg name=\"property_name\" type=\"s\" direction=\"in\"/>\n"
-	"      <arg name=\"value\" type=\"v\" direction=\"in\"/>\n"
-	"    </method>\n"
-	"    <signal name=\"PropertiesChanged\">\n"
-	"      <arg name=\"interface_name\" type=\"s\"/>\n"
-	"      <arg name=\"changed_properties\" type=\"a{sv}\"/>\n"
-	"      <arg name=\"invalidated_properties\" type=\"as\"/>\n"
-	"    </signal>\n"
-	"  </interface>";
+static const char properties_xml[] = "<interface name=\"org.freedesktop.DBus.Properties\">\n"
+				     "    <method name=\"Get\">\n"
+				     "      <arg name=\"interface_name\" type=\"s\" direction=\"in\"/>\n"
+				     "      <arg name=\"property_name\" type=\"s\" direction=\"in\"/>\n"
+				     "      <arg name=\"value\" type=\"v\" direction=\"out\"/>\n"
+				     "    </method>\n"
+				     "    <method name=\"GetAll\">\n"
+				     "      <arg name=\"interface_name\" type=\"s\" direction=\"in\"/>\n"
+				     "      <arg name=\"properties\" type=\"a{sv}\" direction=\"out\"/>\n"
+				     "    </method>\n"
+				     "    <method name=\"Set\">\n"
+				     "      <arg name=\"interface_name\" type=\"s\" direction=\"in\"/>\n"
+				     "      <arg name=\"property_name\" type=\"s\" direction=\"in\"/>\n"
+				     "      <arg name=\"value\" type=\"v\" direction=\"in\"/>\n"
+				     "    </method>\n"
+				     "    <signal name=\"PropertiesChanged\">\n"
+				     "      <arg name=\"interface_name\" type=\"s\"/>\n"
+				     "      <arg name=\"changed_properties\" type=\"a{sv}\"/>\n"
+				     "      <arg name=\"invalidated_properties\" type=\"as\"/>\n"
+				     "    </signal>\n"
+				     "  </interface>";
 
-static const char manager_xml[] =
-	"<interface name=\"org.freedesktop.DBus.ObjectManager\">\n"
-	"    <method name=\"GetManagedObjects\">\n"
-	"      <arg name=\"objects\" type=\"a{oa{sa{sv}}}\" direction=\"out\"/>\n"
-	"    </method>\n"
-	"    <signal name=\"InterfacesAdded\">\n"
-	"      <arg name=\"object\" type=\"o\"/>\n"
-	"      <arg name=\"interfaces\" type=\"a{sa{sv}}\"/>\n"
-	"    </signal>\n"
-	"    <signal name=\"InterfacesRemoved\">\n"
-	"      <arg name=\"object\" type=\"o\"/>\n"
-	"      <arg name=\"interfaces\" type=\"as\"/>\n"
-	"    </signal>\n"
-	"  </interface>";
+static const char manager_xml[] = "<interface name=\"org.freedesktop.DBus.ObjectManager\">\n"
+				  "    <method name=\"GetManagedObjects\">\n"
+				  "      <arg name=\"objects\" type=\"a{oa{sa{sv}}}\" direction=\"out\"/>\n"
+				  "    </method>\n"
+				  "    <signal name=\"InterfacesAdded\">\n"
+				  "      <arg name=\"object\" type=\"o\"/>\n"
+				  "      <arg name=\"interfaces\" type=\"a{sa{sv}}\"/>\n"
+				  "    </signal>\n"
+				  "    <signal name=\"InterfacesRemoved\">\n"
+				  "      <arg name=\"object\" type=\"o\"/>\n"
+				  "      <arg name=\"interfaces\" type=\"as\"/>\n"
+				  "    </signal>\n"
+				  "  </interface>";
 
-static const char common_xml[] =
-	"<interface name=\"org.freedesktop.DBus.Introspectable\">\n"
-	"    <method name=\"Introspect\">\n"
-	"      <arg name=\"xml_data\" type=\"s\" direction=\"out\"/>\n"
-	"    </method>\n"
-	"  </interface>\n"
-	"  <interface name=\"org.freedesktop.DBus.Peer\">\n"
-	"    <method name=\"Ping\"/>\n"
-	"    <method name=\"GetMachineId\">\n"
-	"      <arg name=\"machine_uuid\" type=\"s\" direction=\"out\"/>\n"
-	"    </method>\n"
-	"  </interface>";
+static const char common_xml[] = "<interface name=\"org.freedesktop.DBus.Introspectable\">\n"
+				 "    <method name=\"Introspect\">\n"
+				 "      <arg name=\"xml_data\" type=\"s\" direction=\"out\"/>\n"
+				 "    </method>\n"
+				 "  </interface>\n"
+				 "  <interface name=\"org.freedesktop.DBus.Peer\">\n"
+				 "    <method name=\"Ping\"/>\n"
+				 "    <method name=\"GetMachineId\">\n"
+				 "      <arg name=\"machine_uuid\" type=\"s\" direction=\"out\"/>\n"
+				 "    </method>\n"
+				 "  </interface>";
 
 /* The name right below @parent on the way to @path, or NULL when @path is not below it. */
 static char *next_step(const char *parent, const char *path)
@@ -360,9 +363,9 @@ static GPtrArray *child_names(BusTree *tree, const char *parent)
 static GVariant *introspect(const Place *place, GVariant *args, GError **error)
 {
 	g_autoptr(GPtrArray) children = child_names(place->tree, place->path);
-	g_autoptr(GString) xml = g_string_new(
-		"<!DOCTYPE node PUBLIC \"-//freedesktop//DTD D-BUS Object Introspection 1.0//EN\" "
-		"\"http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd\">\n<node>\n");
+	g_autoptr(GString) xml =
+		g_string_new("<!DOCTYPE node PUBLIC \"-//freedesktop//DTD D-BUS Object Introspection 1.0//EN\" "
+			     "\"http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd\">\n<node>\n");
 
 	g_string_append_printf(xml, "  %s\n", common_xml);
 	if (place->object)
@@ -418,8 +421,8 @@ static bool call_standard(const Place *place, DBusConnection *connection, DBusMe
 
 	for (gsize i = 0; i < G_N_ELEMENTS(standard_methods); i++) {
 		const char *candidate = standard_methods[i].interface;
-		if (strcmp(member, standard_methods[i].member) != 0 || (interface && strcmp(interface, candidate) != 0) ||
-		    !has_standard(place, candidate))
+		if (strcmp(member, standard_methods[i].member) != 0 ||
+		    (interface && strcmp(interface, candidate) != 0) || !has_standard(place, candidate))
 			continue;
 
 		g_autoptr(GError) error = NULL;
@@ -462,8 +465,8 @@ static const BusMethodRule *find_method(BusObject *object, DBusMessage *message,
 	return NULL;
 }
 
-static void call_method(BusObject *object, const BusMethodRule *rule, const BusMember *member, DBusConnection *connection,
-			DBusMessage *message, BusCaller *caller)
+static void call_method(BusObject *object, const BusMethodRule *rule, const BusMember *member,
+			DBusConnection *connection, DBusMessage *message, BusCaller *caller)
 {
 	g_autoptr(GError) error = NULL;
 
@@ -496,7 +499,8 @@ static void refuse_unknown(const Place *place, DBusConnection *connection, DBusM
 	if (!place->object && !standard) /* a path on the way to objects */
 		g_set_error(&error, BUS_ERROR, BUS_ERROR_UNKNOWN_OBJECT, "there is no object %s", place->path);
 	else if (interface && !standard && !bus_object_face(place->object, interface))
-		g_set_error(&error, BUS_ERROR, BUS_ERROR_UNKNOWN_INTERFACE, "%s has no interface %s", place->path, interface);
+		g_set_error(&error, BUS_ERROR, BUS_ERROR_UNKNOWN_INTERFACE, "%s has no interface %s", place->path,
+			    interface);
 	else
 		g_set_error(&error, BUS_ERROR, BUS_ERROR_UNKNOWN_METHOD, "%s has no method %s", place->path, member);
 	send_error(connection, message, error);
@@ -516,12 +520,14 @@ void bus_tree_call(BusTree *tree, DBusConnection *connection, DBusMessage *messa
 	const BusMember *member = NULL;
 
 	if (!caller) {
-		g_autoptr(GError) error = g_error_new_literal(BUS_ERROR, BUS_ERROR_ACCESS_DENIED, "the bus does not say who is calling");
+		g_autoptr(GError) error =
+			g_error_new_literal(BUS_ERROR, BUS_ERROR_ACCESS_DENIED, "the bus does not say who is calling");
 		send_error(connection, message, error);
 		return;
 	}
 	if (!tree || (!place.object && !is_on_the_way(tree, path))) {
-		g_autoptr(GError) error = g_error_new(BUS_ERROR, BUS_ERROR_UNKNOWN_OBJECT, "there is no object %s", path);
+		g_autoptr(GError) error =
+			g_error_new(BUS_ERROR, BUS_ERROR_UNKNOWN_OBJECT, "there is no object %s", path);
 		send_error(connection, message, error);
 		return;
 	}

@@ -2,9 +2,9 @@
 /*
  * dbus/bus-knock.c - finds out, without waiting, whether anybody answers at a D-Bus address.
  *
- * libdbus connects in a blocking way. That is instant as long as the far side has room in its queue of connections, and
- * for ever when it is frozen with a full one. So a socket of our own goes first and asks for the list of authentication mechanisms; only
- * somebody who answers that gets a real connection.
+ * libdbus connects in a blocking way. That is instant as long as the far side has room in its queue of connections,
+ * and for ever when it is frozen with a full one. So a socket of our own goes first and asks for the list of
+ * authentication mechanisms; only somebody who answers that gets a real connection.
  */
 #include "bus-knock.h"
 

@@ -8,7 +8,7 @@
 typedef struct BusKnock BusKnock;
 typedef void (*BusKnockCb)(bool answered, gpointer user_data);
 
-/* @done runs once, from the loop, when somebody has answered or it is certain that nobody will; while the far side is merely frozen it waits.
- * Addresses that are not Unix sockets are taken as answered. */
+/* @done runs once, from the loop, when somebody has answered or it is certain that nobody will; while the far side is
+ * merely frozen it waits. Addresses that are not Unix sockets are taken as answered. */
 BusKnock *bus_knock_new(const char *address, BusKnockCb done, gpointer user_data);
 void bus_knock_free(BusKnock *knock); /* @done will not run (any more); NULL is fine */

@@ -18,8 +18,8 @@ typedef enum {
 	LINK_UP,
 } LinkState;
 
-struct BusLink { /* a reference-counted box: callbacks may free the link */
-	char *address;  /* NULL: the system bus, looked up at each attempt */
+struct BusLink {       /* a reference-counted box: callbacks may free the link */
+	char *address; /* NULL: the system bus, looked up at each attempt */
 	bool is_bus;
 	bool freed;
 	LinkState state;
@@ -30,8 +30,8 @@ struct BusLink { /* a reference-counted box: callbacks may free the link */
 
 	DBusConnection *connection; /* NULL in LINK_WAITING and LINK_KNOCKING */
 	BusSource *source;
-	BusCallers *callers;   /* on a bus */
-	BusCaller *far_side;   /* on a private socket */
+	BusCallers *callers; /* on a bus */
+	BusCaller *far_side; /* on a private socket */
 
 	BusTree *tree;
 	char *name;
@@ -74,8 +74,9 @@ BusName *bus_name_use(BusLink *link, const char *name);
 void bus_name_release(BusName *name); /* NULL is fine */
 
 /* As bus_link_subscribe(), only for signals whose first argument is the string @arg0. */
-BusSubscription *bus_link_subscribe_arg0(BusLink *link, const char *sender, const char *path, const char *interface, const char *member,
-					 const char *arg0, BusSignalCb callback, gpointer user_data);
+BusSubscription *bus_link_subscribe_arg0(BusLink *link, const char *sender, const char *path, const char *interface,
+					 const char *member, const char *arg0, BusSignalCb callback,
+					 gpointer user_data);
 
 /* The link has become usable / is lost: rules are sent again, owners are asked for or forgotten. */
 void bus_watch_up(BusLink *link);

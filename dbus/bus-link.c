@@ -6,7 +6,8 @@
  *      ^                  |                      |                                 |                       |
  *      +---- back-off ----+----------------------+----------- lost ---------------+-----------------------+
  *
- * A far side that is frozen keeps the link in the state it is in, holding one place in its queue; when it goes on, so does the link.
+ * A far side that is frozen keeps the link in the state it is in, holding one place in its queue; when it goes on, so
+ * does the link.
  */
 #include "bus-link-private.h"
 
@@ -15,9 +16,9 @@
 
 #include "bus-value.h"
 
-#define FIRST_DELAY_MS 10
-#define LAST_DELAY_MS 1000
-#define HELLO_TIMEOUT_MS 30000
+#define FIRST_DELAY_MS     10
+#define LAST_DELAY_MS      1000
+#define HELLO_TIMEOUT_MS   30000
 #define DEFAULT_SYSTEM_BUS "unix:path=/run/dbus/system_bus_socket"
 
 static void link_try_later(BusLink *link, guint delay_ms);
@@ -181,7 +182,8 @@ static void on_hello(DBusPendingCall *pending, void *user_data)
 
 static void say_hello(BusLink *link)
 {
-	DBusMessage *hello = dbus_message_new_method_call(DBUS_SERVICE_DBUS, DBUS_PATH_DBUS, DBUS_INTERFACE_DBUS, "Hello");
+	DBusMessage *hello =
+		dbus_message_new_method_call(DBUS_SERVICE_DBUS, DBUS_PATH_DBUS, DBUS_INTERFACE_DBUS, "Hello");
 	DBusPendingCall *pending = NULL;
 
 	(void)dbus_connection_send_with_reply(link->connection, hello, &pending, HELLO_TIMEOUT_MS);
@@ -277,7 +279,8 @@ static DBusHandlerResult on_message(DBusConnection *connection, DBusMessage *mes
 	BusLink *link = user_data;
 
 	/* libdbus makes this one up; a far side that sent it would still be connected. */
-	if (dbus_message_is_signal(message, DBUS_INTERFACE_LOCAL, "Disconnected") && !dbus_connection_get_is_connected(connection)) {
+	if (dbus_message_is_signal(message, DBUS_INTERFACE_LOCAL, "Disconnected") &&
+	    !dbus_connection_get_is_connected(connection)) {
 		link_lost(link);
 		return DBUS_HANDLER_RESULT_HANDLED;
 	}

@@ -2,15 +2,15 @@
 /*
  * dbus/bus-mirror.c - a remote object's properties, kept up to date.
  *
- * Truth is GetAll; PropertiesChanged is applied only to what GetAll gave. Messages of one connection come in order, so a change that arrives
- * before the answer is in the answer.
+ * Truth is GetAll; PropertiesChanged is applied only to what GetAll gave. Messages of one connection come in order,
+ * so a change that arrives before the answer is in the answer.
  */
 #include "bus-link-private.h"
 
 #define GET_ALL_TIMEOUT_MS 2000
-#define RETRY_MS 500
+#define RETRY_MS           500
 
-struct BusMirror { /* a reference-counted box */
+struct BusMirror {     /* a reference-counted box */
 	BusLink *link; /* a reference, so that either may be freed first; NULL once freed */
 	char *destination, *path, *interface;
 	BusName *owner; /* on a bus */
@@ -111,8 +111,9 @@ static void ask(BusMirror *mirror)
 	stop_asking(mirror);
 	if (!bus_link_is_usable(mirror->link))
 		return;
-	mirror->get_all = bus_link_call(mirror->link, mirror->destination, mirror->path, DBUS_INTERFACE_PROPERTIES, "GetAll",
-					g_variant_new("(s)", mirror->interface), GET_ALL_TIMEOUT_MS, on_get_all, mirror);
+	mirror->get_all =
+		bus_link_call(mirror->link, mirror->destination, mirror->path, DBUS_INTERFACE_PROPERTIES, "GetAll",
+			      g_variant_new("(s)", mirror->interface), GET_ALL_TIMEOUT_MS, on_get_all, mirror);
 }
 
 static void on_properties_changed(const char *path, const char *member, GVariant *args, gpointer user_data)
@@ -136,8 +137,8 @@ static void on_properties_changed(const char *path, const char *member, GVariant
 	mirror->changed(mirror, mirror->user_data);
 }
 
-BusMirror *bus_mirror_new(BusLink *link, const char *destination, const char *path, const char *interface, BusMirrorCb changed,
-			  gpointer user_data)
+BusMirror *bus_mirror_new(BusLink *link, const char *destination, const char *path, const char *interface,
+			  BusMirrorCb changed, gpointer user_data)
 {
 	g_return_val_if_fail((destination != NULL) == link->is_bus, NULL);
 	BusMirror *mirror = g_rc_box_new0(BusMirror);
@@ -150,8 +151,8 @@ BusMirror *bus_mirror_new(BusLink *link, const char *destination, const char *pa
 	mirror->changed = changed;
 	mirror->user_data = user_data;
 	g_ptr_array_add(link->mirrors, mirror);
-	mirror->subscription = bus_link_subscribe_arg0(link, destination, path, DBUS_INTERFACE_PROPERTIES, "PropertiesChanged",
-						       interface, on_properties_changed, mirror);
+	mirror->subscription = bus_link_subscribe_arg0(link, destination, path, DBUS_INTERFACE_PROPERTIES,
+						       "PropertiesChanged", interface, on_properties_changed, mirror);
 	if (destination)
 		mirror->owner = bus_name_use(link, destination);
 

@@ -11,8 +11,9 @@
 void bus_tree_add_connection(BusTree *tree, DBusConnection *connection);
 void bus_tree_remove_connection(BusTree *tree, DBusConnection *connection);
 
-/* Answers one method call, now or later. @tree NULL: nothing is published. @caller NULL: the sender is not known, and gets AccessDenied. After
- * it returns the caller must expect that the tree, the connection and itself were changed by a handler. */
+/* Answers one method call, now or later. @tree NULL: nothing is published. @caller NULL: the sender is not known, and
+ * gets AccessDenied. After it returns the caller must expect that the tree, the connection and itself were changed by
+ * a handler. */
 void bus_tree_call(BusTree *tree, DBusConnection *connection, DBusMessage *message, BusCaller *caller);
 
 /* ---- Between bus-object.c and bus-incoming.c ---- */
@@ -26,7 +27,7 @@ typedef struct {
 	bool *changed;
 } BusFace;
 
-struct BusObject { /* a reference-counted box */
+struct BusObject {     /* a reference-counted box */
 	BusTree *tree; /* NULL once withdrawn */
 	char *path;
 	BusFace *faces;

@@ -322,7 +322,8 @@ static bool bind_row(BusFace *face, const BusMember *row, GError **error)
 	if (!wrong && *slot)
 		wrong = "stands twice in the table";
 	if (wrong) {
-		g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "%s.%s %s", face->contract->name, row->member, wrong);
+		g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "%s.%s %s", face->contract->name, row->member,
+			    wrong);
 		return false;
 	}
 	*slot = row;
@@ -363,7 +364,8 @@ static bool bind_face(BusFace *face, const BusInterface *interface, GError **err
 static bool check_path(BusTree *tree, const char *path, GError **error)
 {
 	gsize length = strlen(tree->root);
-	bool below = strcmp(tree->root, "/") == 0 || (strncmp(path, tree->root, length) == 0 && strchr("/", path[length]));
+	bool below =
+		strcmp(tree->root, "/") == 0 || (strncmp(path, tree->root, length) == 0 && strchr("/", path[length]));
 
 	if (!g_variant_is_object_path(path) || !below) {
 		g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "%s is not a path below %s", path, tree->root);
@@ -393,7 +395,8 @@ BusObject *bus_object_publish(BusTree *tree, const char *path, const BusInterfac
 	g_queue_init(&object->calls);
 	for (gsize i = 0; i < n; i++) {
 		if (bus_object_face(object, interfaces[i].interface)) {
-			g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "%s is given twice", interfaces[i].interface);
+			g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "%s is given twice",
+				    interfaces[i].interface);
 			bus_object_unref(object);
 			return NULL;
 		}

@@ -2,8 +2,8 @@
 /*
  * dbus/bus-server.c - a private D-Bus socket, so that a dead or frozen message bus delays nobody.
  *
- * A stranger is turned away by the kernel's word about the other end, before a byte of the protocol is read; those who stay have five seconds to
- * authenticate.
+ * A stranger is turned away by the kernel's word about the other end, before a byte of the protocol is read; those
+ * who stay have five seconds to authenticate.
  */
 #include "bus-server.h"
 
@@ -16,7 +16,7 @@
 #include "bus-object-private.h"
 #include "bus-source.h"
 
-#define MAX_CLIENTS 64
+#define MAX_CLIENTS       64
 #define AUTHENTICATION_MS 5000
 
 typedef struct {
@@ -93,7 +93,8 @@ static DBusHandlerResult on_message(DBusConnection *connection, DBusMessage *mes
 {
 	Client *client = user_data;
 
-	if (dbus_message_is_signal(message, DBUS_INTERFACE_LOCAL, "Disconnected") && !dbus_connection_get_is_connected(connection)) {
+	if (dbus_message_is_signal(message, DBUS_INTERFACE_LOCAL, "Disconnected") &&
+	    !dbus_connection_get_is_connected(connection)) {
 		client_leave(client);
 		return DBUS_HANDLER_RESULT_HANDLED;
 	}

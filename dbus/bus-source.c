@@ -2,8 +2,9 @@
 /*
  * dbus/bus-source.c - one GSource per DBusConnection or DBusServer on the GLib main loop.
  *
- * Each turn handles what is ready on the socket, the timeouts that are due, and then one message: a flood on one connection delays the others
- * by a message at most. libdbus calls the functions given to it with its own lock held, so they only keep books.
+ * Each turn handles what is ready on the socket, the timeouts that are due, and then one message: a flood on one
+ * connection delays the others by a message at most. libdbus calls the functions given to it with its own lock held,
+ * so they only keep books.
  */
 #include "bus-source.h"
 
@@ -24,8 +25,8 @@ struct BusSource {
 	GSource source; /* first: GLib allocates and counts the whole */
 	DBusConnection *connection;
 	DBusServer *server;
-	GPtrArray *watches;  /* of Watch (reference-counted boxes) */
-	GPtrArray *timeouts; /* of Timeout (reference-counted boxes) */
+	GPtrArray *watches;        /* of Watch (reference-counted boxes) */
+	GPtrArray *timeouts;       /* of Timeout (reference-counted boxes) */
 	BusSourceCb authenticated; /* NULL once it has run */
 	gpointer user_data;
 };

@@ -2,8 +2,9 @@
 /*
  * dbus/bus-value.c - GVariant tuples into and out of DBusMessage bodies, descriptors included.
  *
- * libdbus aborts the process when it is handed an invalid string, path or signature, so everything is proved here before it is
- * appended. GVariant guarantees UTF-8 and object paths; its idea of signatures, depth and size is wider than D-Bus's.
+ * libdbus aborts the process when it is handed an invalid string, path or signature, so everything is proved here
+ * before it is appended. GVariant guarantees UTF-8 and object paths; its idea of signatures, depth and size is wider
+ * than D-Bus's.
  */
 #include "bus-value.h"
 
@@ -354,7 +355,8 @@ int bus_value_fds_take(GArray *fds, gint32 handle, GError **error)
 		g_array_index(fds, int, handle) = -1;
 	}
 	if (fd < 0)
-		g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "there is no file descriptor %d in this message", handle);
+		g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "there is no file descriptor %d in this message",
+			    handle);
 	return fd;
 }
 

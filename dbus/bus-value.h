@@ -9,15 +9,15 @@
 /* Bounds on what we send and accept. A value is counted at its largest possible size on the wire. */
 #define BUS_VALUE_MAX_BYTES (4 * 1024 * 1024)
 #define BUS_VALUE_MAX_DEPTH 32
-#define BUS_VALUE_MAX_FDS 16
+#define BUS_VALUE_MAX_FDS   16
 
-/* Appends the members of @tuple (NULL for none) to @message; a 'h' value is an index into @fds, of which libdbus keeps duplicates. On
- * failure @message holds a part of them and must be thrown away. @tuple is not consumed. */
+/* Appends the members of @tuple (NULL for none) to @message; a 'h' value is an index into @fds, of which libdbus
+ * keeps duplicates. On failure @message holds a part of them and must be thrown away. @tuple is not consumed. */
 bool bus_value_append(DBusMessage *message, GVariant *tuple, const int *fds, gsize n_fds,
 		      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* The body as a tuple; never floating. Descriptors go into @fds (an array of int, owned by whoever owns the array) and 'h' values index
- * that array; with NULL they are closed and 'h' values are -1. */
+/* The body as a tuple; never floating. Descriptors go into @fds (an array of int, owned by whoever owns the array)
+ * and 'h' values index that array; with NULL they are closed and 'h' values are -1. */
 GVariant *bus_value_read(DBusMessage *message, GArray *fds) G_GNUC_WARN_UNUSED_RESULT;
 
 /* An array of descriptors for bus_value_read(): freeing it closes those that were not taken. */

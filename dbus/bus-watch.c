@@ -8,7 +8,7 @@
 #define QUERY_TIMEOUT_MS 30000
 
 struct BusSubscription { /* a reference-counted box */
-	BusLink *link; /* a reference, so that either may be freed first; NULL once freed */
+	BusLink *link;   /* a reference, so that either may be freed first; NULL once freed */
 	char *sender, *path, *interface, *member, *arg0;
 	char *rule;     /* on a bus */
 	BusName *owner; /* when @sender is a well-known name */
@@ -49,7 +49,8 @@ char *bus_watch_rule(const char *sender, const char *path, const char *interface
 
 static void owner_rule(BusName *name, const char *method)
 {
-	g_autofree char *rule = bus_watch_rule(DBUS_SERVICE_DBUS, DBUS_PATH_DBUS, DBUS_INTERFACE_DBUS, "NameOwnerChanged", name->name);
+	g_autofree char *rule =
+		bus_watch_rule(DBUS_SERVICE_DBUS, DBUS_PATH_DBUS, DBUS_INTERFACE_DBUS, "NameOwnerChanged", name->name);
 
 	bus_link_tell_driver(name->link, method, rule);
 }
@@ -137,8 +138,8 @@ static void subscription_unref(gpointer data)
 	g_rc_box_release_full(data, subscription_clear);
 }
 
-BusSubscription *bus_link_subscribe_arg0(BusLink *link, const char *sender, const char *path, const char *interface, const char *member,
-					 const char *arg0, BusSignalCb callback, gpointer user_data)
+BusSubscription *bus_link_subscribe_arg0(BusLink *link, const char *sender, const char *path, const char *interface,
+					 const char *member, const char *arg0, BusSignalCb callback, gpointer user_data)
 {
 	g_return_val_if_fail(!sender || dbus_validate_bus_name(sender, NULL), NULL);
 	g_return_val_if_fail(!path || dbus_validate_path(path, NULL), NULL);
@@ -168,8 +169,8 @@ BusSubscription *bus_link_subscribe_arg0(BusLink *link, const char *sender, cons
 	return subscription;
 }
 
-BusSubscription *bus_link_subscribe(BusLink *link, const char *sender, const char *path, const char *interface, const char *member,
-				    BusSignalCb callback, gpointer user_data)
+BusSubscription *bus_link_subscribe(BusLink *link, const char *sender, const char *path, const char *interface,
+				    const char *member, BusSignalCb callback, gpointer user_data)
 {
 	return bus_link_subscribe_arg0(link, sender, path, interface, member, NULL, callback, user_data);
 }
@@ -201,7 +202,8 @@ static bool is_wanted(const BusSubscription *subscription, DBusMessage *message,
 {
 	return subscription->link && is_from(subscription, dbus_message_get_sender(message)) &&
 	       (!subscription->path || g_strcmp0(subscription->path, dbus_message_get_path(message)) == 0) &&
-	       (!subscription->interface || g_strcmp0(subscription->interface, dbus_message_get_interface(message)) == 0) &&
+	       (!subscription->interface ||
+		g_strcmp0(subscription->interface, dbus_message_get_interface(message)) == 0) &&
 	       (!subscription->member || g_strcmp0(subscription->member, dbus_message_get_member(message)) == 0) &&
 	       (!subscription->arg0 || g_strcmp0(subscription->arg0, arg0) == 0);
 }

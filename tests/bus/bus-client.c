@@ -2,9 +2,12 @@
 /*
  * tests/bus/bus-client.c - a client of another user, or of bad manners, for the tests.
  *
- *   bus-client call UID GID[,GID...] ADDRESS DESTINATION|- PATH INTERFACE METHOD   one call; prints "ok" or the error's name
- *   bus-client flood ADDRESS PATH N                                             N calls of Add at once; prints how many were answered
- *   bus-client deaf ADDRESS PATH                                                calls Echo for ever and never reads; prints "closed"
+ *   bus-client call UID GID[,GID...] ADDRESS DESTINATION|- PATH INTERFACE METHOD
+ *           one call; prints "ok" or the error's name
+ *   bus-client flood ADDRESS PATH N
+ *           N calls of Add at once; prints how many were answered
+ *   bus-client deaf ADDRESS PATH
+ *           calls Echo for ever and never reads; prints "closed"
  */
 #include <dbus/dbus.h>
 #include <errno.h>
@@ -17,7 +20,7 @@
 #include <unistd.h>
 
 #define TIMEOUT_MS 10000
-#define INTERFACE "org.understudy.Test1"
+#define INTERFACE  "org.understudy.Test1"
 
 static void become(const char *uid, char *gids)
 {

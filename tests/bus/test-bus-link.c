@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* tests/bus/test-bus-link.c - a service and its clients on a message bus that is killed, frozen, and full of strangers. */
+/* tests/bus/test-bus-link.c - a service and its clients on a message bus that is killed, frozen, and full of
+ * strangers. */
 #include <dbus/dbus.h>
 #include <errno.h>
 #include <string.h>
@@ -63,8 +64,8 @@ static void call_at_once(const char *path, const char *member, GVariant *args, g
 
 	g_variant_get(args, "(&s&s&s)", &name, &old, &new);
 	if (strcmp(name, TEST_NAME) == 0 && *new)
-		bus_link_call(eager->link, TEST_NAME, TEST_ROOT, TEST_INTERFACE, "Add", g_variant_new("(ii)", 2, 3), CALL_TIMEOUT_MS,
-			      reply_cb, &eager->reply);
+		bus_link_call(eager->link, TEST_NAME, TEST_ROOT, TEST_INTERFACE, "Add", g_variant_new("(ii)", 2, 3),
+			      CALL_TIMEOUT_MS, reply_cb, &eager->reply);
 }
 
 static void test_name_last(Place *place, gconstpointer data)
@@ -72,7 +73,8 @@ static void test_name_last(Place *place, gconstpointer data)
 	Eager eager = { place->link };
 
 	bus_link_free(place->shown);
-	bus_link_subscribe(place->link, DBUS_SERVICE_DBUS, NULL, DBUS_INTERFACE_DBUS, "NameOwnerChanged", call_at_once, &eager);
+	bus_link_subscribe(place->link, DBUS_SERVICE_DBUS, NULL, DBUS_INTERFACE_DBUS, "NameOwnerChanged", call_at_once,
+			   &eager);
 	place->shown = bus_link_new_bus(place->bus->address);
 	bus_link_publish(place->shown, place->service->tree, TEST_NAME);
 	test_until(eager.reply.n > 0);
@@ -91,7 +93,8 @@ static void test_publish_late(Place *place, gconstpointer data)
 	g_auto(Reply) reply = { 0 };
 	while (!reply.values) {
 		reply_clear(&reply);
-		reply = test_call_at(place->link, TEST_NAME ".Late", "/", DBUS_INTERFACE_INTROSPECTABLE, "Introspect", NULL);
+		reply = test_call_at(place->link, TEST_NAME ".Late", "/", DBUS_INTERFACE_INTROSPECTABLE, "Introspect",
+				     NULL);
 	}
 	g_assert_nonnull(strstr(reply.text, "late"));
 	bus_link_free(late);
@@ -171,7 +174,8 @@ static void test_bus_restarts(Place *place, gconstpointer data)
 	test_until(bus_mirror_is_fresh(mirror));
 
 	for (guint round = 1; round <= 3; round++) {
-		bus_link_call(place->link, TEST_NAME, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS, reply_cb, &lost);
+		bus_link_call(place->link, TEST_NAME, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS,
+			      reply_cb, &lost);
 		test_until(place->service->n_kept == round);
 		test_bus_kill(place->bus);
 		test_until(changes.down == round && !bus_link_is_up(place->shown));
@@ -255,7 +259,8 @@ static void test_bus_frozen(Place *place, gconstpointer data)
 
 	gint64 begin_us = g_get_monotonic_time();
 	BusLink *late = bus_link_new_bus(place->bus->address);
-	bus_link_call(place->link, TEST_NAME, TEST_ROOT, TEST_INTERFACE, "Add", g_variant_new("(ii)", 1, 1), 200, reply_cb, &frozen);
+	bus_link_call(place->link, TEST_NAME, TEST_ROOT, TEST_INTERFACE, "Add", g_variant_new("(ii)", 1, 1), 200,
+		      reply_cb, &frozen);
 	for (int i = 0; i < 2000; i++) { /* more than a socket holds */
 		place->service->number = i;
 		bus_object_changed(place->service->root, TEST_INTERFACE, "Number");
@@ -317,8 +322,8 @@ static void on_output(GObject *source, GAsyncResult *result, gpointer user_data)
 /* Calls @method of @name as @uid with @gids. */
 static char *call_name_as(Place *place, const char *uid, const char *gids, const char *name, const char *method)
 {
-	const char *argv[] = { g_getenv("BUS_CLIENT"), "call", uid, gids, place->bus->address, name, TEST_ROOT, TEST_INTERFACE, method,
-			       NULL };
+	const char *argv[] = { g_getenv("BUS_CLIENT"), "call", uid, gids, place->bus->address, name, TEST_ROOT,
+			       TEST_INTERFACE,         method, NULL };
 	g_autoptr(GError) error = NULL;
 	Child child = { 0 };
 
@@ -374,8 +379,8 @@ static void test_levels(Place *place, gconstpointer data)
 /* The policy that is installed: root owns the names and reaches them, a stranger does not even get to the service. */
 static void test_policy(Place *place, gconstpointer data)
 {
-	static const char *const names[] = { "org.understudy.Supervisor1", "org.understudy.Vrrp1", "org.understudy.Sync1",
-					     "org.understudy.Notify1" };
+	static const char *const names[] = { "org.understudy.Supervisor1", "org.understudy.Vrrp1",
+					     "org.understudy.Sync1", "org.understudy.Notify1" };
 
 	for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
 		BusLink *daemon = bus_link_new_bus(place->bus->address);
@@ -396,17 +401,19 @@ static void test_policy(Place *place, gconstpointer data)
 static void test_order_of_first_calls(Place *place, gconstpointer data)
 {
 	static const char *const methods[] = { "GetAll", "Set", "Get" };
-	GVariant *args[] = { g_variant_new("(s)", TEST_INTERFACE), g_variant_new("(ssv)", TEST_INTERFACE, "Guarded", g_variant_new_int32(4)),
+	GVariant *args[] = { g_variant_new("(s)", TEST_INTERFACE),
+			     g_variant_new("(ssv)", TEST_INTERFACE, "Guarded", g_variant_new_int32(4)),
 			     g_variant_new("(ss)", TEST_INTERFACE, "Number") };
 
-	bus_link_call(place->link, TEST_NAME, TEST_ROOT, TEST_INTERFACE, "Add", g_variant_new("(ii)", 1, 2), CALL_TIMEOUT_MS, test_log_reply,
-		      place->log);
+	bus_link_call(place->link, TEST_NAME, TEST_ROOT, TEST_INTERFACE, "Add", g_variant_new("(ii)", 1, 2),
+		      CALL_TIMEOUT_MS, test_log_reply, place->log);
 	for (gsize i = 0; i < G_N_ELEMENTS(methods); i++)
-		bus_link_call(place->link, TEST_NAME, TEST_ROOT, DBUS_INTERFACE_PROPERTIES, methods[i], args[i], CALL_TIMEOUT_MS,
-			      test_log_reply, place->log);
+		bus_link_call(place->link, TEST_NAME, TEST_ROOT, DBUS_INTERFACE_PROPERTIES, methods[i], args[i],
+			      CALL_TIMEOUT_MS, test_log_reply, place->log);
 	test_until(place->log->len == 4);
 	test_log_is(place->log, "reply (3,)\n"
-				"reply ({'Number': <0>, 'Text': <'text'>, 'Quiet': <0>, 'Vague': <0>, 'Fixed': <'always'>, 'Guarded': <0>},)\n"
+				"reply ({'Number': <0>, 'Text': <'text'>, 'Quiet': <0>, 'Vague': <0>, 'Fixed': "
+				"<'always'>, 'Guarded': <0>},)\n"
 				"reply ()\nreply (<4>,)");
 }
 
@@ -425,7 +432,8 @@ static GDBusConnection *gio_client(Place *place)
 	GDBusConnection *client = NULL;
 
 	g_dbus_connection_new_for_address(place->bus->address,
-					  G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+					  G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+						  G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
 					  NULL, NULL, on_gio, &client);
 	test_until(client);
 	return client;
@@ -444,8 +452,10 @@ static void test_forged_signal(Place *place, gconstpointer data)
 
 	const char *victim = dbus_bus_get_unique_name(place->link->connection);
 	g_dbus_connection_emit_signal(forger, victim, TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "PropertiesChanged",
-				      g_variant_new_parsed("('org.understudy.Test1', {'Number': <666>}, @as [])"), &error);
-	g_dbus_connection_emit_signal(forger, victim, TEST_ROOT, TEST_INTERFACE, "Happened", g_variant_new("(i)", 666), &error);
+				      g_variant_new_parsed("('org.understudy.Test1', {'Number': <666>}, @as [])"),
+				      &error);
+	g_dbus_connection_emit_signal(forger, victim, TEST_ROOT, TEST_INTERFACE, "Happened", g_variant_new("(i)", 666),
+				      &error);
 	g_assert_no_error(error);
 	test_until(anybody->len == 1);
 	bus_object_emit(place->service->root, TEST_INTERFACE, "Happened", g_variant_new("(i)", 7));
@@ -485,7 +495,8 @@ static void test_service_dies(Place *place, gconstpointer data)
 {
 	g_auto(Reply) reply = { 0 };
 
-	bus_link_call(place->link, TEST_NAME, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS, reply_cb, &reply);
+	bus_link_call(place->link, TEST_NAME, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS, reply_cb,
+		      &reply);
 	test_until(place->service->kept);
 	bus_link_free(place->shown);
 	test_until(reply.n > 0);
@@ -503,11 +514,13 @@ static void test_quoted_rule(Place *place, gconstpointer data)
 	g_autoptr(GError) error = NULL;
 
 	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
-		BusSubscription *subscription = bus_link_subscribe_arg0(place->link, NULL, "/a", "com.example.A", "Said", texts[i],
-									test_log_signal, place->log);
+		BusSubscription *subscription = bus_link_subscribe_arg0(place->link, NULL, "/a", "com.example.A",
+									"Said", texts[i], test_log_signal, place->log);
 		settle(place);
-		g_dbus_connection_emit_signal(sender, NULL, "/a", "com.example.A", "Said", g_variant_new("(s)", "other"), &error);
-		g_dbus_connection_emit_signal(sender, NULL, "/a", "com.example.A", "Said", g_variant_new("(s)", texts[i]), &error);
+		g_dbus_connection_emit_signal(sender, NULL, "/a", "com.example.A", "Said",
+					      g_variant_new("(s)", "other"), &error);
+		g_dbus_connection_emit_signal(sender, NULL, "/a", "com.example.A", "Said",
+					      g_variant_new("(s)", texts[i]), &error);
 		g_assert_no_error(error);
 		test_until(place->log->len == 1);
 		g_ptr_array_set_size(place->log, 0);
@@ -527,8 +540,8 @@ static void test_fds_over_the_bus(Place *place, gconstpointer data)
 	g_assert_cmpint(pipe(ends), ==, 0);
 	g_assert_cmpint(write(ends[1], "join code", 9), ==, 9);
 	g_auto(Reply) reply = { 0 };
-	bus_link_call_fds(place->link, TEST_NAME, TEST_ROOT, TEST_INTERFACE, "ReadFd", g_variant_new("(h)", 0), &ends[0], 1, CALL_TIMEOUT_MS,
-			  reply_cb, &reply);
+	bus_link_call_fds(place->link, TEST_NAME, TEST_ROOT, TEST_INTERFACE, "ReadFd", g_variant_new("(h)", 0),
+			  &ends[0], 1, CALL_TIMEOUT_MS, reply_cb, &reply);
 	close(ends[0]);
 	close(ends[1]);
 	test_until(reply.n > 0);

@@ -55,7 +55,8 @@ static GDBusConnection *gio_peer(Place *place)
 {
 	GDBusConnection *peer = NULL;
 
-	g_dbus_connection_new_for_address(place->address, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL, NULL, on_peer, &peer);
+	g_dbus_connection_new_for_address(place->address, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL, NULL,
+					  on_peer, &peer);
 	test_until(peer);
 	g_dbus_connection_set_exit_on_close(peer, false);
 	return peer;
@@ -71,18 +72,21 @@ static void on_message_reply(GObject *source, GAsyncResult *result, gpointer use
 {
 	g_autoptr(GError) error = NULL;
 
-	*(GDBusMessage **)user_data = g_dbus_connection_send_message_with_reply_finish(G_DBUS_CONNECTION(source), result, &error);
+	*(GDBusMessage **)user_data =
+		g_dbus_connection_send_message_with_reply_finish(G_DBUS_CONNECTION(source), result, &error);
 	g_assert_no_error(error);
 }
 
-static GDBusMessage *gio_call(GDBusConnection *peer, const char *path, const char *interface, const char *member, GVariant *args)
+static GDBusMessage *gio_call(GDBusConnection *peer, const char *path, const char *interface, const char *member,
+			      GVariant *args)
 {
 	g_autoptr(GDBusMessage) call = g_dbus_message_new_method_call(NULL, path, interface, member);
 	GDBusMessage *reply = NULL;
 
 	if (args)
 		g_dbus_message_set_body(call, args);
-	g_dbus_connection_send_message_with_reply(peer, call, G_DBUS_SEND_MESSAGE_FLAGS_NONE, 5000, NULL, NULL, on_message_reply, &reply);
+	g_dbus_connection_send_message_with_reply(peer, call, G_DBUS_SEND_MESSAGE_FLAGS_NONE, 5000, NULL, NULL,
+						  on_message_reply, &reply);
 	test_until(reply);
 	return reply;
 }
@@ -108,7 +112,8 @@ static void test_absent_property(Place *place, gconstpointer data)
 
 	g_auto(Reply) all = test_call_at(place->link, NULL, TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "GetAll",
 					 g_variant_new("(s)", TEST_INTERFACE));
-	g_assert_cmpstr(all.text, ==, "({'Number': <0>, 'Quiet': <0>, 'Vague': <0>, 'Fixed': <'always'>, 'Guarded': <0>},)");
+	g_assert_cmpstr(all.text, ==,
+			"({'Number': <0>, 'Quiet': <0>, 'Vague': <0>, 'Fixed': <'always'>, 'Guarded': <0>},)");
 }
 
 static void test_errors(Place *place, gconstpointer data)
@@ -126,19 +131,26 @@ static void test_errors(Place *place, gconstpointer data)
 		{ TEST_ROOT, TEST_INTERFACE, "Add", "(1,)", BUS_ERROR_INVALID_ARGS },
 		{ TEST_ROOT, TEST_INTERFACE, "Add", "(1, 2, 3)", BUS_ERROR_INVALID_ARGS },
 		{ TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Get", "('x',)", BUS_ERROR_INVALID_ARGS },
-		{ TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Get", "('org.understudy.Other1', 'Number')", BUS_ERROR_UNKNOWN_INTERFACE },
-		{ TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Get", "('org.understudy.Test1', 'Nothing')", BUS_ERROR_UNKNOWN_PROPERTY },
-		{ TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "GetAll", "('org.understudy.Other1',)", BUS_ERROR_UNKNOWN_INTERFACE },
-		{ TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Set", "('org.understudy.Test1', 'Text', <'x'>)", BUS_ERROR_PROPERTY_READ_ONLY },
-		{ TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Set", "('org.understudy.Test1', 'Number', <'x'>)", BUS_ERROR_INVALID_ARGS },
-		{ TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Set", "('org.understudy.Test1', 'Number', <-1>)", BUS_ERROR_INVALID_ARGS },
+		{ TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Get", "('org.understudy.Other1', 'Number')",
+		  BUS_ERROR_UNKNOWN_INTERFACE },
+		{ TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Get", "('org.understudy.Test1', 'Nothing')",
+		  BUS_ERROR_UNKNOWN_PROPERTY },
+		{ TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "GetAll", "('org.understudy.Other1',)",
+		  BUS_ERROR_UNKNOWN_INTERFACE },
+		{ TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Set", "('org.understudy.Test1', 'Text', <'x'>)",
+		  BUS_ERROR_PROPERTY_READ_ONLY },
+		{ TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Set", "('org.understudy.Test1', 'Number', <'x'>)",
+		  BUS_ERROR_INVALID_ARGS },
+		{ TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Set", "('org.understudy.Test1', 'Number', <-1>)",
+		  BUS_ERROR_INVALID_ARGS },
 		{ TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Shout", "()", BUS_ERROR_UNKNOWN_METHOD },
 		{ "/org", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", "()", BUS_ERROR_UNKNOWN_OBJECT },
 	};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
 		g_autoptr(GVariant) args = g_variant_parse(NULL, rows[i].args, NULL, NULL, NULL);
-		g_auto(Reply) reply = test_call_at(place->link, NULL, rows[i].path, rows[i].interface, rows[i].method, args);
+		g_auto(Reply) reply =
+			test_call_at(place->link, NULL, rows[i].path, rows[i].interface, rows[i].method, args);
 		if (!reply.error || reply.error->code != (int)rows[i].error)
 			g_error("row %zu: %s", i, reply.error ? reply.error->message : reply.text);
 	}
@@ -168,7 +180,8 @@ static void test_late_answer(Place *place, gconstpointer data)
 
 	bus_link_call(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS, reply_cb, &reply);
 	test_until(place->service->kept);
-	g_auto(Reply) other = test_call(place->link, NULL, "Add", g_variant_new("(ii)", 1, 1)); /* others are not held up */
+	g_auto(Reply) other =
+		test_call(place->link, NULL, "Add", g_variant_new("(ii)", 1, 1)); /* others are not held up */
 	g_assert_cmpstr(other.text, ==, "(2,)");
 	g_assert_cmpuint(reply.n, ==, 0);
 	bus_call_reply(place->service->kept, g_variant_new("(s)", "now"));
@@ -193,7 +206,8 @@ static void test_caller_gone(Place *place, gconstpointer data)
 
 /* ---- 6: no reply wanted ---- */
 
-static GDBusMessage *count_message(GDBusConnection *connection, GDBusMessage *message, gboolean incoming, gpointer user_data)
+static GDBusMessage *count_message(GDBusConnection *connection, GDBusMessage *message, gboolean incoming,
+				   gpointer user_data)
 {
 	if (incoming)
 		g_atomic_int_inc((int *)user_data);
@@ -208,11 +222,14 @@ static void test_no_reply(Place *place, gconstpointer data)
 	static const struct {
 		const char *interface, *member;
 		GVariant *args;
-	} calls[] = { { TEST_INTERFACE, "Keep" }, { TEST_INTERFACE, "WhoAmI" }, { TEST_INTERFACE, "NoSuch" },
+	} calls[] = { { TEST_INTERFACE, "Keep" },
+		      { TEST_INTERFACE, "WhoAmI" },
+		      { TEST_INTERFACE, "NoSuch" },
 		      { DBUS_INTERFACE_INTROSPECTABLE, "Introspect" } };
 
 	for (gsize i = 0; i < G_N_ELEMENTS(calls); i++) {
-		g_autoptr(GDBusMessage) call = g_dbus_message_new_method_call(NULL, TEST_ROOT, calls[i].interface, calls[i].member);
+		g_autoptr(GDBusMessage) call =
+			g_dbus_message_new_method_call(NULL, TEST_ROOT, calls[i].interface, calls[i].member);
 		g_dbus_message_set_flags(call, G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
 		g_assert_true(g_dbus_connection_send_message(peer, call, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL));
 	}
@@ -249,10 +266,12 @@ static void test_no_interface(Place *place, gconstpointer data)
 	g_assert_cmpint(g_dbus_message_get_message_type(ping), ==, G_DBUS_MESSAGE_TYPE_METHOD_RETURN);
 
 	/* An empty interface means any in the Properties methods. */
-	g_autoptr(GDBusMessage) any = gio_call(peer, TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Get", g_variant_new("(ss)", "", "Fixed"));
+	g_autoptr(GDBusMessage) any =
+		gio_call(peer, TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Get", g_variant_new("(ss)", "", "Fixed"));
 	g_autofree char *value = g_variant_print(g_dbus_message_get_body(any), false);
 	g_assert_cmpstr(value, ==, "(<'always'>,)");
-	g_autoptr(GDBusMessage) all = gio_call(peer, TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "GetAll", g_variant_new("(s)", ""));
+	g_autoptr(GDBusMessage) all =
+		gio_call(peer, TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "GetAll", g_variant_new("(s)", ""));
 	g_assert_cmpint(g_dbus_message_get_message_type(all), ==, G_DBUS_MESSAGE_TYPE_METHOD_RETURN);
 	gio_peer_free(peer);
 }
@@ -289,7 +308,9 @@ static void test_introspection(Place *place, gconstpointer data)
 	GDBusInterfaceInfo *test = g_dbus_node_info_lookup_interface(root, TEST_INTERFACE);
 	g_assert_nonnull(g_dbus_interface_info_lookup_signal(test, "Happened"));
 	GDBusPropertyInfo *quiet = g_dbus_interface_info_lookup_property(test, "Quiet");
-	g_assert_cmpstr(g_dbus_annotation_info_lookup(quiet->annotations, "org.freedesktop.DBus.Property.EmitsChangedSignal"), ==, "false");
+	g_assert_cmpstr(
+		g_dbus_annotation_info_lookup(quiet->annotations, "org.freedesktop.DBus.Property.EmitsChangedSignal"),
+		==, "false");
 
 	g_autoptr(GDBusNodeInfo) between = introspect(peer, TEST_ROOT "/child");
 	g_assert_cmpstr(between->nodes[0]->path, ==, "a");
@@ -320,7 +341,8 @@ static void test_large_answer(Place *place, gconstpointer data)
 
 	/* Too large: refused where it is made, and the connection lives on. */
 	g_autofree char *larger = g_strnfill(5 * 1024 * 1024, 'x');
-	g_auto(Reply) refused = test_call(place->link, NULL, "Echo", g_variant_new("(v)", g_variant_new_string(larger)));
+	g_auto(Reply) refused =
+		test_call(place->link, NULL, "Echo", g_variant_new("(v)", g_variant_new_string(larger)));
 	g_assert_error(refused.error, BUS_ERROR, BUS_ERROR_INVALID_ARGS);
 	test_service_set_text(place->service, larger);
 	g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*PropertiesChanged not sent*");
@@ -338,7 +360,8 @@ static void listen_to_properties(Place *place)
 {
 	bus_link_subscribe(place->link, NULL, NULL, DBUS_INTERFACE_PROPERTIES, NULL, test_log_signal, place->log);
 	bus_link_subscribe(place->link, NULL, NULL, TEST_INTERFACE, NULL, test_log_signal, place->log);
-	bus_link_subscribe(place->link, NULL, NULL, "org.freedesktop.DBus.ObjectManager", NULL, test_log_signal, place->log);
+	bus_link_subscribe(place->link, NULL, NULL, "org.freedesktop.DBus.ObjectManager", NULL, test_log_signal,
+			   place->log);
 }
 
 /* What was sent before this call has arrived when it returns. */
@@ -379,14 +402,15 @@ static void test_flush_before_signal(Place *place, gconstpointer data)
 	test_service_set_number(place->service, 2);
 	bus_object_emit(place->service->root, TEST_INTERFACE, "Happened", g_variant_new("(i)", 2));
 	test_until(place->log->len == 4);
-	test_log_is(place->log, CHANGED("{'Number': <1>}", "[]") "\nHappened (1,)\n"
-				CHANGED("{'Number': <2>}", "[]") "\nHappened (2,)");
+	test_log_is(place->log, CHANGED("{'Number': <1>}", "[]") "\nHappened (1,)\n" CHANGED("{'Number': <2>}",
+											     "[]") "\nHappened (2,)");
 }
 
 static void test_flush_before_reply(Place *place, gconstpointer data)
 {
 	listen_to_properties(place);
-	bus_link_call(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS, test_log_reply, place->log);
+	bus_link_call(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS, test_log_reply,
+		      place->log);
 	test_until(place->service->kept);
 	test_service_set_number(place->service, 3);
 	bus_call_reply(place->service->kept, g_variant_new("(s)", "done"));
@@ -395,13 +419,14 @@ static void test_flush_before_reply(Place *place, gconstpointer data)
 
 	/* Also before a reply of the binding itself, and after a Set. */
 	test_service_set_number(place->service, 4);
-	bus_link_call(place->link, NULL, TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Get", g_variant_new("(ss)", TEST_INTERFACE, "Number"),
-		      CALL_TIMEOUT_MS, test_log_reply, place->log);
+	bus_link_call(place->link, NULL, TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Get",
+		      g_variant_new("(ss)", TEST_INTERFACE, "Number"), CALL_TIMEOUT_MS, test_log_reply, place->log);
 	bus_link_call(place->link, NULL, TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Set",
-		      g_variant_new("(ssv)", TEST_INTERFACE, "Number", g_variant_new_int32(9)), CALL_TIMEOUT_MS, test_log_reply, place->log);
+		      g_variant_new("(ssv)", TEST_INTERFACE, "Number", g_variant_new_int32(9)), CALL_TIMEOUT_MS,
+		      test_log_reply, place->log);
 	test_until(place->log->len == 4);
-	test_log_is(place->log, CHANGED("{'Number': <4>}", "[]") "\nreply (<4>,)\n"
-				CHANGED("{'Number': <9>}", "[]") "\nreply ()");
+	test_log_is(place->log,
+		    CHANGED("{'Number': <4>}", "[]") "\nreply (<4>,)\n" CHANGED("{'Number': <9>}", "[]") "\nreply ()");
 }
 
 static void test_emits_variants(Place *place, gconstpointer data)
@@ -450,11 +475,14 @@ static void test_object_manager(Place *place, gconstpointer data)
 	BusObject *parent = test_service_add_child(place->service, "b");
 	bus_object_changed(parent, "org.understudy.TestChild1", "Label"); /* not before it is known */
 	test_until(place->log->len == 2);
-	test_log_is(place->log,
-		    "InterfacesAdded ('/org/understudy/Test1/child/b', {'org.understudy.TestChild1': {'Label': <'b'>}})\n"
-		    "InterfacesAdded ('/org/understudy/Test1/child/b/c', {'org.understudy.TestChild1': {'Label': <'b/c'>}})");
+	test_log_is(
+		place->log,
+		"InterfacesAdded ('/org/understudy/Test1/child/b', {'org.understudy.TestChild1': {'Label': <'b'>}})\n"
+		"InterfacesAdded ('/org/understudy/Test1/child/b/c', {'org.understudy.TestChild1': {'Label': "
+		"<'b/c'>}})");
 
-	g_auto(Reply) all = test_call_at(place->link, NULL, TEST_ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL);
+	g_auto(Reply) all = test_call_at(place->link, NULL, TEST_ROOT, "org.freedesktop.DBus.ObjectManager",
+					 "GetManagedObjects", NULL);
 	g_assert_cmpstr(all.text, ==,
 			"({'/org/understudy/Test1/child/b': {'org.understudy.TestChild1': {'Label': <'b'>}}, "
 			"'/org/understudy/Test1/child/b/c': {'org.understudy.TestChild1': {'Label': <'b/c'>}}},)");
@@ -466,14 +494,15 @@ static void test_object_manager(Place *place, gconstpointer data)
 	test_log_is(place->log, "InterfacesRemoved ('/org/understudy/Test1/child/b', ['org.understudy.TestChild1'])");
 
 	/* New objects stand before an answer that may name them. */
-	bus_link_call(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS, test_log_reply, place->log);
+	bus_link_call(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS, test_log_reply,
+		      place->log);
 	test_until(place->service->kept);
 	test_service_add_child(place->service, "job");
 	bus_call_reply(place->service->kept, g_variant_new("(s)", "job"));
 	test_until(place->log->len == 2);
-	test_log_is(place->log,
-		    "InterfacesAdded ('/org/understudy/Test1/child/job', {'org.understudy.TestChild1': {'Label': <'job'>}})\n"
-		    "reply ('job',)");
+	test_log_is(place->log, "InterfacesAdded ('/org/understudy/Test1/child/job', {'org.understudy.TestChild1': "
+				"{'Label': <'job'>}})\n"
+				"reply ('job',)");
 }
 
 /* ---- 19: handlers that pull the ground from under themselves ---- */
@@ -484,9 +513,11 @@ static void test_withdraws_itself(Place *place, gconstpointer data)
 	g_assert_no_error(first.error);
 
 	test_service_add_child(place->service, "x");
-	g_auto(Reply) second = test_call_at(place->link, NULL, TEST_ROOT "/child/x", "org.understudy.TestChild1", "Leave", NULL);
+	g_auto(Reply) second =
+		test_call_at(place->link, NULL, TEST_ROOT "/child/x", "org.understudy.TestChild1", "Leave", NULL);
 	g_assert_error(second.error, BUS_ERROR, BUS_ERROR_GONE); /* withdrawn before it answered */
-	g_auto(Reply) third = test_call_at(place->link, NULL, TEST_ROOT "/child/x", "org.understudy.TestChild1", "Leave", NULL);
+	g_auto(Reply) third =
+		test_call_at(place->link, NULL, TEST_ROOT "/child/x", "org.understudy.TestChild1", "Leave", NULL);
 	g_assert_error(third.error, BUS_ERROR, BUS_ERROR_UNKNOWN_OBJECT);
 }
 
@@ -503,10 +534,12 @@ static void test_no_bodies(Place *place, gconstpointer data)
 	GLogFunc before = g_log_set_default_handler(write_down, lines);
 
 	g_auto(Reply) wrong = test_call(place->link, NULL, "Add", g_variant_new("(s)", "hush-hush"));
-	g_auto(Reply) right = test_call(place->link, NULL, "Echo", g_variant_new("(v)", g_variant_new_string("hush-hush")));
+	g_auto(Reply) right =
+		test_call(place->link, NULL, "Echo", g_variant_new("(v)", g_variant_new_string("hush-hush")));
 	g_auto(Reply) unknown = test_call(place->link, NULL, "NoSuch", g_variant_new("(s)", "hush-hush"));
-	g_auto(Reply) refused = test_call_at(place->link, NULL, TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Set",
-					     g_variant_new("(ssv)", TEST_INTERFACE, "Number", g_variant_new_string("hush-hush")));
+	g_auto(Reply) refused =
+		test_call_at(place->link, NULL, TEST_ROOT, DBUS_INTERFACE_PROPERTIES, "Set",
+			     g_variant_new("(ssv)", TEST_INTERFACE, "Number", g_variant_new_string("hush-hush")));
 	g_log_set_default_handler(before, NULL);
 	g_assert_null(strstr(lines->str, "hush-hush"));
 	g_assert_null(strstr(wrong.error->message, "hush-hush"));

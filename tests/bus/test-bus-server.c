@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* tests/bus/test-bus-server.c - the private socket: who may come in, what a bad client can do, and the main loop under it. */
+/* tests/bus/test-bus-server.c - the private socket: who may come in, what a bad client can do, and the main loop
+ * under it. */
 #include <dbus/dbus.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -17,7 +18,7 @@
 #include "test-service.h"
 
 #define STRANGER "65534"
-#define FRIEND "65533"
+#define FRIEND   "65533"
 
 typedef struct {
 	char *folder, *path, *address;
@@ -101,7 +102,8 @@ static void client_start(Child *child, ...)
 	va_end(args);
 	g_ptr_array_add(argv, NULL);
 
-	g_autoptr(GSubprocess) process = g_subprocess_newv((const char *const *)argv->pdata, G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error);
+	g_autoptr(GSubprocess) process =
+		g_subprocess_newv((const char *const *)argv->pdata, G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error);
 	g_assert_no_error(error);
 	g_subprocess_communicate_utf8_async(process, NULL, NULL, on_output, child);
 }
@@ -216,8 +218,8 @@ static void test_many_calls(Place *place, gconstpointer data)
 	Reply *replies = g_new0(Reply, 5000);
 
 	for (int i = 0; i < 5000; i++)
-		bus_link_call(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "Add", g_variant_new("(ii)", i, 1), CALL_TIMEOUT_MS, reply_cb,
-			      &replies[i]);
+		bus_link_call(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "Add", g_variant_new("(ii)", i, 1),
+			      CALL_TIMEOUT_MS, reply_cb, &replies[i]);
 	test_until(replies[4999].n > 0);
 	for (int i = 0; i < 5000; i++) {
 		gint32 sum;
@@ -249,7 +251,8 @@ static void test_timeout(Place *place, gconstpointer data)
 static void test_cancel(Place *place, gconstpointer data)
 {
 	g_auto(Reply) reply = { 0 };
-	BusPending *pending = bus_link_call(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS, reply_cb, &reply);
+	BusPending *pending = bus_link_call(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS,
+					    reply_cb, &reply);
 
 	test_until(place->service->kept);
 	bus_pending_cancel(pending);
@@ -301,7 +304,8 @@ static void test_flood(Place *place, gconstpointer data)
 		n_asked++;
 	}
 	g_assert_cmpstr(child.output, ==, "20000"); /* each answered */
-	g_test_message("timer gap at most %" G_GINT64_FORMAT " us; %u calls beside the flood, the slowest %" G_GINT64_FORMAT " us",
+	g_test_message("timer gap at most %" G_GINT64_FORMAT
+		       " us; %u calls beside the flood, the slowest %" G_GINT64_FORMAT " us",
 		       worst_us, n_asked, slowest_us);
 	/* Were the queue drained in one go, a gap would be about as long as the flood. */
 	g_assert_cmpint(worst_us, <, (g_get_monotonic_time() - flood_begin_us) / 3);
@@ -320,7 +324,8 @@ static void test_one_message_a_turn(Place *place, gconstpointer data)
 	g_source_set_priority(source, BUS_PRIORITY);
 	g_source_set_callback(source, count_turn, NULL, NULL);
 	for (int i = 0; i < 10; i++)
-		bus_link_call(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS, reply_cb, &replies[i]);
+		bus_link_call(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS, reply_cb,
+			      &replies[i]);
 
 	/* All ten have been sent, and lie in the socket or in libdbus. */
 	g_source_attach(source, NULL);
@@ -394,7 +399,8 @@ static void test_comes_back(Place *place, gconstpointer data)
 	g_auto(Reply) refused = { 0 };
 
 	bus_link_on_change(place->link, on_up, on_down, &changes);
-	BusSubscription *subscription = bus_link_subscribe(place->link, NULL, NULL, TEST_INTERFACE, NULL, test_log_signal, log);
+	BusSubscription *subscription =
+		bus_link_subscribe(place->link, NULL, NULL, TEST_INTERFACE, NULL, test_log_signal, log);
 	bus_link_call(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS, reply_cb, &lost);
 	test_until(place->service->kept);
 
@@ -402,7 +408,8 @@ static void test_comes_back(Place *place, gconstpointer data)
 	test_until(changes.down == 1);
 	g_assert_error(lost.error, BUS_ERROR, BUS_ERROR_NOT_REACHABLE); /* before `down` */
 	bus_call_reply(place->service->kept, g_variant_new("(s)", "to nobody"));
-	BusPending *pending = bus_link_call(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS, reply_cb, &refused);
+	BusPending *pending = bus_link_call(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS,
+					    reply_cb, &refused);
 	g_assert_nonnull(pending);
 	g_assert_cmpuint(refused.n, ==, 0); /* from the loop */
 	test_until(refused.n == 1);
@@ -455,9 +462,11 @@ static void test_freed_by_callbacks(Place *place, gconstpointer data)
 	BusLink *second = bus_link_new_private(place->address);
 	test_until(bus_link_is_up(second) && bus_server_n_clients(place->server) == 2);
 	g_autoptr(GPtrArray) log = test_log_new();
-	BusSubscription *first_in_line = bus_link_subscribe(second, NULL, NULL, TEST_INTERFACE, NULL, free_link_on_signal, &second);
+	BusSubscription *first_in_line =
+		bus_link_subscribe(second, NULL, NULL, TEST_INTERFACE, NULL, free_link_on_signal, &second);
 	BusSubscription *behind = bus_link_subscribe(second, NULL, NULL, TEST_INTERFACE, NULL, test_log_signal, log);
-	BusSubscription *own = bus_link_subscribe(place->link, NULL, NULL, TEST_INTERFACE, NULL, free_subscription, &own);
+	BusSubscription *own =
+		bus_link_subscribe(place->link, NULL, NULL, TEST_INTERFACE, NULL, free_subscription, &own);
 	bus_object_emit(place->service->root, TEST_INTERFACE, "Happened", g_variant_new("(i)", 1));
 	bus_object_emit(place->service->root, TEST_INTERFACE, "Happened", g_variant_new("(i)", 2));
 	test_until(!second && !own);
@@ -513,7 +522,8 @@ static void test_mirror(Place *place, gconstpointer data)
 	/* Said to have changed, without the value: it is asked for. */
 	place->service->vague = 3;
 	bus_object_changed(place->service->root, TEST_INTERFACE, "Vague");
-	test_until(bus_mirror_get(mirror, "Vague", "i") && g_variant_get_int32(bus_mirror_get(mirror, "Vague", "i")) == 3);
+	test_until(bus_mirror_get(mirror, "Vague", "i") &&
+		   g_variant_get_int32(bus_mirror_get(mirror, "Vague", "i")) == 3);
 	test_service_set_text(place->service, NULL);
 	test_until(!bus_mirror_get(mirror, "Text", "s"));
 
@@ -526,9 +536,10 @@ static void test_mirror(Place *place, gconstpointer data)
 	test_until(mirrored(mirror) == 6);
 
 	/* An object that is not there yet. */
-	BusMirror *early = bus_mirror_new(place->link, NULL, TEST_ROOT "/child/late", "org.understudy.TestChild1", count_change, &n);
-	g_auto(Reply) unknown = test_call_at(place->link, NULL, TEST_ROOT "/child/late", DBUS_INTERFACE_PROPERTIES, "GetAll",
-					     g_variant_new("(s)", "org.understudy.TestChild1"));
+	BusMirror *early = bus_mirror_new(place->link, NULL, TEST_ROOT "/child/late", "org.understudy.TestChild1",
+					  count_change, &n);
+	g_auto(Reply) unknown = test_call_at(place->link, NULL, TEST_ROOT "/child/late", DBUS_INTERFACE_PROPERTIES,
+					     "GetAll", g_variant_new("(s)", "org.understudy.TestChild1"));
 	g_assert_error(unknown.error, BUS_ERROR, BUS_ERROR_UNKNOWN_OBJECT);
 	test_service_add_child(place->service, "late");
 	test_until(bus_mirror_is_fresh(early));
@@ -617,15 +628,16 @@ static void test_fds(Place *place, gconstpointer data)
 	g_assert_cmpint(pipe2(ends, O_CLOEXEC), ==, 0);
 	g_assert_cmpint(write(ends[1], "secret", 6), ==, 6);
 	g_auto(Reply) reply = { 0 };
-	bus_link_call_fds(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "ReadFd", g_variant_new("(h)", 0), &ends[0], 1, CALL_TIMEOUT_MS,
-			  reply_cb, &reply);
+	bus_link_call_fds(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "ReadFd", g_variant_new("(h)", 0), &ends[0], 1,
+			  CALL_TIMEOUT_MS, reply_cb, &reply);
 	close(ends[0]);
 	close(ends[1]);
 	test_until(reply.n > 0);
 	g_assert_cmpstr(reply.text, ==, "('secret',)");
 
 	Given given = { 0 };
-	given.pending = bus_link_call(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "GiveFd", NULL, CALL_TIMEOUT_MS, on_given, &given);
+	given.pending = bus_link_call(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "GiveFd", NULL, CALL_TIMEOUT_MS,
+				      on_given, &given);
 	test_until(given.text[0]);
 	g_assert_cmpstr(given.text, ==, "given");
 
@@ -640,16 +652,16 @@ static void test_fds(Place *place, gconstpointer data)
 		if (i == 2) /* says back a handle without giving a descriptor */
 			g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "answer to Echo cannot be sent*");
 		bus_link_call_fds(place->link, NULL, TEST_ROOT, TEST_INTERFACE, methods[i],
-				  i == 2 ? g_variant_new("(v)", handle) : g_variant_new_tuple(&handle, 1), &ends[0], 1, CALL_TIMEOUT_MS,
-				  reply_cb, &wrong);
+				  i == 2 ? g_variant_new("(v)", handle) : g_variant_new_tuple(&handle, 1), &ends[0], 1,
+				  CALL_TIMEOUT_MS, reply_cb, &wrong);
 		test_until(wrong.n > 0);
 		g_assert_nonnull(wrong.error);
 	}
 	g_test_assert_expected_messages();
 	g_auto(Reply) too_many = { 0 };
 	int many[17] = { 0 };
-	bus_link_call_fds(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "ReadFd", g_variant_new("(h)", 0), many, 17, CALL_TIMEOUT_MS, reply_cb,
-			  &too_many);
+	bus_link_call_fds(place->link, NULL, TEST_ROOT, TEST_INTERFACE, "ReadFd", g_variant_new("(h)", 0), many, 17,
+			  CALL_TIMEOUT_MS, reply_cb, &too_many);
 	test_until(too_many.n > 0);
 	g_assert_error(too_many.error, BUS_ERROR, BUS_ERROR_INVALID_ARGS);
 	close(ends[0]);

@@ -10,32 +10,31 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char config_text[] =
-	"<!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN\"\n"
-	" \"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\">\n"
-	"<busconfig>\n"
-	"  <type>system</type>\n"
-	"  <listen>unix:path=%s</listen>\n"
-	"  <auth>EXTERNAL</auth>\n"
-	"  <policy context=\"default\">\n"
-	"    <allow user=\"*\"/>\n"
-	"    <deny own=\"*\"/>\n"
-	"    <deny send_type=\"method_call\"/>\n"
-	"    <allow send_type=\"signal\"/>\n"
-	"    <allow send_requested_reply=\"true\" send_type=\"method_return\"/>\n"
-	"    <allow send_requested_reply=\"true\" send_type=\"error\"/>\n"
-	"    <allow receive_type=\"method_call\"/>\n"
-	"    <allow receive_type=\"method_return\"/>\n"
-	"    <allow receive_type=\"error\"/>\n"
-	"    <allow receive_type=\"signal\"/>\n"
-	"    <allow send_destination=\"org.freedesktop.DBus\"/>\n"
-	"  </policy>\n"
-	"  <include>%s</include>\n"
-	"  <policy context=\"mandatory\">\n"
-	"    <allow own_prefix=\"org.understudy.Test1\"/>\n"
-	"    <allow send_destination_prefix=\"org.understudy.Test1\"/>\n"
-	"  </policy>\n"
-	"</busconfig>\n";
+static const char config_text[] = "<!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN\"\n"
+				  " \"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\">\n"
+				  "<busconfig>\n"
+				  "  <type>system</type>\n"
+				  "  <listen>unix:path=%s</listen>\n"
+				  "  <auth>EXTERNAL</auth>\n"
+				  "  <policy context=\"default\">\n"
+				  "    <allow user=\"*\"/>\n"
+				  "    <deny own=\"*\"/>\n"
+				  "    <deny send_type=\"method_call\"/>\n"
+				  "    <allow send_type=\"signal\"/>\n"
+				  "    <allow send_requested_reply=\"true\" send_type=\"method_return\"/>\n"
+				  "    <allow send_requested_reply=\"true\" send_type=\"error\"/>\n"
+				  "    <allow receive_type=\"method_call\"/>\n"
+				  "    <allow receive_type=\"method_return\"/>\n"
+				  "    <allow receive_type=\"error\"/>\n"
+				  "    <allow receive_type=\"signal\"/>\n"
+				  "    <allow send_destination=\"org.freedesktop.DBus\"/>\n"
+				  "  </policy>\n"
+				  "  <include>%s</include>\n"
+				  "  <policy context=\"mandatory\">\n"
+				  "    <allow own_prefix=\"org.understudy.Test1\"/>\n"
+				  "    <allow send_destination_prefix=\"org.understudy.Test1\"/>\n"
+				  "  </policy>\n"
+				  "</busconfig>\n";
 
 /* ---- Waiting ---- */
 
@@ -124,15 +123,17 @@ static void on_child(gpointer user_data)
 void test_bus_start(TestBus *bus)
 {
 	g_autofree char *config = g_strconcat("--config-file=", bus->config, NULL);
-	const char *argv[] = { "dbus-daemon", config, "--nofork", "--nopidfile", "--nosyslog", "--print-address=3", NULL };
+	const char *argv[] = {
+		"dbus-daemon", config, "--nofork", "--nopidfile", "--nosyslog", "--print-address=3", NULL
+	};
 	g_autoptr(GError) error = NULL;
 	int ready[2], target = 3;
 	char byte;
 
 	g_assert_cmpint(bus->pid, ==, 0);
 	g_assert_cmpint(pipe(ready), ==, 0);
-	g_spawn_async_with_pipes_and_fds(NULL, argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, on_child, NULL, -1, -1, -1,
-					 &ready[1], &target, 1, &bus->pid, NULL, NULL, NULL, &error);
+	g_spawn_async_with_pipes_and_fds(NULL, argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, on_child,
+					 NULL, -1, -1, -1, &ready[1], &target, 1, &bus->pid, NULL, NULL, NULL, &error);
 	g_assert_no_error(error);
 	close(ready[1]);
 	g_assert_cmpint(read(ready[0], &byte, 1), ==, 1); /* its address: it listens */

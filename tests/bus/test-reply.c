@@ -29,11 +29,13 @@ void reply_clear(Reply *reply)
 	g_clear_pointer(&reply->text, g_free);
 }
 
-Reply test_call_at(BusLink *link, const char *destination, const char *path, const char *interface, const char *method, GVariant *args)
+Reply test_call_at(BusLink *link, const char *destination, const char *path, const char *interface, const char *method,
+		   GVariant *args)
 {
 	Reply reply = { 0 };
 
-	g_assert_nonnull(bus_link_call(link, destination, path, interface, method, args, CALL_TIMEOUT_MS, reply_cb, &reply));
+	g_assert_nonnull(
+		bus_link_call(link, destination, path, interface, method, args, CALL_TIMEOUT_MS, reply_cb, &reply));
 	test_until(reply.n > 0);
 	g_assert_cmpuint(reply.n, ==, 1);
 	return reply;

@@ -20,7 +20,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Reply, reply_clear)
 
 /* Calls a method of TEST_INTERFACE on the root object, and waits. */
 Reply test_call(BusLink *link, const char *destination, const char *method, GVariant *args);
-Reply test_call_at(BusLink *link, const char *destination, const char *path, const char *interface, const char *method, GVariant *args);
+Reply test_call_at(BusLink *link, const char *destination, const char *path, const char *interface, const char *method,
+		   GVariant *args);
 
 /* Frees what is still subscribed to on @link. */
 void test_unsubscribe_all(BusLink *link);

@@ -4,22 +4,22 @@
 
 #include "dbus/bus-object.h"
 
-#define TEST_NAME "org.understudy.Test1"
-#define TEST_ROOT "/org/understudy/Test1"
-#define TEST_INTERFACE "org.understudy.Test1"
+#define TEST_NAME            "org.understudy.Test1"
+#define TEST_ROOT            "/org/understudy/Test1"
+#define TEST_INTERFACE       "org.understudy.Test1"
 #define TEST_CHILD_INTERFACE "org.understudy.TestChild1"
 
 typedef struct {
 	BusTree *tree;
 	BusObject *root;
 	gint32 number;
-	char *text;      /* NULL: the property is absent */
-	gint32 quiet;    /* EmitsChangedSignal=false */
-	gint32 vague;    /* EmitsChangedSignal=invalidates */
-	BusCall *kept;   /* by Keep: answered by the test */
+	char *text;    /* NULL: the property is absent */
+	gint32 quiet;  /* EmitsChangedSignal=false */
+	gint32 vague;  /* EmitsChangedSignal=invalidates */
+	BusCall *kept; /* by Keep: answered by the test */
 	guint n_kept;
-	guint n_reads;   /* of Number */
-	char *caller;    /* of the last WhoAmI */
+	guint n_reads; /* of Number */
+	char *caller;  /* of the last WhoAmI */
 } TestService;
 
 TestService *test_service_new(void);

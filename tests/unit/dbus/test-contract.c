@@ -42,10 +42,12 @@ static void test_rules(void)
 
 	g_assert_true(bus_contract_add(
 		"<node><interface name='org.understudy.Rules1'>"
-		"<method name='M'><arg type='s' direction='in'/><arg type='a{sv}' direction='in'/><arg type='o' direction='out'/>"
+		"<method name='M'><arg type='s' direction='in'/><arg type='a{sv}' direction='in'/><arg type='o' "
+		"direction='out'/>"
 		"<annotation name='org.understudy.Access' value='operate'/></method>"
 		"<method name='N'/>"
-		"<property name='P' type='i' access='readwrite'><annotation name='org.understudy.Access' value='administer'/></property>"
+		"<property name='P' type='i' access='readwrite'><annotation name='org.understudy.Access' "
+		"value='administer'/></property>"
 		"<property name='Q' type='as' access='read'>"
 		"<annotation name='org.freedesktop.DBus.Property.EmitsChangedSignal' value='invalidates'/></property>"
 		"<signal name='S'><arg type='t'/><arg type='s'/></signal>"
@@ -76,7 +78,8 @@ static void test_refused(void)
 		"<node><interface",
 		NODE("<method name='M'><annotation name='org.understudy.Access' value='everybody'/></method>"),
 		NODE("<property name='P' type='i' access='read'>"
-		     "<annotation name='org.freedesktop.DBus.Property.EmitsChangedSignal' value='sometimes'/></property>"),
+		     "<annotation name='org.freedesktop.DBus.Property.EmitsChangedSignal' "
+		     "value='sometimes'/></property>"),
 		"<node><interface name='org.understudy.Twice1'/><interface name='org.understudy.Twice1'/></node>",
 	};
 

@@ -18,9 +18,18 @@ static bool set(GVariant *value, gpointer user_data, GError **error)
 	return true;
 }
 
-#define GOOD_M { "M", .method = method }
-#define GOOD_R { "R", .get = get }
-#define GOOD_W { "W", .get = get, .set = set }
+#define GOOD_M                                                                                                         \
+	{                                                                                                              \
+		"M", .method = method                                                                                  \
+	}
+#define GOOD_R                                                                                                         \
+	{                                                                                                              \
+		"R", .get = get                                                                                        \
+	}
+#define GOOD_W                                                                                                         \
+	{                                                                                                              \
+		"W", .get = get, .set = set                                                                            \
+	}
 
 static const BusMember good[] = { GOOD_M, GOOD_R, GOOD_W, { 0 } };
 
@@ -56,8 +65,10 @@ static void test_tables(void)
 static void test_paths(void)
 {
 	static const BusInterface interfaces[] = { { "org.understudy.Table1", good }, { 0 } };
-	static const char *const bad[] = { "/org/understudy", "/org/understudy/Test10", "/org/understudy/Test1/", "no", "/",
-					   "/org/understudy/Test1/a-b" };
+	static const char *const bad[] = {
+		"/org/understudy",          "/org/understudy/Test10", "/org/understudy/Test1/", "no", "/",
+		"/org/understudy/Test1/a-b"
+	};
 	g_autoptr(BusTree) tree = bus_tree_new("/org/understudy/Test1");
 	g_autoptr(GError) error = NULL;
 
@@ -84,7 +95,9 @@ static void test_paths(void)
 static void test_interfaces(void)
 {
 	static const BusInterface unknown[] = { { "org.understudy.Nowhere1", good }, { 0 } };
-	static const BusInterface twice[] = { { "org.understudy.Table1", good }, { "org.understudy.Table1", good }, { 0 } };
+	static const BusInterface twice[] = { { "org.understudy.Table1", good },
+					      { "org.understudy.Table1", good },
+					      { 0 } };
 	g_autoptr(BusTree) tree = bus_tree_new("/org/understudy/Test1");
 	g_autoptr(GError) error = NULL;
 
@@ -100,10 +113,11 @@ int main(int argc, char **argv)
 	g_autoptr(GError) error = NULL;
 
 	g_test_init(&argc, &argv, NULL);
-	if (!bus_contract_add("<node><interface name='org.understudy.Table1'><method name='M'/>"
-			      "<property name='R' type='i' access='read'/><property name='W' type='i' access='readwrite'/>"
-			      "<signal name='S'/></interface></node>",
-			      &error))
+	if (!bus_contract_add(
+		    "<node><interface name='org.understudy.Table1'><method name='M'/>"
+		    "<property name='R' type='i' access='read'/><property name='W' type='i' access='readwrite'/>"
+		    "<signal name='S'/></interface></node>",
+		    &error))
 		g_error("%s", error->message);
 	g_test_add_func("/dbus/object/tables", test_tables);
 	g_test_add_func("/dbus/object/paths", test_paths);

@@ -38,13 +38,27 @@ static GVariant *round_trip(GVariant *value)
 static void test_round_trips(void)
 {
 	static const char *const texts[] = {
-		"()", "(byte 0xff,)", "(true, false)", "(int16 -3, uint16 65535)", "(-1, uint32 4294967295)",
-		"(int64 -9223372036854775808, uint64 18446744073709551615)", "(1.5, -0.0)", "('', 'p\303\244\303\237')",
-		"(objectpath '/', objectpath '/a/b_1')", "(signature '', signature 'a{sv}(ii)')",
-		"(@ay [], [byte 1, 2, 3])", "([true, false, true],)", "(@ab [],)", "([1, 2, 3], ['a', 'b'], [0.5])",
-		"(<1>, <<'deep'>>, <@ay []>)", "(@a{sv} {}, {'a': <1>, 'b': <[('x', true)]>})",
-		"({1: 'one', 2: 'two'}, @a{sa{sv}} {'i': {}})", "((1, ('two', [(3, {'four': <5>})])),)",
-		"([[[1], @ai []], @aai []],)", "(@a(sb) [],)", "(@aay [[], [1]],)",
+		"()",
+		"(byte 0xff,)",
+		"(true, false)",
+		"(int16 -3, uint16 65535)",
+		"(-1, uint32 4294967295)",
+		"(int64 -9223372036854775808, uint64 18446744073709551615)",
+		"(1.5, -0.0)",
+		"('', 'p\303\244\303\237')",
+		"(objectpath '/', objectpath '/a/b_1')",
+		"(signature '', signature 'a{sv}(ii)')",
+		"(@ay [], [byte 1, 2, 3])",
+		"([true, false, true],)",
+		"(@ab [],)",
+		"([1, 2, 3], ['a', 'b'], [0.5])",
+		"(<1>, <<'deep'>>, <@ay []>)",
+		"(@a{sv} {}, {'a': <1>, 'b': <[('x', true)]>})",
+		"({1: 'one', 2: 'two'}, @a{sa{sv}} {'i': {}})",
+		"((1, ('two', [(3, {'four': <5>})])),)",
+		"([[[1], @ai []], @aai []],)",
+		"(@a(sb) [],)",
+		"(@aay [[], [1]],)",
 	};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
@@ -68,7 +82,8 @@ static void test_booleans(void)
 	dbus_bool_t a = 7, b = 7;
 
 	g_assert_true(bus_value_append(message, body, NULL, 0, &error));
-	g_assert_true(dbus_message_get_args(message, NULL, DBUS_TYPE_BOOLEAN, &a, DBUS_TYPE_BOOLEAN, &b, DBUS_TYPE_INVALID));
+	g_assert_true(
+		dbus_message_get_args(message, NULL, DBUS_TYPE_BOOLEAN, &a, DBUS_TYPE_BOOLEAN, &b, DBUS_TYPE_INVALID));
 	g_assert_cmpuint(a, ==, TRUE);
 	g_assert_cmpuint(b, ==, FALSE);
 	dbus_message_unref(message);
@@ -94,7 +109,8 @@ static void test_refused(void)
 	check_refused(g_variant_new_parsed("([@mi nothing],)"));
 	check_refused(g_variant_new("(g)", "()"));
 	check_refused(g_variant_new("(g)", "{sv}"));
-	check_refused(g_variant_new("(v)", g_variant_new_dict_entry(g_variant_new_string("a"), g_variant_new_int32(1))));
+	check_refused(
+		g_variant_new("(v)", g_variant_new_dict_entry(g_variant_new_string("a"), g_variant_new_int32(1))));
 	check_refused(g_variant_new("(h)", 0)); /* no descriptor was given */
 }
 
