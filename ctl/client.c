@@ -251,6 +251,10 @@ CtlExit ctl_fail(Ctl *ctl, CtlDaemon daemon, const GError *error)
 	case BUS_ERROR_NOT_REACHABLE:
 		if (is_on_bus(ctl, daemon))
 			return complain(ctl, CTL_NOT_REACHABLE, error->message);
+		if (daemon != CTL_SUPERVISOR && is_on_bus(ctl, CTL_SUPERVISOR))
+			return ctl_complain(ctl, CTL_NOT_REACHABLE,
+					    "%s is not on the system bus; the supervisor starts it again and again: see understudy events and journalctl -u "
+					    "understudy", DAEMONS[daemon].what);
 		return ctl_complain(ctl, CTL_NOT_REACHABLE,
 				    "%s is not on the system bus: is understudy.service running? try: systemctl status understudy",
 				    DAEMONS[daemon].what);
@@ -267,7 +271,7 @@ CtlExit ctl_fail(Ctl *ctl, CtlDaemon daemon, const GError *error)
 	case BUS_ERROR_PROPERTY_READ_ONLY:
 		return ctl_complain(ctl, CTL_REFUSED, "%s is of another version than this command: %s", DAEMONS[daemon].what, error->message);
 	case BUS_ERROR_GONE:
-		return ctl_complain(ctl, CTL_REFUSED, "%s: %s; see understudy status", DAEMONS[daemon].what, error->message);
+		return ctl_complain(ctl, CTL_NOT_REACHABLE, "%s went away before it had answered (%s); see understudy status", DAEMONS[daemon].what, error->message);
 	case BUS_ERROR_FAILED:
 	case BUS_ERROR_REFUSED:
 	case BUS_ERROR_BUSY:

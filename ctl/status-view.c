@@ -258,9 +258,11 @@ static guint add_problem(GString *out, const RenderStyle *style, const char *pro
 	return 1;
 }
 
-static guint add_problem_list(GString *out, const RenderStyle *style, GVariant *dict)
+/* The supervisor passes on what vrrpd says; @known are those that need not be said again. */
+static guint add_problem_list(GString *out, const RenderStyle *style, GVariant *dict, GVariant *known_dict)
 {
-	g_autoptr(GVariant) problems = dict_value(dict, "Problems", "as");
+	g_autoptr(GVariant) problems = dict_value(dict, "Problems", "as"), known_problems = dict_value(known_dict, "Problems", "as");
+	g_autofree const char **known = known_problems ? g_variant_get_strv(known_problems, NULL) : NULL;
 	const char *problem;
 	GVariantIter iter;
 	guint n = 0;
@@ -269,7 +271,8 @@ static guint add_problem_list(GString *out, const RenderStyle *style, GVariant *
 		return 0;
 	g_variant_iter_init(&iter, problems);
 	while (g_variant_iter_next(&iter, "&s", &problem))
-		n += add_problem(out, style, problem);
+		if (!known || !g_strv_contains(known, problem))
+			n += add_problem(out, style, problem);
 	return n;
 }
 
@@ -284,8 +287,8 @@ static void add_problems(const StatusView *view, GString *out, const RenderStyle
 
 		n += add_problem(out, style, text);
 	}
-	n += add_problem_list(out, style, view->supervisor);
-	n += add_problem_list(out, style, view->election);
+	n += add_problem_list(out, style, view->supervisor, NULL);
+	n += add_problem_list(out, style, view->election, view->supervisor);
 	if (!view->election)
 		n += add_problem(out, style, "vrrpd: the election daemon did not answer");
 	if (!view->sync)

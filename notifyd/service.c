@@ -4,9 +4,12 @@
 
 #include <unistd.h>
 
+#include "limit.h"
+
 struct NotifyService {
 	BusObject *object;
 	NotifyStore *store;
+	NotifyLimit *limit;
 	char *device;
 };
 
@@ -32,11 +35,23 @@ static void announce(const NotifyEvent *event, gpointer user_data)
 	bus_object_emit(service->object, NOTIFY_INTERFACE, "Raised", g_variant_new("(@a{sv})", notify_event_to_variant(event)));
 }
 
-static bool may_raise(BusCall *call, const char *application)
+/* Answers the call when it may not. Our own daemons are trusted with the names and with the number. */
+static bool may_raise(NotifyService *service, BusCall *call, const char *application)
 {
 	guint32 uid = bus_call_uid(call);
 
-	return uid == 0 || uid == getuid() || !g_strv_contains(RESERVED, application);
+	if (uid == 0 || uid == getuid())
+		return true;
+	if (g_strv_contains(RESERVED, application)) {
+		bus_call_fail_literal(call, BUS_ERROR_ACCESS_DENIED, "application %s: only Understudy itself raises its events", application);
+		return false;
+	}
+	if (!notify_limit_take(service->limit, uid, g_get_monotonic_time())) {
+		bus_call_fail_literal(call, BUS_ERROR_BUSY, "too many events; one user may raise %d at once, then one in %d ms", NOTIFY_LIMIT_BURST,
+				      NOTIFY_LIMIT_EVERY_MS);
+		return false;
+	}
+	return true;
 }
 
 static void raise_event(BusCall *call, GVariant *args, gpointer user_data)
@@ -51,10 +66,8 @@ static void raise_event(BusCall *call, GVariant *args, gpointer user_data)
 	bool added;
 
 	g_variant_get(args, "(&s&sy&s&s@a{sv})", &application, &name, &priority, &description, &reference, &options);
-	if (!may_raise(call, application)) {
-		bus_call_fail_literal(call, BUS_ERROR_ACCESS_DENIED, "application %s: only Understudy itself raises its events", application);
+	if (!may_raise(service, call, application))
 		return;
-	}
 	event = notify_event_new(application, name, priority, description, reference, service->device, now_ms());
 	if (!notify_event_apply_options(event, options, &error) || !notify_event_check(event, &error) ||
 	    !notify_store_add(service->store, event, &id, &added, &error)) {
@@ -161,6 +174,7 @@ NotifyService *notify_service_new(BusTree *tree, NotifyStore *store, const char 
 
 	bus_error_register(NOTIFY_ERROR, ERRORS, G_N_ELEMENTS(ERRORS));
 	service->store = store;
+	service->limit = notify_limit_new();
 	service->device = g_strdup(device);
 	service->object = bus_object_publish(tree, NOTIFY_PATH, INTERFACES, service, error);
 	if (!service->object)
@@ -175,6 +189,7 @@ void notify_service_free(NotifyService *service)
 		return;
 	notify_store_on_note(service->store, NULL, NULL);
 	bus_object_withdraw(service->object);
+	notify_limit_free(service->limit);
 	g_free(service->device);
 	g_free(service);
 }

@@ -191,6 +191,22 @@ def test_daemon_not_there(bus, words):
     assert "is not on the system bus" in done.stderr and "systemctl status understudy" in done.stderr
 
 
+def test_daemon_not_there_but_its_supervisor_is(bus, scripted):
+    scripted(SUPERVISOR)
+    code, out, err = run(bus, "events")
+    assert (code, out) == (NOT_REACHABLE, "") and "the supervisor starts it again" in err and "understudy events" in err
+
+
+def test_daemon_dies_before_it_answers(bus, scripted):
+    supervisor = scripted(SUPERVISOR)
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {})
+    child = start(bus, "takeover")
+    wait_until(lambda: supervisor.calls, "the call")
+    supervisor.close()
+    code, _, err = ends(child)
+    assert code == NOT_REACHABLE and "understudy" in err
+
+
 def test_no_bus(place):
     done = place.ctl("status")
     assert done.returncode == NOT_REACHABLE and "system bus does not answer" in done.stderr
@@ -432,14 +448,22 @@ def test_join_reads_the_code_from_stdin(bus, scripted):
     child = start(bus, "join", "192.0.2.1", stdin=subprocess.PIPE)
     child.stdin.write(f"  {CODE} \nnot ours".encode())
     child.stdin.flush()
-    wait_until(lambda: select_readable(child.stderr), "progress")
+    shown = b""
+
+    def is_fetching():
+        nonlocal shown
+        if select_readable(child.stderr):
+            shown += os.read(child.stderr.fileno(), 4096)
+        return b"fetching" in shown
+
+    wait_until(is_fetching, "progress")
     arguments = open(f"/proc/{child.pid}/cmdline", "rb").read()
     supervisor.change(SUPERVISOR_PATH, SUPERVISOR, Role="backup")
     sync.change(SYNC_PATH, SYNC, FirstSyncDone=True, Activity="idle")
     code, out, err = ends(child)
     assert seen == [f"{CODE}\n".encode()] and sync.calls == [("Join", ("192.0.2.1", 0))]
-    assert code == OK and out.startswith("joined:") and "fetching" in err
-    assert CODE.encode() not in arguments and CODE not in err
+    assert code == OK and out.startswith("joined:") and "backup, synchronised" in err
+    assert CODE.encode() not in arguments and CODE not in err and CODE.encode() not in shown
 
 
 def test_join_prompts_without_echo(bus):

@@ -334,6 +334,29 @@ def test_access(place):
     assert done.returncode != 0
 
 
+RAISE_MANY = f"""
+import gi
+gi.require_version("Gio", "2.0")
+from gi.repository import Gio, GLib
+bus = Gio.bus_get_sync(Gio.BusType.SYSTEM)
+n = 0
+try:
+    while n < 1000:
+        bus.call_sync("{NOTIFY}", "{NOTIFY_PATH}", "{NOTIFY}", "Raise", GLib.Variant("(ssyssa{{sv}})", ("X", "n", 1, "", "", {{}})), None, 0, 5000)
+        n += 1
+except GLib.Error as error:
+    print(n, Gio.DBusError.get_remote_error(error))
+"""
+
+
+def test_nobody_floods_the_store(place):
+    client = place.wait_for_name(place.system_bus())
+    said = place.run("/usr/bin/python3", "-c", RAISE_MANY, user="viewer").stdout.split()
+    assert said[1] == "org.understudy.Error.Busy" and 100 <= int(said[0]) < 120, said
+    assert place.run("/usr/bin/python3", "-c", RAISE_MANY).stdout == "", "root is our own daemons"
+    assert client.get("Count") == int(said[0]) + 1000
+
+
 def test_files_are_private(place):
     place.private_socket().raise_event()
     for file in (place.root / "var/lib/understudy/notify").iterdir():

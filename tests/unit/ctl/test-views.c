@@ -25,7 +25,7 @@ static const char SYNC[] =
 	" 'PeerApplied': <{'config': 'aaaaaaaaaaaa', 'volatile': '999999999999'}>,"
 	" 'FirstSyncDone': <true>, 'LastSyncMs': <int64 1055000>, 'Activity': <'idle'>, 'LastError': <''>, 'Diverged': <@as []>}";
 static const char ELECTION[] =
-	"{'State': <'master'>, 'Holds': <[('passive', 'by order', int64 10000000)]>, 'Carrier': <true>, 'Problems': <@as []>}";
+	"{'State': <'master'>, 'Holds': <[('passive', 'by order', int64 10000000)]>, 'Carrier': <true>, 'Problems': <['slow: adverts']>}";
 
 static GVariant *parsed(const char *text)
 {
@@ -99,7 +99,7 @@ static void test_both_devices(void)
 		"\nHolds (this device does not take over by itself)\n"
 		"  passive  for 1 min 5 s  by order\n"
 		"\nProblems\n"
-		"  none\n");
+		"  slow: adverts\n");
 	page_clear(&page);
 }
 
@@ -107,12 +107,13 @@ static void test_stale_peer(void)
 {
 	Page page;
 
-	page_init(&page, STALE, "['peer-down: nothing heard']", "pair.conf:3: bad\033[2J", SYNC, ELECTION);
+	page_init(&page, STALE, "['peer-down: nothing heard', 'slow: adverts']", "pair.conf:3: bad\033[2J", SYNC, ELECTION);
 	g_assert_nonnull(strstr(page.text, "unknown (last heard 1 min 5 s ago)\n"));
 	g_assert_null(strstr(page.text, "passive\n")); /* yesterday's mode is not shown as today's */
 	g_assert_null(strstr(page.text, "bbbbbbbb"));
 	g_assert_nonnull(strstr(page.text, "Right (dev-b)"));
-	g_assert_nonnull(strstr(page.text, "  settings: pair.conf:3: bad?[2J (the last good ones are in use)\n  peer-down: nothing heard\n"));
+	g_assert_nonnull(strstr(page.text, "  settings: pair.conf:3: bad?[2J (the last good ones are in use)\n  peer-down: nothing heard\n  slow: adverts\n"));
+	g_assert_cmpstr(strstr(page.text, "slow: adverts"), ==, "slow: adverts\n"); /* once, though both daemons say it */
 	g_assert_null(strchr(page.text, '\033'));
 	page_clear(&page);
 }
