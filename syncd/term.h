@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* syncd/term.h - terms as they stand in commits: who led when. Pure; clocks are never compared. */
+#pragma once
+
+#include <glib.h>
+
+typedef struct {
+	guint64 number;
+	char *id;     /* of the device that led; "" when unknown */
+	char *device; /* of the device that wrote the commit */
+} SyncTerm;
+
+void sync_term_clear(SyncTerm *term);
+
+/* -1, 0, 1; equal numbers are ordered by id, so two devices never disagree about who is newer. */
+int sync_term_compare(const SyncTerm *a, const SyncTerm *b);
+
+/* @message followed by the trailers that git itself understands (git interpret-trailers). Transfer full. */
+char *sync_term_message(const char *message, const SyncTerm *term);
+
+/* Reads the trailers back; a commit without them is of term 0. */
+void sync_term_parse(const char *message, SyncTerm *ret_term);
+
+/* @message without its trailers, for people. Transfer full. */
+char *sync_term_strip(const char *message);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SyncTerm, sync_term_clear)
