@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* syncd/key.c - the device's key and self-signed certificate, by GnuTLS. */
+#include "key.h"
+
+#include <gnutls/abstract.h>
+#include <gnutls/crypto.h>
+#include <gnutls/x509.h>
+#include <time.h>
+
+#include "error.h"
+#include "file.h"
+
+static bool check(int rc, const char *what, GError **error)
+{
+	if (rc >= 0)
+		return true;
+	g_set_error(error, SYNC_ERROR, SYNC_ERROR_FAILED, "%s: %s", what, gnutls_strerror(rc));
+	return false;
+}
+
+static bool make_key(gnutls_x509_privkey_t key, const char *path, GError **error)
+{
+	gnutls_datum_t pem = { NULL, 0 };
+	bool ok;
+
+	if (!check(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0),
+		   "making the key", error) ||
+	    !check(gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &pem), "writing the key", error))
+		return false;
+	ok = sync_file_write(path, (const char *)pem.data, pem.size, 0600, error);
+	gnutls_memset(pem.data, 0, pem.size);
+	gnutls_free(pem.data);
+	return ok;
+}
+
+static bool make_certificate(gnutls_x509_privkey_t key, const char *path, GError **error)
+{
+	static const char name[] = "understudy";
+	gnutls_x509_crt_t crt;
+	gnutls_datum_t pem = { NULL, 0 };
+	guint8 serial[16];
+
+	if (!check(gnutls_rnd(GNUTLS_RND_NONCE, serial, sizeof serial), "random bytes", error))
+		return false;
+	serial[0] &= 0x7f;
+	gnutls_x509_crt_init(&crt);
+	/* Dates are ignored by both ends: a dead clock must not break the pair. These only have to be there. */
+	bool ok = check(gnutls_x509_crt_set_version(crt, 3), "certificate", error) &&
+		  check(gnutls_x509_crt_set_key(crt, key), "certificate", error) &&
+		  check(gnutls_x509_crt_set_serial(crt, serial, sizeof serial), "certificate", error) &&
+		  check(gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, name, sizeof name - 1), "certificate", error) &&
+		  check(gnutls_x509_crt_set_activation_time(crt, 0), "certificate", error) &&
+		  check(gnutls_x509_crt_set_expiration_time(crt, GNUTLS_X509_NO_WELL_DEFINED_EXPIRATION), "certificate", error) &&
+		  check(gnutls_x509_crt_set_basic_constraints(crt, 0, -1), "certificate", error) &&
+		  check(gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0), "signing", error) &&
+		  check(gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &pem), "certificate", error) &&
+		  sync_file_write(path, (const char *)pem.data, pem.size, 0644, error);
+	gnutls_free(pem.data);
+	gnutls_x509_crt_deinit(crt);
+	return ok;
+}
+
+static bool read_key(gnutls_x509_privkey_t key, const char *path, GError **error)
+{
+	g_autofree char *text = NULL;
+	gsize length;
+
+	if (!g_file_get_contents(path, &text, &length, error))
+		return false;
+	gnutls_datum_t pem = { (unsigned char *)text, length };
+	bool ok = check(gnutls_x509_privkey_import(key, &pem, GNUTLS_X509_FMT_PEM), path, error);
+	gnutls_memset(text, 0, length);
+	return ok;
+}
+
+SyncKey *sync_key_load(const char *dir, GError **error)
+{
+	g_autofree char *key_path = g_build_filename(dir, "key.pem", NULL);
+	g_autofree char *cert_path = g_build_filename(dir, "cert.pem", NULL);
+	gnutls_x509_privkey_t privkey;
+	bool ok;
+
+	gnutls_x509_privkey_init(&privkey);
+	if (g_file_test(key_path, G_FILE_TEST_EXISTS))
+		ok = read_key(privkey, key_path, error);
+	else
+		ok = make_key(privkey, key_path, error) && make_certificate(privkey, cert_path, error);
+	if (ok && !g_file_test(cert_path, G_FILE_TEST_EXISTS))
+		ok = make_certificate(privkey, cert_path, error);
+	gnutls_x509_privkey_deinit(privkey);
+	if (!ok)
+		return NULL;
+
+	g_autoptr(SyncKey) key = g_new0(SyncKey, 1);
+	key->certificate = g_tls_certificate_new_from_files(cert_path, key_path, error);
+	if (!key->certificate)
+		return NULL;
+	key->fingerprint = sync_key_fingerprint(key->certificate);
+	if (!key->fingerprint) {
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_FAILED, "%s: unreadable", cert_path);
+		return NULL;
+	}
+	return g_steal_pointer(&key);
+}
+
+void sync_key_free(SyncKey *key)
+{
+	if (!key)
+		return;
+	g_clear_object(&key->certificate);
+	g_free(key->fingerprint);
+	g_free(key);
+}
+
+char *sync_key_fingerprint(GTlsCertificate *certificate)
+{
+	g_autoptr(GByteArray) der = NULL;
+	gnutls_x509_crt_t crt;
+	guint8 id[32];
+	size_t id_size = sizeof id;
+	int rc;
+
+	if (!certificate)
+		return NULL;
+	g_object_get(certificate, "certificate", &der, NULL);
+	if (!der)
+		return NULL;
+	gnutls_datum_t datum = { der->data, der->len };
+	gnutls_x509_crt_init(&crt);
+	rc = gnutls_x509_crt_import(crt, &datum, GNUTLS_X509_FMT_DER);
+	if (rc >= 0)
+		rc = gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA256, id, &id_size);
+	gnutls_x509_crt_deinit(crt);
+	if (rc < 0 || id_size != sizeof id)
+		return NULL;
+	GString *hex = g_string_sized_new(sizeof id * 2);
+	for (guint i = 0; i < sizeof id; i++)
+		g_string_append_printf(hex, "%02x", id[i]);
+	return g_string_free(hex, FALSE);
+}

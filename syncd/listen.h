@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * syncd/listen.h - who may speak at all: TCP accept, TLS handshake, the key; and the same as a client.
+ *
+ * Whoever shows another key than the pinned one gets a TLS alert and never reaches anything that parses what he sends.
+ */
+#pragma once
+
+#include <gio/gio.h>
+#include <stdbool.h>
+
+#include "key.h"
+
+typedef struct SyncListener SyncListener;
+
+/* @tls has shaken hands and its key is @fingerprint; transfer none. */
+typedef void (*SyncAccepted)(GIOStream *tls, const char *fingerprint, GSocketAddress *local, GSocketAddress *remote, gpointer user_data);
+/* Somebody at @host was turned away for his key. */
+typedef void (*SyncRefused)(const char *host, gpointer user_data);
+
+/* Listens on @port of every host of @hosts (addresses need not be up yet). @pin NULL takes any key. @key must outlive the listener. */
+SyncListener *sync_listener_new(const char *const *hosts, guint port, const SyncKey *key, const char *pin, SyncAccepted accepted,
+				SyncRefused refused, gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void sync_listener_free(SyncListener *listener); /* NULL is fine; connections handed out live on */
+
+/* Connects and shakes hands within @timeout_s. Finish with sync_dial_finish(), which gives the fingerprint too. */
+void sync_dial_async(const char *host, guint port, guint timeout_s, const SyncKey *key, const char *pin, GCancellable *cancellable,
+		     GAsyncReadyCallback done, gpointer user_data);
+GIOStream *sync_dial_finish(GAsyncResult *result, char **ret_fingerprint, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Small packets at once, and a far side that died without a word is noticed by the kernel too. */
+void sync_socket_tune(GSocketConnection *connection);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncListener, sync_listener_free)

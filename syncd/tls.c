@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* syncd/tls.c - pinned mutual TLS. */
+#include "tls.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "error.h"
+
+static GQuark pin_quark(void)
+{
+	return g_quark_from_static_string("understudy-pin");
+}
+
+static GQuark refused_quark(void)
+{
+	return g_quark_from_static_string("understudy-refused");
+}
+
+static gboolean accept_certificate(GTlsConnection *connection, GTlsCertificate *certificate, GTlsCertificateFlags flags, gpointer unused)
+{
+	const char *pin = g_object_get_qdata(G_OBJECT(connection), pin_quark());
+	g_autofree char *fingerprint = sync_key_fingerprint(certificate);
+
+	if (fingerprint && (!pin || g_str_equal(fingerprint, pin)))
+		return TRUE;
+	g_object_set_qdata(G_OBJECT(connection), refused_quark(), GINT_TO_POINTER(1));
+	return FALSE;
+}
+
+static GIOStream *prepare(GIOStream *tls, const SyncKey *key, const char *pin)
+{
+	if (!tls)
+		return NULL;
+	g_tls_connection_set_certificate(G_TLS_CONNECTION(tls), key->certificate);
+	/* With no database nothing is ever trusted by itself, so accept-certificate is always asked. */
+	g_tls_connection_set_database(G_TLS_CONNECTION(tls), NULL);
+	g_tls_connection_set_require_close_notify(G_TLS_CONNECTION(tls), FALSE);
+	g_object_set_qdata_full(G_OBJECT(tls), pin_quark(), g_strdup(pin), g_free);
+	g_signal_connect(tls, "accept-certificate", G_CALLBACK(accept_certificate), NULL);
+	return tls;
+}
+
+GIOStream *sync_tls_server(GIOStream *base, const SyncKey *key, const char *pin, GError **error)
+{
+	GIOStream *tls = g_tls_server_connection_new(base, key->certificate, error);
+
+	if (tls)
+		g_object_set(tls, "authentication-mode", G_TLS_AUTHENTICATION_REQUIRED, NULL);
+	return prepare(tls, key, pin);
+}
+
+GIOStream *sync_tls_client(GIOStream *base, const SyncKey *key, const char *pin, GError **error)
+{
+	return prepare(g_tls_client_connection_new(base, NULL, error), key, pin);
+}
+
+char *sync_tls_peer(GIOStream *tls, const char *pin, GError **error)
+{
+	g_autofree char *fingerprint = sync_key_fingerprint(g_tls_connection_get_peer_certificate(G_TLS_CONNECTION(tls)));
+
+	if (!fingerprint || (pin && !g_str_equal(fingerprint, pin))) {
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_DENIED, "the other side's key is not the peer's");
+		return NULL;
+	}
+	return g_steal_pointer(&fingerprint);
+}
+
+bool sync_tls_was_refused(GIOStream *tls, const GError *error)
+{
+	return g_object_get_qdata(G_OBJECT(tls), refused_quark()) || g_error_matches(error, SYNC_ERROR, SYNC_ERROR_DENIED) ||
+	       g_error_matches(error, G_TLS_ERROR, G_TLS_ERROR_BAD_CERTIFICATE) ||
+	       g_error_matches(error, G_TLS_ERROR, G_TLS_ERROR_CERTIFICATE_REQUIRED);
+}
+
+GSocket *sync_tls_listen(const char *host, guint port, GError **error)
+{
+	g_autoptr(GSocketAddress) address = g_inet_socket_address_new_from_string(host, port);
+
+	if (!address) {
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "%s is not an address", host);
+		return NULL;
+	}
+	g_autoptr(GSocket) socket = g_socket_new(g_socket_address_get_family(address), G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, error);
+	if (!socket || !g_socket_set_option(socket, IPPROTO_IP, IP_FREEBIND, 1, error) ||
+	    !g_socket_bind(socket, address, TRUE, error) || !g_socket_listen(socket, error))
+		return NULL;
+	return g_steal_pointer(&socket);
+}
