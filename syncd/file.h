@@ -11,7 +11,7 @@
 bool sync_file_write(const char *path, const char *data, gsize length, mode_t mode, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Removes @path and makes that lasting; not being there is fine. */
-bool sync_file_remove(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool sync_file_remove(const char *path, GError **error);
 
 /* Opens @path below @root_fd; no component may be a symbolic link or lead out of it. "" opens the root again. -1 and errno. */
 int sync_file_open_beneath(int root_fd, const char *path, int flags);

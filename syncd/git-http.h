@@ -3,6 +3,7 @@
 #pragma once
 
 #include <libsoup/soup.h>
+#include <stdbool.h>
 
 /* Serves the bare repository @repository as /repo.git on @server: fetching only, there is nothing by which a peer could write. */
 void sync_git_http_serve(SoupServer *server, const char *repository);

@@ -249,7 +249,7 @@ static void take_request(SyncLink *link, Path *path, const SyncMessage *message)
 
 	g_hash_table_iter_init(&iter, link->incoming);
 	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&old))
-		if (now_us - old->since_us > INCOMING_S * G_USEC_PER_SEC)
+		if (now_us - old->since_us > INCOMING_S * (gint64)G_USEC_PER_SEC)
 			g_hash_table_iter_remove(&iter);
 	if (g_hash_table_size(link->incoming) >= INCOMING_MAX) {
 		g_autoptr(GBytes) busy = sync_message_encode(SYNC_MESSAGE_ANSWER, NULL, message->run, message->serial,
@@ -437,6 +437,11 @@ static gboolean accept_peer(SoupMessage *message, GTlsCertificate *certificate, 
 	return fingerprint && g_str_equal(fingerprint, pin);
 }
 
+static void free_with_closure(gpointer data, GClosure *closure)
+{
+	g_free(data);
+}
+
 static void dialled(GObject *source, GAsyncResult *result, gpointer user_data)
 {
 	g_autoptr(GCancellable) dialling = user_data;
@@ -464,7 +469,7 @@ static void path_dial(Path *path)
 	g_autoptr(SoupMessage) message = soup_message_new("GET", uri);
 
 	soup_message_set_tls_client_certificate(message, link->key->certificate);
-	g_signal_connect_data(message, "accept-certificate", G_CALLBACK(accept_peer), g_strdup(link->pin), (GClosureNotify)g_free, 0);
+	g_signal_connect_data(message, "accept-certificate", G_CALLBACK(accept_peer), g_strdup(link->pin), free_with_closure, 0);
 	path->dialling = g_cancellable_new();
 	g_object_set_data(G_OBJECT(path->dialling), "path", path);
 	g_object_set_data_full(G_OBJECT(path->dialling), "message", g_object_ref(message), g_object_unref);

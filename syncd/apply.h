@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * syncd/apply.h - a commit onto the files, whole or not at all.
+ *
+ *	stage    new files complete, with owner and mode, in a hidden folder of each set (same file system); syncfs
+ *	mark     the journal, fsynced: from here on it is finished forward, by whoever comes next
+ *	run      renames, removals, folder changes, each of which may be made twice; syncfs
+ *	finish   the ref moves, the journal goes
+ *
+ * A crash or a takeover before the mark leaves the old state, after it the new one.
+ */
+#pragma once
+
+#include "plan.h"
+#include "repo.h"
+#include "set.h"
+
+typedef struct {
+	GPtrArray *sets;
+	SyncRepo *repo;
+	const char *journal; /* path */
+} SyncApply;
+
+/* Stages what @plan places. On failure or cancellation nothing has changed and the staging is gone. Owners that do not exist here are
+ * root's; their names are added to @unknown_owners (of char*). */
+bool sync_apply_stage(const SyncApply *apply, const SyncPlan *plan, GPtrArray *unknown_owners, GCancellable *cancellable,
+		      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Mark, run, finish. When it fails after the mark the journal stays and sync_apply_settle() tries again. */
+bool sync_apply_commit(const SyncApply *apply, const SyncPlan *plan, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Finishes a marked plan forward, or discards a staging without a mark. *ret_ref is the ref that moved, or NULL. Transfer full. */
+bool sync_apply_settle(const SyncApply *apply, char **ret_ref, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * syncd/engine.h - the disk side of this daemon, in a thread of its own: looking, committing, fetching, applying.
+ *
+ * Every function here is called from the main context and returns at once; every callback runs in the main context. The thread does one thing
+ * at a time. Becoming leader cancels what it does as follower, so it is answered in milliseconds.
+ */
+#pragma once
+
+#include <gio/gio.h>
+#include <stdbool.h>
+
+#include "key.h"
+#include "settings/settings.h"
+
+typedef struct SyncEngine SyncEngine;
+
+typedef enum { SYNC_ROLE_IDLE, SYNC_ROLE_LEAD, SYNC_ROLE_FOLLOW } SyncRole;
+const char *sync_role_text(SyncRole role);
+
+typedef struct {
+	void (*lines)(GVariant *stored, GVariant *applied, gpointer user_data); /* a{ss} each */
+	void (*diverged)(const char *const *names, gpointer user_data);
+	void (*activity)(const char *activity, gpointer user_data);
+	void (*committed)(const char *ref, const char *commit, const char *message, guint n_changes, gpointer user_data);
+	void (*applied)(const char *ref, const char *commit, guint n_changes, gpointer user_data);
+	void (*notice)(const char *name, guint8 priority, const char *description, gpointer user_data);
+	void (*problem)(const char *text, gpointer user_data); /* "" when it is over */
+} SyncEngineEvents;
+
+/* @folder holds the repository and our state; @device is this device's id. Settles a journal and discards a staging before it returns,
+ * the one thing that is done here at once. */
+SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const SyncEngineEvents *events, gpointer user_data,
+			    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void sync_engine_free(SyncEngine *engine); /* waits for the thread; NULL is fine */
+
+/* error NULL: done. */
+typedef void (*SyncEngineDone)(const GError *error, gpointer user_data);
+typedef void (*SyncEngineCommits)(GVariant *commits, const GError *error, gpointer user_data); /* a{ss} */
+
+void sync_engine_set_role(SyncEngine *engine, SyncRole role, guint64 term, const char *term_id, SyncEngineDone done, gpointer user_data);
+void sync_engine_commit(SyncEngine *engine, const char *author, const char *message, SyncEngineCommits done, gpointer user_data);
+
+/* Where the peer is, who it is, and what it has stored (a{ss}). A pull that waits is replaced by a newer one; @done may be NULL. */
+typedef struct {
+	const char *const *hosts;
+	guint port;
+	const SyncKey *key;
+	const char *pin;
+	const char *peer_id;
+	GVariant *stored;
+} SyncPull;
+void sync_engine_pull(SyncEngine *engine, const SyncPull *pull, SyncEngineDone done, gpointer user_data);
+
+/* New settings: new data sets. */
+void sync_engine_reload(SyncEngine *engine, const Settings *settings);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncEngine, sync_engine_free)

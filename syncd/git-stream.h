@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * syncd/git-stream.h - libgit2's network side over our own pinned TLS.
+ *
+ * The built-in stream of libgit2 has no client certificate, no time-out and no way to stop it.
+ */
+#pragma once
+
+#include "key.h"
+#include "repo.h"
+
+typedef struct {
+	const char *host;
+	guint port;
+	const SyncKey *key;
+	const char *pin;
+} SyncFetchSource;
+
+/* Fetches commits @ids from the peer into refs/fetched/<names[i]>. All or nothing is visible. Blocks; one at a time in the process. */
+bool sync_fetch(SyncRepo *repo, const SyncFetchSource *source, const char *const *names, const git_oid *ids, guint n_ids,
+		GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* syncd/lead.c - the leader: watches its files and commits what changes. */
+#include <string.h>
+
+#include "engine-private.h"
+#include "error.h"
+#include "owner.h"
+#include "path.h"
+
+enum {
+	QUIET_MS = 15,      /* a change is often several events */
+	LONGEST_MS = 100,   /* but is not put off for ever */
+	WRITING_MS = 2000,  /* a file that stays open is committed this long after its last write, */
+	WRITING_LONGEST_MS = 10000,
+	DATABASE_MS = 500,  /* a database at most this often */
+	RESCAN_S = 3600,
+	MISSING_S = 5,
+	TOLD_MAX = 3,       /* paths named in a message */
+};
+
+/* ---- when ---- */
+
+static gint64 due_us(const SyncLine *line, gint64 now_us)
+{
+	gint64 due = G_MAXINT64;
+
+	if (line->first_us)
+		due = MIN(now_us + QUIET_MS * 1000, line->first_us + LONGEST_MS * 1000);
+	if (line->writing_us)
+		due = MIN(due, MIN(now_us + WRITING_MS * 1000, line->writing_us + WRITING_LONGEST_MS * 1000));
+	if (g_hash_table_size(line->databases) > 0)
+		due = MIN(due, MAX(now_us + QUIET_MS * 1000, line->snapshot_us + DATABASE_MS * 1000));
+	return due;
+}
+
+static void arm(SyncLine *line)
+{
+	gint64 due = due_us(line, g_get_monotonic_time());
+
+	g_source_set_ready_time(line->timer, due == G_MAXINT64 ? -1 : due);
+}
+
+/* A database's own files; whatever else is in its folder is not the set's. */
+static bool is_of_database(const SyncSet *set, const char *name)
+{
+	gsize length = strlen(set->database);
+
+	if (strncmp(name, set->database, length) != 0)
+		return false;
+	return name[length] == '\0' || g_str_equal(name + length, "-wal") || g_str_equal(name + length, "-journal");
+}
+
+static void rescan_soon(SyncEngine *engine)
+{
+	for (guint i = 0; i < SYNC_N_REFS; i++) {
+		sync_picture_mark_all(engine->lines[i].picture);
+		engine->lines[i].first_us = g_get_monotonic_time();
+		arm(&engine->lines[i]);
+	}
+}
+
+static void changed(const SyncSet *set, const char *folder, const char *name, SyncWatchWhat what, gpointer user_data)
+{
+	SyncEngine *engine = user_data;
+	gint64 now_us = g_get_monotonic_time();
+
+	if (what == SYNC_WATCH_LOST) {
+		rescan_soon(engine);
+		return;
+	}
+	SyncLine *line = &engine->lines[set->ref];
+	if (set->database) {
+		if (!is_of_database(set, name))
+			return;
+		g_hash_table_add(line->databases, (gpointer)set);
+		arm(line);
+		return;
+	}
+	g_autofree char *path = sync_path_join(folder, name);
+	if (sync_name_is_ours(name) || (*path && sync_path_excluded(path, (const char *const *)set->exclude)))
+		return;
+	sync_picture_mark(engine->lines[set->ref].picture, set, folder);
+	if (what == SYNC_WATCH_WRITING)
+		line->writing_us = line->writing_us ? line->writing_us : now_us;
+	else
+		line->first_us = line->first_us ? line->first_us : now_us;
+	arm(line);
+}
+
+/* ---- what ---- */
+
+/* "2 changes: a.conf/x, a.conf/y" */
+static char *describe(SyncEngine *engine, const SyncLine *line, const git_oid *old_tree, const git_oid *new_tree, guint *ret_n)
+{
+	g_autoptr(GHashTable) paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	for (guint i = 0; i < engine->sets->len; i++) {
+		const SyncSet *set = engine->sets->pdata[i];
+		g_autoptr(GPtrArray) old = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
+		g_autoptr(GPtrArray) new_ = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
+
+		if (set->ref != line->ref || !sync_repo_compare(engine->repo, old_tree, new_tree, set->name, old, new_, NULL))
+			continue;
+		g_ptr_array_extend_and_steal(new_, g_steal_pointer(&old));
+		for (guint k = 0; k < new_->len; k++) {
+			const SyncEntry *entry = new_->pdata[k];
+			g_autofree char *full = sync_path_join(set->name, entry->path);
+
+			if (!g_hash_table_add(paths, g_strdup(full)) || g_hash_table_size(paths) > TOLD_MAX)
+				continue;
+			g_autofree char *shown = sync_printable(full);
+			g_string_append_printf(text, "%s%s", text->len ? ", " : "", shown);
+		}
+	}
+	*ret_n = g_hash_table_size(paths);
+	if (*ret_n == 0)
+		return g_strdup("the sets changed");
+	return g_strdup_printf("%u change%s: %s%s", *ret_n, *ret_n == 1 ? "" : "s", text->str, *ret_n > TOLD_MAX ? ", …" : "");
+}
+
+static void report_missing(SyncEngine *engine, GPtrArray *missing)
+{
+	for (guint i = 0; i < missing->len; i++)
+		if (g_hash_table_add(engine->missing, g_strdup(missing->pdata[i])))
+			sync_engine_notice(engine, "data set missing", 2,
+					   "The files of data set %s are not there; what was committed of it before is kept",
+					   (const char *)missing->pdata[i]);
+	if (missing->len == 0)
+		g_hash_table_remove_all(engine->missing);
+}
+
+static bool commit_line(SyncEngine *engine, SyncLine *line, const char *author, const char *message, GError **error)
+{
+	g_autoptr(GPtrArray) missing = g_ptr_array_new_with_free_func(g_free);
+	GHashTableIter iter;
+	gpointer set;
+	git_oid head, head_tree, tree, commit;
+	bool has_head = sync_repo_get_ref(engine->repo, "heads", line->name, &head);
+	guint n_changes;
+
+	line->first_us = line->writing_us = 0;
+	g_hash_table_iter_init(&iter, line->databases);
+	while (g_hash_table_iter_next(&iter, &set, NULL)) {
+		sync_picture_mark(line->picture, set, "");
+		g_hash_table_iter_remove(&iter);
+		line->snapshot_us = g_get_monotonic_time();
+	}
+	if (has_head && !sync_repo_tree_of(engine->repo, &head, &head_tree, error))
+		return false;
+	if (!sync_picture_refresh(line->picture, engine->repo, NULL, error) ||
+	    !sync_picture_write(line->picture, engine->repo, has_head ? &head_tree : NULL, missing, &tree, error))
+		return false;
+	if (line->ref == SYNC_REF_CONFIG || missing->len > 0)
+		report_missing(engine, missing);
+	if (has_head && git_oid_equal(&tree, &head_tree))
+		return true;
+	g_autofree char *described = describe(engine, line, has_head ? &head_tree : NULL, &tree, &n_changes);
+	const char *text = message && *message ? message : described;
+	/* A volatile snapshot has no past: nobody will ask for the registrations of last week, and they must not fill the disk. */
+	const git_oid *parent = has_head && line->ref == SYNC_REF_CONFIG ? &head : NULL;
+	if (!sync_repo_commit(engine->repo, &tree, parent, author, text, &engine->term, &commit, error) ||
+	    !sync_repo_set_ref(engine->repo, "heads", line->name, &commit, error))
+		return false;
+	g_autofree char *hex = sync_oid_text(&commit);
+	sync_engine_tell_lines(engine);
+	sync_engine_tell_committed(engine, line->name, hex, text, n_changes);
+	if (line->ref == SYNC_REF_VOLATILE)
+		sync_engine_tidy(engine);
+	return true;
+}
+
+static gboolean line_due(gpointer user_data)
+{
+	SyncEngine *engine = ((gpointer *)user_data)[0];
+	SyncLine *line = ((gpointer *)user_data)[1];
+	g_autoptr(GError) error = NULL;
+
+	g_source_set_ready_time(line->timer, -1);
+	sync_engine_tell_activity(engine, "committing");
+	bool ok = commit_line(engine, line, "system", NULL, &error);
+	sync_engine_tell_problem(engine, ok ? "" : error->message);
+	sync_engine_tell_activity(engine, "idle");
+	if (!ok) {
+		/* The picture has everything marked; it is tried again with the next change, and soon. */
+		line->writing_us = g_get_monotonic_time();
+		arm(line);
+	}
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean rescan_due(gpointer user_data)
+{
+	SyncEngine *engine = user_data;
+
+	sync_owner_forget();
+	rescan_soon(engine);
+	g_source_set_ready_time(engine->rescan,
+				g_get_monotonic_time() + (g_hash_table_size(engine->missing) ? MISSING_S : RESCAN_S) * (gint64)G_USEC_PER_SEC);
+	return G_SOURCE_CONTINUE;
+}
+
+bool sync_lead_commit(SyncEngine *engine, const char *author, const char *message, GError **error)
+{
+	for (guint i = 0; i < SYNC_N_REFS; i++) {
+		/* Everything: a file may be open and written without an event that says it is complete. */
+		sync_picture_mark_all(engine->lines[i].picture);
+		if (!commit_line(engine, &engine->lines[i], author, message, error))
+			return false;
+	}
+	return true;
+}
+
+/* ---- beginning and end ---- */
+
+static void watch_folder(const SyncSet *set, const char *path, int fd, gpointer user_data)
+{
+	SyncEngine *engine = user_data;
+
+	if (engine->watch && !sync_watch_add(engine->watch, set, path, fd) && g_hash_table_add(engine->missing, g_strdup("watches")))
+		sync_engine_notice(engine, "too few watches", 2,
+				   "The kernel gives no more inotify watches (fs.inotify.max_user_watches): changes are found hourly only");
+}
+
+static gboolean dispatch_ready(GSource *source, GSourceFunc callback, gpointer user_data)
+{
+	return callback ? callback(user_data) : G_SOURCE_REMOVE;
+}
+
+static GSource *ready_source(SyncEngine *engine, GSourceFunc callback, gpointer user_data, GDestroyNotify destroy)
+{
+	static GSourceFuncs functions = { .dispatch = dispatch_ready };
+	GSource *source = g_source_new(&functions, sizeof(GSource));
+
+	g_source_set_callback(source, callback, user_data, destroy);
+	g_source_set_ready_time(source, -1);
+	g_source_attach(source, engine->context);
+	return source;
+}
+
+void sync_lead_begin(SyncEngine *engine)
+{
+	g_autoptr(GError) error = NULL;
+
+	sync_lead_end(engine);
+	engine->watch = sync_watch_new(engine->context, changed, engine, &error);
+	if (!engine->watch)
+		sync_engine_notice(engine, "too few watches", 2, "Changes are found hourly only: %s", error->message);
+	for (guint i = 0; i < SYNC_N_REFS; i++) {
+		gpointer *pair = g_new0(gpointer, 2);
+
+		pair[0] = engine;
+		pair[1] = &engine->lines[i];
+		engine->lines[i].timer = ready_source(engine, line_due, pair, g_free);
+		sync_picture_on_folder(engine->lines[i].picture, watch_folder, engine);
+	}
+	engine->rescan = ready_source(engine, rescan_due, engine, NULL);
+	g_source_set_ready_time(engine->rescan, g_get_monotonic_time() + MISSING_S * (gint64)G_USEC_PER_SEC);
+	sync_engine_tell_activity(engine, "scanning");
+	g_clear_error(&error);
+	bool ok = sync_lead_commit(engine, "system", NULL, &error);
+	sync_engine_tell_problem(engine, ok ? "" : error->message);
+	if (!ok)
+		rescan_soon(engine);
+	sync_engine_tell_activity(engine, "idle");
+}
+
+static void drop_source(GSource **source)
+{
+	if (!*source)
+		return;
+	g_source_destroy(*source);
+	g_clear_pointer(source, g_source_unref);
+}
+
+void sync_lead_end(SyncEngine *engine)
+{
+	for (guint i = 0; i < SYNC_N_REFS; i++) {
+		SyncLine *line = &engine->lines[i];
+
+		drop_source(&line->timer);
+		sync_picture_on_folder(line->picture, NULL, NULL);
+		g_hash_table_remove_all(line->databases);
+		line->first_us = line->writing_us = line->snapshot_us = 0;
+		line->checked_us = 0;
+	}
+	drop_source(&engine->rescan);
+	g_hash_table_remove_all(engine->missing);
+	g_clear_pointer(&engine->watch, sync_watch_free);
+}

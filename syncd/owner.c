@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* syncd/owner.c - owners by name, because the numbers differ between devices. */
+#include "owner.h"
+
+#include <grp.h>
+#include <pwd.h>
+
+enum { BUFFER = 16384 };
+
+static GHashTable *users, *groups; /* number -> name */
+
+static const char *lookup(GHashTable **table, guint number, char *(*find)(guint))
+{
+	if (!*table)
+		*table = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	char *name = g_hash_table_lookup(*table, GUINT_TO_POINTER(number));
+	if (!name) {
+		name = find(number);
+		name = name ? name : g_strdup_printf("%u", number);
+		g_hash_table_insert(*table, GUINT_TO_POINTER(number), name);
+	}
+	return name;
+}
+
+static char *find_user(guint uid)
+{
+	struct passwd entry, *found = NULL;
+	g_autofree char *buffer = g_malloc(BUFFER);
+
+	return getpwuid_r(uid, &entry, buffer, BUFFER, &found) == 0 && found ? g_strdup(found->pw_name) : NULL;
+}
+
+static char *find_group(guint gid)
+{
+	struct group entry, *found = NULL;
+	g_autofree char *buffer = g_malloc(BUFFER);
+
+	return getgrgid_r(gid, &entry, buffer, BUFFER, &found) == 0 && found ? g_strdup(found->gr_name) : NULL;
+}
+
+const char *sync_owner_user(uid_t uid)
+{
+	return lookup(&users, uid, find_user);
+}
+
+const char *sync_owner_group(gid_t gid)
+{
+	return lookup(&groups, gid, find_group);
+}
+
+static bool as_number(const char *name, guint *ret)
+{
+	guint64 number;
+
+	*ret = 0;
+	if (!g_ascii_string_to_unsigned(name, 10, 0, G_MAXUINT32 - 1, &number, NULL))
+		return false;
+	*ret = number;
+	return true;
+}
+
+bool sync_owner_uid(const char *name, uid_t *ret_uid)
+{
+	struct passwd entry, *found = NULL;
+	g_autofree char *buffer = g_malloc(BUFFER);
+
+	if (getpwnam_r(name, &entry, buffer, BUFFER, &found) == 0 && found) {
+		*ret_uid = found->pw_uid;
+		return true;
+	}
+	return as_number(name, ret_uid);
+}
+
+bool sync_owner_gid(const char *name, gid_t *ret_gid)
+{
+	struct group entry, *found = NULL;
+	g_autofree char *buffer = g_malloc(BUFFER);
+
+	if (getgrnam_r(name, &entry, buffer, BUFFER, &found) == 0 && found) {
+		*ret_gid = found->gr_gid;
+		return true;
+	}
+	return as_number(name, ret_gid);
+}
+
+void sync_owner_forget(void)
+{
+	g_clear_pointer(&users, g_hash_table_unref);
+	g_clear_pointer(&groups, g_hash_table_unref);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * syncd/picture.h - what is on disk in the data sets of one ref, as git objects.
+ *
+ * The picture remembers for every file what lstat said when its content was hashed, so looking again costs one listing per folder marked, and
+ * writing a tree costs the folders on the changed paths. The leader commits the picture; a Backup compares it with what it applied.
+ */
+#pragma once
+
+#include "repo.h"
+#include "set.h"
+
+typedef struct SyncPicture SyncPicture;
+
+/* Called with each folder before it is listed, so that what comes into it later is seen by a watch set here. @fd is valid during the call. */
+typedef void (*SyncPictureFolder)(const SyncSet *set, const char *path, int fd, gpointer user_data);
+
+/* Everything is marked at first. @sets live longer. @scratch: a folder of ours for copies of databases. */
+SyncPicture *sync_picture_new(GPtrArray *sets, SyncRef ref, const char *scratch);
+void sync_picture_free(SyncPicture *picture); /* NULL is fine */
+void sync_picture_on_folder(SyncPicture *picture, SyncPictureFolder callback, gpointer user_data);
+
+/* Says that folder @path of @set must be looked at again (a database: whatever path). */
+void sync_picture_mark(SyncPicture *picture, const SyncSet *set, const char *path);
+void sync_picture_mark_all(SyncPicture *picture); /* with everything below */
+
+/* Looks at what is marked; contents not known yet are stored as blobs. When it fails or is cancelled everything is marked. */
+bool sync_picture_refresh(SyncPicture *picture, SyncRepo *repo, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The tree. A set whose folder or database is not there (a disk not mounted) keeps what it has in @before (NULL: nothing): missing is not
+ * empty. Such sets are added to @missing (of char*) when that is not NULL. */
+bool sync_picture_write(SyncPicture *picture, SyncRepo *repo, const git_oid *before, GPtrArray *missing, git_oid *ret_tree,
+			GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Says that @path was just placed by us with content @id: it need not be read again. The folder must be marked or
+ * known already. */
+void sync_picture_adopt(SyncPicture *picture, const SyncSet *set, const char *path, const git_oid *id);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncPicture, sync_picture_free)

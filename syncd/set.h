@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* syncd/set.h - the data sets of this device, as the settings declare them. */
+#pragma once
+
+#include "settings/settings.h"
+
+typedef enum { SYNC_REF_CONFIG, SYNC_REF_VOLATILE, SYNC_N_REFS } SyncRef;
+extern const char *const sync_ref_names[SYNC_N_REFS]; /* "config", "volatile" */
+
+typedef struct {
+	char *name;     /* "application.set": the top folder in the tree */
+	char *root;     /* absolute; for a database the folder it is in */
+	char *database; /* its file name, else NULL */
+	char **exclude; /* patterns; what other sets cover is among them */
+	SyncRef ref;
+} SyncSet;
+
+/* All sets of @settings. Transfer full; freed with g_ptr_array_unref(). */
+GPtrArray *sync_sets_new(const Settings *settings);
+
+/* NULL when there is none of this name for @ref. */
+const SyncSet *sync_sets_find(GPtrArray *sets, SyncRef ref, const char *name);
+
+/* The files beside a database that are one unit with it: "-wal", "-shm", "-journal"; NULL-terminated. */
+extern const char *const sync_database_suffixes[];
