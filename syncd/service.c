@@ -1,0 +1,646 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* syncd/service.c - Sync1: handlers, and the engine's news made public. */
+#include "service.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "repo.h"
+#include "service-private.h"
+
+enum { RETRY_FIRST_MS = 250, RETRY_LAST_MS = 30000, ORDER_MAX = 8192, WAIT_MAX_MS = 3600 * 1000, HISTORY_MAX = 1000 };
+
+static const BusErrorMapping ERRORS[] = {
+	{ SYNC_ERROR_FAILED, BUS_ERROR_FAILED },     { SYNC_ERROR_BAD, BUS_ERROR_INVALID_ARGS },
+	{ SYNC_ERROR_REFUSED, BUS_ERROR_REFUSED },   { SYNC_ERROR_DENIED, BUS_ERROR_REFUSED },
+	{ SYNC_ERROR_NOT_FOUND, BUS_ERROR_NOT_FOUND }, { SYNC_ERROR_NOT_REACHABLE, BUS_ERROR_NOT_REACHABLE },
+	{ SYNC_ERROR_TIMED_OUT, BUS_ERROR_TIMED_OUT },
+};
+
+/* Somebody waits until the peer has applied these. */
+typedef struct {
+	SyncService *service;
+	BusCall *call;
+	GVariant *commits;
+	guint timer;
+} Waiter;
+
+static void changed(SyncService *service, const char *property)
+{
+	bus_object_changed(service->object, SYNC_INTERFACE, property);
+}
+
+void sync_service_notice(SyncService *service, const char *name, guint8 priority, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	g_autofree char *text = g_strdup_vprintf(format, args);
+	va_end(args);
+	g_message("%s: %s", name, text);
+	bus_object_emit(service->object, SYNC_INTERFACE, "Notice", g_variant_new("(sys)", name, priority, text));
+}
+
+/* ---- who has what ---- */
+
+static GVariant *no_commits(void)
+{
+	return g_variant_ref_sink(g_variant_new("a{ss}", NULL));
+}
+
+static void take(GVariant **place, GVariant *value)
+{
+	g_variant_ref(value);
+	g_variant_unref(*place);
+	*place = value;
+}
+
+static void remember_order(SyncService *service, GVariant *commits)
+{
+	GVariantIter iter;
+	const char *ref, *commit;
+
+	if (g_hash_table_size(service->order) > ORDER_MAX)
+		g_hash_table_remove_all(service->order);
+	g_variant_iter_init(&iter, commits);
+	while (g_variant_iter_next(&iter, "{&s&s}", &ref, &commit)) {
+		if (g_hash_table_contains(service->order, commit))
+			continue;
+		guint64 *number = g_new(guint64, 1);
+		*number = ++service->order_last;
+		g_hash_table_insert(service->order, g_strdup(commit), number);
+	}
+}
+
+/* Whether the peer has @commits, or newer ones of ours, on its files. */
+static bool is_applied(SyncService *service, GVariant *commits)
+{
+	GVariantIter iter;
+	const char *ref, *wanted, *there;
+
+	g_variant_iter_init(&iter, commits);
+	while (g_variant_iter_next(&iter, "{&s&s}", &ref, &wanted)) {
+		if (!g_variant_lookup(service->peer_applied, ref, "&s", &there))
+			return false;
+		const guint64 *want_order = g_hash_table_lookup(service->order, wanted);
+		const guint64 *there_order = g_hash_table_lookup(service->order, there);
+		if (!g_str_equal(wanted, there) && (!want_order || !there_order || *there_order < *want_order))
+			return false;
+	}
+	return true;
+}
+
+static gint64 now_ms(void)
+{
+	return g_get_real_time() / 1000;
+}
+
+static void synchronised(SyncService *service)
+{
+	service->last_sync_ms = now_ms();
+	changed(service, "LastSyncMs");
+}
+
+/* ---- waiters ---- */
+
+static void waiter_free(gpointer data)
+{
+	Waiter *waiter = data;
+
+	g_clear_handle_id(&waiter->timer, g_source_remove);
+	if (waiter->call)
+		bus_call_fail_literal(waiter->call, BUS_ERROR_GONE, "the service ends");
+	g_variant_unref(waiter->commits);
+	g_free(waiter);
+}
+
+static void waiter_end(Waiter *waiter, BusError code, const char *text)
+{
+	BusCall *call = g_steal_pointer(&waiter->call);
+
+	g_ptr_array_remove(waiter->service->waiters, waiter);
+	if (text)
+		bus_call_fail_literal(call, code, "%s", text);
+	else
+		bus_call_reply(call, NULL);
+}
+
+static gboolean waiter_late(gpointer user_data)
+{
+	Waiter *waiter = user_data;
+
+	waiter->timer = 0;
+	waiter_end(waiter, BUS_ERROR_TIMED_OUT, "the peer has not applied it in time");
+	return G_SOURCE_REMOVE;
+}
+
+static void look_at_waiters(SyncService *service)
+{
+	for (guint i = service->waiters->len; i-- > 0;) {
+		Waiter *waiter = service->waiters->pdata[i];
+
+		if (is_applied(service, waiter->commits))
+			waiter_end(waiter, BUS_ERROR_FAILED, NULL);
+	}
+}
+
+static void wait_applied(BusCall *call, GVariant *args, gpointer user_data)
+{
+	SyncService *service = user_data;
+	g_autoptr(GVariant) commits = NULL;
+	guint timeout_ms;
+
+	g_variant_get(args, "(@a{ss}u)", &commits, &timeout_ms);
+	if (is_applied(service, commits)) {
+		bus_call_reply(call, NULL);
+		return;
+	}
+	if (!sync_link_is_connected(service->link)) {
+		bus_call_fail_literal(call, BUS_ERROR_NOT_REACHABLE, "the peer is not connected");
+		return;
+	}
+	Waiter *waiter = g_new0(Waiter, 1);
+	waiter->service = service;
+	waiter->call = call;
+	waiter->commits = g_steal_pointer(&commits);
+	waiter->timer = g_timeout_add(MIN(timeout_ms, WAIT_MAX_MS), waiter_late, waiter);
+	g_ptr_array_add(service->waiters, waiter);
+}
+
+/* ---- the peer ---- */
+
+void sync_service_tell_peer(SyncService *service)
+{
+	GVariantBuilder builder;
+
+	if (!service->link)
+		return;
+	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+	g_variant_builder_add(&builder, "{sv}", "stored", service->stored);
+	g_variant_builder_add(&builder, "{sv}", "applied", service->applied);
+	g_variant_builder_add(&builder, "{sv}", "role", g_variant_new_string(sync_role_text(service->role)));
+	g_variant_builder_add(&builder, "{sv}", "term", g_variant_new_uint64(service->term));
+	g_variant_builder_add(&builder, "{sv}", "term_id", g_variant_new_string(service->term_id));
+	sync_link_publish(service->link, "sync", g_variant_builder_end(&builder));
+}
+
+static void pull(SyncService *service, SyncEngineDone done, gpointer user_data);
+
+static gboolean pull_again(gpointer user_data)
+{
+	SyncService *service = user_data;
+
+	service->retry = 0;
+	pull(service, NULL, NULL);
+	return G_SOURCE_REMOVE;
+}
+
+typedef struct {
+	SyncService *service;
+	SyncEngineDone done;
+	gpointer user_data;
+} Pulling;
+
+static void pulled(const GError *error, gpointer user_data)
+{
+	Pulling *pulling = user_data;
+	SyncService *service = pulling->service;
+
+	if (!error) {
+		service->retry_ms = 0;
+		synchronised(service);
+		sync_peer_first_sync_done(service);
+	} else if (service->role == SYNC_ROLE_FOLLOW && !service->retry && !g_error_matches(error, SYNC_ERROR, SYNC_ERROR_REFUSED)) {
+		service->retry_ms = service->retry_ms ? MIN(service->retry_ms * 2, RETRY_LAST_MS) : RETRY_FIRST_MS;
+		service->retry = g_timeout_add(service->retry_ms, pull_again, service);
+	}
+	if (pulling->done)
+		pulling->done(error, pulling->user_data);
+	g_free(pulling);
+}
+
+static void pull(SyncService *service, SyncEngineDone done, gpointer user_data)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (service->role != SYNC_ROLE_FOLLOW)
+		error = g_error_new_literal(SYNC_ERROR, SYNC_ERROR_REFUSED, "not-follower: this device does not follow");
+	else if (!service->record || !sync_link_is_connected(service->link))
+		error = g_error_new_literal(SYNC_ERROR, SYNC_ERROR_NOT_REACHABLE, "the peer is not connected");
+	else if (!service->peer_leads)
+		error = g_error_new_literal(SYNC_ERROR, SYNC_ERROR_REFUSED, "no-leader: the peer does not lead");
+	if (error) {
+		if (done)
+			done(error, user_data);
+		return;
+	}
+	g_auto(GStrv) hosts = sync_link_hosts(service->link);
+	SyncPull wish = {
+		.hosts = (const char *const *)hosts,
+		.port = service->settings->peer_port,
+		.key = service->key,
+		.pin = service->record->fingerprint,
+		.peer_id = service->record->id,
+		.stored = service->peer_stored,
+	};
+	Pulling *pulling = g_new0(Pulling, 1);
+	pulling->service = service;
+	pulling->done = done;
+	pulling->user_data = user_data;
+	g_clear_handle_id(&service->retry, g_source_remove);
+	sync_engine_pull(service->engine, &wish, pulled, pulling);
+}
+
+static gboolean interval_over(gpointer user_data)
+{
+	pull(user_data, NULL, NULL);
+	return G_SOURCE_CONTINUE;
+}
+
+void sync_service_peer_said(SyncService *service, GVariant *value)
+{
+	g_autoptr(GVariant) stored = g_variant_lookup_value(value, "stored", G_VARIANT_TYPE("a{ss}"));
+	g_autoptr(GVariant) applied = g_variant_lookup_value(value, "applied", G_VARIANT_TYPE("a{ss}"));
+	const char *role = "";
+
+	(void)g_variant_lookup(value, "role", "&s", &role);
+	service->peer_leads = g_str_equal(role, "lead");
+	if (stored)
+		take(&service->peer_stored, stored);
+	if (applied)
+		take(&service->peer_applied, applied);
+	changed(service, "PeerStored");
+	changed(service, "PeerApplied");
+	look_at_waiters(service);
+	if (service->role == SYNC_ROLE_LEAD && is_applied(service, service->stored))
+		synchronised(service);
+	if (service->role == SYNC_ROLE_FOLLOW)
+		pull(service, NULL, NULL);
+}
+
+void sync_service_peer_connected(SyncService *service, bool connected)
+{
+	service->retry_ms = 0;
+	if (!connected) {
+		while (service->waiters->len > 0)
+			waiter_end(service->waiters->pdata[0], BUS_ERROR_NOT_REACHABLE, "the peer went away");
+	} else if (service->role == SYNC_ROLE_FOLLOW) {
+		pull(service, NULL, NULL);
+	}
+}
+
+/* ---- the engine's news ---- */
+
+static void on_lines(GVariant *stored, GVariant *applied, gpointer user_data)
+{
+	SyncService *service = user_data;
+
+	if (g_variant_equal(stored, service->stored) && g_variant_equal(applied, service->applied))
+		return;
+	take(&service->stored, stored);
+	take(&service->applied, applied);
+	remember_order(service, applied);
+	changed(service, "Stored");
+	changed(service, "Applied");
+	sync_service_tell_peer(service);
+}
+
+static void on_diverged(const char *const *names, gpointer user_data)
+{
+	SyncService *service = user_data;
+
+	g_strfreev(service->diverged);
+	service->diverged = g_strdupv((char **)names);
+	changed(service, "Diverged");
+}
+
+static void on_activity(const char *activity, gpointer user_data)
+{
+	SyncService *service = user_data;
+
+	g_free(service->activity);
+	service->activity = g_strdup(activity);
+	changed(service, "Activity");
+}
+
+static void on_committed(const char *ref, const char *commit, const char *message, guint n_changes, gpointer user_data)
+{
+	SyncService *service = user_data;
+
+	bus_object_emit(service->object, SYNC_INTERFACE, "Committed", g_variant_new("(sssu)", ref, commit, message, n_changes));
+}
+
+static void on_applied(const char *ref, const char *commit, guint n_changes, gpointer user_data)
+{
+	SyncService *service = user_data;
+
+	bus_object_emit(service->object, SYNC_INTERFACE, "AppliedHere", g_variant_new("(ssu)", ref, commit, n_changes));
+}
+
+static void on_notice(const char *name, guint8 priority, const char *description, gpointer user_data)
+{
+	sync_service_notice(user_data, name, priority, "%s", description);
+}
+
+static void on_problem(const char *text, gpointer user_data)
+{
+	SyncService *service = user_data;
+
+	if (g_str_equal(text, service->problem))
+		return;
+	if (*text)
+		g_message("%s", text);
+	g_free(service->problem);
+	service->problem = g_strdup(text);
+	changed(service, "LastError");
+}
+
+static const SyncEngineEvents engine_events = {
+	.lines = on_lines,
+	.diverged = on_diverged,
+	.activity = on_activity,
+	.committed = on_committed,
+	.applied = on_applied,
+	.notice = on_notice,
+	.problem = on_problem,
+};
+
+/* ---- methods ---- */
+
+static void answer(const GError *error, gpointer user_data)
+{
+	if (error)
+		bus_call_fail(user_data, error);
+	else
+		bus_call_reply(user_data, NULL);
+}
+
+static void set_role(BusCall *call, GVariant *args, gpointer user_data)
+{
+	SyncService *service = user_data;
+	const char *text, *term_id;
+	guint64 term;
+	SyncRole role;
+
+	g_variant_get(args, "(&st&s)", &text, &term, &term_id);
+	for (role = SYNC_ROLE_IDLE; role <= SYNC_ROLE_FOLLOW; role++)
+		if (g_str_equal(text, sync_role_text(role)))
+			break;
+	if (role > SYNC_ROLE_FOLLOW) {
+		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "role is lead, follow or idle");
+		return;
+	}
+	if (role != service->role)
+		g_message("role: %s -> %s (term %" G_GUINT64_FORMAT ")", sync_role_text(service->role), text, term);
+	service->role = role;
+	service->term = term;
+	g_free(service->term_id);
+	service->term_id = g_strdup(term_id);
+	g_clear_handle_id(&service->retry, g_source_remove);
+	sync_engine_set_role(service->engine, role, term, term_id, answer, call);
+	changed(service, "Role");
+	sync_service_tell_peer(service);
+	if (role == SYNC_ROLE_FOLLOW)
+		pull(service, NULL, NULL);
+}
+
+static void answer_commit(GVariant *commits, const GError *error, gpointer user_data)
+{
+	if (error)
+		bus_call_fail(user_data, error);
+	else
+		bus_call_reply(user_data, g_variant_new("(@a{ss})", commits));
+}
+
+static void commit(BusCall *call, GVariant *args, gpointer user_data)
+{
+	SyncService *service = user_data;
+	const char *author, *message;
+
+	g_variant_get(args, "(&s&s)", &author, &message);
+	sync_engine_commit(service->engine, *author ? author : bus_call_caller(call), message, answer_commit, call);
+}
+
+static void sync_now(BusCall *call, GVariant *args, gpointer user_data)
+{
+	pull(user_data, answer, call);
+}
+
+typedef struct {
+	char *repository, *ref, *path;
+	guint count;
+} HistoryQuestion;
+
+static void history_question_free(gpointer data)
+{
+	HistoryQuestion *question = data;
+
+	g_free(question->repository);
+	g_free(question->ref);
+	g_free(question->path);
+	g_free(question);
+}
+
+static void history_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+	const HistoryQuestion *question = data;
+	GError *error = NULL;
+	GVariant *commits = sync_repo_history(question->repository, question->ref, question->path, question->count, &error);
+
+	if (commits)
+		g_task_return_pointer(task, g_variant_ref_sink(commits), (GDestroyNotify)g_variant_unref);
+	else
+		g_task_return_error(task, error);
+}
+
+static void history_ready(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GVariant) commits = g_task_propagate_pointer(G_TASK(result), &error);
+
+	if (commits)
+		bus_call_reply(user_data, g_variant_new("(@aa{sv})", commits));
+	else
+		bus_call_fail(user_data, error);
+}
+
+static void history(BusCall *call, GVariant *args, gpointer user_data)
+{
+	SyncService *service = user_data;
+	HistoryQuestion *question = g_new0(HistoryQuestion, 1);
+	g_autoptr(GTask) task = g_task_new(NULL, NULL, history_ready, call);
+
+	g_variant_get(args, "(ssu)", &question->ref, &question->path, &question->count);
+	question->count = MIN(question->count, HISTORY_MAX);
+	question->repository = g_strdup(service->repository);
+	g_task_set_task_data(task, question, history_question_free);
+	g_task_run_in_thread(task, history_thread);
+}
+
+static void start_interval(SyncService *service)
+{
+	g_clear_handle_id(&service->interval, g_source_remove);
+	service->interval = g_timeout_add_seconds(MAX(service->settings->sync_interval_s, 1), interval_over, service);
+}
+
+static void reload(BusCall *call, GVariant *args, gpointer user_data)
+{
+	SyncService *service = user_data;
+	g_autoptr(GError) error = NULL;
+	Settings *settings = settings_load(service->settings_dir, &error);
+
+	if (!settings) {
+		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "%s", error->message);
+		return;
+	}
+	settings_unref(service->settings);
+	service->settings = settings;
+	sync_engine_reload(service->engine, settings);
+	start_interval(service);
+	sync_peer_reopen(service);
+	bus_call_reply(call, NULL);
+}
+
+/* ---- properties ---- */
+
+static GVariant *get_role(gpointer user_data)
+{
+	return g_variant_new_string(sync_role_text(((SyncService *)user_data)->role));
+}
+
+static GVariant *get_stored(gpointer user_data)
+{
+	return g_variant_ref(((SyncService *)user_data)->stored);
+}
+
+static GVariant *get_applied(gpointer user_data)
+{
+	return g_variant_ref(((SyncService *)user_data)->applied);
+}
+
+static GVariant *get_peer_stored(gpointer user_data)
+{
+	return g_variant_ref(((SyncService *)user_data)->peer_stored);
+}
+
+static GVariant *get_peer_applied(gpointer user_data)
+{
+	return g_variant_ref(((SyncService *)user_data)->peer_applied);
+}
+
+static GVariant *get_first_sync_done(gpointer user_data)
+{
+	SyncService *service = user_data;
+
+	return g_variant_new_boolean(!service->record || service->record->first_sync_done);
+}
+
+static GVariant *get_last_sync_ms(gpointer user_data)
+{
+	return g_variant_new_int64(((SyncService *)user_data)->last_sync_ms);
+}
+
+static GVariant *get_activity(gpointer user_data)
+{
+	return g_variant_new_string(((SyncService *)user_data)->activity);
+}
+
+static GVariant *get_last_error(gpointer user_data)
+{
+	return g_variant_new_string(((SyncService *)user_data)->problem);
+}
+
+static GVariant *get_diverged(gpointer user_data)
+{
+	return g_variant_new_strv((const char *const *)((SyncService *)user_data)->diverged, -1);
+}
+
+const BusMember sync_members[] = {
+	{ "SetRole", .method = set_role },
+	{ "Commit", .method = commit },
+	{ "WaitApplied", .method = wait_applied },
+	{ "SyncNow", .method = sync_now },
+	{ "History", .method = history },
+	{ "Reload", .method = reload },
+	{ "Role", .get = get_role },
+	{ "Stored", .get = get_stored },
+	{ "Applied", .get = get_applied },
+	{ "PeerStored", .get = get_peer_stored },
+	{ "PeerApplied", .get = get_peer_applied },
+	{ "FirstSyncDone", .get = get_first_sync_done },
+	{ "LastSyncMs", .get = get_last_sync_ms },
+	{ "Activity", .get = get_activity },
+	{ "LastError", .get = get_last_error },
+	{ "Diverged", .get = get_diverged },
+	{ 0 },
+};
+
+static const BusInterface interfaces[] = {
+	{ SYNC_INTERFACE, sync_members },
+	{ PEER_INTERFACE, peer_members },
+	{ 0 },
+};
+
+/* ---- the whole ---- */
+
+SyncService *sync_service_new(BusTree *tree, const char *folder, const char *settings_dir, Settings *settings, GError **error)
+{
+	g_autoptr(SyncService) service = g_new0(SyncService, 1);
+
+	bus_error_register(SYNC_ERROR, ERRORS, G_N_ELEMENTS(ERRORS));
+	service->folder = g_strdup(folder);
+	service->settings_dir = g_strdup(settings_dir);
+	service->repository = g_build_filename(folder, "repo.git", NULL);
+	service->record_path = g_build_filename(folder, "peer.json", NULL);
+	service->settings = settings_ref(settings);
+	service->term_id = g_strdup("");
+	service->stored = no_commits();
+	service->applied = no_commits();
+	service->peer_stored = no_commits();
+	service->peer_applied = no_commits();
+	service->diverged = g_new0(char *, 1);
+	service->activity = g_strdup("idle");
+	service->problem = g_strdup("");
+	service->order = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	service->waiters = g_ptr_array_new_with_free_func(waiter_free);
+	service->engine = sync_engine_new(folder, settings, &engine_events, service, error);
+	if (!service->engine)
+		return NULL;
+	service->key = sync_key_load(folder, error);
+	if (!service->key || !sync_peer_init(service, error))
+		return NULL;
+	service->object = bus_object_publish(tree, SYNC_PATH, interfaces, service, error);
+	if (!service->object)
+		return NULL;
+	start_interval(service);
+	sync_peer_reopen(service);
+	return g_steal_pointer(&service);
+}
+
+void sync_service_free(SyncService *service)
+{
+	if (!service)
+		return;
+	g_clear_handle_id(&service->interval, g_source_remove);
+	g_clear_handle_id(&service->retry, g_source_remove);
+	g_clear_pointer(&service->waiters, g_ptr_array_unref);
+	sync_peer_clear(service);
+	sync_engine_free(service->engine);
+	bus_object_withdraw(service->object);
+	sync_key_free(service->key);
+	settings_unref(service->settings);
+	g_variant_unref(service->stored);
+	g_variant_unref(service->applied);
+	g_variant_unref(service->peer_stored);
+	g_variant_unref(service->peer_applied);
+	g_hash_table_unref(service->order);
+	g_strfreev(service->diverged);
+	g_free(service->activity);
+	g_free(service->problem);
+	g_free(service->term_id);
+	g_free(service->folder);
+	g_free(service->settings_dir);
+	g_free(service->repository);
+	g_free(service->record_path);
+	g_free(service);
+}
