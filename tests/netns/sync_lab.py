@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Two devices that run nothing but understudy-syncd, driven over its private socket as the supervisor drives it.
+
+Each has a network namespace (a switch and a cable between them) and a mount namespace with a /run, /var/lib and /etc of its own. The
+mount namespace is held by a process that outlives syncd, so killing syncd loses nothing that a disk would keep.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import gi
+
+gi.require_version("Gio", "2.0")
+from gi.repository import Gio, GLib  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
+
+from lab.net import Network, wait_until  # noqa: E402
+
+SYNC, PEER = "org.understudy.Sync1", "org.understudy.Peer1"
+PATH = "/org/understudy/Sync1"
+FILES = "/var/lib/pbx/etc"          # data set pbx.etc
+DATABASE = "/var/lib/pbx/db/contacts.sqlite"  # data set pbx.contacts, volatile
+BOOK = "/var/lib/pbx/book/book.sqlite"        # data set pbx.book, config
+PORT, PAIRING_PORT = 7443, 7444
+
+HOLDER = """
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p /run/etc/upper /run/etc/work /run/understudy
+mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work /etc
+mount -t tmpfs -o mode=755 tmpfs /var/lib
+mkdir -p /etc/understudy/applications.d /var/lib/understudy/sync
+mkdir -p -m 1777 /run/understudy/private
+chmod 1777 /run/understudy/private
+echo ready
+exec sleep infinity
+"""
+
+DEVICE_CONF = """\
+[device]
+id={name}
+name={name}
+model=test
+
+[interface lan]
+device=eth0
+address={lan}/24
+
+[interface peer]
+device=eth1
+address={peer}/30
+"""
+
+PAIR_CONF = """\
+[pair]
+group-id=51
+peer-timeout-ms=1500
+
+[group lan]
+interface=lan
+addresses=192.0.2.10/24
+"""
+
+APPLICATION = f"""\
+[application]
+command=/bin/true
+
+[data etc]
+path={FILES}
+exclude=*.local
+
+[data contacts]
+path={DATABASE}
+ref=volatile
+kind=sqlite
+
+[data book]
+path={BOOK}
+kind=sqlite
+"""
+
+
+class CallError(Exception):
+    def __init__(self, error):
+        self.name = Gio.DBusError.get_remote_error(error) or ""
+        Gio.DBusError.strip_remote_error(error)
+        super().__init__(f"{self.name}: {error.message}")
+
+
+class Client:
+    """One connection to a private socket; signals are kept in the order they came."""
+
+    def __init__(self, path):
+        self.signals = []  # (monotonic time, interface, member, values)
+        self.context = GLib.MainContext()
+        self.loop = GLib.MainLoop.new(self.context, False)
+        ready = threading.Event()
+
+        def serve():
+            self.context.push_thread_default()
+            self.connection = None
+            try:
+                self.connection = Gio.DBusConnection.new_for_address_sync(
+                    f"unix:path={path}", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
+                self.connection.signal_subscribe(None, None, None, None, None, Gio.DBusSignalFlags.NONE, self._on_signal)
+            except GLib.Error:
+                return
+            finally:
+                ready.set()
+            self.loop.run()
+            self.context.pop_thread_default()
+
+        self.thread = threading.Thread(target=serve, daemon=True)
+        self.thread.start()
+        ready.wait()
+        if not self.connection:
+            raise ConnectionError(path)
+
+    def _on_signal(self, _connection, _sender, _path, interface, member, values, *_):
+        self.signals.append((time.monotonic(), interface, member, values.unpack()))
+
+    def call(self, interface, method, values=None, timeout_ms=10000, fds=()):
+        fd_list = Gio.UnixFDList.new() if fds else None
+        for fd in fds:
+            fd_list.append(fd)
+        try:
+            reply, _ = self.connection.call_with_unix_fd_list_sync(
+                None, PATH, interface, method, values, None, Gio.DBusCallFlags.NONE, timeout_ms, fd_list, None)
+        except GLib.Error as error:
+            raise CallError(error) from None
+        return reply.unpack()
+
+    def get(self, interface, name):
+        return self.call("org.freedesktop.DBus.Properties", "Get", GLib.Variant("(ss)", (interface, name)))[0]
+
+    def close(self):
+        try:
+            self.connection.close_sync(None)
+        except GLib.Error:
+            pass
+        self.context.invoke_full(GLib.PRIORITY_DEFAULT, lambda *_: self.loop.quit() or False)
+        self.thread.join(5)
+
+
+class Device:
+    def __init__(self, lab, name, lan, peer):
+        self.lab, self.name, self.lan, self.peer = lab, name, lan, peer
+        self.namespace = lab.net.namespace(name)
+        self.ports = [lab.switch.connect(self.namespace, "eth0", f"{lan}/24"),
+                      lab.cable.connect(self.namespace, "eth1", f"{peer}/30")]
+        self.holder = self.namespace.popen(["unshare", "--mount", "--propagation", "private", "sh", "-ec", HOLDER],
+                                           stdout=subprocess.PIPE, text=True)
+        assert self.holder.stdout.readline() == "ready\n"
+        self.root = Path(f"/proc/{self.holder.pid}/root")
+        self.process, self.client, self.term = None, None, 1
+        self.log = lab.folder / f"{name}.log"
+        self.write("/etc/understudy/device.conf", DEVICE_CONF.format(name=name, lan=lan, peer=peer))
+        self.write("/etc/understudy/applications.d/pbx.conf", APPLICATION)
+        for folder in (FILES, os.path.dirname(DATABASE), os.path.dirname(BOOK)):
+            os.makedirs(self.at(folder))
+
+    def at(self, path):
+        """A path of the device, as this process can open it."""
+        return self.root / path.lstrip("/")
+
+    def write(self, path, text, mode=0o644):
+        """As a careful editor does: complete, then in place."""
+        target = self.at(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(target.name + ".local")
+        temporary.write_text(text)
+        temporary.chmod(mode)
+        temporary.rename(target)
+
+    def read(self, path):
+        try:
+            return self.at(path).read_text()
+        except FileNotFoundError:
+            return None
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                ["nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", f"--net=/proc/{self.holder.pid}/ns/net",
+                 str(self.lab.build / "syncd" / "understudy-syncd")],
+                stdout=log, stderr=log, env={"PATH": "/usr/bin:/bin", "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent",
+                                             "LC_ALL": "C.UTF-8",
+                                             **{k: v for k, v in os.environ.items() if k.startswith(("ASAN", "UBSAN", "LSAN"))}})
+        return self.connect()
+
+    def connect(self):
+        def attempt():
+            assert self.process.poll() is None, self.log.read_text()[-4000:]
+            try:
+                return Client(self.at("/run/understudy/private/sync"))
+            except (ConnectionError, GLib.Error):
+                return None
+
+        self.client = wait_until(attempt, 10, f"{self.name}: syncd answers")
+        return self
+
+    def kill(self, number=signal.SIGKILL):
+        if not self.process:
+            return
+        self.process.send_signal(number)
+        self.process.wait(10)
+        self.process = None
+        self.client.close()
+
+    def stop(self):
+        self.kill(signal.SIGTERM)
+
+    # ---- what syncd offers ----
+
+    def sync(self, method, signature=None, values=(), **more):
+        return self.client.call(SYNC, method, GLib.Variant(signature, values) if signature else None, **more)
+
+    def peer1(self, method, signature=None, values=(), **more):
+        return self.client.call(PEER, method, GLib.Variant(signature, values) if signature else None, **more)
+
+    def get(self, name):
+        return self.client.get(PEER if name in ("Paired", "PairRecord", "Connected", "Fingerprint", "Published",
+                                                "PairingUntilMs") else SYNC, name)
+
+    def set_role(self, role, term=None):
+        self.term = term or self.term
+        began = time.monotonic()
+        self.sync("SetRole", "(sts)", (role, self.term, self.name), timeout_ms=30000)
+        return time.monotonic() - began
+
+    def commit(self, message=""):
+        return self.sync("Commit", "(ss)", ("tester", message))[0]
+
+    def wait_applied(self, commits, timeout_ms=10000):
+        self.sync("WaitApplied", "(a{ss}u)", (commits, timeout_ms), timeout_ms=timeout_ms + 5000)
+
+    def open_pairing(self, lifetime_s=60):
+        """The code."""
+        read_end, write_end = os.pipe()
+        try:
+            self.peer1("Pair", "(hu)", (0, lifetime_s), fds=[write_end])
+            os.close(write_end)
+            write_end = -1
+            return os.read(read_end, 256).decode()
+        finally:
+            os.close(read_end)
+            if write_end >= 0:
+                os.close(write_end)
+
+    def join(self, address, code):
+        read_end, write_end = os.pipe()
+        try:
+            os.write(write_end, code.encode())
+            os.close(write_end)
+            self.peer1("Join", "(sh)", (address, 0), fds=[read_end], timeout_ms=30000)
+        finally:
+            os.close(read_end)
+
+    def signals(self, member):
+        return [values for _, _, name, values in self.client.signals if name == member]
+
+    def notices(self, name):
+        return [text for title, _, text in self.signals("Notice") if title == name]
+
+    def git(self, *words):
+        """Stock git on this device's repository."""
+        done = subprocess.run(["git", "-c", "safe.directory=*", f"--git-dir={self.at('/var/lib/understudy/sync/repo.git')}", *words],
+                              capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def wait(self, condition, what, timeout_s=10):
+        return wait_until(condition, timeout_s, f"{self.name}: {what}\n{self.log.read_text()[-3000:]}")
+
+    def close(self):
+        if self.process:
+            self.kill()
+        self.holder.kill()
+        self.holder.wait()
+
+
+class SyncLab:
+    """alpha keeps its configuration (it has a pair.conf), beta joins."""
+
+    def __init__(self, build, folder):
+        self.build, self.folder = Path(build), Path(folder)
+        self.net = Network()
+        self.switch, self.cable = self.net.switch("lan"), self.net.switch("peer")
+        self.alpha = Device(self, "alpha", "192.0.2.11", "198.51.100.1")
+        self.beta = Device(self, "beta", "192.0.2.12", "198.51.100.2")
+        self.alpha.write("/etc/understudy/pair.conf", PAIR_CONF)
+
+    def start(self):
+        self.alpha.start()
+        self.beta.start()
+
+    def pair(self):
+        """Both paired and connected, alpha leads and beta follows."""
+        self.beta.join(self.alpha.lan, self.alpha.open_pairing())
+        self.beta.write("/etc/understudy/pair.conf", self.beta.get("PairRecord")["pair_conf"])
+        self.beta.sync("Reload")
+        for device in (self.alpha, self.beta):
+            device.wait(lambda d=device: d.get("Connected"), "connected")
+        self.alpha.set_role("lead")
+        self.beta.set_role("follow")
+
+    def in_step(self):
+        self.alpha.wait_applied(self.alpha.commit())
+
+    def close(self):
+        for device in (self.alpha, self.beta):
+            device.close()
+        self.net.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
