@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tests/unit/supervisor/test-keeper.c - when the keeper kills, starts and gives up. */
+#include <glib.h>
+
+#include "supervisor/keeper/policy.h"
+#include "supervisor/keeper/wire.h"
+
+#define MS G_TIME_SPAN_MILLISECOND
+
+/* Turns of the loop at the usual pace up to @until_ms; whether one of them asked for the kill. */
+static bool turn_until(KeeperPolicy *policy, gint64 *now_ms, gint64 until_ms)
+{
+	bool kill = false;
+	for (; *now_ms <= until_ms; *now_ms += 100)
+		kill |= keeper_policy_woke(policy, *now_ms * MS);
+	return kill;
+}
+
+static void test_silent_for_three_seconds(void)
+{
+	KeeperPolicy policy;
+	gint64 now_ms = 0;
+	keeper_policy_init(&policy, 0);
+	keeper_policy_started(&policy, 0);
+	g_assert_false(turn_until(&policy, &now_ms, 2900));
+	keeper_policy_kicked(&policy, 2900 * MS);
+	g_assert_false(turn_until(&policy, &now_ms, 5800));
+	g_assert_true(turn_until(&policy, &now_ms, 5900));
+}
+
+static void test_own_late_wake_up_restarts_the_count(void)
+{
+	KeeperPolicy policy;
+	gint64 now_ms = 0;
+	keeper_policy_init(&policy, 0);
+	keeper_policy_started(&policy, 0);
+	g_assert_false(turn_until(&policy, &now_ms, 2000));
+	g_assert_false(keeper_policy_woke(&policy, 60000 * MS)); /* the machine slept */
+	now_ms = 60100;
+	g_assert_false(turn_until(&policy, &now_ms, 62900));
+	g_assert_true(turn_until(&policy, &now_ms, 63000));
+}
+
+static void test_grown_one_is_replaced_at_once(void)
+{
+	KeeperPolicy policy;
+	keeper_policy_init(&policy, 0);
+	for (int i = 0; i < 100; i++) {
+		gint64 now_us = i * 2000 * MS;
+		keeper_policy_started(&policy, now_us);
+		g_assert_false(keeper_policy_ended(&policy, now_us + 2000 * MS));
+		g_assert_cmpint(policy.start_at_us, ==, now_us + 2000 * MS);
+	}
+	g_assert_false(policy.alone);
+}
+
+static void test_five_failed_starts_in_ten_seconds(void)
+{
+	KeeperPolicy policy;
+	keeper_policy_init(&policy, 0);
+	for (int i = 0; i < 4; i++) {
+		keeper_policy_started(&policy, i * 1000 * MS);
+		g_assert_false(keeper_policy_ended(&policy, (i * 1000 + 10) * MS));
+		g_assert_cmpint(policy.start_at_us, >, (i * 1000 + 10) * MS);
+	}
+	keeper_policy_started(&policy, 4000 * MS);
+	g_assert_true(keeper_policy_ended(&policy, 4010 * MS));
+	g_assert_true(policy.alone);
+	g_assert_cmpint(policy.start_at_us, ==, 4010 * MS + KEEPER_RETRY_US);
+	/* It is tried again, and let go again at once when that fails. */
+	keeper_policy_started(&policy, 40000 * MS);
+	g_assert_true(keeper_policy_ended(&policy, 40010 * MS));
+}
+
+static void test_failed_starts_far_apart_do_not_count(void)
+{
+	KeeperPolicy policy;
+	keeper_policy_init(&policy, 0);
+	for (int i = 0; i < 20; i++) {
+		keeper_policy_started(&policy, i * 3000 * MS);
+		g_assert_false(keeper_policy_ended(&policy, (i * 3000 + 10) * MS));
+	}
+}
+
+static void test_alone_ends_when_one_grows(void)
+{
+	KeeperPolicy policy;
+	keeper_policy_init(&policy, 0);
+	for (int i = 0; i < 5; i++) {
+		keeper_policy_started(&policy, i * MS);
+		(void)!keeper_policy_ended(&policy, (i + 1) * MS);
+	}
+	keeper_policy_started(&policy, 40000 * MS);
+	keeper_policy_kicked(&policy, 40500 * MS);
+	g_assert_true(policy.alone);
+	keeper_policy_kicked(&policy, 42000 * MS);
+	g_assert_false(policy.alone);
+	g_assert_false(keeper_policy_ended(&policy, 43000 * MS));
+}
+
+static void test_never_sleeps_longer_than_it_may(void)
+{
+	KeeperPolicy policy;
+	keeper_policy_init(&policy, 0);
+	keeper_policy_started(&policy, 0);
+	g_assert_cmpint(keeper_policy_next(&policy, 0), ==, KEEPER_WAKE_US);
+	g_assert_false(keeper_policy_ended(&policy, 10 * MS));
+	g_assert_cmpint(keeper_policy_next(&policy, 10 * MS), ==, 10 * MS + KEEPER_FAILED_PAUSE_US);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/keeper/silent-for-three-seconds", test_silent_for_three_seconds);
+	g_test_add_func("/keeper/own-late-wake-up", test_own_late_wake_up_restarts_the_count);
+	g_test_add_func("/keeper/grown-one-is-replaced-at-once", test_grown_one_is_replaced_at_once);
+	g_test_add_func("/keeper/five-failed-starts", test_five_failed_starts_in_ten_seconds);
+	g_test_add_func("/keeper/failed-starts-far-apart", test_failed_starts_far_apart_do_not_count);
+	g_test_add_func("/keeper/alone-ends-when-one-grows", test_alone_ends_when_one_grows);
+	g_test_add_func("/keeper/wakes-in-time", test_never_sleeps_longer_than_it_may);
+	return g_test_run();
+}

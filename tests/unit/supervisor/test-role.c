@@ -1,0 +1,608 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tests/unit/supervisor/test-role.c - the role machine, named by rule; time is a number. */
+#include <glib.h>
+#include <string.h>
+
+#include "supervisor/role.h"
+
+#define MS G_TIME_SPAN_MILLISECOND
+#define S G_TIME_SPAN_SECOND
+
+typedef struct {
+	RoleMachine machine;
+	RoleFacts facts;
+	RolePosture posture;
+	RoleOnce once;
+	gint64 now_us;
+} Device;
+
+static void look_with(Device *device, RoleEvent event)
+{
+	role_step(&device->machine, &device->facts, event, device->now_us, &device->posture, &device->once);
+}
+
+static void look(Device *device)
+{
+	look_with(device, ROLE_EVENT_FACTS);
+}
+
+static void later(Device *device, gint64 us)
+{
+	device->now_us += us;
+	look(device);
+}
+
+/* A device of a pair, just booted, its vrrpd up and its applications stopped. */
+static Device paired(const char *id)
+{
+	Device device = {
+		.now_us = 100 * S,
+		.facts = {
+			.redundant = true, .paired = true, .cold_boot_wait_us = 15 * S, .first_answer_us = 30 * S,
+			.election = ELECTION_BACKUP, .carrier = true, .election_reason = "test", .apps_stopped = true, .own_boot_ms = 1000,
+		},
+	};
+	role_init(&device.machine, id, device.now_us);
+	return device;
+}
+
+static void expect_role(const Device *device, Role role)
+{
+	g_assert_cmpstr(role_name(device->machine.role), ==, role_name(role));
+}
+
+static void hear(Device *device, Role role, guint64 number, const char *id)
+{
+	device->facts.peer_fresh = true;
+	device->facts.peer_role = role;
+	device->facts.peer_term.number = number;
+	g_strlcpy(device->facts.peer_term.id, id, sizeof device->facts.peer_term.id);
+	device->facts.peer_boot_ms = 2000;
+}
+
+/* A Backup that has been one for long. */
+static Device backup(const char *id)
+{
+	Device device = paired(id);
+	hear(&device, ROLE_MASTER, 4, "other");
+	look(&device);
+	later(&device, 60 * S);
+	expect_role(&device, ROLE_BACKUP);
+	return device;
+}
+
+static void elect(Device *device)
+{
+	device->facts.election = ELECTION_MASTER;
+	device->facts.election_reason = "master-down";
+	device->facts.peer_fresh = false;
+	look(device);
+}
+
+static Device master(const char *id)
+{
+	Device device = backup(id);
+	elect(&device);
+	device.facts.sync_settled = true;
+	look(&device);
+	device.facts.apps_stopped = false;
+	device.facts.apps_ready = true;
+	look(&device);
+	expect_role(&device, ROLE_MASTER);
+	return device;
+}
+
+/* ---- Standalone ---- */
+
+static void test_standalone_runs_applications(void)
+{
+	Device device = paired("a");
+	device.facts.redundant = device.facts.paired = false;
+	device.facts.election = ELECTION_INIT;
+	look(&device);
+	expect_role(&device, ROLE_STANDALONE);
+	g_assert_cmpint(device.posture.drop, ==, DROP_NONE);
+	g_assert_cmpint(device.posture.sync, ==, SYNC_LEAD);
+	g_assert_true(device.posture.may_run);
+	g_assert_false(device.posture.run_applications); /* the files are settled first */
+	device.facts.sync_settled = true;
+	look(&device);
+	g_assert_true(device.posture.run_applications);
+	g_assert_false(device.posture.hold_passive || device.posture.hold_cold_boot || device.posture.hold_first_sync);
+}
+
+static void test_standalone_does_not_wait_for_ever(void)
+{
+	Device device = paired("a");
+	device.facts.redundant = false;
+	look(&device);
+	g_assert_cmpint(device.posture.next_us, >, 0);
+	device.now_us = device.posture.next_us;
+	look(&device);
+	g_assert_true(device.posture.run_applications);
+}
+
+static void test_join_stops_applications_and_holds(void)
+{
+	Device device = paired("a");
+	device.facts.redundant = device.facts.paired = false;
+	device.facts.sync_settled = true;
+	look(&device);
+	later(&device, 60 * S);
+	device.facts = (RoleFacts){ .redundant = true, .paired = true, .joining = true, .cold_boot_wait_us = 15 * S, .first_answer_us = 30 * S,
+				    .election = ELECTION_UNKNOWN, .carrier = true, .election_reason = "test", .apps_ready = true };
+	look(&device);
+	expect_role(&device, ROLE_INIT);
+	g_assert_false(device.posture.run_applications || device.posture.may_run);
+	g_assert_true(device.posture.hold_first_sync);
+	g_assert_cmpint(device.posture.sync, ==, SYNC_KEEP); /* nothing is applied under running applications */
+	device.facts.apps_stopped = true;
+	device.facts.election = ELECTION_BACKUP;
+	look(&device);
+	expect_role(&device, ROLE_BACKUP);
+	g_assert_cmpint(device.posture.sync, ==, SYNC_FOLLOW);
+	device.facts.joining = false;
+	look(&device);
+	g_assert_false(device.posture.hold_first_sync);
+}
+
+/* ---- Cold boot ---- */
+
+static void test_cold_boot_waits_for_the_peer(void)
+{
+	Device device = paired("a");
+	look(&device);
+	g_assert_true(device.posture.hold_cold_boot);
+	later(&device, 14 * S);
+	g_assert_true(device.posture.hold_cold_boot);
+	later(&device, 1 * S);
+	g_assert_false(device.posture.hold_cold_boot); /* alone, it leads */
+}
+
+static void test_cold_boot_unpaired_does_not_wait(void)
+{
+	Device device = paired("a");
+	device.facts.paired = false;
+	look(&device);
+	g_assert_false(device.posture.hold_cold_boot);
+}
+
+static void test_cold_boot_hearing_a_master(void)
+{
+	Device device = paired("a");
+	device.facts.master_heard = true;
+	look(&device);
+	g_assert_false(device.posture.hold_cold_boot);
+	Device other = paired("a");
+	hear(&other, ROLE_TAKING_OVER, 3, "b");
+	look(&other);
+	g_assert_false(other.posture.hold_cold_boot);
+}
+
+static void set_known(Device *device, guint64 number, const char *id)
+{
+	device->machine.known.number = number;
+	g_strlcpy(device->machine.known.id, id, sizeof device->machine.known.id);
+}
+
+static void test_cold_boot_fresher_leads(void)
+{
+	static const struct {
+		guint64 ours;
+		const char *our_id;
+		guint64 theirs;
+		const char *their_id;
+		bool same_data;
+		gint64 own_boot_ms;
+		bool lead;
+	} cases[] = {
+		{ 5, "a", 4, "b", false, 9000, true },  { 4, "b", 5, "a", false, 1000, false },
+		{ 5, "a", 5, "a", false, 9000, true },	{ 5, "b", 5, "b", false, 1000, false }, /* who led last has what it wrote last */
+		{ 5, "a", 5, "a", true, 9000, false },	{ 5, "b", 5, "b", true, 1000, true },	/* the same: who was up first */
+		{ 0, "", 0, "", false, 1000, true },	{ 0, "", 0, "", false, 9000, false },
+	};
+	for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+		Device device = paired("a");
+		set_known(&device, cases[i].ours, cases[i].our_id);
+		hear(&device, ROLE_BACKUP, cases[i].theirs, cases[i].their_id);
+		device.facts.peer_same_data = cases[i].same_data;
+		device.facts.own_boot_ms = cases[i].own_boot_ms;
+		look(&device);
+		g_assert_cmpint(!device.posture.hold_cold_boot, ==, cases[i].lead);
+	}
+}
+
+static void test_cold_boot_never_both_give_way(void)
+{
+	/* Whatever the two know, at least one of them leads before the wait is over. */
+	for (guint64 bits = 0; bits < 64; bits++) {
+		Device a = paired("a"), b = paired("b");
+		set_known(&a, 1 + (bits & 1), bits & 2 ? "a" : "b");
+		set_known(&b, 1 + (bits >> 2 & 1), bits & 8 ? "a" : "b");
+		a.facts.peer_same_data = b.facts.peer_same_data = bits & 16;
+		Term of_a = a.machine.known, of_b = b.machine.known;
+		hear(&a, ROLE_BACKUP, of_b.number, of_b.id);
+		hear(&b, ROLE_BACKUP, of_a.number, of_a.id);
+		a.facts.own_boot_ms = b.facts.peer_boot_ms = 5000;
+		b.facts.own_boot_ms = a.facts.peer_boot_ms = bits & 32 ? 5000 : 6000;
+		look(&a);
+		look(&b);
+		g_assert_true(!a.posture.hold_cold_boot || !b.posture.hold_cold_boot);
+	}
+}
+
+/* ---- Taking over ---- */
+
+static void test_takeover_in_order(void)
+{
+	Device device = backup("a");
+	g_assert_cmpint(device.posture.drop, ==, DROP_ALWAYS);
+	g_assert_cmpint(device.posture.sync, ==, SYNC_FOLLOW);
+	elect(&device);
+	expect_role(&device, ROLE_TAKING_OVER);
+	g_assert_true(device.once.role_changed && device.once.term_changed);
+	g_assert_cmpint(device.posture.drop, ==, DROP_TIMED);
+	g_assert_cmpint(device.posture.sync, ==, SYNC_LEAD);
+	g_assert_false(device.posture.run_applications || device.posture.serving);
+	device.facts.sync_settled = true;
+	look(&device);
+	g_assert_true(device.posture.run_applications);
+	device.facts.apps_stopped = false;
+	look(&device);
+	expect_role(&device, ROLE_TAKING_OVER);
+	device.facts.apps_ready = true;
+	look(&device);
+	expect_role(&device, ROLE_MASTER);
+	g_assert_true(device.once.announce && device.posture.serving);
+	g_assert_cmpint(device.posture.drop, ==, DROP_NONE);
+}
+
+static void test_takeover_does_not_wait_for_syncd(void)
+{
+	Device device = backup("a");
+	elect(&device);
+	later(&device, 199 * MS);
+	g_assert_false(device.posture.run_applications);
+	g_assert_cmpint(device.posture.next_us, ==, device.now_us + 1 * MS);
+	later(&device, 1 * MS);
+	g_assert_true(device.posture.run_applications);
+}
+
+static void test_takeover_waits_for_an_apply_past_its_mark(void)
+{
+	Device device = backup("a");
+	device.facts.sync_applying = true;
+	elect(&device);
+	later(&device, 500 * MS);
+	g_assert_false(device.posture.run_applications);
+	device.facts.sync_applying = false;
+	device.facts.sync_settled = true;
+	look(&device);
+	g_assert_true(device.posture.run_applications);
+}
+
+static void test_takeover_late_applications(void)
+{
+	Device device = backup("a");
+	elect(&device);
+	later(&device, 30 * S);
+	expect_role(&device, ROLE_MASTER);
+	g_assert_false(device.posture.serving);
+	g_assert_cmpint(device.posture.drop, ==, DROP_NONE);
+	device.facts.apps_ready = true;
+	look(&device);
+	g_assert_true(device.posture.serving);
+}
+
+/* ---- Terms ---- */
+
+static void test_term_is_reserved_in_advance(void)
+{
+	Device device = backup("a");
+	g_assert_cmpuint(device.machine.known.number, ==, 4);
+	g_assert_cmpuint(device.machine.reserved, ==, 5);
+	elect(&device);
+	g_assert_cmpuint(device.machine.known.number, ==, 5);
+	g_assert_cmpstr(device.machine.known.id, ==, "a");
+}
+
+static void test_term_winner_takes_the_greater_plus_one(void)
+{
+	Device device = master("a");
+	hear(&device, ROLE_BACKUP, 9, "b");
+	look(&device);
+	g_assert_cmpuint(device.machine.known.number, ==, 10);
+	g_assert_cmpstr(device.machine.known.id, ==, "a");
+	g_assert_true(device.once.term_changed);
+	/* And stays there: the peer has learned it. */
+	hear(&device, ROLE_BACKUP, 10, "a");
+	look(&device);
+	g_assert_false(device.once.term_changed);
+}
+
+static void test_term_equal_number_of_another_device(void)
+{
+	Device device = master("a"); /* term 5 of a */
+	hear(&device, ROLE_BACKUP, 5, "b");
+	look(&device);
+	g_assert_cmpuint(device.machine.known.number, ==, 6);
+}
+
+static void test_term_of_the_loser_follows(void)
+{
+	Device device = master("a");
+	device.facts.election = ELECTION_BACKUP;
+	hear(&device, ROLE_MASTER, 7, "b");
+	look(&device);
+	look(&device);
+	g_assert_cmpuint(device.machine.known.number, ==, 7);
+	g_assert_cmpstr(device.machine.known.id, ==, "b");
+	g_assert_cmpuint(device.machine.reserved, ==, 8);
+}
+
+/* ---- Losing ---- */
+
+static void test_lost_election_stops_applications_before_following(void)
+{
+	Device device = master("a");
+	device.facts.election = ELECTION_BACKUP;
+	device.facts.election_reason = "priority-lost";
+	look(&device);
+	expect_role(&device, ROLE_BACKUP);
+	g_assert_cmpstr(device.machine.reason, ==, "priority-lost");
+	g_assert_false(device.posture.run_applications || device.posture.may_run || device.posture.serving);
+	g_assert_cmpint(device.posture.drop, ==, DROP_ALWAYS);
+	g_assert_cmpint(device.posture.sync, ==, SYNC_KEEP);
+	device.facts.apps_stopped = true;
+	look(&device);
+	g_assert_cmpint(device.posture.sync, ==, SYNC_FOLLOW);
+}
+
+static void test_link_loss_is_a_fault(void)
+{
+	Device device = master("a");
+	device.facts.election = ELECTION_INIT;
+	device.facts.carrier = false;
+	look(&device);
+	expect_role(&device, ROLE_FAULT);
+	g_assert_false(device.posture.run_applications);
+	device.facts.election = ELECTION_BACKUP;
+	device.facts.carrier = true;
+	look(&device);
+	expect_role(&device, ROLE_BACKUP);
+}
+
+static void test_vrrpd_restart_changes_nothing(void)
+{
+	Device device = master("a");
+	device.facts.election = ELECTION_UNKNOWN;
+	look(&device);
+	later(&device, 4 * S);
+	expect_role(&device, ROLE_MASTER);
+	g_assert_true(device.posture.run_applications && device.posture.serving);
+	device.facts.election = ELECTION_INIT;
+	look(&device);
+	expect_role(&device, ROLE_INIT); /* too long ago that it was known */
+
+	device = master("a");
+	device.facts.election = ELECTION_UNKNOWN;
+	look(&device);
+	device.facts.election = ELECTION_INIT;
+	later(&device, 20 * MS);
+	expect_role(&device, ROLE_MASTER);
+	device.facts.election = ELECTION_MASTER;
+	later(&device, 20 * MS);
+	expect_role(&device, ROLE_MASTER);
+	g_assert_false(device.once.role_changed);
+}
+
+static void test_vrrpd_gone_is_a_fault(void)
+{
+	Device device = master("a");
+	device.facts.election = ELECTION_UNKNOWN;
+	look(&device);
+	g_assert_cmpint(device.posture.next_us, ==, device.now_us + 5 * S);
+	later(&device, 5 * S);
+	expect_role(&device, ROLE_FAULT);
+}
+
+/* ---- Orders ---- */
+
+static void test_swap_hands_over(void)
+{
+	Device device = master("a");
+	hear(&device, ROLE_BACKUP, 5, "a");
+	look_with(&device, ROLE_EVENT_HAND_OVER);
+	expect_role(&device, ROLE_HANDING_OVER);
+	g_assert_false(device.posture.run_applications || device.posture.serving);
+	g_assert_true(device.posture.may_run);
+	g_assert_cmpint(device.posture.drop, ==, DROP_TIMED);
+	g_assert_cmpint(device.posture.sync, ==, SYNC_LEAD); /* the final commit is still to come */
+	device.facts.apps_stopped = true;
+	device.facts.apps_ready = false;
+	device.facts.election = ELECTION_BACKUP;
+	look(&device);
+	expect_role(&device, ROLE_BACKUP);
+	g_assert_cmpint(device.posture.sync, ==, SYNC_FOLLOW);
+}
+
+static void test_swap_failed_serves_again(void)
+{
+	Device device = master("a");
+	guint64 term = device.machine.known.number;
+	look_with(&device, ROLE_EVENT_HAND_OVER);
+	device.facts.apps_ready = false;
+	look_with(&device, ROLE_EVENT_HAND_OVER_ABORT);
+	expect_role(&device, ROLE_TAKING_OVER);
+	g_assert_true(device.posture.run_applications);
+	device.facts.apps_ready = true;
+	look(&device);
+	expect_role(&device, ROLE_MASTER);
+	g_assert_cmpuint(device.machine.known.number, ==, term);
+}
+
+static void test_swap_only_on_the_master(void)
+{
+	Device device = backup("a");
+	look_with(&device, ROLE_EVENT_HAND_OVER);
+	expect_role(&device, ROLE_BACKUP);
+}
+
+static void test_passive_holds_and_take_lifts(void)
+{
+	Device device = backup("a");
+	device.facts.mode = MODE_PASSIVE;
+	look(&device);
+	g_assert_true(device.posture.hold_passive);
+	look_with(&device, ROLE_EVENT_TAKE_EXPECTED);
+	g_assert_false(device.posture.hold_passive);
+	later(&device, 9 * S);
+	g_assert_false(device.posture.hold_passive);
+	later(&device, 1 * S);
+	g_assert_true(device.posture.hold_passive); /* nothing came of it */
+}
+
+static void test_passive_does_not_touch_a_master(void)
+{
+	Device device = master("a");
+	device.facts.mode = MODE_PASSIVE;
+	look(&device);
+	g_assert_false(device.posture.hold_passive);
+}
+
+/* ---- Health ---- */
+
+static void test_health_gives_up_once(void)
+{
+	Device device = master("a");
+	device.facts.apps_failed = true;
+	device.facts.apps_ready = false;
+	look(&device);
+	g_assert_null(device.once.resign); /* nobody is there to take it */
+	g_assert_false(device.posture.serving);
+	hear(&device, ROLE_BACKUP, 5, "a");
+	device.facts.peer_mode = MODE_PASSIVE;
+	look(&device);
+	g_assert_null(device.once.resign);
+	device.facts.peer_mode = MODE_ACTIVE;
+	look(&device);
+	g_assert_cmpstr(device.once.resign, ==, "application-failed");
+	look(&device);
+	g_assert_null(device.once.resign);
+	look_with(&device, ROLE_EVENT_HEALTH_RESET);
+	g_assert_cmpstr(device.once.resign, ==, "application-failed");
+}
+
+static void test_health_a_restart_is_tolerated(void)
+{
+	Device device = master("a");
+	hear(&device, ROLE_BACKUP, 5, "a");
+	device.facts.apps_ready = false;
+	look(&device);
+	expect_role(&device, ROLE_MASTER);
+	g_assert_true(device.posture.serving);
+	g_assert_null(device.once.resign);
+}
+
+/* ---- The supervisor's own death ---- */
+
+static void test_resume_in_every_role(void)
+{
+	for (Role role = ROLE_STANDALONE; role < ROLE_N; role++) {
+		Device device = master("a");
+		device.machine.role = role;
+		device.facts.redundant = role != ROLE_STANDALONE;
+		device.facts.apps_ready = role == ROLE_MASTER || role == ROLE_STANDALONE;
+		device.facts.election = role == ROLE_TAKING_OVER || role == ROLE_MASTER || role == ROLE_HANDING_OVER ? ELECTION_MASTER :
+					role == ROLE_BACKUP ? ELECTION_BACKUP : ELECTION_INIT;
+		device.facts.carrier = role != ROLE_FAULT;
+		if (role == ROLE_INIT)
+			device.machine.election_missing_us = device.now_us;
+		guint64 sequence = device.machine.sequence;
+		role_resume(&device.machine, device.now_us);
+		/* At first nothing is connected. */
+		RoleFacts facts = device.facts;
+		device.facts.election = ELECTION_UNKNOWN;
+		device.facts.peer_fresh = device.facts.sync_settled = false;
+		look(&device);
+		expect_role(&device, role);
+		device.facts = facts;
+		later(&device, 20 * MS);
+		expect_role(&device, role);
+		g_assert_cmpuint(device.machine.sequence, ==, sequence);
+		g_assert_cmpint(device.posture.run_applications, ==,
+				role == ROLE_STANDALONE || role == ROLE_MASTER || role == ROLE_TAKING_OVER);
+	}
+}
+
+/* Any facts in any order: never two minds. */
+static void test_any_facts(void)
+{
+	Device device = paired("a");
+	for (int i = 0; i < 200000; i++) {
+		RoleFacts *facts = &device.facts;
+		guint32 bits = g_test_rand_int();
+		facts->redundant = (bits & 15) != 0;
+		facts->paired = (bits & 0x70) != 0;
+		facts->mode = bits & 0x80 ? MODE_PASSIVE : MODE_ACTIVE;
+		facts->joining = (bits & 0x700) == 0x700;
+		facts->election = (bits >> 11) & 3;
+		facts->carrier = bits & 0x2000;
+		facts->peer_fresh = bits & 0x4000;
+		facts->peer_role = (bits >> 15) % ROLE_N;
+		facts->apps_ready = bits & 0x40000;
+		facts->apps_stopped = !facts->apps_ready && (bits & 0x80000);
+		facts->apps_failed = (bits & 0x300000) == 0x300000;
+		facts->sync_settled = bits & 0x400000;
+		facts->peer_term.number = (bits >> 23) & 7;
+		g_strlcpy(facts->peer_term.id, bits & 0x4000000 ? "a" : "b", sizeof facts->peer_term.id);
+		Term before = device.machine.known;
+		device.now_us += (bits >> 27) * 100 * MS;
+		look_with(&device, (RoleEvent)(g_test_rand_int_range(0, 20) > 4 ? 0 : g_test_rand_int_range(0, 5)));
+		const RolePosture *posture = &device.posture;
+		bool leads = device.machine.role == ROLE_TAKING_OVER || device.machine.role == ROLE_MASTER || device.machine.role == ROLE_HANDING_OVER;
+		g_assert_true(posture->may_run || !posture->run_applications);
+		g_assert_true(leads || !posture->serving);
+		g_assert_false(leads && facts->election == ELECTION_BACKUP);
+		g_assert_false(posture->sync == SYNC_FOLLOW && (posture->run_applications || !facts->apps_stopped));
+		g_assert_false(posture->drop == DROP_NONE && leads && device.machine.role != ROLE_MASTER);
+		g_assert_cmpint(term_compare(&device.machine.known, &before), >=, 0);
+		g_assert_cmpuint(device.machine.reserved, >=, device.machine.reserved ? device.machine.known.number : 0);
+		g_assert_true(posture->next_us == 0 || posture->next_us > device.now_us);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/role/standalone/runs-applications", test_standalone_runs_applications);
+	g_test_add_func("/role/standalone/does-not-wait-for-ever", test_standalone_does_not_wait_for_ever);
+	g_test_add_func("/role/join/stops-applications-and-holds", test_join_stops_applications_and_holds);
+	g_test_add_func("/role/cold-boot/waits-for-the-peer", test_cold_boot_waits_for_the_peer);
+	g_test_add_func("/role/cold-boot/unpaired-does-not-wait", test_cold_boot_unpaired_does_not_wait);
+	g_test_add_func("/role/cold-boot/hearing-a-master", test_cold_boot_hearing_a_master);
+	g_test_add_func("/role/cold-boot/fresher-leads", test_cold_boot_fresher_leads);
+	g_test_add_func("/role/cold-boot/never-both-give-way", test_cold_boot_never_both_give_way);
+	g_test_add_func("/role/takeover/in-order", test_takeover_in_order);
+	g_test_add_func("/role/takeover/does-not-wait-for-syncd", test_takeover_does_not_wait_for_syncd);
+	g_test_add_func("/role/takeover/waits-for-an-apply-past-its-mark", test_takeover_waits_for_an_apply_past_its_mark);
+	g_test_add_func("/role/takeover/late-applications", test_takeover_late_applications);
+	g_test_add_func("/role/term/reserved-in-advance", test_term_is_reserved_in_advance);
+	g_test_add_func("/role/term/winner-takes-greater-plus-one", test_term_winner_takes_the_greater_plus_one);
+	g_test_add_func("/role/term/equal-number-of-another", test_term_equal_number_of_another_device);
+	g_test_add_func("/role/term/loser-follows", test_term_of_the_loser_follows);
+	g_test_add_func("/role/lost/applications-stop-before-following", test_lost_election_stops_applications_before_following);
+	g_test_add_func("/role/lost/link-is-a-fault", test_link_loss_is_a_fault);
+	g_test_add_func("/role/lost/vrrpd-restart-changes-nothing", test_vrrpd_restart_changes_nothing);
+	g_test_add_func("/role/lost/vrrpd-gone-is-a-fault", test_vrrpd_gone_is_a_fault);
+	g_test_add_func("/role/swap/hands-over", test_swap_hands_over);
+	g_test_add_func("/role/swap/failed-serves-again", test_swap_failed_serves_again);
+	g_test_add_func("/role/swap/only-on-the-master", test_swap_only_on_the_master);
+	g_test_add_func("/role/passive/holds-and-take-lifts", test_passive_holds_and_take_lifts);
+	g_test_add_func("/role/passive/does-not-touch-a-master", test_passive_does_not_touch_a_master);
+	g_test_add_func("/role/health/gives-up-once", test_health_gives_up_once);
+	g_test_add_func("/role/health/restart-is-tolerated", test_health_a_restart_is_tolerated);
+	g_test_add_func("/role/resume/in-every-role", test_resume_in_every_role);
+	g_test_add_func("/role/any-facts", test_any_facts);
+	return g_test_run();
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tests/unit/supervisor/test-timeline.c - transitions, their phases, and the file they are kept in. */
+#include <glib.h>
+#include <string.h>
+
+#include "supervisor/timeline.h"
+
+static char *begin(Timeline *timeline, const char *device, guint64 sequence, gint64 time_ms)
+{
+	return timeline_begin(timeline, &(TimelineRecord){
+						.device = device, .old = "backup", .new = "taking-over", .reason = "master-down",
+						.term_id = device, .sequence = sequence, .term = 7, .time_ms = time_ms });
+}
+
+static gsize n_phases(GVariant *list, gsize i)
+{
+	g_autoptr(GVariant) record = g_variant_get_child_value(list, i);
+	g_autoptr(GVariant) phases = g_variant_lookup_value(record, "phases", G_VARIANT_TYPE("aa{sv}"));
+	return g_variant_n_children(phases);
+}
+
+static gint64 time_of(GVariant *list, gsize i)
+{
+	g_autoptr(GVariant) record = g_variant_get_child_value(list, i);
+	gint64 time_ms = 0;
+	g_assert_true(g_variant_lookup(record, "time_ms", "x", &time_ms));
+	return time_ms;
+}
+
+static void test_kept_and_read_again(void)
+{
+	Timeline *timeline = timeline_new(NULL);
+	g_autoptr(GString) file = g_string_new(NULL);
+	g_autofree char *first = begin(timeline, "it's \"a\"", 1, 1000);
+	timeline_phase(timeline, "detection", -330.5, 0);
+	timeline_phase(timeline, "addresses", 0, 1.25);
+	g_autofree char *last = timeline_end(timeline);
+	g_assert_null(timeline_end(timeline));
+	g_string_append(file, first);
+	g_string_append(file, last);
+	timeline_free(timeline);
+
+	timeline = timeline_new(file->str);
+	g_autoptr(GVariant) list = g_variant_ref_sink(timeline_list(timeline, 10));
+	g_assert_cmpuint(g_variant_n_children(list), ==, 1); /* the second line replaced the first */
+	g_assert_cmpuint(n_phases(list, 0), ==, 2);
+	timeline_free(timeline);
+}
+
+static void test_torn_lines_are_left_out(void)
+{
+	Timeline *timeline = timeline_new(NULL);
+	g_autofree char *one = begin(timeline, "a", 1, 1000), *two = begin(timeline, "a", 2, 2000);
+	g_autofree char *file = g_strconcat(one, "{'device': <'a", "\n", two, "{'dev", NULL);
+	timeline_free(timeline);
+	timeline = timeline_new(file);
+	g_autoptr(GVariant) list = g_variant_ref_sink(timeline_list(timeline, 10));
+	g_assert_cmpuint(g_variant_n_children(list), ==, 2);
+	g_assert_cmpuint(n_phases(list, 0), ==, 0); /* the key is there, also of one that was never ended */
+	timeline_free(timeline);
+}
+
+static void test_is_bounded(void)
+{
+	Timeline *timeline = timeline_new(NULL);
+	for (int i = 0; i < TIMELINE_MAX + 50; i++)
+		g_free(begin(timeline, "a", (guint64)i, i));
+	g_autoptr(GVariant) list = g_variant_ref_sink(timeline_list(timeline, G_MAXUINT));
+	g_assert_cmpuint(g_variant_n_children(list), ==, TIMELINE_MAX);
+	g_assert_cmpint(time_of(list, 0), ==, 50);
+	g_assert_false(timeline_wants_rewrite(timeline));
+	for (int i = 0; i < 3 * TIMELINE_MAX; i++)
+		g_free(begin(timeline, "a", (guint64)i, 10000 + i));
+	g_assert_true(timeline_wants_rewrite(timeline));
+	g_autofree char *text = timeline_text(timeline);
+	g_assert_false(timeline_wants_rewrite(timeline));
+	Timeline *again = timeline_new(text);
+	g_autoptr(GVariant) ours = g_variant_ref_sink(timeline_list(timeline, G_MAXUINT));
+	g_autoptr(GVariant) theirs = g_variant_ref_sink(timeline_list(again, G_MAXUINT));
+	g_assert_cmpuint(g_variant_n_children(ours), ==, g_variant_n_children(theirs));
+	timeline_free(again);
+	timeline_free(timeline);
+}
+
+static void test_two_devices_in_one(void)
+{
+	Timeline *a = timeline_new(NULL), *b = timeline_new(NULL);
+	g_free(begin(a, "a", 1, 100));
+	g_free(begin(a, "a", 2, 300));
+	g_free(begin(b, "b", 1, 200));
+	g_free(begin(b, "b", 2, 400));
+	g_autoptr(GVariant) ours = g_variant_ref_sink(timeline_list(a, 10));
+	g_autoptr(GVariant) theirs = g_variant_ref_sink(timeline_list(b, 10));
+	g_autoptr(GVariant) both = g_variant_ref_sink(timeline_merge(ours, theirs, 3));
+	g_assert_cmpuint(g_variant_n_children(both), ==, 3);
+	for (gsize i = 0; i < 3; i++)
+		g_assert_cmpint(time_of(both, i), ==, 200 + 100 * (gint64)i);
+	g_autoptr(GVariant) alone = g_variant_ref_sink(timeline_merge(ours, NULL, 10));
+	g_assert_cmpuint(g_variant_n_children(alone), ==, 2);
+	timeline_free(a);
+	timeline_free(b);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/timeline/kept-and-read-again", test_kept_and_read_again);
+	g_test_add_func("/timeline/torn-lines", test_torn_lines_are_left_out);
+	g_test_add_func("/timeline/bounded", test_is_bounded);
+	g_test_add_func("/timeline/two-devices-in-one", test_two_devices_in_one);
+	return g_test_run();
+}
