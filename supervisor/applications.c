@@ -24,6 +24,7 @@ struct Application {
 	App app;
 	bool leaving; /* no longer in the settings */
 	char *cgroup;
+	bool killed;  /* the group was, and is made anew before it is used again */
 	int events;   /* its cgroup.events */
 	guint events_source;
 	Process *process;
@@ -104,12 +105,44 @@ static void forget_check(Application *application)
 	application->check_timer = 0;
 }
 
+static gboolean on_cgroup(gint fd, GIOCondition condition, gpointer user_data);
+
+static void unwatch_group(Application *application)
+{
+	if (application->events_source)
+		g_source_remove(application->events_source);
+	if (application->events >= 0)
+		close(application->events);
+	application->events_source = 0;
+	application->events = -1;
+}
+
+static bool watch_group(Application *application, GError **error)
+{
+	application->events = cgroup_open_events(application->cgroup, error);
+	if (application->events < 0)
+		return false;
+	application->events_source = g_unix_fd_add(application->events, G_IO_PRI | G_IO_ERR, on_cgroup, application);
+	return true;
+}
+
+static bool renew_group(Application *application, GError **error)
+{
+	if (!application->killed)
+		return true;
+	unwatch_group(application);
+	application->killed = !cgroup_renew(application->cgroup);
+	if (application->killed)
+		g_warning("%s: its control group cannot be made anew", application->settings->name);
+	return watch_group(application, error);
+}
+
 static void start_process(Application *application)
 {
 	g_autoptr(GError) error = NULL;
 	Spawned spawned;
 	g_clear_pointer(&application->status_text, g_free);
-	if (!spawn(application, application->settings->command, &spawned, &error)) {
+	if (!renew_group(application, &error) || !spawn(application, application->settings->command, &spawned, &error)) {
 		g_warning("%s: %s", application->settings->name, error->message);
 		g_free(application->last_exit);
 		application->last_exit = g_strdup(error->message);
@@ -189,6 +222,7 @@ static void step(Application *application, AppEvent event)
 			(void)process_signal(application->process, application->settings->stop_signal);
 		break;
 	case APP_DO_KILL:
+		application->killed = true;
 		if (!cgroup_kill(application->cgroup, &error))
 			g_warning("%s: %s", application->settings->name, error->message);
 		break;
@@ -279,10 +313,7 @@ static void application_free(Application *application)
 {
 	forget_check(application);
 	process_forget(application->process);
-	if (application->events_source)
-		g_source_remove(application->events_source);
-	if (application->events >= 0)
-		close(application->events);
+	unwatch_group(application);
 	settings_unref(application->settings_object);
 	g_free(application->cgroup);
 	g_free(application->last_exit);
@@ -380,11 +411,10 @@ static Application *add(Applications *applications, SettingsApplication *setting
 	application->last_exit = g_strdup("");
 	app_init(&application->app, settings, g_get_monotonic_time());
 	application->cgroup = cgroup_make(applications->cgroup, CGROUP_APPS, settings->name, &error);
-	application->events = application->cgroup ? cgroup_open_events(application->cgroup, &error) : -1;
-	if (application->events >= 0)
-		application->events_source =
-			g_unix_fd_add(application->events, G_IO_PRI | G_IO_ERR, on_cgroup, application);
-	else
+	application->events = -1;
+	/* What an earlier supervisor did to it is not known. */
+	application->killed = true;
+	if (!application->cgroup || !watch_group(application, &error))
 		g_warning("%s: %s", settings->name, error->message);
 	g_ptr_array_add(applications->list, application);
 	return application;

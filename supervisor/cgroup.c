@@ -96,6 +96,11 @@ bool cgroup_kill(const char *path, GError **error)
 	return false;
 }
 
+bool cgroup_renew(const char *path)
+{
+	return (rmdir(path) == 0 || errno == ENOENT) && mkdir(path, 0755) == 0;
+}
+
 bool cgroup_is_populated(const char *path)
 {
 	g_autofree char *file = g_build_filename(path, "cgroup.events", NULL);

@@ -18,6 +18,7 @@
 
 #define STOP_WITHIN_MS 3000
 #define REAL_TIME_PRIORITY 10
+#define GONE_AGAIN_MS 5
 
 /* One row per daemon: this table is the whole difference between them. */
 static const struct {
@@ -51,6 +52,7 @@ typedef struct {
 	uid_t uid;
 	gid_t gid;
 	char *cgroup;
+	bool killed; /* the group was */
 	Process *process;
 	gint64 started_us;
 	RestartState restarts;
@@ -241,10 +243,15 @@ static void start(Daemon *daemon)
 	const char *argv[] = { kinds[daemon->kind].program, NULL };
 	const char *environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/", NULL };
 	/* Whoever is left in its group is an earlier one nobody knows any more; two would fight over one socket. */
-	if (cgroup_is_populated(daemon->cgroup) && !cgroup_kill(daemon->cgroup, &error)) {
-		g_warning("%s: %s", kinds[daemon->kind].name, error->message);
-		g_clear_error(&error);
+	if (cgroup_is_populated(daemon->cgroup)) {
+		if (!cgroup_kill(daemon->cgroup, &error))
+			g_warning("%s: %s", kinds[daemon->kind].name, error->message);
+		daemon->killed = true;
+		daemon->timer = g_timeout_add(GONE_AGAIN_MS, on_start_time, daemon);
+		return;
 	}
+	if (daemon->killed)
+		daemon->killed = !cgroup_renew(daemon->cgroup);
 	SpawnPlan plan = {
 		.argv = argv,
 		.environment = environment,

@@ -1,0 +1,403 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Keeper and supervisor on a whole device, with applications that are only what their names say."""
+
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
+
+from lab.device import Lab  # noqa: E402  (the demo's folder must be on the path first)
+from lab.net import wait_until  # noqa: E402
+
+NAME, ROOT = "org.understudy.Supervisor1", "/org/understudy/Supervisor1"
+DEVICE = "[device]\nid=alpha\nname=Alpha\n\n[interface lan]\ndevice=eth0\naddress=192.0.2.11/24\n"
+PAIR = "[pair]\ngroup-id=51\nfirst-answer-ms=20000\n\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24\n"
+
+# Says READY=1 when the file named by its argument is there.
+NOTIFIES = """\
+#!/usr/bin/python3
+import os, socket, sys, time
+said = False
+while True:
+    if not said and os.path.exists(sys.argv[1]):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+            out.sendto(b"READY=1\\nSTATUS=at your service", os.environ["NOTIFY_SOCKET"])
+        said = True
+    time.sleep(0.01)
+"""
+
+# Ignores SIGTERM, and has a child that went into a session of its own and ignores it too.
+CLINGS = """\
+#!/usr/bin/python3
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        time.sleep(1000)
+    os._exit(0)
+time.sleep(1000)
+"""
+
+# Answers datagrams on the service address, once it may; ready when its socket is bound.
+ANSWERS = """\
+#!/usr/bin/python3
+import os, socket, time
+while not os.path.exists("/run/may-answer"):
+    time.sleep(0.01)
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
+    here.bind(("192.0.2.10", 5060))
+    open("/run/answering", "w").close()
+    while True:
+        data, sender = here.recvfrom(100)
+        here.sendto(data, sender)
+"""
+
+
+def application(command, **more):
+    keys = {"command": command, **{key.replace("_", "-"): value for key, value in more.items()}}
+    return "[application]\n" + "".join(f"{key}={value}\n" for key, value in keys.items())
+
+
+class Place:
+    """One device and what one asks its supervisor."""
+
+    def __init__(self, lab, name="alpha"):
+        self.lan = lab.net.switch("lan")
+        self.device = lab.device(name, {"eth0": (self.lan, "192.0.2.11/24")})
+        self.device.write("/etc/understudy/device.conf", DEVICE)
+        for program, text in (("notifies", NOTIFIES), ("clings", CLINGS), ("answers", ANSWERS)):
+            self.device.write(f"/usr/local/bin/{program}", text, 0o755)
+
+    def application(self, name, command, **more):
+        self.device.write(f"/etc/understudy/applications.d/{name}.conf", application(command, **more))
+
+    def start(self, role="standalone"):
+        self.device.start()
+        self.wait_role(role)
+
+    def get(self, prop, path=ROOT, interface=NAME):
+        done = self.device.run(["busctl", "--json=short", "get-property", NAME, path, interface, prop], check=False)
+        return json.loads(done.stdout)["data"] if done.returncode == 0 else None
+
+    def app(self, name, prop):
+        return self.get(prop, f"{ROOT}/application/{name}", "org.understudy.Application1")
+
+    def call(self, method, signature="", *args, path=ROOT, interface=NAME, check=True):
+        return self.device.run(["busctl", "--json=short", "call", NAME, path, interface, method, *([signature] if signature else []), *args],
+                               check=check)
+
+    def wait_role(self, role, timeout_s=10):
+        wait_until(lambda: self.get("Role") == role, timeout_s, f"role {role}: {self.device.console()[-1500:]}")
+
+    def wait_app(self, name, state, timeout_s=10):
+        wait_until(lambda: self.app(name, "State") == state, timeout_s, f"{name} {state}: {self.device.console()[-1500:]}")
+
+    def pids(self):
+        """Everybody but init, the bus and what the test itself runs in there."""
+        return {name: pid for pid, name in self.device.processes() if name not in ("init", "dbus-daemon")}
+
+    def group(self, name):
+        """The processes of one application."""
+        path = f"{self.device.cgroup}/understudy-apps/{name}/cgroup.procs"
+        with open(path, encoding="ascii") as procs:
+            return {int(line) for line in procs}
+
+    def events(self):
+        done = self.device.run(["busctl", "--json=short", "call", "org.understudy.Notify1", "/org/understudy/Notify1", "org.understudy.Notify1",
+                                "List", "a{sv}", "0"], check=False)
+        if done.returncode:
+            return []
+        return [{key: value["data"] for key, value in event.items()} for event in json.loads(done.stdout)["data"][0]]
+
+    def wait_event(self, name, timeout_s=10):
+        return wait_until(lambda: next((event for event in self.events() if event["name"] == name), None), timeout_s, f"event {name}")
+
+
+@pytest.fixture
+def place(build):
+    with Lab(build) as lab:
+        yield Place(lab)
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+# Applications.
+
+
+def test_order_and_readiness(place):
+    place.application("database", "/usr/local/bin/notifies /run/database-ready", ready="notify")
+    place.application("sip", "/bin/sleep 1001", needs="database", ready="command", ready_command="/usr/bin/test -e /run/sip-ready")
+    place.application("gui", "/bin/sleep 1002", needs="sip")
+    place.application("alone", "/bin/sleep 1003", user="nobody")
+    place.start()
+    place.wait_app("alone", "running")
+    place.wait_app("database", "starting")
+    assert place.app("sip", "State") == "waiting" and place.app("gui", "State") == "waiting"
+    place.device.run(["touch", "/run/database-ready"])
+    place.wait_app("sip", "starting")
+    assert place.app("database", "State") == "running" and place.app("database", "StatusText") == "at your service"
+    assert place.app("gui", "State") == "waiting"
+    place.device.run(["touch", "/run/sip-ready"])
+    place.wait_app("gui", "running")
+    (pid,) = place.group("alone")
+    assert os.stat(f"/proc/{pid}").st_uid == 65534
+    assert place.app("gui", "Needs") == ["sip"]
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        assert "CapEff:\t0000000000000000" in status.read()
+
+
+def test_ends_are_followed_by_a_pause_and_an_event(place):
+    place.application("bad", "/bin/sh -c 'exit 3'", restart_delay_ms="10")
+    place.application("missing", "/usr/local/bin/not-there", restart_delay_ms="10")
+    place.start()
+    place.wait_app("bad", "failed")
+    place.wait_app("missing", "failed")
+    assert place.app("bad", "LastExit") == "exit 3" and place.app("missing", "LastExit") == "exit 127"
+    assert place.app("bad", "Restarts") == 5
+    assert place.wait_event("application-failed")["priority"] == 3
+    assert "not-there: cannot be executed: No such file" in place.device.read("/run/understudy/log/missing")
+    assert any(text.startswith("application-failed:") for text in place.get("Problems"))
+
+
+def test_killed_application_is_started_again(place):
+    place.application("sip", "/bin/sleep 1001", restart_delay_ms="10")
+    place.start()
+    place.wait_app("sip", "running")
+    (first,) = place.group("sip")
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: place.app("sip", "Restarts") == 1 and place.app("sip", "State") == "running", 5, "another one")
+    assert place.app("sip", "LastExit") == "signal 9"
+    assert first not in place.group("sip")
+
+
+def test_stop_is_for_certain(place):
+    place.application("clings", "/usr/local/bin/clings", stop_timeout_ms="300")
+    place.start()
+    place.wait_app("clings", "running")
+    before = wait_until(lambda: len(place.group("clings")) == 2 and place.group("clings"), 5, "the child that forked away")
+    began = time.monotonic()
+    place.call("Restart", path=f"{ROOT}/application/clings", interface="org.understudy.Application1")
+    wait_until(lambda: place.app("clings", "State") == "running" and not before & place.group("clings"), 5, "a new one, none of the old")
+    assert time.monotonic() - began > 0.3
+    assert not any(alive(pid) for pid in before)
+
+
+def test_end_in_order(place):
+    place.application("database", "/bin/sleep 1001")
+    place.application("sip", "/bin/sleep 1002", needs="database")
+    place.application("clings", "/usr/local/bin/clings", stop_timeout_ms="300")
+    place.start()
+    for name in ("database", "sip", "clings"):
+        place.wait_app(name, "running")
+    pids = place.pids()
+    # Init starts the keeper again: wait for that, and look at what had happened before.
+    place.device.kill("understudy-keeper", signal.SIGTERM)
+    place.device.wait_process("understudy-keeper", not_pid=pids["understudy-keeper"])
+    assert not any(alive(pid) for pid in pids.values())
+    console = place.device.console()
+    assert "understudy-keeper ended (exit 0)" in console
+    transitions = place.device.run(["cat", "/run/understudy/log/sip"], check=False)
+    assert transitions.returncode == 0
+
+
+# The supervisor's own death.
+
+
+def test_supervisor_killed(place):
+    place.device.write("/etc/understudy/pair.conf", PAIR)
+    place.application("sip", "/usr/local/bin/notifies /run/ready", ready="notify")
+    place.device.start()
+    place.wait_role("taking-over")
+    place.wait_app("sip", "starting")
+    place.device.run(["touch", "/run/ready"])
+    place.wait_role("master")
+    before, sequence = place.pids(), place.get("RoleSequence")
+    place.device.kill("understudy-supervisor")
+    place.device.wait_process("understudy-supervisor", not_pid=before["understudy-supervisor"])
+    wait_until(lambda: place.get("Role") == "master" and place.app("sip", "State") == "running", 5, "as before")
+    after = place.pids()
+    assert {name for name in before if before[name] != after.get(name)} == {"understudy-supervisor"}
+    assert place.get("RoleSequence") == sequence and place.app("sip", "Restarts") == 0
+    # It is watched as before: how it ends is told.
+    os.kill(place.group("sip").pop(), signal.SIGKILL)
+    wait_until(lambda: place.app("sip", "Restarts") == 1, 5, "a restart")
+    assert place.app("sip", "LastExit") == "signal 9"
+
+
+def test_application_that_ended_while_no_supervisor_lived(place):
+    place.application("sip", "/bin/sleep 1001", restart_delay_ms="10")
+    place.start()
+    place.wait_app("sip", "running")
+    (pid,) = place.group("sip")
+    supervisor = place.device.kill("understudy-supervisor", signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    os.kill(supervisor, signal.SIGKILL)
+    wait_until(lambda: place.app("sip", "Restarts") == 1 and place.app("sip", "State") == "running", 5, "another one")
+    assert place.app("sip", "LastExit") == "signal 9"  # the keeper kept it
+
+
+def test_frozen_supervisor_is_replaced(place):
+    place.application("sip", "/bin/sleep 1001")
+    place.start()
+    place.wait_app("sip", "running")
+    before = place.pids()
+    began = time.monotonic()
+    place.device.kill("understudy-supervisor", signal.SIGSTOP)
+    place.device.wait_process("understudy-supervisor", not_pid=before["understudy-supervisor"])
+    assert 2.4 < time.monotonic() - began < 4.5
+    wait_until(lambda: place.app("sip", "State") == "running", 5, "its view")
+    assert place.group("sip") == {before["sleep"]}
+
+
+def test_keeper_killed(place):
+    place.application("sip", "/usr/local/bin/notifies /run/ready", ready="notify")
+    place.application("other", "/bin/sleep 1002", restart_delay_ms="10")
+    place.start()
+    place.wait_app("sip", "starting")
+    before = place.pids()
+    place.device.kill("understudy-keeper")
+    place.device.wait_process("understudy-supervisor", not_pid=before["understudy-supervisor"])
+    wait_until(lambda: place.app("sip", "State") == "starting", 5, "its view")
+    after = place.pids()
+    assert {name for name in before if before[name] != after.get(name)} == {"understudy-keeper", "understudy-supervisor"}
+    # The notify socket went over, and the children of the old keeper are still seen to end.
+    place.device.run(["touch", "/run/ready"])
+    place.wait_app("sip", "running")
+    os.kill(place.group("other").pop(), signal.SIGKILL)
+    wait_until(lambda: place.app("other", "Restarts") == 1 and place.app("other", "State") == "running", 5, "another one")
+    assert place.get("RoleSequence") == 1
+
+
+def test_daemon_killed_is_back_at_once(place):
+    place.device.write("/etc/understudy/pair.conf", PAIR)
+    place.application("sip", "/bin/sleep 1001")
+    place.start("master")
+    before = place.pids()
+    sequence = place.get("RoleSequence")
+    for name in ("understudy-vrrpd", "understudy-notifyd"):
+        began = time.monotonic()
+        place.device.kill(name)
+        place.device.wait_process(name, not_pid=before[name])
+        assert time.monotonic() - began < 1
+    wait_until(lambda: not any(text.startswith("election-absent") for text in place.get("Problems")), 5, "vrrpd's link")
+    assert place.get("Role") == "master" and place.get("RoleSequence") == sequence
+    assert place.group("sip") == {before["sleep"]}
+
+
+def test_no_supervisor_can_be_had(place):
+    """Five failed starts: the keeper lets go by itself."""
+    place.device.write("/etc/understudy/pair.conf", PAIR)
+    place.application("clings", "/usr/local/bin/clings")
+    place.start("master")
+    before = place.pids()
+    group = wait_until(lambda: len(place.group("clings")) == 2 and place.group("clings"), 5, "the child that forked away")
+    place.device.write("/usr/lib/understudy/understudy-supervisor", "#!/bin/sh\nexit 1\n", 0o755)
+    place.device.kill("understudy-supervisor")
+    wait_until(lambda: not any(alive(pid) for pid in (*group, before["understudy-vrrpd"])), 5, "nobody serves any more")
+    assert "192.0.2.10" not in place.device.run(["ip", "address"]).stdout
+    assert "understudy" not in place.device.run(["nft", "list", "tables"]).stdout
+    assert place.device.pid_of("understudy-keeper") == before["understudy-keeper"]
+
+
+# Settings.
+
+
+def test_bad_settings_at_first_start(place):
+    place.device.write("/etc/understudy/pair.conf", PAIR.replace("51", "256"))
+    place.application("sip", "/bin/sleep 1001")
+    place.device.start()
+    wait_until(lambda: "understudy-keeper ended (exit 2)" in place.device.console(), 5, "exit 2")
+    assert "/etc/understudy/pair.conf:2: " in place.device.console()
+    assert not {"sleep", "understudy-vrrpd", "understudy-notifyd"} & set(place.pids())
+
+
+def test_last_good_settings_stay_in_use(place):
+    place.application("sip", "/bin/sleep 1001")
+    place.start()
+    place.wait_app("sip", "running")
+    before = place.pids()
+    place.device.write("/etc/understudy/device.conf", DEVICE + "colour=green\n")
+    refused = place.call("Reload", check=False)
+    assert refused.returncode != 0 and "/etc/understudy/device.conf:" in refused.stderr
+    assert "colour" in place.get("SettingsError")
+    assert place.wait_event("settings")["priority"] == 2
+    place.device.kill("understudy-supervisor")
+    place.device.wait_process("understudy-supervisor", not_pid=before["understudy-supervisor"])
+    wait_until(lambda: "colour" in (place.get("SettingsError") or ""), 5, "the error, still")
+    assert place.app("sip", "State") == "running" and place.group("sip") == {before["sleep"]}
+    place.device.write("/etc/understudy/device.conf", DEVICE.replace("Alpha", "Other"))
+    place.call("Reload")
+    assert place.get("SettingsError") == "" and place.get("DeviceName") == "Other"
+
+
+def test_reload_adds_and_removes_applications(place):
+    place.application("one", "/bin/sleep 1001")
+    place.start()
+    place.wait_app("one", "running")
+    place.application("two", "/bin/sleep 1002")
+    place.device.run(["rm", "/etc/understudy/applications.d/one.conf"])
+    place.call("Reload")
+    place.wait_app("two", "running")
+    wait_until(lambda: place.app("one", "State") is None, 5, "one gone")
+    assert "1001" not in place.device.run(["ps", "-eo", "args"]).stdout
+
+
+# Traffic while nobody answers yet.
+
+
+def answers_ping(host, address):
+    request = struct.pack("!BBHHH", 8, 0, 0xFFFF - (0x0800 + 0x5553 + 1), 0x5553, 1)
+    with host.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as line:
+        line.settimeout(1)
+        for _ in range(5):
+            line.sendto(request, (address, 0))
+            try:
+                if line.recv(100)[20:26] == struct.pack("!BBHH", 0, 0, 0xFFFF - (0x5553 + 1), 0x5553):
+                    return True
+            except TimeoutError:
+                continue
+    return False
+
+
+def test_traffic_is_dropped_until_ready_not_refused(place):
+    place.device.write("/etc/understudy/pair.conf", PAIR)
+    place.application("sip", "/usr/local/bin/answers", ready="command", ready_command="/usr/bin/test -e /run/answering")
+    net = place.device.lab.net
+    phone = net.namespace("phone")
+    place.lan.connect(phone, "eth0", "192.0.2.50/24")
+    place.device.start()
+    place.wait_role("taking-over")
+    wait_until(lambda: "192.0.2.10 timeout" in place.device.run(["nft", "list", "ruleset"]).stdout, 5, "rules that end by themselves")
+    with phone.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+        line.settimeout(0.3)
+        line.connect(("192.0.2.10", 5060))  # so that "port unreachable" would be told
+        assert answers_ping(phone, "192.0.2.10")
+        for _ in range(3):
+            line.send(b"x")
+            with pytest.raises(TimeoutError):
+                line.recv(10)
+        place.device.run(["touch", "/run/may-answer"])
+        place.wait_role("master")
+        line.send(b"x")
+        assert line.recv(10) == b"x"
+    assert "understudy" not in place.device.run(["nft", "list", "tables"]).stdout
+    transitions = json.loads(place.call("Timeline", "u", "10").stdout)["data"][0]
+    taking_over = next(one for one in transitions if one["new"]["data"] == "taking-over")
+    phases = {phase["name"]["data"]: phase for phase in taking_over["phases"]["data"]}
+    assert {"addresses", "application sip", "drop lifted", "serving"} <= set(phases)
+    assert phases["application sip"]["begin_ms"]["data"] < phases["application sip"]["end_ms"]["data"] <= phases["serving"]["begin_ms"]["data"]
