@@ -34,7 +34,7 @@ static void style_init(RenderStyle *style, int fd)
 
 void ctl_init(Ctl *ctl, bool json)
 {
-	*ctl = (Ctl) { .json = json, .zone = g_time_zone_new_local() };
+	*ctl = (Ctl){ .json = json, .zone = g_time_zone_new_local() };
 	style_init(&ctl->out, STDOUT_FILENO);
 	style_init(&ctl->err, STDERR_FILENO);
 }
@@ -86,7 +86,8 @@ bool ctl_connect(Ctl *ctl, GError **error)
 		return true;
 	g_set_error(error, BUS_ERROR, BUS_ERROR_NOT_REACHABLE,
 		    "the system bus does not answer (%s); is dbus-daemon running? try: systemctl status dbus",
-		    g_getenv("DBUS_SYSTEM_BUS_ADDRESS") ? "DBUS_SYSTEM_BUS_ADDRESS is set" : "/run/dbus/system_bus_socket");
+		    g_getenv("DBUS_SYSTEM_BUS_ADDRESS") ? "DBUS_SYSTEM_BUS_ADDRESS is set"
+							: "/run/dbus/system_bus_socket");
 	return false;
 }
 
@@ -125,8 +126,8 @@ static GVariant *await(Answer *answer, BusPending *pending, int timeout_ms, GErr
 	return answer->values;
 }
 
-GVariant *ctl_call(Ctl *ctl, CtlDaemon daemon, const char *path, const char *interface, const char *method, GVariant *args,
-		   int timeout_ms, GError **error)
+GVariant *ctl_call(Ctl *ctl, CtlDaemon daemon, const char *path, const char *interface, const char *method,
+		   GVariant *args, int timeout_ms, GError **error)
 {
 	g_autoptr(GVariant) owned = args ? g_variant_ref_sink(args) : NULL;
 	Answer answer = { 0 };
@@ -134,8 +135,8 @@ GVariant *ctl_call(Ctl *ctl, CtlDaemon daemon, const char *path, const char *int
 
 	if (!ctl_connect(ctl, error))
 		return NULL;
-	pending = bus_link_call(ctl->link, DAEMONS[daemon].name, path ? path : DAEMONS[daemon].path, interface, method, owned,
-				timeout_ms, take_answer, &answer);
+	pending = bus_link_call(ctl->link, DAEMONS[daemon].name, path ? path : DAEMONS[daemon].path, interface, method,
+				owned, timeout_ms, take_answer, &answer);
 	return await(&answer, pending, timeout_ms, error);
 }
 
@@ -148,12 +149,13 @@ GVariant *ctl_call_fd(Ctl *ctl, CtlDaemon daemon, const char *interface, const c
 
 	if (!ctl_connect(ctl, error))
 		return NULL;
-	pending = bus_link_call_fds(ctl->link, DAEMONS[daemon].name, DAEMONS[daemon].path, interface, method, owned, &fd, 1,
-				    timeout_ms, take_answer, &answer);
+	pending = bus_link_call_fds(ctl->link, DAEMONS[daemon].name, DAEMONS[daemon].path, interface, method, owned,
+				    &fd, 1, timeout_ms, take_answer, &answer);
 	return await(&answer, pending, timeout_ms, error);
 }
 
-GVariant *ctl_get_all(Ctl *ctl, CtlDaemon daemon, const char *path, const char *interface, int timeout_ms, GError **error)
+GVariant *ctl_get_all(Ctl *ctl, CtlDaemon daemon, const char *path, const char *interface, int timeout_ms,
+		      GError **error)
 {
 	g_autoptr(GVariant) answer = ctl_call(ctl, daemon, path, "org.freedesktop.DBus.Properties", "GetAll",
 					      g_variant_new("(s)", interface), timeout_ms, error);
@@ -233,8 +235,8 @@ static bool is_on_bus(Ctl *ctl, CtlDaemon daemon)
 
 	if (!bus_link_is_up(ctl->link))
 		return true;
-	pending = bus_link_call(ctl->link, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner", args,
-				2000, take_answer, &answer);
+	pending = bus_link_call(ctl->link, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+				"NameHasOwner", args, 2000, take_answer, &answer);
 	values = await(&answer, pending, 2000, NULL);
 	if (values)
 		g_variant_get(values, "(b)", &has_owner);
@@ -253,25 +255,35 @@ CtlExit ctl_fail(Ctl *ctl, CtlDaemon daemon, const GError *error)
 			return complain(ctl, CTL_NOT_REACHABLE, error->message);
 		if (daemon != CTL_SUPERVISOR && is_on_bus(ctl, CTL_SUPERVISOR))
 			return ctl_complain(ctl, CTL_NOT_REACHABLE,
-					    "%s is not on the system bus; the supervisor starts it again and again: see understudy events and journalctl -u "
-					    "understudy", DAEMONS[daemon].what);
-		return ctl_complain(ctl, CTL_NOT_REACHABLE,
-				    "%s is not on the system bus: is understudy.service running? try: systemctl status understudy",
-				    DAEMONS[daemon].what);
+					    "%s is not on the system bus; the supervisor starts it again and again: "
+					    "see understudy events and journalctl -u "
+					    "understudy",
+					    DAEMONS[daemon].what);
+		return ctl_complain(
+			ctl, CTL_NOT_REACHABLE,
+			"%s is not on the system bus: is understudy.service running? try: systemctl status understudy",
+			DAEMONS[daemon].what);
 	case BUS_ERROR_TIMED_OUT:
-		return ctl_complain(ctl, CTL_TIMED_OUT, "%s did not answer in time (%s); it may be busy: see journalctl -u understudy, then try again",
-				    DAEMONS[daemon].what, error->message);
+		return ctl_complain(
+			ctl, CTL_TIMED_OUT,
+			"%s did not answer in time (%s); it may be busy: see journalctl -u understudy, then try again",
+			DAEMONS[daemon].what, error->message);
 	case BUS_ERROR_ACCESS_DENIED:
-		return ctl_complain(ctl, CTL_REFUSED, "%s; run it as root, or as a member of a group that may (understudy-view, "
-				    "understudy-operate, understudy)", error->message);
+		return ctl_complain(ctl, CTL_REFUSED,
+				    "%s; run it as root, or as a member of a group that may (understudy-view, "
+				    "understudy-operate, understudy)",
+				    error->message);
 	case BUS_ERROR_UNKNOWN_OBJECT:
 	case BUS_ERROR_UNKNOWN_INTERFACE:
 	case BUS_ERROR_UNKNOWN_METHOD:
 	case BUS_ERROR_UNKNOWN_PROPERTY:
 	case BUS_ERROR_PROPERTY_READ_ONLY:
-		return ctl_complain(ctl, CTL_REFUSED, "%s is of another version than this command: %s", DAEMONS[daemon].what, error->message);
+		return ctl_complain(ctl, CTL_REFUSED, "%s is of another version than this command: %s",
+				    DAEMONS[daemon].what, error->message);
 	case BUS_ERROR_GONE:
-		return ctl_complain(ctl, CTL_NOT_REACHABLE, "%s went away before it had answered (%s); see understudy status", DAEMONS[daemon].what, error->message);
+		return ctl_complain(ctl, CTL_NOT_REACHABLE,
+				    "%s went away before it had answered (%s); see understudy status",
+				    DAEMONS[daemon].what, error->message);
 	case BUS_ERROR_FAILED:
 	case BUS_ERROR_REFUSED:
 	case BUS_ERROR_BUSY:
@@ -296,7 +308,8 @@ bool ctl_options(Ctl *ctl, int *argc, char ***argv, const GOptionEntry *entries,
 	g_autoptr(GOptionContext) context = g_option_context_new(usage);
 	g_autoptr(GError) error = NULL;
 	const GOptionEntry common[] = {
-		{ "json", 0, G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, accept_json, "One JSON value, for programs", NULL },
+		{ "json", 0, G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, accept_json, "One JSON value, for programs",
+		  NULL },
 		{ 0 },
 	};
 	GOptionGroup *group = g_option_group_new("understudy", "", "", ctl, NULL);
@@ -311,17 +324,19 @@ bool ctl_options(Ctl *ctl, int *argc, char ***argv, const GOptionEntry *entries,
 		ctl_complain(ctl, CTL_BAD_INPUT, "%s: %s; see understudy help %s", command, error->message, command);
 		return false;
 	}
-	if (*argc > 1 && g_str_equal((*argv)[1], "--")) { /* what came before the first argument that looks like an option */
+	if (*argc > 1 &&
+	    g_str_equal((*argv)[1], "--")) { /* what came before the first argument that looks like an option */
 		for (int i = 1; i + 1 < *argc; i++)
 			(*argv)[i] = (*argv)[i + 1];
 		(*argc)--;
 	}
 	if (*argc - 1 < min_args || *argc - 1 > max_args) {
 		if (*argc - 1 < min_args)
-			ctl_complain(ctl, CTL_BAD_INPUT, "%s: an argument is missing; see understudy help %s", command, command);
+			ctl_complain(ctl, CTL_BAD_INPUT, "%s: an argument is missing; see understudy help %s", command,
+				     command);
 		else
-			ctl_complain(ctl, CTL_BAD_INPUT, "%s: unexpected argument \"%s\"; see understudy help %s", command,
-				     (*argv)[max_args + 1], command);
+			ctl_complain(ctl, CTL_BAD_INPUT, "%s: unexpected argument \"%s\"; see understudy help %s",
+				     command, (*argv)[max_args + 1], command);
 		return false;
 	}
 	return true;

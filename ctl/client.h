@@ -28,7 +28,7 @@ typedef struct {
 	bool json;
 	RenderStyle out, err; /* what stdout and stderr can do */
 	GTimeZone *zone;
-	BusLink *link;        /* made by the first call */
+	BusLink *link; /* made by the first call */
 } Ctl;
 
 /* @json comes from the command line; the rest from the environment and the terminal. */
@@ -37,20 +37,20 @@ void ctl_clear(Ctl *ctl);
 
 const char *ctl_bus_name(CtlDaemon daemon);
 const char *ctl_path(CtlDaemon daemon);
-#define CTL_SUPERVISOR_INTERFACE "org.understudy.Supervisor1"
-#define CTL_JOB_INTERFACE "org.understudy.Job1"
-#define CTL_SYNC_INTERFACE "org.understudy.Sync1"
-#define CTL_PEER_INTERFACE "org.understudy.Peer1"
-#define CTL_NOTIFY_INTERFACE "org.understudy.Notify1"
-#define CTL_ELECTION_INTERFACE "org.understudy.Election1"
+#define CTL_SUPERVISOR_INTERFACE  "org.understudy.Supervisor1"
+#define CTL_JOB_INTERFACE         "org.understudy.Job1"
+#define CTL_SYNC_INTERFACE        "org.understudy.Sync1"
+#define CTL_PEER_INTERFACE        "org.understudy.Peer1"
+#define CTL_NOTIFY_INTERFACE      "org.understudy.Notify1"
+#define CTL_ELECTION_INTERFACE    "org.understudy.Election1"
 #define CTL_APPLICATION_INTERFACE "org.understudy.Application1"
 
 /* Connects when not connected yet; NOT_REACHABLE with advice when there is no system bus. */
 bool ctl_connect(Ctl *ctl, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Calls @method of @daemon and waits for the answer, a tuple. @path NULL: the daemon's root. */
-GVariant *ctl_call(Ctl *ctl, CtlDaemon daemon, const char *path, const char *interface, const char *method, GVariant *args,
-		   int timeout_ms, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+GVariant *ctl_call(Ctl *ctl, CtlDaemon daemon, const char *path, const char *interface, const char *method,
+		   GVariant *args, int timeout_ms, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 GVariant *ctl_call_fd(Ctl *ctl, CtlDaemon daemon, const char *interface, const char *method, GVariant *args, int fd,
 		      int timeout_ms, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -6,13 +6,13 @@
 
 typedef CtlExit (*CtlCommand)(Ctl *ctl, int argc, char **argv);
 
-CtlExit ctl_status(Ctl *ctl, int argc, char **argv);   /* status.c */
-CtlExit ctl_swap(Ctl *ctl, int argc, char **argv);     /* role.c */
+CtlExit ctl_status(Ctl *ctl, int argc, char **argv); /* status.c */
+CtlExit ctl_swap(Ctl *ctl, int argc, char **argv);   /* role.c */
 CtlExit ctl_mode(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_takeover(Ctl *ctl, int argc, char **argv);
-CtlExit ctl_events(Ctl *ctl, int argc, char **argv);   /* events.c */
-CtlExit ctl_history(Ctl *ctl, int argc, char **argv);  /* past.c */
+CtlExit ctl_events(Ctl *ctl, int argc, char **argv);  /* events.c */
+CtlExit ctl_history(Ctl *ctl, int argc, char **argv); /* past.c */
 CtlExit ctl_timeline(Ctl *ctl, int argc, char **argv);
-CtlExit ctl_pair(Ctl *ctl, int argc, char **argv);     /* pairing.c */
+CtlExit ctl_pair(Ctl *ctl, int argc, char **argv); /* pairing.c */
 CtlExit ctl_join(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_unpair(Ctl *ctl, int argc, char **argv);

@@ -22,7 +22,8 @@ static GVariant *filter_of(const Wanted *wanted, guint count, guint64 before)
 	if (wanted->unread)
 		g_variant_builder_add(&builder, "{sv}", "status", g_variant_new_string("new"));
 	if (wanted->min_priority)
-		g_variant_builder_add(&builder, "{sv}", "min_priority", g_variant_new_byte((guint8)wanted->min_priority));
+		g_variant_builder_add(&builder, "{sv}", "min_priority",
+				      g_variant_new_byte((guint8)wanted->min_priority));
 	if (wanted->application)
 		g_variant_builder_add(&builder, "{sv}", "application", g_variant_new_string(wanted->application));
 	if (wanted->text)
@@ -37,9 +38,10 @@ static GPtrArray *fetch(Ctl *ctl, const Wanted *wanted, GError **error)
 	guint64 before = 0;
 
 	while (events->len < (guint)wanted->count) {
-		g_autoptr(GVariant) answer = ctl_call(ctl, CTL_NOTIFY, NULL, CTL_NOTIFY_INTERFACE, "List",
-						      g_variant_new("(@a{sv})", filter_of(wanted, (guint)wanted->count - events->len, before)),
-						      CTL_CALL_TIMEOUT_MS, error);
+		g_autoptr(GVariant) answer = ctl_call(
+			ctl, CTL_NOTIFY, NULL, CTL_NOTIFY_INTERFACE, "List",
+			g_variant_new("(@a{sv})", filter_of(wanted, (guint)wanted->count - events->len, before)),
+			CTL_CALL_TIMEOUT_MS, error);
 		g_autoptr(GVariant) page = NULL;
 		gsize n;
 
@@ -63,7 +65,9 @@ static void print_events(Ctl *ctl, GPtrArray *events)
 	g_autoptr(RenderTable) table = render_table_new(6);
 	g_autofree char *text = NULL;
 
-	for (const char *const *title = (const char *const[]) { "", "time", "pri", "application", "name", "description", NULL }; *title; title++)
+	for (const char *const *title =
+		     (const char *const[]){ "", "time", "pri", "application", "name", "description", NULL };
+	     *title; title++)
 		render_table_add(table, RENDER_BOLD, *title);
 	for (guint i = 0; i < events->len; i++) {
 		GVariant *event = events->pdata[i];
@@ -78,8 +82,8 @@ static void print_events(Ctl *ctl, GPtrArray *events)
 		render_table_addf(table, colour, "%u", priority);
 		render_table_add(table, RENDER_PLAIN, dict_string(event, "application", ""));
 		render_table_add(table, colour, dict_string(event, "name", ""));
-		render_table_addf(table, RENDER_PLAIN, "%s%s%s%s", dict_string(event, "description", ""), *reference ? " [" : "", reference,
-				  *reference ? "]" : "");
+		render_table_addf(table, RENDER_PLAIN, "%s%s%s%s", dict_string(event, "description", ""),
+				  *reference ? " [" : "", reference, *reference ? "]" : "");
 	}
 	text = render_table_text(table, &ctl->out, 0);
 	ctl_print(events->len ? text : "no events\n");
@@ -114,7 +118,8 @@ static CtlExit mark_shown(Ctl *ctl, GPtrArray *events)
 		g_variant_builder_clear(&ids);
 		return CTL_OK;
 	}
-	answer = ctl_call(ctl, CTL_NOTIFY, NULL, CTL_NOTIFY_INTERFACE, "MarkRead", g_variant_new("(at)", &ids), CTL_CALL_TIMEOUT_MS, &error);
+	answer = ctl_call(ctl, CTL_NOTIFY, NULL, CTL_NOTIFY_INTERFACE, "MarkRead", g_variant_new("(at)", &ids),
+			  CTL_CALL_TIMEOUT_MS, &error);
 	return answer ? CTL_OK : ctl_fail(ctl, CTL_NOTIFY, error);
 }
 
@@ -126,7 +131,8 @@ CtlExit ctl_events(Ctl *ctl, int argc, char **argv)
 		{ "mark-read", 'r', 0, G_OPTION_ARG_NONE, &wanted.mark_read, "Marks those shown as read", NULL },
 		{ "count", 'n', 0, G_OPTION_ARG_INT, &wanted.count, "At most N (50)", "N" },
 		{ "application", 'a', 0, G_OPTION_ARG_STRING, &wanted.application, "Only of this application", "NAME" },
-		{ "min-priority", 'p', 0, G_OPTION_ARG_INT, &wanted.min_priority, "Only of this priority or higher", "1|2|3" },
+		{ "min-priority", 'p', 0, G_OPTION_ARG_INT, &wanted.min_priority, "Only of this priority or higher",
+		  "1|2|3" },
 		{ "text", 't', 0, G_OPTION_ARG_STRING, &wanted.text, "Only with this in name or description", "TEXT" },
 		{ 0 },
 	};

@@ -31,11 +31,13 @@ static char *help_text(void)
 		render_table_add(table, RENDER_PLAIN, COMMANDS[i].arguments);
 		render_table_add(table, RENDER_PLAIN, COMMANDS[i].summary);
 	}
-	rows = render_table_text(table, &(RenderStyle) { 0 }, 2);
+	rows = render_table_text(table, &(RenderStyle){ 0 }, 2);
 	return g_strdup_printf("Usage: understudy [--json] COMMAND [ARGUMENTS]\n"
 			       "Steers this device of a pair of PBX servers that act as one.\n\n%s\n"
 			       "  help [COMMAND], --help, --version\n\n"
-			       "--json prints values for programs. Exit codes: 0 done, 1 refused, 2 bad input, 3 not reachable, 4 timed out.\n", rows);
+			       "--json prints values for programs. Exit codes: 0 done, 1 refused, 2 bad input, 3 not "
+			       "reachable, 4 timed out.\n",
+			       rows);
 }
 
 static CtlCommand find_command(const char *name)
@@ -84,7 +86,8 @@ static CtlExit dispatch(Ctl *ctl, int argc, char **argv)
 			ctl_print("understudy " UNDERSTUDY_VERSION "\n");
 			return CTL_OK;
 		} else {
-			return ctl_complain(ctl, CTL_BAD_INPUT, "no option \"%s\" here; see understudy help", argv[first]);
+			return ctl_complain(ctl, CTL_BAD_INPUT, "no option \"%s\" here; see understudy help",
+					    argv[first]);
 		}
 	}
 	if (first == argc) {

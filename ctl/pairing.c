@@ -11,9 +11,9 @@
 
 #include "commands.h"
 
-#define CODE_MAX_BYTES 256
-#define JOIN_TIMEOUT_MS 60000                    /* the two prove themselves to each other */
-#define FIRST_SYNC_TIMEOUT_MS (15 * 60 * 1000)   /* then everything is copied */
+#define CODE_MAX_BYTES        256
+#define JOIN_TIMEOUT_MS       60000            /* the two prove themselves to each other */
+#define FIRST_SYNC_TIMEOUT_MS (15 * 60 * 1000) /* then everything is copied */
 
 static GVariant *pair_of(const char *key, const char *value, const char *key2, const char *value2)
 {
@@ -37,20 +37,43 @@ static void close_fd(int *fd)
 
 typedef struct {
 	char *outcome, *text;
+	bool was_fresh, lost;
 } PairWatch;
+
+static void set_outcome(PairWatch *watch, const char *outcome, const char *text)
+{
+	if (watch->outcome)
+		return;
+	watch->outcome = g_strdup(outcome);
+	watch->text = g_strdup(text);
+}
 
 static void take_outcome(const char *path, const char *member, GVariant *args, gpointer user_data)
 {
-	PairWatch *watch = user_data;
+	const char *outcome, *text;
 
-	if (watch->outcome || !g_variant_is_of_type(args, G_VARIANT_TYPE("(ss)")))
+	if (!g_variant_is_of_type(args, G_VARIANT_TYPE("(ss)")))
 		return;
-	g_variant_get(args, "(ss)", &watch->outcome, &watch->text);
+	g_variant_get(args, "(&s&s)", &outcome, &text);
+	set_outcome(user_data, outcome, text);
 }
 
-static bool has_outcome(gpointer user_data)
+/* The listener lives in the daemon's memory: when that goes away, so does the code. */
+static void follow_daemon(BusMirror *mirror, gpointer user_data)
 {
-	return ((PairWatch *)user_data)->outcome != NULL;
+	PairWatch *watch = user_data;
+
+	if (bus_mirror_is_fresh(mirror))
+		watch->was_fresh = true;
+	else if (watch->was_fresh)
+		watch->lost = true;
+}
+
+static bool is_over(gpointer user_data)
+{
+	PairWatch *watch = user_data;
+
+	return watch->outcome || watch->lost;
 }
 
 /* The daemon has answered: the code is on its way and the pipe's end is closed behind it. */
@@ -59,13 +82,15 @@ static bool read_code(int fd, char *code, GError **error)
 	gsize n = 0;
 	gssize got;
 
-	while (n < CODE_MAX_BYTES - 1 && ((got = read(fd, code + n, CODE_MAX_BYTES - 1 - n)) > 0 || (got < 0 && errno == EINTR)))
+	while (n < CODE_MAX_BYTES - 1 &&
+	       ((got = read(fd, code + n, CODE_MAX_BYTES - 1 - n)) > 0 || (got < 0 && errno == EINTR)))
 		n += got > 0 ? (gsize)got : 0;
 	code[n] = '\0';
 	code[strcspn(code, "\r\n")] = '\0';
 	if (*code)
 		return true;
-	g_set_error_literal(error, BUS_ERROR, BUS_ERROR_FAILED, "the synchronisation daemon opened a listener but told no code");
+	g_set_error_literal(error, BUS_ERROR, BUS_ERROR_FAILED,
+			    "the synchronisation daemon opened a listener but told no code");
 	return false;
 }
 
@@ -77,7 +102,8 @@ static bool request_code(Ctl *ctl, guint lifetime_s, char *code, GError **error)
 
 	if (!g_unix_open_pipe(fds, FD_CLOEXEC, error))
 		return false;
-	answer = ctl_call_fd(ctl, CTL_SYNC, CTL_PEER_INTERFACE, "Pair", g_variant_new("(hu)", 0, lifetime_s), fds[1], CTL_CALL_TIMEOUT_MS, error);
+	answer = ctl_call_fd(ctl, CTL_SYNC, CTL_PEER_INTERFACE, "Pair", g_variant_new("(hu)", 0, lifetime_s), fds[1],
+			     CTL_CALL_TIMEOUT_MS, error);
 	close_fd(&fds[1]);
 	read = answer && read_code(fds[0], code, error);
 	close_fd(&fds[0]);
@@ -95,8 +121,10 @@ static CtlExit tell_outcome(Ctl *ctl, const PairWatch *watch)
 	if (paired)
 		return CTL_OK;
 	if (g_str_equal(watch->outcome, "expired"))
-		return ctl_complain(ctl, CTL_TIMED_OUT, "nobody joined in time; the code is worthless now, run understudy pair again");
-	return ctl_complain(ctl, CTL_REFUSED, "pairing %s: %s; the code is worthless now, run understudy pair again", watch->outcome, watch->text);
+		return ctl_complain(ctl, CTL_TIMED_OUT,
+				    "nobody joined in time; the code is worthless now, run understudy pair again");
+	return ctl_complain(ctl, CTL_REFUSED, "pairing %s: %s; the code is worthless now, run understudy pair again",
+			    watch->outcome, watch->text);
 }
 
 CtlExit ctl_pair(Ctl *ctl, int argc, char **argv)
@@ -110,11 +138,14 @@ CtlExit ctl_pair(Ctl *ctl, int argc, char **argv)
 	};
 	PairWatch watch = { 0 };
 	BusSubscription *subscription = NULL;
+	BusMirror *mirror;
 	char code[CODE_MAX_BYTES];
 	g_autoptr(GError) error = NULL;
 	CtlExit exit = CTL_OK;
 
-	if (!ctl_options(ctl, &argc, &argv, entries, "", "Prints a one-time code with which another device may join this one, which keeps its configuration.",
+	if (!ctl_options(ctl, &argc, &argv, entries, "",
+			 "Prints a one-time code with which another device may join this one, which keeps its "
+			 "configuration.",
 			 0, 0))
 		return CTL_BAD_INPUT;
 	if (minutes < 1 || minutes > 60)
@@ -122,7 +153,8 @@ CtlExit ctl_pair(Ctl *ctl, int argc, char **argv)
 	if (!ctl_connect(ctl, &error))
 		return ctl_fail(ctl, CTL_SYNC, error);
 	/* Before the call: the outcome must not come between the two. */
-	subscription = bus_link_subscribe(ctl->link, ctl_bus_name(CTL_SYNC), ctl_path(CTL_SYNC), CTL_PEER_INTERFACE, "Pairing", take_outcome, &watch);
+	subscription = bus_link_subscribe(ctl->link, ctl_bus_name(CTL_SYNC), ctl_path(CTL_SYNC), CTL_PEER_INTERFACE,
+					  "Pairing", take_outcome, &watch);
 	if (!request_code(ctl, (guint)minutes * 60, code, &error)) {
 		bus_subscription_free(subscription);
 		return ctl_fail(ctl, CTL_SYNC, error);
@@ -130,7 +162,9 @@ CtlExit ctl_pair(Ctl *ctl, int argc, char **argv)
 	if (ctl->json) {
 		ctl_print_json(pair_of("code", code, NULL, NULL));
 	} else {
-		ctl_note(ctl, "On the other device run: understudy join ADDRESS, with this device's address, and give it this code within %d minutes:",
+		ctl_note(ctl,
+			 "On the other device run: understudy join ADDRESS, with this device's address, and give it "
+			 "this code within %d minutes:",
 			 minutes);
 		ctl_printf("%s\n", code);
 		fflush(stdout);
@@ -139,10 +173,18 @@ CtlExit ctl_pair(Ctl *ctl, int argc, char **argv)
 	if (!no_wait) {
 		if (!ctl->json)
 			ctl_note(ctl, "Waiting for the other device. Ctrl-C stops the waiting, not the code.");
-		if (ctl_wait(has_outcome, &watch, minutes * 60 * 1000 + 5000))
+		mirror = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SYNC), ctl_path(CTL_SYNC), CTL_PEER_INTERFACE,
+					follow_daemon, &watch);
+		if (!ctl_wait(is_over, &watch, minutes * 60 * 1000 + 5000))
+			exit = ctl_complain(ctl, CTL_TIMED_OUT,
+					    "the time is up and the daemon said nothing; see understudy status");
+		else if (watch.outcome)
 			exit = tell_outcome(ctl, &watch);
 		else
-			exit = ctl_complain(ctl, CTL_TIMED_OUT, "the time is up and the daemon said nothing; see understudy status");
+			exit = ctl_complain(ctl, CTL_NOT_REACHABLE,
+					    "the synchronisation daemon went away, and the code with it; run "
+					    "understudy pair again");
+		bus_mirror_free(mirror);
 	}
 	bus_subscription_free(subscription);
 	g_free(watch.outcome);
@@ -210,7 +252,8 @@ static bool send_join(Ctl *ctl, const char *address, const char *code, GError **
 	explicit_bzero(line, strlen(line));
 	close_fd(&fds[1]);
 	if (written)
-		answer = ctl_call_fd(ctl, CTL_SYNC, CTL_PEER_INTERFACE, "Join", g_variant_new("(sh)", address, 0), fds[0], JOIN_TIMEOUT_MS, error);
+		answer = ctl_call_fd(ctl, CTL_SYNC, CTL_PEER_INTERFACE, "Join", g_variant_new("(sh)", address, 0),
+				     fds[0], JOIN_TIMEOUT_MS, error);
 	else
 		g_set_error(error, BUS_ERROR, BUS_ERROR_FAILED, "pipe: %s", g_strerror(errno));
 	close_fd(&fds[0]);
@@ -234,9 +277,12 @@ static void follow_join(BusMirror *mirror, gpointer user_data)
 	role = bus_mirror_get(watch->supervisor, "Role", "s");
 	first = bus_mirror_get(watch->sync, "FirstSyncDone", "b");
 	activity = bus_mirror_get(watch->sync, "Activity", "s");
-	watch->done = role && g_str_equal(g_variant_get_string(role, NULL), "backup") && first && g_variant_get_boolean(first);
+	watch->done = role && g_str_equal(g_variant_get_string(role, NULL), "backup") && first &&
+		      g_variant_get_boolean(first);
 	text = g_strdup_printf("this device is %s, %s", role ? g_variant_get_string(role, NULL) : "starting again",
-			       first && g_variant_get_boolean(first) ? "synchronised" : activity ? g_variant_get_string(activity, NULL) : "waiting");
+			       first && g_variant_get_boolean(first) ? "synchronised"
+			       : activity                            ? g_variant_get_string(activity, NULL)
+								     : "waiting");
 	ctl_progress(&watch->progress, -1, text);
 }
 
@@ -250,15 +296,18 @@ static CtlExit wait_for_backup(Ctl *ctl)
 	JoinWatch watch = { .progress = { .ctl = ctl } };
 	bool done;
 
-	watch.supervisor = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SUPERVISOR), ctl_path(CTL_SUPERVISOR), CTL_SUPERVISOR_INTERFACE, follow_join,
-					  &watch);
-	watch.sync = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SYNC), ctl_path(CTL_SYNC), CTL_SYNC_INTERFACE, follow_join, &watch);
+	watch.supervisor = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SUPERVISOR), ctl_path(CTL_SUPERVISOR),
+					  CTL_SUPERVISOR_INTERFACE, follow_join, &watch);
+	watch.sync = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SYNC), ctl_path(CTL_SYNC), CTL_SYNC_INTERFACE,
+				    follow_join, &watch);
 	done = ctl_wait(has_joined, &watch, FIRST_SYNC_TIMEOUT_MS);
 	ctl_progress_end(&watch.progress);
 	bus_mirror_free(watch.supervisor);
 	bus_mirror_free(watch.sync);
 	if (!done)
-		return ctl_complain(ctl, CTL_TIMED_OUT, "joined, but after %d minutes this device still is no synchronised Backup; it goes on: see understudy status",
+		return ctl_complain(ctl, CTL_TIMED_OUT,
+				    "joined, but after %d minutes this device still is no synchronised Backup; it goes "
+				    "on: see understudy status",
 				    FIRST_SYNC_TIMEOUT_MS / 60000);
 	if (ctl->json)
 		ctl_print_json(pair_of("outcome", "joined", "role", "backup"));
@@ -271,7 +320,8 @@ CtlExit ctl_join(Ctl *ctl, int argc, char **argv)
 {
 	gboolean no_wait = FALSE;
 	const GOptionEntry entries[] = {
-		{ "no-wait", 0, 0, G_OPTION_ARG_NONE, &no_wait, "Ends as soon as the two know each other, before the first synchronisation", NULL },
+		{ "no-wait", 0, 0, G_OPTION_ARG_NONE, &no_wait,
+		  "Ends as soon as the two know each other, before the first synchronisation", NULL },
 		{ 0 },
 	};
 	char code[CODE_MAX_BYTES];
@@ -279,13 +329,16 @@ CtlExit ctl_join(Ctl *ctl, int argc, char **argv)
 	bool joined;
 
 	if (!ctl_options(ctl, &argc, &argv, entries, "ADDRESS",
-			 "Joins the device at ADDRESS, where understudy pair printed a code. The code is asked for, or read from stdin. This device becomes Backup "
-			 "and takes over the other's configuration.", 1, 1))
+			 "Joins the device at ADDRESS, where understudy pair printed a code. The code is asked for, or "
+			 "read from stdin. This device becomes Backup "
+			 "and takes over the other's configuration.",
+			 1, 1))
 		return CTL_BAD_INPUT;
 	if (!ctl_connect(ctl, &error))
 		return ctl_fail(ctl, CTL_SYNC, error);
 	if (!ask_code(ctl, code))
-		return ctl_complain(ctl, CTL_BAD_INPUT, "join: no code; it is what understudy pair prints on the other device");
+		return ctl_complain(ctl, CTL_BAD_INPUT,
+				    "join: no code; it is what understudy pair prints on the other device");
 	joined = send_join(ctl, argv[1], code, &error);
 	explicit_bzero(code, sizeof(code));
 	if (!joined)
@@ -304,7 +357,8 @@ CtlExit ctl_unpair(Ctl *ctl, int argc, char **argv)
 	g_autoptr(GVariant) answer = NULL;
 	g_autoptr(GError) error = NULL;
 
-	if (!ctl_options(ctl, &argc, &argv, NULL, "", "Forgets the other device. Run it on both; the applications are left as they are.", 0, 0))
+	if (!ctl_options(ctl, &argc, &argv, NULL, "",
+			 "Forgets the other device. Run it on both; the applications are left as they are.", 0, 0))
 		return CTL_BAD_INPUT;
 	answer = ctl_call(ctl, CTL_SYNC, NULL, CTL_PEER_INTERFACE, "Unpair", NULL, CTL_CALL_TIMEOUT_MS, &error);
 	if (!answer)

@@ -57,8 +57,9 @@ CtlExit ctl_history(Ctl *ctl, int argc, char **argv)
 	g_autofree char *path = NULL;
 	const char *ref;
 
-	if (!ctl_options(ctl, &argc, &argv, entries, "[PATH]", "Shows who changed what and when, newest first; of one file or folder when PATH is given.",
-			 0, 1))
+	if (!ctl_options(ctl, &argc, &argv, entries, "[PATH]",
+			 "Shows who changed what and when, newest first; of one file or folder when PATH is given.", 0,
+			 1))
 		return CTL_BAD_INPUT;
 	ref = ref_option ? ref_option : "config";
 	if (!g_str_equal(ref, "config") && !g_str_equal(ref, "volatile"))
@@ -66,8 +67,8 @@ CtlExit ctl_history(Ctl *ctl, int argc, char **argv)
 	if (count < 1)
 		return ctl_complain(ctl, CTL_BAD_INPUT, "history: --count is at least 1");
 	path = argc > 1 ? g_canonicalize_filename(argv[1], NULL) : g_strdup("");
-	answer = ctl_call(ctl, CTL_SYNC, NULL, CTL_SYNC_INTERFACE, "History", g_variant_new("(ssu)", ref, path, (guint32)count),
-			  4 * CTL_CALL_TIMEOUT_MS, &error);
+	answer = ctl_call(ctl, CTL_SYNC, NULL, CTL_SYNC_INTERFACE, "History",
+			  g_variant_new("(ssu)", ref, path, (guint32)count), 4 * CTL_CALL_TIMEOUT_MS, &error);
 	if (!answer)
 		return ctl_fail(ctl, CTL_SYNC, error);
 	commits = g_variant_get_child_value(answer, 0);
@@ -87,13 +88,14 @@ CtlExit ctl_timeline(Ctl *ctl, int argc, char **argv)
 	g_autoptr(GVariant) answer = NULL, transitions = NULL;
 	g_autoptr(GError) error = NULL;
 
-	if (!ctl_options(ctl, &argc, &argv, entries, "", "Shows the changes of role of both devices, newest last: why, and how long each phase took.",
+	if (!ctl_options(ctl, &argc, &argv, entries, "",
+			 "Shows the changes of role of both devices, newest last: why, and how long each phase took.",
 			 0, 0))
 		return CTL_BAD_INPUT;
 	if (count < 1)
 		return ctl_complain(ctl, CTL_BAD_INPUT, "timeline: --count is at least 1");
-	answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, "Timeline", g_variant_new("(u)", (guint32)count),
-			  2 * CTL_CALL_TIMEOUT_MS, &error);
+	answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, "Timeline",
+			  g_variant_new("(u)", (guint32)count), 2 * CTL_CALL_TIMEOUT_MS, &error);
 	if (!answer)
 		return ctl_fail(ctl, CTL_SUPERVISOR, error);
 	transitions = g_variant_get_child_value(answer, 0);

@@ -4,9 +4,10 @@
 
 #include "commands.h"
 
-#define SWAP_TIMEOUT_MS (5 * 60 * 1000) /* the supervisor has its own deadlines; this one is for a supervisor that hangs */
+#define SWAP_TIMEOUT_MS                                                                                                \
+	(5 * 60 * 1000) /* the supervisor has its own deadlines; this one is for a supervisor that hangs */
 #define TAKEOVER_TIMEOUT_MS 60000
-#define AWAY_MS 10000                   /* a supervisor that died is back in milliseconds */
+#define AWAY_MS             10000 /* a supervisor that died is back in milliseconds */
 
 static GVariant *option(const char *key, GVariant *value)
 {
@@ -41,7 +42,8 @@ static void follow_job(BusMirror *mirror, gpointer user_data)
 	state = bus_mirror_get(mirror, "State", "s");
 	fraction = bus_mirror_get(mirror, "Progress", "d");
 	message = bus_mirror_get(mirror, "Message", "s");
-	ctl_progress(&watch->progress, fraction ? g_variant_get_double(fraction) : -1, message ? g_variant_get_string(message, NULL) : "");
+	ctl_progress(&watch->progress, fraction ? g_variant_get_double(fraction) : -1,
+		     message ? g_variant_get_string(message, NULL) : "");
 	watch->over = state && !g_str_equal(g_variant_get_string(state, NULL), "running");
 }
 
@@ -68,14 +70,17 @@ static CtlExit wait_for_job(Ctl *ctl, const char *path, int timeout_ms, GVariant
 	GVariantBuilder builder;
 	bool in_time;
 
-	watch.mirror = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SUPERVISOR), path, CTL_JOB_INTERFACE, follow_job, &watch);
+	watch.mirror =
+		bus_mirror_new(ctl->link, ctl_bus_name(CTL_SUPERVISOR), path, CTL_JOB_INTERFACE, follow_job, &watch);
 	in_time = ctl_wait(job_is_over, &watch, timeout_ms);
 	ctl_progress_end(&watch.progress);
 	g_source_remove(timer);
 	if (watch.over) {
 		g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
-		for (const char *const *name = (const char *const[]) { "State", "Message", "Error", "Result", NULL }; *name; name++) {
-			GVariant *value = bus_mirror_get(watch.mirror, *name, g_str_equal(*name, "Result") ? "a{sv}" : "s");
+		for (const char *const *name = (const char *const[]){ "State", "Message", "Error", "Result", NULL };
+		     *name; name++) {
+			GVariant *value =
+				bus_mirror_get(watch.mirror, *name, g_str_equal(*name, "Result") ? "a{sv}" : "s");
 			g_autofree char *key = render_snake_case(*name);
 
 			if (value)
@@ -87,8 +92,11 @@ static CtlExit wait_for_job(Ctl *ctl, const char *path, int timeout_ms, GVariant
 	if (watch.over)
 		return CTL_OK;
 	if (in_time)
-		return ctl_complain(ctl, CTL_NOT_REACHABLE, "the supervisor went away before the job's end; see understudy status and understudy timeline");
-	return ctl_complain(ctl, CTL_TIMED_OUT, "the job is still under way after %d s; see understudy status and understudy timeline",
+		return ctl_complain(
+			ctl, CTL_NOT_REACHABLE,
+			"the supervisor went away before the job's end; see understudy status and understudy timeline");
+	return ctl_complain(ctl, CTL_TIMED_OUT,
+			    "the job is still under way after %d s; see understudy status and understudy timeline",
 			    timeout_ms / 1000);
 }
 
@@ -104,7 +112,8 @@ CtlExit ctl_swap(Ctl *ctl, int argc, char **argv)
 	const char *job, *failed;
 	CtlExit code;
 
-	if (!ctl_options(ctl, &argc, &argv, entries, "", "Hands the service over to the other device. Ordered on the Master.", 0, 0))
+	if (!ctl_options(ctl, &argc, &argv, entries, "",
+			 "Hands the service over to the other device. Ordered on the Master.", 0, 0))
 		return CTL_BAD_INPUT;
 	answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, "Swap",
 			  g_variant_new("(@a{sv})", option("reason", reason ? g_variant_new_string(reason) : NULL)),
@@ -123,7 +132,8 @@ CtlExit ctl_swap(Ctl *ctl, int argc, char **argv)
 		return CTL_OK;
 	}
 	failed = dict_string(end, "error", "");
-	return ctl_complain(ctl, CTL_REFUSED, "swap %s: %s", dict_string(end, "state", "failed"), *failed ? failed : dict_string(end, "message", ""));
+	return ctl_complain(ctl, CTL_REFUSED, "swap %s: %s", dict_string(end, "state", "failed"),
+			    *failed ? failed : dict_string(end, "message", ""));
 }
 
 /* ---- Mode ---- */
@@ -131,7 +141,8 @@ CtlExit ctl_swap(Ctl *ctl, int argc, char **argv)
 static CtlExit show_mode(Ctl *ctl)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(GVariant) all = ctl_get_all(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, CTL_CALL_TIMEOUT_MS, &error);
+	g_autoptr(GVariant) all =
+		ctl_get_all(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, CTL_CALL_TIMEOUT_MS, &error);
 	g_autoptr(GVariant) peer = NULL;
 	const char *mode, *role;
 	bool connected;
@@ -149,15 +160,16 @@ static CtlExit show_mode(Ctl *ctl)
 		g_variant_builder_add(&builder, "{sv}", "mode", g_variant_new_string(mode));
 		g_variant_builder_add(&builder, "{sv}", "role", g_variant_new_string(role));
 		if (connected)
-			g_variant_builder_add(&builder, "{sv}", "peer_mode", g_variant_new_string(dict_string(peer, "mode", "unknown")));
+			g_variant_builder_add(&builder, "{sv}", "peer_mode",
+					      g_variant_new_string(dict_string(peer, "mode", "unknown")));
 		ctl_print_json(g_variant_builder_end(&builder));
 		return CTL_OK;
 	}
 	/* The mode is a Backup's: a Master has one only for when it will be Backup again. */
 	ctl_printf("%s\n", mode);
 	if (!g_str_equal(role, "backup") && ctl->out.width)
-		ctl_note(ctl, "this device is %s; the mode tells how it would be a Backup%s%s", role, connected ? "; the peer's mode: " : "",
-			 connected ? dict_string(peer, "mode", "unknown") : "");
+		ctl_note(ctl, "this device is %s; the mode tells how it would be a Backup%s%s", role,
+			 connected ? "; the peer's mode: " : "", connected ? dict_string(peer, "mode", "unknown") : "");
 	return CTL_OK;
 }
 
@@ -167,8 +179,10 @@ CtlExit ctl_mode(Ctl *ctl, int argc, char **argv)
 	g_autoptr(GError) error = NULL;
 
 	if (!ctl_options(ctl, &argc, &argv, NULL, "[active|passive]",
-			 "Shows or sets the mode of the Backup: active takes over by itself, passive only by order. Set on the Backup, or on the Master for its "
-			 "peer.", 0, 1))
+			 "Shows or sets the mode of the Backup: active takes over by itself, passive only by order. "
+			 "Set on the Backup, or on the Master for its "
+			 "peer.",
+			 0, 1))
 		return CTL_BAD_INPUT;
 	if (argc < 2)
 		return show_mode(ctl);
@@ -211,7 +225,8 @@ CtlExit ctl_takeover(Ctl *ctl, int argc, char **argv)
 {
 	gboolean force = FALSE;
 	const GOptionEntry entries[] = {
-		{ "force", 0, 0, G_OPTION_ARG_NONE, &force, "Also when the Master is heard, or the first synchronisation is not done", NULL },
+		{ "force", 0, 0, G_OPTION_ARG_NONE, &force,
+		  "Also when the Master is heard, or the first synchronisation is not done", NULL },
 		{ 0 },
 	};
 	RoleWatch watch = { .progress = { .ctl = ctl } };
@@ -221,20 +236,24 @@ CtlExit ctl_takeover(Ctl *ctl, int argc, char **argv)
 	BusMirror *mirror;
 	bool done;
 
-	if (!ctl_options(ctl, &argc, &argv, entries, "", "Makes this Backup the Master, when the Master is gone or wedged.", 0, 0))
+	if (!ctl_options(ctl, &argc, &argv, entries, "",
+			 "Makes this Backup the Master, when the Master is gone or wedged.", 0, 0))
 		return CTL_BAD_INPUT;
 	answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, "TakeOver",
-			  g_variant_new("(@a{sv})", option("force", g_variant_new_boolean(force))), CTL_CALL_TIMEOUT_MS, &error);
+			  g_variant_new("(@a{sv})", option("force", g_variant_new_boolean(force))), CTL_CALL_TIMEOUT_MS,
+			  &error);
 	if (!answer)
 		return ctl_fail(ctl, CTL_SUPERVISOR, error);
-	mirror = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SUPERVISOR), ctl_path(CTL_SUPERVISOR), CTL_SUPERVISOR_INTERFACE, follow_role, &watch);
+	mirror = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SUPERVISOR), ctl_path(CTL_SUPERVISOR),
+				CTL_SUPERVISOR_INTERFACE, follow_role, &watch);
 	done = ctl_wait(leads, &watch, TAKEOVER_TIMEOUT_MS);
 	bus_mirror_free(mirror);
 	ctl_progress_end(&watch.progress);
 	last = watch.role;
 	if (!done)
-		return ctl_complain(ctl, CTL_TIMED_OUT, "after %d s this device is %s, not master; see understudy status", TAKEOVER_TIMEOUT_MS / 1000,
-				    last ? last : "in an unknown role");
+		return ctl_complain(ctl, CTL_TIMED_OUT,
+				    "after %d s this device is %s, not master; see understudy status",
+				    TAKEOVER_TIMEOUT_MS / 1000, last ? last : "in an unknown role");
 	if (ctl->json)
 		ctl_print_json(option("role", g_variant_new_string(last)));
 	else

@@ -39,8 +39,8 @@ static char *stale_text(PeerState state, GVariant *peer)
 	return NULL;
 }
 
-static void add_row(RenderTable *table, const char *label, RenderColour colour, const char *ours, RenderColour peer_colour,
-		    const char *theirs)
+static void add_row(RenderTable *table, const char *label, RenderColour colour, const char *ours,
+		    RenderColour peer_colour, const char *theirs)
 {
 	render_table_add(table, RENDER_DIM, label);
 	render_table_add(table, colour, ours);
@@ -75,18 +75,22 @@ static char *sync_text(const char *stored, const char *applied)
 
 static void add_sync_rows(const StatusView *view, RenderTable *table, bool peer_known)
 {
-	g_autoptr(GVariant) stored = dict_value(view->sync, "Stored", "a{ss}"), applied = dict_value(view->sync, "Applied", "a{ss}");
+	g_autoptr(GVariant) stored = dict_value(view->sync, "Stored", "a{ss}"),
+			    applied = dict_value(view->sync, "Applied", "a{ss}");
 	g_autoptr(GVariant) peer_stored = dict_value(view->sync, "PeerStored", "a{ss}");
 	g_autoptr(GVariant) peer_applied = dict_value(view->sync, "PeerApplied", "a{ss}");
 
-	for (const char *const *ref = (const char *const[]) { "config", "volatile", NULL }; *ref; ref++) {
+	for (const char *const *ref = (const char *const[]){ "config", "volatile", NULL }; *ref; ref++) {
 		const char *here = dict_string(stored, *ref, ""), *here_applied = dict_string(applied, *ref, "");
-		const char *there = dict_string(peer_stored, *ref, ""), *there_applied = dict_string(peer_applied, *ref, "");
+		const char *there = dict_string(peer_stored, *ref, ""),
+			   *there_applied = dict_string(peer_applied, *ref, "");
 		g_autofree char *label = g_strdup_printf("sync %s", *ref);
 		g_autofree char *ours = sync_text(here, here_applied), *theirs = sync_text(there, there_applied);
-		bool behind = peer_known && !g_str_equal(here, there_applied) && !g_str_equal(here_applied, there_applied);
+		bool behind =
+			peer_known && !g_str_equal(here, there_applied) && !g_str_equal(here_applied, there_applied);
 
-		add_row(table, label, RENDER_PLAIN, ours, behind ? RENDER_WARNING : RENDER_PLAIN, peer_known ? theirs : "");
+		add_row(table, label, RENDER_PLAIN, ours, behind ? RENDER_WARNING : RENDER_PLAIN,
+			peer_known ? theirs : "");
 	}
 }
 
@@ -98,10 +102,13 @@ static void add_devices(const StatusView *view, GString *out, const RenderStyle 
 	PeerState state = peer_state(view, peer);
 	bool known = state == PEER_KNOWN;
 	g_autofree char *stale = stale_text(state, peer);
-	const char *role = dict_string(view->supervisor, "Role", "unknown"), *peer_role = dict_string(peer, "role", "unknown");
+	const char *role = dict_string(view->supervisor, "Role", "unknown"),
+		   *peer_role = dict_string(peer, "role", "unknown");
 	const char *peer_id = dict_string(peer, "id", "");
-	g_autofree char *ours = name_and_id(dict_string(view->supervisor, "DeviceName", ""), dict_string(view->supervisor, "DeviceId", ""));
-	g_autofree char *theirs = state == PEER_NONE ? g_strdup("-") : name_and_id(dict_string(peer, "name", ""), peer_id);
+	g_autofree char *ours = name_and_id(dict_string(view->supervisor, "DeviceName", ""),
+					    dict_string(view->supervisor, "DeviceId", ""));
+	g_autofree char *theirs =
+		state == PEER_NONE ? g_strdup("-") : name_and_id(dict_string(peer, "name", ""), peer_id);
 	g_autofree char *age = render_age(view->now_ms - dict_int(view->supervisor, "RoleSinceMs", view->now_ms));
 	const char *reason = dict_string(view->supervisor, "RoleReason", "");
 	g_autofree char *since = *reason ? g_strdup_printf("%s (%s)", age, reason) : g_strdup(age);
@@ -112,7 +119,8 @@ static void add_devices(const StatusView *view, GString *out, const RenderStyle 
 	if (term)
 		g_variant_get(term, "(t&s)", &term_number, &term_id);
 	our_term = term_text(term_number, term_id);
-	their_term = known ? term_text((guint64)dict_int(peer, "term", 0), dict_string(peer, "term_id", "")) : g_strdup("");
+	their_term =
+		known ? term_text((guint64)dict_int(peer, "term", 0), dict_string(peer, "term_id", "")) : g_strdup("");
 	add_row(table, "", RENDER_BOLD, "this device", RENDER_BOLD, "peer");
 	add_row(table, "device", RENDER_PLAIN, ours, RENDER_PLAIN, theirs);
 	add_row(table, "role", render_role_colour(role), role, known ? render_role_colour(peer_role) : RENDER_WARNING,
@@ -177,7 +185,8 @@ static void add_applications(const StatusView *view, GString *out, const RenderS
 		const char *last_exit = dict_string(application, "LastExit", "");
 
 		if (restarts > 0)
-			g_string_append_printf(detail, "%srestarted %" G_GINT64_FORMAT " times", detail->len ? ", " : "", restarts);
+			g_string_append_printf(detail, "%srestarted %" G_GINT64_FORMAT " times",
+					       detail->len ? ", " : "", restarts);
 		if (*last_exit && !g_str_equal(state, "running"))
 			g_string_append_printf(detail, "%slast ended by %s", detail->len ? ", " : "", last_exit);
 		render_table_add(table, RENDER_PLAIN, dict_string(application, "Name", "?"));
@@ -197,7 +206,8 @@ static void add_applications(const StatusView *view, GString *out, const RenderS
 
 static void add_synchronisation(const StatusView *view, GString *out, const RenderStyle *style)
 {
-	const char *activity = dict_string(view->sync, "Activity", "unknown"), *failed = dict_string(view->sync, "LastError", "");
+	const char *activity = dict_string(view->sync, "Activity", "unknown"),
+		   *failed = dict_string(view->sync, "LastError", "");
 	gint64 last_ms = dict_int(view->sync, "LastSyncMs", 0);
 	g_autofree char *age = render_age(view->now_ms - last_ms);
 	g_autoptr(GVariant) diverged = dict_value(view->sync, "Diverged", "as");
@@ -207,8 +217,9 @@ static void add_synchronisation(const StatusView *view, GString *out, const Rend
 		g_string_append(out, "  unknown: the synchronisation daemon did not answer\n");
 		return;
 	}
-	g_string_append_printf(out, "  %s, %s%s%s%s\n", dict_string(view->sync, "Role", "unknown"), activity, last_ms > 0 ? ", last synchronised " : "",
-			       last_ms > 0 ? age : "", last_ms > 0 ? " ago" : "");
+	g_string_append_printf(out, "  %s, %s%s%s%s\n", dict_string(view->sync, "Role", "unknown"), activity,
+			       last_ms > 0 ? ", last synchronised " : "", last_ms > 0 ? age : "",
+			       last_ms > 0 ? " ago" : "");
 	if (g_str_equal(dict_string(view->sync, "Role", ""), "follow") && !dict_bool(view->sync, "FirstSyncDone"))
 		g_string_append(out, "  the first synchronisation is not done yet\n");
 	if (*failed) {
@@ -261,7 +272,8 @@ static guint add_problem(GString *out, const RenderStyle *style, const char *pro
 /* The supervisor passes on what vrrpd says; @known are those that need not be said again. */
 static guint add_problem_list(GString *out, const RenderStyle *style, GVariant *dict, GVariant *known_dict)
 {
-	g_autoptr(GVariant) problems = dict_value(dict, "Problems", "as"), known_problems = dict_value(known_dict, "Problems", "as");
+	g_autoptr(GVariant) problems = dict_value(dict, "Problems", "as"),
+			    known_problems = dict_value(known_dict, "Problems", "as");
 	g_autofree const char **known = known_problems ? g_variant_get_strv(known_problems, NULL) : NULL;
 	const char *problem;
 	GVariantIter iter;
@@ -373,7 +385,8 @@ static GVariant *applications_value(const StatusView *view)
 static GVariant *device_value(const StatusView *view)
 {
 	g_autoptr(GVariant) term = dict_value(view->supervisor, "Term", "(ts)");
-	g_autoptr(GVariant) rest = g_variant_ref_sink(in_snake_case(view->supervisor, (const char *const[]) { "Peer", "Term", NULL }));
+	g_autoptr(GVariant) rest =
+		g_variant_ref_sink(in_snake_case(view->supervisor, (const char *const[]){ "Peer", "Term", NULL }));
 	GVariantDict dict;
 	guint64 number = 0;
 	const char *id = "";
@@ -406,6 +419,7 @@ GVariant *status_view_value(const StatusView *view)
 	g_variant_builder_add(&builder, "{sv}", "applications", applications_value(view));
 	g_variant_builder_add(&builder, "{sv}", "holds", holds_value(view));
 	g_variant_builder_add(&builder, "{sv}", "sync", in_snake_case(view->sync, NONE));
-	g_variant_builder_add(&builder, "{sv}", "election", in_snake_case(view->election, (const char *const[]) { "Holds", NULL }));
+	g_variant_builder_add(&builder, "{sv}", "election",
+			      in_snake_case(view->election, (const char *const[]){ "Holds", NULL }));
 	return g_variant_builder_end(&builder);
 }

@@ -9,10 +9,10 @@ typedef struct {
 	GVariant *supervisor;
 	GPtrArray *applications; /* of GVariant a{sv}, each an Application1 */
 	GVariant *sync;
-	GVariant *peer_link;     /* Peer1 */
-	GVariant *election;      /* Election1 */
-	gint64 now_ms;           /* since 1970 */
-	gint64 now_boot_us;      /* CLOCK_BOOTTIME */
+	GVariant *peer_link; /* Peer1 */
+	GVariant *election;  /* Election1 */
+	gint64 now_ms;       /* since 1970 */
+	gint64 now_boot_us;  /* CLOCK_BOOTTIME */
 } StatusView;
 
 char *status_view_text(const StatusView *view, const RenderStyle *style);

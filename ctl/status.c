@@ -17,14 +17,15 @@ static gint64 boot_time_us(void)
 
 static int by_name(gconstpointer a, gconstpointer b)
 {
-	return g_strcmp0(dict_string(*(GVariant *const *)a, "Name", ""), dict_string(*(GVariant *const *)b, "Name", ""));
+	return g_strcmp0(dict_string(*(GVariant *const *)a, "Name", ""),
+			 dict_string(*(GVariant *const *)b, "Name", ""));
 }
 
 /* Every Application1 the supervisor's object manager shows. */
 static GPtrArray *get_applications(Ctl *ctl)
 {
-	g_autoptr(GVariant) answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL,
-					      CTL_CALL_TIMEOUT_MS, NULL);
+	g_autoptr(GVariant) answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, "org.freedesktop.DBus.ObjectManager",
+					      "GetManagedObjects", NULL, CTL_CALL_TIMEOUT_MS, NULL);
 	GPtrArray *applications = g_ptr_array_new_with_free_func((GDestroyNotify)g_variant_unref);
 	g_autoptr(GVariantIter) objects = NULL;
 	GVariant *interfaces;
@@ -33,7 +34,8 @@ static GPtrArray *get_applications(Ctl *ctl)
 		return applications;
 	g_variant_get(answer, "(a{oa{sa{sv}}})", &objects);
 	while (g_variant_iter_next(objects, "{o@a{sa{sv}}}", NULL, &interfaces)) {
-		GVariant *properties = g_variant_lookup_value(interfaces, CTL_APPLICATION_INTERFACE, G_VARIANT_TYPE_VARDICT);
+		GVariant *properties =
+			g_variant_lookup_value(interfaces, CTL_APPLICATION_INTERFACE, G_VARIANT_TYPE_VARDICT);
 
 		if (properties)
 			g_ptr_array_add(applications, properties);
@@ -50,7 +52,8 @@ CtlExit ctl_status(Ctl *ctl, int argc, char **argv)
 	g_autoptr(GError) error = NULL;
 	StatusView view;
 
-	if (!ctl_options(ctl, &argc, &argv, NULL, "", "Shows both devices: roles, applications, synchronisation, holds and problems.", 0, 0))
+	if (!ctl_options(ctl, &argc, &argv, NULL, "",
+			 "Shows both devices: roles, applications, synchronisation, holds and problems.", 0, 0))
 		return CTL_BAD_INPUT;
 	supervisor = ctl_get_all(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, CTL_CALL_TIMEOUT_MS, &error);
 	if (!supervisor)
@@ -60,7 +63,8 @@ CtlExit ctl_status(Ctl *ctl, int argc, char **argv)
 	sync = ctl_get_all(ctl, CTL_SYNC, NULL, CTL_SYNC_INTERFACE, OTHERS_TIMEOUT_MS, NULL);
 	peer_link = ctl_get_all(ctl, CTL_SYNC, NULL, CTL_PEER_INTERFACE, OTHERS_TIMEOUT_MS, NULL);
 	election = ctl_get_all(ctl, CTL_VRRP, NULL, CTL_ELECTION_INTERFACE, OTHERS_TIMEOUT_MS, NULL);
-	view = (StatusView) { supervisor, applications, sync, peer_link, election, g_get_real_time() / 1000, boot_time_us() };
+	view = (StatusView){ supervisor,    applications, sync, peer_link, election, g_get_real_time() / 1000,
+			     boot_time_us() };
 	if (ctl->json) {
 		ctl_print_json(status_view_value(&view));
 	} else {

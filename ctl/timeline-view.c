@@ -88,8 +88,9 @@ char *timeline_view_text(GVariant *transitions, const RenderStyle *style, GTimeZ
 		g_autofree char *reason = render_clean(dict_string(transition, "reason", ""));
 		g_autofree char *bold_device = render_coloured(style, RENDER_BOLD, device);
 
-		g_string_append_printf(out, "%s%s  %s  %s -> %s%s%s  term %" G_GINT64_FORMAT "\n", i ? "\n" : "", time, bold_device, old_role,
-				       coloured, *reason ? "  because " : "", reason, dict_int(transition, "term", 0));
+		g_string_append_printf(out, "%s%s  %s  %s -> %s%s%s  term %" G_GINT64_FORMAT "\n", i ? "\n" : "", time,
+				       bold_device, old_role, coloured, *reason ? "  because " : "", reason,
+				       dict_int(transition, "term", 0));
 		add_phases(out, style, phases);
 		add_evidence(out, style, evidence);
 	}

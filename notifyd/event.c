@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-G_DEFINE_QUARK(understudy-notify-error, notify_error)
+G_DEFINE_QUARK(understudy - notify - error, notify_error)
 
 NotifyEvent *notify_event_new(const char *application, const char *name, guint8 priority, const char *description,
 			      const char *reference, const char *device, gint64 time_ms)
@@ -55,7 +55,8 @@ static bool reverses(gunichar c)
 	return (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
-static bool check_text(const char *field, const char *text, glong min_chars, glong max_chars, bool one_line, GError **error)
+static bool check_text(const char *field, const char *text, glong min_chars, glong max_chars, bool one_line,
+		       GError **error)
 {
 	glong chars = 0;
 
@@ -143,8 +144,8 @@ GVariant *notify_event_to_variant(const NotifyEvent *event)
 
 gsize notify_event_size(const NotifyEvent *event)
 {
-	return 640 + strlen(event->application) + strlen(event->name) + strlen(event->description) + strlen(event->reference) +
-	       strlen(event->device);
+	return 640 + strlen(event->application) + strlen(event->name) + strlen(event->description) +
+	       strlen(event->reference) + strlen(event->device);
 }
 
 static bool parse_status(const char *text, NotifyStatus *ret_status, GError **error)
@@ -186,7 +187,8 @@ static bool parse_entry(NotifyFilter *filter, const char *key, GVariant *value, 
 		if (!typed("filter", key, value, "y", error))
 			return false;
 		filter->min_priority = g_variant_get_byte(value);
-		return filter->min_priority <= 3 || invalid(error, "filter min_priority: %u; it is 1 to 3", filter->min_priority);
+		return filter->min_priority <= 3 ||
+		       invalid(error, "filter min_priority: %u; it is 1 to 3", filter->min_priority);
 	}
 	if (g_str_equal(key, "since_ms")) {
 		if (!typed("filter", key, value, "x", error))
@@ -201,7 +203,10 @@ static bool parse_entry(NotifyFilter *filter, const char *key, GVariant *value, 
 		filter->text = g_utf8_casefold(g_variant_get_string(value, NULL), -1);
 		return true;
 	}
-	return invalid(error, "filter %s: unknown; there are count, before, status, application, min_priority, since_ms and text", key);
+	return invalid(
+		error,
+		"filter %s: unknown; there are count, before, status, application, min_priority, since_ms and text",
+		key);
 }
 
 bool notify_filter_parse(GVariant *filter, NotifyFilter *ret_filter, GError **error)
@@ -219,7 +224,7 @@ bool notify_filter_parse(GVariant *filter, NotifyFilter *ret_filter, GError **er
 			return false;
 	}
 	*ret_filter = parsed;
-	parsed = (NotifyFilter) { 0 };
+	parsed = (NotifyFilter){ 0 };
 	return true;
 }
 

@@ -14,14 +14,14 @@ typedef enum {
 	NOTIFY_N_ERRORS,
 } NotifyError;
 
-#define NOTIFY_NAME_CHARS 64          /* of application and name */
+#define NOTIFY_NAME_CHARS        64 /* of application and name */
 #define NOTIFY_DESCRIPTION_CHARS 4096
-#define NOTIFY_REFERENCE_CHARS 1024
-#define NOTIFY_KEY_BYTES 128
-#define NOTIFY_MAX_IDS 10000          /* in one MarkRead */
+#define NOTIFY_REFERENCE_CHARS   1024
+#define NOTIFY_KEY_BYTES         128
+#define NOTIFY_MAX_IDS           10000 /* in one MarkRead */
 
 typedef struct {
-	guint64 id;        /* given by the store, growing; 0: not stored yet */
+	guint64 id; /* given by the store, growing; 0: not stored yet */
 	bool read;
 	gint64 time_ms;    /* since 1970: when it happened, not when it was stored */
 	guint8 priority;   /* 1 lowest to 3 highest */
@@ -52,13 +52,13 @@ gsize notify_event_size(const NotifyEvent *event);
 typedef enum { NOTIFY_STATUS_ANY, NOTIFY_STATUS_NEW, NOTIFY_STATUS_READ } NotifyStatus;
 
 typedef struct {
-	guint count;       /* at most so many, newest first */
-	guint64 before;    /* ids below this one; G_MAXUINT64: from the newest */
+	guint count;    /* at most so many, newest first */
+	guint64 before; /* ids below this one; G_MAXUINT64: from the newest */
 	NotifyStatus status;
 	char *application; /* exactly this; NULL: any */
 	guint8 min_priority;
 	gint64 since_ms;
-	char *text;        /* case-folded, to be found in name or description; NULL: any */
+	char *text; /* case-folded, to be found in name or description; NULL: any */
 } NotifyFilter;
 
 /* Reads the a{sv} of List; what is absent has its default. On failure nothing is set. */

@@ -5,8 +5,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
-#define NOTIFY_LIMIT_BURST 100         /* at once */
-#define NOTIFY_LIMIT_EVERY_MS 1000     /* then one in this time */
+#define NOTIFY_LIMIT_BURST     100  /* at once */
+#define NOTIFY_LIMIT_EVERY_MS  1000 /* then one in this time */
 #define NOTIFY_LIMIT_MAX_USERS 256
 
 typedef struct NotifyLimit NotifyLimit;

@@ -8,9 +8,9 @@
 #include "service.h"
 #include "settings/settings.h"
 
-#define STORE_PATH "/var/lib/understudy/notify/events.db"
+#define STORE_PATH  "/var/lib/understudy/notify/events.db"
 #define SOCKET_PATH "/run/understudy/private/notify"
-#define CAPACITY 10000
+#define CAPACITY    10000
 
 static gboolean stop(gpointer user_data)
 {

@@ -32,7 +32,8 @@ static void announce(const NotifyEvent *event, gpointer user_data)
 	NotifyService *service = user_data;
 
 	counts_changed(service);
-	bus_object_emit(service->object, NOTIFY_INTERFACE, "Raised", g_variant_new("(@a{sv})", notify_event_to_variant(event)));
+	bus_object_emit(service->object, NOTIFY_INTERFACE, "Raised",
+			g_variant_new("(@a{sv})", notify_event_to_variant(event)));
 }
 
 /* Answers the call when it may not. Our own daemons are trusted with the names and with the number. */
@@ -43,12 +44,14 @@ static bool may_raise(NotifyService *service, BusCall *call, const char *applica
 	if (uid == 0 || uid == getuid())
 		return true;
 	if (g_strv_contains(RESERVED, application)) {
-		bus_call_fail_literal(call, BUS_ERROR_ACCESS_DENIED, "application %s: only Understudy itself raises its events", application);
+		bus_call_fail_literal(call, BUS_ERROR_ACCESS_DENIED,
+				      "application %s: only Understudy itself raises its events", application);
 		return false;
 	}
 	if (!notify_limit_take(service->limit, uid, g_get_monotonic_time())) {
-		bus_call_fail_literal(call, BUS_ERROR_BUSY, "too many events; one user may raise %d at once, then one in %d ms", NOTIFY_LIMIT_BURST,
-				      NOTIFY_LIMIT_EVERY_MS);
+		bus_call_fail_literal(call, BUS_ERROR_BUSY,
+				      "too many events; one user may raise %d at once, then one in %d ms",
+				      NOTIFY_LIMIT_BURST, NOTIFY_LIMIT_EVERY_MS);
 		return false;
 	}
 	return true;
@@ -90,7 +93,8 @@ static void list_events(BusCall *call, GVariant *args, gpointer user_data)
 	g_autoptr(GError) error = NULL;
 	GVariantBuilder builder;
 
-	if (!notify_filter_parse(wanted, &filter, &error) || !(events = notify_store_list(service->store, &filter, &error))) {
+	if (!notify_filter_parse(wanted, &filter, &error) ||
+	    !(events = notify_store_list(service->store, &filter, &error))) {
 		bus_call_fail(call, error);
 		return;
 	}
@@ -110,7 +114,8 @@ static void mark_read(BusCall *call, GVariant *args, gpointer user_data)
 	const guint64 *ids = g_variant_get_fixed_array(wanted, &n_ids, sizeof(guint64));
 
 	if (n_ids > NOTIFY_MAX_IDS) {
-		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "ids: %zu; at most %d at once, or none for all", n_ids, NOTIFY_MAX_IDS);
+		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "ids: %zu; at most %d at once, or none for all",
+				      n_ids, NOTIFY_MAX_IDS);
 		return;
 	}
 	if (!notify_store_mark_read(service->store, ids, n_ids, &changed, &error)) {
@@ -118,7 +123,8 @@ static void mark_read(BusCall *call, GVariant *args, gpointer user_data)
 		return;
 	}
 	if (changed->len > 0) {
-		GVariant *array = g_variant_new_fixed_array(G_VARIANT_TYPE_UINT64, changed->data, changed->len, sizeof(guint64));
+		GVariant *array =
+			g_variant_new_fixed_array(G_VARIANT_TYPE_UINT64, changed->data, changed->len, sizeof(guint64));
 
 		counts_changed(service);
 		bus_object_emit(service->object, NOTIFY_INTERFACE, "Marked", g_variant_new("(@at)", array));

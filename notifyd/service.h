@@ -5,14 +5,15 @@
 #include "dbus/bus-object.h"
 #include "store.h"
 
-#define NOTIFY_BUS_NAME "org.understudy.Notify1"
+#define NOTIFY_BUS_NAME  "org.understudy.Notify1"
 #define NOTIFY_INTERFACE "org.understudy.Notify1"
-#define NOTIFY_PATH "/org/understudy/Notify1"
+#define NOTIFY_PATH      "/org/understudy/Notify1"
 
 typedef struct NotifyService NotifyService;
 
 /* Publishes @store at NOTIFY_PATH of @tree. @device is this device's id. All three must outlive the service. */
-NotifyService *notify_service_new(BusTree *tree, NotifyStore *store, const char *device, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+NotifyService *notify_service_new(BusTree *tree, NotifyStore *store, const char *device,
+				  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void notify_service_free(NotifyService *service); /* NULL is fine */
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NotifyService, notify_service_free)

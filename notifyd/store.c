@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define SCHEMA_VERSION 1
-#define BUSY_TIMEOUT_MS 1000     /* somebody looks into the file with sqlite3 while we write */
-#define LIST_MAX_BYTES (3 << 20) /* the binding sends 4 MiB at most; a page shows far less */
-#define MAX_SET_ASIDE 3          /* damaged databases kept; a disk that damages them daily must not fill itself */
+#define SCHEMA_VERSION  1
+#define BUSY_TIMEOUT_MS 1000      /* somebody looks into the file with sqlite3 while we write */
+#define LIST_MAX_BYTES  (3 << 20) /* the binding sends 4 MiB at most; a page shows far less */
+#define MAX_SET_ASIDE   3         /* damaged databases kept; a disk that damages them daily must not fill itself */
 
 struct NotifyStore {
 	sqlite3 *db;
@@ -26,20 +26,19 @@ struct NotifyStore {
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(sqlite3_stmt, sqlite3_finalize)
 
-static const char *const SCHEMA =
-	"CREATE TABLE events ("
-	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
-	" read INTEGER NOT NULL DEFAULT 0,"
-	" time_ms INTEGER NOT NULL,"
-	" priority INTEGER NOT NULL,"
-	" application TEXT NOT NULL,"
-	" name TEXT NOT NULL,"
-	" description TEXT NOT NULL,"
-	" reference TEXT NOT NULL,"
-	" device TEXT NOT NULL,"
-	" key TEXT UNIQUE) STRICT;"
-	"CREATE INDEX unread ON events(id) WHERE read = 0;"
-	"PRAGMA user_version = 1;";
+static const char *const SCHEMA = "CREATE TABLE events ("
+				  " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+				  " read INTEGER NOT NULL DEFAULT 0,"
+				  " time_ms INTEGER NOT NULL,"
+				  " priority INTEGER NOT NULL,"
+				  " application TEXT NOT NULL,"
+				  " name TEXT NOT NULL,"
+				  " description TEXT NOT NULL,"
+				  " reference TEXT NOT NULL,"
+				  " device TEXT NOT NULL,"
+				  " key TEXT UNIQUE) STRICT;"
+				  "CREATE INDEX unread ON events(id) WHERE read = 0;"
+				  "PRAGMA user_version = 1;";
 
 /* Whether the file itself is the trouble, so that only another file helps. */
 static bool is_damage(int code)
@@ -159,12 +158,14 @@ static void close_db(NotifyStore *store)
 /* Opens the file as it is; the connection stays open on failure, for its message. */
 static int open_db(NotifyStore *store)
 {
-	int code = sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_EXRESCODE, NULL);
+	int code = sqlite3_open_v2(store->path, &store->db,
+				   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_EXRESCODE, NULL);
 
 	if (code != SQLITE_OK)
 		return code;
 	(void)sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
-	code = sqlite3_create_function(store->db, "contains", 3, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, contains, NULL, NULL);
+	code = sqlite3_create_function(store->db, "contains", 3, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, contains,
+				       NULL, NULL);
 	if (code == SQLITE_OK)
 		code = run(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
 	if (code == SQLITE_OK)
@@ -187,11 +188,12 @@ static void prune_set_aside(const char *folder, const char *prefix)
 	const char *name;
 
 	while (dir && (name = g_dir_read_name(dir)))
-		if (g_str_has_prefix(name, prefix) && !g_str_has_suffix(name, "-wal") && !g_str_has_suffix(name, "-shm"))
+		if (g_str_has_prefix(name, prefix) && !g_str_has_suffix(name, "-wal") &&
+		    !g_str_has_suffix(name, "-shm"))
 			g_ptr_array_add(names, g_strdup(name));
 	g_ptr_array_sort(names, by_name);
 	for (guint i = 0; i + MAX_SET_ASIDE < names->len; i++)
-		for (const char *const *suffix = (const char *const[]) { "", "-wal", "-shm", NULL }; *suffix; suffix++) {
+		for (const char *const *suffix = (const char *const[]){ "", "-wal", "-shm", NULL }; *suffix; suffix++) {
 			g_autofree char *path = g_strdup_printf("%s/%s%s", folder, (char *)names->pdata[i], *suffix);
 
 			(void)g_unlink(path);
@@ -206,12 +208,13 @@ static bool set_aside(NotifyStore *store, char **ret_name, GError **error)
 	g_autofree char *prefix = g_strconcat(base, ".damaged-", NULL);
 	g_autofree char *name = g_strdup_printf("%s%" G_GINT64_FORMAT, prefix, g_get_real_time() / 1000);
 
-	for (const char *const *suffix = (const char *const[]) { "", "-wal", "-shm", NULL }; *suffix; suffix++) {
+	for (const char *const *suffix = (const char *const[]){ "", "-wal", "-shm", NULL }; *suffix; suffix++) {
 		g_autofree char *from = g_strconcat(store->path, *suffix, NULL);
 		g_autofree char *to = g_strdup_printf("%s/%s%s", folder, name, *suffix);
 
 		if (g_rename(from, to) < 0 && errno != ENOENT) {
-			g_set_error(error, NOTIFY_ERROR, NOTIFY_ERROR_STORE, "%s: cannot be moved aside: %s", base, g_strerror(errno));
+			g_set_error(error, NOTIFY_ERROR, NOTIFY_ERROR_STORE, "%s: cannot be moved aside: %s", base,
+				    g_strerror(errno));
 			return false;
 		}
 	}
@@ -220,10 +223,11 @@ static bool set_aside(NotifyStore *store, char **ret_name, GError **error)
 	return true;
 }
 
-static bool add_note(NotifyStore *store, const char *name, const char *description, const char *reference, GError **error)
+static bool add_note(NotifyStore *store, const char *name, const char *description, const char *reference,
+		     GError **error)
 {
-	g_autoptr(NotifyEvent) event = notify_event_new("NOTIFY", name, 2, description, reference, store->device,
-							g_get_real_time() / 1000);
+	g_autoptr(NotifyEvent) event =
+		notify_event_new("NOTIFY", name, 2, description, reference, store->device, g_get_real_time() / 1000);
 	bool added;
 
 	if (!notify_store_add(store, event, &event->id, &added, error))
@@ -253,8 +257,9 @@ static bool replace(NotifyStore *store, const char *why, GError **error)
 		close_db(store);
 		return false;
 	}
-	description = g_strdup_printf("The event store could not be used (%s) and was moved aside as %s; a new one was begun.", reason,
-				      aside);
+	description = g_strdup_printf(
+		"The event store could not be used (%s) and was moved aside as %s; a new one was begun.", reason,
+		aside);
 	g_warning("%s", description);
 	store->replacing = true;
 	noted = add_note(store, "event store replaced", description, aside, error);
@@ -269,7 +274,9 @@ static bool open_or_replace(NotifyStore *store, GError **error)
 	if (code == SQLITE_OK)
 		return true;
 	if (is_damage(code))
-		return replace(store, code == SQLITE_NOTADB ? "not an event store of this version" : sqlite3_errstr(code), error);
+		return replace(store,
+			       code == SQLITE_NOTADB ? "not an event store of this version" : sqlite3_errstr(code),
+			       error);
 	fail(store, code, "opening", error);
 	close_db(store);
 	return false;
@@ -283,7 +290,8 @@ static bool ensure_open(NotifyStore *store, GError **error)
 {
 	int moved = 0;
 
-	if (store->db && sqlite3_file_control(store->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved) {
+	if (store->db && sqlite3_file_control(store->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
+	    moved) {
 		g_warning("%s was removed or replaced by somebody; opening what is there now", store->path);
 		close_db(store);
 	}
@@ -299,7 +307,8 @@ NotifyStore *notify_store_open(const char *path, guint capacity, const char *dev
 	store->device = g_strdup(device);
 	store->capacity = capacity;
 	if (g_mkdir(folder, 0700) < 0 && errno != EEXIST) {
-		g_set_error(error, NOTIFY_ERROR, NOTIFY_ERROR_STORE, "%s: cannot be made: %s", folder, g_strerror(errno));
+		g_set_error(error, NOTIFY_ERROR, NOTIFY_ERROR_STORE, "%s: cannot be made: %s", folder,
+			    g_strerror(errno));
 		return NULL;
 	}
 	if (!open_or_replace(store, error))
@@ -332,16 +341,20 @@ static int bind_text(sqlite3_stmt *statement, int index, const char *text)
 static int insert(NotifyStore *store, const NotifyEvent *event, guint64 *ret_id)
 {
 	g_autoptr(sqlite3_stmt) statement = NULL;
-	int code = sqlite3_prepare_v2(store->db,
+	int code = sqlite3_prepare_v2(
+		store->db,
 		"INSERT INTO events(time_ms, priority, application, name, description, reference, device, key)"
-		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(key) DO NOTHING RETURNING id", -1, &statement, NULL);
+		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(key) DO NOTHING RETURNING id",
+		-1, &statement, NULL);
 
 	if (code != SQLITE_OK)
 		return code;
-	if ((code = sqlite3_bind_int64(statement, 1, event->time_ms)) || (code = sqlite3_bind_int(statement, 2, event->priority)) ||
+	if ((code = sqlite3_bind_int64(statement, 1, event->time_ms)) ||
+	    (code = sqlite3_bind_int(statement, 2, event->priority)) ||
 	    (code = bind_text(statement, 3, event->application)) || (code = bind_text(statement, 4, event->name)) ||
-	    (code = bind_text(statement, 5, event->description)) || (code = bind_text(statement, 6, event->reference)) ||
-	    (code = bind_text(statement, 7, event->device)) || (code = bind_text(statement, 8, event->key)))
+	    (code = bind_text(statement, 5, event->description)) ||
+	    (code = bind_text(statement, 6, event->reference)) || (code = bind_text(statement, 7, event->device)) ||
+	    (code = bind_text(statement, 8, event->key)))
 		return code;
 	code = sqlite3_step(statement);
 	if (code != SQLITE_ROW)
@@ -369,8 +382,9 @@ static int drop_oldest(NotifyStore *store)
 {
 	g_autoptr(sqlite3_stmt) statement = NULL;
 	int code = sqlite3_prepare_v2(store->db,
-		"DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT max(0, (SELECT count(*) FROM events) - ?))",
-		-1, &statement, NULL);
+				      "DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT max(0, "
+				      "(SELECT count(*) FROM events) - ?))",
+				      -1, &statement, NULL);
 
 	if (code != SQLITE_OK || (code = sqlite3_bind_int64(statement, 1, store->capacity)) != SQLITE_OK)
 		return code;
@@ -445,10 +459,11 @@ bool notify_store_add(NotifyStore *store, const NotifyEvent *event, guint64 *ret
 
 static NotifyEvent *read_event(sqlite3_stmt *row)
 {
-	NotifyEvent *event = notify_event_new((const char *)sqlite3_column_text(row, 4), (const char *)sqlite3_column_text(row, 5),
-					      (guint8)sqlite3_column_int(row, 3), (const char *)sqlite3_column_text(row, 6),
-					      (const char *)sqlite3_column_text(row, 7), (const char *)sqlite3_column_text(row, 8),
-					      sqlite3_column_int64(row, 2));
+	NotifyEvent *event =
+		notify_event_new((const char *)sqlite3_column_text(row, 4), (const char *)sqlite3_column_text(row, 5),
+				 (guint8)sqlite3_column_int(row, 3), (const char *)sqlite3_column_text(row, 6),
+				 (const char *)sqlite3_column_text(row, 7), (const char *)sqlite3_column_text(row, 8),
+				 sqlite3_column_int64(row, 2));
 
 	event->id = (guint64)sqlite3_column_int64(row, 0);
 	event->read = sqlite3_column_int(row, 1) != 0;
@@ -466,8 +481,10 @@ static int try_list(NotifyStore *store, const NotifyFilter *filter, GPtrArray *e
 {
 	g_autoptr(GPtrArray) values = NULL;
 	g_autofree char *where = notify_filter_sql(filter, &values);
-	g_autofree char *sql = g_strdup_printf("SELECT id, read, time_ms, priority, application, name, description, reference, device"
-					       " FROM events %s ORDER BY id DESC LIMIT ?", where);
+	g_autofree char *sql =
+		g_strdup_printf("SELECT id, read, time_ms, priority, application, name, description, reference, device"
+				" FROM events %s ORDER BY id DESC LIMIT ?",
+				where);
 	g_autoptr(sqlite3_stmt) statement = NULL;
 	int code = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL);
 	gsize size = 0;
@@ -513,8 +530,10 @@ GPtrArray *notify_store_list(NotifyStore *store, const NotifyFilter *filter, GEr
 static int mark(NotifyStore *store, const guint64 *id, GArray *changed)
 {
 	g_autoptr(sqlite3_stmt) statement = NULL;
-	int code = sqlite3_prepare_v2(store->db, id ? "UPDATE events SET read = 1 WHERE read = 0 AND id = ? RETURNING id"
-						    : "UPDATE events SET read = 1 WHERE read = 0 RETURNING id", -1, &statement, NULL);
+	int code = sqlite3_prepare_v2(store->db,
+				      id ? "UPDATE events SET read = 1 WHERE read = 0 AND id = ? RETURNING id"
+					 : "UPDATE events SET read = 1 WHERE read = 0 RETURNING id",
+				      -1, &statement, NULL);
 
 	if (code == SQLITE_OK && id)
 		code = sqlite3_bind_int64(statement, 1, *id <= G_MAXINT64 ? (gint64)*id : -1);

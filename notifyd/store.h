@@ -15,7 +15,8 @@ typedef struct NotifyStore NotifyStore;
 typedef void (*NotifyStoreNote)(const NotifyEvent *event, gpointer user_data);
 
 /* @device goes into the events the store raises itself. The folder of @path is made when absent (0700), not its parents. */
-NotifyStore *notify_store_open(const char *path, guint capacity, const char *device, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+NotifyStore *notify_store_open(const char *path, guint capacity, const char *device,
+			       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void notify_store_close(NotifyStore *store); /* NULL is fine */
 void notify_store_on_note(NotifyStore *store, NotifyStoreNote note, gpointer user_data);
 

@@ -23,7 +23,7 @@ class Scripted:
     def __init__(self, place, name):
         self.name = name
         self.connection = place.system_bus().connection
-        self.calls, self.objects = [], {}
+        self.calls, self.objects, self.reads = [], {}, 0
         self.connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName",
                                   GLib.Variant("(su)", (name, 4)), None, 0, 5000, None)
 
@@ -36,7 +36,7 @@ class Scripted:
         info = Gio.DBusNodeInfo.new_for_xml(document).interfaces[0]
         types = {each.name: each.signature for each in info.properties}
         self.objects[(path, interface)] = {key: GLib.Variant(types[key], value) for key, value in properties.items()}
-        closures = (self._on_call(methods), lambda _c, _s, p, i, name: self.objects[(p, i)].get(name), lambda *_: False)
+        closures = (self._on_call(methods), self._on_get, lambda *_: False)
         return self.connection.register_object(path, info, *closures)
 
     def change(self, path, interface, **values):
@@ -47,6 +47,10 @@ class Scripted:
 
     def emit(self, path, interface, member, args):
         self.connection.emit_signal(None, path, interface, member, args)
+
+    def _on_get(self, _connection, _sender, path, interface, name):
+        self.reads += 1
+        return self.objects[(path, interface)].get(name)
 
     def _on_call(self, methods):
         def handle(_connection, _sender, _path, _interface, method, args, invocation):

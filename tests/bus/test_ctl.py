@@ -423,6 +423,17 @@ def test_pair(bus, scripted, outcome, expected):
     assert sync.calls == [("Pair", (0, 300))]
 
 
+def test_pair_when_the_daemon_dies(bus, scripted):
+    sync = scripted(SYNC)
+    publish_peer(sync, Pair=write_code)
+    child = start(bus, "pair")
+    wait_until(lambda: select_readable(child.stdout), "the code")
+    wait_until(lambda: sync.reads >= 2, "the command knows that the daemon was there")
+    sync.close()
+    code, out, err = ends(child)
+    assert (code, out) == (NOT_REACHABLE, f"{CODE}\n") and "the code with it" in err
+
+
 def test_pair_without_waiting_and_json(bus, scripted):
     sync = scripted(SYNC)
     publish_peer(sync, Pair=write_code)

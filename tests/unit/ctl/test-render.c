@@ -20,9 +20,12 @@ static void test_age(void)
 		gint64 ms;
 		const char *text;
 	} rows[] = {
-		{ -5, "0 ms" }, { 0, "0 ms" }, { 999, "999 ms" }, { 1000, "1 s" }, { 59999, "59 s" }, { 60000, "1 min 0 s" },
-		{ 192000, "3 min 12 s" }, { 3599999, "59 min 59 s" }, { 3600000, "1 h 0 min" }, { 86399999, "23 h 59 min" },
-		{ 86400000, "1 d 0 h" }, { 349200000, "4 d 1 h" },
+		{ -5, "0 ms" },           { 0, "0 ms" },
+		{ 999, "999 ms" },        { 1000, "1 s" },
+		{ 59999, "59 s" },        { 60000, "1 min 0 s" },
+		{ 192000, "3 min 12 s" }, { 3599999, "59 min 59 s" },
+		{ 3600000, "1 h 0 min" }, { 86399999, "23 h 59 min" },
+		{ 86400000, "1 d 0 h" },  { 349200000, "4 d 1 h" },
 	};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(rows); i++)
@@ -114,7 +117,8 @@ static void test_table(void)
 	render_table_add(table, RENDER_PLAIN, "");
 	render_table_add(table, RENDER_PLAIN, "");
 	assert_text(render_table_text(table, &PLAIN, 1), " a      линия  last\n wider         n 5\n end\n");
-	assert_text(render_table_text(table, &COLOUR, 0), "a      \033[32mлиния\033[0m  last\nwider         n 5\nend\n");
+	assert_text(render_table_text(table, &COLOUR, 0),
+		    "a      \033[32mлиния\033[0m  last\nwider         n 5\nend\n");
 }
 
 static void test_table_wraps(void)
@@ -135,8 +139,9 @@ static void test_table_wraps(void)
 
 static void test_dict(void)
 {
-	g_autoptr(GVariant) dict = g_variant_ref_sink(g_variant_new_parsed(
-		"{'s': <'text'>, 'y': <byte 7>, 't': <uint64 18446744073709551615>, 'x': <int64 -3>, 'b': <true>, 'd': <1.5>}"));
+	g_autoptr(GVariant) dict = g_variant_ref_sink(
+		g_variant_new_parsed("{'s': <'text'>, 'y': <byte 7>, 't': <uint64 18446744073709551615>, 'x': <int64 "
+				     "-3>, 'b': <true>, 'd': <1.5>}"));
 	g_autoptr(GVariant) missing = dict_value(dict, "s", "as"), present = dict_value(dict, "b", "b");
 
 	g_assert_cmpstr(dict_string(dict, "s", "-"), ==, "text");

@@ -10,22 +10,23 @@ static const RenderStyle PLAIN = { .utf8 = true };
 
 static const char SUPERVISOR[] =
 	"{'Role': <'master'>, 'RoleReason': <'first'>, 'RoleSequence': <uint64 4>, 'RoleSinceMs': <int64 1000000>,"
-	" 'Term': <(uint64 7, 'dev-a')>, 'Mode': <'active'>, 'DeviceId': <'dev-a'>, 'DeviceName': <'Left'>, 'Version': <'0.1.0'>,"
+	" 'Term': <(uint64 7, 'dev-a')>, 'Mode': <'active'>, 'DeviceId': <'dev-a'>, 'DeviceName': <'Left'>, 'Version': "
+	"<'0.1.0'>,"
 	" 'Enabled': <true>, 'GroupId': <byte 0x33>, 'ServiceAddresses': <['192.0.2.1/24 lan', '203.0.113.1/24 wan']>,"
 	" 'SettingsError': <'%s'>, 'Peer': <%s>, 'Problems': <%s>}";
-static const char CONNECTED[] =
-	"{'connected': <true>, 'age_ms': <int64 20>, 'id': <'dev-b'>, 'name': <'Right'>, 'role': <'backup'>, 'mode': <'passive'>,"
-	" 'term': <uint64 7>, 'term_id': <'dev-a'>, 'version': <'0.1.0'>}";
-static const char STALE[] =
-	"{'connected': <false>, 'age_ms': <int64 65000>, 'id': <'dev-b'>, 'name': <'Right'>, 'role': <'backup'>, 'mode': <'passive'>}";
-static const char SYNC[] =
-	"{'Role': <'lead'>, 'Stored': <{'config': 'aaaaaaaaaaaa', 'volatile': 'cccccccccccc'}>,"
-	" 'Applied': <{'config': 'aaaaaaaaaaaa', 'volatile': 'cccccccccccc'}>,"
-	" 'PeerStored': <{'config': 'aaaaaaaaaaaa', 'volatile': 'bbbbbbbbbbbb'}>,"
-	" 'PeerApplied': <{'config': 'aaaaaaaaaaaa', 'volatile': '999999999999'}>,"
-	" 'FirstSyncDone': <true>, 'LastSyncMs': <int64 1055000>, 'Activity': <'idle'>, 'LastError': <''>, 'Diverged': <@as []>}";
-static const char ELECTION[] =
-	"{'State': <'master'>, 'Holds': <[('passive', 'by order', int64 10000000)]>, 'Carrier': <true>, 'Problems': <['slow: adverts']>}";
+static const char CONNECTED[] = "{'connected': <true>, 'age_ms': <int64 20>, 'id': <'dev-b'>, 'name': <'Right'>, "
+				"'role': <'backup'>, 'mode': <'passive'>,"
+				" 'term': <uint64 7>, 'term_id': <'dev-a'>, 'version': <'0.1.0'>}";
+static const char STALE[] = "{'connected': <false>, 'age_ms': <int64 65000>, 'id': <'dev-b'>, 'name': <'Right'>, "
+			    "'role': <'backup'>, 'mode': <'passive'>}";
+static const char SYNC[] = "{'Role': <'lead'>, 'Stored': <{'config': 'aaaaaaaaaaaa', 'volatile': 'cccccccccccc'}>,"
+			   " 'Applied': <{'config': 'aaaaaaaaaaaa', 'volatile': 'cccccccccccc'}>,"
+			   " 'PeerStored': <{'config': 'aaaaaaaaaaaa', 'volatile': 'bbbbbbbbbbbb'}>,"
+			   " 'PeerApplied': <{'config': 'aaaaaaaaaaaa', 'volatile': '999999999999'}>,"
+			   " 'FirstSyncDone': <true>, 'LastSyncMs': <int64 1055000>, 'Activity': <'idle'>, "
+			   "'LastError': <''>, 'Diverged': <@as []>}";
+static const char ELECTION[] = "{'State': <'master'>, 'Holds': <[('passive', 'by order', int64 10000000)]>, 'Carrier': "
+			       "<true>, 'Problems': <['slow: adverts']>}";
 
 static GVariant *parsed(const char *text)
 {
@@ -42,11 +43,12 @@ typedef struct {
 } Page;
 
 /* Each part is the text of a GVariant, or NULL for a daemon that did not answer. */
-static void page_init(Page *page, const char *peer, const char *problems, const char *settings_error, const char *sync, const char *election)
+static void page_init(Page *page, const char *peer, const char *problems, const char *settings_error, const char *sync,
+		      const char *election)
 {
 	g_autofree char *supervisor = g_strdup_printf(SUPERVISOR, settings_error, peer, problems);
 
-	page->view = (StatusView) {
+	page->view = (StatusView){
 		.supervisor = parsed(supervisor),
 		.applications = g_ptr_array_new_with_free_func((GDestroyNotify)g_variant_unref),
 		.sync = sync ? parsed(sync) : NULL,
@@ -54,9 +56,10 @@ static void page_init(Page *page, const char *peer, const char *problems, const 
 		.now_ms = 1060000,
 		.now_boot_us = 75000000,
 	};
-	g_ptr_array_add(page->view.applications,
-			parsed("{'Name': <'kamailio'>, 'State': <'running'>, 'Pid': <uint32 321>, 'SinceMs': <int64 1050000>,"
-			       " 'Restarts': <uint32 2>, 'LastExit': <'signal 9'>, 'StatusText': <'ready'>}"));
+	g_ptr_array_add(
+		page->view.applications,
+		parsed("{'Name': <'kamailio'>, 'State': <'running'>, 'Pid': <uint32 321>, 'SinceMs': <int64 1050000>,"
+		       " 'Restarts': <uint32 2>, 'LastExit': <'signal 9'>, 'StatusText': <'ready'>}"));
 	g_ptr_array_add(page->view.applications,
 			parsed("{'Name': <'media'>, 'State': <'failed'>, 'Pid': <uint32 0>, 'SinceMs': <int64 0>,"
 			       " 'Restarts': <uint32 0>, 'LastExit': <'exit 1'>, 'StatusText': <''>}"));
@@ -78,28 +81,28 @@ static void test_both_devices(void)
 
 	page_init(&page, CONNECTED, "@as []", "", SYNC, ELECTION);
 	g_assert_cmpstr(page.text, ==,
-		"               this device                  peer\n"
-		"device         Left (dev-a)                 Right (dev-b)\n"
-		"role           master                       backup\n"
-		"mode           active                       passive\n"
-		"term           7 (dev-a)                    7 (dev-a)\n"
-		"version        0.1.0                        0.1.0\n"
-		"sync config    aaaaaaaa stored and applied  aaaaaaaa stored and applied\n"
-		"sync volatile  cccccccc stored and applied  bbbbbbbb stored, 99999999 applied\n"
-		"since          1 min 0 s (first)\n"
-		"\nService addresses\n"
-		"  192.0.2.1/24 lan\n"
-		"  203.0.113.1/24 wan\n"
-		"  group 51, election here: master\n"
-		"\nApplications\n"
-		"  kamailio  running for 10 s  pid 321  ready, restarted 2 times\n"
-		"  media     failed                     last ended by exit 1\n"
-		"\nSynchronisation\n"
-		"  lead, idle, last synchronised 5 s ago\n"
-		"\nHolds (this device does not take over by itself)\n"
-		"  passive  for 1 min 5 s  by order\n"
-		"\nProblems\n"
-		"  slow: adverts\n");
+			"               this device                  peer\n"
+			"device         Left (dev-a)                 Right (dev-b)\n"
+			"role           master                       backup\n"
+			"mode           active                       passive\n"
+			"term           7 (dev-a)                    7 (dev-a)\n"
+			"version        0.1.0                        0.1.0\n"
+			"sync config    aaaaaaaa stored and applied  aaaaaaaa stored and applied\n"
+			"sync volatile  cccccccc stored and applied  bbbbbbbb stored, 99999999 applied\n"
+			"since          1 min 0 s (first)\n"
+			"\nService addresses\n"
+			"  192.0.2.1/24 lan\n"
+			"  203.0.113.1/24 wan\n"
+			"  group 51, election here: master\n"
+			"\nApplications\n"
+			"  kamailio  running for 10 s  pid 321  ready, restarted 2 times\n"
+			"  media     failed                     last ended by exit 1\n"
+			"\nSynchronisation\n"
+			"  lead, idle, last synchronised 5 s ago\n"
+			"\nHolds (this device does not take over by itself)\n"
+			"  passive  for 1 min 5 s  by order\n"
+			"\nProblems\n"
+			"  slow: adverts\n");
 	page_clear(&page);
 }
 
@@ -107,13 +110,16 @@ static void test_stale_peer(void)
 {
 	Page page;
 
-	page_init(&page, STALE, "['peer-down: nothing heard', 'slow: adverts']", "pair.conf:3: bad\033[2J", SYNC, ELECTION);
+	page_init(&page, STALE, "['peer-down: nothing heard', 'slow: adverts']", "pair.conf:3: bad\033[2J", SYNC,
+		  ELECTION);
 	g_assert_nonnull(strstr(page.text, "unknown (last heard 1 min 5 s ago)\n"));
 	g_assert_null(strstr(page.text, "passive\n")); /* yesterday's mode is not shown as today's */
 	g_assert_null(strstr(page.text, "bbbbbbbb"));
 	g_assert_nonnull(strstr(page.text, "Right (dev-b)"));
-	g_assert_nonnull(strstr(page.text, "  settings: pair.conf:3: bad?[2J (the last good ones are in use)\n  peer-down: nothing heard\n  slow: adverts\n"));
-	g_assert_cmpstr(strstr(page.text, "slow: adverts"), ==, "slow: adverts\n"); /* once, though both daemons say it */
+	g_assert_nonnull(strstr(page.text, "  settings: pair.conf:3: bad?[2J (the last good ones are in use)\n  "
+					   "peer-down: nothing heard\n  slow: adverts\n"));
+	g_assert_cmpstr(strstr(page.text, "slow: adverts"), ==,
+			"slow: adverts\n"); /* once, though both daemons say it */
 	g_assert_null(strchr(page.text, '\033'));
 	page_clear(&page);
 }
@@ -141,11 +147,15 @@ static void test_status_value(void)
 	page_init(&page, STALE, "['a: b']", "", SYNC, ELECTION);
 	value = g_variant_ref_sink(status_view_value(&page.view));
 	text = json_gvariant_serialize_data(value, NULL);
-	for (const char *const *piece = (const char *const[]) {
-		"\"role\":\"master\"", "\"term\":7", "\"term_id\":\"dev-a\"", "\"role_since_ms\":1000000",
-		"\"service_addresses\":[\"192.0.2.1/24 lan\",\"203.0.113.1/24 wan\"]", "\"connected\":false", "\"paired\":true", "\"age_ms\":65000",
-		"\"problems\":[\"a: b\"]", "\"holds\":[{\"name\":\"passive\",\"reason\":\"by order\",\"age_ms\":65000}]", "\"pid\":321",
-		"\"first_sync_done\":true", "\"peer_applied\":{\"config\":\"aaaaaaaaaaaa\",\"volatile\":\"999999999999\"}", NULL }; *piece; piece++)
+	for (const char *const *piece =
+		     (const char *const[]){
+			     "\"role\":\"master\"", "\"term\":7", "\"term_id\":\"dev-a\"", "\"role_since_ms\":1000000",
+			     "\"service_addresses\":[\"192.0.2.1/24 lan\",\"203.0.113.1/24 wan\"]",
+			     "\"connected\":false", "\"paired\":true", "\"age_ms\":65000", "\"problems\":[\"a: b\"]",
+			     "\"holds\":[{\"name\":\"passive\",\"reason\":\"by order\",\"age_ms\":65000}]",
+			     "\"pid\":321", "\"first_sync_done\":true",
+			     "\"peer_applied\":{\"config\":\"aaaaaaaaaaaa\",\"volatile\":\"999999999999\"}", NULL };
+	     *piece; piece++)
 		if (!strstr(text, *piece))
 			g_error("%s lacks %s", text, *piece);
 	page_clear(&page);
@@ -154,7 +164,8 @@ static void test_status_value(void)
 static void test_timeline(void)
 {
 	g_autoptr(GVariant) transitions = parsed(
-		"[{'device': <'dev-b'>, 'sequence': <uint64 2>, 'old': <'backup'>, 'new': <'taking-over'>, 'reason': <'master-down'>,"
+		"[{'device': <'dev-b'>, 'sequence': <uint64 2>, 'old': <'backup'>, 'new': <'taking-over'>, 'reason': "
+		"<'master-down'>,"
 		"  'term': <uint64 8>, 'term_id': <'dev-b'>, 'time_ms': <int64 1700000000123>,"
 		"  'evidence': <{'carrier': <true>, 'priority_heard': <byte 201>, 'last_heard': <{'lan': int64 5}>}>,"
 		"  'phases': <[{'name': <'detection'>, 'begin_ms': <-300.0>, 'end_ms': <0.0>},"
@@ -164,16 +175,17 @@ static void test_timeline(void)
 		"  'time_ms': <int64 1700000000223>, 'phases': <@aa{sv} []>}]");
 	g_autoptr(GVariant) none = g_variant_ref_sink(g_variant_new("aa{sv}", NULL));
 	g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
-	g_autofree char *text = timeline_view_text(transitions, &PLAIN, utc), *empty = timeline_view_text(none, &PLAIN, utc);
+	g_autofree char *text = timeline_view_text(transitions, &PLAIN, utc),
+			*empty = timeline_view_text(none, &PLAIN, utc);
 
 	g_assert_cmpstr(text, ==,
-		"2023-11-14 22:13:20.123  dev-b  backup -> taking-over  because master-down  term 8\n"
-		"  detection  ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇              300.0 ms  at -300.0\n"
-		"  addresses                                ▇               2.5 ms  at 0.0\n"
-		"  kamailio                                 ▇▇▇▇▇▇▇▇▇▇     97.5 ms  at 2.5\n"
-		"  evidence  carrier: yes, priority_heard: 201, last_heard: {'lan': 5}\n"
-		"\n"
-		"2023-11-14 22:13:20.223  dev-b  taking-over -> master  term 8\n");
+			"2023-11-14 22:13:20.123  dev-b  backup -> taking-over  because master-down  term 8\n"
+			"  detection  ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇              300.0 ms  at -300.0\n"
+			"  addresses                                ▇               2.5 ms  at 0.0\n"
+			"  kamailio                                 ▇▇▇▇▇▇▇▇▇▇     97.5 ms  at 2.5\n"
+			"  evidence  carrier: yes, priority_heard: 201, last_heard: {'lan': 5}\n"
+			"\n"
+			"2023-11-14 22:13:20.223  dev-b  taking-over -> master  term 8\n");
 	g_assert_cmpstr(empty, ==, "no change of role yet\n");
 }
 

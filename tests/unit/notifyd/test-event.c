@@ -15,7 +15,8 @@ static char *repeated(const char *unit, guint n)
 
 static NotifyEvent *good(void)
 {
-	return notify_event_new("SIP", "ip phone registration rejected", 2, "line one\nline\ttwo", "/phones/12", "dev-a", 1700000000000);
+	return notify_event_new("SIP", "ip phone registration rejected", 2, "line one\nline\ttwo", "/phones/12",
+				"dev-a", 1700000000000);
 }
 
 static void assert_refused(const NotifyEvent *event, const char *mention)
@@ -67,7 +68,8 @@ static void test_bad_text(void)
 		{ "overlong \xc0\xaf", "not UTF-8" },
 		{ "reversed \xe2\x80\xae", "U+202E" },
 	};
-	g_autofree char *long_name = repeated("ф", 65), *long_text = repeated("x", 4097), *long_reference = repeated("x", 1025);
+	g_autofree char *long_name = repeated("ф", 65), *long_text = repeated("x", 4097),
+			*long_reference = repeated("x", 1025);
 
 	for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
 		g_autoptr(NotifyEvent) event = good();
@@ -152,10 +154,12 @@ static void test_variant(void)
 	event->read = true;
 	value = g_variant_ref_sink(notify_event_to_variant(event));
 	text = g_variant_print(value, TRUE);
-	g_assert_cmpstr(text, ==,
-			"{'id': <uint64 7>, 'status': <'read'>, 'time_ms': <int64 1700000000000>, 'priority': <byte 0x02>, "
-			"'application': <'SIP'>, 'name': <'ip phone registration rejected'>, 'description': <'line one\\nline\\ttwo'>, "
-			"'reference': <'/phones/12'>, 'device': <'dev-a'>}");
+	g_assert_cmpstr(
+		text, ==,
+		"{'id': <uint64 7>, 'status': <'read'>, 'time_ms': <int64 1700000000000>, 'priority': <byte 0x02>, "
+		"'application': <'SIP'>, 'name': <'ip phone registration rejected'>, 'description': <'line "
+		"one\\nline\\ttwo'>, "
+		"'reference': <'/phones/12'>, 'device': <'dev-a'>}");
 }
 
 static void test_filter_sql(void)
@@ -170,10 +174,11 @@ static void test_filter_sql(void)
 		{ "{'status': <'new'>}", "WHERE read = 0", "" },
 		{ "{'status': <'read'>}", "WHERE read = 1", "" },
 		{ "{'min_priority': <byte 1>}", "", "" },
-		{ "{'min_priority': <byte 3>, 'application': <\"x' OR 1=1 --\">}", "WHERE application = ? AND priority >= ?",
-		  "\"x' OR 1=1 --\" 3 " },
+		{ "{'min_priority': <byte 3>, 'application': <\"x' OR 1=1 --\">}",
+		  "WHERE application = ? AND priority >= ?", "\"x' OR 1=1 --\" 3 " },
 		{ "{'since_ms': <int64 0>}", "WHERE time_ms >= ?", "0 " },
-		{ "{'text': <'DowN'>, 'before': <uint64 1>}", "WHERE id < ? AND contains(name, description, ?)", "1 'down' " },
+		{ "{'text': <'DowN'>, 'before': <uint64 1>}", "WHERE id < ? AND contains(name, description, ?)",
+		  "1 'down' " },
 	};
 
 	for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -199,8 +204,11 @@ static void test_filter_sql(void)
 static void test_filter_bad(void)
 {
 	static const char *const bad[] = {
-		"{'count': <uint32 0>}", "{'count': <5>}", "{'before': <5>}", "{'status': <'unread'>}", "{'status': <1>}",
-		"{'application': <1>}", "{'min_priority': <1>}", "{'min_priority': <byte 4>}", "{'since_ms': <uint64 1>}", "{'text': <1>}",
+		"{'count': <uint32 0>}",    "{'count': <5>}",
+		"{'before': <5>}",          "{'status': <'unread'>}",
+		"{'status': <1>}",          "{'application': <1>}",
+		"{'min_priority': <1>}",    "{'min_priority': <byte 4>}",
+		"{'since_ms': <uint64 1>}", "{'text': <1>}",
 		"{'limit': <uint32 1>}",
 	};
 

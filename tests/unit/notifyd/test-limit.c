@@ -21,7 +21,8 @@ static void test_burst(void)
 	g_assert_cmpuint(take_all(limit, 1000, 50 * S + S - 1), ==, 0);
 	g_assert_cmpuint(take_all(limit, 1000, 51 * S), ==, 1);
 	g_assert_cmpuint(take_all(limit, 1000, 61 * S), ==, 10);
-	g_assert_cmpuint(take_all(limit, 1000, 100000 * S), ==, NOTIFY_LIMIT_BURST); /* saves up no more than one burst */
+	g_assert_cmpuint(take_all(limit, 1000, 100000 * S), ==,
+			 NOTIFY_LIMIT_BURST); /* saves up no more than one burst */
 	g_assert_cmpuint(take_all(limit, 1001, 100000 * S), ==, NOTIFY_LIMIT_BURST); /* each user has an own one */
 }
 

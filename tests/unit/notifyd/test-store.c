@@ -50,9 +50,11 @@ static NotifyStore *open_store(Place *place, guint capacity)
 	return store;
 }
 
-static guint64 add(NotifyStore *store, const char *application, const char *name, guint8 priority, const char *key, bool *ret_added)
+static guint64 add(NotifyStore *store, const char *application, const char *name, guint8 priority, const char *key,
+		   bool *ret_added)
 {
-	g_autoptr(NotifyEvent) event = notify_event_new(application, name, priority, "Что-то случилось", "ref", "dev-a", 1000);
+	g_autoptr(NotifyEvent) event =
+		notify_event_new(application, name, priority, "Что-то случилось", "ref", "dev-a", 1000);
 	g_autoptr(GError) error = NULL;
 	guint64 id = 0;
 	bool added = false;
@@ -215,7 +217,8 @@ static void test_killed(Place *place, gconstpointer data)
 				g_autoptr(NotifyEvent) event = notify_event_new("SIP", "e", 1, "", "", "dev-a", 1);
 				bool added;
 
-				if (!store || !notify_store_add(store, event, &id, &added, NULL) || write(pipe_fds[1], &id, sizeof(id)) < 0)
+				if (!store || !notify_store_add(store, event, &id, &added, NULL) ||
+				    write(pipe_fds[1], &id, sizeof(id)) < 0)
 					_exit(1);
 			}
 		}
