@@ -39,6 +39,11 @@ def say(text):
     print(text, flush=True)
 
 
+def shortened(text, most=200):
+    """Names of cases may hold whole inputs."""
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 class Count:
     """Test cases of one suite in one build."""
 
@@ -50,11 +55,11 @@ class Count:
 
     def fail(self, note):
         self.failed += 1
-        self.notes.append(f"FAILED  {note}")
+        self.notes.append(f"FAILED  {shortened(note)}")
 
     def skip(self, note):
         self.skipped += 1
-        self.notes.append(f"SKIPPED {note}")
+        self.notes.append(f"SKIPPED {shortened(note)}")
 
     @property
     def cases(self):
