@@ -63,7 +63,7 @@ def look_round(story, build, report):
         f"busctl --address={bus} monitor org.understudy.Supervisor1",
         f"dbus-send --bus={bus} --print-reply --dest={service} org.freedesktop.DBus.Properties.Get string:org.understudy.Supervisor1 string:Role",
         f"dbus-send --bus={bus} --print-reply --dest={service} org.freedesktop.DBus.Introspectable.Introspect", "",
-        "# a shell on the Master; its console", f"nsenter -t {master.pid} -a --wd=/ sh", f"tail -f {master.path}/console.log", "",
+        "# a shell on the Master; its console", f"nsenter -t {master.pid} -a --root --wd sh", f"tail -f {master.path}/console.log", "",
         "# pull its LAN cable, and put it back",
         f"ip -n {pair.lan.namespace.host_name} link set {master.ports['eth0'].name} down",
         f"ip -n {pair.lan.namespace.host_name} link set {master.ports['eth0'].name} up", "",

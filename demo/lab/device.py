@@ -367,7 +367,8 @@ class Device:
 
     def command(self, argv):
         """argv as it must be run on the host to run inside."""
-        return ["nsenter", f"--target={self.pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--wd=/",
+        # --root and --wd: a namespace of mounts alone would lead to the machine's root when we are in a chroot of it.
+        return ["nsenter", f"--target={self.pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd",
                 "/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/root", "TERM=dumb", *argv]
 
     def run(self, argv, check=True, timeout=30, **more):

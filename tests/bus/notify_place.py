@@ -116,7 +116,7 @@ class Place:
     # ---- processes inside ----
 
     def command(self, words, user=None):
-        enter = ["nsenter", f"--target={self.holder.pid}", "--mount"]
+        enter = ["nsenter", f"--target={self.holder.pid}", "--mount", "--root", "--wd"]
         if user:
             enter += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
         return enter + [str(word) for word in words]

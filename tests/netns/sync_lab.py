@@ -186,7 +186,7 @@ class Device:
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                ["nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", f"--net=/proc/{self.holder.pid}/ns/net",
+                ["nsenter", f"--target={self.holder.pid}", "--mount", "--net", "--root", "--wd",
                  str(self.lab.build / "syncd" / "understudy-syncd")],
                 stdout=log, stderr=log, env={"PATH": "/usr/bin:/bin", "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent",
                                              "LC_ALL": "C.UTF-8",

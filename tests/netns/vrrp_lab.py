@@ -98,7 +98,7 @@ class Host:
     # ---- the process ----
 
     def enter(self, argv):
-        return ["nsenter", "-t", str(self.keeper.pid), "-n", "-m", *argv]
+        return ["nsenter", "-t", str(self.keeper.pid), "--net", "--mount", "--root", "--wd", *argv]
 
     def spawn(self):
         environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={self.folder}/no-bus")
