@@ -38,6 +38,8 @@ def tell(story, report, faults):
         story.break_master(fault)
         if i == 0:
             story.look()
+        if fault == "power":
+            story.wait_down()
         story.bring_back()
         story.swap()
     story.kill_everything()

@@ -87,9 +87,9 @@ class Report:
             return cell(*rows[line])
 
         self.print()
-        self.print("  " + cell(lab_view["phones"].center(2 * width + 8)).center(2 * width + 8))
-        self.print("  " + "│".center(2 * width + 8))
-        self.print("  " + ("═" * 22 + " LAN switch " + "═" * 22).center(2 * width + 8))
+        self.print("  " + lab_view["phones"].center(2 * width + 8).rstrip())
+        self.print("  " + "│".center(2 * width + 8).rstrip())
+        self.print("  " + ("═" * 22 + " LAN switch " + "═" * 22).center(2 * width + 8).rstrip())
         self.print("  " + cell(*cable(left)) + " " * 8 + cell(*cable(right)))
         for line in range(6):
             middle = "──peer──" if line == 2 else " " * 8

@@ -319,10 +319,11 @@ class Device:
             return ""
 
     def power_cut(self):
-        """The power goes: no frame leaves from this instant, then every process is gone. (A dying device answers for some ms more, so
-        the cables go first.)"""
+        """The power goes: no frame leaves from this instant, then every process is gone, then the carrier. (The frames go first because a
+        device whose processes are being killed still answers for some ms; the carrier goes last because a living one would notice and
+        say goodbye, which a device without power cannot.)"""
         for port in self.ports.values():
-            port.cut()
+            port.block()
         self.power_off()
 
     def power_off(self):
