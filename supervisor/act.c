@@ -56,6 +56,23 @@ static bool by_election(const Supervisor *supervisor, gint64 now_us)
 	       now_us - elect_changed_us(supervisor->elect) < 2 * G_TIME_SPAN_SECOND;
 }
 
+/* Roles people are told of; the others are on the way to one. */
+static bool is_lasting(Role role)
+{
+	switch (role) {
+	case ROLE_STANDALONE:
+	case ROLE_BACKUP:
+	case ROLE_MASTER:
+	case ROLE_FAULT:
+		return true;
+	case ROLE_INIT:
+	case ROLE_TAKING_OVER:
+	case ROLE_HANDING_OVER:
+		return false;
+	}
+	g_assert_not_reached();
+}
+
 static void role_has_changed(Supervisor *supervisor, Role old)
 {
 	const RoleMachine *role = &supervisor->role;
@@ -97,9 +114,11 @@ static void role_has_changed(Supervisor *supervisor, Role old)
 		election_phases(supervisor, known);
 
 	service_role_changed(supervisor->service, old, evidence);
-	g_autofree char *text = g_strdup_printf("Device %s is now %s (was %s): %s", supervisor->settings->name, role_name(role->role),
-						role_name(old), role->reason);
-	events_raise(supervisor->events, EVENT_APPLICATION, "role", 1, text);
+	if (is_lasting(role->role)) {
+		g_autofree char *text = g_strdup_printf("Device %s is now %s (was %s): %s", supervisor->settings->name,
+							role_name(role->role), role_name(old), role->reason);
+		events_raise(supervisor->events, EVENT_APPLICATION, "role", 1, text);
+	}
 }
 
 void act_settled(Supervisor *supervisor)

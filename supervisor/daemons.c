@@ -53,6 +53,7 @@ typedef struct {
 	gid_t gid;
 	char *cgroup;
 	bool killed; /* the group was */
+	bool apart;  /* it sees other settings than those on disk */
 	Process *process;
 	gint64 started_us;
 	RestartState restarts;
@@ -66,7 +67,7 @@ struct Daemons {
 	DaemonsListener listener;
 	gpointer user_data;
 	char **writable; /* for syncd */
-	bool started;
+	char *settings;
 	Daemon list[DAEMON_N];
 };
 
@@ -111,6 +112,7 @@ void daemons_free(Daemons *daemons)
 		g_free(daemon->cgroup);
 	}
 	g_strfreev(daemons->writable);
+	g_free(daemons->settings);
 	g_free(daemons);
 }
 
@@ -184,6 +186,17 @@ void daemons_configure(Daemons *daemons, const Settings *settings)
 		daemons_stop(daemons, DAEMON_SYNCD);
 	}
 	g_strfreev(before);
+}
+
+void daemons_use_settings(Daemons *daemons, const char *folder)
+{
+	g_free(daemons->settings);
+	daemons->settings = g_strdup(folder);
+	for (DaemonKind kind = 0; !folder && kind < DAEMON_N; kind++) {
+		/* It cannot see what is right again. Killed, not asked to end: vrrpd would resign, so it goes on in its role. */
+		if (daemons->list[kind].apart && daemons->list[kind].process)
+			(void)process_signal(daemons->list[kind].process, SIGKILL);
+	}
 }
 
 /* ---- Processes ---- */
@@ -265,9 +278,11 @@ static void start(Daemon *daemon)
 		.n_groups = 1,
 		.capabilities = kinds[daemon->kind].capabilities,
 		.n_capabilities = kinds[daemon->kind].n_capabilities,
+		.settings = all->settings,
 		.writable = kinds[daemon->kind].confined ? (const char *const *)all->writable : NULL,
 	};
 	Spawned spawned;
+	daemon->apart = all->settings != NULL;
 	daemon->started_us = g_get_monotonic_time();
 	if (!spawn_process(&plan, &spawned, &error)) {
 		g_warning("%s cannot be started: %s", kinds[daemon->kind].name, error->message);
@@ -285,7 +300,6 @@ static void start(Daemon *daemon)
 
 void daemons_start(Daemons *daemons, GPtrArray *records)
 {
-	daemons->started = true;
 	for (DaemonKind kind = 0; kind < DAEMON_N; kind++) {
 		Daemon *daemon = &daemons->list[kind];
 		const ProcRecord *record = proc_records_find(records, "daemon", kinds[kind].name);

@@ -31,6 +31,10 @@ bool daemons_make_folders(const Daemons *daemons, GError **error) G_GNUC_WARN_UN
 /* The roots of data sets decide where syncd may write; a change of them restarts it. */
 void daemons_configure(Daemons *daemons, const Settings *settings);
 
+/* Where a daemon that is started finds its settings: while those on disk are wrong, the last good ones (@folder), so that one that dies then
+ * comes back. NULL: where they always are. */
+void daemons_use_settings(Daemons *daemons, const char *folder);
+
 /* Keeps those that run, starts the others. */
 void daemons_start(Daemons *daemons, GPtrArray *records);
 

@@ -17,7 +17,7 @@
 #include "supervisor/supervisor.h"
 
 #define STATE_FILE SUPERVISOR_RUN_DIR "/state"
-#define GOOD_DIR SUPERVISOR_RUN_DIR "/settings"
+#define GOOD_DIR KEEP_GOOD_DIR
 #define TERM_FILE STATE_DIR "/term"
 #define MODE_FILE STATE_DIR "/mode"
 #define JOINING_FILE STATE_DIR "/joining"
@@ -105,11 +105,16 @@ void keep_write_run(Supervisor *supervisor)
 			       role->serving ? "true" : "false", role->resigned_for_health ? "true" : "false");
 	g_string_append_printf(text, "cold=%s\ncold-until-us=%" G_GINT64_FORMAT "\npresence=%d\n", role->cold ? "true" : "false",
 			       role->cold_until_us, (int)supervisor->presence);
-	(void)store_write_run(STATE_FILE, text->str);
-
 	g_autoptr(GString) processes = g_string_new(NULL);
 	daemons_write_records(supervisor->daemons, processes);
 	applications_write_records(supervisor->applications, processes);
+	char *both = g_strconcat(text->str, processes->str, NULL);
+	bool same = g_strcmp0(both, supervisor->written) == 0;
+	g_free(supervisor->written);
+	supervisor->written = both;
+	if (same)
+		return;
+	(void)store_write_run(STATE_FILE, text->str);
 	(void)store_write_run(SUPERVISOR_PROCESSES, processes->str);
 }
 

@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "settings/settings.h"
 #include "supervisor/proc.h"
 
 static void set_errno(GError **error, int number, const char *what)
@@ -62,12 +63,16 @@ gid_t *spawn_groups_of(const char *user, gid_t gid, gsize *ret_n)
 
 /* ---- In the child ---- */
 
-static bool confine_mounts(const char *const *writable)
+static bool arrange_mounts(const char *const *writable, const char *settings)
 {
 	struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
 	struct mount_attr read_write = { .attr_clr = MOUNT_ATTR_RDONLY };
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return false;
+	if (settings && mount(settings, SETTINGS_DIR, NULL, MS_BIND, NULL) < 0)
+		return false;
+	if (!writable)
+		return true;
 	/* Each becomes a mount of its own, so that it can be told apart from the rest. */
 	for (const char *const *path = writable; *path; path++)
 		if (mount(*path, *path, NULL, MS_BIND | MS_REC, NULL) < 0)
@@ -135,8 +140,8 @@ G_NORETURN static void be_child(const SpawnPlan *plan)
 	(void)close_range(3, ~0U, 0);
 	umask(022);
 
-	if (plan->writable && !confine_mounts(plan->writable)) {
-		complain("read-only mount namespace", plan->argv[0], errno);
+	if ((plan->writable || plan->settings) && !arrange_mounts(plan->writable, plan->settings)) {
+		complain("own mount namespace", plan->argv[0], errno);
 		_exit(SPAWN_EXIT_RIGHTS);
 	}
 	if (!take_rights(plan)) {

@@ -31,6 +31,7 @@ typedef struct {
 	const int *capabilities; /* else only these (CAP_...) */
 	gsize n_capabilities;
 	const char *const *writable; /* not NULL: own mount namespace, read-only but for these existing folders */
+	const char *settings;    /* not NULL: own mount namespace, with this folder in the place of SETTINGS_DIR */
 } SpawnPlan;
 
 typedef struct {

@@ -212,11 +212,13 @@ static void use_settings(Supervisor *supervisor, Settings *settings)
 	supervisor->settings = settings;
 	g_free(supervisor->settings_error);
 	supervisor->settings_error = g_strdup("");
+	daemons_use_settings(supervisor->daemons, NULL);
 }
 
 static void set_settings_error(Supervisor *supervisor, const char *text)
 {
 	bool new = strcmp(text, supervisor->settings_error) != 0;
+	daemons_use_settings(supervisor->daemons, KEEP_GOOD_DIR);
 	g_free(supervisor->settings_error);
 	supervisor->settings_error = g_strdup(text);
 	if (new && *text) {
@@ -434,6 +436,7 @@ void supervisor_free(Supervisor *supervisor)
 	g_hash_table_destroy(supervisor->app_begun);
 	g_main_loop_unref(supervisor->loop);
 	g_free(supervisor->settings_error);
+	g_free(supervisor->written);
 	g_free(supervisor->cgroup);
 	g_free(supervisor);
 }

@@ -63,6 +63,7 @@ typedef struct Supervisor {
 	bool thinking, think_again;
 	guint think_timer;
 	guint write_idle;
+	char *written;       /* what is in /run, so that the same is not written again */
 	guint heartbeat;
 	bool stopping;       /* in order, by stop.c */
 	int stop_stage;
@@ -108,6 +109,8 @@ void supervisor_stop(Supervisor *supervisor);
 void stop_look(Supervisor *supervisor); /* something has stopped */
 
 /* ---- keep.c: what is kept over our own death ---- */
+
+#define KEEP_GOOD_DIR "/run/understudy/supervisor/settings" /* the settings last in use */
 
 void keep_load(Supervisor *supervisor);  /* terms, mode, and the role if the device has not been off */
 void keep_write_run(Supervisor *supervisor);

@@ -340,9 +340,16 @@ def test_last_good_settings_stay_in_use(place):
     place.device.wait_process("understudy-supervisor", not_pid=before["understudy-supervisor"])
     wait_until(lambda: "colour" in (place.get("SettingsError") or ""), 5, "the error, still")
     assert place.app("sip", "State") == "running" and place.group("sip") == {before["sleep"]}
+    # A daemon that dies now comes back with them too.
+    place.device.kill("understudy-vrrpd")
+    place.device.wait_process("understudy-vrrpd", not_pid=before["understudy-vrrpd"])
+    wait_until(lambda: place.device.run(["busctl", "get-property", "org.understudy.Vrrp1", "/org/understudy/Vrrp1", "org.understudy.Election1",
+                                         "State"], check=False).returncode == 0, 5, "vrrpd with the last good settings")
     place.device.write("/etc/understudy/device.conf", DEVICE.replace("Alpha", "Other"))
     place.call("Reload")
     assert place.get("SettingsError") == "" and place.get("DeviceName") == "Other"
+    wait_until(lambda: not place.device.run(["sh", "-c", "cat /proc/[0-9]*/mountinfo | grep supervisor/settings"], check=False).stdout, 5,
+               "nobody looks at the old ones any more")
 
 
 def test_reload_adds_and_removes_applications(place):
