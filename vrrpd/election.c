@@ -25,7 +25,7 @@
 
 typedef struct {
 	guint64 sent, sent_zero, sent_unicast, send_failed, received, counted, transitions, announcements, probes;
-	guint64 address_mismatch, pseudo_header, late_wake_ups, resumed;
+	guint64 address_mismatch, pseudo_header, resumed;
 	guint64 drop[VRRP_N_DROPS];
 } Counters;
 
@@ -321,13 +321,10 @@ static void election_step(VrrpElection *self, const VrrpEvent *event)
 	VrrpStep steps[VRRP_MAX_STEPS];
 	VrrpState old = self->machine.state;
 	gint64 now_us = vrrp_now_us();
-	bool was_listening = self->machine.listening;
 	gsize n;
 
 	update_priority(self, now_us);
 	n = vrrp_machine_step(&self->machine, event, now_us, steps);
-	if (self->machine.listening && !was_listening)
-		self->counters.late_wake_ups++;
 	for (gsize i = 0; i < n; i++)
 		do_step(self, &steps[i], now_us);
 	for (gsize i = 0; i < n; i++)
@@ -984,7 +981,7 @@ GVariant *vrrp_election_counters(VrrpElection *self)
 		{ "probes", counters->probes },
 		{ "address-mismatch", counters->address_mismatch },
 		{ "pseudo-header", counters->pseudo_header },
-		{ "late-wake-ups", counters->late_wake_ups },
+		{ "late-wake-ups", self->machine.late_wake_ups },
 		{ "resumed", counters->resumed },
 	};
 	GVariantBuilder builder;

@@ -189,6 +189,7 @@ static void backup_timer(VrrpMachine *machine, gint64 now_us, Steps *out)
 	if (!machine->listened && now_us - machine->deadline_us > interval_us(machine->master_interval_cs)) {
 		/* We slept, perhaps with the whole machine: what the Master sent meanwhile may never have reached us. */
 		machine->listened = true;
+		machine->late_wake_ups++;
 		machine->deadline_us = now_us + interval_us(machine->master_interval_cs) + vrrp_machine_skew_us(machine);
 		return;
 	}
@@ -282,6 +283,7 @@ static void step_master(VrrpMachine *machine, const VrrpEvent *event, gint64 now
 	if (!machine->listening && (event->kind == VRRP_EVENT_TIMER || event->kind == VRRP_EVENT_ADVERT) &&
 	    now_us - machine->last_sent_us > vrrp_machine_peer_down_us(machine)) {
 		machine->listening = true;
+		machine->late_wake_ups++;
 		machine->deadline_us = now_us + interval_us(machine->interval_cs);
 	}
 

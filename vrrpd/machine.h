@@ -71,6 +71,7 @@ typedef struct {
 	guint32 master_address;
 	gint64 last_sent_us;
 	bool open;              /* may take over when the Master is gone */
+	guint64 late_wake_ups;  /* how often it found itself asleep, in either role */
 	bool master_gone;       /* the down timer has run out while not open */
 
 	/* Its own. */

@@ -410,3 +410,60 @@ print('gaps', *['%.1f' % g for g in gaps], 'end' if last and time.monotonic() - 
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.communicate()
+
+
+class Keepalived:
+    """keepalived as the other router: no peer link, plain RFC."""
+
+    def __init__(self, lab, name, address, version=3, interval="0.1", priority=100, vmac=False, extra=""):
+        self.lab, self.name = lab, name
+        self.namespace = lab.net.namespace(name)
+        self.port = lab.lan.connect(self.namespace, "eth0", f"{address}/24")
+        self.folder = Path(tempfile.mkdtemp(prefix=f"vrrp-{lab.net.tag}-{name}-"))
+        (self.folder / "keepalived.conf").write_text(f"""
+global_defs {{
+    vrrp_version {version}
+    router_id {name}
+}}
+vrrp_instance one {{
+    state BACKUP
+    nopreempt
+    interface eth0
+    virtual_router_id {GROUP}
+    priority {priority}
+    advert_int {interval}
+    {"use_vmac" if vmac else ""}
+    {extra}
+    virtual_ipaddress {{
+        {SERVICE}/24
+    }}
+}}
+""")
+        self.process = None
+        lab.closing.append(self)
+
+    def start(self):
+        folder = self.folder
+        self.log = open(folder / "log", "ab")
+        self.process = self.namespace.popen(
+            ["keepalived", "-n", "-P", "-l", "-D", "-f", str(folder / "keepalived.conf"), "-p", str(folder / "pid"),
+             "-r", str(folder / "vrrp.pid")], stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
+        return self
+
+    def wait_master(self, timeout_s=15):
+        wait_until(self.has_service, timeout_s, f"{self.name} becomes master")
+
+    def has_service(self):
+        return SERVICE in self.namespace.addresses()
+
+    def die(self):
+        """All of its processes, at once, with no last word."""
+        self.namespace.kill_all()
+        self.process.wait(10)
+
+    def close(self):
+        self.namespace.kill_all()
+        if self.process:
+            self.process.wait(10)
+            self.log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
