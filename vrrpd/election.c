@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "arp.h"
+#include "ear.h"
 #include "link-watch.h"
 #include "netlink.h"
 #include "path.h"
@@ -51,6 +52,8 @@ struct VrrpElection {
 	VrrpHolds holds;
 	VrrpLinkWatch watch;
 	VrrpLink link;                      /* of the electing interface */
+	VrrpEar *ear;                       /* on it */
+	int ear_index;
 	VrrpPeer peer;
 	GVariant *peer_dict;
 
@@ -157,6 +160,12 @@ static void fill_advert(const VrrpElection *self, guint8 priority, VrrpAdvert *r
 			g_ntohl(((const SettingsAddress *)self->group->addresses->pdata[i])->ipv4_be);
 }
 
+/* Stopped between two sends and woken later: what was true then is not to be said now. */
+static bool is_stale(const VrrpElection *self, gint64 now_us)
+{
+	return vrrp_now_us() - now_us > vrrp_machine_peer_down_us(&self->machine);
+}
+
 static void send_adverts(VrrpElection *self, guint8 priority, gint64 now_us)
 {
 	bool to_peer = vrrp_judge_speaks_to_peer(self->watch.carrier, vrrp_link_watch_alive(&self->watch, now_us),
@@ -181,6 +190,8 @@ static void send_adverts(VrrpElection *self, guint8 priority, gint64 now_us)
 		/* Priority 0 always goes everywhere: it says that we no longer are what silence would say, only sooner. */
 		if (path->electing ? self->settings->multicast : priority != 0 && !to_peer)
 			continue;
+		if (is_stale(self, now_us))
+			return;
 		self->counters.sent_unicast += path->n_peers;
 		self->counters.send_failed += vrrp_path_tell(path, &advert);
 	}
@@ -290,7 +301,7 @@ static void do_step(VrrpElection *self, const VrrpStep *step, gint64 now_us)
 	case VRRP_STEP_SEND:
 		send_adverts(self, step->priority, now_us);
 		/* Renewed with the adverts and nowhere else: one who has been asleep must listen first. */
-		if (step->priority != 0 && self->machine.state == VRRP_STATE_MASTER && self->renewed_us != 0 &&
+		if (step->priority != 0 && self->machine.state == VRRP_STATE_MASTER && self->renewed_us != 0 && !is_stale(self, now_us) &&
 		    now_us - self->renewed_us >= VRRP_ADDRESS_RENEW_US) {
 			self->renewed_us = now_us;
 			vrrp_addresses_hold(self->addresses);
@@ -447,6 +458,23 @@ static void received_cb(VrrpPath *path, const guint8 *packet, gsize length, gint
 
 /* ---- Links ---- */
 
+static void open_ear(VrrpElection *self)
+{
+	GError *error = NULL;
+
+	if (self->ear && self->ear_index == self->link.index)
+		return;
+	g_clear_pointer(&self->ear, vrrp_ear_free);
+	if (self->link.index == 0)
+		return;
+	self->ear_index = self->link.index;
+	self->ear = vrrp_ear_new(self->link.index, &error);
+	if (!self->ear) {
+		g_warning("%s: %s", self->interface->device, error->message);
+		g_error_free(error);
+	}
+}
+
 static void check_link(VrrpElection *self, const char *up_reason)
 {
 	gint64 now_us = vrrp_now_us();
@@ -460,6 +488,7 @@ static void check_link(VrrpElection *self, const char *up_reason)
 				  self->peer.paired || i > 0);
 	if (vrrp_link_watch_state(&self->watch, present, present && self->link.carrier, now_us))
 		tell_changed(self);
+	open_ear(self);
 	vrrp_addresses_prepare(self->addresses, false);
 	if (self->watch.carrier && self->machine.state == VRRP_STATE_INIT)
 		election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_START, .reason = up_reason });
@@ -522,7 +551,7 @@ static void tick_cb(gpointer user_data)
 
 	vrrp_timer_set(self->tick, now_us + TICK_US);
 	if (self->group) {
-		if (vrrp_link_watch_frames(&self->watch, vrrp_netlink_frames(self->netlink, self->interface->device), now_us))
+		if (vrrp_link_watch_frames(&self->watch, self->ear && vrrp_ear_heard(self->ear), now_us))
 			probe_neighbours(self, now_us);
 		if (self->machine.state == VRRP_STATE_MASTER)
 			announce_again(self, now_us);
@@ -585,6 +614,7 @@ void vrrp_election_free(VrrpElection *self)
 	vrrp_addresses_free(self->addresses);
 	vrrp_netlink_free(self->netlink);
 	vrrp_ether_free(self->ether);
+	vrrp_ear_free(self->ear);
 	vrrp_sysctl_free(self->sysctl);
 	vrrp_store_free(self->store);
 	vrrp_strangers_free(self->strangers);
@@ -649,6 +679,7 @@ static void begin(VrrpElection *self, bool clean)
 static void end(VrrpElection *self)
 {
 	g_ptr_array_set_size(self->paths, 0);
+	g_clear_pointer(&self->ear, vrrp_ear_free);
 	if (!self->addresses)
 		return;
 	vrrp_addresses_remove(self->addresses);
@@ -720,7 +751,9 @@ void vrrp_election_start(VrrpElection *self, Settings *settings)
 			self->served = saved.served;
 			self->counters.resumed++;
 			(void)vrrp_link_watch_state(&self->watch, true, true, now_us);
-			(void)vrrp_link_watch_frames(&self->watch, vrrp_netlink_frames(self->netlink, self->interface->device), now_us);
+			/* The link was in use a moment ago; the judgement goes on from there. */
+			(void)vrrp_link_watch_frames(&self->watch, true, now_us);
+			open_ear(self);
 			self->resuming = true;
 			election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_RESUME });
 			self->resuming = false;
@@ -786,6 +819,7 @@ void vrrp_election_reload(VrrpElection *self, Settings *settings)
 			announce(self, vrrp_now_us());
 		}
 		open_paths(self);
+		update_priority(self, vrrp_now_us());
 		if (self->listener.addresses_replaced)
 			self->listener.addresses_replaced(self->user_data);
 		tell_changed(self);

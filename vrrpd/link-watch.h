@@ -11,8 +11,7 @@
 typedef struct {
 	bool present, carrier;
 	gint64 window_us;  /* silent for longer: not alive */
-	gint64 frames;     /* received so far, as last counted; -1: never counted */
-	gint64 heard_us;   /* when it last grew */
+	gint64 heard_us;   /* when something was last heard */
 	gint64 up_us;      /* since when there has been a carrier */
 	bool heard;        /* anything, since then */
 } VrrpLinkWatch;
@@ -23,8 +22,8 @@ void vrrp_link_watch_init(VrrpLinkWatch *watch, gint64 interval_us);
 /* True when present or carrier changed. */
 bool vrrp_link_watch_state(VrrpLinkWatch *watch, bool present, bool carrier, gint64 now_us);
 
-/* Takes the frame counter. True when nothing has come since the last time: the moment to probe a neighbour, whose answer is a frame. */
-bool vrrp_link_watch_frames(VrrpLinkWatch *watch, gint64 frames, gint64 now_us);
+/* Notes whether anything came since the last time. True when not: the moment to probe a neighbour, whose answer is a frame. */
+bool vrrp_link_watch_frames(VrrpLinkWatch *watch, bool heard, gint64 now_us);
 
 bool vrrp_link_watch_alive(const VrrpLinkWatch *watch, gint64 now_us);
 bool vrrp_link_watch_settled(const VrrpLinkWatch *watch, gint64 now_us);

@@ -3,7 +3,6 @@
 #include "netlink.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
 #include <linux/if_link.h>
@@ -12,10 +11,7 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #ifndef IFF_LOWER_UP
 #define IFF_LOWER_UP (1 << 16)
@@ -25,7 +21,6 @@ struct VrrpNetlink {
 	struct nl_sock *request;
 	struct nl_sock *events;
 	guint source;
-	int frames_fd; /* /proc/net/dev */
 	void (*changed)(gpointer user_data);
 	gpointer user_data;
 };
@@ -71,7 +66,6 @@ VrrpNetlink *vrrp_netlink_new(void (*changed)(gpointer user_data), gpointer user
 
 	netlink->changed = changed;
 	netlink->user_data = user_data;
-	netlink->frames_fd = -1;
 	netlink->request = open_socket(error);
 	if (!netlink->request)
 		return NULL;
@@ -82,7 +76,6 @@ VrrpNetlink *vrrp_netlink_new(void (*changed)(gpointer user_data), gpointer user
 	nl_socket_disable_seq_check(netlink->events);
 	nl_socket_set_nonblocking(netlink->events);
 	nl_socket_add_memberships(netlink->events, RTNLGRP_LINK, 0);
-	netlink->frames_fd = open("/proc/self/net/dev", O_RDONLY | O_CLOEXEC);
 
 	source = g_unix_fd_source_new(nl_socket_get_fd(netlink->events), G_IO_IN);
 	g_source_set_priority(source, G_PRIORITY_HIGH);
@@ -100,8 +93,6 @@ void vrrp_netlink_free(VrrpNetlink *netlink)
 		g_source_remove(netlink->source);
 	nl_socket_free(netlink->events);
 	nl_socket_free(netlink->request);
-	if (netlink->frames_fd >= 0)
-		close(netlink->frames_fd);
 	g_free(netlink);
 }
 
@@ -192,7 +183,9 @@ bool vrrp_netlink_macvlan_add(VrrpNetlink *netlink, const char *name, int parent
 	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
 	struct nl_msg *message = message_new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &info, sizeof info);
 	guint32 index = (guint32)parent;
-	guint32 mode = MACVLAN_MODE_PRIVATE;
+	/* Not private: there a frame that bears our virtual MAC as its source is taken for our own and kept from the parent, so that two
+	 * Masters after a split would never hear each other. */
+	guint32 mode = MACVLAN_MODE_BRIDGE;
 	struct nlattr *linkinfo, *data;
 
 	put(message, IFLA_IFNAME, name, (int)strlen(name) + 1);
@@ -314,7 +307,7 @@ bool vrrp_netlink_route_delete(VrrpNetlink *netlink, const VrrpRoute *route, GEr
 	return request(netlink, route_message(RTM_DELROUTE, 0, route), -NLE_OBJ_NOTFOUND, "route", error);
 }
 
-/* ---- Neighbours and frames ---- */
+/* ---- Neighbours ---- */
 
 typedef struct {
 	int index;
@@ -364,27 +357,4 @@ gsize vrrp_netlink_neighbours(VrrpNetlink *netlink, int index, guint32 *ret_addr
 	(void)query(netlink, message_new(RTM_GETROUTE, NLM_F_DUMP, &route, sizeof route), gateway_cb, &found);
 	(void)query(netlink, message_new(RTM_GETNEIGH, NLM_F_DUMP, &neighbour, sizeof neighbour), neighbour_cb, &found);
 	return found.n;
-}
-
-gint64 vrrp_netlink_frames(VrrpNetlink *netlink, const char *name)
-{
-	char text[16384];
-	gsize length = strlen(name);
-	gssize n = netlink->frames_fd < 0 ? -1 : pread(netlink->frames_fd, text, sizeof text - 1, 0);
-
-	if (n <= 0)
-		return -1;
-	text[n] = '\0';
-	for (char *line = text; line; line = strchr(line, '\n')) {
-		while (*line == '\n' || *line == ' ')
-			line++;
-		if (strncmp(line, name, length) == 0 && line[length] == ':') {
-			unsigned long long bytes, packets;
-
-			if (sscanf(line + length + 1, "%llu %llu", &bytes, &packets) == 2)
-				return (gint64)packets;
-			return -1;
-		}
-	}
-	return -1;
 }

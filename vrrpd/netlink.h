@@ -57,7 +57,4 @@ bool vrrp_netlink_subnet_present(VrrpNetlink *netlink, int index, guint32 addres
 /* Neighbours the kernel knows on @index, and its gateways there. Returns how many. */
 gsize vrrp_netlink_neighbours(VrrpNetlink *netlink, int index, guint32 *ret_addresses_be, gsize size);
 
-/* Frames received on device @name so far (no lock of the kernel's is taken for this); -1 when there is no such device. */
-gint64 vrrp_netlink_frames(VrrpNetlink *netlink, const char *name);
-
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VrrpNetlink, vrrp_netlink_free)

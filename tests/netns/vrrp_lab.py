@@ -71,6 +71,7 @@ class Host:
         self.socket = self.folder / "run/understudy/private/vrrp"
         self.process, self.connection, self.signals = None, None, []
         script = (f"mount -t overlay -o lowerdir={self.folder}/etc:/etc none /etc && "
+                  f"mount --bind {self.folder}/etc/understudy /etc/understudy && "
                   f"mount --bind {self.folder}/run /run && echo ready && exec cat")
         self.keeper = self.namespace.popen(["unshare", "-m", "--propagation", "private", "sh", "-c", script],
                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -245,6 +246,8 @@ class Lab:
         return self
 
     def __exit__(self, *_):
+        for host in self.hosts:  # pytest shows it when the test failed
+            print(f"---- {host.name} ----\n{host.text_log()}")
         for thing in reversed(self.closing):
             thing.close()
         for host in self.hosts:

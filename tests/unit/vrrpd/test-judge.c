@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tests/unit/vrrpd/test-judge.c - priorities, holds, the link, the peer's dictionary, strangers and run-time state. */
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "vrrpd/holds.h"
+#include "vrrpd/judge.h"
+#include "vrrpd/link-watch.h"
+#include "vrrpd/peer.h"
+#include "vrrpd/state.h"
+#include "vrrpd/strangers.h"
+
+#define MS 1000
+
+/* ---- Judge ---- */
+
+static void test_bands(void)
+{
+	static const struct {
+		VrrpStanding standing;
+		guint step, offset, priority;
+	} rows[] = {
+		{ VRRP_STANDING_NOT_SERVING, 0, 0, 1 }, { VRRP_STANDING_NOT_SERVING, 0, 1, 2 }, { VRRP_STANDING_NOT_SERVING, 41, 1, 84 },
+		{ VRRP_STANDING_ALONE, 0, 0, 85 },      { VRRP_STANDING_ALONE, 41, 1, 168 },    { VRRP_STANDING_SERVING, 0, 0, 169 },
+		{ VRRP_STANDING_SERVING, 1, 0, 171 },   { VRRP_STANDING_SERVING, 41, 1, 252 },  { VRRP_STANDING_SERVING, 99, 0, 251 },
+	};
+
+	for (gsize i = 0; i < G_N_ELEMENTS(rows); i++)
+		g_assert_cmpuint(vrrp_judge_priority(rows[i].standing, rows[i].step, rows[i].offset), ==, rows[i].priority);
+}
+
+/* The whole order: standing before step before offset; never 0 or 255; never the same for the two devices; and back again. */
+static void test_order(void)
+{
+	for (int s = VRRP_STANDING_NOT_SERVING; s <= VRRP_STANDING_SERVING; s++) {
+		for (guint k = 0; k <= VRRP_MAX_STEP; k++) {
+			guint8 low = vrrp_judge_priority((VrrpStanding)s, k, 0), high = vrrp_judge_priority((VrrpStanding)s, k, 1);
+
+			g_assert_cmpuint(low, >, 0);
+			g_assert_cmpuint(high, <, 255);
+			g_assert_cmpuint(high, ==, low + 1u);
+			g_assert_cmpuint(vrrp_judge_step_of(low), ==, k);
+			g_assert_cmpuint(vrrp_judge_step_of(high), ==, k);
+			if (k < VRRP_MAX_STEP)
+				g_assert_cmpuint(vrrp_judge_priority((VrrpStanding)s, k + 1, 0), >, high);
+			if (s < VRRP_STANDING_SERVING)
+				g_assert_cmpuint(vrrp_judge_priority((VrrpStanding)(s + 1), 0, 0), >, high);
+		}
+	}
+	g_assert_cmpuint(vrrp_judge_step_of(0), ==, 0);
+	g_assert_cmpuint(vrrp_judge_step_of(255), ==, VRRP_MAX_STEP);
+}
+
+static void test_next_step(void)
+{
+	g_assert_cmpuint(vrrp_judge_next_step(0, 0), ==, 1);
+	g_assert_cmpuint(vrrp_judge_next_step(5, 2), ==, 6);
+	g_assert_cmpuint(vrrp_judge_next_step(2, 5), ==, 6);
+	g_assert_cmpuint(vrrp_judge_next_step(VRRP_MAX_STEP, 0), ==, VRRP_MAX_STEP);
+}
+
+static void test_standing(void)
+{
+	g_assert_cmpint(vrrp_judge_standing(true, true), ==, VRRP_STANDING_SERVING);
+	g_assert_cmpint(vrrp_judge_standing(true, false), ==, VRRP_STANDING_ALONE);
+	g_assert_cmpint(vrrp_judge_standing(false, true), ==, VRRP_STANDING_NOT_SERVING);
+	g_assert_cmpint(vrrp_judge_standing(false, false), ==, VRRP_STANDING_NOT_SERVING);
+	g_assert_true(vrrp_judge_speaks_to_peer(true, true, false));
+	g_assert_false(vrrp_judge_speaks_to_peer(false, true, false));
+	g_assert_false(vrrp_judge_speaks_to_peer(true, false, false));
+	g_assert_false(vrrp_judge_speaks_to_peer(true, true, true));
+}
+
+/* ---- Holds ---- */
+
+static void test_holds(void)
+{
+	VrrpHolds holds = { .heartbeat_us = 0 };
+	VrrpHold hold;
+
+	for (guint i = 0; i < VRRP_N_HOLDS; i++) {
+		g_assert_true(vrrp_hold_from_name(vrrp_hold_name((VrrpHold)i), &hold));
+		g_assert_cmpint(hold, ==, (VrrpHold)i);
+	}
+	g_assert_false(vrrp_hold_from_name("lunch", &hold));
+	g_assert_false(vrrp_holds_any(&holds));
+	vrrp_holds_set(&holds, VRRP_HOLD_COLD_BOOT, "waiting", 500, 100);
+	vrrp_holds_set(&holds, VRRP_HOLD_COLD_BOOT, "still waiting", 900, 200);
+	g_assert_cmpint(holds.hold[VRRP_HOLD_COLD_BOOT].since_us, ==, 100);
+	g_assert_cmpstr(holds.hold[VRRP_HOLD_COLD_BOOT].reason, ==, "still waiting");
+	g_assert_false(vrrp_holds_tick(&holds, false, 899));
+	g_assert_true(vrrp_holds_tick(&holds, false, 900));
+	g_assert_false(vrrp_holds_any(&holds));
+}
+
+static void test_supervisor(void)
+{
+	VrrpHolds holds = { .heartbeat_us = 0 };
+
+	g_assert_false(vrrp_holds_tick(&holds, false, VRRP_SUPERVISOR_TIMEOUT_US - 1));
+	g_assert_false(vrrp_holds_tick(&holds, true, VRRP_SUPERVISOR_TIMEOUT_US * 9));
+	g_assert_true(vrrp_holds_tick(&holds, false, VRRP_SUPERVISOR_TIMEOUT_US));
+	g_assert_true(holds.hold[VRRP_HOLD_NO_SUPERVISOR].set);
+	g_assert_false(vrrp_holds_tick(&holds, false, VRRP_SUPERVISOR_TIMEOUT_US + 1));
+	vrrp_holds_heartbeat(&holds, VRRP_SUPERVISOR_TIMEOUT_US + 2);
+	g_assert_false(vrrp_holds_any(&holds));
+}
+
+static void test_hold_reason_is_cut_between_characters(void)
+{
+	g_autofree char *reason = g_strnfill(126, 'x');
+	g_autofree char *longer = g_strconcat(reason, "\xc3\xa9\xc3\xa9", NULL);
+	VrrpHolds holds = { 0 };
+
+	vrrp_holds_set(&holds, VRRP_HOLD_PASSIVE, longer, 0, 0);
+	g_assert_cmpstr(holds.hold[VRRP_HOLD_PASSIVE].reason, ==, reason);
+}
+
+/* ---- Link ---- */
+
+static void test_link(void)
+{
+	VrrpLinkWatch watch;
+
+	vrrp_link_watch_init(&watch, 10 * MS);
+	g_assert_cmpint(watch.window_us, ==, 300 * MS);
+	vrrp_link_watch_init(&watch, 1000 * MS);
+	g_assert_cmpint(watch.window_us, ==, 3000 * MS);
+	vrrp_link_watch_init(&watch, 100 * MS);
+	g_assert_false(vrrp_link_watch_settled(&watch, 9999 * MS));
+	g_assert_true(vrrp_link_watch_state(&watch, true, true, 1000 * MS));
+	g_assert_false(vrrp_link_watch_state(&watch, true, true, 1100 * MS));
+	/* Nothing heard: not alive; settled in the end all the same. */
+	g_assert_true(vrrp_link_watch_frames(&watch, false, 1100 * MS));
+	g_assert_false(vrrp_link_watch_settled(&watch, 1100 * MS));
+	g_assert_true(vrrp_link_watch_settled(&watch, 4000 * MS));
+	g_assert_false(vrrp_link_watch_alive(&watch, 4000 * MS));
+	/* Heard: both, at once. */
+	g_assert_false(vrrp_link_watch_frames(&watch, true, 1200 * MS));
+	g_assert_true(vrrp_link_watch_settled(&watch, 1200 * MS));
+	g_assert_true(vrrp_link_watch_alive(&watch, 1499 * MS));
+	g_assert_false(vrrp_link_watch_alive(&watch, 1500 * MS));
+	/* The cable out and in: what was heard before does not count. */
+	g_assert_true(vrrp_link_watch_state(&watch, true, false, 1600 * MS));
+	g_assert_false(vrrp_link_watch_frames(&watch, true, 1650 * MS));
+	g_assert_false(vrrp_link_watch_alive(&watch, 1650 * MS));
+	g_assert_true(vrrp_link_watch_state(&watch, true, true, 1700 * MS));
+	g_assert_false(vrrp_link_watch_settled(&watch, 1700 * MS));
+	g_assert_false(vrrp_link_watch_alive(&watch, 1700 * MS));
+}
+
+/* ---- Peer ---- */
+
+static bool parse_peer(const char *text, VrrpPeer *ret_peer)
+{
+	g_autoptr(GVariant) dict = g_variant_ref_sink(g_variant_new_parsed(text));
+	g_autoptr(GError) error = NULL;
+
+	return vrrp_peer_parse(dict, ret_peer, &error);
+}
+
+static void test_peer(void)
+{
+	VrrpPeer peer;
+	guint32 addresses[4];
+
+	g_assert_true(parse_peer("@a{sv} {}", &peer));
+	g_assert_false(peer.paired);
+	g_assert_true(parse_peer("{'id': <'b'>, 'offset': <byte 1>, 'follows': <true>,"
+				 " 'addresses': <{'lan': ['192.0.2.12/24', 'fe80::1'], 'peer': ['10.0.0.2']}>}", &peer));
+	g_assert_true(peer.paired && peer.follows);
+	g_assert_cmpuint(peer.offset, ==, 1);
+	g_assert_cmpuint(vrrp_peer_addresses(&peer, "lan", addresses, 4), ==, 1);
+	g_assert_cmpuint(addresses[0], ==, 0xc000020c);
+	g_assert_cmpuint(vrrp_peer_addresses(&peer, "wan", addresses, 4), ==, 0);
+	/* Refused, and nothing changed. */
+	g_assert_false(parse_peer("{'id': <'b'>, 'addresses': <{'lan': ['192.0.2.12']}>}", &peer));
+	g_assert_false(parse_peer("{'offset': <byte 2>, 'addresses': <{'lan': ['192.0.2.12']}>}", &peer));
+	g_assert_false(parse_peer("{'offset': <byte 1>}", &peer));
+	g_assert_false(parse_peer("{'offset': <byte 1>, 'addresses': <{'lan': ['192.0.2.256']}>}", &peer));
+	g_assert_false(parse_peer("{'offset': <'1'>, 'addresses': <{'lan': ['192.0.2.12']}>}", &peer));
+	g_assert_cmpuint(peer.n_addresses, ==, 2);
+}
+
+/* ---- Strangers ---- */
+
+static void test_strangers(void)
+{
+	g_autoptr(VrrpStrangers) strangers = vrrp_strangers_new();
+	gint64 minute_us = 60 * G_USEC_PER_SEC;
+	guint64 count;
+
+	g_assert_true(vrrp_strangers_note(strangers, 1, VRRP_DROP_STRANGER, 1, &count));
+	g_assert_false(vrrp_strangers_note(strangers, 1, VRRP_DROP_STRANGER, 2, &count));
+	g_assert_true(vrrp_strangers_note(strangers, 1, VRRP_DROP_CHECKSUM, 3, &count));
+	g_assert_true(vrrp_strangers_note(strangers, 1, VRRP_DROP_STRANGER, 1 + minute_us, &count));
+	g_assert_cmpuint(count, ==, 3);
+	/* A flood of addresses does not grow the table; the oldest go. */
+	for (guint32 i = 100; i < 100000; i++)
+		g_assert_true(vrrp_strangers_note(strangers, i, VRRP_DROP_STRANGER, 2 * minute_us + i, &count));
+	g_assert_false(vrrp_strangers_note(strangers, 99999, VRRP_DROP_STRANGER, 2 * minute_us + 100000, &count));
+}
+
+/* ---- Run-time state ---- */
+
+static void test_state(void)
+{
+	g_autofree char *folder = g_dir_make_tmp("vrrp-state-XXXXXX", NULL);
+	g_autofree char *dir = g_build_filename(folder, "vrrpd", NULL);
+	g_autofree char *file = g_build_filename(dir, "state", NULL), *advert = g_build_filename(dir, "last-advert", NULL);
+	g_autoptr(VrrpStore) store = vrrp_store_new(dir, NULL);
+	VrrpSaved out = { .group_id = 51, .version = 3, .device = (char *)"eth0", .role = VRRP_STATE_MASTER, .reason = (char *)"master-down",
+			  .sequence = 7, .since_us = 123456789012, .step = 3, .heard_step = 2, .serving = true, .served = true,
+			  .peer = (char *)"{'id': <'b'>}" };
+	g_auto(VrrpSaved) in = { 0 };
+
+	g_assert_nonnull(store);
+	g_assert_false(vrrp_store_load(store, &in));
+	vrrp_holds_set(&out.holds, VRRP_HOLD_PASSIVE, "ordered \"so\"\n[hold x]", 0, 55);
+	g_assert_true(vrrp_store_save(store, &out, NULL));
+	vrrp_store_advert(store, 987654321098);
+	vrrp_store_advert(store, 42);
+	g_assert_true(vrrp_store_load(store, &in));
+	g_assert_cmpuint(in.group_id, ==, 51);
+	g_assert_cmpstr(in.device, ==, "eth0");
+	g_assert_cmpint(in.role, ==, VRRP_STATE_MASTER);
+	g_assert_cmpstr(in.reason, ==, "master-down");
+	g_assert_cmpuint(in.sequence, ==, 7);
+	g_assert_cmpint(in.since_us, ==, 123456789012);
+	g_assert_cmpuint(in.step, ==, 3);
+	g_assert_true(in.serving && in.served);
+	g_assert_cmpstr(in.peer, ==, "{'id': <'b'>}");
+	g_assert_true(in.holds.hold[VRRP_HOLD_PASSIVE].set);
+	g_assert_cmpstr(in.holds.hold[VRRP_HOLD_PASSIVE].reason, ==, "ordered \"so\"\n[hold x]");
+	g_assert_cmpint(in.holds.hold[VRRP_HOLD_PASSIVE].since_us, ==, 55);
+	g_assert_cmpint(in.last_advert_us, ==, 42);
+	/* Another boot's is nothing. */
+	vrrp_saved_clear(&in);
+	g_assert_true(g_file_set_contents(file, "[state]\nboot_id=other\nrole=master\n", -1, NULL));
+	g_assert_false(vrrp_store_load(store, &in));
+	g_assert_true(g_file_set_contents(file, "nonsense", -1, NULL));
+	g_assert_false(vrrp_store_load(store, &in));
+	g_assert_cmpint(g_unlink(file) | g_unlink(advert) | g_rmdir(dir) | g_rmdir(folder), ==, 0);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/vrrp/judge/bands", test_bands);
+	g_test_add_func("/vrrp/judge/order", test_order);
+	g_test_add_func("/vrrp/judge/next-step", test_next_step);
+	g_test_add_func("/vrrp/judge/standing", test_standing);
+	g_test_add_func("/vrrp/holds/lease", test_holds);
+	g_test_add_func("/vrrp/holds/supervisor", test_supervisor);
+	g_test_add_func("/vrrp/holds/reason", test_hold_reason_is_cut_between_characters);
+	g_test_add_func("/vrrp/link-watch", test_link);
+	g_test_add_func("/vrrp/peer", test_peer);
+	g_test_add_func("/vrrp/strangers", test_strangers);
+	g_test_add_func("/vrrp/state", test_state);
+	return g_test_run();
+}

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tests/unit/vrrpd/test-machine.c - the state tables of RFC 3768 6.4 and RFC 9568 6.4, row by row, and our few departures. */
+#include <string.h>
+
+#include "vrrpd/judge.h"
+#include "vrrpd/machine.h"
+
+#define MS 1000
+#define US 0xc000020bu
+#define LOWER 0xc000020au
+#define HIGHER 0xc000020cu
+
+/* One machine, its clock, and the steps of the last event as letters: S<n> send, H hold, D drop, A announce, T state. */
+typedef struct {
+	VrrpMachine machine;
+	gint64 now_us;
+	char said[64];
+	const char *reason;
+} World;
+
+static void step(World *world, VrrpEvent event)
+{
+	VrrpStep steps[VRRP_MAX_STEPS];
+	gsize n = vrrp_machine_step(&world->machine, &event, world->now_us, steps);
+	GString *said = g_string_new("");
+
+	for (gsize i = 0; i < n; i++) {
+		switch (steps[i].kind) {
+		case VRRP_STEP_SEND:
+			g_string_append_printf(said, "S%u ", steps[i].priority);
+			break;
+		case VRRP_STEP_HOLD:
+			g_string_append(said, "H ");
+			break;
+		case VRRP_STEP_DROP:
+			g_string_append(said, "D ");
+			break;
+		case VRRP_STEP_ANNOUNCE:
+			g_string_append(said, "A ");
+			break;
+		case VRRP_STEP_STATE:
+			g_string_append_printf(said, "T:%s ", vrrp_state_name(steps[i].state));
+			world->reason = steps[i].reason;
+			break;
+		}
+	}
+	g_strlcpy(world->said, g_strchomp(said->str), sizeof world->said);
+	g_string_free(said, TRUE);
+}
+
+static void hear(World *world, guint8 priority, guint32 source, guint interval_cs)
+{
+	step(world, (VrrpEvent){ .kind = VRRP_EVENT_ADVERT, .priority = priority, .source = source, .interval_cs = interval_cs,
+				 .received_us = world->now_us });
+}
+
+/* To the deadline, exactly. */
+static void expire(World *world)
+{
+	world->now_us = world->machine.deadline_us;
+	step(world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+}
+
+static World backup(guint8 version)
+{
+	World world = { .now_us = 1000000 * MS };
+
+	vrrp_machine_init(&world.machine, version, version == 2 ? 100 : 10, US, 100, 100);
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_START, .reason = "started" });
+	return world;
+}
+
+static World master(guint8 version)
+{
+	World world = backup(version);
+
+	expire(&world);
+	g_assert_cmpint(world.machine.state, ==, VRRP_STATE_MASTER);
+	return world;
+}
+
+#define SAID(world, text) g_assert_cmpstr((world).said, ==, text)
+#define DUE_IN(world, us) g_assert_cmpint((world).machine.deadline_us - (world).now_us, ==, us)
+
+/* ---- 6.4.1 Initialize ---- */
+
+static void test_init_startup(void)
+{
+	World world = backup(3);
+
+	SAID(world, "T:backup");
+	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
+	world = backup(2);
+	DUE_IN(world, 3000 * MS + 156 * 1000000LL / 256); /* 3609 ms */
+}
+
+static void test_init_ignores(void)
+{
+	static const VrrpEventKind kinds[] = { VRRP_EVENT_STOP, VRRP_EVENT_ADVERT, VRRP_EVENT_TIMER, VRRP_EVENT_RESIGN, VRRP_EVENT_TAKE };
+	World world = { .now_us = 5 };
+
+	vrrp_machine_init(&world.machine, 3, 10, US, 100, 100);
+	for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++) {
+		step(&world, (VrrpEvent){ .kind = kinds[i], .priority = 1, .interval_cs = 10, .reason = "x" });
+		SAID(world, "");
+		g_assert_cmpint(world.machine.state, ==, VRRP_STATE_INIT);
+		g_assert_cmpint(world.machine.deadline_us, ==, 0);
+	}
+}
+
+static void test_init_resume(void)
+{
+	World world = { .now_us = 5 * MS };
+
+	vrrp_machine_init(&world.machine, 3, 10, US, 100, 100);
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_RESUME });
+	SAID(world, "S100 H A"); /* no state step: to everybody else nothing happened */
+	g_assert_cmpint(world.machine.state, ==, VRRP_STATE_MASTER);
+	DUE_IN(world, 100 * MS);
+}
+
+/* ---- 6.4.2 Backup ---- */
+
+static void test_backup_timer(void)
+{
+	World world = backup(3);
+
+	expire(&world);
+	SAID(world, "S100 H A T:master");
+	g_assert_cmpstr(world.reason, ==, "master-down");
+	DUE_IN(world, 100 * MS);
+}
+
+static void test_backup_early_timer(void)
+{
+	World world = backup(3);
+
+	world.now_us = world.machine.deadline_us - 1;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	SAID(world, "");
+}
+
+static void test_backup_priority_zero(void)
+{
+	World world = backup(3);
+
+	world.now_us += 10 * MS;
+	hear(&world, 0, HIGHER, 10);
+	SAID(world, "");
+	DUE_IN(world, 156 * 100000 / 256);
+	expire(&world);
+	g_assert_cmpstr(world.reason, ==, "master-resigned");
+}
+
+static void test_backup_higher_resets(void)
+{
+	World world = backup(3);
+
+	world.now_us += 250 * MS;
+	hear(&world, 200, HIGHER, 10);
+	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
+}
+
+/* Preempt_Mode false: a lower priority also resets the timer. */
+static void test_backup_lower_resets(void)
+{
+	World world = backup(3);
+
+	world.now_us += 250 * MS;
+	hear(&world, 1, LOWER, 10);
+	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
+}
+
+static void test_backup_learns_interval(void)
+{
+	World world = backup(3);
+
+	hear(&world, 200, HIGHER, 100);
+	DUE_IN(world, 3000 * MS + 156 * 1000000LL / 256);
+	g_assert_cmpint(vrrp_machine_skew_us(&world.machine), ==, 156 * 1000000LL / 256);
+	/* Version 2 has none to learn. */
+	world = backup(2);
+	hear(&world, 200, HIGHER, 10);
+	DUE_IN(world, 3000 * MS + 156 * 1000000LL / 256);
+}
+
+static void test_backup_counts_from_reception(void)
+{
+	World world = backup(3);
+	gint64 received_us = world.now_us + 5 * MS;
+
+	world.now_us += 45 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_ADVERT, .priority = 1, .source = LOWER, .interval_cs = 10, .received_us = received_us });
+	g_assert_cmpint(world.machine.deadline_us, ==, received_us + 300 * MS + 156 * 100000 / 256);
+}
+
+static void test_backup_shutdown(void)
+{
+	World world = backup(3);
+
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "no-carrier" });
+	SAID(world, "T:init");
+	g_assert_cmpint(world.machine.deadline_us, ==, 0);
+}
+
+static void test_backup_held(void)
+{
+	World world = backup(3);
+
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_GATE, .open = false });
+	expire(&world);
+	SAID(world, "");
+	g_assert_cmpint(world.machine.deadline_us, ==, 0);
+	world.now_us += 3600000 * (gint64)MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_GATE, .open = true });
+	SAID(world, "S100 H A T:master");
+}
+
+static void test_backup_held_master_returns(void)
+{
+	World world = backup(3);
+
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_GATE, .open = false });
+	expire(&world);
+	hear(&world, 5, LOWER, 10);
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_GATE, .open = true });
+	SAID(world, "");
+	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
+}
+
+static void test_backup_take(void)
+{
+	World world = backup(3);
+
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_GATE, .open = false });
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TAKE, .reason = "ordered" });
+	SAID(world, "S100 H A T:master");
+	g_assert_cmpstr(world.reason, ==, "ordered");
+}
+
+static void test_backup_late(void)
+{
+	World world = backup(3);
+
+	world.now_us = world.machine.deadline_us + 101 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	SAID(world, "");
+	DUE_IN(world, 100 * MS + 156 * 100000 / 256);
+	expire(&world);
+	SAID(world, "S100 H A T:master");
+	/* A little late is not asleep. */
+	world = backup(3);
+	world.now_us = world.machine.deadline_us + 99 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	SAID(world, "S100 H A T:master");
+}
+
+static void test_backup_overtaken(void)
+{
+	World world = backup(3);
+
+	world.machine.skew_priority = VRRP_SKEW_PRIORITY;
+	hear(&world, 0, HIGHER, 10);
+	expire(&world);
+	/* The other path delivers what was sent before the priority 0. */
+	hear(&world, 254, HIGHER, 10);
+	SAID(world, "");
+	g_assert_cmpint(world.machine.state, ==, VRRP_STATE_MASTER);
+	/* Somebody else's counts, and its own a while later. */
+	world.now_us += 60 * MS;
+	hear(&world, 254, HIGHER, 10);
+	SAID(world, "D T:backup");
+}
+
+/* ---- 6.4.3 Master ---- */
+
+static void test_master_timer(void)
+{
+	World world = master(3);
+
+	for (int i = 0; i < 5; i++) {
+		expire(&world);
+		SAID(world, "S100");
+		DUE_IN(world, 100 * MS);
+	}
+}
+
+static void test_master_keeps_the_beat(void)
+{
+	World world = master(3);
+	gint64 due_us = world.machine.deadline_us;
+
+	world.now_us = due_us + 30 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	g_assert_cmpint(world.machine.deadline_us, ==, due_us + 100 * MS);
+	world.now_us = due_us + 250 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	DUE_IN(world, 100 * MS);
+}
+
+static void test_master_priority_zero(void)
+{
+	World world = master(3);
+
+	world.now_us += 40 * MS;
+	hear(&world, 0, HIGHER, 10);
+	SAID(world, "S100");
+	DUE_IN(world, 100 * MS);
+}
+
+static void test_master_higher(void)
+{
+	World world = master(3);
+
+	hear(&world, 101, LOWER, 20);
+	SAID(world, "D T:backup");
+	g_assert_cmpstr(world.reason, ==, "heard-higher");
+	DUE_IN(world, 600 * MS + 156 * 200000 / 256);
+}
+
+static void test_master_equal_higher_address(void)
+{
+	World world = master(3);
+
+	hear(&world, 100, HIGHER, 10);
+	SAID(world, "D T:backup");
+}
+
+static void test_master_equal_lower_address(void)
+{
+	World world = master(3);
+
+	world.now_us += 40 * MS;
+	hear(&world, 100, LOWER, 10);
+	SAID(world, "S100");
+}
+
+/* 9568: discards and answers at once; the hosts are told again too, but at most once an interval. */
+static void test_master_lower(void)
+{
+	World world = master(3);
+
+	world.now_us += 50 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	hear(&world, 99, HIGHER, 10);
+	SAID(world, "S100");
+	DUE_IN(world, 100 * MS);
+	world.now_us += 60 * MS;
+	hear(&world, 99, HIGHER, 10);
+	SAID(world, "S100 A");
+	g_assert_cmpint(world.machine.state, ==, VRRP_STATE_MASTER);
+}
+
+static void test_master_shutdown(void)
+{
+	World world = master(3);
+
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "stopped" });
+	SAID(world, "D S0 T:init");
+	g_assert_cmpint(world.machine.deadline_us, ==, 0);
+}
+
+static void test_master_resign(void)
+{
+	World world = master(3);
+
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_RESIGN, .reason = "swap" });
+	SAID(world, "D S0 T:backup");
+	g_assert_cmpstr(world.reason, ==, "swap");
+	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
+}
+
+static void test_master_hold_is_no_reason_to_go(void)
+{
+	World world = master(3);
+
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_GATE, .open = false });
+	SAID(world, "");
+	expire(&world);
+	SAID(world, "S100");
+}
+
+static void test_master_late_alone(void)
+{
+	World world = master(3);
+
+	world.now_us += 302 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	SAID(world, "");
+	DUE_IN(world, 100 * MS);
+	hear(&world, 0, HIGHER, 10);
+	SAID(world, "");
+	expire(&world);
+	SAID(world, "S100 H A");
+	g_assert_cmpint(world.machine.late_wake_ups, ==, 1);
+	expire(&world);
+	SAID(world, "S100");
+}
+
+/* Even a lower one: it has led while we slept. */
+static void test_master_late_replaced(void)
+{
+	World world = master(3);
+
+	world.now_us += 5000 * MS;
+	hear(&world, 1, LOWER, 10);
+	SAID(world, "D T:backup");
+	g_assert_cmpstr(world.reason, ==, "late-wake-up");
+}
+
+static void test_master_not_late(void)
+{
+	World world = master(3);
+
+	world.now_us += 300 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	SAID(world, "S100");
+}
+
+/* Every event in every state, many times, in any order: no state without its timer, no address in two minds. */
+static void test_random_walk(void)
+{
+	World world = { .now_us = 1 };
+	bool held = false;
+
+	vrrp_machine_init(&world.machine, 3, 10, US, 100, 254);
+	for (int i = 0; i < 1000000; i++) {
+		VrrpEvent event = {
+			.kind = (VrrpEventKind)g_random_int_range(0, VRRP_EVENT_TAKE + 1),
+			.priority = (guint8)g_random_int_range(0, 256),
+			.interval_cs = (guint)g_random_int_range(1, 20),
+			.source = g_random_boolean() ? LOWER : HIGHER,
+			.open = g_random_boolean(),
+			.reason = "random",
+		};
+
+		world.now_us += g_random_int_range(0, i % 100 ? 120 * MS : 2000 * MS);
+		event.received_us = world.now_us - g_random_int_range(0, 50 * MS);
+		step(&world, event);
+		if (strchr(world.said, 'H'))
+			held = true;
+		if (strchr(world.said, 'D'))
+			held = false;
+		g_assert_true(held == (world.machine.state == VRRP_STATE_MASTER));
+		if (world.machine.state == VRRP_STATE_MASTER)
+			g_assert_cmpint(world.machine.deadline_us, !=, 0);
+		else if (strstr(world.said, "S"))
+			g_assert_nonnull(strstr(world.said, "S0"));
+		if (world.machine.state == VRRP_STATE_BACKUP)
+			g_assert_true(world.machine.deadline_us != 0 || world.machine.master_gone);
+		if (world.machine.state == VRRP_STATE_INIT)
+			g_assert_cmpint(world.machine.deadline_us, ==, 0);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/vrrp/machine/9568-6.4.1/init/startup", test_init_startup);
+	g_test_add_func("/vrrp/machine/9568-6.4.1/init/everything-else-ignored", test_init_ignores);
+	g_test_add_func("/vrrp/machine/restart/resume", test_init_resume);
+	g_test_add_func("/vrrp/machine/9568-6.4.2/backup/timer", test_backup_timer);
+	g_test_add_func("/vrrp/machine/9568-6.4.2/backup/timer-not-due", test_backup_early_timer);
+	g_test_add_func("/vrrp/machine/9568-6.4.2/backup/priority-zero", test_backup_priority_zero);
+	g_test_add_func("/vrrp/machine/9568-6.4.2/backup/higher-resets", test_backup_higher_resets);
+	g_test_add_func("/vrrp/machine/9568-6.4.2/backup/lower-resets-without-preemption", test_backup_lower_resets);
+	g_test_add_func("/vrrp/machine/9568-6.1/backup/learns-interval", test_backup_learns_interval);
+	g_test_add_func("/vrrp/machine/backup/counts-from-reception", test_backup_counts_from_reception);
+	g_test_add_func("/vrrp/machine/9568-6.4.2/backup/shutdown", test_backup_shutdown);
+	g_test_add_func("/vrrp/machine/holds/backup-waits", test_backup_held);
+	g_test_add_func("/vrrp/machine/holds/master-returns", test_backup_held_master_returns);
+	g_test_add_func("/vrrp/machine/orders/take", test_backup_take);
+	g_test_add_func("/vrrp/machine/late/backup", test_backup_late);
+	g_test_add_func("/vrrp/machine/paths/overtaken-advert", test_backup_overtaken);
+	g_test_add_func("/vrrp/machine/9568-6.4.3/master/timer", test_master_timer);
+	g_test_add_func("/vrrp/machine/9568-6.4.3/master/keeps-the-beat", test_master_keeps_the_beat);
+	g_test_add_func("/vrrp/machine/9568-6.4.3/master/priority-zero", test_master_priority_zero);
+	g_test_add_func("/vrrp/machine/9568-6.4.3/master/higher", test_master_higher);
+	g_test_add_func("/vrrp/machine/9568-6.4.3/master/equal-higher-address", test_master_equal_higher_address);
+	g_test_add_func("/vrrp/machine/9568-6.4.3/master/equal-lower-address", test_master_equal_lower_address);
+	g_test_add_func("/vrrp/machine/9568-6.4.3/master/lower", test_master_lower);
+	g_test_add_func("/vrrp/machine/9568-6.4.3/master/shutdown", test_master_shutdown);
+	g_test_add_func("/vrrp/machine/orders/resign", test_master_resign);
+	g_test_add_func("/vrrp/machine/holds/master-stays", test_master_hold_is_no_reason_to_go);
+	g_test_add_func("/vrrp/machine/late/master-alone", test_master_late_alone);
+	g_test_add_func("/vrrp/machine/late/master-replaced", test_master_late_replaced);
+	g_test_add_func("/vrrp/machine/late/master-not-late", test_master_not_late);
+	g_test_add_func("/vrrp/machine/random-walk", test_random_walk);
+	return g_test_run();
+}
