@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What goes over the wire, bit by bit, and what comes in from others and must not count."""
+
+import os
+import shutil
+import socket
+import struct
+import subprocess
+
+import pytest
+from vrrp_lab import GROUP, SERVICE, VIRTUAL_MAC, VRRP, Lab, wait_until
+
+
+@pytest.fixture
+def lab(build):
+    with Lab(build) as lab:
+        yield lab
+
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def advert(version=3, vrid=GROUP, priority=200, interval=None, addresses=(SERVICE,), kind=1, auth=0, spoil=False):
+    """A VRRP message, right unless asked otherwise."""
+    if version == 2:
+        middle, tail = struct.pack("!BB", auth, 1 if interval is None else interval), bytes(8)
+    else:
+        middle, tail = struct.pack("!H", 10 if interval is None else interval), b""
+    body = b"".join(socket.inet_aton(address) for address in addresses) + tail
+    head = struct.pack("!BBBB", version << 4 | kind, vrid, priority, len(addresses)) + middle
+    total = checksum(head + b"\0\0" + body) ^ (0x5555 if spoil else 0)
+    return head + struct.pack("!H", total) + body
+
+
+class Forger:
+    """Somebody on the LAN who can send any frame."""
+
+    def __init__(self, lab, address="192.0.2.66"):
+        self.namespace = lab.net.namespace("forger")
+        self.port = lab.lan.connect(self.namespace, "eth0", f"{address}/24")
+        self.address = address
+        self.socket = self.namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self.socket.bind(("eth0", 0x0800))
+        lab.closing.append(self)
+
+    def send(self, message, source=None, destination="224.0.0.18", ttl=255, mac=b"\x01\x00\x5e\x00\x00\x12", times=1):
+        header = struct.pack("!BBHHHBBH4s4s", 0x45, 0xC0, 20 + len(message), 0, 0, ttl, 112, 0,
+                             socket.inet_aton(source or self.address), socket.inet_aton(destination))
+        header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
+        frame = mac + bytes.fromhex("02000000aa01") + b"\x08\x00" + header + message
+        for _ in range(times):
+            self.socket.send(frame)
+
+    def close(self):
+        self.socket.close()
+
+
+# ---- Ours ----
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_advert_is_what_the_rfc_says(lab, version):
+    interval_ms = 1000 if version == 2 else 100
+    alpha = lab.host("alpha", "192.0.2.11", pair={"vrrp-version": version, "advert-interval-ms": interval_ms, "priority": 77})
+    wire = lab.wire(alpha.lan_port)
+    alpha.start()
+    adverts = wire.wait(lambda: len(wire.adverts()) >= 3 and wire.adverts(), 15, "three adverts")
+    frame = next(data for _, mine, data in wire.frames if mine and data[12:14] == b"\x08\x00" and data[23] == 112)
+    assert frame[:6] == bytes.fromhex("01005e000012")
+    assert frame[6:12] == VIRTUAL_MAC
+    assert frame[22] == 255 and checksum(frame[14:34]) == 0
+    assert frame[26:30] == bytes([192, 0, 2, 11]) and frame[30:34] == bytes([224, 0, 0, 18])
+    for _, _, _, message in adverts:
+        assert message == advert(version=version, priority=77, interval=1 if version == 2 else 10)
+    gap_ms = (adverts[2][0] - adverts[1][0]) * 1000
+    assert abs(gap_ms - interval_ms) < 30, gap_ms
+
+
+def test_takeover_announces_several_times_with_the_virtual_mac(lab):
+    alpha = lab.host("alpha", "192.0.2.11")
+    wire = lab.wire(alpha.lan_port)
+    alpha.start()
+    alpha.wait_state("master", 10)
+
+    def announced():
+        return [a for a in wire.arps() if a[3] == a[4] == SERVICE]
+
+    found = wire.wait(lambda: len(announced()) >= 3 and announced(), 5, "three gratuitous ARPs")
+    first = wire.adverts()[0][0]
+    assert all(a[1] == a[2] == VIRTUAL_MAC and a[5] == 1 for a in found)
+    assert 0 < found[0][0] - first < 0.05, "at once"
+    before = len(announced())
+    alpha.call("Announce")
+    wire.wait(lambda: len(announced()) > before, 2, "and when ordered")
+
+
+def test_hosts_learn_the_virtual_mac_and_never_another(lab):
+    alpha, beta = lab.two()
+    client = lab.client()
+    wire = lab.wire(client.port)
+    client.probe()
+    # Make alpha ask for the client itself, from its own addresses: arp_announce decides what it says there.
+    alpha.namespace.ip("neigh", "flush", "dev", "eth0")
+    client.namespace.ip("neigh", "flush", "dev", "eth0")
+    wire.wait(lambda: [a for a in wire.arps(from_host=False) if a[4] == "192.0.2.50"], 5, "alpha asks for the client")
+    alpha.resign("test")
+    beta.wait_state("master")
+    gaps, to_the_end = client.finish()
+    assert to_the_end and sum(gaps) < 60, gaps
+    said = {a[2] for a in wire.arps(from_host=False) if a[3] == SERVICE}
+    assert said == {VIRTUAL_MAC}
+    neighbour = client.namespace.ip("neigh", "show", SERVICE).stdout
+    assert "00:00:5e:00:01:33" in neighbour
+
+
+def test_the_device_address_keeps_its_own_mac(lab):
+    alpha = lab.host("alpha", "192.0.2.11").start()
+    alpha.wait_state("master", 10)
+    client = lab.client()
+    client.probe(target="192.0.2.11")
+    assert "00:00:5e" not in client.namespace.ip("neigh", "show", "192.0.2.11").stdout
+
+
+def test_kernel_settings_are_put_back(lab):
+    alpha = lab.host("alpha", "192.0.2.11")
+
+    def settings():
+        read = alpha.namespace.run(["sh", "-c", "cd /proc/sys/net/ipv4/conf/eth0; cat arp_ignore arp_announce promote_secondaries"])
+        return read.stdout.split()
+
+    before = settings()
+    alpha.start()
+    alpha.wait_state("master", 10)
+    assert settings() == ["1", "2", "1"]
+    alpha.kill()
+    alpha.start()
+    assert alpha.terminate() == 0
+    assert settings() == before, "also after a kill between"
+
+
+# ---- Others' ----
+
+BAD = {
+    "checksum": lambda f: f.send(advert(spoil=True), source="192.0.2.12"),
+    "ttl": lambda f: f.send(advert(), source="192.0.2.12", ttl=254),
+    "version": lambda f: f.send(advert(version=2), source="192.0.2.12"),
+    "type": lambda f: f.send(advert(kind=2), source="192.0.2.12"),
+    "interval": lambda f: f.send(advert(interval=0), source="192.0.2.12"),
+    "count": lambda f: f.send(advert(addresses=()), source="192.0.2.12"),
+    "length": lambda f: f.send(advert()[:7], source="192.0.2.12"),
+    "stranger": lambda f: f.send(advert()),
+    "vrid": lambda f: f.send(advert(vrid=GROUP + 1), source="192.0.2.12"),
+}
+
+
+@pytest.mark.parametrize("cause", BAD)
+def test_what_does_not_count_is_counted_and_has_no_effect(lab, cause):
+    alpha, beta = lab.two(peer_link=False)
+    forger = Forger(lab)
+    before = alpha.counters()[f"drop-{cause}"]
+    BAD[cause](forger)
+    wait_until(lambda: alpha.counters()[f"drop-{cause}"] == before + 1, 5, f"drop-{cause}")
+    assert alpha.state() == "master" and beta.state() == "backup"
+    if cause != "vrid":
+        args = alpha.wait_signal("Stranger", lambda args: args[1] == cause)
+        assert args[2] == 1
+        if cause == "stranger":
+            assert args[0] == "192.0.2.66"
+    else:
+        assert not [s for s in alpha.signals if s[0] == "Stranger"], "another group on the LAN is nobody's concern"
+
+
+BAD_OF_ALPHA = {
+    "checksum": lambda f: f.send(advert(spoil=True), source="192.0.2.11"),
+    "ttl": lambda f: f.send(advert(), source="192.0.2.11", ttl=1),
+    "stranger": lambda f: f.send(advert()),
+}
+
+
+@pytest.mark.parametrize("cause", BAD_OF_ALPHA)
+def test_bad_adverts_never_feed_the_down_timer(lab, cause):
+    alpha, beta = lab.two(peer_link=False)
+    forger = Forger(lab)
+    wire = lab.wire(beta.lan_port)
+    alpha.kill()
+    deadline = wait_until(lambda: beta.state() == "master" or (BAD_OF_ALPHA[cause](forger) or False), 5, "beta becomes master")
+    assert deadline
+    last = [a for a in wire.adverts(from_host=False) if a[1] == VIRTUAL_MAC]
+    first = wire.adverts()[0]
+    if last:
+        assert (first[0] - last[-1][0]) * 1000 < 300.8 + 40
+    assert beta.counters()[f"drop-{cause}"] > 0
+
+
+def test_the_peers_address_on_the_wrong_path_is_a_stranger(lab):
+    """The source is known per path: the peer link's address on the LAN is nobody's."""
+    alpha, beta = lab.two()
+    forger = Forger(lab)
+    forger.send(advert(priority=254), source="10.0.0.2")
+    wait_until(lambda: alpha.counters()["drop-stranger"] == 1, 5, "counted")
+    assert alpha.state() == "master"
+
+
+def test_a_flood_of_strangers_costs_nobody_the_role(lab):
+    alpha, beta = lab.two()
+    forger = Forger(lab)
+    wire = lab.wire(beta.lan_port)
+    wire.wait(lambda: wire.adverts(from_host=False), 2, "an advert")
+    sequence = alpha.get("Sequence"), beta.get("Sequence")
+    message = advert(priority=254)
+    for _ in range(40):
+        forger.send(message, times=500)
+    assert (alpha.get("Sequence"), beta.get("Sequence")) == sequence
+    assert alpha.state() == "master" and beta.state() == "backup"
+    assert alpha.counters()["drop-stranger"] > 0
+    strangers = [s for s in alpha.signals if s[0] == "Stranger"]
+    assert len(strangers) <= 2, "told once, not stormed"
+
+
+def test_without_a_peer_the_plain_rfc_holds(lab):
+    """Unpaired: any router's higher priority wins, and the interval is learned from it."""
+    alpha = lab.host("alpha", "192.0.2.11", pair={"priority": 100}).start()
+    alpha.wait_state("master", 10)
+    forger = Forger(lab)
+    forger.send(advert(priority=99))
+    wait_until(lambda: alpha.counters()["counted"] == 1, 5, "heard")
+    assert alpha.state() == "master"
+    forger.send(advert(priority=101, interval=50))
+    alpha.wait_state("backup")
+    assert alpha.get("Reason") == "heard-higher"
+    assert alpha.get("MasterAddress", VRRP) == "192.0.2.66"
+    assert alpha.get("MasterAdvertIntervalMs", VRRP) == 500
+    assert alpha.get("MasterDownIntervalUs", VRRP) == 1500000 + 156 * 500000 // 256
+    alpha.wait_state("master")
+
+
+def test_runs_with_two_capabilities_and_no_more(lab, tmp_path):
+    """As the supervisor starts it: an own user, CAP_NET_ADMIN and CAP_NET_RAW."""
+    alpha, beta = lab.two(start=False)
+    uid = 65533
+    run = alpha.folder / "run/understudy"
+    (run / "private").mkdir(parents=True)
+    (run / "vrrpd").mkdir()
+    os.chmod(run / "private", 0o1777)
+    os.chown(run / "vrrpd", uid, uid)
+    program = tmp_path / "understudy-vrrpd"
+    shutil.copy(lab.vrrpd, program)
+    for folder in [alpha.folder, *tmp_path.parents]:
+        if folder != tmp_path.anchor and str(folder).startswith("/tmp/") and os.stat(folder).st_uid == 0:
+            os.chmod(folder, os.stat(folder).st_mode | 0o055)
+    os.chmod(tmp_path, 0o755)
+    alpha.enter_words = alpha.enter
+    rights = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--inh-caps=-all,+net_admin,+net_raw",
+              "--ambient-caps=+net_admin,+net_raw", "--bounding-set=-all,+net_admin,+net_raw", "--no-new-privs"]
+    alpha.enter = lambda argv: ["nsenter", "-t", str(alpha.keeper.pid), "-n", "-m", *rights, str(program)]
+    alpha.start(peer=beta)
+    alpha.wait_state("master", 10)
+    status = open(f"/proc/{alpha.process.pid}/status", encoding="ascii").read()
+    assert f"Uid:\t{uid}\t" in status and "CapEff:\t0000000000003000" in status
+    alpha.set_serving(True)
+    assert alpha.has_service()
+    read = alpha.namespace.run(["cat", "/proc/sys/net/ipv4/conf/eth0/arp_ignore"])
+    assert read.stdout == "1\n", "CAP_NET_ADMIN is enough for the kernel's settings"
+    assert not [p for p in alpha.get("Problems") if not p.startswith(("no-realtime", "memory-not-locked"))]
+    client = lab.client()
+    client.probe()
+    beta.start(peer=alpha)
+    assert alpha.terminate() == 0
+    beta.wait_state("master")
+
+
+def test_refuses_arguments(lab):
+    done = subprocess.run([lab.vrrpd, "--help"], capture_output=True, text=True, timeout=10)
+    assert done.returncode == 2 and "no arguments" in done.stderr
