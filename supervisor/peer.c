@@ -215,7 +215,9 @@ static bool take_settings(Peer *peer, GVariant *record)
 	if (g_strcmp0(fingerprint, peer->refused) == 0)
 		return false;
 	g_autoptr(GError) error = NULL;
-	g_message("joining %s", peer_id(peer));
+	const char *id = "";
+	(void)g_variant_lookup(record, "peer_id", "&s", &id);
+	g_message("joining %s", id);
 	supervisor_set_joining(peer->supervisor, true);
 	if (supervisor_adopt_pair(peer->supervisor, text, &error))
 		return true;

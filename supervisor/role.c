@@ -164,10 +164,10 @@ static void follow_election(RoleMachine *machine, const RoleFacts *facts, gint64
 	case ELECTION_INIT:
 		if (machine->role == ROLE_STANDALONE)
 			become(machine, ROLE_INIT, "redundancy-enabled", now_us, once);
-		else if (!facts->carrier)
+		else if (!facts->carrier && machine->role != ROLE_INIT)
 			become(machine, ROLE_FAULT, facts->election_reason, now_us, once);
 		else if (now_us - machine->election_missing_us >= ELECTION_INIT_US)
-			become(machine, ROLE_INIT, facts->election_reason, now_us, once);
+			become(machine, facts->carrier ? ROLE_INIT : ROLE_FAULT, facts->election_reason, now_us, once);
 		return;
 	case ELECTION_BACKUP:
 		become(machine, ROLE_BACKUP, facts->election_reason, now_us, once);

@@ -372,6 +372,17 @@ static void test_link_loss_is_a_fault(void)
 	expect_role(&device, ROLE_BACKUP);
 }
 
+static void test_starting_without_link(void)
+{
+	Device device = paired("a");
+	device.facts.election = ELECTION_INIT;
+	device.facts.carrier = false; /* not looked at yet, perhaps */
+	look(&device);
+	expect_role(&device, ROLE_INIT);
+	later(&device, 1 * S);
+	expect_role(&device, ROLE_FAULT);
+}
+
 static void test_vrrpd_restart_changes_nothing(void)
 {
 	Device device = master("a");
@@ -593,6 +604,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/role/term/loser-follows", test_term_of_the_loser_follows);
 	g_test_add_func("/role/lost/applications-stop-before-following", test_lost_election_stops_applications_before_following);
 	g_test_add_func("/role/lost/link-is-a-fault", test_link_loss_is_a_fault);
+	g_test_add_func("/role/lost/starting-without-link", test_starting_without_link);
 	g_test_add_func("/role/lost/vrrpd-restart-changes-nothing", test_vrrpd_restart_changes_nothing);
 	g_test_add_func("/role/lost/vrrpd-gone-is-a-fault", test_vrrpd_gone_is_a_fault);
 	g_test_add_func("/role/swap/hands-over", test_swap_hands_over);
