@@ -60,7 +60,8 @@ struct SyncEngine {
 	SyncRole role;
 	SyncTerm term;
 	SyncWatch *watch;
-	GSource *rescan;         /* hourly; sooner while a set is missing */
+	GSource *rescan;         /* everything hourly, sets that are missing every few seconds */
+	gint64 rescanned_us;
 	GHashTable *missing;     /* sets that were reported missing */
 	GHashTable *strangers;   /* owners that were reported unknown */
 	guint untidy;            /* snapshots and packs since the repository was tidied */

@@ -119,6 +119,7 @@ static char *describe(SyncEngine *engine, const SyncLine *line, const git_oid *o
 	return g_strdup_printf("%u change%s: %s%s", *ret_n, *ret_n == 1 ? "" : "s", text->str, *ret_n > TOLD_MAX ? ", …" : "");
 }
 
+/* Once for each set and term of office. */
 static void report_missing(SyncEngine *engine, GPtrArray *missing)
 {
 	for (guint i = 0; i < missing->len; i++)
@@ -126,8 +127,6 @@ static void report_missing(SyncEngine *engine, GPtrArray *missing)
 			sync_engine_notice(engine, "data set missing", 2,
 					   "The files of data set %s are not there; what was committed of it before is kept",
 					   (const char *)missing->pdata[i]);
-	if (missing->len == 0)
-		g_hash_table_remove_all(engine->missing);
 }
 
 static bool commit_line(SyncEngine *engine, SyncLine *line, const char *author, const char *message, GError **error)
@@ -151,8 +150,7 @@ static bool commit_line(SyncEngine *engine, SyncLine *line, const char *author, 
 	if (!sync_picture_refresh(line->picture, engine->repo, NULL, error) ||
 	    !sync_picture_write(line->picture, engine->repo, has_head ? &head_tree : NULL, missing, &tree, error))
 		return false;
-	if (line->ref == SYNC_REF_CONFIG || missing->len > 0)
-		report_missing(engine, missing);
+	report_missing(engine, missing);
 	if (has_head && git_oid_equal(&tree, &head_tree))
 		return true;
 	g_autofree char *described = describe(engine, line, has_head ? &head_tree : NULL, &tree, &n_changes);
@@ -192,11 +190,23 @@ static gboolean line_due(gpointer user_data)
 static gboolean rescan_due(gpointer user_data)
 {
 	SyncEngine *engine = user_data;
+	gint64 now_us = g_get_monotonic_time();
 
-	sync_owner_forget();
-	rescan_soon(engine);
-	g_source_set_ready_time(engine->rescan,
-				g_get_monotonic_time() + (g_hash_table_size(engine->missing) ? MISSING_S : RESCAN_S) * (gint64)G_USEC_PER_SEC);
+	if (now_us - engine->rescanned_us >= RESCAN_S * (gint64)G_USEC_PER_SEC) {
+		engine->rescanned_us = now_us;
+		sync_owner_forget();
+		rescan_soon(engine);
+	}
+	/* A folder that is not there cannot be watched. */
+	for (guint i = 0; i < SYNC_N_REFS; i++) {
+		SyncLine *line = &engine->lines[i];
+
+		if (!sync_picture_mark_missing(line->picture))
+			continue;
+		line->first_us = line->first_us ? line->first_us : now_us;
+		arm(line);
+	}
+	g_source_set_ready_time(engine->rescan, now_us + MISSING_S * (gint64)G_USEC_PER_SEC);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -255,7 +265,8 @@ void sync_lead_begin(SyncEngine *engine)
 		sync_picture_on_folder(engine->lines[i].picture, watch_folder, engine);
 	}
 	engine->rescan = ready_source(engine, rescan_due, engine, NULL);
-	g_source_set_ready_time(engine->rescan, g_get_monotonic_time() + MISSING_S * (gint64)G_USEC_PER_SEC);
+	engine->rescanned_us = g_get_monotonic_time();
+	g_source_set_ready_time(engine->rescan, engine->rescanned_us + MISSING_S * (gint64)G_USEC_PER_SEC);
 	sync_engine_tell_activity(engine, "scanning");
 	g_clear_error(&error);
 	bool ok = sync_lead_commit(engine, "system", NULL, &error);

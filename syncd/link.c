@@ -74,6 +74,7 @@ struct SyncLink {
 	GHashTable *seen;    /* topic -> Seen */
 	GHashTable *pending; /* serial -> Pending */
 	GHashTable *incoming; /* our serial -> Incoming */
+	char **own_hosts;
 	guint64 incoming_serial;
 	gint64 pong_us;
 	gint64 ping_us, tick_us;
@@ -93,6 +94,8 @@ static bool path_is_open(const Path *path)
 
 static void path_send(Path *path, GBytes *bytes)
 {
+	if (!path_is_open(path))
+		return; /* it closes; "closed" will tell */
 	soup_websocket_connection_send_message(path->socket, SOUP_WEBSOCKET_DATA_BINARY, bytes);
 }
 
@@ -591,6 +594,7 @@ void sync_link_close(SyncLink *link)
 	fail_pending(link, NULL, "the link was closed");
 	g_hash_table_remove_all(link->seen);
 	g_hash_table_remove_all(link->incoming);
+	g_clear_pointer(&link->own_hosts, g_strfreev);
 	g_clear_pointer(&link->peer_hosts, g_strfreev);
 	g_clear_pointer(&link->pin, g_free);
 	link->pong_us = link->tick_us = 0;
@@ -617,6 +621,12 @@ void sync_link_free(SyncLink *link)
 
 bool sync_link_open(SyncLink *link, const SyncLinkConfig *config, GError **error)
 {
+	if (link->listener && link->port == config->port && g_str_equal(link->pin, config->pin) &&
+	    g_strv_equal((const char *const *)link->own_hosts, config->own_hosts) &&
+	    g_strv_equal((const char *const *)link->peer_hosts, config->peer_hosts)) {
+		link->timeout_ms = config->timeout_ms;
+		return true;
+	}
 	sync_link_close(link);
 	link->listener = sync_listener_new(config->own_hosts, config->port, link->key, config->pin, take_connection, turned_away, link, error);
 	if (!link->listener)
@@ -624,6 +634,7 @@ bool sync_link_open(SyncLink *link, const SyncLinkConfig *config, GError **error
 	link->pin = g_strdup(config->pin);
 	link->port = config->port;
 	link->timeout_ms = config->timeout_ms;
+	link->own_hosts = g_strdupv((char **)config->own_hosts);
 	link->peer_hosts = g_strdupv((char **)config->peer_hosts);
 	link->tick = g_timeout_add(TICK_MS, tick, link);
 	for (guint i = 0; link->peer_hosts[i]; i++)

@@ -33,7 +33,7 @@ typedef struct {
 SyncLink *sync_link_new(const SyncKey *key, const char *repository, const SyncLinkEvents *events, gpointer user_data);
 void sync_link_free(SyncLink *link); /* NULL is fine */
 
-/* Opens, or opens anew with another configuration. */
+/* Opens, or opens anew with another configuration; the same again changes nothing. */
 bool sync_link_open(SyncLink *link, const SyncLinkConfig *config, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void sync_link_close(SyncLink *link);
 

@@ -161,6 +161,20 @@ void sync_picture_mark_all(SyncPicture *picture)
 		((SetView *)picture->views->pdata[i])->all = true;
 }
 
+bool sync_picture_mark_missing(SyncPicture *picture)
+{
+	bool any = false;
+
+	for (guint i = 0; i < picture->views->len; i++) {
+		SetView *view = picture->views->pdata[i];
+
+		if (view->root)
+			continue;
+		view->all = any = true;
+	}
+	return any;
+}
+
 /* The folder at @path if it is known; when @forget, the trees on the way must be written anew. */
 static Folder *find_folder(Folder *root, const char *path, bool forget)
 {
@@ -625,7 +639,7 @@ bool sync_picture_write(SyncPicture *picture, SyncRepo *repo, const git_oid *bef
 				return false;
 			continue;
 		}
-		if (missing)
+		if (missing && entry)
 			g_ptr_array_add(missing, g_strdup(name));
 		if (entry && !insert(builder, name, git_tree_entry_id(entry), GIT_FILEMODE_TREE, error))
 			return false;

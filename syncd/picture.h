@@ -24,11 +24,14 @@ void sync_picture_on_folder(SyncPicture *picture, SyncPictureFolder callback, gp
 void sync_picture_mark(SyncPicture *picture, const SyncSet *set, const char *path);
 void sync_picture_mark_all(SyncPicture *picture); /* with everything below */
 
+/* Marks the sets that were not there at the last look; false when there are none. */
+bool sync_picture_mark_missing(SyncPicture *picture);
+
 /* Looks at what is marked; contents not known yet are stored as blobs. When it fails or is cancelled everything is marked. */
 bool sync_picture_refresh(SyncPicture *picture, SyncRepo *repo, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The tree. A set whose folder or database is not there (a disk not mounted) keeps what it has in @before (NULL: nothing): missing is not
- * empty. Such sets are added to @missing (of char*) when that is not NULL. */
+ * empty. Sets of which something was kept so are added to @missing (of char*) when that is not NULL. */
 bool sync_picture_write(SyncPicture *picture, SyncRepo *repo, const git_oid *before, GPtrArray *missing, git_oid *ret_tree,
 			GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

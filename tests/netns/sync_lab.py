@@ -269,8 +269,8 @@ class Device:
 
     def git(self, *words):
         """Stock git on this device's repository."""
-        done = subprocess.run(["git", "-c", "safe.directory=*", f"--git-dir={self.at('/var/lib/understudy/sync/repo.git')}", *words],
-                              capture_output=True, text=True, check=True)
+        done = subprocess.run(["nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", "git", "--git-dir=/var/lib/understudy/sync/repo.git",
+                               *words], capture_output=True, text=True, check=True)
         return done.stdout
 
     def wait(self, condition, what, timeout_s=10):

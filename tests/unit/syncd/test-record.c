@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tests/unit/syncd/test-record.c - what a peer may say of itself, and that it survives a restart. */
+#include <glib/gstdio.h>
+
+#include "syncd/error.h"
+#include "syncd/record.h"
+
+#define FINGERPRINT "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static GVariant *description(const char *addresses)
+{
+	g_autofree char *text = g_strdup_printf(
+		"{'id': <'alpha'>, 'name': <'Alpha'>, 'model': <''>, 'version': <'1'>, 'addresses': <@a{sas} %s>, 'pair_conf': <'[pair]\\n'>}", addresses);
+	g_autoptr(GError) error = NULL;
+	GVariant *value = g_variant_parse(G_VARIANT_TYPE_VARDICT, text, NULL, NULL, &error);
+
+	g_assert_no_error(error);
+	return value;
+}
+
+static void test_keep(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *folder = g_dir_make_tmp("understudy-record-XXXXXX", NULL);
+	g_autofree char *path = g_build_filename(folder, "peer.json", NULL);
+	g_autoptr(GVariant) said = description("{'lan': ['192.0.2.11/24'], 'peer': ['198.51.100.1/30']}");
+	g_autoptr(SyncRecord) record = sync_record_new(said, FINGERPRINT, true, &error);
+
+	g_assert_no_error(error);
+	g_assert_true(record->joined);
+	g_assert_cmpuint(record->offset, ==, 0);
+	g_assert_false(record->first_sync_done);
+	g_autoptr(SyncRecord) none = sync_record_load(path, &error);
+	g_assert_no_error(error);
+	g_assert_null(none);
+	g_assert_true(sync_record_save(record, path, &error));
+	g_autoptr(SyncRecord) back = sync_record_load(path, &error);
+	g_assert_no_error(error);
+	g_autoptr(GVariant) before = g_variant_ref_sink(sync_record_to_variant(record));
+	g_autoptr(GVariant) after = g_variant_ref_sink(sync_record_to_variant(back));
+	g_assert_true(g_variant_equal(before, after));
+	g_assert_cmpstr(back->pair_conf, ==, "[pair]\n");
+	g_unlink(path);
+	g_rmdir(folder);
+}
+
+static void test_hosts(void)
+{
+	static const char *const configured[] = { "203.0.113.1", NULL };
+	g_autoptr(GVariant) said = description("{'lan': ['192.0.2.11/24'], 'peer': ['198.51.100.1/30']}");
+	g_autoptr(SyncRecord) record = sync_record_new(said, FINGERPRINT, false, NULL);
+	g_auto(GStrv) own = sync_record_hosts(record, NULL);
+	g_auto(GStrv) given = sync_record_hosts(record, configured);
+
+	g_assert_null(record->pair_conf);
+	g_assert_cmpuint(record->offset, ==, 1);
+	g_assert_cmpstr(own[0], ==, "198.51.100.1");
+	g_assert_cmpstr(own[1], ==, "192.0.2.11");
+	g_assert_null(own[2]);
+	g_assert_cmpstr(given[0], ==, "203.0.113.1");
+	g_assert_null(given[1]);
+}
+
+static void test_refused(void)
+{
+	static const char *const addresses[] = { "{}", "{'lan': ['nonsense']}", "{'lan': ['192.0.2.1/24', '']}", NULL };
+
+	for (guint i = 0; addresses[i]; i++) {
+		g_autoptr(GError) error = NULL;
+		g_autoptr(GVariant) said = description(addresses[i]);
+		g_autoptr(SyncRecord) record = sync_record_new(said, FINGERPRINT, true, &error);
+
+		g_assert_null(record);
+		g_assert_error(error, SYNC_ERROR, SYNC_ERROR_BAD);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/sync/record/keep", test_keep);
+	g_test_add_func("/sync/record/hosts", test_hosts);
+	g_test_add_func("/sync/record/refused", test_refused);
+	return g_test_run();
+}
