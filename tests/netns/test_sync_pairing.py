@@ -1,0 +1,414 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Pairing and the link: who gets in, who does not, and what the two say to each other."""
+
+import hashlib
+import os
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+from sync_lab import PAIRING_PORT, PEER, PORT, CallError, SyncLab
+
+
+@pytest.fixture
+def lab(build, tmp_path):
+    with SyncLab(build, tmp_path) as lab:
+        lab.start()
+        yield lab
+
+
+def stored(device):
+    return device.at("/var/lib/understudy/sync/peer.json").exists()
+
+
+def make_key(folder, name):
+    """Somebody's own key, as the product makes them."""
+    key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=understudy",
+                    "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return key, certificate
+
+
+def tls_client(device, host, port, key=None, certificate=None):
+    """A TLS connection from the device's place in the network."""
+    raw = device.namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
+    raw.settimeout(5)
+    raw.connect((host, port))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if key:
+        context.load_cert_chain(certificate, key)
+    return context.wrap_socket(raw)
+
+
+def test_pair_and_join(lab):
+    alpha, beta = lab.alpha, lab.beta
+    code = alpha.open_pairing()
+    assert len(code.strip().replace("-", "")) == 32
+    assert alpha.get("PairingUntilMs") > time.time() * 1000
+    beta.join(alpha.lan, code)
+    alpha.wait(lambda: alpha.get("Paired"), "paired")
+    assert alpha.signals("Pairing") == [("paired", "paired")]
+    assert alpha.get("PairingUntilMs") == 0
+    ours, theirs = alpha.get("PairRecord"), beta.get("PairRecord")
+    assert (ours["peer_id"], ours["offset"], ours["joined"]) == ("beta", 1, False)
+    assert (theirs["peer_id"], theirs["offset"], theirs["joined"]) == ("alpha", 0, True)
+    assert ours["peer_fingerprint"] == beta.get("Fingerprint") and theirs["peer_fingerprint"] == alpha.get("Fingerprint")
+    assert ours["peer_addresses"] == {"lan": [f"{beta.lan}/24"], "peer": [f"{beta.peer}/30"]}
+    assert theirs["pair_conf"] == alpha.read("/etc/understudy/pair.conf") and "pair_conf" not in ours
+    assert beta.get("FirstSyncDone") is False and alpha.get("FirstSyncDone") is True
+    assert os.stat(alpha.at("/var/lib/understudy/sync/key.pem")).st_mode & 0o777 == 0o600
+    for device in (alpha, beta):
+        device.wait(lambda d=device: d.get("Connected"), "connected")
+
+
+def test_the_code_is_accepted_as_people_type_it(lab):
+    code = lab.alpha.open_pairing()
+    lab.beta.join(lab.alpha.lan, "  " + code.lower().replace("-", " "))
+    assert lab.beta.get("Paired")
+
+
+def test_pairing_survives_a_restart(lab):
+    lab.pair()
+    for device in (lab.alpha, lab.beta):
+        device.kill()
+        device.start()
+        assert device.get("Paired")
+    for device in (lab.alpha, lab.beta):
+        device.wait(lambda d=device: d.get("Connected"), "connected")
+
+
+def test_wrong_code(lab):
+    lab.alpha.open_pairing()
+    with pytest.raises(CallError) as refused:
+        lab.beta.join(lab.alpha.lan, "A" * 32)
+    assert refused.value.name == "org.understudy.Error.Refused"
+    assert not stored(lab.alpha) and not stored(lab.beta)
+    assert not lab.alpha.get("Paired") and not lab.beta.get("Paired")
+    assert lab.alpha.get("PairingUntilMs") > 0, "one slip does not end the pairing"
+
+
+def test_not_a_code(lab):
+    with pytest.raises(CallError) as refused:
+        lab.beta.join(lab.alpha.lan, "hello")
+    assert refused.value.name == "org.freedesktop.DBus.Error.InvalidArgs"
+
+
+def test_five_wrong_codes_end_it(lab):
+    code = lab.alpha.open_pairing()
+    for _ in range(5):
+        with pytest.raises(CallError):
+            lab.beta.join(lab.alpha.lan, "A" * 32)
+    lab.alpha.wait(lambda: lab.alpha.signals("Pairing"), "the pairing ends")
+    assert lab.alpha.signals("Pairing")[0][0] == "failed"
+    with pytest.raises(CallError) as refused:
+        lab.beta.join(lab.alpha.lan, code)
+    assert refused.value.name == "org.understudy.Error.NotReachable"
+    assert not stored(lab.alpha) and not stored(lab.beta)
+
+
+def test_expired_code(lab):
+    code = lab.alpha.open_pairing(lifetime_s=1)
+    lab.alpha.wait(lambda: lab.alpha.signals("Pairing"), "the pairing ends")
+    assert lab.alpha.signals("Pairing")[0][0] == "expired"
+    with pytest.raises(CallError):
+        lab.beta.join(lab.alpha.lan, code)
+    assert not stored(lab.alpha) and not stored(lab.beta)
+
+
+def test_a_code_is_good_once(lab):
+    code = lab.alpha.open_pairing()
+    lab.beta.join(lab.alpha.lan, code)
+    before = lab.alpha.read("/var/lib/understudy/sync/peer.json")
+    lab.beta.peer1("Unpair")
+    with pytest.raises(CallError):
+        lab.beta.join(lab.alpha.lan, code)
+    lab.alpha.open_pairing()
+    with pytest.raises(CallError):
+        lab.beta.join(lab.alpha.lan, code)
+    assert not stored(lab.beta) and lab.alpha.read("/var/lib/understudy/sync/peer.json") == before
+
+
+def test_relayed_with_another_key(lab, tmp_path):
+    """Somebody in between ends both TLS sessions with a key of his own and passes every byte on."""
+    key, certificate = make_key(tmp_path, "mallory")
+    code = lab.alpha.open_pairing()
+    listener = lab.beta.namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind((lab.beta.lan, 9999))
+    listener.listen(1)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    def pump(source, sink):
+        try:
+            while data := source.recv(4096):
+                sink.sendall(data)
+        except OSError:
+            pass
+        finally:
+            for end in (source, sink):
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def relay():
+        near, _ = listener.accept()
+        near = context.wrap_socket(near, server_side=True)
+        far = tls_client(lab.beta, lab.alpha.lan, PAIRING_PORT, key, certificate)
+        near.settimeout(10)
+        back = threading.Thread(target=pump, args=(far, near))
+        back.start()
+        pump(near, far)
+        back.join()
+
+    thread = threading.Thread(target=relay)
+    thread.start()
+    with pytest.raises(CallError) as refused:
+        lab.beta.join(f"{lab.beta.lan}:9999", code)
+    thread.join()
+    listener.close()
+    assert refused.value.name == "org.understudy.Error.Refused"
+    assert not stored(lab.alpha) and not stored(lab.beta)
+
+
+def test_reflected_proof(lab, tmp_path):
+    """A listener that knows no code sends the joiner's own message back."""
+    key, certificate = make_key(tmp_path, "mirror")
+    listener = lab.alpha.namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind((lab.alpha.lan, 9999))
+    listener.listen(1)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    def mirror():
+        near, _ = listener.accept()
+        near = context.wrap_socket(near, server_side=True)
+        near.settimeout(5)
+        try:
+            data = bytearray()
+            while len(data) < 5:
+                data += near.recv(65536)
+            data[4] = 6  # the kind: "pair" instead of "join"
+            near.sendall(data)
+            near.recv(1)
+        except OSError:
+            pass
+        near.close()
+
+    thread = threading.Thread(target=mirror)
+    thread.start()
+    with pytest.raises(CallError) as refused:
+        lab.beta.join(f"{lab.alpha.lan}:9999", "A" * 32)
+    thread.join()
+    listener.close()
+    assert refused.value.name == "org.understudy.Error.Refused"
+    assert not stored(lab.beta)
+
+
+def test_nobody_listens(lab):
+    with pytest.raises(CallError) as refused:
+        lab.beta.join(lab.alpha.lan, "A" * 32)
+    assert refused.value.name == "org.understudy.Error.NotReachable"
+
+
+def test_a_killed_listener_stores_nothing_half(lab):
+    code = lab.alpha.open_pairing()
+    lab.alpha.kill()
+    lab.alpha.start()
+    with pytest.raises(CallError):
+        lab.beta.join(lab.alpha.lan, code)
+    assert not stored(lab.alpha) and not stored(lab.beta)
+
+
+@pytest.mark.parametrize("with_key", [True, False], ids=["another key", "no key"])
+def test_stranger_gets_an_alert_and_an_event(lab, tmp_path, with_key):
+    lab.pair()
+    key, certificate = make_key(tmp_path, "stranger")
+    for _ in range(3):
+        with pytest.raises((ssl.SSLError, ConnectionError)) as refused:
+            stranger = tls_client(lab.beta, lab.alpha.lan, PORT, *((key, certificate) if with_key else ()))
+            stranger.sendall(b"GET /repo.git/info/refs?service=git-upload-pack HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = stranger.recv(4096)  # TLS 1.3: the refusal comes after the client thinks it is done
+            assert not answer, answer
+            raise ConnectionError("closed without a word")
+    notices = lab.alpha.wait(lambda: lab.alpha.notices("peer key refused"), "an event")
+    assert len(notices) == 1 and lab.beta.lan in notices[0], "once per address"
+    assert lab.alpha.get("Connected")
+
+
+def test_a_peer_with_a_new_key_is_a_stranger(lab):
+    lab.pair()
+    lab.beta.kill()
+    for name in ("key.pem", "cert.pem"):
+        lab.beta.at(f"/var/lib/understudy/sync/{name}").unlink()
+    lab.beta.start()
+    lab.alpha.wait(lambda: lab.alpha.notices("peer key refused"), "an event")
+    lab.alpha.wait(lambda: not lab.alpha.get("Connected"), "not connected")
+    assert not lab.beta.get("Connected")
+
+
+def test_the_fingerprint_is_that_of_the_public_key(lab):
+    certificate = lab.alpha.at("/var/lib/understudy/sync/cert.pem")
+    public = subprocess.run(["openssl", "x509", "-in", certificate, "-noout", "-pubkey"], check=True, capture_output=True).stdout
+    der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=public, check=True, capture_output=True).stdout
+    assert lab.alpha.get("Fingerprint") == hashlib.sha256(der).hexdigest()
+
+
+# ---- the link ----
+
+
+def test_one_path_lost_is_no_loss(lab):
+    lab.pair()
+    changes = len(lab.alpha.client.signals)
+    lab.alpha.ports[1].block()
+    lab.alpha.peer1("Serve", "(as)", (["mode"],))
+    deadline = time.monotonic() + 2.5  # longer than the time-out of 1.5 s
+    while time.monotonic() < deadline:
+        assert lab.alpha.get("Connected") and lab.beta.get("Connected")
+        time.sleep(0.02)
+    assert not [s for s in lab.alpha.client.signals[changes:] if "Connected" in str(s[3])]
+    lab.alpha.ports[1].unblock()
+
+
+def test_both_paths_lost_and_found(lab):
+    lab.pair()
+    for port in lab.alpha.ports:
+        port.block()
+    began = time.monotonic()
+    lab.alpha.wait(lambda: not lab.alpha.get("Connected"), "gone")
+    assert 1.0 < time.monotonic() - began < 2.5
+    lab.beta.wait(lambda: not lab.beta.get("Connected"), "gone")
+    for port in lab.alpha.ports:
+        port.unblock()
+    for device in (lab.alpha, lab.beta):
+        device.wait(lambda d=device: d.get("Connected"), "back")
+
+
+def test_a_frozen_peer_is_noticed(lab):
+    lab.pair()
+    lab.beta.process.send_signal(19)  # SIGSTOP: the kernel goes on acknowledging
+    try:
+        lab.alpha.wait(lambda: not lab.alpha.get("Connected"), "gone", 4)
+    finally:
+        lab.beta.process.send_signal(18)
+    lab.alpha.wait(lambda: lab.alpha.get("Connected"), "back")
+
+
+def test_a_restart_of_syncd_is_not_a_lost_peer(lab):
+    lab.pair()
+    lab.beta.kill()
+    lab.beta.start()
+    lab.beta.wait(lambda: lab.beta.get("Connected"), "back")
+    changed = [values for _, _, member, values in lab.alpha.client.signals
+               if member == "PropertiesChanged" and values[0] == PEER and values[1].get("Connected") is False]
+    assert not changed
+
+
+def variant(**values):
+    from gi.repository import GLib
+    return {key: GLib.Variant("s", value) if isinstance(value, str) else value for key, value in values.items()}
+
+
+def test_publish(lab):
+    lab.pair()
+    lab.alpha.peer1("Publish", "(sa{sv})", ("state", variant(role="master")))
+    lab.beta.wait(lambda: lab.beta.get("Published").get("state") == {"role": "master"}, "published")
+    assert ("state", {"role": "master"}) in lab.beta.signals("PeerPublished")
+    # A peer that comes later hears it too.
+    lab.beta.kill()
+    lab.beta.start()
+    lab.beta.wait(lambda: lab.beta.get("Published").get("state") == {"role": "master"}, "published anew")
+
+
+@pytest.mark.parametrize("topic", ["nonsense", "swap", "sync"])
+def test_publish_refused(lab, topic):
+    with pytest.raises(CallError) as refused:
+        lab.alpha.peer1("Publish", "(sa{sv})", (topic, {}))
+    assert refused.value.name == "org.freedesktop.DBus.Error.InvalidArgs"
+
+
+def ask(device, topic, values, timeout_ms, result):
+    def run():
+        try:
+            result.append(device.peer1("Request", "(sa{sv}u)", (topic, values, timeout_ms))[0])
+        except CallError as error:
+            result.append(error.name)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def test_request_and_answer(lab):
+    lab.pair()
+    lab.beta.peer1("Serve", "(as)", (["mode", "swap"],))
+    result = []
+    thread = ask(lab.alpha, "mode", variant(mode="passive"), 5000, result)
+    lab.beta.wait(lambda: lab.beta.signals("Requested"), "asked")
+    serial, topic, values = lab.beta.signals("Requested")[0]
+    assert (topic, values) == ("mode", {"mode": "passive"})
+    lab.beta.peer1("Answer", "(tsa{sv})", (serial, "", variant(mode="passive")))
+    thread.join()
+    assert result == [{"mode": "passive"}]
+    with pytest.raises(CallError) as twice:
+        lab.beta.peer1("Answer", "(tsa{sv})", (serial, "", {}))
+    assert twice.value.name == "org.understudy.Error.NotFound"
+
+
+def test_request_error_keeps_its_name(lab):
+    lab.pair()
+    lab.beta.peer1("Serve", "(as)", (["swap"],))
+    result = []
+    thread = ask(lab.alpha, "swap", variant(phase="prepare"), 5000, result)
+    lab.beta.wait(lambda: lab.beta.signals("Requested"), "asked")
+    lab.beta.peer1("Answer", "(tsa{sv})", (lab.beta.signals("Requested")[0][0], "org.understudy.Error.Refused", variant(text="first-sync: no")))
+    thread.join()
+    assert result == ["org.understudy.Error.Refused"]
+
+
+def test_request_without_an_owner(lab):
+    lab.pair()
+    result = []
+    ask(lab.alpha, "swap", {}, 5000, result).join()
+    assert result == ["org.understudy.Error.NotReachable"]
+
+
+def test_request_has_a_deadline(lab):
+    lab.pair()
+    lab.beta.peer1("Serve", "(as)", (["swap"],))
+    result, began = [], time.monotonic()
+    ask(lab.alpha, "swap", {}, 300, result).join()
+    assert result == ["org.understudy.Error.TimedOut"] and 0.25 < time.monotonic() - began < 2
+
+
+def test_request_fails_when_the_peer_goes(lab):
+    lab.pair()
+    lab.beta.peer1("Serve", "(as)", (["swap"],))
+    result = []
+    thread = ask(lab.alpha, "swap", {}, 20000, result)
+    lab.beta.wait(lambda: lab.beta.signals("Requested"), "asked")
+    lab.beta.kill()
+    thread.join()
+    assert result == ["org.understudy.Error.NotReachable"]
+
+
+def test_request_when_nobody_is_paired(lab):
+    result = []
+    ask(lab.alpha, "swap", {}, 1000, result).join()
+    assert result == ["org.understudy.Error.NotReachable"]
+
+
+def test_bad_settings_start_nothing(build, tmp_path):
+    with SyncLab(build, tmp_path) as lab:
+        lab.alpha.write("/etc/understudy/device.conf", "[device]\nid=alpha\nnonsense=1\n")
+        process = subprocess.run(["nsenter", f"--mount=/proc/{lab.alpha.holder.pid}/ns/mnt", str(lab.build / "syncd" / "understudy-syncd")],
+                                 capture_output=True, text=True, timeout=20)
+        assert process.returncode == 2 and "device.conf:3" in process.stderr
+        assert not lab.alpha.at("/var/lib/understudy/sync/key.pem").exists()
+
+
