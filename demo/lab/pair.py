@@ -121,6 +121,8 @@ class Pair:
 
     def pair_and_join(self):
         """`understudy pair` on the first shows the code, `understudy join` on the second takes it from its input."""
+        for watch in self.watches.values():
+            watch.wait(lambda watch=watch: watch.sync("Role"), 15, "its synchronisation")
         pairing = self.first.popen(["understudy", "pair"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         with pairing,_killed_on_error(pairing):
             code = pairing.stdout.readline()

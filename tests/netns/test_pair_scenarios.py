@@ -3,67 +3,11 @@
 
 import os
 import signal
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
-
-import pbx  # noqa: E402  (the demo's folder must be on the path first)
-from lab.net import wait_until  # noqa: E402
-from lab.pair import SERVICE, Pair  # noqa: E402
-from phones import accounts  # noqa: E402
-from probe import Probe  # noqa: E402
-
-PHONE = "192.0.2.100"
-LAST_WORDS = "/var/lib/scribe/last-words"
-SCRIBE = f"""\
-[application]
-description=Writes a file when it is told to stop
-command=/bin/sh -c 'trap "date +%s.%N > {LAST_WORDS}; exit 0" TERM; while :; do sleep 3600 & wait $!; done'
-
-[data words]
-path=/var/lib/scribe
-ref=config
-"""
-
-
-@pytest.fixture
-def pair(build):
-    with Pair(build, {"kamailio": pbx.APPLICATION_TEXT, "scribe": SCRIBE}) as pair:
-        pbx.install(pair.first, SERVICE, accounts(3), {})
-        pbx.install(pair.second, SERVICE, None, None)
-        for device in (pair.first, pair.second):
-            os.makedirs(device.file("/var/lib/scribe"))
-        pair.start()
-        pair.host = pair.lab.net.namespace("phones")
-        pair.lan.connect(pair.host, "eth0", f"{PHONE}/24")
-        pair.probe = Probe(pair.host, PHONE, SERVICE)
-        try:
-            pair.probe.wait_answers(20)
-            yield pair
-        finally:
-            pair.probe.stop()
-
-
-def answers_again(pair, moment, timeout_s=10):
-    """The PBX answers requests sent after moment."""
-    return pair.probe.wait_answer_sent_after(moment, timeout_s)
-
-
-def stays(condition, seconds):
-    """True while condition() holds for so long; what must not happen can only be waited for."""
-    try:
-        wait_until(lambda: not condition(), seconds, "a change", 0.02)
-    except TimeoutError:
-        return True
-    return False
-
-
-def pbx_runs_on(device):
-    return bool(device.pid_of("kamailio"))
+from pair_lab import LAST_WORDS, answers_again, pair, pbx_runs_on, stays, wait_until  # noqa: F401  (pair is a fixture)
 
 
 def test_bus_dead_then_cable(pair):
