@@ -74,7 +74,7 @@ CtlExit ctl_history(Ctl *ctl, int argc, char **argv)
 	commits = g_variant_get_child_value(answer, 0);
 	if (!ctl->json)
 		return print_history(ctl, commits, ref);
-	ctl_print_json(g_variant_ref(commits));
+	ctl_print_json(commits);
 	return CTL_OK;
 }
 
@@ -100,7 +100,7 @@ CtlExit ctl_timeline(Ctl *ctl, int argc, char **argv)
 		return ctl_fail(ctl, CTL_SUPERVISOR, error);
 	transitions = g_variant_get_child_value(answer, 0);
 	if (ctl->json) {
-		ctl_print_json(g_variant_ref(transitions));
+		ctl_print_json(transitions);
 	} else {
 		g_autofree char *text = timeline_view_text(transitions, &ctl->out, ctl->zone);
 

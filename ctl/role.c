@@ -125,7 +125,7 @@ CtlExit ctl_swap(Ctl *ctl, int argc, char **argv)
 	if (code != CTL_OK)
 		return code;
 	if (ctl->json)
-		ctl_print_json(g_variant_ref(end));
+		ctl_print_json(end);
 	if (g_str_equal(dict_string(end, "state", ""), "done")) {
 		if (!ctl->json)
 			ctl_print("swapped: the other device leads now\n");
