@@ -69,6 +69,15 @@ static void follow_daemon(BusMirror *mirror, gpointer user_data)
 		watch->lost = true;
 }
 
+/* It answered just now; silent since then is as good as seen to go. */
+static gboolean never_fresh(gpointer user_data)
+{
+	PairWatch *watch = user_data;
+
+	watch->lost |= !watch->was_fresh;
+	return G_SOURCE_CONTINUE;
+}
+
 static bool is_over(gpointer user_data)
 {
 	PairWatch *watch = user_data;
@@ -117,7 +126,8 @@ static CtlExit tell_outcome(Ctl *ctl, const PairWatch *watch)
 	if (ctl->json)
 		ctl_print_json(pair_of("outcome", watch->outcome, "text", watch->text));
 	else if (paired)
-		ctl_note(ctl, "paired: %s", watch->text);
+		ctl_note(ctl, "paired%s%s", g_str_equal(watch->text, "paired") ? "" : ": ",
+			 g_str_equal(watch->text, "paired") ? "" : watch->text);
 	if (paired)
 		return CTL_OK;
 	if (g_str_equal(watch->outcome, "expired"))
@@ -139,6 +149,7 @@ CtlExit ctl_pair(Ctl *ctl, int argc, char **argv)
 	PairWatch watch = { 0 };
 	BusSubscription *subscription = NULL;
 	BusMirror *mirror;
+	guint timer;
 	char code[CODE_MAX_BYTES];
 	g_autoptr(GError) error = NULL;
 	CtlExit exit = CTL_OK;
@@ -175,6 +186,7 @@ CtlExit ctl_pair(Ctl *ctl, int argc, char **argv)
 			ctl_note(ctl, "Waiting for the other device. Ctrl-C stops the waiting, not the code.");
 		mirror = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SYNC), ctl_path(CTL_SYNC), CTL_PEER_INTERFACE,
 					follow_daemon, &watch);
+		timer = g_timeout_add(CTL_CALL_TIMEOUT_MS, never_fresh, &watch);
 		if (!ctl_wait(is_over, &watch, minutes * 60 * 1000 + 5000))
 			exit = ctl_complain(ctl, CTL_TIMED_OUT,
 					    "the time is up and the daemon said nothing; see understudy status");
@@ -184,6 +196,7 @@ CtlExit ctl_pair(Ctl *ctl, int argc, char **argv)
 			exit = ctl_complain(ctl, CTL_NOT_REACHABLE,
 					    "the synchronisation daemon went away, and the code with it; run "
 					    "understudy pair again");
+		g_source_remove(timer);
 		bus_mirror_free(mirror);
 	}
 	bus_subscription_free(subscription);

@@ -48,7 +48,8 @@ CtlExit ctl_history(Ctl *ctl, int argc, char **argv)
 	g_autofree char *ref_option = NULL;
 	int count = 20;
 	const GOptionEntry entries[] = {
-		{ "ref", 0, 0, G_OPTION_ARG_STRING, &ref_option, "config (the default) or volatile", "REF" },
+		{ "ref", 0, 0, G_OPTION_ARG_STRING, &ref_option,
+		  "config (the default), volatile, or a line kept aside as status names it", "REF" },
 		{ "count", 'n', 0, G_OPTION_ARG_INT, &count, "At most N (20)", "N" },
 		{ 0 },
 	};
@@ -62,8 +63,10 @@ CtlExit ctl_history(Ctl *ctl, int argc, char **argv)
 			 1))
 		return CTL_BAD_INPUT;
 	ref = ref_option ? ref_option : "config";
-	if (!g_str_equal(ref, "config") && !g_str_equal(ref, "volatile"))
-		return ctl_complain(ctl, CTL_BAD_INPUT, "history: --ref is config or volatile, not \"%s\"", ref);
+	if (!g_str_equal(ref, "config") && !g_str_equal(ref, "volatile") && !g_str_has_prefix(ref, "refs/diverged/"))
+		return ctl_complain(
+			ctl, CTL_BAD_INPUT,
+			"history: --ref is config, volatile or a line kept aside (refs/diverged/...), not \"%s\"", ref);
 	if (count < 1)
 		return ctl_complain(ctl, CTL_BAD_INPUT, "history: --count is at least 1");
 	path = argc > 1 ? g_canonicalize_filename(argv[1], NULL) : g_strdup("");

@@ -194,6 +194,8 @@ CtlExit ctl_mode(Ctl *ctl, int argc, char **argv)
 		return ctl_fail(ctl, CTL_SUPERVISOR, error);
 	if (ctl->json)
 		ctl_print_json(option("mode", g_variant_new_string(argv[1])));
+	else
+		ctl_printf("the Backup's mode is %s now\n", argv[1]);
 	return CTL_OK;
 }
 
@@ -201,24 +203,52 @@ CtlExit ctl_mode(Ctl *ctl, int argc, char **argv)
 
 typedef struct {
 	CtlProgress progress;
-	char *role;
+	gint64 before; /* RoleSequence when the order was given */
+	char *role, *reason;
+	bool over;
 } RoleWatch;
 
 static void follow_role(BusMirror *mirror, gpointer user_data)
 {
 	RoleWatch *watch = user_data;
-	GVariant *role = bus_mirror_get(mirror, "Role", "s");
+	GVariant *role = bus_mirror_get(mirror, "Role", "s"), *reason = bus_mirror_get(mirror, "RoleReason", "s");
+	GVariant *sequence = bus_mirror_get(mirror, "RoleSequence", "t");
 
-	if (!role || g_strcmp0(watch->role, g_variant_get_string(role, NULL)) == 0)
+	if (!role)
 		return;
-	g_free(watch->role);
-	watch->role = g_variant_dup_string(role, NULL);
-	ctl_progress(&watch->progress, -1, watch->role);
+	if (g_strcmp0(watch->role, g_variant_get_string(role, NULL)) != 0) {
+		g_free(watch->role);
+		watch->role = g_variant_dup_string(role, NULL);
+		ctl_progress(&watch->progress, -1, watch->role);
+	}
+	g_free(watch->reason);
+	watch->reason = g_strdup(reason ? g_variant_get_string(reason, NULL) : "");
+	/* Either it leads, or the role changed and is not on the way there any more. */
+	watch->over = g_str_equal(watch->role, "master") ||
+		      (sequence && (gint64)g_variant_get_uint64(sequence) > watch->before &&
+		       !g_str_equal(watch->role, "taking-over"));
 }
 
-static bool leads(gpointer user_data)
+static bool role_is_over(gpointer user_data)
 {
-	return g_strcmp0(((RoleWatch *)user_data)->role, "master") == 0;
+	return ((RoleWatch *)user_data)->over;
+}
+
+static CtlExit tell_takeover(Ctl *ctl, const RoleWatch *watch)
+{
+	if (!watch->over)
+		return ctl_complain(ctl, CTL_TIMED_OUT,
+				    "after %d s this device is %s, not master; see understudy status",
+				    TAKEOVER_TIMEOUT_MS / 1000, watch->role ? watch->role : "in an unknown role");
+	if (!g_str_equal(watch->role, "master"))
+		return ctl_complain(ctl, CTL_REFUSED,
+				    "the takeover did not hold: this device is %s again (%s); see understudy timeline",
+				    watch->role, watch->reason);
+	if (ctl->json)
+		ctl_print_json(option("role", g_variant_new_string(watch->role)));
+	else
+		ctl_print("this device leads now\n");
+	return CTL_OK;
 }
 
 CtlExit ctl_takeover(Ctl *ctl, int argc, char **argv)
@@ -230,15 +260,18 @@ CtlExit ctl_takeover(Ctl *ctl, int argc, char **argv)
 		{ 0 },
 	};
 	RoleWatch watch = { .progress = { .ctl = ctl } };
-	g_autoptr(GVariant) answer = NULL;
+	g_autoptr(GVariant) before = NULL, answer = NULL;
 	g_autoptr(GError) error = NULL;
-	g_autofree char *last = NULL;
 	BusMirror *mirror;
-	bool done;
+	CtlExit code;
 
 	if (!ctl_options(ctl, &argc, &argv, entries, "",
 			 "Makes this Backup the Master, when the Master is gone or wedged.", 0, 0))
 		return CTL_BAD_INPUT;
+	before = ctl_get_all(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, CTL_CALL_TIMEOUT_MS, &error);
+	if (!before)
+		return ctl_fail(ctl, CTL_SUPERVISOR, error);
+	watch.before = dict_int(before, "RoleSequence", 0);
 	answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, "TakeOver",
 			  g_variant_new("(@a{sv})", option("force", g_variant_new_boolean(force))), CTL_CALL_TIMEOUT_MS,
 			  &error);
@@ -246,17 +279,11 @@ CtlExit ctl_takeover(Ctl *ctl, int argc, char **argv)
 		return ctl_fail(ctl, CTL_SUPERVISOR, error);
 	mirror = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SUPERVISOR), ctl_path(CTL_SUPERVISOR),
 				CTL_SUPERVISOR_INTERFACE, follow_role, &watch);
-	done = ctl_wait(leads, &watch, TAKEOVER_TIMEOUT_MS);
+	(void)ctl_wait(role_is_over, &watch, TAKEOVER_TIMEOUT_MS);
 	bus_mirror_free(mirror);
 	ctl_progress_end(&watch.progress);
-	last = watch.role;
-	if (!done)
-		return ctl_complain(ctl, CTL_TIMED_OUT,
-				    "after %d s this device is %s, not master; see understudy status",
-				    TAKEOVER_TIMEOUT_MS / 1000, last ? last : "in an unknown role");
-	if (ctl->json)
-		ctl_print_json(option("role", g_variant_new_string(last)));
-	else
-		ctl_print("this device leads now\n");
-	return CTL_OK;
+	code = tell_takeover(ctl, &watch);
+	g_free(watch.role);
+	g_free(watch.reason);
+	return code;
 }

@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "repo.h"
+#include "set.h"
 #include "service-private.h"
 
 enum { RETRY_FIRST_MS = 250, RETRY_LAST_MS = 30000, ORDER_MAX = 8192, WAIT_MAX_MS = 3600 * 1000, HISTORY_MAX = 1000 };
@@ -464,13 +465,40 @@ static void history_ready(GObject *source, GAsyncResult *result, gpointer user_d
 		bus_call_fail(user_data, error);
 }
 
+/* A path as people know it becomes one of the tree; a relative one is that already. NULL when no set has it. */
+static char *history_path(SyncService *service, const char *ref, const char *path)
+{
+	g_autoptr(GPtrArray) sets = NULL;
+	char *found = NULL;
+
+	if (*path != '/')
+		return g_strdup(path);
+	sets = sync_sets_new(service->settings);
+	if (!g_str_equal(ref, sync_ref_names[SYNC_REF_VOLATILE]))
+		found = sync_sets_tree_path(sets, SYNC_REF_CONFIG, path);
+	if (!found && !g_str_equal(ref, sync_ref_names[SYNC_REF_CONFIG]))
+		found = sync_sets_tree_path(sets, SYNC_REF_VOLATILE, path);
+	return found;
+}
+
 static void history(BusCall *call, GVariant *args, gpointer user_data)
 {
 	SyncService *service = user_data;
+	const char *ref, *path;
+	g_autofree char *in_tree = NULL;
+
+	g_variant_get(args, "(&s&su)", &ref, &path, NULL);
+	in_tree = history_path(service, ref, path);
+	if (!in_tree) {
+		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "%s: in none of the data sets of %s", path, ref);
+		return;
+	}
+
 	HistoryQuestion *question = g_new0(HistoryQuestion, 1);
 	g_autoptr(GTask) task = g_task_new(NULL, NULL, history_ready, call);
 
-	g_variant_get(args, "(ssu)", &question->ref, &question->path, &question->count);
+	g_variant_get(args, "(ssu)", &question->ref, NULL, &question->count);
+	question->path = g_steal_pointer(&in_tree);
 	question->count = MIN(question->count, HISTORY_MAX);
 	question->repository = g_strdup(service->repository);
 	g_task_set_task_data(task, question, history_question_free);

@@ -112,3 +112,24 @@ const SyncSet *sync_sets_find(GPtrArray *sets, SyncRef ref, const char *name)
 	}
 	return NULL;
 }
+
+char *sync_sets_tree_path(GPtrArray *sets, SyncRef ref, const char *path)
+{
+	const SyncSet *innermost = NULL;
+	const char *rest = NULL;
+
+	for (guint i = 0; i < sets->len; i++) {
+		const SyncSet *set = sets->pdata[i];
+		const char *inner = g_str_equal(set->root, path) ? "" : below(set->root, path);
+
+		if (!inner || set->ref != ref || (set->database && !g_str_equal(inner, set->database)))
+			continue;
+		if (innermost && strlen(innermost->root) >= strlen(set->root))
+			continue;
+		innermost = set;
+		rest = inner;
+	}
+	if (!innermost)
+		return NULL;
+	return *rest ? g_strconcat(innermost->name, "/", rest, NULL) : g_strdup(innermost->name);
+}

@@ -21,5 +21,8 @@ GPtrArray *sync_sets_new(const Settings *settings);
 /* NULL when there is none of this name for @ref. */
 const SyncSet *sync_sets_find(GPtrArray *sets, SyncRef ref, const char *name);
 
+/* Where the absolute @path is in the tree of @ref, "application.set/rest": in the innermost set that has it. NULL when none has. */
+char *sync_sets_tree_path(GPtrArray *sets, SyncRef ref, const char *path);
+
 /* The files beside a database that are one unit with it: "-wal", "-shm", "-journal"; NULL-terminated. */
 extern const char *const sync_database_suffixes[];

@@ -28,6 +28,7 @@ class Scripted:
                                   GLib.Variant("(su)", (name, 4)), None, 0, 5000, None)
 
     def close(self):
+        self.connection.flush_sync(None)  # a close alone drops what is still to be sent
         self.connection.close_sync(None)
 
     def publish(self, path, interface, properties, **methods):

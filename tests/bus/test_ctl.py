@@ -345,7 +345,7 @@ def test_mode(bus, scripted):
     supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {"Mode": "active", "Role": "master", "Peer": peer}, SetMode=lambda *_: None)
     assert run(bus, "mode") == (OK, "active\n", "")
     assert json.loads(run(bus, "mode", "--json")[1]) == {"mode": "active", "role": "master", "peer_mode": "passive"}
-    assert run(bus, "mode", "passive") == (OK, "", "")
+    assert run(bus, "mode", "passive") == (OK, "the Backup's mode is passive now\n", "")
     assert ("SetMode", ("passive", {})) in supervisor.calls
 
 
@@ -359,6 +359,17 @@ def test_takeover(bus, scripted):
     code, out, _ = run(bus, "takeover", "--force")
     assert (code, out) == (OK, "this device leads now\n")
     assert supervisor.calls[0] == ("TakeOver", ({"force": True},))
+
+
+def test_takeover_that_does_not_hold(bus, scripted):
+    supervisor = scripted(SUPERVISOR)
+
+    def take_over(_options):
+        GLib.idle_add(lambda: supervisor.change(SUPERVISOR_PATH, SUPERVISOR, RoleSequence=7, RoleReason="heard-higher") and False)
+
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {"Role": "backup", "RoleReason": "started", "RoleSequence": 5}, TakeOver=take_over)
+    code, out, err = run(bus, "takeover", "--force")
+    assert (code, out) == (REFUSED, "") and "did not hold" in err and "heard-higher" in err
 
 
 def test_timeline(bus, scripted):

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The command line on two whole devices, paired: what it says agrees with what the daemons do."""
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
+
+from lab.net import wait_until  # noqa: E402  (the demo's folder must be on the path first)
+from lab.pair import Pair  # noqa: E402
+
+KEEPER_OF_WORDS = """\
+[application]
+description=Has data and does nothing else
+command=/bin/sleep 1000000
+
+[data words]
+path=/var/lib/words
+ref=config
+"""
+
+
+@pytest.fixture(scope="module")
+def pair(build):
+    with Pair(build, {"words": KEEPER_OF_WORDS}) as pair:
+        for device in (pair.first, pair.second):
+            os.makedirs(device.file("/var/lib/words"))
+        pair.start()
+        yield pair
+
+
+def understudy(device, *words, code=0, **more):
+    done = device.run(["understudy", *words], check=False, timeout=60, **more)
+    assert done.returncode == code, f"understudy {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done
+
+
+def status(device):
+    return json.loads(understudy(device, "status", "--json").stdout)
+
+
+def in_step(pair):
+    """Both say that both have applied the same commits."""
+    first, second = status(pair.first)["sync"], status(pair.second)["sync"]
+    return first["stored"] and first["stored"] == first["applied"] == first["peer_applied"] == second["applied"]
+
+
+def test_status_of_both(pair):
+    wait_until(lambda: in_step(pair), 10, "both in step")
+    master, backup = status(pair.master()), status(pair.backup())
+    assert (master["device"]["role"], backup["device"]["role"]) == ("master", "backup")
+    assert master["peer"]["id"] == backup["device"]["device_id"] and master["peer"]["connected"] and master["peer"]["paired"]
+    assert backup["peer"]["role"] == "master" and backup["peer"]["term"] == master["device"]["term"]
+    assert [each["state"] for each in master["applications"]] == ["running"]
+    assert [each["state"] for each in backup["applications"]] == ["stopped"]
+    text = understudy(pair.backup(), "status").stdout
+    assert re.search(r"^role +backup +master$", text, re.M)
+    assert re.search(r"^sync config +([0-9a-f]{8}) stored and applied +\1 stored and applied$", text, re.M)
+
+
+def test_a_change_and_its_history(pair):
+    master, backup = pair.master(), pair.backup()
+    for text in ("one", "two"):
+        master.write("/var/lib/words/letter", text)
+        wait_until(lambda t=text: os.path.exists(backup.file("/var/lib/words/letter")) and backup.read("/var/lib/words/letter") == t, 10, text)
+    for device in (master, backup):
+        commits = json.loads(understudy(device, "history", "/var/lib/words/letter", "--json").stdout)
+        assert len(commits) == 2 and all("words.words/letter" in commit["changed"] for commit in commits)
+        assert commits[0]["device"] == master.name and commits[0]["time_ms"] >= commits[1]["time_ms"]
+    assert "words.words/letter" in understudy(backup, "history").stdout
+    assert understudy(backup, "history", "/var/lib/words/nothing").stdout == "no commits in config\n"
+    assert "none of the data sets" in understudy(backup, "history", "/etc/passwd", code=2).stderr
+
+
+def test_mode_from_both_sides(pair):
+    master, backup = pair.master(), pair.backup()
+    understudy(master, "mode", "passive")
+    assert understudy(backup, "mode").stdout == "passive\n"
+    assert [hold["name"] for hold in status(backup)["holds"]] == ["passive"]
+    assert "passive  for " in understudy(backup, "status").stdout
+    understudy(backup, "mode", "active")
+    wait_until(lambda: status(backup)["holds"] == [], 5, "the hold is lifted")
+    wait_until(lambda: json.loads(understudy(master, "mode", "--json").stdout)["peer_mode"] == "active", 5, "the Master knows")
+
+
+def test_swap_and_what_is_told_of_it(pair):
+    master, backup = pair.master(), pair.backup()
+    assert "not" in understudy(backup, "swap", code=1).stderr
+    done = understudy(master, "swap", "--json", "--reason", "test")
+    assert json.loads(done.stdout)["state"] == "done" and done.stderr.count("\n") >= 3
+    assert (status(master)["device"]["role"], status(backup)["device"]["role"]) == ("backup", "master")
+    timeline = json.loads(understudy(master, "timeline", "--json", "--count", "20").stdout)
+    changes = [(each["device"], each["old"], each["new"]) for each in timeline]
+    for change in ((master.name, "master", "handing-over"), (backup.name, "backup", "taking-over"), (backup.name, "taking-over", "master")):
+        assert change in changes, changes
+    assert [each["time_ms"] for each in timeline] == sorted(each["time_ms"] for each in timeline)
+    text = understudy(backup, "timeline").stdout
+    assert f"{backup.name}  backup -> taking-over" in text and "▇" in text
+    names = [event["name"] for event in json.loads(understudy(backup, "events", "--json", "--application", "REDUNDANCY").stdout)]
+    assert "role" in names
+
+
+def test_events_are_marked(pair):
+    device = pair.master()
+    assert json.loads(understudy(device, "events", "--unread", "--json").stdout)
+    understudy(device, "events", "--unread", "--mark-read", "--count", "10000")
+    assert json.loads(understudy(device, "events", "--unread", "--json").stdout) == []
+    assert all(event["device"] == device.name for event in json.loads(understudy(device, "events", "--json").stdout))
+
+
+def test_takeover_needs_force_while_the_master_is_there(pair):
+    master, backup = pair.master(), pair.backup()
+    assert "master-alive" in understudy(backup, "takeover", code=1).stderr
+    understudy(backup, "takeover", "--force")
+    wait_until(lambda: pair.roles() == {master.name: "backup", backup.name: "master"}, 10, "the old Master follows")
+
+
+def test_a_paired_device_joins_nobody_else(pair):
+    assert "unpair it first" in understudy(pair.backup(), "join", pair.master().peer_address, code=1, input="not a code\n").stderr
+
+
+def test_the_peer_is_history_when_it_is_gone(pair):
+    """Last: a device is switched off."""
+    backup, master = pair.backup(), pair.master()
+    pair.power_cut(backup)
+    wait_until(lambda: not status(master)["peer"]["connected"], 10, "the peer is not connected")
+    text = understudy(master, "status").stdout
+    assert re.search(r"^role +master +unknown \(last heard \d+ .*ago\)$", text, re.M), text
+    assert "peer" in understudy(master, "swap", code=1).stderr
+    wait_until(lambda: any(event["name"] == "down" for event in json.loads(understudy(master, "events", "--json").stdout)), 10, "the event")
+
+
+def test_the_code_is_on_stdout_alone(pair):
+    device = pair.master()
+    done = understudy(device, "pair", "--minutes", "1", "--no-wait")
+    code = done.stdout.strip()
+    assert len(code) >= 26 and code not in done.stderr and code not in device.console()
