@@ -16,6 +16,8 @@
 #include "supervisor/restart.h"
 #include "supervisor/spawn.h"
 
+/* Nobody else may enter the folder, so nobody can be there first under a daemon's name. */
+#define PRIVATE_GROUP "understudy-private"
 #define STOP_WITHIN_MS 3000
 #define REAL_TIME_PRIORITY 10
 #define GONE_AGAIN_MS 5
@@ -51,6 +53,7 @@ typedef struct {
 	DaemonKind kind;
 	uid_t uid;
 	gid_t gid;
+	gid_t groups[2]; /* its own, and the one that may enter the folder of the private sockets */
 	char *cgroup;
 	bool killed; /* the group was */
 	bool apart;  /* it sees other settings than those on disk */
@@ -92,10 +95,12 @@ Daemons *daemons_new(ProcessTable *processes, const char *cgroup, const DaemonsL
 		daemon->all = daemons;
 		daemon->kind = kind;
 		if (!spawn_find_user(kinds[kind].user, NULL, &daemon->uid, &daemon->gid, error) ||
+		    !spawn_find_group(PRIVATE_GROUP, &daemon->groups[1], error) ||
 		    !(daemon->cgroup = cgroup_make(cgroup, CGROUP_DAEMONS, kinds[kind].name, error))) {
 			daemons_free(daemons);
 			return NULL;
 		}
+		daemon->groups[0] = daemon->gid;
 	}
 	return daemons;
 }
@@ -136,7 +141,7 @@ bool daemons_make_folders(const Daemons *daemons, GError **error)
 	const Daemon *vrrpd = &daemons->list[DAEMON_VRRPD], *syncd = &daemons->list[DAEMON_SYNCD];
 	const Daemon *notifyd = &daemons->list[DAEMON_NOTIFYD];
 	return make_folder("/run/understudy", 0755, 0, 0, error) &&
-	       make_folder("/run/understudy/private", 01777, 0, 0, error) &&
+	       make_folder("/run/understudy/private", 01770, 0, vrrpd->groups[1], error) &&
 	       make_folder("/run/understudy/vrrpd", 0755, vrrpd->uid, vrrpd->gid, error) &&
 	       make_folder(SUPERVISOR_RUN_DIR, 0755, 0, 0, error) && make_folder(OUTPUT_DIR, 0755, 0, 0, error) &&
 	       make_folder("/var/lib/understudy", 0755, 0, 0, error) &&
@@ -274,8 +279,8 @@ static void start(Daemon *daemon)
 		.change_user = true,
 		.uid = daemon->uid,
 		.gid = daemon->gid,
-		.groups = &daemon->gid,
-		.n_groups = 1,
+		.groups = daemon->groups,
+		.n_groups = G_N_ELEMENTS(daemon->groups),
 		.capabilities = kinds[daemon->kind].capabilities,
 		.n_capabilities = kinds[daemon->kind].n_capabilities,
 		.settings = all->settings,

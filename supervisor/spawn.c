@@ -26,6 +26,17 @@ static void set_errno(GError **error, int number, const char *what)
 	g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(number), "%s: %s", what, g_strerror(number));
 }
 
+bool spawn_find_group(const char *group, gid_t *ret_gid, GError **error)
+{
+	const struct group *found = getgrnam(group);
+	if (!found) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "no group %s on this device", group);
+		return false;
+	}
+	*ret_gid = found->gr_gid;
+	return true;
+}
+
 bool spawn_find_user(const char *user, const char *group, uid_t *ret_uid, gid_t *ret_gid, GError **error)
 {
 	const struct passwd *passwd = getpwnam(user);
@@ -35,14 +46,8 @@ bool spawn_find_user(const char *user, const char *group, uid_t *ret_uid, gid_t 
 	}
 	uid_t uid = passwd->pw_uid;
 	gid_t gid = passwd->pw_gid;
-	if (group) {
-		const struct group *found = getgrnam(group);
-		if (!found) {
-			g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "no group %s on this device", group);
-			return false;
-		}
-		gid = found->gr_gid;
-	}
+	if (group && !spawn_find_group(group, &gid, error))
+		return false;
 	*ret_uid = uid;
 	*ret_gid = gid;
 	return true;

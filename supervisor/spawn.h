@@ -43,6 +43,8 @@ typedef struct {
 /* Finds @user and, when given, @group (else the user's own). */
 bool spawn_find_user(const char *user, const char *group, uid_t *ret_uid, gid_t *ret_gid, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+bool spawn_find_group(const char *group, gid_t *ret_gid, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Supplementary groups of @user; transfer full (g_free). */
 gid_t *spawn_groups_of(const char *user, gid_t gid, gsize *ret_n);
 
