@@ -51,7 +51,7 @@ def look_round(story, build, report):
     pair, host = story.pair, story.host
     master, backup = pair.master(), pair.backup()
     command = os.path.join(build, "ctl", "understudy")
-    report.title("The lab is up; look round from another terminal (Ctrl-C here takes it down)")
+    report.title("The lab is up: look round from another terminal; Ctrl-C here takes it down")
     story.draw()
     lines = []
     for device in (master, backup):
@@ -61,7 +61,8 @@ def look_round(story, build, report):
     service = "org.understudy.Supervisor1 /org/understudy/Supervisor1"
     lines += [
         "# the bus of the Master", f"busctl --address={bus} tree org.understudy.Supervisor1",
-        *(f"busctl --address={bus} introspect org.understudy.{name}1 /org/understudy/{name}1" for name in ("Supervisor", "Vrrp", "Sync", "Notify")),
+        *(f"busctl --address={bus} introspect org.understudy.{name}1 /org/understudy/{name}1"
+          for name in ("Supervisor", "Vrrp", "Sync", "Notify")),
         f"busctl --address={bus} monitor org.understudy.Supervisor1",
         f"dbus-send --bus={bus} --print-reply --dest={service} org.freedesktop.DBus.Properties.Get string:org.understudy.Supervisor1 string:Role",
         f"dbus-send --bus={bus} --print-reply --dest={service} org.freedesktop.DBus.Introspectable.Introspect", "",
@@ -76,48 +77,73 @@ def look_round(story, build, report):
     for line in lines:
         report.print(f"  {line}")
     story.phones.start_calling(list(story.users)[:story.phones.count])
-    try:
-        while True:
-            signal.pause()
-    except KeyboardInterrupt:
-        report.print()
+    while True:
+        signal.pause()
+
+
+def listen_for_the_end():
+    """The first Ctrl-C (or SIGTERM, or the terminal's end) ends the demo; later ones must not disturb its taking everything down."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def end(*_):
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in signals:
+        signal.signal(number, end)
+
+
+def one_run(chosen, report, faults, higher, conclude):
+    """One story; with conclude (for --keep) its results are told while the lab is still up."""
+    with Story(chosen.build, report, higher) as story:
+        try:
+            tell(story, report, faults)
+        except Exception:
+            for device in story.pair.lab.devices:
+                report.print(f"  console of {device.name}:")
+                report.quote("\n".join(device.console().splitlines()[-40:]))
+            raise
+        finally:
+            story.collect()
+        if conclude:
+            good = conclude()
+            try:
+                look_round(story, chosen.build, report)
+            except KeyboardInterrupt:  # its proper end
+                report.print()
+            return good
+    return None
 
 
 def run(chosen):
     report = Report(time.monotonic())
     faults = [chosen.fault] if chosen.fault else list(FAULTS)
-    interrupted = False
+
+    def conclude():
+        good = report.judge(faults)
+        if chosen.json:
+            report.write(chosen.json, good)
+        return good
+
     for i in range(chosen.repeat):
         higher = ("beta", "alpha")[i % 2]
         report.title(f"Run {i + 1} of {chosen.repeat}; {higher} has the higher addresses")
-        story = None
+        last = i == chosen.repeat - 1
         try:
-            with Story(chosen.build, report, higher) as story:
-                try:
-                    tell(story, report, faults)
-                except Exception:
-                    for device in story.pair.lab.devices:
-                        report.print(f"  console of {device.name}:")
-                        report.quote("\n".join(device.console().splitlines()[-40:]))
-                    raise
-                if chosen.keep and i == chosen.repeat - 1:
-                    look_round(story, chosen.build, report)
-                signal.signal(signal.SIGINT, signal.SIG_IGN)  # the lab is taken down in peace
+            good = one_run(chosen, report, faults, higher, conclude if chosen.keep and last else None)
         except KeyboardInterrupt:
-            interrupted = True
-            break
+            report.fail("interrupted; everything is taken down")
+            conclude()
+            return 130
         except Exception as error:  # the next run may still tell something
             report.fail(f"run {i + 1}: {type(error).__name__}: {error}")
             if chosen.check:
                 traceback.print_exc()
-        finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-    if interrupted:
-        report.fail("interrupted; everything is taken down")
-    good = report.judge(faults)
-    if chosen.json:
-        report.write(chosen.json, good)
-    return 130 if interrupted else 0 if good else 1
+            good = None
+    if good is None:
+        good = conclude()
+    return 0 if good else 1
 
 
 def main():
@@ -126,10 +152,7 @@ def main():
         print("demo/run: needs root (namespaces, network)", file=sys.stderr)
         return 1
 
-    def terminate(*_):
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, terminate)
+    listen_for_the_end()
     return run(chosen)
 
 

@@ -45,10 +45,13 @@ class Story:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def collect(self):
+        """Hands over what was seen on the buses."""
         for watch in self.pair.watches.values():
             self.report.data["roles"] += watch.roles
             self.report.data["events"] += watch.events
-        self.close()
 
     def close(self):
         if self.phones:
@@ -62,8 +65,8 @@ class Story:
         holders = self.pair.addresses.holders()
         self.report.draw({
             "phones": f"phones {PHONES_ADDRESS}: {N_PHONES} sipp phones, a caller, the probe", "service": SERVICE,
-            "devices": [{"name": device.name, "role": roles[device.name] or ("frozen" if device.frozen else "?"), "address": device.lan_address, "on": bool(device.pid),
-                         "cable": bool(device.pid) and device.ports["eth0"].carrier(), "holds": device.name in holders}
+            "devices": [{"name": device.name, "role": roles[device.name] or ("frozen" if device.frozen else "?"),
+                         "address": device.lan_address, "on": bool(device.pid), "cable": bool(device.pid) and device.ports["eth0"].carrier(), "holds": device.name in holders}
                         for device in (self.pair.first, self.pair.second)]})
 
     # Beginning.

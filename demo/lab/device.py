@@ -63,12 +63,15 @@ class Lab:
         self.keep_files = keep_files
         self.devices = []
         self.net = Network()
-        self.path = tempfile.mkdtemp(prefix="understudy-lab-", dir="/run")
-        os.chmod(self.path, 0o755)
-        self.disk, self._tmpfs = None, None
+        self.path, self.disk, self._tmpfs, self._image = None, None, None, None
         self.cgroup = f"{unified_cgroup()}/understudy-lab-{self.net.tag}"
-        os.mkdir(self.cgroup)
-        self._image = None
+        try:
+            os.mkdir(self.cgroup)
+            self.path = tempfile.mkdtemp(prefix="understudy-lab-", dir="/run")
+            os.chmod(self.path, 0o755)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self):
         return self
@@ -115,9 +118,7 @@ class Lab:
         return self._image
 
     def device(self, name, ports):
-        device = Device(self, name, ports)
-        self.devices.append(device)
-        return device
+        return Device(self, name, ports)
 
     def close(self):
         for device in self.devices:
@@ -148,6 +149,11 @@ class Device:
     """One device. Off at first; start() switches it on; files are written before or while it runs."""
 
     def __init__(self, lab, name, ports):
+        self.pid = 0
+        self._launcher = None
+        self.namespace = None
+        self.cgroup = f"{lab.cgroup}/{name}"
+        lab.devices.append(self)
         self.lab = lab
         self.name = name
         self.cabling = ports
@@ -155,11 +161,7 @@ class Device:
         self.path = f"{lab.path}/{name}"
         self.disk = f"{lab.find_disk()}/{name}"
         self.run_folder = f"{self.path}/run"
-        self.cgroup = f"{lab.cgroup}/{name}"
-        self.namespace = None
-        self.pid = 0
         self.frozen = False
-        self._launcher = None
         self.unit = True
         self.services = []
         for folder in (self.run_folder, f"{self.path}/root"):
@@ -297,7 +299,7 @@ class Device:
             json.dump(plan, file)
         with open(f"{self.path}/console.log", "ab") as console:
             self._launcher = subprocess.Popen([sys.executable, f"{HERE}/boot.py", f"{self.path}/plan.json"], stdin=subprocess.DEVNULL,
-                                              stdout=subprocess.PIPE, stderr=console, text=True)
+                                              stdout=subprocess.PIPE, stderr=console, text=True, start_new_session=True)
         line = self._launcher.stdout.readline()
         if not line:
             raise LabError(f"{self.name} does not start: {self.console()[-2000:]}")
@@ -328,14 +330,16 @@ class Device:
 
     def power_off(self):
         """Ends pid 1, and with it the device, frozen or not."""
-        if self.pid:
+        if self._launcher:
             try:
-                os.kill(self.pid, signal.SIGKILL)
+                # The launcher ends with its child; the child, when we do not know it yet, with the launcher.
+                os.kill(self.pid or self._launcher.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
             self._launcher.wait(timeout=10)
             self._launcher.stdout.close()
-            self.pid, self.frozen = 0, False
+            self._launcher = None
+        self.pid, self.frozen = 0, False
         self._unplug()
         if os.path.isdir(self.cgroup):
             wait_until(lambda: remove_cgroup(self.cgroup), 5, f"remove {self.cgroup}")

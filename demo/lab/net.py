@@ -80,6 +80,7 @@ class Namespace:
         self.host_name = f"{network.tag}-{name}"
         self.path = f"/run/netns/{self.host_name}"
         self.ports = []
+        network.namespaces.append(self)  # before it is there, so that an interruption leaves nothing behind
         run(["ip", "netns", "add", self.host_name])
         self.ip("link", "set", "lo", "up")
 
@@ -228,9 +229,7 @@ class Network:
         self.close()
 
     def namespace(self, name):
-        namespace = Namespace(self, name)
-        self.namespaces.append(namespace)
-        return namespace
+        return Namespace(self, name)
 
     def switch_namespace(self):
         if self._switch_namespace is None:
