@@ -50,7 +50,7 @@ def look_round(story, build, report):
     """The lab stays; says how to see it from the host. Returns after Ctrl-C."""
     pair, host = story.pair, story.host
     master, backup = pair.master(), pair.backup()
-    command = os.path.join(build, "ctl", "understudy")
+    command = os.path.abspath(os.path.join(build, "ctl", "understudy"))
     report.title("The lab is up: look round from another terminal; Ctrl-C here takes it down")
     story.draw()
     lines = []
@@ -71,8 +71,8 @@ def look_round(story, build, report):
         f"ip -n {pair.lan.namespace.host_name} link set {master.ports['eth0'].name} down",
         f"ip -n {pair.lan.namespace.host_name} link set {master.ports['eth0'].name} up", "",
         "# a phone that calls 1001 through the service address",
-        f"printf 'SEQUENTIAL\\n1001\\n' > /tmp/numbers.csv; ip netns exec {host.host_name} sipp {story.phones.server}:5060 "
-        f"-i {story.phones.address} -sf {HERE}/sipp/call.xml -inf /tmp/numbers.csv -m 1",
+        f"ip netns exec {host.host_name} sipp {story.phones.server}:5060 -i {story.phones.address} -sf {HERE}/sipp/call.xml "
+        f"-inf {story.phones.table('one', ['1001'])} -m 1",
     ]
     for line in lines:
         report.print(f"  {line}")

@@ -84,7 +84,8 @@ class Phones:
         return [shutil.which("sipp") or "/usr/bin/sipp", *(() if scenario == "answer" else (f"{self.server}:{PORT}",)),
                 "-sf", f"{HERE}/sipp/{scenario}.xml", "-i", self.address, "-nostdin", *map(str, words)]
 
-    def _table(self, name, rows):
+    def table(self, name, rows):
+        """A file for sipp's -inf."""
         path = f"{self.folder}/{name}.csv"
         with open(path, "w", encoding="ascii") as table:
             table.write("SEQUENTIAL\n" + "".join(f"{row}\n" for row in rows))
@@ -104,14 +105,14 @@ class Phones:
     def register(self, users, rate=100, timeout_s=30):
         """Registers {user: password} with digest authentication; returns how many were accepted."""
         users = dict(users)
-        table = self._table(f"users{self._port()}",
+        table = self.table(f"users{self._port()}",
                             (f"{user};[authentication username={user} password={password}]" for user, password in users.items()))
         return self._batch("register", table, len(users), rate, timeout_s, "-key", "contact_port", ANSWER_PORT)
 
     def call_each(self, users, rate=50, timeout_s=30):
         """One call to each of users; returns how many were answered and hung up in good order."""
         users = list(users)
-        table = self._table(f"calls{self._port()}", users)
+        table = self.table(f"calls{self._port()}", users)
         return self._batch("call", table, len(users), rate, timeout_s)
 
     def _batch(self, scenario, table, count, rate, timeout_s, *words):
@@ -130,7 +131,7 @@ class Phones:
 
     def start_calling(self, users):
         """A call every second to one of users after the other, until stop_calling()."""
-        table = self._table("caller", users)
+        table = self.table("caller", users)
         self._stats = f"{self.folder}/caller.stat"
         self._caller = self._spawn(self._sipp("call", "-p", self._port(), "-inf", table, "-r", 1, "-rp", 1000, "-trace_stat", "-stf", self._stats,
                                               "-fd", 1))
