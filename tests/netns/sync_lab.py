@@ -269,7 +269,7 @@ class Device:
 
     def git(self, *words):
         """Stock git on this device's repository."""
-        done = subprocess.run(["nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", "git", "--git-dir=/var/lib/understudy/sync/repo.git",
+        done = subprocess.run(["nsenter", f"--target={self.holder.pid}", "--mount", "--root", "--wd", "git", "--git-dir=/var/lib/understudy/sync/repo.git",
                                *words], capture_output=True, text=True, check=True)
         return done.stdout
 

@@ -406,7 +406,7 @@ def test_request_when_nobody_is_paired(lab):
 def test_bad_settings_start_nothing(build, tmp_path):
     with SyncLab(build, tmp_path) as lab:
         lab.alpha.write("/etc/understudy/device.conf", "[device]\nid=alpha\nnonsense=1\n")
-        process = subprocess.run(["nsenter", f"--mount=/proc/{lab.alpha.holder.pid}/ns/mnt", str(lab.build / "syncd" / "understudy-syncd")],
+        process = subprocess.run(["nsenter", f"--target={lab.alpha.holder.pid}", "--mount", "--root", "--wd", str(lab.build / "syncd" / "understudy-syncd")],
                                  capture_output=True, text=True, timeout=20)
         assert process.returncode == 2 and "device.conf:3" in process.stderr
         assert not lab.alpha.at("/var/lib/understudy/sync/key.pem").exists()

@@ -254,7 +254,7 @@ def test_runs_with_two_capabilities_and_no_more(lab, tmp_path):
     alpha.enter_words = alpha.enter
     rights = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--inh-caps=-all,+net_admin,+net_raw",
               "--ambient-caps=+net_admin,+net_raw", "--bounding-set=-all,+net_admin,+net_raw", "--no-new-privs"]
-    alpha.enter = lambda argv: ["nsenter", "-t", str(alpha.keeper.pid), "-n", "-m", *rights, str(program)]
+    alpha.enter = lambda argv: alpha.enter_words([*rights, str(program)])
     alpha.start(peer=beta)
     alpha.wait_state("master", 10)
     status = open(f"/proc/{alpha.process.pid}/status", encoding="ascii").read()
