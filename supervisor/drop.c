@@ -75,7 +75,8 @@ char *drop_script(const Settings *settings, gint64 timeout_ms)
 				"\tchain input {\n"
 				"\t\ttype filter hook input priority -150; policy accept;\n"
 				"\t\tip daddr != @held accept\n"
-				"\t\tmeta l4proto { icmp, ipv6-icmp, 112 } accept\n");
+				/* ICMP, ICMPv6, VRRP, by number: their names stand in /etc/protocols, which a small system has not. */
+				"\t\tmeta l4proto { 1, 58, 112 } accept\n");
 	g_string_append_printf(script, "\t\ttcp dport { %d", PAGES_PORT);
 	if (settings->peer_port != PAGES_PORT)
 		g_string_append_printf(script, ", %u", settings->peer_port);

@@ -84,7 +84,7 @@ static void test_drop_rules(void)
 	g_autofree char *always = drop_script(settings, 0), *timed = drop_script(settings, 30000);
 	g_assert_nonnull(strstr(always, "elements = { 192.0.2.10, 192.0.2.9 }"));
 	g_assert_nonnull(strstr(timed, "elements = { 192.0.2.10 timeout 30000ms, 192.0.2.9 timeout 30000ms }"));
-	g_assert_nonnull(strstr(timed, "icmp, ipv6-icmp, 112"));
+	g_assert_nonnull(strstr(timed, "l4proto { 1, 58, 112 }"));
 	g_assert_nonnull(strstr(timed, "7443"));
 	g_assert_nonnull(strstr(timed, "7777"));
 }
