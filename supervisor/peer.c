@@ -26,7 +26,7 @@ struct Peer {
 	GVariant *record;      /* PairRecord without pair_conf, as on disk; NULL: not paired */
 	char *refused;         /* fingerprint of a pairing whose settings could not be used */
 	GVariant *state;       /* what the peer published last */
-	gint64 up_us;          /* when our syncd's link came up last */
+	gint64 up_us;          /* when our syncd's link came up last, or the two were paired */
 	gint64 lost_us;        /* since when the peer has not been connected; 0: it is */
 	gint64 heard_us;       /* when its state was last seen while connected */
 	guint look_timer;
@@ -74,7 +74,7 @@ bool peer_is_down(const Peer *peer)
 {
 	if (!peer->record || peer_is_connected(peer) || !bus_mirror_is_fresh(peer->peer) || peer->lost_us == 0)
 		return false;
-	/* A syncd that has just come up has not had the time to find the peer. */
+	/* A syncd that has just come up, or been paired, has not had the time to find the peer. */
 	gint64 patience_us = peer->supervisor->settings->peer_timeout_ms * (gint64)G_TIME_SPAN_MILLISECOND;
 	return g_get_monotonic_time() - peer->up_us >= patience_us;
 }
@@ -195,6 +195,7 @@ static void keep_record(Peer *peer, GVariant *record)
 {
 	g_clear_pointer(&peer->record, g_variant_unref);
 	if (record) {
+		peer->up_us = g_get_monotonic_time();
 		g_autofree char *text = g_variant_print(record, TRUE);
 		peer->record = g_variant_ref(record);
 		store_write(peer->supervisor->store, PEER_FILE, text);

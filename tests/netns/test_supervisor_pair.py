@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Two paired devices whose application echoes datagrams at the service address: kills, swaps, modes, power, in every role."""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
+
+from lab.net import wait_until  # noqa: E402  (the demo's folder must be on the path first)
+from lab.pair import SERVICE, Pair  # noqa: E402
+
+PHONE = "192.0.2.100"
+PROCESSES = ("keeper", "supervisor", "vrrpd", "syncd", "notifyd")
+BUS = ["busctl", "--json=short", "call", "org.understudy.Supervisor1", "/org/understudy/Supervisor1", "org.understudy.Supervisor1"]
+
+# Files in /run and /var/lib/echo say how it behaves: that it must not be ready yet, not stop yet, or not run at all.
+ECHO = """\
+#!/usr/bin/python3
+import os, signal, socket, sys, time
+if os.path.exists("/var/lib/echo/broken"):
+    sys.exit(1)
+def stop(*_):
+    while os.path.exists("/run/slow-stop"):
+        time.sleep(0.005)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+while os.path.exists("/run/slow-start"):
+    time.sleep(0.005)
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
+    here.setsockopt(socket.SOL_IP, 15, 1)  # IP_FREEBIND
+    here.bind(("192.0.2.10", 5060))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+        out.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+    while True:
+        data, sender = here.recvfrom(100)
+        here.sendto(data, sender)
+"""
+APPLICATION = """\
+[application]
+command=/usr/local/bin/echo
+ready=notify
+restart-delay-ms=10
+
+[data echo]
+path=/var/lib/echo
+ref=config
+exclude=broken
+"""
+
+
+class Line:
+    """Sends a numbered datagram every 5 ms and remembers when each was answered."""
+
+    def __init__(self, host):
+        self.socket = host.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((PHONE, 0))
+        self.socket.setblocking(False)
+        self.answered, self.run = [], True
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        self.thread.start()
+
+    def _work(self):
+        number = 0
+        while self.run:
+            number += 1
+            with contextlib.suppress(OSError):
+                self.socket.sendto(str(number).encode(), (SERVICE, 5060))
+            if select.select([self.socket], [], [], 0.005)[0]:
+                with contextlib.suppress(OSError):
+                    while self.socket.recv(100):
+                        self.answered.append(time.monotonic())
+            time.sleep(0.003)
+
+    def longest_gap_ms(self, begin, end):
+        moments = [begin, *(moment for moment in list(self.answered) if begin <= moment <= end), end]
+        return max((b - a) * 1000 for a, b in zip(moments, moments[1:]))
+
+    def wait_answered(self, after, timeout_s=10):
+        wait_until(lambda: self.answered and self.answered[-1] > after, timeout_s, "an answer")
+
+    def stop(self):
+        self.run = False
+        self.thread.join()
+        self.socket.close()
+
+
+@pytest.fixture(scope="module")
+def module_pair(build):
+    with Pair(build, {"echo": APPLICATION}) as pair:
+        for device in (pair.first, pair.second):
+            device.write("/usr/local/bin/echo", ECHO, 0o755)
+            os.makedirs(device.file("/var/lib/echo"))
+        for device in (pair.first, pair.second):
+            pair.switch_on(device)
+        pair.watches["alpha"].wait_role("master", 30)
+        wait_until(lambda: pair.watches["beta"].sync("Role") is not None, 15, "its syncd")
+        pair.pair_and_join()
+        pair.wait_settled()
+        host = pair.lab.net.namespace("phones")
+        pair.lan.connect(host, "eth0", f"{PHONE}/24")
+        pair.line = Line(host)
+        pair.line.wait_answered(time.monotonic())
+        try:
+            yield pair
+        finally:
+            pair.line.stop()
+
+
+@pytest.fixture
+def pair(module_pair):
+    yield module_pair
+    module_pair.wait_settled()
+
+
+def call(device, method, signature, *args):
+    return device.run([*BUS, method, signature, *args], check=False)
+
+
+def get(device, prop):
+    done = device.run(["busctl", "--json=short", "get-property", "org.understudy.Supervisor1", "/org/understudy/Supervisor1",
+                       "org.understudy.Supervisor1", prop])
+    return json.loads(done.stdout)["data"]
+
+
+def changes(pair):
+    return {name: len(watch.roles) for name, watch in pair.watches.items()}
+
+
+def events(pair, device, since):
+    return [event["name"] for event in pair.watch(device).events if event["t_ms"] >= since]
+
+
+def job_of(device, done):
+    path = json.loads(done.stdout)["data"][0]
+
+    def state():
+        out = device.run(["busctl", "--json=short", "call", "org.understudy.Supervisor1", path, "org.freedesktop.DBus.Properties", "GetAll", "s",
+                          "org.understudy.Job1"], check=False)
+        if out.returncode:
+            return None
+        return {key: value["data"] for key, value in json.loads(out.stdout)["data"][0].items()}
+
+    wait_until(lambda: (state() or {}).get("State") in ("done", "failed", "cancelled"), 20, "the job's end")
+    return state()
+
+
+@pytest.mark.parametrize("role", ["master", "backup"])
+@pytest.mark.parametrize("process", PROCESSES)
+def test_kill(pair, process, role):
+    device = pair.master() if role == "master" else pair.backup()
+    before, group = changes(pair), pair.master().pid_of("python3")
+    begin = time.monotonic()
+    killed = device.kill(f"understudy-{process}")
+    device.wait_process(f"understudy-{process}", not_pid=killed)
+    pair.wait_settled()
+    end = time.monotonic()
+    assert changes(pair) == before
+    assert pair.master().pid_of("python3") == group
+    assert pair.addresses.doubled_ms(begin, end) == 0
+    assert pair.line.longest_gap_ms(begin, end) < 50
+
+
+def test_swap_there_and_back(pair):
+    for _ in range(2):
+        old, new = pair.master(), pair.backup()
+        begin = time.monotonic()
+        job = job_of(old, call(old, "Swap", "a{sv}", "0"))
+        assert job["State"] == "done" and job["Progress"] == 1.0 and job["Error"] == ""
+        assert pair.master() is new
+        pair.line.wait_answered(time.monotonic())
+        assert pair.line.longest_gap_ms(begin, time.monotonic()) < 400
+        pair.wait_settled()
+
+
+def test_refusals_have_codes(pair):
+    master, backup = pair.master(), pair.backup()
+    before = changes(pair)
+    for device, words, code in ((backup, ("Swap", "a{sv}", "0"), "not-master"), (backup, ("TakeOver", "a{sv}", "0"), "master-alive"),
+                                (master, ("TakeOver", "a{sv}", "0"), "is-master"), (master, ("SetMode", "sa{sv}", "idle", "0"), "a mode is")):
+        done = call(device, *words)
+        assert done.returncode != 0 and code in done.stderr
+    version = backup.read("/etc/understudy/pair.conf")
+    backup.write("/etc/understudy/pair.conf", version.replace("[pair]\n", "[pair]\ngui-port=7778\n"))
+    assert call(backup, "Reload", "").returncode == 0
+    wait_until(lambda: any(text.startswith("settings-differ") for text in get(master, "Problems")), 5, "a difference seen")
+    done = call(master, "Swap", "a{sv}", "0")
+    assert done.returncode != 0 and "settings-differ" in done.stderr
+    backup.write("/etc/understudy/pair.conf", version)
+    assert call(backup, "Reload", "").returncode == 0
+    wait_until(lambda: not any(text.startswith("settings-differ") for text in get(master, "Problems")), 5, "no difference any more")
+    assert changes(pair) == before
+
+
+def test_mode_is_set_from_the_master_and_exchanged_by_a_swap(pair):
+    old, new = pair.master(), pair.backup()
+    since = time.monotonic()
+    assert call(old, "SetMode", "sa{sv}", "passive", "0").returncode == 0
+    wait_until(lambda: get(new, "Mode") == "passive", 5, "the Backup's mode")
+    pair.watch(new).wait(lambda: any(hold[0] == "passive" for hold in pair.watch(new).vrrp("Holds") or []), 5, "hold passive")
+    wait_until(lambda: any(event["name"] == "up passive" and event["priority"] == 2 for event in pair.watch(old).events), 5, "up passive")
+    killed = new.kill("understudy-supervisor")
+    new.wait_process("understudy-supervisor", not_pid=killed)
+    wait_until(lambda: new.run(["busctl", "status", "org.understudy.Supervisor1"], check=False).returncode == 0, 5, "its bus name")
+    assert get(new, "Mode") == "passive"
+    pair.wait_settled()
+    assert job_of(old, call(old, "Swap", "a{sv}", "0"))["State"] == "done"
+    pair.wait_settled()
+    assert pair.master() is new and get(new, "Mode") == "active" and get(old, "Mode") == "passive"
+    assert call(old, "SetMode", "sa{sv}", "active", "0").returncode == 0
+    assert since < time.monotonic()
+
+
+def test_forced_takeover(pair):
+    old, new = pair.master(), pair.backup()
+    assert call(new, "TakeOver", "a{sv}", "1", "force", "b", "true").returncode == 0
+    pair.watch(new).wait_role("master", 5)
+    pair.watch(old).wait_role("backup", 5)
+
+
+def test_supervisor_killed_while_taking_over(pair):
+    old, new = pair.master(), pair.backup()
+    new.run(["touch", "/run/slow-start"])
+    old.ports["eth0"].cut()
+    pair.watch(new).wait_role("taking-over", 5)
+    wait_until(lambda: new.pid_of("python3"), 5, "the application's process")
+    application, before = new.pid_of("python3"), changes(pair)
+    killed = new.kill("understudy-supervisor")
+    new.wait_process("understudy-supervisor", not_pid=killed)
+    new.run(["rm", "/run/slow-start"])
+    pair.watch(new).wait_role("master", 5)
+    assert new.pid_of("python3") == application
+    assert [role["new"] for role in pair.watch(new).roles[before[new.name]:]] == ["master"]
+    pair.line.wait_answered(time.monotonic())
+    old.ports["eth0"].plug()
+
+
+def test_supervisor_killed_while_handing_over(pair):
+    """Nobody finishes that swap: the device serves again, and says why it was away."""
+    old = pair.master()
+    old.run(["touch", "/run/slow-stop"])
+    done = call(old, "Swap", "a{sv}", "0")
+    assert done.returncode == 0
+    pair.watch(old).wait_role("handing-over", 5)
+    killed = old.kill("understudy-supervisor")
+    old.wait_process("understudy-supervisor", not_pid=killed)
+    old.run(["rm", "/run/slow-stop"])
+    pair.watch(old).wait_role("master", 10)
+    pair.line.wait_answered(time.monotonic())
+    assert pair.master() is old
+
+
+def test_failed_application_gives_up_once(pair):
+    old, new = pair.master(), pair.backup()
+    for device in (old, new):
+        device.run(["touch", "/var/lib/echo/broken"])
+    os.kill(old.pid_of("python3"), signal.SIGKILL)
+    pair.watch(old).wait(lambda: "resigned" in [event["name"] for event in pair.watch(old).events], 20, "giving up")
+    # The other one fails as well and gives it back, once: then it stays where it is.
+    wait_until(lambda: "resigned" in [event["name"] for event in pair.watch(new).events], 30, "the other gives up too")
+    wait_until(lambda: old.pid_of("understudy-supervisor") and get(old, "Role") in ("taking-over", "master"), 10, "back where it was")
+    count = changes(pair)
+    for device in (old, new):
+        device.run(["rm", "/var/lib/echo/broken"])
+    for device in (old, new):
+        assert call(device, "Reload", "").returncode == 0
+    device = next(device for device in (old, new) if get(device, "Role") in ("taking-over", "master"))
+    device.run(["busctl", "call", "org.understudy.Supervisor1", "/org/understudy/Supervisor1/application/echo", "org.understudy.Application1",
+                "Restart"], check=False)
+    pair.line.wait_answered(time.monotonic(), 40)
+    assert sum(changes(pair).values()) - sum(count.values()) <= 2
+
+
+def test_backup_down_and_up_again(pair):
+    master, backup = pair.master(), pair.backup()
+    count = len(pair.watch(master).events)
+    pair.power_cut(backup)
+    wait_until(lambda: [event for event in pair.watch(master).events[count:] if event["name"] == "down"], 10, "down")
+    (down,) = [event for event in pair.watch(master).events[count:] if event["name"] == "down"]
+    assert (down["application"], down["priority"], down["description"]) == ("REDUNDANCY", 3, "Backup device is DOWN")
+    pair.switch_on(backup)
+    wait_until(lambda: [event for event in pair.watch(master).events[count:] if event["name"] == "up active"], 20, "up active")
+    (up,) = [event for event in pair.watch(master).events[count:] if event["name"] == "up active"]
+    assert (up["priority"], up["description"]) == (1, f"Backup device with ID {backup.name} is UP (Active mode)")
+
+
+def test_common_power_loss(pair):
+    """Both off, both on: the one that led last leads, and nobody leads beside it."""
+    master, backup = pair.master(), pair.backup()
+    for device in (master, backup):
+        pair.power_cut(device)
+    begin = time.monotonic()
+    for device in (backup, master):
+        pair.switch_on(device)
+    pair.wait_settled()
+    assert pair.master() is master
+    assert pair.addresses.doubled_ms(begin, time.monotonic()) == 0
+    assert time.monotonic() - begin < 14  # it did not wait for the end of the wait
+
+
+def test_timeline_of_both_devices(pair):
+    old, new = pair.master(), pair.backup()
+    pair.power_cut(old)
+    pair.watch(new).wait_role("master", 5)
+    pair.switch_on(old)
+    pair.wait_settled()
+    transitions = json.loads(call(new, "Timeline", "u", "50").stdout)["data"][0]
+    moments = [one["time_ms"]["data"] for one in transitions]
+    assert moments == sorted(moments) and {one["device"]["data"] for one in transitions} == {"alpha", "beta"}
+    (taken,) = [one for one in transitions if one["device"]["data"] == new.name and one["new"]["data"] == "taking-over"][-1:]
+    phases = {phase["name"]["data"]: phase["end_ms"]["data"] - phase["begin_ms"]["data"] for phase in taken["phases"]["data"]}
+    assert set(phases) == {"detection", "addresses", "settle", "application echo", "drop lifted", "serving"}
+    assert 200 < phases["detection"] < 450
+    assert taken["evidence"]["data"]["carrier"]["data"] is True
