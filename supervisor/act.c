@@ -208,8 +208,10 @@ void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 	if (!later)
 		act_on_drop(supervisor);
 	act_on_master_file(supervisor);
-	if (once->role_changed)
+	if (once->role_changed) {
 		role_has_changed(supervisor, once->old_role);
+		keep_write_run(supervisor); /* before any process is touched: the next supervisor must not undo it */
+	}
 	peer_apply(supervisor->peer);
 	applications_run(supervisor->applications, supervisor->posture.run_applications);
 	if (later)

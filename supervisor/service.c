@@ -12,6 +12,7 @@
 #define TIMELINE_ASK_MS 1000
 #define TIMELINE_MOST 1000
 #define MODE_ASK_MS 2000
+#define UNSAID_MOST 32
 
 struct Service {
 	Supervisor *supervisor;
@@ -19,6 +20,7 @@ struct Service {
 	BusObject *object;
 	BusServer *server;
 	BusLink *link;
+	GQueue unsaid; /* of GVariant*: changes of role while there was no bus to say them on */
 };
 
 /* ---- Supervisor1: properties ---- */
@@ -454,9 +456,26 @@ void service_role_changed(Service *service, Role old, GVariant *evidence)
 	static const char *const properties[] = { "Role", "RoleReason", "RoleSequence", "RoleSinceMs", "Term" };
 	for (gsize i = 0; i < G_N_ELEMENTS(properties); i++)
 		service_changed(service, properties[i]);
-	bus_object_emit(service->object, INTERFACE, "RoleChanged",
-			g_variant_new("(ssststx@a{sv})", role_name(old), role_name(role->role), role->reason, role->known.number,
-				      role->known.id, role->sequence, supervisor->role_since_ms, evidence));
+	GVariant *change = g_variant_new("(ssststx@a{sv})", role_name(old), role_name(role->role), role->reason, role->known.number,
+					 role->known.id, role->sequence, supervisor->role_since_ms, evidence);
+	if (bus_link_is_up(service->link)) {
+		bus_object_emit(service->object, INTERFACE, "RoleChanged", change);
+		return;
+	}
+	g_queue_push_tail(&service->unsaid, g_variant_ref_sink(change));
+	if (g_queue_get_length(&service->unsaid) > UNSAID_MOST)
+		g_variant_unref(g_queue_pop_head(&service->unsaid));
+}
+
+/* The bus is there (again): what happened meanwhile is said late rather than never; each has its time and number. */
+static void on_bus_up(BusLink *link, gpointer user_data)
+{
+	Service *service = user_data;
+	GVariant *change;
+	while ((change = g_queue_pop_head(&service->unsaid))) {
+		bus_object_emit(service->object, INTERFACE, "RoleChanged", change);
+		g_variant_unref(change);
+	}
 }
 
 static void add_application(Application *application, gpointer user_data)
@@ -481,6 +500,7 @@ Service *service_new(Supervisor *supervisor, GError **error)
 	}
 	applications_each(supervisor->applications, add_application, service);
 	service->link = bus_link_new_bus(NULL);
+	bus_link_on_change(service->link, on_bus_up, NULL, service);
 	bus_link_publish(service->link, service->tree, BUS_NAME);
 	return service;
 }
@@ -489,6 +509,7 @@ void service_free(Service *service)
 {
 	if (!service)
 		return;
+	g_queue_clear_full(&service->unsaid, (GDestroyNotify)g_variant_unref);
 	bus_link_free(service->link);
 	bus_server_free(service->server);
 	bus_tree_free(service->tree);

@@ -309,11 +309,15 @@ static bool take_lock(void)
 	return ftruncate(fd, 0) == 0 && pwrite(fd, text, strlen(text), 0) == (ssize_t)strlen(text);
 }
 
+/* The start of process 1, which is the device's own also where several share a kernel. */
 static gint64 find_boot_ms(void)
 {
 	struct timespec now;
+	ProcStat init = { 0 };
 	clock_gettime(CLOCK_BOOTTIME, &now);
-	return g_get_real_time() / 1000 - (now.tv_sec * 1000 + now.tv_nsec / G_GINT64_CONSTANT(1000000));
+	(void)proc_stat(1, &init);
+	gint64 up_ms = now.tv_sec * 1000 + now.tv_nsec / G_GINT64_CONSTANT(1000000);
+	return g_get_real_time() / 1000 - up_ms + (gint64)(init.start_ticks * 1000 / (guint64)sysconf(_SC_CLK_TCK));
 }
 
 Supervisor *supervisor_new(void)
@@ -406,6 +410,8 @@ bool supervisor_start(Supervisor *supervisor)
 	else
 		keep_good_settings(supervisor);
 	applications_adopt(supervisor->applications, records);
+	if (!applications_are_stopped(supervisor->applications))
+		supervisor->role.settled = true; /* they were started on whole files; the note of that may have come too late */
 	daemons_configure(supervisor->daemons, supervisor->settings);
 	daemons_start(supervisor->daemons, records);
 

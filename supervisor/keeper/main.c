@@ -141,9 +141,9 @@ static void receive(Keeper *keeper)
 }
 
 /* It is gone, or could not even be made. */
-static void start_failed(Keeper *keeper)
+static void start_failed(Keeper *keeper, bool killed)
 {
-	if (!keeper_policy_ended(&keeper->policy, g_get_monotonic_time()))
+	if (!keeper_policy_ended(&keeper->policy, killed, g_get_monotonic_time()))
 		return;
 	keeper_act_alone();
 	if (keeper->stopping)
@@ -156,7 +156,7 @@ static void start_supervisor(Keeper *keeper)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
 		g_critical("socketpair: %s", g_strerror(errno));
 		keeper_policy_started(&keeper->policy, g_get_monotonic_time());
-		start_failed(keeper);
+		start_failed(keeper, false);
 		return;
 	}
 	keeper->link = pair[0];
@@ -184,7 +184,7 @@ static void start_supervisor(Keeper *keeper)
 		g_critical("fork: %s", g_strerror(errno));
 		close(keeper->link);
 		keeper->link = -1;
-		start_failed(keeper);
+		start_failed(keeper, false);
 		return;
 	}
 	keeper->supervisor = pid;
@@ -225,7 +225,7 @@ static void supervisor_ended(Keeper *keeper, int status)
 		g_warning("the supervisor ended by signal %d", WTERMSIG(status));
 	else
 		g_warning("the supervisor ended with status %d", WEXITSTATUS(status));
-	start_failed(keeper);
+	start_failed(keeper, WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
 static void reap(Keeper *keeper)
@@ -293,7 +293,7 @@ static void turn(Keeper *keeper)
 	if (keeper_policy_woke(&keeper->policy, g_get_monotonic_time()) && keeper->supervisor > 0) {
 		g_warning("the supervisor has been silent for %d s: killing it", (int)(KEEPER_SILENCE_US / G_TIME_SPAN_SECOND));
 		kill(keeper->supervisor, SIGKILL);
-		keeper_policy_kicked(&keeper->policy, g_get_monotonic_time()); /* once */
+		keeper->policy.kicked_us = g_get_monotonic_time(); /* once */
 	}
 	take_signals(keeper);
 	reap(keeper);

@@ -14,6 +14,7 @@ void keeper_policy_init(KeeperPolicy *policy, gint64 now_us)
 void keeper_policy_started(KeeperPolicy *policy, gint64 now_us)
 {
 	policy->running = true;
+	policy->kicked = false;
 	policy->started_us = now_us;
 	policy->kicked_us = now_us;
 }
@@ -21,6 +22,7 @@ void keeper_policy_started(KeeperPolicy *policy, gint64 now_us)
 void keeper_policy_kicked(KeeperPolicy *policy, gint64 now_us)
 {
 	policy->kicked_us = now_us;
+	policy->kicked = true;
 	if (policy->alone && now_us - policy->started_us >= KEEPER_GROWN_US) {
 		policy->alone = false;
 		policy->n_failed = 0;
@@ -36,9 +38,9 @@ bool keeper_policy_woke(KeeperPolicy *policy, gint64 now_us)
 	return policy->running && now_us - policy->kicked_us >= KEEPER_SILENCE_US;
 }
 
-bool keeper_policy_ended(KeeperPolicy *policy, gint64 now_us)
+bool keeper_policy_ended(KeeperPolicy *policy, bool killed, gint64 now_us)
 {
-	bool failed = now_us - policy->started_us < KEEPER_GROWN_US;
+	bool failed = !policy->kicked || (!killed && now_us - policy->started_us < KEEPER_GROWN_US);
 	policy->running = false;
 	policy->start_at_us = now_us;
 	if (!failed)

@@ -7,7 +7,7 @@
 
 #define KEEPER_FAILED_STARTS 5
 #define KEEPER_FAILED_WITHIN_US (10 * G_TIME_SPAN_SECOND)
-/* A supervisor that ends younger than this has failed to start. */
+/* A supervisor that ends by itself younger than this has failed to start; so has one that never kicked. Killed by somebody, it has not. */
 #define KEEPER_GROWN_US (2 * G_TIME_SPAN_SECOND)
 /* Pause after a failed start; one that was grown is replaced at once. */
 #define KEEPER_FAILED_PAUSE_US (50 * G_TIME_SPAN_MILLISECOND)
@@ -19,6 +19,7 @@
 
 typedef struct {
 	bool running;
+	bool kicked;     /* the present one has, at least once */
 	bool alone;      /* the supervisor was given up; it is tried again now and then */
 	gint64 started_us;
 	gint64 kicked_us;
@@ -35,8 +36,8 @@ void keeper_policy_kicked(KeeperPolicy *policy, gint64 now_us);
 /* To be called at every turn of the loop, before anything else. True: the supervisor has been silent for too long and must be killed. */
 bool keeper_policy_woke(KeeperPolicy *policy, gint64 now_us) G_GNUC_WARN_UNUSED_RESULT;
 
-/* The supervisor ended without having been told to. True: too many failed starts, act alone now. */
-bool keeper_policy_ended(KeeperPolicy *policy, gint64 now_us) G_GNUC_WARN_UNUSED_RESULT;
+/* The supervisor ended without having been told to; @killed: by a SIGKILL. True: too many failed starts, act alone now. */
+bool keeper_policy_ended(KeeperPolicy *policy, bool killed, gint64 now_us) G_GNUC_WARN_UNUSED_RESULT;
 
 /* When the loop must turn next at the latest. */
 gint64 keeper_policy_next(const KeeperPolicy *policy, gint64 now_us);

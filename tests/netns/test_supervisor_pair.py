@@ -231,17 +231,20 @@ def test_supervisor_killed_while_taking_over(pair):
     old, new = pair.master(), pair.backup()
     new.run(["touch", "/run/slow-start"])
     old.ports["eth0"].cut()
-    pair.watch(new).wait_role("taking-over", 5)
-    wait_until(lambda: new.pid_of("python3"), 5, "the application's process")
-    application, before = new.pid_of("python3"), changes(pair)
-    killed = new.kill("understudy-supervisor")
-    new.wait_process("understudy-supervisor", not_pid=killed)
-    new.run(["rm", "/run/slow-start"])
-    pair.watch(new).wait_role("master", 5)
-    assert new.pid_of("python3") == application
-    assert [role["new"] for role in pair.watch(new).roles[before[new.name]:]] == ["master"]
-    pair.line.wait_answered(time.monotonic())
-    old.ports["eth0"].plug()
+    try:
+        pair.watch(new).wait_role("taking-over", 5)
+        application = wait_until(lambda: new.pid_of("python3"), 5, "the application's process")
+        before = changes(pair)
+        killed = new.kill("understudy-supervisor")
+        new.wait_process("understudy-supervisor", not_pid=killed)
+        new.run(["rm", "/run/slow-start"])
+        pair.watch(new).wait_role("master", 5)
+        assert new.pid_of("python3") == application
+        wait_until(lambda: len(pair.watch(new).roles) > before[new.name], 5, "the signal, late because its sender was just born")
+        assert [role["new"] for role in pair.watch(new).roles[before[new.name]:]] == ["master"]
+        pair.line.wait_answered(time.monotonic())
+    finally:
+        old.ports["eth0"].plug()
 
 
 def test_supervisor_killed_while_handing_over(pair):
@@ -293,18 +296,35 @@ def test_backup_down_and_up_again(pair):
     assert (up["priority"], up["description"]) == (1, f"Backup device with ID {backup.name} is UP (Active mode)")
 
 
-def test_common_power_loss(pair):
-    """Both off, both on: the one that led last leads, and nobody leads beside it."""
+def test_common_power_loss_newer_data_leads(pair):
+    """Both off, both on: the one that led last has something the other has not, and leads though it comes up later."""
+    master, backup = pair.master(), pair.backup()
+    pair.power_cut(backup)
+    stored = pair.watch(master).sync("Stored")["config"]
+    master.write("/var/lib/echo/newer", "yes\n")
+    wait_until(lambda: pair.watch(master).sync("Stored")["config"] != stored, 10, "a commit")
+    pair.power_cut(master)
+    begin = time.monotonic()
+    pair.switch_on(backup)
+    pair.watch(backup).wait(lambda: any(hold[0] == "cold-boot" for hold in pair.watch(backup).vrrp("Holds") or []), 5, "hold cold-boot")
+    pair.switch_on(master)
+    pair.wait_settled()
+    assert pair.master() is master and backup.read("/var/lib/echo/newer") == "yes\n"
+    assert pair.addresses.doubled_ms(begin, time.monotonic()) == 0
+    assert time.monotonic() - begin < 14  # nobody waited for the end of the wait
+
+
+def test_common_power_loss_same_data(pair):
+    """The one that is up first leads."""
     master, backup = pair.master(), pair.backup()
     for device in (master, backup):
         pair.power_cut(device)
     begin = time.monotonic()
-    for device in (backup, master):
-        pair.switch_on(device)
+    pair.switch_on(backup)
+    pair.switch_on(master)
     pair.wait_settled()
-    assert pair.master() is master
+    assert pair.master() is backup
     assert pair.addresses.doubled_ms(begin, time.monotonic()) == 0
-    assert time.monotonic() - begin < 14  # it did not wait for the end of the wait
 
 
 def test_timeline_of_both_devices(pair):

@@ -48,7 +48,8 @@ static void test_grown_one_is_replaced_at_once(void)
 	for (int i = 0; i < 100; i++) {
 		gint64 now_us = i * 2000 * MS;
 		keeper_policy_started(&policy, now_us);
-		g_assert_false(keeper_policy_ended(&policy, now_us + 2000 * MS));
+		keeper_policy_kicked(&policy, now_us);
+		g_assert_false(keeper_policy_ended(&policy, false, now_us + 2000 * MS));
 		g_assert_cmpint(policy.start_at_us, ==, now_us + 2000 * MS);
 	}
 	g_assert_false(policy.alone);
@@ -60,16 +61,33 @@ static void test_five_failed_starts_in_ten_seconds(void)
 	keeper_policy_init(&policy, 0);
 	for (int i = 0; i < 4; i++) {
 		keeper_policy_started(&policy, i * 1000 * MS);
-		g_assert_false(keeper_policy_ended(&policy, (i * 1000 + 10) * MS));
+		g_assert_false(keeper_policy_ended(&policy, false, (i * 1000 + 10) * MS));
 		g_assert_cmpint(policy.start_at_us, >, (i * 1000 + 10) * MS);
 	}
 	keeper_policy_started(&policy, 4000 * MS);
-	g_assert_true(keeper_policy_ended(&policy, 4010 * MS));
+	g_assert_true(keeper_policy_ended(&policy, false, 4010 * MS));
 	g_assert_true(policy.alone);
 	g_assert_cmpint(policy.start_at_us, ==, 4010 * MS + KEEPER_RETRY_US);
 	/* It is tried again, and let go again at once when that fails. */
 	keeper_policy_started(&policy, 40000 * MS);
-	g_assert_true(keeper_policy_ended(&policy, 40010 * MS));
+	g_assert_true(keeper_policy_ended(&policy, false, 40010 * MS));
+}
+
+static void test_killed_is_not_failed(void)
+{
+	KeeperPolicy policy;
+	keeper_policy_init(&policy, 0);
+	for (int i = 0; i < 50; i++) {
+		keeper_policy_started(&policy, i * 20 * MS);
+		keeper_policy_kicked(&policy, (i * 20 + 5) * MS);
+		g_assert_false(keeper_policy_ended(&policy, true, (i * 20 + 10) * MS));
+		g_assert_cmpint(policy.start_at_us, ==, (i * 20 + 10) * MS);
+	}
+	/* But one that never got so far has, whatever ended it. */
+	for (int i = 0; i < 5; i++) {
+		keeper_policy_started(&policy, (2000 + i) * MS);
+		g_assert_cmpint(keeper_policy_ended(&policy, true, (2001 + i) * MS), ==, i == 4);
+	}
 }
 
 static void test_failed_starts_far_apart_do_not_count(void)
@@ -78,7 +96,7 @@ static void test_failed_starts_far_apart_do_not_count(void)
 	keeper_policy_init(&policy, 0);
 	for (int i = 0; i < 20; i++) {
 		keeper_policy_started(&policy, i * 3000 * MS);
-		g_assert_false(keeper_policy_ended(&policy, (i * 3000 + 10) * MS));
+		g_assert_false(keeper_policy_ended(&policy, false, (i * 3000 + 10) * MS));
 	}
 }
 
@@ -88,14 +106,14 @@ static void test_alone_ends_when_one_grows(void)
 	keeper_policy_init(&policy, 0);
 	for (int i = 0; i < 5; i++) {
 		keeper_policy_started(&policy, i * MS);
-		(void)!keeper_policy_ended(&policy, (i + 1) * MS);
+		(void)!keeper_policy_ended(&policy, false, (i + 1) * MS);
 	}
 	keeper_policy_started(&policy, 40000 * MS);
 	keeper_policy_kicked(&policy, 40500 * MS);
 	g_assert_true(policy.alone);
 	keeper_policy_kicked(&policy, 42000 * MS);
 	g_assert_false(policy.alone);
-	g_assert_false(keeper_policy_ended(&policy, 43000 * MS));
+	g_assert_false(keeper_policy_ended(&policy, false, 43000 * MS));
 }
 
 static void test_never_sleeps_longer_than_it_may(void)
@@ -104,7 +122,7 @@ static void test_never_sleeps_longer_than_it_may(void)
 	keeper_policy_init(&policy, 0);
 	keeper_policy_started(&policy, 0);
 	g_assert_cmpint(keeper_policy_next(&policy, 0), ==, KEEPER_WAKE_US);
-	g_assert_false(keeper_policy_ended(&policy, 10 * MS));
+	g_assert_false(keeper_policy_ended(&policy, false, 10 * MS));
 	g_assert_cmpint(keeper_policy_next(&policy, 10 * MS), ==, 10 * MS + KEEPER_FAILED_PAUSE_US);
 }
 
@@ -115,6 +133,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/keeper/own-late-wake-up", test_own_late_wake_up_restarts_the_count);
 	g_test_add_func("/keeper/grown-one-is-replaced-at-once", test_grown_one_is_replaced_at_once);
 	g_test_add_func("/keeper/five-failed-starts", test_five_failed_starts_in_ten_seconds);
+	g_test_add_func("/keeper/killed-is-not-failed", test_killed_is_not_failed);
 	g_test_add_func("/keeper/failed-starts-far-apart", test_failed_starts_far_apart_do_not_count);
 	g_test_add_func("/keeper/alone-ends-when-one-grows", test_alone_ends_when_one_grows);
 	g_test_add_func("/keeper/wakes-in-time", test_never_sleeps_longer_than_it_may);
