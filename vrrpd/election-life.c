@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vrrpd/election-life.c - beginning, going on after a restart, changing settings, ending; links and housekeeping between. */
+#include <string.h>
+
+#include "election-private.h"
+
+/* ---- Links ---- */
+
+static void open_ear(VrrpElection *self)
+{
+	GError *error = NULL;
+
+	if (self->ear && self->ear_index == self->link.index)
+		return;
+	g_clear_pointer(&self->ear, vrrp_ear_free);
+	if (self->link.index == 0)
+		return;
+	self->ear_index = self->link.index;
+	self->ear = vrrp_ear_new(self->link.index, &error);
+	if (!self->ear) {
+		g_warning("%s: %s", self->interface->device, error->message);
+		g_error_free(error);
+	}
+}
+
+static void check_link(VrrpElection *self, const char *up_reason)
+{
+	gint64 now_us = vrrp_now_us();
+	bool present;
+
+	if (!self->group)
+		return;
+	present = vrrp_netlink_link(self->netlink, self->interface->device, &self->link);
+	for (guint i = 0; i < self->paths->len; i++)
+		vrrp_path_refresh(self->paths->pdata[i], self->netlink, (guint8)self->settings->group_id, self->settings->multicast,
+				  self->peer.paired || i > 0);
+	if (vrrp_link_watch_state(&self->watch, present, present && self->link.carrier, now_us))
+		vrrp_election_tell(self);
+	open_ear(self);
+	vrrp_addresses_prepare(self->addresses, false);
+	if (self->watch.carrier && self->machine.state == VRRP_STATE_INIT)
+		vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_START, .reason = up_reason });
+	else if (!self->watch.carrier && self->machine.state != VRRP_STATE_INIT)
+		vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = present ? "no-carrier" : "no-interface" });
+	vrrp_election_update_gate(self, now_us);
+}
+
+static void links_changed_cb(gpointer user_data)
+{
+	check_link(user_data, "carrier");
+}
+
+/* ---- Housekeeping ---- */
+
+static void tick_cb(gpointer user_data)
+{
+	VrrpElection *self = user_data;
+	gint64 now_us = vrrp_now_us();
+	guint8 priority = self->machine.priority;
+	bool alive = vrrp_link_watch_alive(&self->watch, now_us);
+	guint heard_step = self->heard_step;
+
+	vrrp_timer_set(self->tick, now_us + VRRP_TICK_US);
+	if (self->group) {
+		if (vrrp_link_watch_frames(&self->watch, self->ear && vrrp_ear_heard(self->ear), now_us))
+			vrrp_election_probe(self, now_us);
+		if (self->machine.state == VRRP_STATE_MASTER)
+			vrrp_election_announce_again(self, now_us);
+		else if (self->dropped_us != 0 && now_us - self->dropped_us >= VRRP_TICK_US / 2) {
+			self->dropped_us = 0;
+			vrrp_addresses_rest(self->addresses);
+		}
+		vrrp_election_update_priority(self, now_us);
+	}
+	if (vrrp_holds_tick(&self->holds, self->machine.state == VRRP_STATE_MASTER, now_us)) {
+		vrrp_election_save(self);
+		vrrp_election_tell(self);
+	}
+	if (self->group)
+		vrrp_election_update_gate(self, now_us);
+	vrrp_election_check_problems(self);
+	if (priority != self->machine.priority || heard_step != self->heard_step ||
+	    alive != vrrp_link_watch_alive(&self->watch, now_us))
+		vrrp_election_tell(self);
+}
+
+/* ---- Life ---- */
+
+VrrpElection *vrrp_election_new(const VrrpElectionListener *listener, gpointer user_data, GError **error)
+{
+	g_autoptr(VrrpElection) self = g_new0(VrrpElection, 1);
+
+	self->listener = *listener;
+	self->user_data = user_data;
+	self->paths = g_ptr_array_new_with_free_func((GDestroyNotify)vrrp_path_free);
+	self->lasting_problems = g_ptr_array_new_with_free_func(g_free);
+	self->strangers = vrrp_strangers_new();
+	self->reason = g_strdup("starting");
+	self->store = vrrp_store_new(VRRP_STATE_DIR, error);
+	if (!self->store)
+		return NULL;
+	self->sysctl = vrrp_sysctl_new(VRRP_STATE_DIR "/sysctl");
+	self->netlink = vrrp_netlink_new(links_changed_cb, self, error);
+	if (!self->netlink)
+		return NULL;
+	self->ether = vrrp_ether_new(error);
+	if (!self->ether)
+		return NULL;
+	self->timer = vrrp_timer_new(G_PRIORITY_HIGH, vrrp_election_timer, self, error);
+	if (!self->timer)
+		return NULL;
+	self->tick = vrrp_timer_new(G_PRIORITY_DEFAULT, tick_cb, self, error);
+	if (!self->tick)
+		return NULL;
+	return g_steal_pointer(&self);
+}
+
+void vrrp_election_free(VrrpElection *self)
+{
+	if (!self)
+		return;
+	vrrp_timer_free(self->timer);
+	vrrp_timer_free(self->tick);
+	g_ptr_array_unref(self->paths);
+	vrrp_addresses_free(self->addresses);
+	vrrp_netlink_free(self->netlink);
+	vrrp_ether_free(self->ether);
+	vrrp_ear_free(self->ear);
+	vrrp_sysctl_free(self->sysctl);
+	vrrp_store_free(self->store);
+	vrrp_strangers_free(self->strangers);
+	g_clear_pointer(&self->peer_dict, g_variant_unref);
+	g_clear_pointer(&self->problems, g_variant_unref);
+	g_ptr_array_unref(self->lasting_problems);
+	settings_unref(self->settings);
+	g_free(self->reason);
+	g_free(self);
+}
+
+/* Paths as settings and peer make them: the LAN first, then every other interface on which the peer has an address. */
+void vrrp_election_open_paths(VrrpElection *self)
+{
+	g_ptr_array_set_size(self->paths, 0);
+	g_ptr_array_add(self->paths, vrrp_path_new(self->interface, true, &self->peer, vrrp_election_received, self));
+	for (guint i = 0; i < self->settings->interfaces->len; i++) {
+		const SettingsInterface *interface = self->settings->interfaces->pdata[i];
+		VrrpPath *path;
+
+		if (interface == self->interface)
+			continue;
+		path = vrrp_path_new(interface, false, &self->peer, vrrp_election_received, self);
+		if (path->n_peers)
+			g_ptr_array_add(self->paths, path);
+		else
+			vrrp_path_free(path);
+	}
+	for (guint i = 0; i < self->paths->len; i++)
+		vrrp_path_refresh(self->paths->pdata[i], self->netlink, (guint8)self->settings->group_id, self->settings->multicast,
+				  self->peer.paired || i > 0);
+}
+
+static void take_settings(VrrpElection *self, Settings *settings)
+{
+	Settings *former = self->settings;
+
+	self->settings = settings_ref(settings);
+	self->group = settings->has_pair && settings->enabled ? settings_electing_group(settings) : NULL;
+	self->interface = self->group ? settings_interface(settings, self->group->interface) : NULL;
+	self->virtual_mac[0] = '\0';
+	if (self->group && settings->virtual_mac)
+		g_snprintf(self->virtual_mac, sizeof self->virtual_mac, "00:00:5e:00:01:%02x", settings->group_id);
+	settings_unref(former);
+}
+
+static void begin(VrrpElection *self, bool clean)
+{
+	const Settings *settings = self->settings;
+
+	vrrp_machine_init(&self->machine, (guint8)settings->vrrp_version, settings->advert_interval_ms / 10,
+			  g_ntohl(self->interface->address.ipv4_be), (guint8)settings->priority, (guint8)settings->priority);
+	self->machine.open = false;
+	vrrp_link_watch_init(&self->watch, (gint64)settings->advert_interval_ms * 1000);
+	self->addresses = vrrp_addresses_new(settings, self->netlink, self->sysctl);
+	vrrp_addresses_prepare(self->addresses, clean);
+	vrrp_election_open_paths(self);
+	if (self->listener.addresses_replaced)
+		self->listener.addresses_replaced(self->user_data);
+}
+
+static void end(VrrpElection *self)
+{
+	g_ptr_array_set_size(self->paths, 0);
+	g_clear_pointer(&self->ear, vrrp_ear_free);
+	if (!self->addresses)
+		return;
+	vrrp_addresses_remove(self->addresses);
+	g_clear_pointer(&self->addresses, vrrp_addresses_free);
+	if (self->listener.addresses_replaced)
+		self->listener.addresses_replaced(self->user_data);
+	vrrp_sysctl_restore(self->sysctl);
+}
+
+static void restore_peer(VrrpElection *self, const char *text)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GVariant) dict = text ? g_variant_parse(G_VARIANT_TYPE_VARDICT, text, NULL, NULL, &error) : NULL;
+
+	if (!dict)
+		return;
+	if (!vrrp_peer_parse(dict, &self->peer, &error)) {
+		g_warning("run-time state: %s", error->message);
+		return;
+	}
+	self->peer_dict = g_steal_pointer(&dict);
+}
+
+/* "Still believed": the peer waits at least its down time for us. */
+static bool may_resume(const VrrpElection *self, const VrrpSaved *saved, gint64 now_us)
+{
+	gint64 age_us = now_us - saved->last_advert_us;
+
+	return saved->role == VRRP_STATE_MASTER && saved->group_id == self->settings->group_id &&
+	       saved->version == self->settings->vrrp_version && g_strcmp0(saved->device, self->interface->device) == 0 &&
+	       age_us >= 0 && age_us < vrrp_machine_peer_down_us(&self->machine);
+}
+
+void vrrp_election_start(VrrpElection *self, Settings *settings)
+{
+	g_auto(VrrpSaved) saved = { 0 };
+	gint64 now_us = vrrp_now_us();
+	bool known = vrrp_store_load(self->store, &saved);
+
+	take_settings(self, settings);
+	self->since_us = now_us;
+	self->holds.heartbeat_us = now_us;
+	if (known) {
+		self->holds = saved.holds;
+		self->holds.heartbeat_us = now_us; /* it may not have noticed yet that we were away */
+		self->sequence = saved.sequence;
+		self->step = saved.step;
+		self->heard_step = saved.heard_step;
+		restore_peer(self, saved.peer);
+	} else {
+		vrrp_holds_set(&self->holds, VRRP_HOLD_NO_SUPERVISOR, "started anew; no word of the supervisor yet", 0, now_us);
+	}
+	vrrp_timer_set(self->tick, now_us);
+	if (!self->group) {
+		g_free(self->reason);
+		self->reason = g_strdup("standalone");
+		vrrp_election_save(self);
+		return;
+	}
+
+	vrrp_machine_init(&self->machine, (guint8)settings->vrrp_version, settings->advert_interval_ms / 10, 0, 0, 0);
+	if (known && may_resume(self, &saved, now_us)) {
+		begin(self, false);
+		if (vrrp_netlink_link(self->netlink, self->interface->device, &self->link) && self->link.carrier) {
+			g_free(self->reason);
+			self->reason = g_strdup(saved.reason);
+			self->since_us = saved.since_us;
+			self->serving = saved.serving;
+			self->served = saved.served;
+			self->counters.resumed++;
+			(void)vrrp_link_watch_state(&self->watch, true, true, now_us);
+			/* The link was in use a moment ago; the judgement goes on from there. */
+			(void)vrrp_link_watch_frames(&self->watch, true, now_us);
+			open_ear(self);
+			self->resuming = true;
+			vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_RESUME });
+			self->resuming = false;
+			g_message("still master: last advert %" G_GINT64_FORMAT " us ago", now_us - saved.last_advert_us);
+			return;
+		}
+		end(self);
+	}
+	begin(self, true);
+	vrrp_election_update_priority(self, now_us);
+	g_free(self->reason);
+	self->reason = g_strdup("no-carrier");
+	if (known && saved.role == VRRP_STATE_BACKUP) {
+		/* A restart of this process is no change of role, and is not told as one. */
+		g_free(self->reason);
+		self->reason = g_strdup(saved.reason);
+		self->since_us = saved.since_us;
+		self->restoring = true;
+	}
+	check_link(self, "started");
+	self->restoring = false;
+	vrrp_election_save(self);
+}
+
+void vrrp_election_stop(VrrpElection *self, const char *reason)
+{
+	if (!self->group)
+		return;
+	vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = reason });
+	end(self);
+	vrrp_election_save(self);
+}
+
+static bool same_election(const Settings *a, const Settings *b)
+{
+	const SettingsGroup *group_a = settings_electing_group(a), *group_b = settings_electing_group(b);
+	const SettingsInterface *at_a, *at_b;
+
+	if (!a->has_pair || !b->has_pair || a->enabled != b->enabled || !group_a || !group_b)
+		return false;
+	at_a = settings_interface(a, group_a->interface);
+	at_b = settings_interface(b, group_b->interface);
+	return at_a && at_b && a->group_id == b->group_id && a->vrrp_version == b->vrrp_version &&
+	       a->advert_interval_ms == b->advert_interval_ms && a->virtual_mac == b->virtual_mac && a->multicast == b->multicast &&
+	       strcmp(at_a->device, at_b->device) == 0 && at_a->address.ipv4_be == at_b->address.ipv4_be;
+}
+
+void vrrp_election_reload(VrrpElection *self, Settings *settings)
+{
+	bool was_electing = self->group != NULL;
+
+	if (was_electing && same_election(self->settings, settings)) {
+		bool master = self->machine.state == VRRP_STATE_MASTER;
+
+		vrrp_addresses_drop(self->addresses);
+		vrrp_addresses_remove(self->addresses);
+		vrrp_addresses_free(self->addresses);
+		take_settings(self, settings);
+		self->addresses = vrrp_addresses_new(self->settings, self->netlink, self->sysctl);
+		vrrp_addresses_prepare(self->addresses, !master);
+		if (master) {
+			vrrp_addresses_hold(self->addresses);
+			vrrp_election_announce_from(self, vrrp_now_us());
+		}
+		vrrp_election_open_paths(self);
+		vrrp_election_update_priority(self, vrrp_now_us());
+		if (self->listener.addresses_replaced)
+			self->listener.addresses_replaced(self->user_data);
+		vrrp_election_tell(self);
+		return;
+	}
+	if (was_electing)
+		vrrp_election_stop(self, settings->has_pair && settings->enabled ? "settings" : "standalone");
+	take_settings(self, settings);
+	if (self->group) {
+		begin(self, true);
+		vrrp_election_update_priority(self, vrrp_now_us());
+		check_link(self, "settings");
+	}
+	vrrp_election_save(self);
+	vrrp_election_tell(self);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vrrpd/election-private.h - what the files election*.c share: the election itself, and who may call whom. */
+#pragma once
+
+#include "arp.h"
+#include "ear.h"
+#include "election.h"
+#include "link-watch.h"
+#include "netlink.h"
+#include "path.h"
+#include "peer.h"
+#include "state.h"
+#include "strangers.h"
+#include "sysctl.h"
+#include "timer.h"
+
+#define VRRP_TICK_US 100000
+#define VRRP_MAX_NEIGHBOURS 16
+
+typedef struct {
+	guint64 sent, sent_zero, sent_unicast, send_failed, received, counted, transitions, announcements, probes;
+	guint64 address_mismatch, pseudo_header, resumed;
+	guint64 drop[VRRP_N_DROPS];
+} VrrpCounters;
+
+struct VrrpElection {
+	VrrpElectionListener listener;
+	gpointer user_data;
+
+	Settings *settings;
+	const SettingsGroup *group;         /* NULL: standalone */
+	const SettingsInterface *interface;
+	char virtual_mac[18];
+
+	VrrpNetlink *netlink;
+	VrrpEther *ether;
+	VrrpSysctl *sysctl;
+	VrrpStore *store;
+	VrrpTimer *timer, *tick;
+	VrrpAddresses *addresses;
+	GPtrArray *paths;                   /* of VrrpPath*; [0] is the LAN */
+	VrrpStrangers *strangers;
+
+	VrrpMachine machine;
+	VrrpHolds holds;
+	VrrpLinkWatch watch;
+	VrrpLink link;                      /* of the electing interface */
+	VrrpEar *ear;                       /* on it */
+	int ear_index;
+	VrrpPeer peer;
+	GVariant *peer_dict;
+
+	char *reason;
+	guint64 sequence;
+	gint64 since_us;
+	guint step, heard_step;
+	bool serving, served;
+	bool ordered;                       /* told to lead while a Master is there: until it serves, judged as if it did */
+	bool resuming;                      /* about to be the Master we were before a restart */
+	bool restoring;                     /* about to be the Backup we were */
+	bool pseudo_header;                 /* the other end sums that way; we answer in kind */
+
+	gint64 addresses_up_us, renewed_us, dropped_us;
+	gint64 announce_us[4];              /* repetitions still due; 0: done */
+	gint64 neighbours_us;
+	guint32 neighbours_be[VRRP_MAX_NEIGHBOURS];
+	gsize n_neighbours, next_neighbour;
+	gint64 delay_us;                    /* how late the last timer was */
+
+	GPtrArray *lasting_problems;
+	GVariant *problems;                 /* as; as last told */
+	VrrpCounters counters;
+};
+
+/* election.c: events in, steps out */
+VrrpStanding vrrp_election_standing(const VrrpElection *self, gint64 now_us);
+void vrrp_election_update_priority(VrrpElection *self, gint64 now_us);
+void vrrp_election_save(VrrpElection *self);
+void vrrp_election_tell(VrrpElection *self); /* something of the status may have changed */
+void vrrp_election_step(VrrpElection *self, const VrrpEvent *event);
+void vrrp_election_update_gate(VrrpElection *self, gint64 now_us);
+void vrrp_election_timer(gpointer user_data);
+void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, gint64 received_us, bool counts, gpointer user_data);
+
+/* election-send.c: adverts, announcements, probes */
+bool vrrp_election_is_stale(const VrrpElection *self, gint64 now_us);
+void vrrp_election_send(VrrpElection *self, guint8 priority, gint64 now_us);
+void vrrp_election_announce_from(VrrpElection *self, gint64 now_us); /* now, and repeated */
+void vrrp_election_announce_again(VrrpElection *self, gint64 now_us); /* the repetitions that are due */
+void vrrp_election_probe(VrrpElection *self, gint64 now_us);
+
+/* election-life.c: settings, links, housekeeping */
+void vrrp_election_open_paths(VrrpElection *self);
+
+/* election-status.c: what can be seen */
+void vrrp_election_check_problems(VrrpElection *self);

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vrrpd/election-status.c - an election as seen from outside: problems, status, counters. */
+#include <arpa/inet.h>
+#include <sched.h>
+
+#include "election-private.h"
+
+static GVariant *problems_now(VrrpElection *self)
+{
+	g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
+	GVariantBuilder builder;
+
+	for (guint i = 0; i < self->lasting_problems->len; i++)
+		g_ptr_array_add(list, g_strdup(self->lasting_problems->pdata[i]));
+	if (self->group) {
+		if (self->watch.present && !self->watch.carrier)
+			g_ptr_array_add(list, g_strdup_printf("no-carrier: %s has no link", self->interface->device));
+		for (guint i = 0; i < self->paths->len; i++) {
+			const VrrpPath *path = self->paths->pdata[i];
+
+			if (path->problem)
+				g_ptr_array_add(list, g_strdup(path->problem));
+		}
+		vrrp_addresses_problems(self->addresses, list);
+		if (sched_getscheduler(0) == SCHED_OTHER)
+			g_ptr_array_add(list, g_strdup("no-realtime: not scheduled in real time; under load adverts may be late"));
+	}
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("as"));
+	for (guint i = 0; i < list->len; i++)
+		g_variant_builder_add(&builder, "s", list->pdata[i]);
+	return g_variant_ref_sink(g_variant_builder_end(&builder));
+}
+
+void vrrp_election_check_problems(VrrpElection *self)
+{
+	g_autoptr(GVariant) now = problems_now(self);
+
+	if (self->problems && g_variant_equal(now, self->problems))
+		return;
+	g_clear_pointer(&self->problems, g_variant_unref);
+	self->problems = g_steal_pointer(&now);
+	vrrp_election_tell(self);
+}
+
+VrrpElectionStatus vrrp_election_status(VrrpElection *self)
+{
+	gint64 now_us = vrrp_now_us();
+
+	return (VrrpElectionStatus){
+		.state = self->machine.state,
+		.reason = self->reason,
+		.sequence = self->sequence,
+		.since_us = self->since_us,
+		.holds = &self->holds,
+		.standing = vrrp_election_standing(self, now_us),
+		.carrier = self->watch.carrier,
+		.link_alive = vrrp_link_watch_alive(&self->watch, now_us),
+		.machine = &self->machine,
+		.step = self->step,
+		.settings = self->settings,
+		.interface = self->interface ? self->interface->device : "",
+		.virtual_mac = self->virtual_mac,
+	};
+}
+
+const VrrpAddresses *vrrp_election_addresses(VrrpElection *self)
+{
+	return self->addresses;
+}
+
+GVariant *vrrp_election_last_heard(VrrpElection *self)
+{
+	GVariantBuilder builder;
+
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("a{sx}"));
+	for (guint i = 0; i < self->paths->len; i++) {
+		const VrrpPath *path = self->paths->pdata[i];
+		gint64 lan_us = 0;
+
+		for (gsize j = 0; j < MAX(path->n_peers, 1); j++) {
+			guint32 address_be = g_htonl(path->peers[j]);
+			char text[INET_ADDRSTRLEN];
+
+			if (path->electing) {
+				lan_us = MAX(lan_us, path->heard_us[j]);
+			} else if (path->heard_us[j]) {
+				inet_ntop(AF_INET, &address_be, text, sizeof text);
+				g_variant_builder_add(&builder, "{sx}", text, path->heard_us[j]);
+			}
+		}
+		if (lan_us)
+			g_variant_builder_add(&builder, "{sx}", "lan", lan_us);
+	}
+	return g_variant_builder_end(&builder);
+}
+
+GVariant *vrrp_election_counters(VrrpElection *self)
+{
+	const VrrpCounters *counters = &self->counters;
+	const struct {
+		const char *name;
+		guint64 value;
+	} rows[] = {
+		{ "sent", counters->sent },
+		{ "sent-unicast", counters->sent_unicast },
+		{ "sent-priority-zero", counters->sent_zero },
+		{ "send-failed", counters->send_failed },
+		{ "received", counters->received },
+		{ "counted", counters->counted },
+		{ "transitions", counters->transitions },
+		{ "announcements", counters->announcements },
+		{ "probes", counters->probes },
+		{ "address-mismatch", counters->address_mismatch },
+		{ "pseudo-header", counters->pseudo_header },
+		{ "late-wake-ups", self->machine.late_wake_ups },
+		{ "resumed", counters->resumed },
+	};
+	GVariantBuilder builder;
+
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("a{st}"));
+	for (gsize i = 0; i < G_N_ELEMENTS(rows); i++)
+		g_variant_builder_add(&builder, "{st}", rows[i].name, rows[i].value);
+	for (guint i = VRRP_DROP_NONE + 1; i < VRRP_N_DROPS; i++) {
+		g_autofree char *name = g_strconcat("drop-", vrrp_drop_name((VrrpDrop)i), NULL);
+
+		g_variant_builder_add(&builder, "{st}", name, counters->drop[i]);
+	}
+	return g_variant_builder_end(&builder);
+}
+
+GVariant *vrrp_election_problems(VrrpElection *self)
+{
+	return problems_now(self);
+}
