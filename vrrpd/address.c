@@ -57,13 +57,26 @@ static bool parse_route(const char *text, VrrpRoute *ret_route)
 	return inet_pton(AF_INET, words[0], &ret_route->destination_be) == 1;
 }
 
-static void place_init(Place *place, const Settings *settings, const SettingsGroup *group, guint number)
+/* Groups on one interface share its virtual interface: a MAC can be there once. */
+static guint name_number(const VrrpAddresses *self, const char *device, guint number)
 {
+	for (guint i = 0; i < number; i++)
+		if (strcmp(self->places[i].device, device) == 0)
+			return i;
+	return number;
+}
+
+static void place_init(VrrpAddresses *self, const SettingsGroup *group, guint number)
+{
+	const Settings *settings = self->settings;
+	Place *place = &self->places[number];
 	const SettingsInterface *interface = settings_interface(settings, group->interface);
 
 	place->group = group;
 	place->device = g_strdup(interface ? interface->device : "");
-	place->name = settings->virtual_mac ? g_strdup_printf("vrrp%u.%u", settings->group_id, number) : g_strdup(place->device);
+	place->name = settings->virtual_mac ?
+		      g_strdup_printf("vrrp%u.%u", settings->group_id, name_number(self, place->device, number)) :
+		      g_strdup(place->device);
 	place->routes = g_array_new(FALSE, FALSE, sizeof(VrrpRoute));
 	for (guint i = 0; i < group->routes->len; i++) {
 		VrrpRoute route;
@@ -89,7 +102,7 @@ VrrpAddresses *vrrp_addresses_new(const Settings *settings, VrrpNetlink *netlink
 	for (guint i = 0; i < self->n_places; i++) {
 		const SettingsGroup *group = settings->groups->pdata[i];
 
-		place_init(&self->places[i], settings, group, i);
+		place_init(self, group, i);
 		for (guint j = 0; j < group->addresses->len; j++) {
 			const SettingsAddress *from = group->addresses->pdata[j];
 			VrrpServiceAddress *address = g_new0(VrrpServiceAddress, 1);
@@ -290,20 +303,73 @@ void vrrp_addresses_hold(VrrpAddresses *self)
 			hold_place(self, i);
 }
 
+static void delete_routes(VrrpAddresses *self, Place *place)
+{
+	for (guint i = 0; place->index && i < place->routes->len; i++) {
+		VrrpRoute route = g_array_index(place->routes, VrrpRoute, i);
+		g_autoptr(GError) error = NULL;
+
+		route.index = place->index;
+		if (!vrrp_netlink_route_delete(self->netlink, &route, &error))
+			g_debug("route of %s: %s", place->name, error->message);
+	}
+}
+
 void vrrp_addresses_drop(VrrpAddresses *self)
 {
 	for (guint i = 0; i < self->n_places; i++) {
-		Place *place = &self->places[i];
-
-		for (guint j = 0; place->index && j < place->routes->len; j++) {
-			VrrpRoute route = g_array_index(place->routes, VrrpRoute, j);
-			g_autoptr(GError) error = NULL;
-
-			route.index = place->index;
-			if (!vrrp_netlink_route_delete(self->netlink, &route, &error))
-				g_debug("route of %s: %s", place->name, error->message);
-		}
+		delete_routes(self, &self->places[i]);
 		delete_addresses(self, i);
+	}
+}
+
+static bool has_address(const VrrpAddresses *self, const VrrpServiceAddress *address)
+{
+	for (guint i = 0; i < self->list->len; i++) {
+		const VrrpServiceAddress *own = self->list->pdata[i];
+
+		if (own->address_be == address->address_be && own->prefix == address->prefix &&
+		    strcmp(own->interface, address->interface) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool has_place(const VrrpAddresses *self, const Place *place)
+{
+	for (guint i = 0; i < self->n_places; i++)
+		if (strcmp(self->places[i].name, place->name) == 0 && strcmp(self->places[i].device, place->device) == 0)
+			return true;
+	return false;
+}
+
+static void delete_virtual(VrrpAddresses *self, Place *place)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!self->settings->virtual_mac || !place->index)
+		return;
+	if (!vrrp_netlink_link_delete(self->netlink, place->index, &error))
+		g_debug("%s: %s", place->name, error->message);
+	place->index = 0;
+	place->up = false;
+}
+
+void vrrp_addresses_retire(VrrpAddresses *self, const VrrpAddresses *next)
+{
+	for (guint i = 0; i < self->n_places; i++) {
+		delete_routes(self, &self->places[i]);
+		if (!has_place(next, &self->places[i]))
+			delete_virtual(self, &self->places[i]);
+	}
+	for (guint i = 0; i < self->list->len; i++) {
+		VrrpServiceAddress *address = self->list->pdata[i];
+		int index = self->places[address->place].index;
+		g_autoptr(GError) error = NULL;
+
+		if (address->held && index && !has_address(next, address) &&
+		    !vrrp_netlink_address_delete(self->netlink, index, address->address_be, address->prefix, &error))
+			g_debug("%s: %s", address->text, error->message);
 	}
 }
 
@@ -341,17 +407,8 @@ guint vrrp_addresses_announce(VrrpAddresses *self, VrrpEther *ether)
 
 void vrrp_addresses_remove(VrrpAddresses *self)
 {
-	for (guint i = 0; i < self->n_places; i++) {
-		Place *place = &self->places[i];
-		g_autoptr(GError) error = NULL;
-
-		if (!self->settings->virtual_mac || !place->index)
-			continue;
-		if (!vrrp_netlink_link_delete(self->netlink, place->index, &error))
-			g_debug("%s: %s", place->name, error->message);
-		place->index = 0;
-		place->up = false;
-	}
+	for (guint i = 0; i < self->n_places; i++)
+		delete_virtual(self, &self->places[i]);
 }
 
 gsize vrrp_addresses_count(const VrrpAddresses *self)

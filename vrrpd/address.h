@@ -40,6 +40,8 @@ void vrrp_addresses_hold(VrrpAddresses *addresses);  /* idempotent: also the ren
 void vrrp_addresses_drop(VrrpAddresses *addresses);
 void vrrp_addresses_rest(VrrpAddresses *addresses);  /* some time after a drop: the virtual interfaces go down */
 guint vrrp_addresses_announce(VrrpAddresses *addresses, VrrpEther *ether); /* returns how many frames */
+/* Takes away what @next does not have: addresses, routes (those it has it adds again) and virtual interfaces. */
+void vrrp_addresses_retire(VrrpAddresses *addresses, const VrrpAddresses *next);
 void vrrp_addresses_remove(VrrpAddresses *addresses); /* takes the virtual interfaces away */
 
 gsize vrrp_addresses_count(const VrrpAddresses *addresses);

@@ -312,28 +312,87 @@ static bool same_election(const Settings *a, const Settings *b)
 	       strcmp(at_a->device, at_b->device) == 0 && at_a->address.ipv4_be == at_b->address.ipv4_be;
 }
 
+static bool same_interfaces(const Settings *a, const Settings *b)
+{
+	if (a->interfaces->len != b->interfaces->len)
+		return false;
+	for (guint i = 0; i < a->interfaces->len; i++) {
+		const SettingsInterface *x = a->interfaces->pdata[i], *y = b->interfaces->pdata[i];
+
+		if (strcmp(x->name, y->name) != 0 || strcmp(x->device, y->device) != 0 ||
+		    x->address.ipv4_be != y->address.ipv4_be || x->address.prefix != y->address.prefix)
+			return false;
+	}
+	return true;
+}
+
+static bool same_texts(const GPtrArray *a, const GPtrArray *b, const char *(*text_of)(gconstpointer))
+{
+	if (a->len != b->len)
+		return false;
+	for (guint i = 0; i < a->len; i++)
+		if (strcmp(text_of(a->pdata[i]), text_of(b->pdata[i])) != 0)
+			return false;
+	return true;
+}
+
+static const char *route_text(gconstpointer route)
+{
+	return route;
+}
+
+static const char *address_text(gconstpointer address)
+{
+	return ((const SettingsAddress *)address)->text;
+}
+
+static bool same_groups(const Settings *a, const Settings *b)
+{
+	if (a->groups->len != b->groups->len)
+		return false;
+	for (guint i = 0; i < a->groups->len; i++) {
+		const SettingsGroup *x = a->groups->pdata[i], *y = b->groups->pdata[i];
+
+		if (strcmp(x->name, y->name) != 0 || strcmp(x->interface, y->interface) != 0 || x->elects != y->elects ||
+		    !same_texts(x->addresses, y->addresses, address_text) || !same_texts(x->routes, y->routes, route_text))
+			return false;
+	}
+	return true;
+}
+
+/* The same election with other addresses, routes, or paths to the peer: what stays is not touched. */
+static void reload_within(VrrpElection *self, Settings *settings)
+{
+	bool same_paths = same_interfaces(self->settings, settings), same_addresses = same_paths && same_groups(self->settings, settings);
+
+	take_settings(self, settings);
+	if (!same_addresses) {
+		VrrpAddresses *former = self->addresses;
+
+		self->addresses = vrrp_addresses_new(self->settings, self->netlink, self->sysctl);
+		vrrp_addresses_retire(former, self->addresses);
+		vrrp_addresses_free(former);
+		vrrp_addresses_prepare(self->addresses, false);
+		if (self->machine.state == VRRP_STATE_MASTER) {
+			vrrp_addresses_hold(self->addresses);
+			vrrp_election_announce_from(self, vrrp_now_us());
+		}
+		if (self->listener.addresses_replaced)
+			self->listener.addresses_replaced(self->user_data);
+	}
+	if (!same_paths)
+		vrrp_election_open_paths(self);
+	vrrp_election_update_priority(self, vrrp_now_us());
+	vrrp_election_save(self);
+	vrrp_election_tell(self);
+}
+
 void vrrp_election_reload(VrrpElection *self, Settings *settings)
 {
 	bool was_electing = self->group != NULL;
 
 	if (was_electing && same_election(self->settings, settings)) {
-		bool master = self->machine.state == VRRP_STATE_MASTER;
-
-		vrrp_addresses_drop(self->addresses);
-		vrrp_addresses_remove(self->addresses);
-		vrrp_addresses_free(self->addresses);
-		take_settings(self, settings);
-		self->addresses = vrrp_addresses_new(self->settings, self->netlink, self->sysctl);
-		vrrp_addresses_prepare(self->addresses, !master);
-		if (master) {
-			vrrp_addresses_hold(self->addresses);
-			vrrp_election_announce_from(self, vrrp_now_us());
-		}
-		vrrp_election_open_paths(self);
-		vrrp_election_update_priority(self, vrrp_now_us());
-		if (self->listener.addresses_replaced)
-			self->listener.addresses_replaced(self->user_data);
-		vrrp_election_tell(self);
+		reload_within(self, settings);
 		return;
 	}
 	if (was_electing)

@@ -36,6 +36,14 @@ SO_TIMESTAMPNS = 35
 PACKET_OUTGOING = 4
 
 
+def real_time():
+    """As the supervisor starts it; where this machine refuses, the tests' bounds meet its load."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(10))
+    except PermissionError:
+        pass
+
+
 def pump_until(condition, timeout_s, what):
     """Runs the GLib loop until condition() is true."""
     context = GLib.MainContext.default()
@@ -104,7 +112,7 @@ class Host:
     def spawn(self):
         environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={self.folder}/no-bus")
         self.process = subprocess.Popen(self.enter([str(self.lab.vrrpd)]), env=environment, stdout=self.log, stderr=self.log,
-                                        stdin=subprocess.DEVNULL)
+                                        stdin=subprocess.DEVNULL, preexec_fn=real_time)
         return self.process
 
     def start(self, heartbeat=True, peer=None):
