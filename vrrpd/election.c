@@ -29,11 +29,10 @@ void vrrp_election_update_priority(VrrpElection *self, gint64 now_us)
 		return;
 	machine->skew_priority = self->peer.paired ? VRRP_SKEW_PRIORITY : (guint8)self->settings->priority;
 	if (!self->peer.paired)
-		machine->priority = (guint8)self->settings->priority;
-	else if (leads(self))
-		machine->priority = vrrp_judge_priority(vrrp_election_standing(self, now_us), self->step, self->peer.offset);
+		machine->priority = self->ordered ? VRRP_SKEW_PRIORITY : (guint8)self->settings->priority;
 	else
-		machine->priority = vrrp_judge_priority(VRRP_STANDING_NOT_SERVING, vrrp_judge_next_step(self->heard_step, self->step),
+		machine->priority = vrrp_judge_priority(self->ordered ? VRRP_STANDING_SERVING : vrrp_election_standing(self, now_us),
+							leads(self) ? self->step : vrrp_judge_next_step(self->heard_step, self->step),
 							self->peer.offset);
 }
 
@@ -99,6 +98,8 @@ static void state_changed(VrrpElection *self, VrrpState old, const char *reason,
 		return;
 	if (self->machine.state == VRRP_STATE_MASTER)
 		self->step = vrrp_judge_next_step(self->heard_step, self->step);
+	else
+		self->ordered = false;
 	self->serving = self->served = false;
 	g_free(self->reason);
 	self->reason = g_strdup(reason);
@@ -328,6 +329,9 @@ bool vrrp_election_take(VrrpElection *self, const char *reason, GError **error)
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "no-carrier: %s has no link", self->interface->device);
 		return false;
 	}
+	/* A Master that serves is above one that has yet to start: without this the order would be lost to its next advert. */
+	if (self->machine.state == VRRP_STATE_BACKUP)
+		self->ordered = true;
 	vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_TAKE, .reason = reason });
 	return true;
 }
@@ -338,6 +342,7 @@ void vrrp_election_set_serving(VrrpElection *self, bool serving)
 		return;
 	self->serving = serving;
 	self->served |= serving;
+	self->ordered = false;
 	vrrp_election_update_priority(self, vrrp_now_us());
 	vrrp_election_save(self);
 	vrrp_election_tell(self);
