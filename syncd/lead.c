@@ -28,8 +28,9 @@ static gint64 due_us(const SyncLine *line, gint64 now_us)
 		due = MIN(now_us + QUIET_MS * 1000, line->first_us + LONGEST_MS * 1000);
 	if (line->writing_us)
 		due = MIN(due, MIN(now_us + WRITING_MS * 1000, line->writing_us + WRITING_LONGEST_MS * 1000));
-	if (g_hash_table_size(line->databases) > 0)
-		due = MIN(due, MAX(now_us + QUIET_MS * 1000, line->snapshot_us + DATABASE_MS * 1000));
+	/* A busy database has no quiet time: the first change decides then. */
+	if (line->database_us)
+		due = MIN(due, MAX(MIN(now_us + QUIET_MS * 1000, line->database_us + LONGEST_MS * 1000), line->snapshot_us + DATABASE_MS * 1000));
 	return due;
 }
 
@@ -73,6 +74,7 @@ static void changed(const SyncSet *set, const char *folder, const char *name, Sy
 		if (!is_of_database(set, name))
 			return;
 		g_hash_table_add(line->databases, (gpointer)set);
+		line->database_us = line->database_us ? line->database_us : now_us;
 		arm(line);
 		return;
 	}
@@ -138,7 +140,7 @@ static bool commit_line(SyncEngine *engine, SyncLine *line, const char *author, 
 	bool has_head = sync_repo_get_ref(engine->repo, "heads", line->name, &head);
 	guint n_changes;
 
-	line->first_us = line->writing_us = 0;
+	line->first_us = line->writing_us = line->database_us = 0;
 	g_hash_table_iter_init(&iter, line->databases);
 	while (g_hash_table_iter_next(&iter, &set, NULL)) {
 		sync_picture_mark(line->picture, set, "");
@@ -292,7 +294,7 @@ void sync_lead_end(SyncEngine *engine)
 		drop_source(&line->timer);
 		sync_picture_on_folder(line->picture, NULL, NULL);
 		g_hash_table_remove_all(line->databases);
-		line->first_us = line->writing_us = line->snapshot_us = 0;
+		line->first_us = line->writing_us = line->database_us = line->snapshot_us = 0;
 		line->checked_us = 0;
 	}
 	drop_source(&engine->rescan);

@@ -261,6 +261,19 @@ class Device:
         finally:
             os.close(read_end)
 
+    def python(self, code, *arguments, **more):
+        """Starts a program that sees the device's files (SQLite resolves paths itself, so ours of the device lead it astray)."""
+        return subprocess.Popen(["nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", "/usr/bin/python3", "-c", code, *map(str, arguments)],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more)
+
+    def sql(self, path, *statements):
+        """Runs statements on a database of the device."""
+        code = ("import sqlite3, sys\nd = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+                "for s in sys.argv[2:]: d.execute(s).fetchall()\nd.close()\n")
+        process = self.python(code, path, *statements)
+        process.communicate(timeout=20)
+        assert process.returncode == 0
+
     def signals(self, member):
         return [values for _, _, name, values in self.client.signals if name == member]
 

@@ -1,0 +1,589 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Files from the Master to the Backup: everything that travels, whatever dies in between."""
+
+import os
+import random
+import signal
+import sqlite3
+import statistics
+import subprocess
+import tempfile
+import time
+
+import pytest
+from sync_lab import BOOK, DATABASE, FILES, CallError, SyncLab
+
+
+@pytest.fixture
+def lab(build, tmp_path):
+    with SyncLab(build, tmp_path) as lab:
+        lab.start()
+        yield lab
+
+
+@pytest.fixture
+def pair(lab):
+    lab.alpha.write(f"{FILES}/main.cfg", "first\n")
+    lab.pair()
+    lab.in_step()
+    return lab.alpha, lab.beta
+
+
+def tree(device, root=FILES):
+    """Everything of a data set that ought to travel: path -> what it is."""
+    found = {}
+    top = device.at(root)
+    for folder, folders, files in os.walk(top):
+        folders[:] = [name for name in folders if not name.startswith(".understudy-")]
+        for name in [*folders, *files, "."]:
+            path = os.path.join(folder, name)
+            if name.endswith(".local"):
+                continue
+            st = os.lstat(path)
+            what = (oct(st.st_mode), st.st_uid, st.st_gid)
+            if os.path.islink(path):
+                what += (os.readlink(path),)
+            elif os.path.isfile(path):
+                with open(path, "rb") as file:
+                    what += (st.st_mtime_ns, file.read())
+            found[os.path.relpath(path, top)] = what
+    return found
+
+
+# ---- what travels ----
+
+
+def test_first_synchronisation(lab):
+    lab.alpha.write(f"{FILES}/main.cfg", "first\n")
+    lab.beta.write(f"{FILES}/own.cfg", "what beta had\n")
+    lab.pair()
+    lab.in_step()
+    assert tree(lab.beta) == tree(lab.alpha)
+    lab.beta.wait(lambda: lab.beta.get("FirstSyncDone"), "first synchronisation done")
+    assert lab.beta.get("Stored") == lab.beta.get("Applied") == lab.alpha.get("Stored")
+    # What beta had is replaced, and kept by name.
+    lines = lab.beta.get("Diverged")
+    assert lines == ["refs/diverged/beta/1"]
+    assert lab.beta.git("show", f"{lines[0]}:pbx.etc/own.cfg") == "what beta had\n"
+    assert lab.beta.notices("own data kept")
+    lab.beta.kill()
+    lab.beta.start()
+    assert lab.beta.get("FirstSyncDone")
+
+
+def test_everything_travels(pair, lab):
+    alpha, beta = pair
+    top = alpha.at(FILES)
+    (top / "secret").write_text("hush\n")
+    os.chown(top / "secret", 1, 2)
+    os.chmod(top / "secret", 0o640)
+    os.utime(top / "secret", ns=(1, 1234567890123456789))
+    (top / "empty" / "deep").mkdir(parents=True)
+    os.chmod(top / "empty", 0o2750)
+    os.symlink("secret", top / "link")
+    os.symlink("/etc/passwd", top / "outside")
+    (top / "with blank\nand newline").write_text("x")
+    os.close(os.open(os.fsencode(top) + b"/\xff\xfe", os.O_CREAT | os.O_WRONLY))
+    (top / "run.sh").write_text("#!/bin/sh\n")
+    os.chmod(top / "run.sh", 0o755)
+    (top / "stays.local").write_text("mine")
+    (top / "big").write_bytes(random.Random(1).randbytes(9 << 20))
+    os.mkfifo(top / "pipe")
+    os.chmod(top, 0o711)
+    lab.in_step()
+    expected = tree(alpha)
+    del expected["pipe"]
+    assert tree(beta) == expected
+    assert not beta.at(f"{FILES}/stays.local").exists()
+    st = os.stat(beta.at(f"{FILES}/secret"))
+    assert (st.st_uid, st.st_gid, st.st_mode & 0o7777, st.st_mtime_ns) == (1, 2, 0o640, 1234567890123456789)
+
+
+def test_rights_to_become_root_do_not_travel(pair, lab):
+    alpha, beta = pair
+    alpha.write(f"{FILES}/tool", "x", mode=0o4755)
+    lab.in_step()
+    assert os.stat(beta.at(f"{FILES}/tool")).st_mode & 0o7777 == 0o755
+
+
+def test_removals_and_changed_kinds(pair, lab):
+    alpha, beta = pair
+    top = alpha.at(FILES)
+    for name in ("a", "b", "c"):
+        (top / name).mkdir()
+        (top / name / "inner").write_text(name)
+    (top / "file").write_text("x")
+    (top / "other").write_text("x")
+    lab.in_step()
+    assert tree(beta) == tree(alpha)
+    os.unlink(top / "a" / "inner")
+    os.rmdir(top / "a")
+    (top / "a").write_text("a file now")  # folder -> file
+    os.unlink(top / "b" / "inner")
+    os.rmdir(top / "b")
+    os.symlink("file", top / "b")  # folder -> link
+    os.unlink(top / "file")
+    (top / "file").mkdir()  # file -> folder
+    (top / "file" / "deep").write_text("y")
+    os.unlink(top / "other")
+    os.symlink("a", top / "other")  # file -> link
+    os.rename(top / "c", top / "d")  # a whole folder moves
+    lab.in_step()
+    assert tree(beta) == tree(alpha)
+    os.unlink(top / "b")
+    (top / "b").mkdir()  # link -> folder
+    lab.in_step()
+    assert tree(beta) == tree(alpha)
+
+
+def test_changes_are_found_without_being_asked(pair):
+    """Each kind of change by inotify alone, also in folders that came a moment ago."""
+    alpha, beta = pair
+    top = alpha.at(FILES)
+
+    def alike(what):
+        beta.wait(lambda: tree(beta) == tree(alpha), what)
+
+    (top / "new" / "newer" / "newest").mkdir(parents=True)
+    (top / "new" / "newer" / "newest" / "file").write_text("1")
+    alike("a file in new folders")
+    (top / "new" / "newer" / "newest" / "file").write_text("2")
+    alike("a change there")
+    os.chmod(top / "new" / "newer" / "newest" / "file", 0o600)
+    alike("a mode")
+    os.chown(top / "new", 1, 1)
+    alike("an owner of a folder")
+    os.rename(top / "new" / "newer", top / "moved")
+    alike("a moved folder")
+    (top / "moved" / "newest" / "file").write_text("3")
+    alike("a change in the moved folder")
+    os.unlink(top / "moved" / "newest" / "file")
+    alike("a removal")
+    os.symlink("x", top / "moved" / "newest" / "link")
+    alike("a link")
+
+
+def test_a_burst_is_not_lost(pair):
+    alpha, beta = pair
+    top = alpha.at(FILES)
+    for i in range(40):
+        (top / f"d{i}").mkdir()
+        for k in range(25):
+            (top / f"d{i}" / f"f{k}").write_text(f"{i} {k}")
+    beta.wait(lambda: len(tree(beta)) == len(tree(alpha)) and tree(beta) == tree(alpha), "1000 files", 30)
+
+
+def test_a_file_held_open_is_committed_too(pair):
+    alpha, beta = pair
+    with open(alpha.at(f"{FILES}/log"), "w", encoding="ascii") as file:
+        file.write("a line\n")
+        file.flush()
+        beta.wait(lambda: beta.read(f"{FILES}/log") == "a line\n", "an open file", 8)
+
+
+def test_change_to_applied(pair, record_property):
+    alpha, beta = pair
+    took = []
+    for i in range(30):
+        began = time.monotonic()
+        alpha.write(f"{FILES}/main.cfg", f"change {i}\n")
+        beta.wait(lambda text=f"change {i}\n": beta.read(f"{FILES}/main.cfg") == text, "applied")
+        took.append((time.monotonic() - began) * 1000)
+    record_property("change_to_applied_ms", round(statistics.median(took)))
+    assert statistics.median(took) <= 300
+
+
+def test_a_missing_folder_is_not_an_empty_one(pair, lab):
+    alpha, beta = pair
+    os.rename(alpha.at(FILES), alpha.at("/var/lib/pbx/etc.away"))
+    alpha.write("/var/lib/pbx/unrelated", "x")
+    alpha.wait(lambda: alpha.notices("data set missing"), "a notice")
+    lab.in_step()
+    assert beta.read(f"{FILES}/main.cfg") == "first\n"
+    os.rename(alpha.at("/var/lib/pbx/etc.away"), alpha.at(FILES))
+    alpha.write(f"{FILES}/main.cfg", "back\n")
+    beta.wait(lambda: beta.read(f"{FILES}/main.cfg") == "back\n", "back", 15)
+
+
+def test_history(pair, lab):
+    alpha, beta = pair
+    alpha.write(f"{FILES}/a.cfg", "1")
+    first = alpha.commit("the first reason")["config"]
+    alpha.write(f"{FILES}/b.cfg", "1")
+    second = alpha.commit("")["config"]
+    alpha.wait_applied({"config": second})
+    for device in (alpha, beta):
+        history = device.sync("History", "(ssu)", ("config", "", 10))[0]
+        assert [entry["commit"] for entry in history[:2]] == [second, first]
+        assert history[1]["message"] == "the first reason" and history[1]["author"] == "tester"
+        assert history[1]["changed"] == ["pbx.etc/a.cfg"] and history[0]["parent"] == first
+        assert history[0]["device"] == "alpha" and history[0]["term"] == 1
+        assert abs(history[0]["time_ms"] / 1000 - time.time()) < 60
+        assert [e["commit"] for e in device.sync("History", "(ssu)", ("config", "pbx.etc/a.cfg", 10))[0]] == [first]
+    with pytest.raises(CallError) as refused:
+        alpha.sync("History", "(ssu)", ("refs/heads/../../x", "", 1))
+    assert refused.value.name == "org.freedesktop.DBus.Error.InvalidArgs"
+    assert "fatal" not in alpha.git("fsck") + beta.git("fsck")
+
+
+def test_commit_without_a_change_is_the_same_commit(pair):
+    alpha, _ = pair
+    assert alpha.commit("nothing") == alpha.commit("still nothing") == alpha.get("Stored")
+
+
+def test_only_the_leader_commits_and_only_the_follower_pulls(pair):
+    alpha, beta = pair
+    for device, method, args in ((beta, "Commit", ("(ss)", ("x", "y"))), (alpha, "SyncNow", ())):
+        with pytest.raises(CallError) as refused:
+            device.sync(method, *args)
+        assert refused.value.name == "org.understudy.Error.Refused"
+    beta.sync("SyncNow")
+
+
+def test_wait_applied_ends(pair):
+    alpha, beta = pair
+    beta.process.send_signal(signal.SIGSTOP)
+    try:
+        alpha.write(f"{FILES}/main.cfg", "never seen\n")
+        commits = alpha.commit()
+        with pytest.raises(CallError) as late:
+            alpha.wait_applied(commits, 200)
+        assert late.value.name == "org.understudy.Error.TimedOut"
+        with pytest.raises(CallError) as gone:
+            alpha.wait_applied(commits, 20000)
+        assert gone.value.name == "org.understudy.Error.NotReachable"
+    finally:
+        beta.process.send_signal(signal.SIGCONT)
+    alpha.wait(lambda: alpha.get("Connected"), "back")
+    alpha.wait_applied(commits)
+    assert alpha.get("PeerApplied") == commits
+
+
+def test_it_follows_through_the_other_path(pair, lab):
+    alpha, beta = pair
+    lab.alpha.ports[1].block()  # the cable is best, and first in the list
+    alpha.wait(lambda: alpha.get("Connected"), "connected")
+    alpha.write(f"{FILES}/main.cfg", "round about\n")
+    beta.wait(lambda: beta.read(f"{FILES}/main.cfg") == "round about\n", "applied", 20)
+
+
+# ---- databases ----
+
+
+WRITER = """
+import random, select, sqlite3, sys
+database = sqlite3.connect(sys.argv[1], timeout=10, isolation_level=None)
+database.execute(f"PRAGMA journal_mode={sys.argv[2]}")
+database.execute("PRAGMA synchronous=OFF")
+database.execute("CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, a TEXT, b TEXT)")
+n = 0
+while not select.select([sys.stdin], [], [], 0.002)[0]:
+    n += 1
+    text = random.Random(n).randbytes(random.Random(n).randrange(10, 4000)).hex()
+    database.execute("BEGIN")
+    database.execute("INSERT INTO t VALUES (?, ?, ?)", (n, text, text))
+    database.execute("DELETE FROM t WHERE id < ?", (n - 300,))
+    database.execute("COMMIT")
+database.close()
+print(n)
+"""
+
+
+TABLE = "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b TEXT)"
+
+
+def leave_wal(device, row):
+    """As kill -9 of an application leaves it: rows only in -wal."""
+    code = ("import os, sqlite3, sys\nd = sqlite3.connect(sys.argv[1], isolation_level=None)\nd.execute('PRAGMA journal_mode=wal')\n"
+            "d.execute(sys.argv[2])\nd.execute(sys.argv[3])\nos._exit(0)")
+    device.python(code, BOOK, TABLE, f"INSERT INTO t VALUES ({row}, 'x', 'x')").communicate()
+
+
+def look(path):
+    """Newest row of a database that nobody writes, and whether it is sound: with none of its companions."""
+    for suffix in ("-wal", "-shm", "-journal"):
+        assert not os.path.exists(f"{path}{suffix}")
+    handle, copy = tempfile.mkstemp(suffix=".sqlite")
+    with open(path, "rb") as source, open(handle, "wb") as target:
+        target.write(source.read())
+    database = sqlite3.connect(copy)
+    try:
+        assert database.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert database.execute("SELECT count(*) FROM t WHERE a <> b").fetchone()[0] == 0
+        return database.execute("SELECT coalesce(max(id), 0) FROM t").fetchone()[0]
+    finally:
+        database.close()
+        for suffix in ("", "-wal", "-shm"):
+            if os.path.exists(f"{copy}{suffix}"):
+                os.unlink(f"{copy}{suffix}")
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+@pytest.mark.parametrize("path", [DATABASE, BOOK], ids=["volatile", "config"])
+def test_a_live_database(pair, lab, mode, path):
+    alpha, beta = pair
+    writer = alpha.python(WRITER, path, mode)
+    try:
+        beta.wait(lambda: beta.at(path).exists(), "the database comes")
+        seen = set()
+        for _ in range(8):
+            applied = len([s for s in beta.signals("AppliedHere")])
+            beta.wait(lambda n=applied: len(beta.signals("AppliedHere")) > n, "a snapshot")
+            seen.add(look(beta.at(path)))
+        assert len(seen) >= 4, "it goes on while it is written"
+    finally:
+        last = int(writer.communicate("stop")[0])
+    lab.in_step()
+    assert look(beta.at(path)) == last
+    # Nobody writes any more: there is nothing to commit any more either.
+    head = alpha.get("Stored")
+    assert alpha.commit() == head
+
+
+def test_rows_in_the_wal_of_a_dead_application_travel(pair, lab):
+    alpha, beta = pair
+    leave_wal(alpha, 7)
+    assert alpha.at(f"{BOOK}-wal").exists()
+    lab.in_step()
+    assert look(beta.at(BOOK)) == 7
+
+
+def test_old_journals_go_before_a_new_database_comes(pair, lab):
+    """A new database beside an old -wal would open with the old rows and be found sound."""
+    alpha, beta = pair
+    alpha.sql(BOOK, TABLE, "INSERT INTO t VALUES (1, 'x', 'x')")
+    leave_wal(beta, 99)
+    lab.in_step()
+    assert look(beta.at(BOOK)) == 1
+    kept = beta.wait(lambda: beta.get("Diverged"), "what was there is kept")[-1]
+    beta.sql(BOOK, "INSERT INTO t VALUES (2, 'x', 'x')")
+    blob = subprocess.run(["nsenter", f"--mount=/proc/{beta.holder.pid}/ns/mnt", "git", "--git-dir=/var/lib/understudy/sync/repo.git",
+                           "show", f"{kept}:pbx.book/book.sqlite"], capture_output=True, check=True).stdout
+    (beta.lab.folder / "kept.sqlite").write_bytes(blob)
+    assert look(beta.lab.folder / "kept.sqlite") == 99
+
+
+def test_a_database_in_use_on_the_backup_is_not_replaced(pair, lab):
+    alpha, beta = pair
+    alpha.sql(BOOK, TABLE)
+    lab.in_step()
+    user = beta.python("import sqlite3, sys\nd = sqlite3.connect(sys.argv[1])\nd.execute('SELECT count(*) FROM t').fetchone()\n"
+                       "print('open', flush=True)\nsys.stdin.read()", BOOK)
+    assert user.stdout.readline() == "open\n"
+    alpha.sql(BOOK, "INSERT INTO t VALUES (1, 'x', 'x')")
+    beta.wait(lambda: "in-use" in beta.get("LastError"), "it says so")
+    user.communicate()
+    beta.sync("SyncNow")
+    assert look(beta.at(BOOK)) == 1
+    beta.wait(lambda: beta.get("LastError") == "", "and no more")
+
+
+# ---- what is kept aside ----
+
+
+def test_a_local_edit_is_kept(pair, lab):
+    alpha, beta = pair
+    beta.write(f"{FILES}/main.cfg", "edited on the Backup\n")
+    alpha.write(f"{FILES}/main.cfg", "second\n")
+    lab.in_step()
+    assert beta.read(f"{FILES}/main.cfg") == "second\n"
+    lines = beta.wait(lambda: beta.get("Diverged"), "kept")
+    assert lines == ["refs/diverged/beta/1"]
+    assert beta.git("show", f"{lines[0]}:pbx.etc/main.cfg") == "edited on the Backup\n"
+    assert beta.notices("local edit kept") and lines[0] in beta.notices("local edit kept")[0]
+    # Once is enough.
+    alpha.write(f"{FILES}/main.cfg", "third\n")
+    lab.in_step()
+    assert beta.get("Diverged") == lines
+
+
+def test_an_edit_elsewhere_is_put_right_at_the_next_look(pair, lab):
+    alpha, beta = pair
+    beta.write(f"{FILES}/extra.cfg", "only here\n")
+    beta.set_role("idle")
+    beta.set_role("follow")
+    beta.wait(lambda: beta.read(f"{FILES}/extra.cfg") is None, "removed")
+    lines = beta.get("Diverged")
+    assert beta.git("show", f"{lines[0]}:pbx.etc/extra.cfg") == "only here\n"
+
+
+def test_metadata_alone_is_put_right_without_a_word(pair, lab):
+    alpha, beta = pair
+    os.chmod(beta.at(f"{FILES}/main.cfg"), 0o600)
+    beta.set_role("idle")
+    beta.set_role("follow")
+    beta.wait(lambda: tree(beta) == tree(alpha), "put right")
+    assert beta.get("Diverged") == []
+
+
+def test_a_split(pair, lab):
+    """Both lead and commit; then the younger term goes on and the other's line has a name that stock git reads."""
+    alpha, beta = pair
+    for device in (alpha, beta):
+        for port in device.ports:
+            port.block()
+    beta.set_role("lead", term=2)
+    alpha.write(f"{FILES}/main.cfg", "alpha's way\n")
+    beta.write(f"{FILES}/main.cfg", "beta's way\n")
+    beta.write(f"{FILES}/more.cfg", "beta's more\n")
+    ours, theirs = alpha.commit("alpha alone")["config"], beta.commit("beta alone")["config"]
+    alpha.write(f"{FILES}/last.cfg", "not committed yet\n")
+    alpha.set_role("follow", term=3)
+    beta.set_role("lead", term=3)
+    for device in (alpha, beta):
+        for port in device.ports:
+            port.unblock()
+    alpha.wait(lambda: alpha.get("Applied")["config"] == beta.get("Stored")["config"], "follows", 20)
+    assert tree(alpha) == tree(beta)
+    assert alpha.read(f"{FILES}/main.cfg") == "beta's way\n" and alpha.read(f"{FILES}/last.cfg") is None
+    lines = alpha.get("Diverged")
+    assert lines == ["refs/diverged/alpha/1"]
+    assert alpha.git("show", f"{lines[0]}:pbx.etc/main.cfg") == "alpha's way\n"
+    assert alpha.git("show", f"{lines[0]}:pbx.etc/last.cfg") == "not committed yet\n"
+    alpha.git("merge-base", "--is-ancestor", ours, lines[0])
+    alpha.git("merge-base", "--is-ancestor", theirs, "config")
+    assert alpha.notices("divergence")
+    alpha.git("gc", "--prune=now")
+    assert alpha.git("cat-file", "-t", ours) == "commit\n"
+    assert [e["message"] for e in alpha.sync("History", "(ssu)", (lines[0], "", 2))[0]][1] == "alpha alone"
+
+
+# ---- roles ----
+
+
+def test_swap_of_roles(pair, lab):
+    alpha, beta = pair
+    alpha.write(f"{FILES}/main.cfg", "final\n")
+    alpha.wait_applied(alpha.commit("final"))
+    alpha.set_role("follow", term=2)
+    beta.set_role("lead", term=2)
+    beta.write(f"{FILES}/main.cfg", "beta leads\n")
+    alpha.wait(lambda: alpha.read(f"{FILES}/main.cfg") == "beta leads\n", "the other way round")
+    beta.set_role("follow", term=3)
+    alpha.set_role("lead", term=3)
+    alpha.write(f"{FILES}/main.cfg", "alpha leads\n")
+    beta.wait(lambda: beta.read(f"{FILES}/main.cfg") == "alpha leads\n", "and back")
+    assert alpha.get("Diverged") == beta.get("Diverged") == []
+
+
+def fill(device, n, text):
+    """n files of which all say the same, in some folders."""
+    for i in range(n):
+        path = device.at(f"{FILES}/many/d{i % 7}/f{i}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.local")
+        temporary.write_text(f"{text}\n" * 20)
+        temporary.rename(path)
+
+
+def states(device, n):
+    """What the n files say: one text for all, or a mixture."""
+    said = set()
+    for i in range(n):
+        text = device.read(f"{FILES}/many/d{i % 7}/f{i}")
+        said.add(text.split("\n")[0] if text and len(text.split("\n")) == 21 and len(set(text.split("\n")[:-1])) == 1 else repr(text))
+    return said
+
+
+def one_commit(device, n, text):
+    """All n files in one commit: written while the device does not look."""
+    device.set_role("idle")
+    fill(device, n, text)
+    device.set_role("lead")
+
+
+MANY = 300
+
+
+def test_kill_at_any_moment_of_an_apply(pair, lab):
+    """After a restart that does nothing but finish: the old state or the new one, never a mixture."""
+    alpha, beta = pair
+    fill(alpha, MANY, "0")
+    lab.in_step()
+    rng, outcomes = random.Random(4), {"old": 0, "new": 0}
+    began = time.monotonic()
+    one_commit(alpha, MANY, "1")
+    beta.wait(lambda: states(beta, MANY) == {"1"}, "measured")
+    span = time.monotonic() - began
+    for i in range(2, 22):
+        one_commit(alpha, MANY, str(i))
+        time.sleep(rng.uniform(0, span))
+        beta.kill()
+        for device in (alpha,):
+            device.set_role("idle")  # nothing new comes while we look
+        beta.start()
+        said = states(beta, MANY)
+        assert said in ({str(i - 1)}, {str(i)}), said
+        assert not beta.at("/var/lib/understudy/sync/journal").exists()
+        outcomes["new" if said == {str(i)} else "old"] += 1
+        alpha.set_role("lead")
+        beta.set_role("follow")
+        beta.wait(lambda i=i: states(beta, MANY) == {str(i)}, "goes on", 20)
+    assert beta.get("Diverged") == []
+    assert "fatal" not in beta.git("fsck")
+    assert outcomes["old"] and outcomes["new"], outcomes
+
+
+def test_takeover_during_an_apply(pair, lab):
+    alpha, beta = pair
+    fill(alpha, MANY, "0")
+    lab.in_step()
+    rng, took = random.Random(5), []
+    for i in range(1, 13):
+        one_commit(alpha, MANY, str(i))
+        time.sleep(rng.uniform(0, 0.4))
+        took.append(beta.set_role("lead", term=2 * i))
+        said = states(beta, MANY)
+        assert said in ({str(i - 1)}, {str(i)}), said
+        beta.set_role("idle")
+        alpha.set_role("lead", term=2 * i + 1)
+        beta.set_role("follow", term=2 * i + 1)
+        beta.wait(lambda i=i: states(beta, MANY) == {str(i)}, "goes on", 20)
+    assert statistics.median(took) < 0.2, took
+
+
+def test_takeover_during_a_fetch_from_a_dead_peer(pair, lab):
+    """The peer is gone in the middle of a fetch: the takeover waits for nothing."""
+    alpha, beta = pair
+    big = alpha.at(f"{FILES}/big")
+    big.write_bytes(random.Random(6).randbytes(60 << 20))
+    beta.wait(lambda: beta.get("Activity") == "fetching", "a long fetch", 20)
+    for port in alpha.ports:
+        port.block()
+    assert beta.get("Activity") == "fetching"
+    assert beta.set_role("lead", term=2) < 0.5
+    assert beta.read(f"{FILES}/main.cfg") == "first\n"
+    beta.write(f"{FILES}/main.cfg", "beta goes on\n")
+    beta.wait(lambda: any("main.cfg" in s[2] for s in beta.signals("Committed")), "commits")
+
+
+def test_kill_of_the_leader_at_any_moment(pair, lab):
+    alpha, beta = pair
+    rng = random.Random(7)
+    for i in range(12):
+        fill(alpha, 50, f"k{i}")
+        time.sleep(rng.uniform(0, 0.1))
+        alpha.kill()
+        alpha.start()
+        alpha.set_role("lead")
+        beta.wait(lambda i=i: states(beta, 50) == {f"k{i}"}, "goes on", 20)
+    for device in (alpha, beta):
+        assert "fatal" not in device.git("fsck")
+
+
+def test_a_ruined_repository_is_no_end(pair, lab):
+    """Empty objects, as a power cut leaves them: the leader has its files, the follower its leader."""
+    alpha, beta = pair
+    for device in (alpha, beta):
+        device.kill()
+        objects = [p for p in device.at("/var/lib/understudy/sync/repo.git/objects").rglob("*") if p.is_file()]
+        for path in objects:
+            os.chmod(path, 0o600)
+            path.write_bytes(b"")
+        (device.at("/var/lib/understudy/sync/repo.git") / "refs/heads/config.lock").write_text("")
+        device.start()
+    alpha.set_role("lead")
+    beta.set_role("follow")
+    alpha.write(f"{FILES}/main.cfg", "after the power cut\n")
+    beta.wait(lambda: beta.read(f"{FILES}/main.cfg") == "after the power cut\n", "goes on", 20)
+    assert beta.at("/var/lib/understudy/sync/repo.git.broken").exists()
