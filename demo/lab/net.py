@@ -126,12 +126,15 @@ class Namespace:
         return [int(word) for word in listing.split()]
 
     def kill_all(self):
-        """kill -9, by pid, of every process that lives in here."""
-        for pid in self.pids():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        """kill -9, by pid, of every process that lives in here. All are stopped first: a child that is told of its parent's death would
+        else have time for a last word."""
+        pids = self.pids()
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                try:
+                    os.kill(pid, number)
+                except ProcessLookupError:
+                    pass
 
     def close(self):
         if self not in self.network.namespaces:
