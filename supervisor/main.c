@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <glib-unix.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -10,6 +11,8 @@
 
 #include "supervisor/keeper/wire.h"
 #include "supervisor/supervisor.h"
+
+#define NICE (-10)
 
 static gboolean on_signal(gint fd, GIOCondition condition, gpointer user_data)
 {
@@ -41,6 +44,7 @@ int main(int argc, char **argv)
 	}
 	umask(022);
 	signal(SIGPIPE, SIG_IGN);
+	(void)setpriority(PRIO_PROCESS, 0, NICE); /* a takeover on a busy machine; nothing here runs for long */
 	/* Before the first thread: all of them must leave these to us. */
 	sigset_t caught;
 	sigemptyset(&caught);

@@ -137,6 +137,7 @@ G_NORETURN static void be_child(const SpawnPlan *plan)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 
 	(void)setsid();
+	(void)setpriority(PRIO_PROCESS, 0, 0); /* our own haste is not theirs */
 	int input = open("/dev/null", O_RDONLY);
 	if (input >= 0)
 		dup2(input, STDIN_FILENO);
