@@ -493,7 +493,7 @@ void applications_adopt(Applications *applications, GPtrArray *records)
 
 void applications_run(Applications *applications, bool run)
 {
-	if (applications->run != run)
+	if (applications->run != run && !(run ? applications->list->len == 0 : applications_are_stopped(applications)))
 		g_message("applications %s", run ? "start" : "stop");
 	applications->run = run;
 	pump(applications);
