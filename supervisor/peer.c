@@ -24,6 +24,8 @@ struct Peer {
 	BusMirror *sync, *peer;
 	BusSubscription *notices, *requests;
 	GVariant *record;      /* PairRecord without pair_conf, as on disk; NULL: not paired */
+	bool asking_settings;
+	char *refused_text;    /* settings of the Master that could not be used */
 	char *refused;         /* fingerprint of a pairing whose settings could not be used */
 	GVariant *state;       /* what the peer published last */
 	gint64 up_us;          /* when our syncd's link came up last, or the two were paired */
@@ -247,6 +249,41 @@ static void look_at_pairing(Peer *peer)
 	g_autofree char *before = fingerprint_of(peer->record), *now = fingerprint_of(copy);
 	if (g_strcmp0(before, now) == 0 || take_settings(peer, copy))
 		keep_record(peer, kept);
+}
+
+static void on_settings_of_master(GVariant *values, const GError *error, gpointer user_data)
+{
+	Peer *peer = user_data;
+	Supervisor *supervisor = peer->supervisor;
+	const char *text = "";
+	g_autoptr(GError) refusal = NULL;
+	peer->asking_settings = false;
+	if (error || !g_variant_lookup(values, "pair_conf", "&s", &text) || !*text || g_strcmp0(text, peer->refused_text) == 0)
+		return;
+	if (supervisor_adopt_pair(supervisor, text, &refusal)) {
+		events_raise(supervisor->events, EVENT_APPLICATION, "settings", 1, "The Master's settings of the pair are in use");
+		return;
+	}
+	g_free(peer->refused_text);
+	peer->refused_text = g_strdup(text);
+	g_autofree char *why = g_strdup_printf("The Master's settings of the pair cannot be used here: %s", refusal->message);
+	events_raise(supervisor->events, EVENT_APPLICATION, "settings", 3, why);
+}
+
+/* The one that leads has newer settings of the pair: they are taken, so that this device is able to lead with them. */
+static void follow_settings(Peer *peer)
+{
+	Supervisor *supervisor = peer->supervisor;
+	const RoleFacts *facts = &supervisor->facts;
+	const char *device, *hash = "";
+	guint64 term, n;
+	if (!peer->state || peer->asking_settings || !facts->peer_fresh || facts->peer_role != ROLE_MASTER ||
+	    supervisor->role.role != ROLE_BACKUP || !g_variant_lookup(peer->state, "pair_revision", "(t&st)", &term, &device, &n) ||
+	    !g_variant_lookup(peer->state, "pair_hash", "&s", &hash) || g_strcmp0(hash, supervisor->settings->pair_hash) == 0 ||
+	    settings_revision_compare(term, device, n, supervisor->settings) <= 0)
+		return;
+	peer->asking_settings = true;
+	peer_request(peer, "settings", g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0), CALL_MS, on_settings_of_master, peer);
 }
 
 /* ---- What it is told ---- */
@@ -522,6 +559,7 @@ static void on_mirror(BusMirror *mirror, gpointer user_data)
 	}
 	service_changed(peer->supervisor->service, "Peer");
 	supervisor_think(peer->supervisor, ROLE_EVENT_FACTS);
+	follow_settings(peer);
 }
 
 static void on_up(BusLink *link, gpointer user_data)
@@ -578,5 +616,6 @@ void peer_free(Peer *peer)
 	g_clear_pointer(&peer->state, g_variant_unref);
 	g_clear_pointer(&peer->published, g_variant_unref);
 	g_free(peer->refused);
+	g_free(peer->refused_text);
 	g_free(peer);
 }

@@ -229,10 +229,48 @@ static void set_settings_error(Supervisor *supervisor, const char *text)
 	service_changed(supervisor->service, "SettingsError");
 }
 
+int settings_revision_compare(guint64 term, const char *device, guint64 n, const Settings *settings)
+{
+	if (term != settings->revision_term)
+		return term < settings->revision_term ? -1 : 1;
+	if (n != settings->revision_n)
+		return n < settings->revision_n ? -1 : 1;
+	return strcmp(device, settings->revision_device ? settings->revision_device : "");
+}
+
+static bool leads(const Supervisor *supervisor)
+{
+	Role role = supervisor->role.role;
+	return role == ROLE_TAKING_OVER || role == ROLE_MASTER || role == ROLE_HANDING_OVER;
+}
+
+/* The Master's pair.conf was edited: the edit gets a number, by which the Backup knows that it is newer than what it has. Takes @settings,
+ * answers those to use. */
+static Settings *number_edit(Supervisor *supervisor, Settings *settings)
+{
+	const Settings *before = supervisor->settings;
+	g_autoptr(GError) error = NULL;
+	if (!leads(supervisor) || !settings->has_pair || !before->has_pair || strcmp(settings->pair_hash, before->pair_hash) == 0 ||
+	    settings_revision_compare(before->revision_term, before->revision_device ? before->revision_device : "", before->revision_n,
+				      settings) < 0)
+		return settings;
+	g_autofree char *text = settings_with_revision(settings->pair_text, supervisor->role.known.number, settings->id,
+						       before->revision_n + 1);
+	Settings *numbered = store_write_now(PAIR_FILE, text, &error) ? settings_load(SETTINGS_DIR, &error) : NULL;
+	if (!numbered) {
+		g_warning("the change of the pair's settings gets no number: %s", error->message);
+		return settings;
+	}
+	settings_unref(settings);
+	return numbered;
+}
+
 bool supervisor_reload(Supervisor *supervisor, GError **error)
 {
 	g_autoptr(GError) reason = NULL;
 	Settings *settings = settings_load(SETTINGS_DIR, &reason);
+	if (settings)
+		settings = number_edit(supervisor, settings);
 	if (!settings) {
 		set_settings_error(supervisor, reason->message);
 		g_propagate_error(error, g_steal_pointer(&reason));

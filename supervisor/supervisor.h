@@ -95,6 +95,8 @@ void supervisor_free(Supervisor *supervisor);
 void supervisor_think(Supervisor *supervisor, RoleEvent event);
 
 bool supervisor_reload(Supervisor *supervisor, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* < 0, 0, > 0 as that version of pair.conf is older than, the same as, newer than the one of @settings. */
+int settings_revision_compare(guint64 term, const char *device, guint64 n, const Settings *settings);
 /* A pair.conf from the pair: checked, written, in use. */
 bool supervisor_adopt_pair(Supervisor *supervisor, const char *text, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void supervisor_set_mode(Supervisor *supervisor, Mode mode);

@@ -201,6 +201,19 @@ def test_refusals_have_codes(pair):
     assert changes(pair) == before
 
 
+def test_settings_of_the_pair_are_changed_on_both(pair):
+    master, backup = pair.master(), pair.backup()
+    before, hash_before = changes(pair), get(master, "PairHash")
+    text = master.read("/etc/understudy/pair.conf")
+    master.write("/etc/understudy/pair.conf", text.replace("[pair]\n", "[pair]\n# for the tests\nsync-interval-s=59\n"))
+    assert call(master, "Reload", "").returncode == 0
+    assert get(master, "PairHash") != hash_before and get(master, "PairRevision")[2] >= 1
+    wait_until(lambda: get(backup, "PairHash") == get(master, "PairHash"), 5, "the same on the Backup")
+    assert get(backup, "PairRevision") == get(master, "PairRevision")
+    assert "# for the tests" in backup.read("/etc/understudy/pair.conf")
+    assert changes(pair) == before
+
+
 def test_mode_is_set_from_the_master_and_exchanged_by_a_swap(pair):
     old, new = pair.master(), pair.backup()
     since = time.monotonic()
