@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -315,25 +316,35 @@ class Lab:
 
 
 class Wire:
-    """What goes over one cable, stamped by the kernel at the switch."""
+    """What goes over one cable, stamped by the kernel at the switch. Times are time.monotonic(): the kernel's stamps are of the wall clock, which may
+    be set at any moment, so a thread turns each into an age at once."""
 
     def __init__(self, lab, port):
         self.socket = lab.net.switch_namespace().socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         self.socket.bind((port.name, 3))
         self.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.socket.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)
-        self.socket.setblocking(False)
         self.frames = []  # (time, from the host, bytes)
+        self.more = threading.Condition()
+        self.stop_read, self.stop_write = os.pipe()
+        self.thread = threading.Thread(target=self._listen, daemon=True)
+        self.thread.start()
+
+    def _listen(self):
+        while True:
+            ready = select.select([self.socket, self.stop_read], [], [])[0]
+            if self.stop_read in ready:
+                return
+            data, control, _flags, address = self.socket.recvmsg(4096, 256)
+            stamp = next((struct.unpack("qq", value) for level, kind, value in control if kind == SO_TIMESTAMPNS), None)
+            age = time.time() - (stamp[0] + stamp[1] / 1e9) if stamp else 0
+            with self.more:
+                self.frames.append((time.monotonic() - (age if 0 <= age < 1 else 0), address[2] != PACKET_OUTGOING, data))
+                self.more.notify_all()
 
     def read(self):
-        while True:
-            try:
-                data, control, _flags, address = self.socket.recvmsg(4096, 256)
-            except BlockingIOError:
-                return self.frames
-            stamp = next((struct.unpack("qq", value) for level, kind, value in control if kind == SO_TIMESTAMPNS), None)
-            at = stamp[0] + stamp[1] / 1e9 if stamp else time.time()
-            self.frames.append((at, address[2] != PACKET_OUTGOING, data))
+        with self.more:
+            return list(self.frames)
 
     def adverts(self, from_host=True):
         """(time, Ethernet source, IP source, VRRP bytes) of what the host sent (or was sent)."""
@@ -353,14 +364,23 @@ class Wire:
     def wait(self, condition, timeout_s, what):
         deadline = time.monotonic() + timeout_s
         while True:
+            with self.more:
+                seen = len(self.frames)
             value = condition()
             if value:
                 return value
             left = deadline - time.monotonic()
             assert left > 0, f"{what}: not within {timeout_s} s"
-            select.select([self.socket], [], [], left)
+            with self.more:
+                self.more.wait_for(lambda: len(self.frames) > seen, left)
 
     def close(self):
+        if not self.thread.is_alive():
+            return
+        os.write(self.stop_write, b"x")
+        self.thread.join()
+        os.close(self.stop_read)
+        os.close(self.stop_write)
         self.socket.close()
 
 
@@ -468,8 +488,10 @@ vrrp_instance one {{
         return SERVICE in self.namespace.addresses()
 
     def die(self):
-        """All of its processes, at once, with no last word."""
-        self.namespace.kill_all()
+        """All of its processes, at once, with no last word. (Killed one by one, the second would be told of the first's end and say priority 0.)"""
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in self.namespace.pids():
+                os.kill(pid, number)
         self.process.wait(10)
 
     def close(self):
