@@ -335,7 +335,10 @@ class Wire:
             ready = select.select([self.socket, self.stop_read], [], [])[0]
             if self.stop_read in ready:
                 return
-            data, control, _flags, address = self.socket.recvmsg(4096, 256)
+            try:
+                data, control, _flags, address = self.socket.recvmsg(4096, 256)
+            except OSError:  # the port was cut: told once
+                continue
             stamp = next((struct.unpack("qq", value) for level, kind, value in control if kind == SO_TIMESTAMPNS), None)
             age = time.time() - (stamp[0] + stamp[1] / 1e9) if stamp else 0
             with self.more:
