@@ -263,7 +263,7 @@ class Device:
 
     def python(self, code, *arguments, **more):
         """Starts a program that sees the device's files (SQLite resolves paths itself, so ours of the device lead it astray)."""
-        return subprocess.Popen(["nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", "/usr/bin/python3", "-c", code, *map(str, arguments)],
+        return subprocess.Popen(["nsenter", f"--target={self.holder.pid}", "--mount", "--root", "--wd", "/usr/bin/python3", "-c", code, *map(str, arguments)],
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more)
 
     def sql(self, path, *statements):

@@ -357,7 +357,7 @@ def test_old_journals_go_before_a_new_database_comes(pair, lab):
     assert look(beta.at(BOOK)) == 1
     kept = beta.wait(lambda: beta.get("Diverged"), "what was there is kept")[-1]
     beta.sql(BOOK, "INSERT INTO t VALUES (2, 'x', 'x')")
-    blob = subprocess.run(["nsenter", f"--mount=/proc/{beta.holder.pid}/ns/mnt", "git", "--git-dir=/var/lib/understudy/sync/repo.git",
+    blob = subprocess.run(["nsenter", f"--target={beta.holder.pid}", "--mount", "--root", "--wd", "git", "--git-dir=/var/lib/understudy/sync/repo.git",
                            "show", f"{kept}:pbx.book/book.sqlite"], capture_output=True, check=True).stdout
     (beta.lab.folder / "kept.sqlite").write_bytes(blob)
     assert look(beta.lab.folder / "kept.sqlite") == 99
