@@ -256,7 +256,7 @@ static guint count_set_aside(Place *place)
 
 static void expect_replaced(void)
 {
-	g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*moved aside*");
+	g_test_expect_message("understudy-notifyd", G_LOG_LEVEL_WARNING, "*moved aside*");
 }
 
 static void test_not_a_database(Place *place, gconstpointer data)
@@ -383,7 +383,7 @@ static void test_removed_while_open(Place *place, gconstpointer data)
 
 	add(store, "SIP", "a", 1, NULL, NULL);
 	g_assert_cmpint(g_unlink(place->path), ==, 0);
-	g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*removed or replaced*");
+	g_test_expect_message("understudy-notifyd", G_LOG_LEVEL_WARNING, "*removed or replaced*");
 	add(store, "SIP", "b", 1, NULL, NULL);
 	g_test_assert_expected_messages();
 	notify_store_close(g_steal_pointer(&store));
