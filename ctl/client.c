@@ -269,10 +269,12 @@ CtlExit ctl_fail(Ctl *ctl, CtlDaemon daemon, const GError *error)
 			"%s did not answer in time (%s); it may be busy: see journalctl -u understudy, then try again",
 			DAEMONS[daemon].what, error->message);
 	case BUS_ERROR_ACCESS_DENIED:
+		/* The bus's own refusal is a list of its rules; a daemon's says what is needed. */
 		return ctl_complain(ctl, CTL_REFUSED,
 				    "%s; run it as root, or as a member of a group that may (understudy-view, "
 				    "understudy-operate, understudy)",
-				    error->message);
+				    g_str_has_prefix(error->message, "Rejected ") ? "this user may not see the pair" :
+										    error->message);
 	case BUS_ERROR_UNKNOWN_OBJECT:
 	case BUS_ERROR_UNKNOWN_INTERFACE:
 	case BUS_ERROR_UNKNOWN_METHOD:

@@ -3,6 +3,23 @@
 #include "commands.h"
 #include "timeline-view.h"
 
+/* " (a, b, c and 5 more)": what a commit changed, unless its message is but that list, because nobody worded it. */
+static void append_changed(GString *what, GVariant *changed)
+{
+	gsize n = changed ? g_variant_n_children(changed) : 0;
+	const char *path;
+
+	if (n == 0 || g_regex_match_simple("^[0-9]+ changes?: ", what->str, 0, 0))
+		return;
+	for (gsize i = 0; i < MIN(n, 3); i++) {
+		g_variant_get_child(changed, i, "&s", &path);
+		g_string_append_printf(what, "%s%s", i ? ", " : "  (", path);
+	}
+	if (n > 3)
+		g_string_append_printf(what, " and %" G_GSIZE_FORMAT " more", n - 3);
+	g_string_append_c(what, ')');
+}
+
 static CtlExit print_history(Ctl *ctl, GVariant *commits, const char *ref)
 {
 	g_autoptr(RenderTable) table = render_table_new(5);
@@ -16,22 +33,12 @@ static CtlExit print_history(Ctl *ctl, GVariant *commits, const char *ref)
 	for (gsize i = 0; i < n; i++) {
 		g_autoptr(GVariant) commit = g_variant_get_child_value(commits, i);
 		g_autoptr(GVariant) changed = dict_value(commit, "changed", "as");
-		gsize n_changed = changed ? g_variant_n_children(changed) : 0;
 		g_autofree char *hash = render_hash(dict_string(commit, "commit", ""));
 		g_autofree char *time = render_time(dict_int(commit, "time_ms", 0), ctl->zone, false);
 		const char *device = dict_string(commit, "device", "");
 		g_autoptr(GString) what = g_string_new(dict_string(commit, "message", ""));
 
-		for (gsize c = 0; c < MIN(n_changed, 3); c++) {
-			const char *path;
-
-			g_variant_get_child(changed, c, "&s", &path);
-			g_string_append_printf(what, "%s%s", c ? ", " : "  (", path);
-		}
-		if (n_changed > 3)
-			g_string_append_printf(what, " and %" G_GSIZE_FORMAT " more", n_changed - 3);
-		if (n_changed > 0)
-			g_string_append_c(what, ')');
+		append_changed(what, changed);
 		render_table_add(table, RENDER_WARNING, hash);
 		render_table_add(table, RENDER_PLAIN, time);
 		render_table_addf(table, RENDER_DIM, "%s term %" G_GINT64_FORMAT, device, dict_int(commit, "term", 0));
@@ -41,6 +48,14 @@ static CtlExit print_history(Ctl *ctl, GVariant *commits, const char *ref)
 	text = render_table_text(table, &ctl->out, 0);
 	ctl_print(text);
 	return CTL_OK;
+}
+
+/* A file from here, as in a shell, when there is one by that name; else a place in the tree, as history itself prints it. */
+static char *history_path(const char *word)
+{
+	if (g_path_is_absolute(word) || g_file_test(word, G_FILE_TEST_EXISTS))
+		return g_canonicalize_filename(word, NULL);
+	return g_strdup(word);
 }
 
 CtlExit ctl_history(Ctl *ctl, int argc, char **argv)
@@ -69,7 +84,7 @@ CtlExit ctl_history(Ctl *ctl, int argc, char **argv)
 			"history: --ref is config, volatile or a line kept aside (refs/diverged/...), not \"%s\"", ref);
 	if (count < 1)
 		return ctl_complain(ctl, CTL_BAD_INPUT, "history: --count is at least 1");
-	path = argc > 1 ? g_canonicalize_filename(argv[1], NULL) : g_strdup("");
+	path = argc > 1 ? history_path(argv[1]) : g_strdup("");
 	answer = ctl_call(ctl, CTL_SYNC, NULL, CTL_SYNC_INTERFACE, "History",
 			  g_variant_new("(ssu)", ref, path, (guint32)count), 4 * CTL_CALL_TIMEOUT_MS, &error);
 	if (!answer)

@@ -144,7 +144,7 @@ static CtlExit show_mode(Ctl *ctl)
 	g_autoptr(GVariant) all =
 		ctl_get_all(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, CTL_CALL_TIMEOUT_MS, &error);
 	g_autoptr(GVariant) peer = NULL;
-	const char *mode, *role;
+	const char *mode, *role, *backups;
 	bool connected;
 
 	if (!all)
@@ -165,11 +165,15 @@ static CtlExit show_mode(Ctl *ctl)
 		ctl_print_json(g_variant_builder_end(&builder));
 		return CTL_OK;
 	}
-	/* The mode is a Backup's: a Master has one only for when it will be Backup again. */
-	ctl_printf("%s\n", mode);
-	if (!g_str_equal(role, "backup") && ctl->out.width)
-		ctl_note(ctl, "this device is %s; the mode tells how it would be a Backup%s%s", role,
-			 connected ? "; the peer's mode: " : "", connected ? dict_string(peer, "mode", "unknown") : "");
+	/* The mode is a Backup's: a Master has one only for when it will be Backup again. What it sets here, it shows here. */
+	backups = g_str_equal(role, "master") && connected ? dict_string(peer, "mode", "unknown") : mode;
+	ctl_printf("%s\n", backups);
+	if (!g_str_equal(role, "backup") && ctl->out.width) {
+		if (backups != mode)
+			ctl_note(ctl, "this is the Backup's mode; this device is %s, and as a Backup it would be %s", role, mode);
+		else
+			ctl_note(ctl, "this device is %s; the mode tells how it would be a Backup", role);
+	}
 	return CTL_OK;
 }
 

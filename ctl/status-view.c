@@ -282,9 +282,13 @@ static guint add_problem_list(GString *out, const RenderStyle *style, GVariant *
 	if (!problems)
 		return 0;
 	g_variant_iter_init(&iter, problems);
-	while (g_variant_iter_next(&iter, "&s", &problem))
-		if (!known || !g_strv_contains(known, problem))
-			n += add_problem(out, style, problem);
+	while (g_variant_iter_next(&iter, "&s", &problem)) {
+		if (known && g_strv_contains(known, problem))
+			continue;
+		if (*dict_string(dict, "SettingsError", "") && g_str_has_prefix(problem, "settings-bad:"))
+			continue; /* its reason is shown */
+		n += add_problem(out, style, problem);
+	}
 	return n;
 }
 

@@ -343,10 +343,14 @@ def test_mode(bus, scripted):
     supervisor = scripted(SUPERVISOR)
     peer = {"connected": GLib.Variant("b", True), "mode": GLib.Variant("s", "passive")}
     supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {"Mode": "active", "Role": "master", "Peer": peer}, SetMode=lambda *_: None)
-    assert run(bus, "mode") == (OK, "active\n", "")
+    assert run(bus, "mode") == (OK, "passive\n", "")  # the Backup's
     assert json.loads(run(bus, "mode", "--json")[1]) == {"mode": "active", "role": "master", "peer_mode": "passive"}
     assert run(bus, "mode", "passive") == (OK, "the Backup's mode is passive now\n", "")
     assert ("SetMode", ("passive", {})) in supervisor.calls
+    supervisor.change(SUPERVISOR_PATH, SUPERVISOR, Peer={"connected": GLib.Variant("b", False), "mode": GLib.Variant("s", "passive")})
+    assert run(bus, "mode") == (OK, "active\n", "")  # what the peer once was says nothing
+    supervisor.change(SUPERVISOR_PATH, SUPERVISOR, Peer=peer, Role="backup")
+    assert run(bus, "mode") == (OK, "active\n", "")
 
 
 def test_takeover(bus, scripted):
@@ -395,6 +399,10 @@ def test_history(bus, scripted):
     assert (code, out) == (OK, "01234567  2023-11-14 22:13:20  dev-a term 3  root  new dial plan  (a, b, c and 1 more)\n")
     assert json.loads(run(bus, "history", "--ref", "volatile", "--json")[1])[0]["changed"] == ["a", "b", "c", "d"]
     assert sync.calls == [("History", ("config", "/etc/kamailio/kamailio.cfg", 5)), ("History", ("volatile", "", 20))]
+    assert run(bus, "history", "kamailio.etc/kamailio.cfg")[0] == OK  # as it prints them
+    assert sync.calls[-1] == ("History", ("config", "kamailio.etc/kamailio.cfg", 20))
+    commit.update(message=GLib.Variant("s", "1 change: pbx.etc/a"), changed=GLib.Variant("as", ["pbx.etc/a"]))
+    assert run(bus, "history")[1].endswith("  root  1 change: pbx.etc/a\n")
 
 
 def test_status_with_the_supervisor_alone(bus, scripted):

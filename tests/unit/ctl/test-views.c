@@ -110,7 +110,7 @@ static void test_stale_peer(void)
 {
 	Page page;
 
-	page_init(&page, STALE, "['peer-down: nothing heard', 'slow: adverts']", "pair.conf:3: bad\033[2J", SYNC,
+	page_init(&page, STALE, "['peer-down: nothing heard', 'settings-bad: they are', 'slow: adverts']", "pair.conf:3: bad\033[2J", SYNC,
 		  ELECTION);
 	g_assert_nonnull(strstr(page.text, "unknown (last heard 1 min 5 s ago)\n"));
 	g_assert_null(strstr(page.text, "passive\n")); /* yesterday's mode is not shown as today's */
