@@ -233,9 +233,15 @@ class Story:
     def kill_everything(self):
         """kill -9 of each of our processes on each device: nobody may notice."""
         self.report.title("kill -9 of every Understudy process, on the Master and on the Backup")
+        begin = time.monotonic()
+        roles = {name: len(watch.roles) for name, watch in self.pair.watches.items()}
         for role in ("master", "backup"):
             for process in PROCESSES:
                 self.kill_one(self.pair.master() if role == "master" else self.pair.backup(), role, process)
+        self.pair.wait_settled()
+        late = sum(len(watch.changes_since(roles[name])) for name, watch in self.pair.watches.items())
+        doubled = self.pair.addresses.doubled_ms(begin)
+        self.report.check("nor did anything follow later", late == 0 and doubled == 0, f"{late} role changes, {doubled:.0f} ms doubled in all")
 
     def kill_one(self, device, role, process):
         self.pair.wait_settled()
