@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 
 HOME = "/var/lib/kamailio"
@@ -118,12 +119,18 @@ route[DIALPLAN] {
 }
 """
 
+
+
+def real_time_allowed():
+    """A telephone exchange comes before whatever else its machine does, where the kernel lets root say so."""
+    return subprocess.run(["chrt", "--fifo", "1", "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+# It gives up root by itself: real time is given before, and passes on to its workers.
 APPLICATION_TEXT = f"""\
 [application]
 description=Kamailio SIP server
-command=/usr/sbin/kamailio -DD -E -m 32 -M 8 -f {CONFIG} -Y {HOME} -w {HOME}
-user=kamailio
-group=kamailio
+command={"/usr/bin/chrt --fifo 1 " if real_time_allowed() else ""}/usr/sbin/kamailio -DD -E -m 32 -M 8 -u kamailio -g kamailio -f {CONFIG} -Y {HOME} -w {HOME}
 ready=command
 ready-command=/usr/bin/grep -q :{PORT:04X} /proc/net/udp
 stop-timeout-ms=3000
