@@ -68,7 +68,7 @@ static bool read_pair(Settings *settings, const ScannerFile *file, const Scanner
 	    !value_uint(file, pair, "priority", 1, 254, &settings->priority, error) ||
 	    !value_bool(file, pair, "virtual-mac", &settings->virtual_mac, error) ||
 	    !value_bool(file, pair, "multicast", &settings->multicast, error) ||
-	    !value_uint(file, pair, "peer-port", 1, 65535, &settings->peer_port, error) ||
+	    !value_uint(file, pair, "peer-port", 1, 65534, &settings->peer_port, error) ||
 	    !value_uint(file, pair, "peer-timeout-ms", 500, 600000, &settings->peer_timeout_ms, error) ||
 	    !value_uint(file, pair, "sync-interval-s", 1, 86400, &settings->sync_interval_s, error) ||
 	    !value_uint(file, pair, "gui-port", 1, 65535, &settings->gui_port, error) ||

@@ -332,7 +332,9 @@ static const Bad bad[] = {
 	{ "priority-0", .pair = P "priority=0\n" G, .message = "pair.conf:3: \"priority\" is a number from 1 to 254, not \"0\"" },
 	{ "virtual-mac-bad", .pair = P "virtual-mac=on\n" G, .message = "pair.conf:3: \"virtual-mac\" is true or false, not \"on\"" },
 	{ "multicast-bad", .pair = P "multicast=\n" G, .message = "pair.conf:3: \"multicast\" is true or false, not \"\"" },
-	{ "peer-port-0", .pair = P "peer-port=0\n" G, .message = "pair.conf:3: \"peer-port\" is a number from 1 to 65535, *" },
+	{ "peer-port-0", .pair = P "peer-port=0\n" G, .message = "pair.conf:3: \"peer-port\" is a number from 1 to 65534, *" },
+	/* Pairing listens on the port after it. */
+	{ "peer-port-last", .pair = P "peer-port=65535\n" G, .message = "pair.conf:3: \"peer-port\" is a number from 1 to 65534, *" },
 	{ "gui-port-large", .pair = P "gui-port=65536\n" G, .message = "pair.conf:3: \"gui-port\" is a number from 1 to 65535, *" },
 	{ "ports-alike", .pair = P "gui-port=7443\n" G, .message = "pair.conf:3: \"peer-port\" and \"gui-port\" are both 7443" },
 	{ "peer-timeout", .pair = P "peer-timeout-ms=10\n" G, .message = "pair.conf:3: \"peer-timeout-ms\" is a number from 500 to 600000, *" },
