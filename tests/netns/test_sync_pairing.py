@@ -318,7 +318,7 @@ def test_publish(lab):
     lab.pair()
     lab.alpha.peer1("Publish", "(sa{sv})", ("state", variant(role="master")))
     lab.beta.wait(lambda: lab.beta.get("Published").get("state") == {"role": "master"}, "published")
-    assert ("state", {"role": "master"}) in lab.beta.signals("PeerPublished")
+    lab.beta.wait(lambda: ("state", {"role": "master"}) in lab.beta.signals("PeerPublished"), "the signal")
     # A peer that comes later hears it too.
     lab.beta.kill()
     lab.beta.start()
