@@ -649,10 +649,10 @@ void sync_service_free(SyncService *service)
 {
 	if (!service)
 		return;
+	sync_peer_clear(service); /* first: the end of the link is news to those who wait */
 	g_clear_handle_id(&service->interval, g_source_remove);
 	g_clear_handle_id(&service->retry, g_source_remove);
 	g_clear_pointer(&service->waiters, g_ptr_array_unref);
-	sync_peer_clear(service);
 	sync_engine_free(service->engine);
 	bus_object_withdraw(service->object);
 	sync_key_free(service->key);
