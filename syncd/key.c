@@ -95,6 +95,9 @@ SyncKey *sync_key_load(const char *dir, GError **error)
 	key->certificate = g_tls_certificate_new_from_files(cert_path, key_path, error);
 	if (!key->certificate)
 		return NULL;
+	if (!check(gnutls_certificate_allocate_credentials(&key->credentials), "credentials", error) ||
+	    !check(gnutls_certificate_set_x509_key_file(key->credentials, cert_path, key_path, GNUTLS_X509_FMT_PEM), cert_path, error))
+		return NULL;
 	key->fingerprint = sync_key_fingerprint(key->certificate);
 	if (!key->fingerprint) {
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_FAILED, "%s: unreadable", cert_path);
@@ -108,6 +111,8 @@ void sync_key_free(SyncKey *key)
 	if (!key)
 		return;
 	g_clear_object(&key->certificate);
+	if (key->credentials)
+		gnutls_certificate_free_credentials(key->credentials);
 	g_free(key->fingerprint);
 	g_free(key);
 }

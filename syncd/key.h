@@ -3,10 +3,12 @@
 #pragma once
 
 #include <gio/gio.h>
+#include <gnutls/gnutls.h>
 #include <stdbool.h>
 
 typedef struct {
-	GTlsCertificate *certificate; /* with its private key */
+	GTlsCertificate *certificate; /* with its private key, as GIO wants it: for dialling */
+	gnutls_certificate_credentials_t credentials; /* the same, as GnuTLS wants it: for listening */
 	char *fingerprint;
 } SyncKey;
 

@@ -374,6 +374,8 @@ static void path_drop_socket(Path *path)
 		g_autoptr(GIOStream) base = NULL;
 		if (G_IS_TLS_CONNECTION(stream))
 			g_object_get(stream, "base-io-stream", &base, NULL);
+		else
+			base = g_object_ref(stream);
 		if (base && G_IS_SOCKET_CONNECTION(base))
 			(void)g_socket_shutdown(g_socket_connection_get_socket(G_SOCKET_CONNECTION(base)), TRUE, TRUE, NULL);
 	}

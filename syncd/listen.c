@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "door.h"
 #include "error.h"
 #include "tls.h"
 
@@ -22,14 +23,11 @@ struct SyncListener {
 	guint refs;
 };
 
+/* One who is at the door. */
 typedef struct {
 	SyncListener *listener;
 	GSocketConnection *base;
-	GIOStream *tls;
-	GCancellable *cancellable;
-	gulong chained;
-	guint deadline;
-} Handshake;
+} Visitor;
 
 static void listener_unref(SyncListener *listener)
 {
@@ -52,48 +50,27 @@ void sync_socket_tune(GSocketConnection *connection)
 	g_socket_set_keepalive(socket, TRUE);
 }
 
-static void handshake_free(Handshake *shake)
+static void visitor_judged(GIOStream *plain, const char *fingerprint, bool refused, const char *why, gpointer user_data)
 {
-	g_cancellable_disconnect(shake->listener->cancellable, shake->chained);
-	g_clear_handle_id(&shake->deadline, g_source_remove);
-	g_object_unref(shake->cancellable);
-	g_clear_object(&shake->tls);
-	g_object_unref(shake->base);
-	shake->listener->handshakes--;
-	listener_unref(shake->listener);
-	g_free(shake);
-}
+	Visitor *visitor = user_data;
+	SyncListener *listener = visitor->listener;
+	g_autoptr(GSocketAddress) local = g_socket_connection_get_local_address(visitor->base, NULL);
+	g_autoptr(GSocketAddress) remote = g_socket_connection_get_remote_address(visitor->base, NULL);
 
-static void handshake_done(GObject *source, GAsyncResult *result, gpointer user_data)
-{
-	Handshake *shake = user_data;
-	SyncListener *listener = shake->listener;
-	g_autoptr(GError) error = NULL;
-	g_autofree char *fingerprint = NULL;
-	g_autoptr(GSocketAddress) local = g_socket_connection_get_local_address(shake->base, NULL);
-	g_autoptr(GSocketAddress) remote = g_socket_connection_get_remote_address(shake->base, NULL);
-
-	if (g_tls_connection_handshake_finish(G_TLS_CONNECTION(source), result, &error))
-		fingerprint = sync_tls_peer(shake->tls, listener->pin, &error);
-	if (fingerprint && remote && !g_cancellable_is_cancelled(listener->cancellable)) {
-		listener->accepted(shake->tls, fingerprint, local, remote, listener->user_data);
-	} else if (error && remote && !g_cancellable_is_cancelled(listener->cancellable)) {
+	if (remote && !g_cancellable_is_cancelled(listener->cancellable)) {
 		g_autofree char *host = g_inet_address_to_string(g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(remote)));
 
-		g_debug("handshake with %s: %s", host, error->message);
-		if (sync_tls_was_refused(shake->tls, error) && listener->refused)
+		if (plain)
+			listener->accepted(plain, fingerprint, local, remote, listener->user_data);
+		else
+			g_debug("handshake with %s: %s", host, why);
+		if (refused && listener->refused)
 			listener->refused(host, listener->user_data);
 	}
-	handshake_free(shake);
-}
-
-static gboolean handshake_late(gpointer user_data)
-{
-	Handshake *shake = user_data;
-
-	shake->deadline = 0;
-	g_cancellable_cancel(shake->cancellable);
-	return G_SOURCE_REMOVE;
+	listener->handshakes--;
+	listener_unref(listener);
+	g_object_unref(visitor->base);
+	g_free(visitor);
 }
 
 static void cancel_also(GCancellable *from, gpointer to)
@@ -103,24 +80,16 @@ static void cancel_also(GCancellable *from, gpointer to)
 
 static void begin_handshake(SyncListener *listener, GSocketConnection *base)
 {
-	g_autoptr(GIOStream) tls = NULL;
-
 	if (listener->handshakes >= HANDSHAKES_MAX)
 		return;
 	sync_socket_tune(base);
-	tls = sync_tls_server(G_IO_STREAM(base), listener->key, listener->pin, NULL);
-	if (!tls)
-		return;
-	Handshake *shake = g_new0(Handshake, 1);
-	shake->listener = listener;
+	g_socket_set_blocking(g_socket_connection_get_socket(base), FALSE);
+	Visitor *visitor = g_new0(Visitor, 1);
+	visitor->listener = listener;
+	visitor->base = g_object_ref(base);
 	listener->refs++;
 	listener->handshakes++;
-	shake->base = g_object_ref(base);
-	shake->tls = g_steal_pointer(&tls);
-	shake->cancellable = g_cancellable_new();
-	shake->chained = g_cancellable_connect(listener->cancellable, G_CALLBACK(cancel_also), g_object_ref(shake->cancellable), g_object_unref);
-	shake->deadline = g_timeout_add_seconds(HANDSHAKE_S, handshake_late, shake);
-	g_tls_connection_handshake_async(G_TLS_CONNECTION(shake->tls), G_PRIORITY_DEFAULT, shake->cancellable, handshake_done, shake);
+	sync_door_open(base, listener->key, listener->pin, HANDSHAKE_S, visitor_judged, visitor);
 }
 
 static void accepted(GObject *source, GAsyncResult *result, gpointer user_data)

@@ -13,8 +13,8 @@
 
 typedef struct SyncListener SyncListener;
 
-/* @tls has shaken hands and its key is @fingerprint; transfer none. */
-typedef void (*SyncAccepted)(GIOStream *tls, const char *fingerprint, GSocketAddress *local, GSocketAddress *remote, gpointer user_data);
+/* @stream carries what somebody with the key @fingerprint says, TLS already taken off; transfer none. */
+typedef void (*SyncAccepted)(GIOStream *stream, const char *fingerprint, GSocketAddress *local, GSocketAddress *remote, gpointer user_data);
 /* Somebody at @host was turned away for his key. */
 typedef void (*SyncRefused)(const char *host, gpointer user_data);
 

@@ -12,20 +12,12 @@ static GQuark pin_quark(void)
 	return g_quark_from_static_string("understudy-pin");
 }
 
-static GQuark refused_quark(void)
-{
-	return g_quark_from_static_string("understudy-refused");
-}
-
 static gboolean accept_certificate(GTlsConnection *connection, GTlsCertificate *certificate, GTlsCertificateFlags flags, gpointer unused)
 {
 	const char *pin = g_object_get_qdata(G_OBJECT(connection), pin_quark());
 	g_autofree char *fingerprint = sync_key_fingerprint(certificate);
 
-	if (fingerprint && (!pin || g_str_equal(fingerprint, pin)))
-		return TRUE;
-	g_object_set_qdata(G_OBJECT(connection), refused_quark(), GINT_TO_POINTER(1));
-	return FALSE;
+	return fingerprint && (!pin || g_str_equal(fingerprint, pin));
 }
 
 static GIOStream *prepare(GIOStream *tls, const SyncKey *key, const char *pin)
@@ -39,15 +31,6 @@ static GIOStream *prepare(GIOStream *tls, const SyncKey *key, const char *pin)
 	g_object_set_qdata_full(G_OBJECT(tls), pin_quark(), g_strdup(pin), g_free);
 	g_signal_connect(tls, "accept-certificate", G_CALLBACK(accept_certificate), NULL);
 	return tls;
-}
-
-GIOStream *sync_tls_server(GIOStream *base, const SyncKey *key, const char *pin, GError **error)
-{
-	GIOStream *tls = g_tls_server_connection_new(base, key->certificate, error);
-
-	if (tls)
-		g_object_set(tls, "authentication-mode", G_TLS_AUTHENTICATION_REQUIRED, NULL);
-	return prepare(tls, key, pin);
 }
 
 GIOStream *sync_tls_client(GIOStream *base, const SyncKey *key, const char *pin, GError **error)
@@ -64,13 +47,6 @@ char *sync_tls_peer(GIOStream *tls, const char *pin, GError **error)
 		return NULL;
 	}
 	return g_steal_pointer(&fingerprint);
-}
-
-bool sync_tls_was_refused(GIOStream *tls, const GError *error)
-{
-	return g_object_get_qdata(G_OBJECT(tls), refused_quark()) || g_error_matches(error, SYNC_ERROR, SYNC_ERROR_DENIED) ||
-	       g_error_matches(error, G_TLS_ERROR, G_TLS_ERROR_BAD_CERTIFICATE) ||
-	       g_error_matches(error, G_TLS_ERROR, G_TLS_ERROR_CERTIFICATE_REQUIRED);
 }
 
 GSocket *sync_tls_listen(const char *host, guint port, GError **error)

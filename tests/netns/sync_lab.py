@@ -124,6 +124,13 @@ class Client:
     def _on_signal(self, _connection, _sender, _path, interface, member, values, *_):
         self.signals.append((time.monotonic(), interface, member, values.unpack()))
 
+    def heard(self):
+        """The signals so far; all that came before the last answer are among them."""
+        done = threading.Event()
+        self.context.invoke_full(GLib.PRIORITY_LOW, lambda *_: done.set() or False)
+        done.wait(5)
+        return list(self.signals)
+
     def call(self, interface, method, values=None, timeout_ms=10000, fds=()):
         fd_list = Gio.UnixFDList.new() if fds else None
         for fd in fds:
@@ -275,7 +282,7 @@ class Device:
         assert process.returncode == 0
 
     def signals(self, member):
-        return [values for _, _, name, values in self.client.signals if name == member]
+        return [values for _, _, name, values in self.client.heard() if name == member]
 
     def notices(self, name):
         return [text for title, _, text in self.signals("Notice") if title == name]
