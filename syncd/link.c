@@ -2,8 +2,10 @@
 /* syncd/link.c - paths to the peer, and the messages on them. */
 #include "link.h"
 
+#include <gio/gunixsocketaddress.h>
 #include <libsoup/soup.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "error.h"
 #include "git-http.h"
@@ -565,6 +567,21 @@ static void turned_away(const char *host, gpointer user_data)
 
 /* ---- the whole ---- */
 
+/* libsoup keeps a connection for the next request only while the server listens somewhere, and ours come in through listen.c. So it gets a socket
+ * that nobody can reach: its name is gone before it listens. */
+static void keep_alive(SoupServer *server, const char *repository)
+{
+	g_autofree char *path = g_strconcat(repository, ".nobody", NULL);
+	g_autoptr(GSocketAddress) address = g_unix_socket_address_new(path);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GSocket) socket = g_socket_new(G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, &error);
+
+	(void)unlink(path);
+	if (!socket || !g_socket_bind(socket, address, FALSE, &error) || unlink(path) < 0 || !g_socket_listen(socket, &error) ||
+	    !soup_server_listen_socket(server, socket, 0, &error))
+		g_message("connections are not kept: %s", error ? error->message : path);
+}
+
 SyncLink *sync_link_new(const SyncKey *key, const char *repository, const SyncLinkEvents *events, gpointer user_data)
 {
 	SyncLink *link = g_new0(SyncLink, 1);
@@ -579,6 +596,7 @@ SyncLink *sync_link_new(const SyncKey *key, const char *repository, const SyncLi
 	link->pending = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)pending_free);
 	link->incoming = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, (GDestroyNotify)incoming_free);
 	link->server = soup_server_new("server-header", "understudy", NULL);
+	keep_alive(link->server, repository);
 	sync_git_http_serve(link->server, repository);
 	soup_server_add_websocket_handler(link->server, "/link", NULL, NULL, accepted_socket, link, NULL);
 	link->session = soup_session_new_with_options("timeout", DIAL_TIMEOUT_S, "max-conns", PATHS_MAX, "max-conns-per-host", PATHS_MAX, NULL);
