@@ -193,10 +193,8 @@ static bool move_in(Door *door)
 		if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED)
 			return false;
 		if (n <= 0) {
-			/* Gone, or it broke: the reader sees the end, and closes. */
 			lane->ended = true;
-			(void)shutdown(door->plain_fd, SHUT_WR);
-			return true;
+			return false;
 		}
 		lane->at = 0;
 		lane->length = n;
@@ -204,8 +202,7 @@ static bool move_in(Door *door)
 	ssize_t n = send(door->plain_fd, lane->bytes + lane->at, lane->length, MSG_NOSIGNAL);
 	if (n < 0) {
 		lane->blocked = errno == EAGAIN;
-		if (!lane->blocked && errno != EINTR)
-			lane->ended = true, lane->length = 0;
+		lane->ended = !lane->blocked && errno != EINTR;
 		return false;
 	}
 	lane->at += n;
@@ -247,6 +244,19 @@ static bool move_out(Door *door)
 	return true;
 }
 
+/* Nothing wanted means not polled at all: a hang-up is reported even for no events, and would be for as long as it is not dealt with. */
+static void watch(Door *door, gpointer *tag, int fd, GIOCondition wanted)
+{
+	if (!wanted && *tag) {
+		g_source_remove_unix_fd(&door->source, *tag);
+		*tag = NULL;
+	} else if (wanted && !*tag) {
+		*tag = g_source_add_unix_fd(&door->source, fd, wanted);
+	} else if (wanted) {
+		g_source_modify_unix_fd(&door->source, *tag, wanted);
+	}
+}
+
 static void carry(Door *door)
 {
 	bool moved = true;
@@ -254,7 +264,8 @@ static void carry(Door *door)
 	for (guint i = 0; moved && i < STEPS_MAX; i++) {
 		moved = move_in(door);
 		moved = move_out(door) || moved;
-		if (door->out.ended && door->out.length == 0) {
+		/* Nobody here half-closes: either end is the end of both. */
+		if (door->in.ended || (door->out.ended && door->out.length == 0)) {
 			(void)gnutls_bye(door->session, GNUTLS_SHUT_WR);
 			shut(door);
 			return;
@@ -264,12 +275,12 @@ static void carry(Door *door)
 	g_source_set_ready_time(&door->source, moved ? 0 : -1);
 	GIOCondition net = door->out.blocked ? G_IO_OUT : 0;
 	GIOCondition plain = door->in.blocked ? G_IO_OUT : 0;
-	if (!door->in.ended && door->in.length == 0)
+	if (door->in.length == 0)
 		net |= G_IO_IN;
 	if (!door->out.ended && door->out.length == 0)
 		plain |= G_IO_IN;
-	g_source_modify_unix_fd(&door->source, door->net_tag, net);
-	g_source_modify_unix_fd(&door->source, door->plain_tag, plain);
+	watch(door, &door->net_tag, door->net_fd, net);
+	watch(door, &door->plain_tag, door->plain_fd, plain);
 }
 
 static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer user_data)

@@ -11,6 +11,7 @@
 #include "git-http.h"
 #include "listen.h"
 #include "message.h"
+#include "websocket.h"
 
 enum {
 	TICK_MS = 250,
@@ -63,7 +64,6 @@ struct SyncLink {
 	const SyncLinkEvents *events;
 	gpointer user_data;
 	SoupServer *server;
-	SoupSession *session;
 	SyncListener *listener;
 	char **peer_hosts;
 	char *pin;
@@ -436,52 +436,32 @@ static void path_opened(Path *path, SoupWebsocketConnection *socket)
 		send_publication(path, topic, value);
 }
 
-static gboolean accept_peer(SoupMessage *message, GTlsCertificate *certificate, GTlsCertificateFlags flags, gpointer user_data)
-{
-	const char *pin = user_data;
-	g_autofree char *fingerprint = sync_key_fingerprint(certificate);
-
-	return fingerprint && g_str_equal(fingerprint, pin);
-}
-
-static void free_with_closure(gpointer data, GClosure *closure)
-{
-	g_free(data);
-}
-
 static void dialled(GObject *source, GAsyncResult *result, gpointer user_data)
 {
 	g_autoptr(GCancellable) dialling = user_data;
 	g_autoptr(GError) error = NULL;
-	g_autoptr(SoupWebsocketConnection) socket = soup_session_websocket_connect_finish(SOUP_SESSION(source), result, &error);
+	g_autoptr(SoupWebsocketConnection) socket = sync_websocket_dial_finish(result, &error);
 
 	if (g_cancellable_is_cancelled(dialling))
 		return; /* the path may be gone */
 	Path *path = g_object_get_data(G_OBJECT(dialling), "path");
-	SoupMessage *message = g_object_get_data(G_OBJECT(dialling), "message");
-	g_autofree char *fingerprint = socket ? sync_key_fingerprint(soup_message_get_tls_peer_certificate(message)) : NULL;
 	g_clear_object(&path->dialling);
-	if (socket && g_strcmp0(fingerprint, path->link->pin) == 0) {
+	if (socket) {
 		path_opened(path, socket);
 		return;
 	}
-	g_debug("dialling %s: %s", path->host, error ? error->message : "not the peer's key");
+	g_debug("dialling %s: %s", path->host, error->message);
 	path_retry(path);
 }
 
 static void path_dial(Path *path)
 {
 	SyncLink *link = path->link;
-	g_autofree char *uri = g_strdup_printf("wss://%s:%u/link", path->host, link->port);
-	g_autoptr(SoupMessage) message = soup_message_new("GET", uri);
 
-	soup_message_set_tls_client_certificate(message, link->key->certificate);
-	g_signal_connect_data(message, "accept-certificate", G_CALLBACK(accept_peer), g_strdup(link->pin), free_with_closure, 0);
 	path->dialling = g_cancellable_new();
 	g_object_set_data(G_OBJECT(path->dialling), "path", path);
-	g_object_set_data_full(G_OBJECT(path->dialling), "message", g_object_ref(message), g_object_unref);
-	soup_session_websocket_connect_async(link->session, message, NULL, NULL, G_PRIORITY_DEFAULT, path->dialling, dialled,
-					     g_object_ref(path->dialling));
+	sync_websocket_dial_async(path->host, link->port, DIAL_TIMEOUT_S, link->key, link->pin, path->dialling, dialled,
+				  g_object_ref(path->dialling));
 }
 
 static gboolean path_redial(gpointer user_data)
@@ -599,9 +579,6 @@ SyncLink *sync_link_new(const SyncKey *key, const char *repository, const SyncLi
 	keep_alive(link->server, repository);
 	sync_git_http_serve(link->server, repository);
 	soup_server_add_websocket_handler(link->server, "/link", NULL, NULL, accepted_socket, link, NULL);
-	link->session = soup_session_new_with_options("timeout", DIAL_TIMEOUT_S, "max-conns", PATHS_MAX, "max-conns-per-host", PATHS_MAX, NULL);
-	/* No authorities and no proxies: see tls.h. */
-	g_object_set(link->session, "tls-database", NULL, "proxy-resolver", NULL, NULL);
 	return link;
 }
 
@@ -627,9 +604,7 @@ void sync_link_free(SyncLink *link)
 		return;
 	sync_link_close(link);
 	soup_server_disconnect(link->server);
-	soup_session_abort(link->session);
 	g_object_unref(link->server);
-	g_object_unref(link->session);
 	g_ptr_array_unref(link->paths);
 	g_hash_table_unref(link->own);
 	g_hash_table_unref(link->seen);
