@@ -17,7 +17,7 @@ enum { TRIES_MAX = 5, TALK_S = 10, DIAL_S = 5 };
 typedef struct {
 	gint refs;
 	gint tries;  /* proofs looked at */
-	gint taken;  /* a right proof has come; the code is used up */
+	gint taken;  /* a right proof has come, or none can any more: whoever sets it decides how the pairing ends */
 	gint closed;
 	char *code;
 	char *own; /* fingerprint */
@@ -38,6 +38,7 @@ typedef struct {
 	Shared *shared;
 	GIOStream *tls;
 	char *other; /* fingerprint */
+	bool took;   /* its proof was right and the first: its end is the pairing's */
 } Talk;
 
 static Shared *shared_ref(Shared *shared)
@@ -135,7 +136,7 @@ static GVariant *talk_read(GIOStream *tls, SyncMessageKind kind, GCancellable *c
 	if (!sync_message_decode(bytes, &message, error))
 		return NULL;
 	if (message.kind == SYNC_MESSAGE_NO) {
-		g_set_error(error, SYNC_ERROR, SYNC_ERROR_DENIED, "refused by the other device");
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_DENIED, "refused by the other device: this is not, or no longer, its code");
 		return NULL;
 	}
 	if (message.kind != kind) {
@@ -190,6 +191,11 @@ static void deadline_over(gpointer data)
 
 /* ---- the listener ---- */
 
+static bool take(Shared *shared)
+{
+	return g_atomic_int_compare_and_exchange(&shared->taken, 0, 1);
+}
+
 static SyncRecord *listener_talk(Talk *talk, GCancellable *cancellable, GError **error)
 {
 	Shared *shared = talk->shared;
@@ -206,11 +212,12 @@ static SyncRecord *listener_talk(Talk *talk, GCancellable *cancellable, GError *
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_DENIED, "a wrong code was tried");
 		return NULL;
 	}
-	if (!g_atomic_int_compare_and_exchange(&shared->taken, 0, 1)) {
+	if (!take(shared)) {
 		talk_refuse(talk->tls, cancellable);
-		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "the code was used twice at once");
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "the code is used up");
 		return NULL;
 	}
+	talk->took = true;
 	if (!talk_send(talk->tls, SYNC_MESSAGE_PAIR, proof_value(pair, shared->description), cancellable, error))
 		return NULL;
 	g_autoptr(GVariant) offer = talk_read(talk->tls, SYNC_MESSAGE_OFFER, cancellable, error);
@@ -261,6 +268,7 @@ static void listener_talked(GObject *source, GAsyncResult *result, gpointer user
 {
 	g_autoptr(GCancellable) alive = user_data;
 	SyncPairing *pairing = g_object_get_data(G_OBJECT(alive), "pairing"); /* NULL when it is over */
+	const Talk *talk = g_task_get_task_data(G_TASK(result));
 	g_autoptr(GError) error = NULL;
 	SyncRecord *record = g_task_propagate_pointer(G_TASK(result), &error);
 
@@ -273,9 +281,10 @@ static void listener_talked(GObject *source, GAsyncResult *result, gpointer user
 		return;
 	}
 	g_message("pairing: %s", error->message);
-	if (g_atomic_int_get(&pairing->shared->taken))
+	/* A wrong code does not end a pairing that another device has begun with the right one. */
+	if (talk->took)
 		pairing_end(pairing, NULL, "failed", "the pairing was broken off; start again with a new code");
-	else if (g_atomic_int_get(&pairing->shared->tries) >= TRIES_MAX)
+	else if (g_atomic_int_get(&pairing->shared->tries) >= TRIES_MAX && sync_pairing_withdraw(pairing))
 		pairing_end(pairing, NULL, "failed", "too many wrong codes");
 }
 
@@ -296,7 +305,8 @@ static gboolean expired(gpointer user_data)
 	SyncPairing *pairing = user_data;
 
 	pairing->expiry = 0;
-	pairing_end(pairing, NULL, "expired", "the pairing code expired");
+	if (sync_pairing_withdraw(pairing)) /* else somebody came in time; that talk has a deadline of its own */
+		pairing_end(pairing, NULL, "expired", "the pairing code expired");
 	return G_SOURCE_REMOVE;
 }
 
@@ -317,6 +327,11 @@ SyncPairing *sync_pairing_new(const char *const *hosts, guint port, const SyncKe
 		return NULL;
 	}
 	return pairing;
+}
+
+bool sync_pairing_withdraw(SyncPairing *pairing)
+{
+	return take(pairing->shared);
 }
 
 void sync_pairing_free(SyncPairing *pairing)

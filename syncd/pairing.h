@@ -28,6 +28,8 @@ typedef void (*SyncPairingDone)(SyncRecord *record, const char *outcome, const c
 SyncPairing *sync_pairing_new(const char *const *hosts, guint port, const SyncKey *key, const char *code, guint lifetime_s,
 			      GVariant *description, const char *record_path, SyncPairingDone done, gpointer user_data,
 			      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Makes the code worthless; false when a device has shown it and is being paired now. To be followed by sync_pairing_free(). */
+bool sync_pairing_withdraw(SyncPairing *pairing) G_GNUC_WARN_UNUSED_RESULT;
 void sync_pairing_free(SyncPairing *pairing); /* NULL is fine; without callback */
 
 /* Joins the device that listens at @host. Finish with sync_join_finish(): the record, already stored. */

@@ -215,10 +215,13 @@ static void pair(BusCall *call, GVariant *args, gpointer user_data)
 		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "lifetime_s is 1 to %d", LIFETIME_MAX_S);
 		return;
 	}
-	if (service->pairing) {
-		bus_call_fail_literal(call, BUS_ERROR_BUSY, "a pairing is open already");
+	/* Who asks for a code has none: the older one may be lost, or in the wrong hands. */
+	if (service->pairing && !sync_pairing_withdraw(service->pairing)) {
+		bus_call_fail_literal(call, BUS_ERROR_BUSY, "a device is being paired now");
 		return;
 	}
+	if (service->pairing)
+		pairing_over(NULL, "failed", "a newer code was asked for", service);
 	g_autofree char *code = sync_code_new();
 	g_autofree char *normalised = sync_code_normalise(code, &error);
 	g_auto(GStrv) hosts = own_hosts(service->settings);

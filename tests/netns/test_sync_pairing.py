@@ -2,15 +2,20 @@
 """Pairing and the link: who gets in, who does not, and what the two say to each other."""
 
 import hashlib
+import hmac
 import os
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
 
 import pytest
+from gi.repository import GLib
 from sync_lab import PAIRING_PORT, PEER, PORT, CallError, SyncLab
+
+JOIN, PAIR, OFFER, HELD, STORED, DONE = range(5, 11)  # what is said in pairing, in this order
 
 
 @pytest.fixture
@@ -30,6 +35,13 @@ def make_key(folder, name):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=understudy",
                     "-keyout", key, "-out", certificate], check=True, capture_output=True)
     return key, certificate
+
+
+def fingerprint(certificate):
+    """As everybody else computes it."""
+    public = subprocess.run(["openssl", "x509", "-in", certificate, "-noout", "-pubkey"], check=True, capture_output=True).stdout
+    der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=public, check=True, capture_output=True).stdout
+    return hashlib.sha256(der).hexdigest()
 
 
 def tls_client(device, host, port, key=None, certificate=None):
@@ -118,6 +130,76 @@ def test_expired_code(lab):
     with pytest.raises(CallError):
         lab.beta.join(lab.alpha.lan, code)
     assert not stored(lab.alpha) and not stored(lab.beta)
+
+
+class Joiner:
+    """A joiner whose every word the test says when it likes."""
+
+    def __init__(self, lab, folder, code):
+        self.own_key = make_key(folder, "joiner")
+        self.tls = tls_client(lab.beta, lab.alpha.lan, PAIRING_PORT, *self.own_key)
+        text = "join" + lab.alpha.get("Fingerprint") + fingerprint(self.own_key[1])
+        proof = hmac.new(code.strip().replace("-", "").encode(), text.encode(), "sha256").hexdigest()
+        self.say(JOIN, proof=GLib.Variant("s", proof))
+        assert self.hear() == PAIR
+
+    def say(self, kind, **values):
+        data = GLib.Variant("(ysstsa{sv})", (kind, "", "", 0, "", values)).get_data_as_bytes().get_data()
+        self.tls.sendall(struct.pack(">I", len(data)) + data)
+
+    def hear(self):
+        """The kind of the next message."""
+        data = self.read(struct.unpack(">I", self.read(4))[0])
+        return data[0]
+
+    def read(self, length):
+        data = b""
+        while len(data) < length:
+            more = self.tls.recv(length - len(data))
+            assert more, "the listener hung up"
+            data += more
+        return data
+
+    def go_on(self):
+        self.say(OFFER, id=GLib.Variant("s", "gamma"), name=GLib.Variant("s", ""), model=GLib.Variant("s", ""), version=GLib.Variant("s", "1"),
+                 addresses=GLib.Variant("a{sas}", {"lan": ["192.0.2.33/24"]}))
+        assert self.hear() == HELD
+        self.say(STORED)
+        assert self.hear() == DONE
+
+
+def test_a_wrong_code_does_not_end_a_pairing_under_way(lab, tmp_path):
+    joiner = Joiner(lab, tmp_path, lab.alpha.open_pairing())
+    with pytest.raises(CallError):
+        lab.beta.join(lab.alpha.lan, "A" * 32)
+    joiner.go_on()
+    lab.alpha.wait(lambda: lab.alpha.signals("Pairing"), "the pairing ends")
+    assert lab.alpha.signals("Pairing") == [("paired", "paired")]
+    assert lab.alpha.get("PairRecord")["peer_id"] == "gamma"
+
+
+def test_the_time_is_up_in_the_midst_of_a_pairing(lab, tmp_path):
+    joiner = Joiner(lab, tmp_path, lab.alpha.open_pairing(lifetime_s=1))
+    over_ms = lab.alpha.get("PairingUntilMs") + 1000  # timers of seconds come a little late
+    lab.alpha.wait(lambda: time.time() * 1000 > over_ms, "the time is up")
+    joiner.go_on()
+    lab.alpha.wait(lambda: lab.alpha.signals("Pairing"), "the pairing ends")
+    assert lab.alpha.signals("Pairing") == [("paired", "paired")], "it came in time"
+    assert lab.alpha.get("Paired")
+
+
+def test_a_newer_code_withdraws_the_older(lab, tmp_path):
+    older, newer = lab.alpha.open_pairing(), lab.alpha.open_pairing()
+    with pytest.raises(CallError) as refused:
+        lab.beta.join(lab.alpha.lan, older)
+    assert refused.value.name == "org.understudy.Error.Refused"
+    joiner = Joiner(lab, tmp_path, newer)
+    with pytest.raises(CallError) as busy:
+        lab.alpha.open_pairing()
+    assert busy.value.name == "org.understudy.Error.Busy"
+    joiner.go_on()
+    lab.alpha.wait(lambda: len(lab.alpha.signals("Pairing")) == 2, "both have ended")
+    assert lab.alpha.signals("Pairing") == [("failed", "a newer code was asked for"), ("paired", "paired")]
 
 
 def test_a_code_is_good_once(lab):
@@ -253,10 +335,7 @@ def test_a_peer_with_a_new_key_is_a_stranger(lab):
 
 
 def test_the_fingerprint_is_that_of_the_public_key(lab):
-    certificate = lab.alpha.at("/var/lib/understudy/sync/cert.pem")
-    public = subprocess.run(["openssl", "x509", "-in", certificate, "-noout", "-pubkey"], check=True, capture_output=True).stdout
-    der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=public, check=True, capture_output=True).stdout
-    assert lab.alpha.get("Fingerprint") == hashlib.sha256(der).hexdigest()
+    assert lab.alpha.get("Fingerprint") == fingerprint(lab.alpha.at("/var/lib/understudy/sync/cert.pem"))
 
 
 # ---- the link ----
