@@ -170,13 +170,16 @@ CtlExit ctl_pair(Ctl *ctl, int argc, char **argv)
 		bus_subscription_free(subscription);
 		return ctl_fail(ctl, CTL_SYNC, error);
 	}
+	/* What came before the answer was the end of an older code. */
+	g_clear_pointer(&watch.outcome, g_free);
+	g_clear_pointer(&watch.text, g_free);
 	if (ctl->json) {
 		ctl_print_json(pair_of("code", code, NULL, NULL));
 	} else {
 		ctl_note(ctl,
 			 "On the other device run: understudy join ADDRESS, with this device's address, and give it "
-			 "this code within %d minutes:",
-			 minutes);
+			 "this code within %d minute%s:",
+			 minutes, minutes == 1 ? "" : "s");
 		ctl_printf("%s\n", code);
 		fflush(stdout);
 	}

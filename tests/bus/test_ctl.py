@@ -460,6 +460,20 @@ def test_pair_without_waiting_and_json(bus, scripted):
     assert json.loads(run(bus, "pair", "--no-wait", "--json")[1]) == {"code": CODE}
 
 
+def test_pair_withdraws_an_older_code(bus, scripted):
+    sync = scripted(SYNC)
+
+    def pair(*args, **more):
+        sync.emit(SYNC_PATH, PEER, "Pairing", GLib.Variant("(ss)", ("failed", "a newer code was asked for")))
+        return write_code(*args, **more)
+
+    publish_peer(sync, Pair=pair)
+    child = start(bus, "pair")
+    wait_until(lambda: select_readable(child.stdout), "the code")
+    sync.emit(SYNC_PATH, PEER, "Pairing", GLib.Variant("(ss)", ("paired", "paired")))
+    assert ends(child)[:2] == (OK, f"{CODE}\n"), "that was the older one's end"
+
+
 def test_pair_refused(bus, scripted):
     publish_peer(scripted(SYNC), Pair=refuse)
     code, out, err = run(bus, "pair")
