@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from sync_lab import BOOK, DATABASE, FILES, CallError, SyncLab
@@ -191,6 +192,26 @@ def test_change_to_applied(pair, record_property):
         took.append((time.monotonic() - began) * 1000)
     record_property("change_to_applied_ms", round(statistics.median(took)))
     assert statistics.median(took) <= 300
+
+
+def resident_kb(device):
+    status = (Path("/proc") / str(device.process.pid) / "status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+def test_memory_does_not_grow_with_every_change(pair):
+    alpha, beta = pair
+
+    def change(first, last):
+        for i in range(first, last):
+            alpha.write(f"{FILES}/main.cfg", f"change {i}\n")
+            beta.wait(lambda text=f"change {i}\n": beta.read(f"{FILES}/main.cfg") == text, "applied")
+
+    change(0, 20)
+    before = [resident_kb(device) for device in pair]
+    change(20, 80)
+    for device, kb in zip(pair, before):
+        assert resident_kb(device) - kb < 6000, device.name
 
 
 def test_a_missing_folder_is_not_an_empty_one(pair, lab):
