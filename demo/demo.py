@@ -63,8 +63,13 @@ def look_round(story, build, report):
         "# the bus of the Master", f"busctl --address={bus} tree org.understudy.Supervisor1",
         *(f"busctl --address={bus} introspect org.understudy.{name}1 /org/understudy/{name}1"
           for name in ("Supervisor", "Vrrp", "Sync", "Notify")),
+        f"busctl --address={bus} get-property {service} org.understudy.Supervisor1 Role",
         f"busctl --address={bus} monitor org.understudy.Supervisor1",
+        f"busctl --address={bus} call org.understudy.Notify1 /org/understudy/Notify1 org.understudy.Notify1 Raise 'ssyssa{{sv}}' "
+        "MG 'call quality warning' 2 'Line 3: 12% loss' '' 0",
         f"dbus-send --bus={bus} --print-reply --dest={service} org.freedesktop.DBus.Properties.Get string:org.understudy.Supervisor1 string:Role",
+        f"dbus-send --bus={bus} --print-reply --dest=org.understudy.Sync1 /org/understudy/Sync1 org.freedesktop.DBus.Properties.GetAll "
+        "string:org.understudy.Sync1",
         f"dbus-send --bus={bus} --print-reply --dest={service} org.freedesktop.DBus.Introspectable.Introspect", "",
         "# a shell on the Master; its console", f"nsenter -t {master.pid} -a --root --wd sh", f"tail -f {master.path}/console.log", "",
         "# pull its LAN cable, and put it back",

@@ -201,7 +201,7 @@ class Story:
         outage, since = self.probe.silence_ms(begin)
         self.report.check(f"{master.name} stayed Master all the time", not self.pair.watch(master).changes_since(changes))
         self.report.check("its return disturbed no call", outage <= RETURN_MS,
-                          f"longest silence {outage:.0f} ms, {(since - begin) * 1000:.0f} ms after its return")
+                          f"longest silence {outage:.0f} ms, {max(0, since - begin) * 1000:.0f} ms after its return")
         wait_until(lambda: not device.pid_of("kamailio"), STOP_S, f"the end of Kamailio on {device.name}")
         self.report.check(f"no Kamailio runs on {device.name}", not device.pid_of("kamailio"))
 
