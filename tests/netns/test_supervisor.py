@@ -294,6 +294,15 @@ def test_daemon_killed_is_back_at_once(place):
     assert place.group("sip") == {before["sleep"]}
 
 
+def test_a_wish_for_debug_messages_reaches_everybody(place):
+    place.device.unit = False  # the unit's command, with the variable that `systemctl edit` would set
+    place.device.services = [["/usr/bin/env", "G_MESSAGES_DEBUG=all", "/usr/lib/understudy/understudy-keeper"]]
+    place.start()
+    for name in ("supervisor", "vrrpd", "syncd", "notifyd"):
+        pid = place.device.wait_process(f"understudy-{name}")
+        assert b"G_MESSAGES_DEBUG=all" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"), name
+
+
 def test_no_supervisor_can_be_had(place):
     """Five failed starts: the keeper lets go by itself."""
     place.device.write("/etc/understudy/pair.conf", PAIR)
