@@ -245,6 +245,8 @@ static bool is_on_bus(Ctl *ctl, CtlDaemon daemon)
 
 CtlExit ctl_fail(Ctl *ctl, CtlDaemon daemon, const GError *error)
 {
+	bool silence = g_str_has_prefix(error->message, "Did not receive a reply");
+
 	if (error->domain != BUS_ERROR)
 		return complain(ctl, CTL_REFUSED, error->message);
 	switch ((BusError)error->code) {
@@ -264,10 +266,11 @@ CtlExit ctl_fail(Ctl *ctl, CtlDaemon daemon, const GError *error)
 			"%s is not on the system bus: is understudy.service running? try: systemctl status understudy",
 			DAEMONS[daemon].what);
 	case BUS_ERROR_TIMED_OUT:
+		/* libdbus's own words for it are a list of what may be the cause. */
 		return ctl_complain(
 			ctl, CTL_TIMED_OUT,
-			"%s did not answer in time (%s); it may be busy: see journalctl -u understudy, then try again",
-			DAEMONS[daemon].what, error->message);
+			"%s did not answer in time%s%s%s; it may be busy: see journalctl -u understudy, then try again",
+			DAEMONS[daemon].what, silence ? "" : " (", silence ? "" : error->message, silence ? "" : ")");
 	case BUS_ERROR_ACCESS_DENIED:
 		/* The bus's own refusal is a list of its rules; a daemon's says what is needed. */
 		return ctl_complain(ctl, CTL_REFUSED,
