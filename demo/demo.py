@@ -71,7 +71,8 @@ def look_round(story, build, report):
         f"dbus-send --bus={bus} --print-reply --dest=org.understudy.Sync1 /org/understudy/Sync1 org.freedesktop.DBus.Properties.GetAll "
         "string:org.understudy.Sync1",
         f"dbus-send --bus={bus} --print-reply --dest={service} org.freedesktop.DBus.Introspectable.Introspect", "",
-        "# a shell on the Master; its console", f"nsenter -t {master.pid} -a --root --wd sh", f"tail -f {master.path}/console.log", "",
+        *(line for device in (master, backup)
+          for line in (f"# a shell on {device.name}; its console", f"nsenter -t {device.pid} -a --root --wd sh", f"tail -f {device.path}/console.log", "")),
         "# pull its LAN cable, and put it back",
         f"ip -n {pair.lan.namespace.host_name} link set {master.ports['eth0'].name} down",
         f"ip -n {pair.lan.namespace.host_name} link set {master.ports['eth0'].name} up", "",
