@@ -144,7 +144,7 @@ void act_application_changed(Supervisor *supervisor, Application *application, A
 		phase(supervisor, label, *begun_us, now_us);
 		g_hash_table_remove(supervisor->app_begun, name);
 	}
-	if (app->state == APP_FAILED && old != APP_FAILED) {
+	if (app->state == APP_FAILED && old != APP_FAILED && app->failure_is_news) {
 		g_autofree char *text = g_strdup_printf("Application %s has failed (%s)", name, application_last_exit(application));
 		events_raise(supervisor->events, EVENT_APPLICATION, "application-failed", 3, text);
 	}

@@ -32,6 +32,12 @@ static void enter(App *app, AppState state, gint64 deadline_us, gint64 now_us)
 		app->since_us = now_us;
 	app->state = state;
 	app->deadline_us = deadline_us;
+	if (state == APP_STOPPED || state == APP_BACKOFF) {
+		app->in_failure = false;
+	} else if (state == APP_FAILED) {
+		app->failure_is_news = !app->in_failure;
+		app->in_failure = true;
+	}
 }
 
 void app_adopt(App *app, bool ready, gint64 now_us)

@@ -63,6 +63,9 @@ typedef struct {
 	gint64 deadline_us; /* 0: none */
 	gint64 spawned_us;
 	RestartState restarts;
+	/* FAILED is news but once, however often it is tried meanwhile: until it stayed up for a while, or was stopped. */
+	bool in_failure;
+	bool failure_is_news;
 } App;
 
 void app_init(App *app, const SettingsApplication *settings, gint64 now_us);

@@ -106,6 +106,37 @@ static void test_fails_after_too_many_and_is_still_tried(void)
 	EXPECT(&app, APP_EVENT_TIME, now_ms + 30000, APP_DO_NOTHING, APP_WAITING);
 }
 
+/* An event each time would push everybody else's out of the store. */
+static void test_a_failure_is_news_once(void)
+{
+	App app = app_of(SETTINGS_RESTART_ALWAYS);
+	gint64 now_ms = 0;
+	run(&app, now_ms);
+	for (int i = 0; i < 8; i++) {
+		end_once(&app, now_ms);
+		g_assert_cmpint(app.state, ==, i < 4 ? APP_BACKOFF : APP_FAILED);
+		if (i >= 4)
+			g_assert_cmpint(app.failure_is_news, ==, i == 4);
+		now_ms = app.deadline_us / MS;
+		EXPECT(&app, APP_EVENT_TIME, now_ms, APP_DO_NOTHING, APP_WAITING);
+		(void)give(&app, APP_EVENT_STARTED, now_ms);
+	}
+	/* It stayed up; what comes then is another story. */
+	now_ms += 20000;
+	for (int i = 0; i < 5; i++) {
+		end_once(&app, now_ms);
+		now_ms = app.deadline_us / MS;
+		EXPECT(&app, APP_EVENT_TIME, now_ms, APP_DO_NOTHING, APP_WAITING);
+		(void)give(&app, APP_EVENT_STARTED, now_ms);
+	}
+	g_assert_true(app.failure_is_news);
+	/* And so is the next time that it is wanted. */
+	EXPECT(&app, APP_EVENT_UNWANT, now_ms, APP_DO_SIGNAL, APP_STOPPING);
+	(void)give(&app, APP_EVENT_ENDED, now_ms);
+	EXPECT(&app, APP_EVENT_EMPTY, now_ms, APP_DO_NOTHING, APP_STOPPED);
+	g_assert_false(app.in_failure);
+}
+
 static void test_not_ready_in_time(void)
 {
 	App app = app_of(SETTINGS_RESTART_ALWAYS);
@@ -193,6 +224,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/app/children-left-behind-are-killed", test_children_left_behind_are_killed);
 	g_test_add_func("/app/restarts-when-empty", test_restarts_after_a_pause_and_only_when_empty);
 	g_test_add_func("/app/fails-after-too-many", test_fails_after_too_many_and_is_still_tried);
+	g_test_add_func("/app/failure-is-news-once", test_a_failure_is_news_once);
 	g_test_add_func("/app/not-ready-in-time", test_not_ready_in_time);
 	g_test_add_func("/app/restart-setting", test_restart_setting);
 	g_test_add_func("/app/wanted-again-while-stopping", test_wanted_again_while_stopping);
