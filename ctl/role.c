@@ -270,7 +270,7 @@ CtlExit ctl_takeover(Ctl *ctl, int argc, char **argv)
 	CtlExit code;
 
 	if (!ctl_options(ctl, &argc, &argv, entries, "",
-			 "Makes this Backup the Master, when the Master is gone or wedged.", 0, 0))
+			 "Makes this Backup the Master, when the Master is gone or hangs.", 0, 0))
 		return CTL_BAD_INPUT;
 	before = ctl_get_all(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, CTL_CALL_TIMEOUT_MS, &error);
 	if (!before)
