@@ -191,6 +191,18 @@ static void deadline_over(gpointer data)
 
 /* ---- the listener ---- */
 
+/* Terms and lines of history are told apart by the devices' ids; a device.conf copied as it is would make them one. */
+static bool ids_differ(const Shared *shared, const SyncRecord *record, GError **error)
+{
+	const char *own = "";
+
+	(void)g_variant_lookup(shared->description, "id", "&s", &own);
+	if (strcmp(own, record->id) != 0)
+		return true;
+	g_set_error(error, SYNC_ERROR, SYNC_ERROR_DENIED, "same-id: both devices have the id \"%s\" in device.conf; each needs its own", own);
+	return false;
+}
+
 static bool take(Shared *shared)
 {
 	return g_atomic_int_compare_and_exchange(&shared->taken, 0, 1);
@@ -222,7 +234,7 @@ static SyncRecord *listener_talk(Talk *talk, GCancellable *cancellable, GError *
 		return NULL;
 	g_autoptr(GVariant) offer = talk_read(talk->tls, SYNC_MESSAGE_OFFER, cancellable, error);
 	g_autoptr(SyncRecord) record = offer ? sync_record_new(offer, talk->other, false, error) : NULL;
-	if (!record || !sync_record_save(record, held_path, error)) {
+	if (!record || !ids_differ(shared, record, error) || !sync_record_save(record, held_path, error)) {
 		talk_refuse(talk->tls, cancellable);
 		return NULL;
 	}
@@ -367,7 +379,7 @@ static SyncRecord *joiner_talk(Talk *talk, GCancellable *cancellable, GError **e
 		return NULL;
 	}
 	g_autoptr(SyncRecord) record = sync_record_new(description, talk->other, true, error);
-	if (!record) {
+	if (!record || !ids_differ(shared, record, error)) {
 		talk_refuse(talk->tls, cancellable);
 		return NULL;
 	}

@@ -15,7 +15,7 @@ import pytest
 from gi.repository import GLib
 from sync_lab import PAIRING_PORT, PEER, PORT, CallError, SyncLab
 
-JOIN, PAIR, OFFER, HELD, STORED, DONE = range(5, 11)  # what is said in pairing, in this order
+JOIN, PAIR, OFFER, HELD, STORED, DONE, NO = range(5, 12)  # what is said in pairing, in this order
 
 
 @pytest.fixture
@@ -160,9 +160,12 @@ class Joiner:
             data += more
         return data
 
-    def go_on(self):
-        self.say(OFFER, id=GLib.Variant("s", "gamma"), name=GLib.Variant("s", ""), model=GLib.Variant("s", ""), version=GLib.Variant("s", "1"),
+    def offer(self, device_id):
+        self.say(OFFER, id=GLib.Variant("s", device_id), name=GLib.Variant("s", ""), model=GLib.Variant("s", ""), version=GLib.Variant("s", "1"),
                  addresses=GLib.Variant("a{sas}", {"lan": ["192.0.2.33/24"]}))
+
+    def go_on(self):
+        self.offer("gamma")
         assert self.hear() == HELD
         self.say(STORED)
         assert self.hear() == DONE
@@ -176,6 +179,22 @@ def test_a_wrong_code_does_not_end_a_pairing_under_way(lab, tmp_path):
     lab.alpha.wait(lambda: lab.alpha.signals("Pairing"), "the pairing ends")
     assert lab.alpha.signals("Pairing") == [("paired", "paired")]
     assert lab.alpha.get("PairRecord")["peer_id"] == "gamma"
+
+
+def test_two_of_the_same_id(lab, tmp_path):
+    """device.conf was copied from one device to the other."""
+    lab.beta.kill()
+    lab.beta.write("/etc/understudy/device.conf", lab.beta.read("/etc/understudy/device.conf").replace("id=beta", "id=alpha"))
+    lab.beta.start()
+    with pytest.raises(CallError) as refused:
+        lab.beta.join(lab.alpha.lan, lab.alpha.open_pairing())
+    assert refused.value.name == "org.understudy.Error.Refused" and 'the id "alpha"' in str(refused.value)
+    lab.alpha.wait(lambda: lab.alpha.signals("Pairing"), "the pairing ends")
+    assert lab.alpha.signals("Pairing")[0][0] == "failed"
+    joiner = Joiner(lab, tmp_path, lab.alpha.open_pairing())  # one that does not look
+    joiner.offer("alpha")
+    assert joiner.hear() == NO
+    assert not stored(lab.alpha) and not stored(lab.beta)
 
 
 def test_the_time_is_up_in_the_midst_of_a_pairing(lab, tmp_path):
