@@ -50,7 +50,8 @@ typedef void (*BusReplyCb)(GVariant *values, const GError *error, gpointer user_
 BusPending *bus_link_call(BusLink *link, const char *destination, const char *path, const char *interface,
 			  const char *method, GVariant *args, int timeout_ms, BusReplyCb done, gpointer user_data);
 
-/* The same with descriptors for 'h' values (duplicated; the caller closes its own). */
+/* The same with descriptors for 'h' values (duplicated; the caller closes its own). On a private link not as the first call of a connection
+ * (bus-server.h). */
 BusPending *bus_link_call_fds(BusLink *link, const char *destination, const char *path, const char *interface,
 			      const char *method, GVariant *args, const int *fds, gsize n_fds, int timeout_ms,
 			      BusReplyCb done, gpointer user_data);

@@ -108,6 +108,8 @@ class Client:
                 self.connection = Gio.DBusConnection.new_for_address_sync(
                     f"unix:path={path}", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
                 self.connection.signal_subscribe(None, None, None, None, None, Gio.DBusSignalFlags.NONE, self._on_signal)
+                # libdbus reads the end of the authentication without descriptors, and loses those of a message that came along with it.
+                self.connection.call_sync(None, "/", "org.freedesktop.DBus.Peer", "Ping", None, None, Gio.DBusCallFlags.NONE, 10000, None)
             except GLib.Error:
                 return
             finally:
