@@ -158,14 +158,17 @@ def job_of(device, done):
 @pytest.mark.parametrize("process", PROCESSES)
 def test_kill(pair, process, role):
     device = pair.master() if role == "master" else pair.backup()
-    before, group = changes(pair), pair.master().pid_of("python3")
+    leader, before = pair.master(), changes(pair)
+    group, supervisor = leader.pid_of("python3"), device.pid_of("understudy-supervisor")
     begin = time.monotonic()
     killed = device.kill(f"understudy-{process}")
     device.wait_process(f"understudy-{process}", not_pid=killed)
+    if process == "keeper":
+        device.wait_process("understudy-supervisor", not_pid=supervisor)  # a new keeper has one of its own
     pair.wait_settled()
     end = time.monotonic()
     assert changes(pair) == before
-    assert pair.master().pid_of("python3") == group
+    assert pair.master() is leader and leader.pid_of("python3") == group
     assert pair.addresses.doubled_ms(begin, end) == 0
     assert pair.line.longest_gap_ms(begin, end) < 250  # the demo measures; here other tests run beside
 
