@@ -122,6 +122,9 @@ class Client:
         ready.wait()
         if not self.connection:
             raise ConnectionError(path)
+        # libdbus reads what comes with the end of the authentication as plain bytes: a descriptor in it would be lost, and the connection
+        # with it. (On a bus Hello is always first.)
+        self.call("org.freedesktop.DBus.Peer", "Ping")
 
     def _on_signal(self, _connection, _sender, _path, interface, member, values, *_):
         self.signals.append((time.monotonic(), interface, member, values.unpack()))
@@ -207,7 +210,7 @@ class Device:
             assert self.process.poll() is None, self.log.read_text()[-4000:]
             try:
                 return Client(self.at("/run/understudy/private/sync"))
-            except (ConnectionError, GLib.Error):
+            except (ConnectionError, CallError, GLib.Error):
                 return None
 
         self.client = wait_until(attempt, 10, f"{self.name}: syncd answers")
