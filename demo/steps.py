@@ -14,7 +14,7 @@ N_PHONES = 50
 N_SPARE = 9
 N_CHANGES = 3
 PHONES_ADDRESS = "192.0.2.100"
-PROCESSES = ("understudy-keeper", "understudy-supervisor", "understudy-vrrpd", "understudy-syncd", "understudy-notifyd")
+PROCESSES = ("keeper", "supervisor", "vrrpd", "syncd", "notifyd")
 KILL_WATCH_S = 1.0
 RETURN_MS = 100
 STOP_S = 5
@@ -251,8 +251,8 @@ class Story:
             call.start(numbers(N_PHONES)[7])
             self.probe.wait_answers(20)
             begin = time.monotonic()
-            old = device.kill(process, signal.SIGKILL)
-            device.wait_process(process, 15, old)
+            old = device.kill(f"understudy-{process}", signal.SIGKILL)
+            device.wait_process(f"understudy-{process}", 15, old)
             back_ms = (time.monotonic() - begin) * 1000
             end = time.monotonic() + KILL_WATCH_S
             while time.monotonic() < end:
