@@ -317,7 +317,6 @@ static void enter(Job *job, SwapStep step)
 		break;
 	case SWAP_RESIGN:
 		elect_resign(supervisor->elect, "swap", on_resigned, swap);
-		supervisor_set_mode(supervisor, swap->peer_mode);
 		if (job->step == SWAP_RESIGN)
 			enter(job, SWAP_LEADS);
 		break;
@@ -331,6 +330,14 @@ static void enter(Job *job, SwapStep step)
 	case SWAP_CANCELLED:
 		break;
 	}
+}
+
+/* The old Backup's mode is ours only now: passive before that, this device would stay out if the peer died on its way. */
+static void peer_leads(Job *job)
+{
+	supervisor_set_mode(job->swap->supervisor, job->swap->peer_mode);
+	if (job->step == SWAP_LEADS)
+		finish(job, SWAP_DONE, NULL);
 }
 
 void swap_look(Swap *swap)
@@ -350,7 +357,7 @@ void swap_look(Swap *swap)
 	else if (job->step == SWAP_STOP && facts->apps_stopped)
 		enter(job, SWAP_LAST_COMMIT);
 	else if (job->step == SWAP_LEADS && facts->peer_fresh && facts->peer_role == ROLE_MASTER)
-		finish(job, SWAP_DONE, NULL);
+		peer_leads(job);
 	else if (job->step < SWAP_RESIGN && role != ROLE_MASTER && role != ROLE_HANDING_OVER)
 		finish(job, SWAP_FAILED, g_strdup("not-master: another device leads meanwhile"));
 }

@@ -236,6 +236,23 @@ def test_mode_is_set_from_the_master_and_exchanged_by_a_swap(pair):
     assert since < time.monotonic()
 
 
+def test_a_passive_backup_dies_in_the_midst_of_a_swap(pair):
+    """It never led: who handed over to it leads again, and is not passive in its place."""
+    old, new = pair.master(), pair.backup()
+    assert call(new, "SetMode", "sa{sv}", "passive", "0").returncode == 0
+    wait_until(lambda: pair.watch(old).peer().get("mode") == "passive", 5, "the Master knows")
+    new.run(["touch", "/run/slow-start"])
+    assert call(old, "Swap", "a{sv}", "0").returncode == 0
+    pair.watch(new).wait_role("taking-over", 10)
+    pair.power_cut(new)
+    pair.watch(old).wait_role("master", 10)
+    assert get(old, "Mode") == "active"
+    pair.line.wait_answered(time.monotonic())
+    pair.switch_on(new)
+    pair.wait_settled()
+    assert call(old, "SetMode", "sa{sv}", "active", "0").returncode == 0
+
+
 def test_forced_takeover(pair):
     old, new = pair.master(), pair.backup()
     assert call(new, "TakeOver", "a{sv}", "1", "force", "b", "true").returncode == 0
