@@ -3,11 +3,9 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <glib.h>
-#include <glib/gstdio.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "election.h"
 #include "service.h"
@@ -51,7 +49,6 @@ int main(int argc, char **argv)
 
 		vrrp_election_add_problem(election, problem);
 	}
-	(void)g_mkdir_with_parents("/run/understudy/private", 01777);
 	if (!vrrp_service_start(service, election, &error)) {
 		/* Without its socket nobody can steer it: better no election than one that cannot be told to stop. */
 		fprintf(stderr, "understudy-vrrpd: %s\n", error->message);

@@ -245,7 +245,6 @@ def test_runs_with_two_capabilities_and_no_more(lab, tmp_path):
     alpha, beta = lab.two(start=False)
     uid = 65533
     run = alpha.folder / "run/understudy"
-    (run / "private").mkdir(parents=True)
     (run / "vrrpd").mkdir()
     os.chmod(run / "private", 0o1777)
     os.chown(run / "vrrpd", uid, uid)

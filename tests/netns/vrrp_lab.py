@@ -76,7 +76,7 @@ class Host:
         self.namespace = lab.net.namespace(name)
         self.folder = Path(tempfile.mkdtemp(prefix=f"vrrp-{lab.net.tag}-{name}-"))
         (self.folder / "etc" / "understudy").mkdir(parents=True)
-        (self.folder / "run").mkdir()
+        (self.folder / "run/understudy/private").mkdir(parents=True)
         self.socket = self.folder / "run/understudy/private/vrrp"
         self.process, self.connection, self.signals = None, None, []
         script = (f"mount -t overlay -o lowerdir={self.folder}/etc:/etc none /etc && "
