@@ -279,8 +279,21 @@ static bool send_join(Ctl *ctl, const char *address, const char *code, GError **
 typedef struct {
 	CtlProgress progress;
 	BusMirror *supervisor, *sync;
+	char *failure; /* why the supervisor cannot do with what it got */
 	bool done;
 } JoinWatch;
+
+static void take_event(const char *path, const char *member, GVariant *args, gpointer user_data)
+{
+	JoinWatch *watch = user_data;
+	g_autoptr(GVariant) event = NULL;
+
+	if (watch->failure || !g_variant_is_of_type(args, G_VARIANT_TYPE("(a{sv})")))
+		return;
+	event = g_variant_get_child_value(args, 0);
+	if (g_str_equal(dict_string(event, "name", ""), "join-failed") && g_str_equal(dict_string(event, "application", ""), "REDUNDANCY"))
+		watch->failure = g_strdup(dict_string(event, "description", ""));
+}
 
 static void follow_join(BusMirror *mirror, gpointer user_data)
 {
@@ -304,22 +317,25 @@ static void follow_join(BusMirror *mirror, gpointer user_data)
 
 static bool has_joined(gpointer user_data)
 {
-	return ((JoinWatch *)user_data)->done;
+	JoinWatch *watch = user_data;
+
+	return watch->done || watch->failure;
 }
 
-static CtlExit wait_for_backup(Ctl *ctl)
+static CtlExit wait_for_backup(Ctl *ctl, JoinWatch *watch)
 {
-	JoinWatch watch = { .progress = { .ctl = ctl } };
 	bool done;
 
-	watch.supervisor = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SUPERVISOR), ctl_path(CTL_SUPERVISOR),
-					  CTL_SUPERVISOR_INTERFACE, follow_join, &watch);
-	watch.sync = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SYNC), ctl_path(CTL_SYNC), CTL_SYNC_INTERFACE,
-				    follow_join, &watch);
-	done = ctl_wait(has_joined, &watch, FIRST_SYNC_TIMEOUT_MS);
-	ctl_progress_end(&watch.progress);
-	bus_mirror_free(watch.supervisor);
-	bus_mirror_free(watch.sync);
+	watch->supervisor = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SUPERVISOR), ctl_path(CTL_SUPERVISOR),
+					  CTL_SUPERVISOR_INTERFACE, follow_join, watch);
+	watch->sync = bus_mirror_new(ctl->link, ctl_bus_name(CTL_SYNC), ctl_path(CTL_SYNC), CTL_SYNC_INTERFACE,
+				    follow_join, watch);
+	done = ctl_wait(has_joined, watch, FIRST_SYNC_TIMEOUT_MS);
+	ctl_progress_end(&watch->progress);
+	bus_mirror_free(watch->supervisor);
+	bus_mirror_free(watch->sync);
+	if (watch->failure)
+		return ctl_complain(ctl, CTL_REFUSED, "the two know each other, but: %s. Mend it, then unpair both and pair again", watch->failure);
 	if (!done)
 		return ctl_complain(ctl, CTL_TIMED_OUT,
 				    "joined, but after %d minutes this device still is no synchronised Backup; it goes "
@@ -340,8 +356,11 @@ CtlExit ctl_join(Ctl *ctl, int argc, char **argv)
 		  "Ends as soon as the two know each other, before the first synchronisation", NULL },
 		{ 0 },
 	};
+	JoinWatch watch = { .progress = { .ctl = ctl } };
+	BusSubscription *events;
 	char code[CODE_MAX_BYTES];
 	g_autoptr(GError) error = NULL;
+	CtlExit exit;
 	bool joined;
 
 	if (!ctl_options(ctl, &argc, &argv, entries, "ADDRESS",
@@ -355,12 +374,18 @@ CtlExit ctl_join(Ctl *ctl, int argc, char **argv)
 	if (!ask_code(ctl, code))
 		return ctl_complain(ctl, CTL_BAD_INPUT,
 				    "join: no code; it is what understudy pair prints on the other device");
+	/* Before the call: the supervisor looks at what came at once. */
+	events = bus_link_subscribe(ctl->link, ctl_bus_name(CTL_NOTIFY), ctl_path(CTL_NOTIFY), CTL_NOTIFY_INTERFACE, "Raised", take_event,
+				    &watch);
 	joined = send_join(ctl, argv[1], code, &error);
 	explicit_bzero(code, sizeof(code));
-	if (!joined)
-		return ctl_fail(ctl, CTL_SYNC, error);
-	if (!no_wait)
-		return wait_for_backup(ctl);
+	exit = joined ? CTL_OK : ctl_fail(ctl, CTL_SYNC, error);
+	if (joined && !no_wait)
+		exit = wait_for_backup(ctl, &watch);
+	bus_subscription_free(events);
+	g_free(watch.failure);
+	if (!joined || !no_wait)
+		return exit;
 	if (ctl->json)
 		ctl_print_json(pair_of("outcome", "paired", NULL, NULL));
 	else

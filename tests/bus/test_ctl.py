@@ -510,6 +510,28 @@ def test_join_reads_the_code_from_stdin(bus, scripted):
     assert CODE.encode() not in arguments and CODE not in err and CODE.encode() not in shown
 
 
+def test_join_tells_why_the_settings_cannot_be_used(bus, scripted):
+    name, path = "org.understudy.Notify1", "/org/understudy/Notify1"
+    sync, supervisor, notify = scripted(SYNC), scripted(SUPERVISOR), scripted(name)
+    sync.publish(SYNC_PATH, SYNC, {"FirstSyncDone": False, "Activity": "idle"})
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {"Role": "standalone"})
+    notify.publish(path, name, {})
+
+    def tell(event, text):
+        notify.emit(path, name, "Raised", GLib.Variant("(a{sv})", ({
+            "application": GLib.Variant("s", "REDUNDANCY"), "name": GLib.Variant("s", event), "description": GLib.Variant("s", text)},)))
+
+    publish_peer(sync, Join=lambda *_args, **_more: None)
+    child = start(bus, "join", "192.0.2.1", stdin=subprocess.PIPE)
+    child.stdin.write(f"{CODE}\n".encode())
+    child.stdin.flush()
+    wait_until(lambda: select_readable(child.stderr), "progress")
+    tell("role", "other")
+    tell("join-failed", "pair.conf:8: device.conf has no [interface wan]")
+    code, out, err = ends(child)
+    assert (code, out) == (REFUSED, "") and "pair.conf:8: device.conf has no [interface wan]" in err
+
+
 def test_join_prompts_without_echo(bus):
     """Nobody answers on this bus; what matters is what the terminal shows before."""
     bus.start_bus()
