@@ -4,6 +4,7 @@
 
 #define MAX_STRANGERS 64
 #define TELL_EVERY_US (60 * G_USEC_PER_SEC)
+#define MAX_TOLD 16 /* of all of them together in that time: sources are easily invented, and each one told is a line, a signal, an event */
 
 typedef struct {
 	guint32 address;
@@ -15,6 +16,8 @@ typedef struct {
 struct VrrpStrangers {
 	Stranger table[MAX_STRANGERS];
 	guint n;
+	gint64 window_us; /* since when n_told counts */
+	guint n_told;
 };
 
 VrrpStrangers *vrrp_strangers_new(void)
@@ -46,6 +49,13 @@ bool vrrp_strangers_note(VrrpStrangers *strangers, guint32 address, VrrpDrop cau
 	*ret_count = entry->count;
 	if (entry->told_us != 0 && now_us - entry->told_us < TELL_EVERY_US)
 		return false;
+	if (now_us - strangers->window_us >= TELL_EVERY_US) {
+		strangers->window_us = now_us;
+		strangers->n_told = 0;
+	}
+	if (strangers->n_told >= MAX_TOLD)
+		return false;
+	strangers->n_told++;
 	entry->told_us = now_us;
 	return true;
 }

@@ -189,16 +189,21 @@ static void test_strangers(void)
 	g_autoptr(VrrpStrangers) strangers = vrrp_strangers_new();
 	gint64 minute_us = 60 * G_USEC_PER_SEC;
 	guint64 count;
+	guint n_told = 0;
 
 	g_assert_true(vrrp_strangers_note(strangers, 1, VRRP_DROP_STRANGER, 1, &count));
 	g_assert_false(vrrp_strangers_note(strangers, 1, VRRP_DROP_STRANGER, 2, &count));
 	g_assert_true(vrrp_strangers_note(strangers, 1, VRRP_DROP_CHECKSUM, 3, &count));
 	g_assert_true(vrrp_strangers_note(strangers, 1, VRRP_DROP_STRANGER, 1 + minute_us, &count));
 	g_assert_cmpuint(count, ==, 3);
-	/* A flood of addresses does not grow the table; the oldest go. */
+	/* A flood of addresses, anybody's to invent, does not grow the table; the oldest go. Nor is each of them told. */
 	for (guint32 i = 100; i < 100000; i++)
-		g_assert_true(vrrp_strangers_note(strangers, i, VRRP_DROP_STRANGER, 2 * minute_us + i, &count));
-	g_assert_false(vrrp_strangers_note(strangers, 99999, VRRP_DROP_STRANGER, 2 * minute_us + 100000, &count));
+		n_told += vrrp_strangers_note(strangers, i, VRRP_DROP_STRANGER, 3 * minute_us + i, &count);
+	g_assert_cmpuint(n_told, ==, 16);
+	g_assert_false(vrrp_strangers_note(strangers, 99999, VRRP_DROP_STRANGER, 3 * minute_us + 100000, &count));
+	g_assert_cmpuint(count, ==, 2);
+	/* Told when there is room again. */
+	g_assert_true(vrrp_strangers_note(strangers, 99999, VRRP_DROP_STRANGER, 5 * minute_us, &count));
 }
 
 /* ---- Run-time state ---- */
