@@ -238,6 +238,10 @@ static void on_ended(int status, gpointer user_data)
 	application->last_exit = process_describe(status);
 	bool ok = status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	AppState before = application->app.state;
+	/* One that leaves the settings may be stopped by either step, and is freed then: not before we are through with it. */
+	Applications *all = application->all;
+	bool outer = all->pumping;
+	all->pumping = true;
 	/* Alone in its group it leaves it empty, and that need not be waited for. */
 	if (!cgroup_is_populated(application->cgroup))
 		application->app.occupied = false;
@@ -246,6 +250,8 @@ static void on_ended(int status, gpointer user_data)
 		step(application, (AppEvent){ .kind = APP_EVENT_EMPTY });
 	if (application->app.state == before)
 		say_changed(application, before); /* pid and last exit */
+	all->pumping = outer;
+	pump(all);
 }
 
 static gboolean on_cgroup(gint fd, GIOCondition condition, gpointer user_data)

@@ -185,10 +185,10 @@ void daemons_configure(Daemons *daemons, const Settings *settings)
 	char **before = daemons->writable;
 	daemons->writable = writable_of(settings);
 	Daemon *syncd = &daemons->list[DAEMON_SYNCD];
-	if (before && syncd->process && !g_strv_equal((const char *const *)before, (const char *const *)daemons->writable)) {
+	if (before && syncd->process && !syncd->stopping && !g_strv_equal((const char *const *)before, (const char *const *)daemons->writable)) {
 		g_message("syncd is restarted: the places it may write to have changed");
-		syncd->again = true;
 		daemons_stop(daemons, DAEMON_SYNCD);
+		syncd->again = true;
 	}
 	g_strfreev(before);
 }
@@ -339,6 +339,7 @@ void daemons_stop(Daemons *daemons, DaemonKind kind)
 {
 	Daemon *daemon = &daemons->list[kind];
 	daemon->stopping = true;
+	daemon->again = false; /* stopped for good, also while it was to come again */
 	if (daemon->timer)
 		g_source_remove(daemon->timer);
 	daemon->timer = 0;

@@ -167,9 +167,12 @@ static void start_supervisor(Keeper *keeper)
 	pid_t pid = fork();
 	if (pid == 0) {
 		int notify = fcntl(keeper->notify, F_DUPFD, 10), link = fcntl(pair[1], F_DUPFD, 10);
-		sigset_t none;
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
+		/* What we pass on stays blocked until it reads it from a descriptor: told to stop before it can listen, it must stop in
+		 * order, not fall. */
+		sigset_t children;
+		sigemptyset(&children);
+		sigaddset(&children, SIGCHLD);
+		sigprocmask(SIG_UNBLOCK, &children, NULL);
 		if (notify >= 0 && link >= 0 && dup2(notify, KEEPER_FD_NOTIFY) >= 0 && dup2(link, KEEPER_FD_LINK) >= 0) {
 			close(notify);
 			close(link);

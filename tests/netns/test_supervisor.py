@@ -210,6 +210,36 @@ def test_end_in_order(place):
     assert not [name for name, pid in pids.items() if alive(pid)]
 
 
+def test_end_in_order_though_the_supervisor_dies_on_the_way(place):
+    place.application("clings", "/usr/local/bin/clings", stop_timeout_ms="2000")
+    place.application("sip", "/bin/sleep 1001")
+    place.start()
+    for name in ("sip", "clings"):
+        place.wait_app(name, "running")
+    wait_until(lambda: len(place.group("clings")) > 1, 5, "one that clings by now")
+    pids = place.pids()
+    place.device.kill("understudy-keeper", signal.SIGTERM)
+    wait_until(lambda: place.app("clings", "State") == "stopping", 5, "its stop under way")
+    place.device.kill("understudy-supervisor")
+    wait_until(lambda: "understudy-keeper ended" in place.device.console(), 15, "its end")
+    assert "understudy-keeper ended (exit 0)" in place.device.console()
+    assert "lets go of the service" not in place.device.console()
+    assert not [name for name, pid in pids.items() if alive(pid)]
+
+
+def test_end_while_syncd_is_to_come_again(place):
+    place.application("sip", "/bin/sleep 1001")
+    place.start()
+    place.wait_app("sip", "running")
+    place.device.kill("understudy-syncd", signal.SIGSTOP)  # it takes its time to end
+    place.device.write("/etc/understudy/applications.d/sip.conf",
+                       application("/bin/sleep 1001") + "\n[data more]\nkind=files\npath=/srv/more\nref=config\n")
+    place.call("Reload")
+    wait_until(lambda: "syncd is restarted" in place.device.console(), 5, "its restart")
+    place.device.kill("understudy-keeper", signal.SIGTERM)
+    wait_until(lambda: "understudy-keeper ended (exit 0)" in place.device.console(), 12, "the end of all")
+
+
 # The supervisor's own death.
 
 
@@ -282,6 +312,7 @@ def test_daemon_killed_is_back_at_once(place):
     place.device.write("/etc/understudy/pair.conf", PAIR)
     place.application("sip", "/bin/sleep 1001")
     place.start("master")
+    wait_until(lambda: "sleep" in place.pids(), 5, "its program")  # a role is reached with the process, which has yet to execute it
     before = place.pids()
     sequence = place.get("RoleSequence")
     for name in ("understudy-vrrpd", "understudy-notifyd"):
