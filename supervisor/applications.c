@@ -202,6 +202,11 @@ static void say_changed(Application *application, AppState old)
 
 static void step(Application *application, AppEvent event)
 {
+	/* One that leaves the settings is freed by the pump once it is stopped, and whoever hears of a change may pump: not before we are
+	 * through with it. */
+	Applications *all = application->all;
+	bool outer = all->pumping;
+	all->pumping = true;
 	AppState old = application->app.state;
 	AppAction action = app_step(&application->app, event, g_get_monotonic_time());
 	if (application->app.state != APP_STARTING)
@@ -227,7 +232,8 @@ static void step(Application *application, AppEvent event)
 			g_warning("%s: %s", application->settings->name, error->message);
 		break;
 	}
-	pump(application->all);
+	all->pumping = outer;
+	pump(all);
 }
 
 static void on_ended(int status, gpointer user_data)
@@ -238,7 +244,7 @@ static void on_ended(int status, gpointer user_data)
 	application->last_exit = process_describe(status);
 	bool ok = status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	AppState before = application->app.state;
-	/* One that leaves the settings may be stopped by either step, and is freed then: not before we are through with it. */
+	/* As in step(): either of the two may stop it. */
 	Applications *all = application->all;
 	bool outer = all->pumping;
 	all->pumping = true;

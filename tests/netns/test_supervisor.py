@@ -389,14 +389,19 @@ def test_last_good_settings_stay_in_use(place):
 
 def test_reload_adds_and_removes_applications(place):
     place.application("one", "/bin/sleep 1001")
+    place.application("clings", "/usr/local/bin/clings", stop_timeout_ms="300")
     place.start()
-    place.wait_app("one", "running")
+    for name in ("one", "clings"):
+        place.wait_app(name, "running")
     place.application("two", "/bin/sleep 1002")
-    place.device.run(["rm", "/etc/understudy/applications.d/one.conf"])
+    supervisor = place.pids()["understudy-supervisor"]
+    place.device.run(["rm", "/etc/understudy/applications.d/one.conf", "/etc/understudy/applications.d/clings.conf"])
     place.call("Reload")
     place.wait_app("two", "running")
-    wait_until(lambda: place.app("one", "State") is None, 5, "one gone")
-    assert "1001" not in place.device.run(["ps", "-eo", "args"]).stdout
+    for name in ("one", "clings"):
+        wait_until(lambda name=name: place.app(name, "State") is None, 5, f"{name} gone")
+    assert not {"1001", "clings"} & set(place.device.run(["ps", "-eo", "args"]).stdout.split())
+    assert place.pids()["understudy-supervisor"] == supervisor
 
 
 # Traffic while nobody answers yet.
