@@ -82,8 +82,9 @@ static void hear_term(RoleMachine *machine, const RoleFacts *facts, RoleOnce *on
 	const Term *theirs = &facts->peer_term;
 	int order = term_compare(theirs, &machine->known);
 	if (leads(machine->role) && facts->election == ELECTION_MASTER) {
-		/* The election is ours and the other has led since, or elsewhere: the line that goes on must be the newest. */
-		if (order > 0 && strcmp(theirs->id, machine->id) != 0) {
+		/* The election is ours and the other has led since, or elsewhere: the line that goes on must be the newest. While the other
+		 * leads too nothing is decided, and two that hear each other would outbid each other without end. */
+		if (order > 0 && !leads(facts->peer_role) && strcmp(theirs->id, machine->id) != 0) {
 			term_set(&machine->known, theirs->number + 1, machine->id);
 			once->term_changed = true;
 		}

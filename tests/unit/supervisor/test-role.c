@@ -328,6 +328,26 @@ static void test_term_equal_number_of_another_device(void)
 	g_assert_cmpuint(device.machine.known.number, ==, 6);
 }
 
+/* A LAN dead between two that still have their peer link: each would outbid the other as fast as the link carries it. */
+static void test_term_of_two_that_lead_rests(void)
+{
+	Device a = master("a"), b = master("b");
+	guint64 first = MAX(a.machine.known.number, b.machine.known.number);
+
+	for (guint i = 0; i < 100; i++) {
+		hear(&a, b.machine.role, b.machine.known.number, "b");
+		look(&a);
+		hear(&b, a.machine.role, a.machine.known.number, "a");
+		look(&b);
+	}
+	g_assert_cmpuint(MAX(a.machine.known.number, b.machine.known.number), ==, first);
+	/* The one that gives way ends it. */
+	hear(&a, ROLE_BACKUP, b.machine.known.number, "b");
+	look(&a);
+	g_assert_cmpint(term_compare(&a.machine.known, &b.machine.known), >, 0);
+	g_assert_cmpstr(a.machine.known.id, ==, "a");
+}
+
 static void test_term_of_the_loser_follows(void)
 {
 	Device device = master("a");
@@ -601,6 +621,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/role/term/reserved-in-advance", test_term_is_reserved_in_advance);
 	g_test_add_func("/role/term/winner-takes-greater-plus-one", test_term_winner_takes_the_greater_plus_one);
 	g_test_add_func("/role/term/equal-number-of-another", test_term_equal_number_of_another_device);
+	g_test_add_func("/role/term/two-that-lead-rest", test_term_of_two_that_lead_rests);
 	g_test_add_func("/role/term/loser-follows", test_term_of_the_loser_follows);
 	g_test_add_func("/role/lost/applications-stop-before-following", test_lost_election_stops_applications_before_following);
 	g_test_add_func("/role/lost/link-is-a-fault", test_link_loss_is_a_fault);
