@@ -358,6 +358,8 @@ void swap_look(Swap *swap)
 		enter(job, SWAP_LAST_COMMIT);
 	else if (job->step == SWAP_LEADS && facts->peer_fresh && facts->peer_role == ROLE_MASTER)
 		peer_leads(job);
+	else if (job->step == SWAP_LEADS && (role == ROLE_TAKING_OVER || role == ROLE_MASTER))
+		finish(job, SWAP_FAILED, g_strdup("peer-late: the peer did not come to lead; this device leads again"));
 	else if (job->step < SWAP_RESIGN && role != ROLE_MASTER && role != ROLE_HANDING_OVER)
 		finish(job, SWAP_FAILED, g_strdup("not-master: another device leads meanwhile"));
 }

@@ -242,10 +242,12 @@ def test_a_passive_backup_dies_in_the_midst_of_a_swap(pair):
     assert call(new, "SetMode", "sa{sv}", "passive", "0").returncode == 0
     wait_until(lambda: pair.watch(old).peer().get("mode") == "passive", 5, "the Master knows")
     new.run(["touch", "/run/slow-start"])
-    assert call(old, "Swap", "a{sv}", "0").returncode == 0
+    ordered = call(old, "Swap", "a{sv}", "0")
     pair.watch(new).wait_role("taking-over", 10)
     pair.power_cut(new)
     pair.watch(old).wait_role("master", 10)
+    job = job_of(old, ordered)
+    assert job["State"] == "failed" and job["Error"].startswith("peer-late: ")
     assert get(old, "Mode") == "active"
     pair.line.wait_answered(time.monotonic())
     pair.switch_on(new)
