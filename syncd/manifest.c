@@ -58,20 +58,23 @@ static char kind_letter(SyncKind kind)
 	g_assert_not_reached();
 }
 
+static void append_line(GString *text, const SyncMeta *meta)
+{
+	g_autofree char *owner = sync_escape(meta->owner);
+	g_autofree char *group = sync_escape(meta->group);
+	g_autofree char *name = sync_escape(meta->name);
+
+	g_string_append_printf(text, "%c %04o %s %s %" G_GINT64_FORMAT " %s\n", kind_letter(meta->kind), meta->mode, owner, group,
+			       meta->mtime_ns, name);
+}
+
 char *sync_manifest_build(GPtrArray *metas)
 {
 	GString *text = g_string_new(HEADER "\n");
 
 	g_ptr_array_sort(metas, by_name);
-	for (guint i = 0; i < metas->len; i++) {
-		const SyncMeta *meta = metas->pdata[i];
-		g_autofree char *owner = sync_escape(meta->owner);
-		g_autofree char *group = sync_escape(meta->group);
-		g_autofree char *name = sync_escape(meta->name);
-
-		g_string_append_printf(text, "%c %04o %s %s %" G_GINT64_FORMAT " %s\n", kind_letter(meta->kind), meta->mode, owner,
-				       group, meta->mtime_ns, name);
-	}
+	for (guint i = 0; i < metas->len; i++)
+		append_line(text, metas->pdata[i]);
 	return g_string_free(text, FALSE);
 }
 
@@ -145,17 +148,26 @@ GHashTable *sync_manifest_parse(const char *text, gsize length, GError **error)
 	}
 	copy[length - 1] = '\0';
 	g_auto(GStrv) lines = g_strsplit(copy, "\n", -1);
-	if (!g_str_equal(lines[0], HEADER)) {
+	if (!lines[0] || !g_str_equal(lines[0], HEADER)) { /* an empty text has no lines at all */
 		bad(error, 1, "not a manifest");
 		return NULL;
 	}
 	const char *previous = NULL;
+	g_autoptr(GString) again = g_string_new(NULL);
 	for (guint i = 1; lines[i]; i++) {
 		g_auto(GStrv) words = g_strsplit(lines[i], " ", 7);
 		SyncMeta *meta = parse_line(words, i + 1, error);
 
 		if (!meta)
 			return NULL;
+		/* One folder has one text: else two trees that mean the same would differ for ever. */
+		g_string_truncate(again, 0);
+		append_line(again, meta);
+		if (strncmp(again->str, lines[i], again->len - 1) != 0 || lines[i][again->len - 1] != '\0') {
+			sync_meta_free(meta);
+			bad(error, i + 1, "not written as we write it");
+			return NULL;
+		}
 		if (previous && strcmp(previous, meta->name) >= 0) {
 			sync_meta_free(meta);
 			bad(error, i + 1, "out of order");
