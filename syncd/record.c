@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "file.h"
+#include "path.h"
 
 enum { TEXT_MAX = 256, PAIR_CONF_MAX = 128 * 1024, ADDRESSES_MAX = 32 };
 
@@ -88,11 +89,47 @@ SyncRecord *sync_record_new(GVariant *description, const char *fingerprint, bool
 	return g_steal_pointer(&record);
 }
 
+/* Escapes like "\ud83d" alone make strings that are not UTF-8, which neither GVariant nor the bus can hold. */
+static const char *string_of(JsonNode *node)
+{
+	if (!node || !JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING)
+		return NULL;
+	const char *text = json_node_get_string(node);
+	return text && g_utf8_validate(text, -1, NULL) ? text : NULL;
+}
+
 static char *member(JsonObject *object, const char *name)
 {
-	JsonNode *node = json_object_get_member(object, name);
+	return g_strdup(string_of(json_object_get_member(object, name)));
+}
 
-	return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING ? json_node_dup_string(node) : NULL;
+/* {"lan": ["192.0.2.11/24"]} as a{sas}; NULL when it is anything else. */
+static GVariant *read_addresses(JsonNode *node)
+{
+	g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a{sas}"));
+	JsonObjectIter iter;
+	const char *name;
+	JsonNode *list;
+
+	if (!JSON_NODE_HOLDS_OBJECT(node))
+		return NULL;
+	json_object_iter_init(&iter, json_node_get_object(node));
+	while (json_object_iter_next(&iter, &name, &list)) {
+		g_autoptr(GStrvBuilder) hosts = g_strv_builder_new();
+
+		if (!g_utf8_validate(name, -1, NULL) || !JSON_NODE_HOLDS_ARRAY(list))
+			return NULL;
+		JsonArray *array = json_node_get_array(list);
+		for (guint i = 0; i < json_array_get_length(array); i++) {
+			const char *host = string_of(json_array_get_element(array, i));
+			if (!host)
+				return NULL;
+			g_strv_builder_add(hosts, host);
+		}
+		g_auto(GStrv) all = g_strv_builder_end(hosts);
+		g_variant_builder_add(&builder, "{s^as}", name, all);
+	}
+	return g_variant_ref_sink(g_variant_builder_end(&builder));
 }
 
 static bool member_flag(JsonObject *object, const char *name)
@@ -114,8 +151,12 @@ SyncRecord *sync_record_load(const char *path, GError **error)
 		return NULL;
 	}
 	g_autoptr(JsonParser) parser = json_parser_new();
-	if (!json_parser_load_from_data(parser, text, length, error))
+	if (!json_parser_load_from_data(parser, text, length, &problem)) {
+		/* The parser quotes what it stumbled over, even half a character. */
+		g_autofree char *reason = sync_printable(problem->message);
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "%s: %s", path, reason);
 		return NULL;
+	}
 	JsonNode *root = json_parser_get_root(parser);
 	JsonNode *addresses = root && JSON_NODE_HOLDS_OBJECT(root) ? json_object_get_member(json_node_get_object(root), "peer_addresses") : NULL;
 	if (!addresses) {
@@ -133,11 +174,8 @@ SyncRecord *sync_record_load(const char *path, GError **error)
 	record->joined = member_flag(object, "joined");
 	record->first_sync_done = member_flag(object, "first_sync_done");
 	record->offset = record->joined ? 0 : 1;
-	record->addresses = json_gvariant_deserialize(addresses, "a{sas}", error);
-	if (!record->addresses)
-		return NULL;
-	g_variant_ref_sink(record->addresses);
-	if (!record->id || !record->fingerprint || strlen(record->fingerprint) != 64) {
+	record->addresses = read_addresses(addresses);
+	if (!record->addresses || !record->id || !record->fingerprint || strlen(record->fingerprint) != 64) {
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "%s: not a whole pairing record", path);
 		return NULL;
 	}
