@@ -49,7 +49,9 @@ Timeline *timeline_new(const char *text)
 		if (!**line)
 			continue;
 		timeline->n_lines++;
-		g_autoptr(GVariant) record = g_variant_parse(G_VARIANT_TYPE_VARDICT, *line, NULL, NULL, NULL);
+		/* The parser takes for granted that its text is UTF-8, which a torn or damaged line need not be. */
+		g_autoptr(GVariant) record =
+			g_utf8_validate(*line, -1, NULL) ? g_variant_parse(G_VARIANT_TYPE_VARDICT, *line, NULL, NULL, NULL) : NULL;
 		if (record)
 			keep(timeline, record);
 	}
