@@ -236,6 +236,24 @@ def run_pytest(suite, options, folder, sanitized):
     return count
 
 
+def run_search():
+    """Minutes of clang's libFuzzer, a bounded time for each parser."""
+    count = Count("fuzz (search)")
+    begin = time.monotonic()
+    say(f"\n== {count.title}")
+    child = start([TOP / "tests" / "fuzz" / "search"], stdout=subprocess.PIPE, text=True, errors="replace")
+    output = []
+    for line in child.stdout:
+        output.append(line)
+        say(line.rstrip("\n"))
+    status = finish(child)
+    if status == 2:
+        raise Broken("the search of fuzz could not be made")
+    count_tap(count, "search", "".join(output), status, "OK" if status == 0 else "FAIL")
+    count.seconds = time.monotonic() - begin
+    return count
+
+
 def has_pytest(suite):
     return any((TOP / "tests" / suite).rglob("test_*.py"))
 
@@ -269,6 +287,8 @@ def run(options):
             mine.append(run_pytest(suite, options, PLAIN, False))
         if suite in there and suite in SANITIZED_SCENARIOS:
             mine.append(run_pytest(suite, options, SANITIZED, True))
+        if suite == "fuzz" and options.long and suite in options.suites:
+            mine.append(run_search())
         counts += mine
         if not sum(count.cases for count in mine):
             empty.append(suite)
@@ -293,7 +313,7 @@ def main():
         prog="tests/run", description="Build Understudy and run its tests.",
         epilog="tests/run bench NAME --json FILE runs one benchmark instead.")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join((*ALWAYS, *WHEN_THERE))}; default: all that have tests")
-    parser.add_argument("--long", action="store_true", help="also run the tests marked as long")
+    parser.add_argument("--long", action="store_true", help="also run the tests marked as long, and with the suite fuzz named search for new inputs")
     parser.add_argument("--allow-skip", action="store_true", help="a skipped test or an empty suite does not fail the run")
     children_die_with_us()
     try:
