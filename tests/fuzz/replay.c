@@ -31,8 +31,13 @@ static struct {
 
 static void say_what(void)
 {
-	int fd = open(now.kept_as, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	bool kept = fd >= 0 && write(fd, now.data, now.size) == (gssize)now.size;
+	int fd;
+	bool kept;
+
+	if (!now.data) /* at the end: leaks, of nobody knows which input */
+		return;
+	fd = open(now.kept_as, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	kept = fd >= 0 && write(fd, now.data, now.size) == (gssize)now.size;
 
 	if (write(STDERR_FILENO, "# this input: ", 14) < 0 || write(STDERR_FILENO, now.what, strlen(now.what)) < 0 ||
 	    write(STDERR_FILENO, kept ? "; kept as " : "; could not be kept as ", kept ? 10 : 23) < 0 ||
