@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tests/sim/device.c - one device: the shipped machine, judge, holds and link watch, wired as election*.c wires them, without I/O. */
+#include <string.h>
+
+#include "sim.h"
+
+#define VRID 42
+#define SERVICE_ADDRESS 0xc0000264u
+
+static void update_gate(Sim *sim, SimDevice *device);
+
+/* ---- Priority and run-time state: election.c ---- */
+
+static bool leads(const SimDevice *device)
+{
+	return device->machine.state == VRRP_STATE_MASTER || device->resuming;
+}
+
+static VrrpStanding standing(const SimDevice *device, gint64 now_us)
+{
+	if (device->ordered)
+		return VRRP_STANDING_SERVING;
+	return leads(device) ? vrrp_judge_standing(device->serving, vrrp_link_watch_alive(&device->watch, now_us)) : VRRP_STANDING_NOT_SERVING;
+}
+
+static void update_priority(SimDevice *device, gint64 now_us)
+{
+	device->machine.skew_priority = device->paired ? VRRP_SKEW_PRIORITY : device->configured_priority;
+	if (!device->paired)
+		device->machine.priority = device->ordered ? VRRP_SKEW_PRIORITY : device->configured_priority;
+	else
+		device->machine.priority = vrrp_judge_priority(standing(device, now_us),
+			leads(device) ? device->step : vrrp_judge_next_step(device->heard_step, device->step), device->offset);
+	device->claim.standing = standing(device, now_us);
+}
+
+static void save(SimDevice *device)
+{
+	device->saved = true;
+	device->store.role = device->machine.state;
+	device->store.step = device->step;
+	device->store.heard_step = device->heard_step;
+	device->store.serving = device->serving;
+	device->store.served = device->served;
+	device->store.paired = device->paired;
+	device->store.holds = device->holds;
+}
+
+bool sim_device_holds_addresses(const Sim *sim, const SimDevice *device)
+{
+	return device->addresses_until_us > sim_clock(sim, device);
+}
+
+/* ---- Steps ---- */
+
+static void hold_addresses(SimDevice *device, gint64 now_us)
+{
+	device->addresses_until_us = now_us + SIM_ADDRESS_LIFE_US;
+	device->renewed_us = now_us;
+}
+
+static void send_advert(Sim *sim, SimDevice *device, guint8 priority, gint64 now_us)
+{
+	bool to_peer = vrrp_judge_speaks_to_peer(device->watch.carrier, vrrp_link_watch_alive(&device->watch, now_us),
+						 device->served && !device->serving);
+	VrrpAdvert advert = {
+		.version = device->machine.version, .vrid = VRID, .priority = priority, .interval_cs = device->machine.interval_cs,
+		.source = device->machine.address, .destination = VRRP_GROUP_ADDRESS, .n_addresses = 1, .addresses = { SERVICE_ADDRESS },
+	};
+
+	if (priority == 0 && sim_device_holds_addresses(sim, device))
+		sim_break(sim, "addresses-before-zero", "%c says priority 0 with the addresses still there", device->name);
+	sim_say(sim, "%c  says priority %u%s", device->name, priority, device->paired && !to_peer && priority ? ", not on the peer path" : "");
+	sim_send(sim, device->index, SIM_LAN, &advert, &device->claim);
+	if (device->paired && (priority == 0 || to_peer)) {
+		advert.source = sim_address(device->index, SIM_PEER);
+		advert.destination = sim_address(1 - device->index, SIM_PEER);
+		sim_send(sim, device->index, SIM_PEER, &advert, &device->claim);
+	}
+	device->store.last_advert_us = priority == 0 ? 0 : now_us;
+}
+
+static void do_step(Sim *sim, SimDevice *device, const VrrpStep *step, gint64 now_us)
+{
+	switch (step->kind) {
+	case VRRP_STEP_SEND:
+		send_advert(sim, device, step->priority, now_us);
+		if (step->priority != 0 && device->machine.state == VRRP_STATE_MASTER && device->renewed_us != 0 &&
+		    now_us - device->renewed_us >= G_USEC_PER_SEC)
+			hold_addresses(device, now_us);
+		break;
+	case VRRP_STEP_HOLD:
+		hold_addresses(device, now_us);
+		break;
+	case VRRP_STEP_DROP:
+		device->addresses_until_us = device->renewed_us = 0;
+		break;
+	case VRRP_STEP_ANNOUNCE:
+	case VRRP_STEP_STATE:
+		break;
+	}
+}
+
+static void state_changed(Sim *sim, SimDevice *device, VrrpState old, const char *reason, gint64 now_us)
+{
+	if (device->machine.state == VRRP_STATE_MASTER) {
+		guint next = vrrp_judge_next_step(device->heard_step, device->step);
+
+		device->claim.reign = ++sim->reigns;
+		device->claim.knew_reign = device->heard_reign;
+		device->claim.comparable = device->paired && next < VRRP_MAX_STEP;
+		device->step = next;
+		sim->n_takeovers++;
+		sim_push(sim, (SimEvent){ .at_us = sim->now_us + 50 * SIM_MS + sim_upto(sim, 1000 * SIM_MS), .kind = SIM_EVENT_SERVES,
+					  .device = device->index, .generation = device->generation });
+	} else {
+		device->ordered = false;
+	}
+	device->serving = device->served = false;
+	update_priority(device, now_us);
+	save(device);
+	sim_say(sim, "%c  %s -> %s (%s)", device->name, vrrp_state_name(old), vrrp_state_name(device->machine.state), reason);
+	sim_check_step(sim, device, old, reason);
+}
+
+static void step(Sim *sim, SimDevice *device, const VrrpEvent *event)
+{
+	VrrpStep steps[VRRP_MAX_STEPS];
+	VrrpState old = device->machine.state;
+	gint64 now_us = sim_clock(sim, device);
+	gsize n;
+
+	update_priority(device, now_us);
+	n = vrrp_machine_step(&device->machine, event, now_us, steps);
+	sim->n_steps++;
+	for (gsize i = 0; i < n; i++)
+		do_step(sim, device, &steps[i], now_us);
+	for (gsize i = 0; i < n; i++)
+		if (steps[i].kind == VRRP_STEP_STATE)
+			state_changed(sim, device, old, steps[i].reason, now_us);
+	device->timer_generation++;
+	if (device->machine.deadline_us != 0)
+		sim_push(sim, (SimEvent){ .at_us = sim_when(sim, device, device->machine.deadline_us) + sim_upto(sim, sim->busy_us),
+					  .kind = SIM_EVENT_TIMER, .device = device->index, .generation = device->timer_generation });
+	sim_check_always(sim);
+}
+
+void sim_device_timer(Sim *sim, SimDevice *device)
+{
+	sim_device_drain(sim, device);
+	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+}
+
+static void update_gate(Sim *sim, SimDevice *device)
+{
+	bool open = !vrrp_holds_any(&device->holds) && vrrp_link_watch_settled(&device->watch, sim_clock(sim, device));
+
+	if (open == device->machine.open)
+		return;
+	sim_say(sim, "%c  may %stake over", device->name, open ? "" : "not ");
+	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_GATE, .open = open });
+}
+
+/* ---- Receiving ---- */
+
+void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
+{
+	if (device->condition == SIM_SUSPENDED || device->condition == SIM_OFF || device->condition == SIM_KILLED ||
+	    !sim_reaches(sim, packet->path, packet->from, device->index) || device->received.length >= SIM_SOCKET_PACKETS) {
+		g_free(packet);
+		return;
+	}
+	packet->received_us = sim_clock(sim, device);
+	if (packet->path == SIM_LAN)
+		device->ear = true;
+	g_queue_push_tail(&device->received, packet);
+	if (device->condition == SIM_RUNS)
+		sim_push(sim, (SimEvent){ .at_us = sim->now_us + sim_upto(sim, sim->busy_us), .kind = SIM_EVENT_READABLE,
+					  .device = device->index, .generation = device->generation });
+}
+
+static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
+{
+	guint32 peer = sim_address(1 - device->index, packet->path);
+	VrrpExpect expect = {
+		.version = device->machine.version, .vrid = VRID, .interval_cs = device->machine.interval_cs,
+		.own_address = sim_address(device->index, packet->path),
+		.only_peers = device->paired || packet->path == SIM_PEER, .peers = &peer, .n_peers = device->paired ? 1 : 0,
+	};
+	VrrpEvent event = { .kind = VRRP_EVENT_ADVERT, .received_us = packet->received_us };
+	bool was_listening = device->machine.listening;
+	VrrpState old = device->machine.state;
+	SimClaim mine = device->claim;
+	VrrpAdvert advert;
+
+	if (vrrp_packet_parse(packet->bytes, packet->length, &expect, &advert) != VRRP_DROP_NONE)
+		return;
+	if (packet->damaged)
+		sim_break(sim, "damaged-counts", "%c counts a damaged advert", device->name);
+	if (packet->from >= sim->n_devices) {
+		if (device->paired)
+			sim_break(sim, "stranger-counts", "%c, paired, counts a stranger's advert", device->name);
+		return; /* not yet paired: plain RFC behaviour, but strangers are for the paired here */
+	}
+	/* An advert overtaken by its sender's own priority 0 says nothing. */
+	if (advert.priority == 0) {
+		device->heard_zero_us = packet->received_us;
+	} else if (device->heard_zero_us == 0 ||
+		   packet->received_us - device->heard_zero_us >= (gint64)device->machine.interval_cs * 10000) {
+		device->heard_master_us = MAX(packet->received_us, device->heard_master_us);
+		device->heard_reign = packet->claim.reign;
+	}
+	if (advert.priority != 0 && device->paired)
+		device->heard_step = vrrp_judge_step_of(advert.priority);
+	event.priority = advert.priority;
+	event.interval_cs = advert.interval_cs;
+	event.source = sim_address(packet->from, SIM_LAN);
+	sim_say(sim, "%c  hears %c on the %s: priority %u%s", device->name, sim->device[packet->from].name,
+		packet->path == SIM_LAN ? "LAN" : "peer path", advert.priority,
+		sim_clock(sim, device) - packet->received_us > 10 * SIM_MS ? ", queued" : "");
+	mine.standing = standing(device, sim_clock(sim, device));
+	step(sim, device, &event);
+	if (old == VRRP_STATE_MASTER && device->machine.state == VRRP_STATE_BACKUP && !was_listening &&
+	    device->machine.priority != 0 && sim_clock(sim, device) - packet->received_us < 10 * SIM_MS)
+		sim_check_yield(sim, device, packet, &mine);
+}
+
+void sim_device_drain(Sim *sim, SimDevice *device)
+{
+	SimPacket *packet;
+
+	while ((packet = g_queue_pop_head(&device->received))) {
+		receive(sim, device, packet);
+		g_free(packet);
+	}
+}
+
+/* ---- Housekeeping: election-life.c ---- */
+
+void sim_device_check_link(Sim *sim, SimDevice *device)
+{
+	gint64 now_us = sim_clock(sim, device);
+
+	(void)vrrp_link_watch_state(&device->watch, true, device->no_carrier == 0, now_us);
+	if (device->watch.carrier && device->machine.state == VRRP_STATE_INIT)
+		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_START, .reason = "carrier" });
+	else if (!device->watch.carrier && device->machine.state != VRRP_STATE_INIT)
+		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "no-carrier" });
+	update_gate(sim, device);
+}
+
+/* Hosts on the LAN speak now and then; the other device answers when asked. */
+static bool hears_frames(Sim *sim, SimDevice *device)
+{
+	bool heard = device->ear || (device->no_hosts == 0 && device->no_carrier == 0 && sim_below(sim, 1000) >= sim->loss);
+
+	device->ear = false;
+	for (guint i = 0; i < sim->n_devices && !heard; i++)
+		heard = i != device->index && (sim->device[i].condition == SIM_RUNS || sim->device[i].condition == SIM_FROZEN ||
+					       sim->device[i].condition == SIM_KILLED) &&
+			sim_reaches(sim, SIM_LAN, device->index, i) && sim_reaches(sim, SIM_LAN, i, device->index);
+	return heard;
+}
+
+void sim_device_tick(Sim *sim, SimDevice *device)
+{
+	gint64 now_us = sim_clock(sim, device);
+
+	(void)vrrp_link_watch_frames(&device->watch, hears_frames(sim, device), now_us);
+	update_priority(device, now_us);
+	if (vrrp_holds_tick(&device->holds, device->machine.state == VRRP_STATE_MASTER, now_us))
+		save(device);
+	update_gate(sim, device);
+}
+
+static void schedule(Sim *sim, SimDevice *device, SimEventKind kind, gint64 after_us)
+{
+	sim_push(sim, (SimEvent){ .at_us = sim->now_us + after_us, .kind = kind, .device = device->index, .generation = device->generation });
+}
+
+void sim_device_start(Sim *sim, SimDevice *device)
+{
+	gint64 now_us = sim_clock(sim, device), age_us;
+
+	device->generation++;
+	device->condition = SIM_RUNS;
+	g_queue_clear_full(&device->received, g_free);
+	memset(&device->holds, 0, sizeof device->holds);
+	device->holds.heartbeat_us = now_us;
+	device->paired = device->serving = device->served = device->ordered = device->ear = false;
+	device->step = device->heard_step = 0;
+	device->renewed_us = 0;
+	if (device->saved) {
+		device->holds = device->store.holds;
+		device->holds.heartbeat_us = now_us;
+		device->step = device->store.step;
+		device->heard_step = device->store.heard_step;
+		device->paired = device->store.paired;
+	} else {
+		vrrp_holds_set(&device->holds, VRRP_HOLD_NO_SUPERVISOR, "started anew", 0, now_us);
+	}
+	vrrp_machine_init(&device->machine, sim->version, sim->interval_cs, sim_address(device->index, SIM_LAN),
+			  device->configured_priority, device->configured_priority);
+	device->machine.open = false;
+	vrrp_link_watch_init(&device->watch, (gint64)sim->interval_cs * 10000);
+	schedule(sim, device, SIM_EVENT_TICK, 0);
+	schedule(sim, device, SIM_EVENT_SUPERVISOR, sim_upto(sim, 300 * SIM_MS));
+	age_us = now_us - device->store.last_advert_us;
+	if (device->saved && device->store.role == VRRP_STATE_MASTER && age_us >= 0 && device->no_carrier == 0 &&
+	    age_us < vrrp_machine_peer_down_us(&device->machine)) {
+		device->serving = device->store.serving;
+		device->served = device->store.served;
+		(void)vrrp_link_watch_state(&device->watch, true, true, now_us);
+		(void)vrrp_link_watch_frames(&device->watch, true, now_us);
+		sim_say(sim, "%c  starts, still Master", device->name);
+		device->resuming = true;
+		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_RESUME });
+		device->resuming = false;
+		schedule(sim, device, SIM_EVENT_SERVES, 100 * SIM_MS);
+		return;
+	}
+	device->addresses_until_us = 0;
+	update_priority(device, now_us);
+	sim_say(sim, "%c  starts", device->name);
+	sim_device_check_link(sim, device);
+	save(device);
+}
+
+void sim_device_end(Sim *sim, SimDevice *device, bool lose_state)
+{
+	device->generation++;
+	device->timer_generation++;
+	g_queue_clear_full(&device->received, g_free);
+	device->condition = lose_state ? SIM_OFF : SIM_KILLED;
+	device->heard_master_us = device->heard_zero_us = 0;
+	if (lose_state) {
+		device->saved = false;
+		memset(&device->store, 0, sizeof device->store);
+		device->addresses_until_us = 0;
+		device->heard_reign = 0;
+	}
+}
+
+/* Thawed: what is due is done in one order or the other. */
+void sim_device_wake(Sim *sim, SimDevice *device)
+{
+	bool due = device->machine.deadline_us != 0 && sim_clock(sim, device) >= device->machine.deadline_us;
+
+	device->condition = SIM_RUNS;
+	device->generation++;
+	sim_check_always(sim);
+	if (sim_below(sim, 2) && due)
+		sim_device_timer(sim, device);
+	sim_device_drain(sim, device);
+	if (sim_below(sim, 2))
+		sim_device_check_link(sim, device);
+	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	sim_device_check_link(sim, device);
+	schedule(sim, device, SIM_EVENT_TICK, 0);
+	schedule(sim, device, SIM_EVENT_SUPERVISOR, sim_upto(sim, 10 * SIM_MS));
+	schedule(sim, device, SIM_EVENT_SERVES, 10 * SIM_MS);
+}
+
+/* ---- Orders ---- */
+
+void sim_device_set_passive(Sim *sim, SimDevice *device, bool passive)
+{
+	if (passive)
+		vrrp_holds_set(&device->holds, VRRP_HOLD_PASSIVE, "mode", 0, sim_clock(sim, device));
+	else
+		vrrp_holds_lift(&device->holds, VRRP_HOLD_PASSIVE);
+	update_gate(sim, device);
+	save(device);
+}
+
+void sim_device_set_serving(Sim *sim, SimDevice *device, bool serving)
+{
+	if (device->machine.state != VRRP_STATE_MASTER || device->serving == serving)
+		return;
+	device->serving = serving;
+	device->served |= serving;
+	device->ordered = false;
+	update_priority(device, sim_clock(sim, device));
+	save(device);
+	sim_say(sim, "%c  %s", device->name, serving ? "serves" : "does not serve");
+}
+
+/* The supervisor's word, every second: who the peer is, our mode, and a heartbeat. */
+void sim_device_supervisor(Sim *sim, SimDevice *device)
+{
+	device->paired = sim->paired;
+	update_priority(device, sim_clock(sim, device));
+	if (device->passive != device->holds.hold[VRRP_HOLD_PASSIVE].set)
+		sim_device_set_passive(sim, device, device->passive);
+	vrrp_holds_heartbeat(&device->holds, sim_clock(sim, device));
+	update_gate(sim, device);
+	save(device);
+}
+
+void sim_device_resign(Sim *sim, SimDevice *device)
+{
+	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_RESIGN, .reason = "order" });
+}
+
+void sim_device_take(Sim *sim, SimDevice *device)
+{
+	if (device->machine.state == VRRP_STATE_INIT)
+		return;
+	if (device->machine.state == VRRP_STATE_BACKUP)
+		device->ordered = true;
+	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_TAKE, .reason = "order" });
+}

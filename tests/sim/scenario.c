@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tests/sim/scenario.c - from a seed to a world with its faults, from its beginning to a quiet end. */
+#include <string.h>
+
+#include "sim.h"
+
+#define CALM_BUSY_US 100
+
+static const char *const names[] = {
+	[SIM_FAULT_CUT] = "cut",             [SIM_FAULT_SPLIT] = "split",     [SIM_FAULT_LOSS] = "loss",
+	[SIM_FAULT_DUPLICATE] = "duplicate", [SIM_FAULT_DELAY] = "delay",     [SIM_FAULT_DAMAGE] = "damage",
+	[SIM_FAULT_BUSY] = "busy",           [SIM_FAULT_FREEZE] = "freeze",   [SIM_FAULT_SUSPEND] = "suspend",
+	[SIM_FAULT_KILL] = "kill",           [SIM_FAULT_REBOOT] = "reboot",   [SIM_FAULT_CARRIER] = "no-carrier",
+	[SIM_FAULT_HOSTS] = "no-hosts",      [SIM_FAULT_APPLICATION] = "application", [SIM_FAULT_SUPERVISOR] = "no-supervisor",
+	[SIM_FAULT_PASSIVE] = "passive",     [SIM_FAULT_RESIGN] = "resign",   [SIM_FAULT_TAKE] = "take",
+	[SIM_FAULT_STRANGER] = "stranger",
+};
+G_STATIC_ASSERT(G_N_ELEMENTS(names) == SIM_N_FAULTS);
+
+const char *sim_fault_name(SimFaultKind kind)
+{
+	return names[kind];
+}
+
+void sim_fault_describe(const Sim *sim, const SimFault *fault, GString *out)
+{
+	g_string_append_printf(out, "%-13s %9.3f - %9.3f ms  device %c", names[fault->kind], (double)fault->from_us / 1000,
+			       (double)fault->until_us / 1000, 'A' + fault->device);
+	if (fault->kind == SIM_FAULT_CUT || fault->kind == SIM_FAULT_SPLIT)
+		g_string_append_printf(out, " %s %c, %s", fault->kind == SIM_FAULT_CUT ? "to" : "from others; first", 'A' + fault->other,
+				       fault->path == SIM_LAN ? "LAN" : fault->path == SIM_PEER ? "peer path" : "both paths");
+	if (fault->kind == SIM_FAULT_LOSS || fault->kind == SIM_FAULT_DUPLICATE || fault->kind == SIM_FAULT_DAMAGE)
+		g_string_append_printf(out, ", %u of 1000", fault->amount);
+}
+
+/* ---- Making ---- */
+
+static void make_fault(Sim *sim, SimFault *fault, gint64 chaos_us)
+{
+	gint64 unit_us = (gint64)sim->interval_cs * 10000, length_us;
+
+	fault->kind = sim_below(sim, SIM_N_FAULTS);
+	if (!sim->paired && (fault->kind == SIM_FAULT_PASSIVE || fault->kind == SIM_FAULT_TAKE || fault->kind == SIM_FAULT_STRANGER))
+		fault->kind = SIM_FAULT_SPLIT;
+	/* From a tenth of an interval to some hundred, each order of magnitude as often. */
+	length_us = unit_us / 10 << sim_below(sim, 11);
+	fault->from_us = sim_upto(sim, chaos_us);
+	fault->until_us = MIN(fault->from_us + length_us / 2 + sim_upto(sim, length_us), chaos_us);
+	fault->device = sim_below(sim, sim->n_devices);
+	fault->other = (fault->device + 1 + sim_below(sim, sim->n_devices - 1)) % sim->n_devices;
+	fault->path = sim_below(sim, SIM_N_PATHS + 1);
+	fault->amount = 1u << sim_below(sim, 10);
+}
+
+static void make(Sim *sim)
+{
+	static const guint intervals_cs[] = { 1, 10, 10, 100 };
+	gint64 chaos_us;
+
+	sim->paired = sim_below(sim, 4) != 0;
+	sim->n_devices = sim->paired ? 2 : 3 + sim_below(sim, 3);
+	sim->version = sim_below(sim, 4) ? 3 : 2;
+	sim->interval_cs = sim->version == 2 ? 100 : intervals_cs[sim_below(sim, G_N_ELEMENTS(intervals_cs))];
+	sim->busy_us = CALM_BUSY_US;
+	sim->keeper = -1;
+	for (guint i = 0; i < sim->n_devices; i++) {
+		SimDevice *device = &sim->device[i];
+
+		device->index = i;
+		device->name = (char)('A' + i);
+		device->condition = SIM_OFF;
+		device->offset_us = 1000000 * G_GINT64_CONSTANT(1000) + sim_upto(sim, 1000000 * G_GINT64_CONSTANT(1000));
+		device->ppm = sim_below(sim, 3) ? (gint64)sim_below(sim, 401) - 200 : (gint64)sim_below(sim, 4001) - 2000;
+		device->configured_priority = (guint8)(sim_below(sim, 4) ? 1 + sim_below(sim, 254) : 100);
+		device->offset = i;
+		device->passive = sim->paired && sim_below(sim, 8) == 0;
+		g_queue_init(&device->received);
+		sim_push(sim, (SimEvent){ .at_us = sim_below(sim, 2) ? 0 : sim_upto(sim, 3000 * SIM_MS), .kind = SIM_EVENT_FAULT,
+					  .device = i, .generation = SIM_MAX_FAULTS });
+	}
+	chaos_us = 4000 * SIM_MS + (gint64)sim->interval_cs * 10000 * (10 + sim_below(sim, 50));
+	sim->n_faults = 1 + sim_below(sim, sim_below(sim, 2) ? 4 : SIM_MAX_FAULTS);
+	for (guint i = 0; i < sim->n_faults; i++)
+		make_fault(sim, &sim->fault[i], chaos_us);
+	sim_push(sim, (SimEvent){ .at_us = chaos_us + 1, .kind = SIM_EVENT_QUIET });
+}
+
+/* ---- Doing ---- */
+
+static void set_cuts(Sim *sim, const SimFault *fault, int by)
+{
+	for (guint path = 0; path < SIM_N_PATHS; path++) {
+		if (fault->path != SIM_N_PATHS && fault->path != path)
+			continue;
+		if (fault->kind == SIM_FAULT_CUT) {
+			sim->cut[path][fault->device][fault->other] += (guint)by;
+			continue;
+		}
+		for (guint i = 0; i < sim->n_devices; i++) {
+			if (i == fault->device)
+				continue;
+			sim->cut[path][i][fault->device] += (guint)by;
+			sim->cut[path][fault->device][i] += (guint)by;
+		}
+	}
+}
+
+static void wake(Sim *sim, SimDevice *device, SimCondition from)
+{
+	if (device->condition != from)
+		return;
+	sim_say(sim, "%c  goes on", device->name);
+	sim_device_wake(sim, device);
+}
+
+static void set_passive(Sim *sim, SimDevice *device, bool passive)
+{
+	device->passive = passive;
+	if (device->condition == SIM_RUNS)
+		sim_device_set_passive(sim, device, passive);
+}
+
+static void stop_running(SimDevice *device, SimCondition condition)
+{
+	if (device->condition == SIM_RUNS)
+		device->condition = condition;
+}
+
+static void begin_fault(Sim *sim, SimFault *fault)
+{
+	SimDevice *device = &sim->device[fault->device];
+	bool runs = device->condition == SIM_RUNS;
+
+	switch (fault->kind) {
+	case SIM_FAULT_CUT:
+	case SIM_FAULT_SPLIT:
+		set_cuts(sim, fault, 1);
+		break;
+	case SIM_FAULT_LOSS:
+		sim->loss = fault->amount;
+		break;
+	case SIM_FAULT_DUPLICATE:
+		sim->duplicate = fault->amount;
+		break;
+	case SIM_FAULT_DAMAGE:
+		sim->damage = fault->amount;
+		break;
+	case SIM_FAULT_DELAY:
+		sim->jitter_us = (gint64)sim->interval_cs * 10 * fault->amount * 4;
+		break;
+	case SIM_FAULT_BUSY:
+		sim->busy_us = (gint64)sim->interval_cs * 10 * fault->amount * 4;
+		break;
+	case SIM_FAULT_FREEZE:
+		stop_running(device, SIM_FROZEN);
+		break;
+	case SIM_FAULT_SUSPEND:
+		stop_running(device, SIM_SUSPENDED);
+		break;
+	case SIM_FAULT_KILL:
+		if (runs)
+			sim_device_end(sim, device, false);
+		break;
+	case SIM_FAULT_REBOOT:
+		if (runs)
+			sim_device_end(sim, device, true);
+		break;
+	case SIM_FAULT_CARRIER:
+		device->no_carrier++;
+		if (runs)
+			sim_device_check_link(sim, device);
+		break;
+	case SIM_FAULT_HOSTS:
+		device->no_hosts++;
+		break;
+	case SIM_FAULT_APPLICATION:
+		device->app_broken++;
+		if (runs)
+			sim_device_set_serving(sim, device, false);
+		break;
+	case SIM_FAULT_SUPERVISOR:
+		device->no_supervisor++;
+		break;
+	case SIM_FAULT_PASSIVE:
+		set_passive(sim, device, !device->passive);
+		break;
+	case SIM_FAULT_RESIGN:
+		if (runs)
+			sim_device_resign(sim, device);
+		break;
+	case SIM_FAULT_TAKE:
+		if (runs)
+			sim_device_take(sim, device);
+		break;
+	case SIM_FAULT_STRANGER:
+		sim_push(sim, (SimEvent){ .at_us = sim->now_us, .kind = SIM_EVENT_STRANGER, .generation = (guint)(fault - sim->fault) });
+		break;
+	case SIM_N_FAULTS:
+		g_assert_not_reached();
+	}
+}
+
+static void end_fault(Sim *sim, const SimFault *fault)
+{
+	SimDevice *device = &sim->device[fault->device];
+
+	switch (fault->kind) {
+	case SIM_FAULT_CUT:
+	case SIM_FAULT_SPLIT:
+		set_cuts(sim, fault, -1);
+		break;
+	case SIM_FAULT_LOSS:
+		sim->loss = 0;
+		break;
+	case SIM_FAULT_DUPLICATE:
+		sim->duplicate = 0;
+		break;
+	case SIM_FAULT_DAMAGE:
+		sim->damage = 0;
+		break;
+	case SIM_FAULT_DELAY:
+		sim->jitter_us = 0;
+		break;
+	case SIM_FAULT_BUSY:
+		sim->busy_us = CALM_BUSY_US;
+		break;
+	case SIM_FAULT_FREEZE:
+		wake(sim, device, SIM_FROZEN);
+		break;
+	case SIM_FAULT_SUSPEND:
+		wake(sim, device, SIM_SUSPENDED);
+		break;
+	case SIM_FAULT_KILL:
+	case SIM_FAULT_REBOOT:
+		if (device->condition == SIM_KILLED || device->condition == SIM_OFF)
+			sim_device_start(sim, device);
+		break;
+	case SIM_FAULT_CARRIER:
+		device->no_carrier--;
+		if (device->condition == SIM_RUNS)
+			sim_device_check_link(sim, device);
+		break;
+	case SIM_FAULT_HOSTS:
+		device->no_hosts--;
+		break;
+	case SIM_FAULT_APPLICATION:
+		if (--device->app_broken == 0 && device->condition == SIM_RUNS)
+			sim_device_set_serving(sim, device, true);
+		break;
+	case SIM_FAULT_SUPERVISOR:
+		if (--device->no_supervisor == 0 && device->condition == SIM_RUNS)
+			sim_device_supervisor(sim, device);
+		break;
+	case SIM_FAULT_PASSIVE:
+	case SIM_FAULT_RESIGN:
+	case SIM_FAULT_TAKE:
+	case SIM_FAULT_STRANGER:
+	case SIM_N_FAULTS:
+		break;
+	}
+}
+
+/* A firewall with our group id at the highest priority there is. */
+static void stranger(Sim *sim, const SimFault *fault)
+{
+	VrrpAdvert advert = {
+		.version = sim->version, .vrid = 42, .priority = fault->amount & 1 ? 0 : 255, .interval_cs = sim->interval_cs,
+		.source = 0xc00002c8u, .destination = VRRP_GROUP_ADDRESS, .n_addresses = 1, .addresses = { 0xc0000264u },
+	};
+
+	if (sim->now_us > fault->until_us)
+		return;
+	sim_send(sim, SIM_MAX_DEVICES, SIM_LAN, &advert, &(SimClaim){ 0 });
+	sim_push(sim, (SimEvent){ .at_us = sim->now_us + (gint64)sim->interval_cs * 10000, .kind = SIM_EVENT_STRANGER,
+				  .generation = (guint)(fault - sim->fault) });
+}
+
+static void say_fault(Sim *sim, const SimFault *fault, const char *what)
+{
+	g_autoptr(GString) text = NULL;
+
+	if (!sim->trace)
+		return;
+	text = g_string_new(NULL);
+	sim_fault_describe(sim, fault, text);
+	sim_say(sim, "** %s %s", what, text->str);
+}
+
+static void on_fault(Sim *sim, const SimEvent *event)
+{
+	SimFault *fault;
+
+	if (event->generation == SIM_MAX_FAULTS) { /* power on */
+		if (sim->device[event->device].condition == SIM_OFF)
+			sim_device_start(sim, &sim->device[event->device]);
+		return;
+	}
+	fault = &sim->fault[event->generation];
+	say_fault(sim, fault, "begins:");
+	begin_fault(sim, fault);
+	sim_push(sim, (SimEvent){ .at_us = fault->until_us, .kind = SIM_EVENT_FAULT_ENDS, .generation = event->generation });
+}
+
+static void on_device(Sim *sim, const SimEvent *event)
+{
+	SimDevice *device = &sim->device[event->device];
+
+	if (device->condition != SIM_RUNS || event->generation != device->generation)
+		return;
+	if (event->kind == SIM_EVENT_READABLE) {
+		sim_device_drain(sim, device);
+	} else if (event->kind == SIM_EVENT_TICK) {
+		sim_device_tick(sim, device);
+		sim_push(sim, (SimEvent){ .at_us = sim->now_us + SIM_TICK_US + sim_upto(sim, sim->busy_us), .kind = SIM_EVENT_TICK,
+					  .device = device->index, .generation = device->generation });
+	} else if (event->kind == SIM_EVENT_SUPERVISOR) {
+		if (device->no_supervisor == 0)
+			sim_device_supervisor(sim, device);
+		sim_push(sim, (SimEvent){ .at_us = sim->now_us + G_USEC_PER_SEC, .kind = SIM_EVENT_SUPERVISOR, .device = device->index,
+					  .generation = device->generation });
+	} else if (event->kind == SIM_EVENT_SERVES && device->app_broken == 0) {
+		sim_device_set_serving(sim, device, true);
+	}
+}
+
+static void on_event(Sim *sim, SimEvent *event)
+{
+	gint64 down_us = (3 * (gint64)sim->interval_cs + MAX(sim->interval_cs, sim->version == 2 ? 100 : 0)) * 10000;
+
+	switch (event->kind) {
+	case SIM_EVENT_ARRIVAL:
+		sim_device_arrival(sim, &sim->device[event->device], g_steal_pointer(&event->packet));
+		break;
+	case SIM_EVENT_TIMER:
+		if (sim->device[event->device].condition == SIM_RUNS && sim->device[event->device].timer_generation == event->generation)
+			sim_device_timer(sim, &sim->device[event->device]);
+		break;
+	case SIM_EVENT_READABLE:
+	case SIM_EVENT_TICK:
+	case SIM_EVENT_SUPERVISOR:
+	case SIM_EVENT_SERVES:
+		on_device(sim, event);
+		break;
+	case SIM_EVENT_FAULT:
+		on_fault(sim, event);
+		break;
+	case SIM_EVENT_FAULT_ENDS:
+		say_fault(sim, &sim->fault[event->generation], "ends:  ");
+		end_fault(sim, &sim->fault[event->generation]);
+		break;
+	case SIM_EVENT_STRANGER:
+		stranger(sim, &sim->fault[event->generation]);
+		break;
+	case SIM_EVENT_QUIET:
+		sim_check_quiet(sim);
+		/* What the network still carries, a tick, and the supervisor of a device just started; then three down intervals. */
+		sim_push(sim, (SimEvent){ .at_us = sim->now_us + (gint64)sim->interval_cs * 10 * 2048 + 500 * SIM_MS + 3 * down_us,
+					  .kind = SIM_EVENT_SETTLED });
+		break;
+	case SIM_EVENT_SETTLED:
+		sim_check_settled(sim);
+		sim->end_us = sim->now_us + 3 * down_us + SIM_ADDRESS_LIFE_US;
+		break;
+	case SIM_EVENT_END:
+		break;
+	}
+}
+
+void sim_run(Sim *sim, guint64 seed, const bool *off, GString *trace)
+{
+	SimEvent event;
+
+	memset(sim, 0, sizeof *sim);
+	sim->seed = sim->chance = seed;
+	sim->trace = trace;
+	sim->end_us = G_MAXINT64;
+	make(sim);
+	sim_say(sim, "-- seed %" G_GUINT64_FORMAT ": %u %s devices, version %u, an advert every %u ms", seed, sim->n_devices,
+		sim->paired ? "paired" : "plain", sim->version, sim->interval_cs * 10);
+	for (guint i = 0; i < sim->n_faults; i++) {
+		sim->fault[i].off = off && off[i];
+		if (!sim->fault[i].off)
+			sim_push(sim, (SimEvent){ .at_us = sim->fault[i].from_us, .kind = SIM_EVENT_FAULT, .generation = i });
+	}
+	while (!sim->broken && sim_pop(sim, &event)) {
+		if (event.at_us > sim->end_us) {
+			g_free(event.packet);
+			break;
+		}
+		sim->now_us = event.at_us;
+		on_event(sim, &event);
+	}
+	if (!sim->broken)
+		sim_check_end(sim);
+	for (gsize i = 0; i < sim->n_events; i++)
+		g_free(sim->events[i].packet);
+	g_clear_pointer(&sim->events, g_free);
+	for (guint i = 0; i < sim->n_devices; i++)
+		g_queue_clear_full(&sim->device[i].received, g_free);
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tests/sim/world.c - chance, time and the network of a simulated world. */
+#include <stdarg.h>
+#include <string.h>
+
+#include "sim.h"
+
+/* splitmix64: any seed is a good one. */
+guint64 sim_random(guint64 *state)
+{
+	guint64 z = *state += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	return z ^ z >> 31;
+}
+
+guint sim_below(Sim *sim, guint limit)
+{
+	return (guint)(sim_random(&sim->chance) % limit);
+}
+
+gint64 sim_upto(Sim *sim, gint64 limit_us)
+{
+	return limit_us <= 0 ? 0 : (gint64)(sim_random(&sim->chance) % (guint64)limit_us);
+}
+
+/* ---- Events ---- */
+
+static bool earlier(const SimEvent *a, const SimEvent *b)
+{
+	return a->at_us != b->at_us ? a->at_us < b->at_us : a->number < b->number;
+}
+
+void sim_push(Sim *sim, SimEvent event)
+{
+	gsize at = sim->n_events++;
+
+	event.number = sim->n_pushed++;
+	if (sim->n_events > sim->room) {
+		sim->room = MAX(256, 2 * sim->room);
+		sim->events = g_renew(SimEvent, sim->events, sim->room);
+	}
+	while (at > 0 && earlier(&event, &sim->events[(at - 1) / 2])) {
+		sim->events[at] = sim->events[(at - 1) / 2];
+		at = (at - 1) / 2;
+	}
+	sim->events[at] = event;
+}
+
+bool sim_pop(Sim *sim, SimEvent *ret_event)
+{
+	gsize at = 0;
+	SimEvent last;
+
+	if (sim->n_events == 0)
+		return false;
+	*ret_event = sim->events[0];
+	last = sim->events[--sim->n_events];
+	for (;;) {
+		gsize next = 2 * at + 1;
+
+		if (next >= sim->n_events)
+			break;
+		if (next + 1 < sim->n_events && earlier(&sim->events[next + 1], &sim->events[next]))
+			next++;
+		if (!earlier(&sim->events[next], &last))
+			break;
+		sim->events[at] = sim->events[next];
+		at = next;
+	}
+	sim->events[at] = last;
+	return true;
+}
+
+/* ---- Clocks ---- */
+
+gint64 sim_clock(const Sim *sim, const SimDevice *device)
+{
+	return device->offset_us + sim->now_us + sim->now_us * device->ppm / 1000000;
+}
+
+/* The first moment at which the device's clock shows @clock_us, or now. */
+gint64 sim_when(const Sim *sim, const SimDevice *device, gint64 clock_us)
+{
+	gint64 at_us = (clock_us - device->offset_us) * 1000000 / (1000000 + device->ppm);
+
+	while (device->offset_us + at_us + at_us * device->ppm / 1000000 < clock_us)
+		at_us++;
+	return MAX(at_us, sim->now_us);
+}
+
+/* ---- Network ---- */
+
+guint32 sim_address(guint device, SimPathKind path)
+{
+	return (path == SIM_LAN ? 0xc000020au : 0xc6336401u) + device;
+}
+
+bool sim_reaches(const Sim *sim, SimPathKind path, guint from, guint to)
+{
+	if (path == SIM_LAN && ((from < sim->n_devices && sim->device[from].no_carrier) || sim->device[to].no_carrier))
+		return false;
+	return from >= sim->n_devices || sim->cut[path][from][to] == 0;
+}
+
+static void carry(Sim *sim, const SimPacket *packet, guint to)
+{
+	SimPacket *copy;
+
+	if (sim_below(sim, 1000) < sim->loss)
+		return;
+	copy = g_memdup2(packet, sizeof *packet);
+	if (sim_below(sim, 1000) < sim->damage) {
+		guint bit = sim_below(sim, (guint)(packet->length - VRRP_IP_HEADER) * 8);
+
+		copy->bytes[VRRP_IP_HEADER + bit / 8] ^= (guint8)(1u << bit % 8);
+		copy->damaged = true;
+	}
+	sim_push(sim, (SimEvent){ .at_us = sim->now_us + 50 + sim_upto(sim, 200) + sim_upto(sim, sim->jitter_us),
+				  .kind = SIM_EVENT_ARRIVAL, .device = to, .packet = copy });
+}
+
+void sim_send(Sim *sim, guint from, SimPathKind path, const VrrpAdvert *advert, const SimClaim *claim)
+{
+	SimPacket packet = { .path = path, .from = from, .claim = *claim };
+
+	packet.length = vrrp_packet_build(advert, packet.bytes);
+	for (guint to = 0; to < sim->n_devices; to++) {
+		if (to == from || !sim_reaches(sim, path, from, to))
+			continue;
+		carry(sim, &packet, to);
+		while (sim_below(sim, 1000) < sim->duplicate)
+			carry(sim, &packet, to);
+	}
+}
+
+void sim_say(Sim *sim, const char *format, ...)
+{
+	va_list arguments;
+
+	if (!sim->trace)
+		return;
+	g_string_append_printf(sim->trace, "%12.3f ms  ", (double)sim->now_us / 1000);
+	va_start(arguments, format);
+	g_string_append_vprintf(sim->trace, format, arguments);
+	va_end(arguments);
+	g_string_append_c(sim->trace, '\n');
+}
