@@ -163,7 +163,8 @@ static void step_init(VrrpMachine *machine, const VrrpEvent *event, gint64 now_u
 
 static void backup_advert(VrrpMachine *machine, const VrrpEvent *event, gint64 now_us, Steps *out)
 {
-	gint64 from_us = CLAMP(event->received_us, now_us - vrrp_machine_down_us(machine), now_us);
+	gint64 from_us = CLAMP(event->received_us, now_us - vrrp_machine_down_us(machine), now_us), listen_us;
+	bool listened = machine->listened;
 
 	machine->listened = false;
 	if (event->priority == 0) {
@@ -180,6 +181,15 @@ static void backup_advert(VrrpMachine *machine, const VrrpEvent *event, gint64 n
 	machine->resigned = false;
 	machine->master_gone = false;
 	machine->deadline_us = from_us + vrrp_machine_down_us(machine);
+	if (now_us - event->received_us <= interval_us(machine->master_interval_cs))
+		return;
+	/* It lay in the queue while we slept, and the queue may have run over: what came after it is lost, not unsaid. */
+	listen_us = now_us + interval_us(machine->master_interval_cs) + vrrp_machine_skew_us(machine);
+	if (machine->deadline_us < listen_us) {
+		machine->deadline_us = listen_us;
+		machine->listened = true;
+		machine->late_wake_ups += !listened;
+	}
 }
 
 static void backup_timer(VrrpMachine *machine, gint64 now_us, Steps *out)

@@ -6,7 +6,8 @@
  *  - a Backup that is held, or whose link has just come back, lets the down timer run out without acting on it;
  *  - a Master that finds itself later than a Backup would wait is silent for one interval, and steps down if it hears another Master
  *    whatever that one's priority;
- *  - a Backup whose timer fires more than an interval late listens once more before it believes that the Master is gone;
+ *  - a Backup whose timer fires more than an interval late, or that has only adverts which have lain in its queue for longer, listens once
+ *    more before it believes that the Master is gone;
  *  - addresses are let go before priority 0 is said, so that they are never on two devices.
  * Time is microseconds of CLOCK_BOOTTIME.
  */

@@ -255,6 +255,28 @@ static void test_backup_late(void)
 	SAID(world, "S100 H A T:master");
 }
 
+/* A queue that ran over while we slept holds the oldest adverts only; the Master may be alive all the same. */
+static void test_backup_late_queue(void)
+{
+	World world = backup(3);
+	gint64 received_us = world.now_us + 50 * MS;
+
+	world.now_us += 5000 * MS;
+	for (guint i = 0; i < 3; i++)
+		step(&world, (VrrpEvent){ .kind = VRRP_EVENT_ADVERT, .priority = 200, .source = HIGHER, .interval_cs = 10,
+					  .received_us = received_us + i * 100 * MS });
+	DUE_IN(world, 100 * MS + 156 * 100000 / 256);
+	g_assert_cmpint(world.machine.late_wake_ups, ==, 1);
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	SAID(world, "");
+	/* It is, and all is as ever. */
+	world.now_us += 60 * MS;
+	hear(&world, 200, HIGHER, 10);
+	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
+	expire(&world);
+	SAID(world, "S100 H A T:master");
+}
+
 static void test_backup_overtaken(void)
 {
 	World world = backup(3);
@@ -471,6 +493,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/machine/holds/master-returns", test_backup_held_master_returns);
 	g_test_add_func("/vrrp/machine/orders/take", test_backup_take);
 	g_test_add_func("/vrrp/machine/late/backup", test_backup_late);
+	g_test_add_func("/vrrp/machine/late/backup-queue-ran-over", test_backup_late_queue);
 	g_test_add_func("/vrrp/machine/paths/overtaken-advert", test_backup_overtaken);
 	g_test_add_func("/vrrp/machine/9568-6.4.3/master/timer", test_master_timer);
 	g_test_add_func("/vrrp/machine/9568-6.4.3/master/keeps-the-beat", test_master_keeps_the_beat);
