@@ -172,7 +172,7 @@ def count_tap(count, name, text, returncode, result):
             count.fail(f"{name}: ran {seen} of {planned} cases")
 
 
-def run_meson(suite, folder, sanitized):
+def run_meson(suite, options, folder, sanitized):
     count = Count(f"{suite} (sanitizers)" if sanitized else suite)
     begin = time.monotonic()
     log = folder / "meson-logs" / f"tests-{suite}.json"
@@ -182,6 +182,9 @@ def run_meson(suite, folder, sanitized):
     if sanitized:
         command += ["--timeout-multiplier", "4"]
     env = dict(os.environ, UNDERSTUDY_BUILD=str(folder), **(SANITIZER_ENV if sanitized else {}))
+    if options.long and not sanitized:
+        env["UNDERSTUDY_LONG"] = "1"
+        command += ["--timeout-multiplier", "10"]
     status = finish(start(command, env=env))
 
     records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.strip()] if log.exists() else []
@@ -282,7 +285,7 @@ def run(options):
     for suite in suites:
         mine = []
         if suite in in_meson:
-            mine += [run_meson(suite, PLAIN, False), run_meson(suite, SANITIZED, True)]
+            mine += [run_meson(suite, options, PLAIN, False), run_meson(suite, options, SANITIZED, True)]
         if suite in there:
             mine.append(run_pytest(suite, options, PLAIN, False))
         if suite in there and suite in SANITIZED_SCENARIOS:

@@ -87,8 +87,7 @@ void sim_check_always(Sim *sim)
 			sim_break(sim, "addresses-without-role", "%c is %s and holds the addresses", device->name,
 				  vrrp_state_name(device->machine.state));
 		/* After a sleep the kernel may have let them go; they are put up again with the next advert or not at all. */
-		if (is_master(device) && sim->quiet_us && sim->now_us > sim->quiet_us + 2 * interval_us(sim) + 2 * SIM_TICK_US &&
-		    !sim_device_holds_addresses(sim, device))
+		if (is_master(device) && sim->settled_us && !sim_device_holds_addresses(sim, device))
 			sim_break(sim, "master-without-addresses", "%c", device->name);
 	}
 }

@@ -104,12 +104,7 @@ static void do_step(Sim *sim, SimDevice *device, const VrrpStep *step, gint64 no
 static void state_changed(Sim *sim, SimDevice *device, VrrpState old, const char *reason, gint64 now_us)
 {
 	if (device->machine.state == VRRP_STATE_MASTER) {
-		guint next = vrrp_judge_next_step(device->heard_step, device->step);
-
-		device->claim.reign = ++sim->reigns;
-		device->claim.knew_reign = device->heard_reign;
-		device->claim.comparable = device->paired && next < VRRP_MAX_STEP;
-		device->step = next;
+		device->step = vrrp_judge_next_step(device->heard_step, device->step);
 		sim->n_takeovers++;
 		sim_push(sim, (SimEvent){ .at_us = sim->now_us + 50 * SIM_MS + sim_upto(sim, 1000 * SIM_MS), .kind = SIM_EVENT_SERVES,
 					  .device = device->index, .generation = device->generation });
@@ -117,10 +112,19 @@ static void state_changed(Sim *sim, SimDevice *device, VrrpState old, const char
 		device->ordered = false;
 	}
 	device->serving = device->served = false;
+	device->reason = reason;
 	update_priority(device, now_us);
 	save(device);
 	sim_say(sim, "%c  %s -> %s (%s)", device->name, vrrp_state_name(old), vrrp_state_name(device->machine.state), reason);
 	sim_check_step(sim, device, old, reason);
+}
+
+/* Before the first advert of it goes out. */
+static void begin_reign(Sim *sim, SimDevice *device)
+{
+	device->claim.reign = ++sim->reigns;
+	device->claim.knew_reign = device->heard_reign;
+	device->claim.comparable = device->paired && vrrp_judge_next_step(device->heard_step, device->step) < VRRP_MAX_STEP;
 }
 
 static void step(Sim *sim, SimDevice *device, const VrrpEvent *event)
@@ -133,6 +137,8 @@ static void step(Sim *sim, SimDevice *device, const VrrpEvent *event)
 	update_priority(device, now_us);
 	n = vrrp_machine_step(&device->machine, event, now_us, steps);
 	sim->n_steps++;
+	if (old != VRRP_STATE_MASTER && device->machine.state == VRRP_STATE_MASTER && event->kind != VRRP_EVENT_RESUME)
+		begin_reign(sim, device);
 	for (gsize i = 0; i < n; i++)
 		do_step(sim, device, &steps[i], now_us);
 	for (gsize i = 0; i < n; i++)
@@ -166,7 +172,14 @@ static void update_gate(Sim *sim, SimDevice *device)
 void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
 {
 	if (device->condition == SIM_SUSPENDED || device->condition == SIM_OFF || device->condition == SIM_KILLED ||
-	    !sim_reaches(sim, packet->path, packet->from, device->index) || device->received.length >= SIM_SOCKET_PACKETS) {
+	    !sim_reaches(sim, packet->path, packet->from, device->index)) {
+		g_free(packet);
+		return;
+	}
+	if (device->received.length >= SIM_SOCKET_PACKETS) {
+		/* Lost here and not on the way: the Master works all the same. */
+		if (device->paired && packet->from < sim->n_devices && !packet->damaged && packet->bytes[VRRP_IP_HEADER + 2] != 0)
+			device->heard_master_us = sim_clock(sim, device);
 		g_free(packet);
 		return;
 	}
@@ -188,7 +201,6 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 		.only_peers = device->paired || packet->path == SIM_PEER, .peers = &peer, .n_peers = device->paired ? 1 : 0,
 	};
 	VrrpEvent event = { .kind = VRRP_EVENT_ADVERT, .received_us = packet->received_us };
-	bool was_listening = device->machine.listening;
 	VrrpState old = device->machine.state;
 	SimClaim mine = device->claim;
 	VrrpAdvert advert;
@@ -208,7 +220,8 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 	} else if (device->heard_zero_us == 0 ||
 		   packet->received_us - device->heard_zero_us >= (gint64)device->machine.interval_cs * 10000) {
 		device->heard_master_us = MAX(packet->received_us, device->heard_master_us);
-		device->heard_reign = packet->claim.reign;
+		if (device->paired) /* before that it does not know who speaks, and takes no step from it */
+			device->heard_reign = packet->claim.reign;
 	}
 	if (advert.priority != 0 && device->paired)
 		device->heard_step = vrrp_judge_step_of(advert.priority);
@@ -220,8 +233,7 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 		sim_clock(sim, device) - packet->received_us > 10 * SIM_MS ? ", queued" : "");
 	mine.standing = standing(device, sim_clock(sim, device));
 	step(sim, device, &event);
-	if (old == VRRP_STATE_MASTER && device->machine.state == VRRP_STATE_BACKUP && !was_listening &&
-	    device->machine.priority != 0 && sim_clock(sim, device) - packet->received_us < 10 * SIM_MS)
+	if (old == VRRP_STATE_MASTER && device->machine.state == VRRP_STATE_BACKUP && g_str_equal(device->reason, "heard-higher"))
 		sim_check_yield(sim, device, packet, &mine);
 }
 

@@ -44,8 +44,11 @@ static void make_fault(Sim *sim, SimFault *fault, gint64 chaos_us)
 		fault->kind = SIM_FAULT_SPLIT;
 	/* From a tenth of an interval to some hundred, each order of magnitude as often. */
 	length_us = unit_us / 10 << sim_below(sim, 11);
+	if (sim_below(sim, 8) == 0) /* long enough for a socket's buffer to run over, and for addresses to run out */
+		length_us = MAX(length_us, 3000 * SIM_MS);
 	fault->from_us = sim_upto(sim, chaos_us);
-	fault->until_us = MIN(fault->from_us + length_us / 2 + sim_upto(sim, length_us), chaos_us);
+	length_us = length_us / 2 + sim_upto(sim, length_us);
+	fault->until_us = MIN(fault->from_us + length_us, chaos_us);
 	fault->device = sim_below(sim, sim->n_devices);
 	fault->other = (fault->device + 1 + sim_below(sim, sim->n_devices - 1)) % sim->n_devices;
 	fault->path = sim_below(sim, SIM_N_PATHS + 1);

@@ -22,7 +22,7 @@
 #define SIM_MAX_FAULTS 24
 #define SIM_TICK_US 100000             /* as in election-private.h */
 #define SIM_ADDRESS_LIFE_US 3000000    /* as the kernel is told in address.c */
-#define SIM_SOCKET_PACKETS 250         /* about what a socket's default buffer holds */
+#define SIM_SOCKET_PACKETS 250         /* of both paths; fewer than a real buffer, so that it runs over sooner */
 
 typedef enum { SIM_LAN, SIM_PEER, SIM_N_PATHS } SimPathKind;
 
@@ -83,6 +83,7 @@ typedef struct {
 	gint64 addresses_until_us;   /* own clock; 0: not there */
 
 	/* For the invariants. */
+	const char *reason;          /* of its last change of state */
 	SimClaim claim;
 	guint64 heard_reign;
 	gint64 heard_master_us, heard_zero_us; /* arrival, own clock; 0: never */
