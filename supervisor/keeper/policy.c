@@ -14,7 +14,7 @@ void keeper_policy_init(KeeperPolicy *policy, gint64 now_us)
 void keeper_policy_started(KeeperPolicy *policy, gint64 now_us)
 {
 	policy->running = true;
-	policy->kicked = false;
+	policy->kicked = policy->hung = false;
 	policy->started_us = now_us;
 	policy->kicked_us = now_us;
 }
@@ -35,12 +35,15 @@ bool keeper_policy_woke(KeeperPolicy *policy, gint64 now_us)
 	if (now_us - policy->woke_us > KEEPER_LATE_US)
 		policy->kicked_us = now_us;
 	policy->woke_us = now_us;
-	return policy->running && now_us - policy->kicked_us >= KEEPER_SILENCE_US;
+	if (!policy->running || now_us - policy->kicked_us < KEEPER_SILENCE_US)
+		return false;
+	policy->hung |= policy->kicked_us - policy->started_us < KEEPER_GROWN_US;
+	return true;
 }
 
 bool keeper_policy_ended(KeeperPolicy *policy, bool killed, gint64 now_us)
 {
-	bool failed = !policy->kicked || (!killed && now_us - policy->started_us < KEEPER_GROWN_US);
+	bool failed = !policy->kicked || policy->hung || (!killed && now_us - policy->started_us < KEEPER_GROWN_US);
 	policy->running = false;
 	policy->start_at_us = now_us;
 	if (!failed)
@@ -50,10 +53,12 @@ bool keeper_policy_ended(KeeperPolicy *policy, bool killed, gint64 now_us)
 		return true;
 	}
 
-	while (policy->n_failed > 0 &&
-	       (policy->n_failed == KEEPER_FAILED_STARTS || now_us - policy->failed_us[0] > KEEPER_FAILED_WITHIN_US))
+	/* On a clock that stands still while a failing start is under way: one that hangs takes seconds, and five of them are as bad. */
+	policy->hung_us += now_us - policy->started_us;
+	gint64 at_us = now_us - policy->hung_us;
+	while (policy->n_failed > 0 && (policy->n_failed == KEEPER_FAILED_STARTS || at_us - policy->failed_us[0] > KEEPER_FAILED_WITHIN_US))
 		memmove(policy->failed_us, policy->failed_us + 1, --policy->n_failed * sizeof(gint64));
-	policy->failed_us[policy->n_failed++] = now_us;
+	policy->failed_us[policy->n_failed++] = at_us;
 	if (policy->n_failed == KEEPER_FAILED_STARTS) {
 		policy->alone = true;
 		policy->start_at_us = now_us + KEEPER_RETRY_US;

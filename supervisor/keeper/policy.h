@@ -6,8 +6,9 @@
 #include <stdbool.h>
 
 #define KEEPER_FAILED_STARTS 5
-#define KEEPER_FAILED_WITHIN_US (10 * G_TIME_SPAN_SECOND)
-/* A supervisor that ends by itself younger than this has failed to start; so has one that never kicked. Killed by somebody, it has not. */
+#define KEEPER_FAILED_WITHIN_US (10 * G_TIME_SPAN_SECOND) /* without the time for which the starts themselves hung */
+/* A supervisor that ends by itself younger than this has failed to start; so has one that never kicked, and one that fell silent before this
+ * age and was killed for it. Killed by somebody else, it has not. */
 #define KEEPER_GROWN_US (2 * G_TIME_SPAN_SECOND)
 /* Pause after a failed start; one that was grown is replaced at once. */
 #define KEEPER_FAILED_PAUSE_US (50 * G_TIME_SPAN_MILLISECOND)
@@ -20,12 +21,14 @@
 typedef struct {
 	bool running;
 	bool kicked;     /* the present one has, at least once */
+	bool hung;       /* the present one fell silent before it was grown */
 	bool alone;      /* the supervisor was given up; it is tried again now and then */
 	gint64 started_us;
 	gint64 kicked_us;
 	gint64 woke_us;
 	gint64 start_at_us; /* while not running: when to start it */
-	gint64 failed_us[KEEPER_FAILED_STARTS]; /* the last failed starts, oldest first */
+	gint64 failed_us[KEEPER_FAILED_STARTS]; /* the last failed starts, oldest first, on the clock that hung_us slows */
+	gint64 hung_us;  /* how long failed starts have taken, all together */
 	guint n_failed;
 } KeeperPolicy;
 

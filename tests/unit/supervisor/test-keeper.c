@@ -90,6 +90,48 @@ static void test_killed_is_not_failed(void)
 	}
 }
 
+/* Each start hangs until it is killed for its silence: before its first kick, or after it. */
+static void hang_five_times(bool kicks)
+{
+	KeeperPolicy policy;
+	gint64 now_ms = 0;
+	keeper_policy_init(&policy, 0);
+	for (int i = 0; i < 5; i++) {
+		g_assert_false(policy.alone);
+		keeper_policy_started(&policy, now_ms * MS);
+		if (kicks)
+			keeper_policy_kicked(&policy, (now_ms += 500) * MS);
+		gint64 silent_ms = now_ms + 3000;
+		now_ms += 100;
+		g_assert_true(turn_until(&policy, &now_ms, silent_ms));
+		g_assert_cmpint(keeper_policy_ended(&policy, true, now_ms * MS), ==, i == 4);
+		now_ms = policy.start_at_us / MS;
+	}
+	g_assert_true(policy.alone);
+}
+
+static void test_hung_starts_are_failed_starts(void)
+{
+	hang_five_times(false);
+	hang_five_times(true);
+}
+
+static void test_grown_one_that_hangs_is_no_failed_start(void)
+{
+	KeeperPolicy policy;
+	gint64 now_ms = 0;
+	keeper_policy_init(&policy, 0);
+	for (int i = 0; i < 20; i++) {
+		keeper_policy_started(&policy, now_ms * MS);
+		for (int kick = 0; kick < 5; kick++, now_ms += 500) {
+			g_assert_false(keeper_policy_woke(&policy, now_ms * MS));
+			keeper_policy_kicked(&policy, now_ms * MS);
+		}
+		g_assert_true(turn_until(&policy, &now_ms, now_ms + 3500));
+		g_assert_false(keeper_policy_ended(&policy, true, now_ms * MS));
+	}
+}
+
 static void test_failed_starts_far_apart_do_not_count(void)
 {
 	KeeperPolicy policy;
@@ -134,6 +176,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/keeper/grown-one-is-replaced-at-once", test_grown_one_is_replaced_at_once);
 	g_test_add_func("/keeper/five-failed-starts", test_five_failed_starts_in_ten_seconds);
 	g_test_add_func("/keeper/killed-is-not-failed", test_killed_is_not_failed);
+	g_test_add_func("/keeper/hung-starts-are-failed-starts", test_hung_starts_are_failed_starts);
+	g_test_add_func("/keeper/grown-one-that-hangs", test_grown_one_that_hangs_is_no_failed_start);
 	g_test_add_func("/keeper/failed-starts-far-apart", test_failed_starts_far_apart_do_not_count);
 	g_test_add_func("/keeper/alone-ends-when-one-grows", test_alone_ends_when_one_grows);
 	g_test_add_func("/keeper/wakes-in-time", test_never_sleeps_longer_than_it_may);
