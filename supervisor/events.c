@@ -8,6 +8,8 @@
 #define NOTIFY_INTERFACE "org.understudy.Notify1"
 #define CALL_MS 5000
 #define AGAIN_MS 1000
+/* Somebody who thinks up causes faster than they pass gets his events, not our memory. */
+#define CAUSES_MAX 1000
 /* application, name, priority, description, time in ms, key */
 #define LINE_TYPE "(ssysxs)"
 
@@ -19,7 +21,7 @@ struct Events {
 	BusPending *pending; /* for the oldest */
 	guint timer;
 	guint64 n_raised;
-	GHashTable *causes; /* cause -> gint64*, when last raised */
+	GHashTable *causes; /* cause -> gint64*, until when it is not raised again */
 };
 
 static void send_oldest(Events *events);
@@ -150,15 +152,24 @@ void events_raise(Events *events, const char *application, const char *name, gui
 	send_oldest(events);
 }
 
+static gboolean has_passed(gpointer cause, gpointer until_us, gpointer now_us)
+{
+	return *(gint64 *)until_us <= *(gint64 *)now_us;
+}
+
 void events_raise_once(Events *events, const char *cause, guint quiet_s, const char *application, const char *name, guint8 priority,
 		       const char *description)
 {
 	gint64 now_us = g_get_monotonic_time();
-	const gint64 *last_us = g_hash_table_lookup(events->causes, cause);
-	if (last_us && now_us - *last_us < quiet_s * G_TIME_SPAN_SECOND)
+	const gint64 *silent_until_us = g_hash_table_lookup(events->causes, cause);
+	if (silent_until_us && now_us < *silent_until_us)
 		return;
-	gint64 *stamp_us = g_new(gint64, 1);
-	*stamp_us = now_us;
-	g_hash_table_insert(events->causes, g_strdup(cause), stamp_us);
+	/* Kept only while it silences something: causes name addresses, paths and reasons, of which there is no end. */
+	gint64 *until_us = g_new(gint64, 1);
+	*until_us = now_us + quiet_s * G_TIME_SPAN_SECOND;
+	g_hash_table_foreach_remove(events->causes, has_passed, &now_us);
+	if (g_hash_table_size(events->causes) >= CAUSES_MAX)
+		g_hash_table_remove_all(events->causes);
+	g_hash_table_insert(events->causes, g_strdup(cause), until_us);
 	events_raise(events, application, name, priority, description);
 }
