@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "supervisor/cgroup.h"
+#include "supervisor/identity.h"
 #include "supervisor/output.h"
 #include "supervisor/plan.h"
 #include "supervisor/proc.h"
@@ -23,6 +24,7 @@ struct Application {
 	Settings *settings_object;
 	App app;
 	bool leaving; /* no longer in the settings */
+	Identity *identity;
 	char *cgroup;
 	bool killed;  /* the group was, and is made anew before it is used again */
 	int events;   /* its cgroup.events */
@@ -72,7 +74,6 @@ static bool spawn(Application *application, char **argv, Spawned *ret_spawned, G
 {
 	const SettingsApplication *settings = application->settings;
 	g_auto(GStrv) environment = environment_of(settings);
-	g_autofree gid_t *groups = NULL;
 	SpawnPlan plan = {
 		.argv = (const char *const *)argv,
 		.environment = (const char *const *)environment,
@@ -82,10 +83,14 @@ static bool spawn(Application *application, char **argv, Spawned *ret_spawned, G
 	};
 	if (settings->user || settings->group) {
 		plan.change_user = true;
-		if (!spawn_find_user(settings->user ? settings->user : "root", settings->group, &plan.uid, &plan.gid, error))
+		if (identity_state(application->identity) != IDENTITY_KNOWN) {
+			g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, identity_problem(application->identity));
+			identity_ask_again(application->identity); /* it may have been made since */
 			return false;
-		groups = spawn_groups_of(settings->user ? settings->user : "root", plan.gid, &plan.n_groups);
-		plan.groups = groups;
+		}
+		plan.uid = identity_uid(application->identity);
+		plan.gid = identity_gid(application->identity);
+		plan.groups = identity_groups(application->identity, &plan.n_groups);
 	}
 	plan.output = output_open(settings->name);
 	bool ok = spawn_process(&plan, ret_spawned, error);
@@ -326,6 +331,7 @@ static void application_free(Application *application)
 	forget_check(application);
 	process_forget(application->process);
 	unwatch_group(application);
+	identity_free(application->identity);
 	settings_unref(application->settings_object);
 	g_free(application->cgroup);
 	g_free(application->last_exit);
@@ -365,7 +371,8 @@ static void pump(Applications *applications)
 			bool run = applications->run && !application->leaving;
 			if (run && !application->app.wanted)
 				step(application, (AppEvent){ .kind = APP_EVENT_WANT });
-			else if (run && state == APP_WAITING && plan_may_start(plan, n, i))
+			else if (run && state == APP_WAITING && plan_may_start(plan, n, i) &&
+				 identity_state(application->identity) != IDENTITY_ASKING)
 				step(application, (AppEvent){ .kind = APP_EVENT_NEEDS_MET });
 			else if (!run && (application->app.wanted || (state != APP_STOPPED && state != APP_STOPPING)) &&
 				 plan_may_stop(plan, n, i))
@@ -412,13 +419,27 @@ static Application *find(const Applications *applications, const char *name)
 	return NULL;
 }
 
+static gboolean on_identity(gpointer user_data)
+{
+	pump(((Application *)user_data)->all);
+	return G_SOURCE_REMOVE;
+}
+
+static void take_settings(Application *application, SettingsApplication *settings)
+{
+	settings_unref(application->settings_object);
+	application->settings_object = settings_ref(application->all->settings);
+	application->settings = settings;
+	identity_free(application->identity);
+	application->identity = identity_new(settings->user, settings->group, on_identity, application);
+}
+
 static Application *add(Applications *applications, SettingsApplication *settings)
 {
 	g_autoptr(GError) error = NULL;
 	Application *application = g_new0(Application, 1);
 	application->all = applications;
-	application->settings = settings;
-	application->settings_object = settings_ref(applications->settings);
+	take_settings(application, settings);
 	application->since_ms = g_get_real_time() / 1000;
 	application->last_exit = g_strdup("");
 	app_init(&application->app, settings, g_get_monotonic_time());
@@ -444,9 +465,7 @@ void applications_configure(Applications *applications, Settings *settings)
 		SettingsApplication *one = settings->applications->pdata[i];
 		Application *application = find(applications, one->name);
 		if (application) {
-			settings_unref(application->settings_object);
-			application->settings_object = settings_ref(settings);
-			application->settings = one;
+			take_settings(application, one);
 			app_configure(&application->app, one);
 		} else {
 			application = add(applications, one);

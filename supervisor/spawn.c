@@ -53,19 +53,6 @@ bool spawn_find_user(const char *user, const char *group, uid_t *ret_uid, gid_t 
 	return true;
 }
 
-gid_t *spawn_groups_of(const char *user, gid_t gid, gsize *ret_n)
-{
-	int n = 64;
-	gid_t *groups = g_new(gid_t, n);
-	if (getgrouplist(user, gid, groups, &n) < 0) {
-		groups = g_renew(gid_t, groups, n);
-		if (getgrouplist(user, gid, groups, &n) < 0)
-			n = 0;
-	}
-	*ret_n = (gsize)n;
-	return groups;
-}
-
 /* ---- In the child ---- */
 
 static bool arrange_mounts(const char *const *writable, const char *settings)

@@ -40,13 +40,10 @@ typedef struct {
 	guint64 start_ticks;
 } Spawned;
 
-/* Finds @user and, when given, @group (else the user's own). */
+/* Finds @user and, when given, @group (else the user's own). Asks the name service: for our own daemons' accounts, at our start. */
 bool spawn_find_user(const char *user, const char *group, uid_t *ret_uid, gid_t *ret_gid, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 bool spawn_find_group(const char *group, gid_t *ret_gid, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-
-/* Supplementary groups of @user; transfer full (g_free). */
-gid_t *spawn_groups_of(const char *user, gid_t gid, gsize *ret_n);
 
 bool spawn_process(const SpawnPlan *plan, Spawned *ret_spawned, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
