@@ -213,7 +213,9 @@ void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 		keep_write_run(supervisor); /* before any process is touched: the next supervisor must not undo it */
 	}
 	peer_apply(supervisor->peer);
-	applications_run(supervisor->applications, supervisor->posture.run_applications);
+	/* One started while the device is being stopped decides as ever, and starts nothing. */
+	applications_run(supervisor->applications,
+			 supervisor->posture.run_applications && !process_table_is_stopping(supervisor->processes));
 	if (later)
 		act_on_drop(supervisor);
 	if (once->announce)

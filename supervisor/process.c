@@ -24,7 +24,7 @@ struct ProcessTable {
 	guint link_source;
 	GHashTable *living;  /* pid -> Process */
 	GArray *unclaimed;   /* of KeeperMessage */
-	guint64 last_sequence;
+	bool stopping; /* the keeper is */
 };
 
 struct Process {
@@ -89,6 +89,8 @@ static void read_link(ProcessTable *table)
 	guint64 last = 0;
 	ssize_t n;
 	while ((n = recv(table->link, &message, sizeof message, MSG_DONTWAIT)) == (ssize_t)sizeof message) {
+		if (message.kind == KEEPER_STOP)
+			table->stopping = true;
 		if (message.kind != KEEPER_REAPED)
 			continue;
 		last = message.sequence;
@@ -156,6 +158,11 @@ void process_table_kick(ProcessTable *table)
 bool process_table_has_keeper(const ProcessTable *table)
 {
 	return table->link >= 0;
+}
+
+bool process_table_is_stopping(const ProcessTable *table)
+{
+	return table->stopping;
 }
 
 static gboolean on_report_late(gpointer user_data)

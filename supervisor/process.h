@@ -29,6 +29,9 @@ void process_table_kick(ProcessTable *table);
 /* Whether the keeper still listens. */
 bool process_table_has_keeper(const ProcessTable *table);
 
+/* Whether everything was being stopped already when this supervisor was started. */
+bool process_table_is_stopping(const ProcessTable *table);
+
 /* Takes the pidfd. */
 Process *process_watch(ProcessTable *table, const Spawned *spawned, ProcessEndedCb ended, gpointer user_data);
 

@@ -425,6 +425,12 @@ static bool make_parts(Supervisor *supervisor, GError **error)
 	return supervisor->service != NULL;
 }
 
+static gboolean on_stopped_before(gpointer user_data)
+{
+	supervisor_stop(user_data);
+	return G_SOURCE_REMOVE;
+}
+
 bool supervisor_start(Supervisor *supervisor)
 {
 	g_autoptr(GPtrArray) records = proc_records_load();
@@ -459,6 +465,8 @@ bool supervisor_start(Supervisor *supervisor)
 	process_table_kick(supervisor->processes);
 	supervisor->started = true;
 	supervisor_think(supervisor, ROLE_EVENT_FACTS);
+	if (process_table_is_stopping(supervisor->processes))
+		g_idle_add(on_stopped_before, supervisor);
 	return true;
 }
 

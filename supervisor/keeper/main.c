@@ -161,7 +161,11 @@ static void start_supervisor(Keeper *keeper)
 	}
 	keeper->link = pair[0];
 	keeper->n_sent = 0;
-	send_reports(keeper); /* before it lives: it finds them at its first look */
+	/* Before it lives: it finds this at its first look, and starts nothing that is about to be stopped. */
+	KeeperMessage stop = { .kind = KEEPER_STOP };
+	if (keeper->stopping)
+		(void)send(keeper->link, &stop, sizeof stop, MSG_DONTWAIT | MSG_NOSIGNAL);
+	send_reports(keeper);
 
 	/* Whatever the two descriptors are now, in the child they are 3 and 4. */
 	pid_t pid = fork();

@@ -12,6 +12,7 @@ typedef enum {
 	KEEPER_REAPED = 1, /* keeper: a process has ended; repeated to the next supervisor until acknowledged */
 	KEEPER_KICK,       /* supervisor: I am alive; every KEEPER_KICK_INTERVAL_US */
 	KEEPER_ACK,        /* supervisor: reports up to and with `sequence` are dealt with */
+	KEEPER_STOP,       /* keeper, to one it starts: everything is being stopped already; SIGTERM follows */
 } KeeperMessageKind;
 
 #define KEEPER_KICK_INTERVAL_US (500 * G_TIME_SPAN_MILLISECOND)

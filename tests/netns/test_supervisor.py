@@ -212,18 +212,19 @@ def test_end_in_order(place):
 
 def test_end_in_order_though_the_supervisor_dies_on_the_way(place):
     place.application("clings", "/usr/local/bin/clings", stop_timeout_ms="2000")
-    place.application("sip", "/bin/sleep 1001")
+    place.application("sip", "/bin/sh -c 'echo started >> /run/starts; exec sleep 1001'")
     place.start()
     for name in ("sip", "clings"):
         place.wait_app(name, "running")
     wait_until(lambda: len(place.group("clings")) > 1, 5, "one that clings by now")
     pids = place.pids()
     place.device.kill("understudy-keeper", signal.SIGTERM)
-    wait_until(lambda: place.app("clings", "State") == "stopping", 5, "its stop under way")
+    wait_until(lambda: place.app("clings", "State") == "stopping" and place.app("sip", "State") == "stopped", 5, "its stop under way")
     place.device.kill("understudy-supervisor")
     wait_until(lambda: "understudy-keeper ended" in place.device.console(), 15, "its end")
     assert "understudy-keeper ended (exit 0)" in place.device.console()
     assert "lets go of the service" not in place.device.console()
+    assert place.device.read("/run/starts") == "started\n", "what has stopped stays so"
     assert not [name for name, pid in pids.items() if alive(pid)]
 
 
