@@ -2,7 +2,6 @@
 /* vrrpd/address.c - service addresses, their virtual interfaces and routes. */
 #include "address.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,15 +45,17 @@ static bool parse_route(const char *text, VrrpRoute *ret_route)
 	char *slash;
 
 	memset(ret_route, 0, sizeof *ret_route);
-	if (g_strv_length(words) != 3 || strcmp(words[1], "via") != 0 || inet_pton(AF_INET, words[2], &ret_route->gateway_be) != 1)
+	if (g_strv_length(words) != 3 || strcmp(words[1], "via") != 0 || !ip_parse(words[2], &ret_route->gateway))
 		return false;
 	if (strcmp(words[0], "default") == 0)
 		return true;
 	slash = strchr(words[0], '/');
-	ret_route->prefix = slash ? (guint)g_ascii_strtoull(slash + 1, NULL, 10) : 32;
 	if (slash)
 		*slash = '\0';
-	return inet_pton(AF_INET, words[0], &ret_route->destination_be) == 1;
+	if (!ip_parse(words[0], &ret_route->destination))
+		return false;
+	ret_route->prefix = slash ? (guint)g_ascii_strtoull(slash + 1, NULL, 10) : 8 * ip_length(&ret_route->destination);
+	return true;
 }
 
 /* Groups on one interface share its virtual interface: a MAC can be there once. */
@@ -84,7 +85,7 @@ static void place_init(VrrpAddresses *self, const SettingsGroup *group, guint nu
 		if (!parse_route(group->routes->pdata[i], &route))
 			continue;
 		if (group->addresses->len)
-			route.source_be = ((const SettingsAddress *)group->addresses->pdata[0])->ipv4_be;
+			route.source = ip_v4(g_ntohl(((const SettingsAddress *)group->addresses->pdata[0])->ipv4_be));
 		g_array_append_val(place->routes, route);
 	}
 }
@@ -110,7 +111,7 @@ VrrpAddresses *vrrp_addresses_new(const Settings *settings, VrrpNetlink *netlink
 			address->text = g_strdup(from->text);
 			address->group = g_strdup(group->name);
 			address->interface = g_strdup(self->places[i].name);
-			address->address_be = from->ipv4_be;
+			address->address = ip_v4(g_ntohl(from->ipv4_be));
 			address->prefix = from->prefix;
 			address->place = i;
 			g_ptr_array_add(self->list, address);
@@ -216,7 +217,7 @@ static void delete_addresses(VrrpAddresses *self, guint n)
 
 		if (address->place != n)
 			continue;
-		if (place->index && !vrrp_netlink_address_delete(self->netlink, place->index, address->address_be, address->prefix, &error))
+		if (place->index && !vrrp_netlink_address_delete(self->netlink, place->index, &address->address, address->prefix, &error))
 			g_debug("%s: %s", address->text, error->message);
 		address->held = false;
 	}
@@ -271,11 +272,11 @@ static void hold_place(VrrpAddresses *self, guint n)
 		if (address->place != n)
 			continue;
 		if (first && !address->held) {
-			place->connected = !vrrp_netlink_subnet_present(self->netlink, place->index, address->address_be, address->prefix);
+			place->connected = !vrrp_netlink_subnet_present(self->netlink, place->index, &address->address, address->prefix);
 			fresh = true;
 		}
 		first = false;
-		if (!vrrp_netlink_address_set(self->netlink, place->index, address->address_be, address->prefix,
+		if (!vrrp_netlink_address_set(self->netlink, place->index, &address->address, address->prefix,
 					      VRRP_ADDRESS_LIFETIME_S, place->connected, &error)) {
 			address->held = false;
 			complain(place, "no-address", error);
@@ -328,7 +329,7 @@ static bool has_address(const VrrpAddresses *self, const VrrpServiceAddress *add
 	for (guint i = 0; i < self->list->len; i++) {
 		const VrrpServiceAddress *own = self->list->pdata[i];
 
-		if (own->address_be == address->address_be && own->prefix == address->prefix &&
+		if (ip_equal(&own->address, &address->address) && own->prefix == address->prefix &&
 		    strcmp(own->interface, address->interface) == 0)
 			return true;
 	}
@@ -368,7 +369,7 @@ void vrrp_addresses_retire(VrrpAddresses *self, const VrrpAddresses *next)
 		g_autoptr(GError) error = NULL;
 
 		if (address->held && index && !has_address(next, address) &&
-		    !vrrp_netlink_address_delete(self->netlink, index, address->address_be, address->prefix, &error))
+		    !vrrp_netlink_address_delete(self->netlink, index, &address->address, address->prefix, &error))
 			g_debug("%s: %s", address->text, error->message);
 	}
 }
@@ -394,7 +395,7 @@ guint vrrp_addresses_announce(VrrpAddresses *self, VrrpEther *ether)
 	for (guint i = 0; i < self->list->len; i++) {
 		const VrrpServiceAddress *address = self->list->pdata[i];
 		const Place *place = &self->places[address->place];
-		VrrpArp arp = { .sender_be = address->address_be, .target_be = address->address_be };
+		VrrpArp arp = { .sender = address->address, .target = address->address };
 
 		if (!address->held)
 			continue;

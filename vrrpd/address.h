@@ -22,7 +22,7 @@ typedef struct {
 	char *text;            /* "192.0.2.10/24" */
 	char *group;
 	char *interface;       /* where it is while held: "vrrp42.0", or "eth0" */
-	guint32 address_be;
+	IpAddress address;
 	guint prefix;
 	guint place;           /* index of its group */
 	bool held;

@@ -36,9 +36,9 @@ gsize vrrp_arp_build(const VrrpArp *arp, guint8 ret_frame[static VRRP_ARP_FRAME]
 	memcpy(ret_frame + 6, arp->from, 6);
 	memcpy(ret_frame + 12, head, sizeof head);
 	memcpy(ret_frame + 22, arp->from, 6);
-	memcpy(ret_frame + 28, &arp->sender_be, 4);
+	memcpy(ret_frame + 28, arp->sender.bytes, 4);
 	memset(ret_frame + 32, 0, 6);
-	memcpy(ret_frame + 38, &arp->target_be, 4);
+	memcpy(ret_frame + 38, arp->target.bytes, 4);
 	return VRRP_ARP_FRAME;
 }
 

@@ -5,13 +5,15 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "settings/ip.h"
+
 typedef struct VrrpEther VrrpEther;
 
 /* ---- Pure ---- */
 #define VRRP_ARP_FRAME 42
 typedef struct {
 	guint8 from[6];         /* sender's MAC, in the frame and in the ARP body */
-	guint32 sender_be, target_be;
+	IpAddress sender, target; /* IPv4 */
 } VrrpArp;
 /* A broadcast ARP request; gratuitous when sender and target are the same. Returns its length. */
 gsize vrrp_arp_build(const VrrpArp *arp, guint8 ret_frame[static VRRP_ARP_FRAME]);

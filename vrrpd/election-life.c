@@ -177,7 +177,7 @@ static void begin(VrrpElection *self, bool clean)
 	const Settings *settings = self->settings;
 
 	vrrp_machine_init(&self->machine, (guint8)settings->vrrp_version, settings->advert_interval_ms / 10,
-			  g_ntohl(self->interface->address.ipv4_be), (guint8)settings->priority, (guint8)settings->priority);
+			  ip_v4(g_ntohl(self->interface->address.ipv4_be)), (guint8)settings->priority, (guint8)settings->priority);
 	self->machine.open = false;
 	vrrp_link_watch_init(&self->watch, (gint64)settings->advert_interval_ms * 1000);
 	self->addresses = vrrp_addresses_new(settings, self->netlink, self->sysctl);
@@ -251,7 +251,7 @@ void vrrp_election_start(VrrpElection *self, Settings *settings)
 		return;
 	}
 
-	vrrp_machine_init(&self->machine, (guint8)settings->vrrp_version, settings->advert_interval_ms / 10, 0, 0, 0);
+	vrrp_machine_init(&self->machine, (guint8)settings->vrrp_version, settings->advert_interval_ms / 10, (IpAddress){ 0 }, 0, 0);
 	if (known && may_resume(self, &saved, now_us)) {
 		begin(self, false);
 		if (vrrp_netlink_link(self->netlink, self->interface->device, &self->link) && self->link.carrier) {

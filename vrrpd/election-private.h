@@ -63,7 +63,7 @@ struct VrrpElection {
 	gint64 addresses_up_us, renewed_us, dropped_us;
 	gint64 announce_us[4];              /* repetitions still due; 0: done */
 	gint64 neighbours_us;
-	guint32 neighbours_be[VRRP_MAX_NEIGHBOURS];
+	IpAddress neighbours[VRRP_MAX_NEIGHBOURS];
 	gsize n_neighbours, next_neighbour;
 	gint64 delay_us;                    /* how late the last timer was */
 

@@ -17,10 +17,10 @@ static void fill_advert(const VrrpElection *self, guint8 priority, VrrpAdvert *r
 	ret_advert->interval_cs = self->machine.interval_cs;
 	ret_advert->pseudo_header = self->pseudo_header;
 	ret_advert->source = self->machine.address;
-	ret_advert->destination = VRRP_GROUP_ADDRESS;
+	ret_advert->destination = ip_v4(VRRP_GROUP_IPV4);
 	for (guint i = 0; i < self->group->addresses->len && i < VRRP_MAX_ADDRESSES; i++)
 		ret_advert->addresses[ret_advert->n_addresses++] =
-			g_ntohl(((const SettingsAddress *)self->group->addresses->pdata[i])->ipv4_be);
+			ip_v4(g_ntohl(((const SettingsAddress *)self->group->addresses->pdata[i])->ipv4_be));
 }
 
 /* Stopped between two sends and woken later: what was true then is not to be said now. */
@@ -91,21 +91,21 @@ void vrrp_election_announce_again(VrrpElection *self, gint64 now_us)
 
 void vrrp_election_probe(VrrpElection *self, gint64 now_us)
 {
-	guint32 peers[VRRP_PEER_MAX_ADDRESSES];
+	IpAddress peers[VRRP_PEER_MAX_ADDRESSES];
 	gsize n = vrrp_peer_addresses(&self->peer, self->interface->name, peers, G_N_ELEMENTS(peers));
-	VrrpArp arp = { .sender_be = g_htonl(self->machine.address) };
+	VrrpArp arp = { .sender = self->machine.address };
 
 	memcpy(arp.from, self->link.mac, 6);
 	for (gsize i = 0; i < n; i++) {
-		arp.target_be = g_htonl(peers[i]);
+		arp.target = peers[i];
 		self->counters.probes += vrrp_ether_arp(self->ether, self->link.index, &arp);
 	}
 	if (now_us - self->neighbours_us >= NEIGHBOURS_EVERY_US || self->n_neighbours == 0) {
 		self->neighbours_us = now_us;
-		self->n_neighbours = vrrp_netlink_neighbours(self->netlink, self->link.index, self->neighbours_be, VRRP_MAX_NEIGHBOURS);
+		self->n_neighbours = vrrp_netlink_neighbours(self->netlink, self->link.index, self->neighbours, VRRP_MAX_NEIGHBOURS);
 	}
 	for (gsize i = 0; i < MIN(self->n_neighbours, PROBES_PER_TICK); i++) {
-		arp.target_be = self->neighbours_be[self->next_neighbour++ % self->n_neighbours];
+		arp.target = self->neighbours[self->next_neighbour++ % self->n_neighbours];
 		self->counters.probes += vrrp_ether_arp(self->ether, self->link.index, &arp);
 	}
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* vrrpd/election-status.c - an election as seen from outside: problems, status, counters. */
-#include <arpa/inet.h>
 #include <sched.h>
 
 #include "election-private.h"
@@ -78,13 +77,12 @@ GVariant *vrrp_election_last_heard(VrrpElection *self)
 		gint64 lan_us = 0;
 
 		for (gsize j = 0; j < MAX(path->n_peers, 1); j++) {
-			guint32 address_be = g_htonl(path->peers[j]);
-			char text[INET_ADDRSTRLEN];
+			char text[IP_TEXT_SIZE];
 
 			if (path->electing) {
 				lan_us = MAX(lan_us, path->heard_us[j]);
 			} else if (path->heard_us[j]) {
-				inet_ntop(AF_INET, &address_be, text, sizeof text);
+				ip_text(&path->peers[j], text);
 				g_variant_builder_add(&builder, "{sx}", text, path->heard_us[j]);
 			}
 		}

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* vrrpd/election.c - events in, steps out: what the machine decides is done here; and the orders of the supervisor. */
-#include <arpa/inet.h>
 #include <gio/gio.h>
 #include <string.h>
 
@@ -200,16 +199,15 @@ void vrrp_election_update_gate(VrrpElection *self, gint64 now_us)
 
 /* ---- Receiving ---- */
 
-static void note_stranger(VrrpElection *self, guint32 address, VrrpDrop cause)
+static void note_stranger(VrrpElection *self, const IpAddress *address, VrrpDrop cause)
 {
-	guint32 address_be = g_htonl(address);
-	char text[INET_ADDRSTRLEN];
+	char text[IP_TEXT_SIZE];
 	guint64 count;
 
 	/* Another group id on the same LAN is somebody else's good right. */
-	if (cause == VRRP_DROP_VRID || !vrrp_strangers_note(self->strangers, address, cause, vrrp_now_us(), &count))
+	if (cause == VRRP_DROP_VRID || !vrrp_strangers_note(self->strangers, *address, cause, vrrp_now_us(), &count))
 		return;
-	inet_ntop(AF_INET, &address_be, text, sizeof text);
+	ip_text(address, text);
 	g_message("advert of %s does not count: %s (%" G_GUINT64_FORMAT ")", text, vrrp_drop_name(cause), count);
 	if (self->listener.stranger)
 		self->listener.stranger(text, vrrp_drop_name(cause), count, self->user_data);
@@ -222,8 +220,11 @@ static bool same_addresses(const VrrpElection *self, const VrrpAdvert *advert)
 	for (guint i = 0; i < advert->n_addresses; i++) {
 		bool found = false;
 
-		for (guint j = 0; j < advert->n_addresses && !found; j++)
-			found = g_htonl(advert->addresses[i]) == ((const SettingsAddress *)self->group->addresses->pdata[j])->ipv4_be;
+		for (guint j = 0; j < advert->n_addresses && !found; j++) {
+			IpAddress own = ip_v4(g_ntohl(((const SettingsAddress *)self->group->addresses->pdata[j])->ipv4_be));
+
+			found = ip_equal(&advert->addresses[i], &own);
+		}
 		if (!found)
 			return false;
 	}
@@ -231,7 +232,7 @@ static bool same_addresses(const VrrpElection *self, const VrrpAdvert *advert)
 }
 
 /* By whichever path an advert came, its sender is one router: with its address on the LAN, which the tie rule compares. */
-static guint32 primary_address(const VrrpElection *self, const VrrpPath *path, guint32 source)
+static IpAddress primary_address(const VrrpElection *self, const VrrpPath *path, IpAddress source)
 {
 	const VrrpPath *lan = self->paths->pdata[0];
 
@@ -252,14 +253,14 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 	};
 	VrrpEvent event = { .kind = VRRP_EVENT_ADVERT, .received_us = received_us };
 	guint8 priority = self->machine.master_priority;
-	guint32 address = self->machine.master_address;
+	IpAddress address = self->machine.master_address;
 	VrrpAdvert advert;
 	VrrpDrop drop = vrrp_packet_parse(packet, length, &expect, &advert);
 
 	self->counters.received++;
 	if (drop != VRRP_DROP_NONE) {
 		self->counters.drop[drop]++;
-		note_stranger(self, advert.source, drop);
+		note_stranger(self, &advert.source, drop);
 		return;
 	}
 	if (!counts) /* queued among the rest before the filter knew the peer: too old to say anything */
@@ -270,14 +271,14 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 	if (advert.pseudo_header)
 		self->counters.pseudo_header++;
 	self->pseudo_header = advert.pseudo_header;
-	vrrp_path_heard(path, advert.source, received_us);
+	vrrp_path_heard(path, &advert.source, received_us);
 	if (advert.priority != 0 && self->peer.paired)
 		self->heard_step = vrrp_judge_step_of(advert.priority);
 	event.priority = advert.priority;
 	event.interval_cs = advert.interval_cs;
 	event.source = primary_address(self, path, advert.source);
 	vrrp_election_step(self, &event);
-	if (self->machine.master_priority != priority || self->machine.master_address != address)
+	if (self->machine.master_priority != priority || !ip_equal(&self->machine.master_address, &address))
 		vrrp_election_tell(self);
 }
 
@@ -353,7 +354,7 @@ static bool same_paths(const VrrpPeer *a, const VrrpPeer *b)
 	if (a->paired != b->paired || a->n_addresses != b->n_addresses)
 		return false;
 	for (gsize i = 0; i < a->n_addresses; i++)
-		if (a->addresses[i].address != b->addresses[i].address || strcmp(a->addresses[i].role, b->addresses[i].role) != 0)
+		if (!ip_equal(&a->addresses[i].address, &b->addresses[i].address) || strcmp(a->addresses[i].role, b->addresses[i].role) != 0)
 			return false;
 	return true;
 }

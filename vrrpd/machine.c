@@ -26,7 +26,7 @@ const char *vrrp_state_name(VrrpState state)
 	g_return_val_if_reached("init");
 }
 
-void vrrp_machine_init(VrrpMachine *machine, guint8 version, guint interval_cs, guint32 address, guint8 priority, guint8 skew_priority)
+void vrrp_machine_init(VrrpMachine *machine, guint8 version, guint interval_cs, IpAddress address, guint8 priority, guint8 skew_priority)
 {
 	memset(machine, 0, sizeof *machine);
 	machine->version = version;
@@ -78,7 +78,7 @@ static void add_kind(Steps *out, VrrpStepKind kind)
 	add(out, (VrrpStep){ .kind = kind });
 }
 
-static void send(VrrpMachine *machine, guint8 priority, gint64 now_us, Steps *out)
+static void say(VrrpMachine *machine, guint8 priority, gint64 now_us, Steps *out)
 {
 	add(out, (VrrpStep){ .kind = VRRP_STEP_SEND, .priority = priority });
 	machine->last_sent_us = now_us;
@@ -102,7 +102,7 @@ static void enter(VrrpMachine *machine, VrrpState state, const char *reason, Ste
 
 static void become_master(VrrpMachine *machine, const char *reason, gint64 now_us, Steps *out)
 {
-	send(machine, machine->priority, now_us, out);
+	say(machine, machine->priority, now_us, out);
 	add_kind(out, VRRP_STEP_HOLD);
 	announce(machine, now_us, out);
 	enter(machine, VRRP_STATE_MASTER, reason, out);
@@ -126,7 +126,7 @@ static void hear(VrrpMachine *machine, const VrrpEvent *event)
 static void give_up(VrrpMachine *machine, gint64 now_us, Steps *out)
 {
 	add_kind(out, VRRP_STEP_DROP);
-	send(machine, 0, now_us, out);
+	say(machine, 0, now_us, out);
 	machine->master_interval_cs = machine->interval_cs;
 }
 
@@ -142,7 +142,7 @@ static void step_init(VrrpMachine *machine, const VrrpEvent *event, gint64 now_u
 	case VRRP_EVENT_RESUME:
 		/* No STATE step: for everybody else nothing happened. */
 		machine->state = VRRP_STATE_MASTER;
-		send(machine, machine->priority, now_us, out);
+		say(machine, machine->priority, now_us, out);
 		add_kind(out, VRRP_STEP_HOLD);
 		announce(machine, now_us, out);
 		machine->deadline_us = now_us + interval_us(machine->interval_cs);
@@ -244,13 +244,13 @@ static void step_backup(VrrpMachine *machine, const VrrpEvent *event, gint64 now
 static void master_advert(VrrpMachine *machine, const VrrpEvent *event, gint64 now_us, Steps *out)
 {
 	bool higher = event->priority > machine->priority ||
-		      (event->priority == machine->priority && event->source > machine->address);
+		      (event->priority == machine->priority && ip_compare(&event->source, &machine->address) > 0);
 
 	if (event->priority == 0) {
 		if (machine->listening)
 			return;
 		/* 6.4.3: Send an ADVERTISEMENT; reset the Adver_Timer. */
-		send(machine, machine->priority, now_us, out);
+		say(machine, machine->priority, now_us, out);
 		machine->deadline_us = now_us + interval_us(machine->interval_cs);
 		return;
 	}
@@ -262,7 +262,7 @@ static void master_advert(VrrpMachine *machine, const VrrpEvent *event, gint64 n
 	}
 	/* 9568 6.4.3: discard, and send at once, so that bridges and the sender learn who leads. Hosts need to learn it too, but a sender
 	 * that cannot hear us must not make us flood the LAN. */
-	send(machine, machine->priority, now_us, out);
+	say(machine, machine->priority, now_us, out);
 	machine->deadline_us = now_us + interval_us(machine->interval_cs);
 	if (now_us - machine->announced_us >= interval_us(machine->interval_cs))
 		announce(machine, now_us, out);
@@ -275,11 +275,11 @@ static void master_timer(VrrpMachine *machine, gint64 now_us, Steps *out)
 	if (machine->listening) {
 		/* Nobody took our place. The addresses may have expired meanwhile. */
 		machine->listening = false;
-		send(machine, machine->priority, now_us, out);
+		say(machine, machine->priority, now_us, out);
 		add_kind(out, VRRP_STEP_HOLD);
 		announce(machine, now_us, out);
 	} else {
-		send(machine, machine->priority, now_us, out);
+		say(machine, machine->priority, now_us, out);
 	}
 	/* Keep the beat; after a delay of more than a beat begin a new one. */
 	machine->deadline_us += interval_us(machine->interval_cs);
@@ -334,7 +334,7 @@ static bool is_overtaken(VrrpMachine *machine, const VrrpEvent *event)
 		machine->zero_us = event->received_us;
 		return false;
 	}
-	return machine->zero_us != 0 && event->source == machine->zero_source &&
+	return machine->zero_us != 0 && ip_equal(&event->source, &machine->zero_source) &&
 	       event->received_us - machine->zero_us < interval_us(machine->interval_cs) / 2;
 }
 

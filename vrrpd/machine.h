@@ -16,6 +16,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "settings/ip.h"
+
 typedef enum { VRRP_STATE_INIT, VRRP_STATE_BACKUP, VRRP_STATE_MASTER } VrrpState;
 
 typedef enum {
@@ -34,7 +36,7 @@ typedef struct {
 	const char *reason;  /* START, STOP, RESIGN, TAKE; must outlive the steps */
 	guint8 priority;     /* ADVERT */
 	guint interval_cs;   /* ADVERT */
-	guint32 source;      /* ADVERT: the sender's primary address, host order */
+	IpAddress source;    /* ADVERT: the sender's primary address */
 	gint64 received_us;  /* ADVERT: when the kernel had it */
 	bool open;           /* GATE */
 } VrrpEvent;
@@ -60,7 +62,7 @@ typedef struct {
 	/* Set by the owner, at any time. */
 	guint8 version;
 	guint interval_cs;      /* Advertisement_Interval */
-	guint32 address;        /* our primary address, host order */
+	IpAddress address;      /* our primary address */
 	guint8 priority;        /* what we advertise as Master, or would at once on becoming it */
 	guint8 skew_priority;   /* what our Skew_Time is computed from */
 
@@ -69,7 +71,7 @@ typedef struct {
 	gint64 deadline_us;     /* when TIMER is due; 0: never */
 	guint master_interval_cs; /* Active_Adver_Interval (version 2: our own) */
 	guint8 master_priority; /* of the Master heard last */
-	guint32 master_address;
+	IpAddress master_address;
 	gint64 last_sent_us;
 	bool open;              /* may take over when the Master is gone */
 	guint64 late_wake_ups;  /* how often it found itself asleep, in either role */
@@ -81,12 +83,12 @@ typedef struct {
 	bool listened;          /* Backup, has listened once more after a late wake-up */
 	gint64 announced_us;
 	gint64 zero_us;         /* when the last priority 0 came, */
-	guint32 zero_source;    /* and from whom */
+	IpAddress zero_source;  /* and from whom */
 } VrrpMachine;
 
 const char *vrrp_state_name(VrrpState state);
 
-void vrrp_machine_init(VrrpMachine *machine, guint8 version, guint interval_cs, guint32 address, guint8 priority, guint8 skew_priority);
+void vrrp_machine_init(VrrpMachine *machine, guint8 version, guint interval_cs, IpAddress address, guint8 priority, guint8 skew_priority);
 
 /* Returns the number of steps, to be done in this order. Afterwards machine->deadline_us holds the timer. */
 gsize vrrp_machine_step(VrrpMachine *machine, const VrrpEvent *event, gint64 now_us, VrrpStep ret_steps[static VRRP_MAX_STEPS]);

@@ -121,6 +121,23 @@ static void put(struct nl_msg *message, int type, const void *data, int size)
 	g_assert(nla_put(message, type, size, data) == 0);
 }
 
+static void put_ip(struct nl_msg *message, int type, const IpAddress *address)
+{
+	put(message, type, address->bytes, (int)ip_length(address));
+}
+
+/* False when @attribute is missing or no address of @family. */
+static bool get_ip(struct nlattr *attribute, sa_family_t family, IpAddress *ret_address)
+{
+	IpAddress address = { .family = family };
+
+	if (!attribute || (guint)nla_len(attribute) != ip_length(&address))
+		return false;
+	memcpy(address.bytes, nla_data(attribute), ip_length(&address));
+	*ret_address = address;
+	return true;
+}
+
 /* ---- Links ---- */
 
 static int link_cb(struct nl_msg *message, void *data)
@@ -216,33 +233,34 @@ bool vrrp_netlink_link_up(VrrpNetlink *netlink, int index, bool up, GError **err
 
 /* ---- Addresses ---- */
 
-bool vrrp_netlink_address_set(VrrpNetlink *netlink, int index, guint32 address_be, guint prefix, guint lifetime_s, bool connected,
+bool vrrp_netlink_address_set(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix, guint lifetime_s, bool connected,
 			      GError **error)
 {
-	struct ifaddrmsg info = { .ifa_family = AF_INET, .ifa_prefixlen = (guint8)prefix, .ifa_index = (guint)index };
+	struct ifaddrmsg info = { .ifa_family = (guint8)address->family, .ifa_prefixlen = (guint8)prefix, .ifa_index = (guint)index };
 	struct nl_msg *message = message_new(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &info, sizeof info);
 	struct ifa_cacheinfo lifetime = { .ifa_valid = lifetime_s, .ifa_prefered = lifetime_s };
 	guint32 flags = connected ? 0 : IFA_F_NOPREFIXROUTE;
 
-	put(message, IFA_LOCAL, &address_be, 4);
-	put(message, IFA_ADDRESS, &address_be, 4);
+	put_ip(message, IFA_LOCAL, address);
+	put_ip(message, IFA_ADDRESS, address);
 	put(message, IFA_FLAGS, &flags, sizeof flags);
 	put(message, IFA_CACHEINFO, &lifetime, sizeof lifetime);
 	return request(netlink, message, 0, "service address", error);
 }
 
-bool vrrp_netlink_address_delete(VrrpNetlink *netlink, int index, guint32 address_be, guint prefix, GError **error)
+bool vrrp_netlink_address_delete(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix, GError **error)
 {
-	struct ifaddrmsg info = { .ifa_family = AF_INET, .ifa_prefixlen = (guint8)prefix, .ifa_index = (guint)index };
+	struct ifaddrmsg info = { .ifa_family = (guint8)address->family, .ifa_prefixlen = (guint8)prefix, .ifa_index = (guint)index };
 	struct nl_msg *message = message_new(RTM_DELADDR, 0, &info, sizeof info);
 
-	put(message, IFA_LOCAL, &address_be, 4);
+	put_ip(message, IFA_LOCAL, address);
 	return request(netlink, message, -NLE_NOADDR, "service address", error);
 }
 
 typedef struct {
 	int except;
-	guint32 network_be, mask_be;
+	const IpAddress *address;
+	guint prefix;
 	bool found;
 } SubnetQuery;
 
@@ -250,21 +268,20 @@ static int subnet_cb(struct nl_msg *message, void *data)
 {
 	SubnetQuery *subnet = data;
 	struct ifaddrmsg *info = nlmsg_data(nlmsg_hdr(message));
-	struct nlattr *local = nlmsg_find_attr(nlmsg_hdr(message), sizeof *info, IFA_LOCAL);
 	struct nlattr *flags = nlmsg_find_attr(nlmsg_hdr(message), sizeof *info, IFA_FLAGS);
+	IpAddress local;
 
-	if (info->ifa_family == AF_INET && local && (int)info->ifa_index != subnet->except &&
-	    (nla_get_u32(local) & subnet->mask_be) == subnet->network_be &&
+	if (get_ip(nlmsg_find_attr(nlmsg_hdr(message), sizeof *info, IFA_LOCAL), (sa_family_t)info->ifa_family, &local) &&
+	    (int)info->ifa_index != subnet->except && ip_same_network(&local, subnet->address, subnet->prefix) &&
 	    !(flags && (nla_get_u32(flags) & IFA_F_NOPREFIXROUTE)))
 		subnet->found = true;
 	return NL_OK;
 }
 
-bool vrrp_netlink_subnet_present(VrrpNetlink *netlink, int index, guint32 address_be, guint prefix)
+bool vrrp_netlink_subnet_present(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix)
 {
-	struct ifaddrmsg info = { .ifa_family = AF_INET };
-	guint32 mask_be = prefix ? g_htonl(G_MAXUINT32 << (32 - prefix)) : 0;
-	SubnetQuery subnet = { .except = index, .network_be = address_be & mask_be, .mask_be = mask_be };
+	struct ifaddrmsg info = { .ifa_family = (guint8)address->family };
+	SubnetQuery subnet = { .except = index, .address = address, .prefix = prefix };
 
 	(void)query(netlink, message_new(RTM_GETADDR, NLM_F_DUMP, &info, sizeof info), subnet_cb, &subnet);
 	return subnet.found;
@@ -279,19 +296,19 @@ static struct nl_msg *route_message(int type, int flags, const VrrpRoute *route)
 		.rtm_dst_len = (guint8)route->prefix,
 		.rtm_table = RT_TABLE_MAIN,
 		.rtm_protocol = RTPROT_STATIC,
-		.rtm_scope = route->gateway_be ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
+		.rtm_scope = ip_is_set(&route->gateway) ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
 		.rtm_type = RTN_UNICAST,
-		.rtm_flags = route->gateway_be ? RTNH_F_ONLINK : 0, /* its subnet's route may be on the parent */
+		.rtm_flags = ip_is_set(&route->gateway) ? RTNH_F_ONLINK : 0, /* its subnet's route may be on the parent */
 	};
 	struct nl_msg *message = message_new(type, flags, &info, sizeof info);
 	guint32 index = (guint32)route->index;
 
 	if (route->prefix)
-		put(message, RTA_DST, &route->destination_be, 4);
-	if (route->gateway_be)
-		put(message, RTA_GATEWAY, &route->gateway_be, 4);
-	if (route->source_be)
-		put(message, RTA_PREFSRC, &route->source_be, 4);
+		put_ip(message, RTA_DST, &route->destination);
+	if (ip_is_set(&route->gateway))
+		put_ip(message, RTA_GATEWAY, &route->gateway);
+	if (ip_is_set(&route->source))
+		put_ip(message, RTA_PREFSRC, &route->source);
 	put(message, RTA_OIF, &index, sizeof index);
 	return message;
 }
@@ -311,17 +328,17 @@ bool vrrp_netlink_route_delete(VrrpNetlink *netlink, const VrrpRoute *route, GEr
 
 typedef struct {
 	int index;
-	guint32 *addresses_be;
+	IpAddress *addresses;
 	gsize n, size;
 } NeighbourQuery;
 
-static void neighbour_add(NeighbourQuery *found, guint32 address_be)
+static void neighbour_add(NeighbourQuery *found, const IpAddress *address)
 {
 	for (gsize i = 0; i < found->n; i++)
-		if (found->addresses_be[i] == address_be)
+		if (ip_equal(&found->addresses[i], address))
 			return;
 	if (found->n < found->size)
-		found->addresses_be[found->n++] = address_be;
+		found->addresses[found->n++] = *address;
 }
 
 static int gateway_cb(struct nl_msg *message, void *data)
@@ -330,9 +347,10 @@ static int gateway_cb(struct nl_msg *message, void *data)
 	struct nlmsghdr *header = nlmsg_hdr(message);
 	struct nlattr *gateway = nlmsg_find_attr(header, sizeof(struct rtmsg), RTA_GATEWAY);
 	struct nlattr *oif = nlmsg_find_attr(header, sizeof(struct rtmsg), RTA_OIF);
+	IpAddress address;
 
-	if (gateway && nla_len(gateway) == 4 && oif && (int)nla_get_u32(oif) == found->index)
-		neighbour_add(found, nla_get_u32(gateway));
+	if (get_ip(gateway, AF_INET, &address) && oif && (int)nla_get_u32(oif) == found->index)
+		neighbour_add(found, &address);
 	return NL_OK;
 }
 
@@ -341,16 +359,17 @@ static int neighbour_cb(struct nl_msg *message, void *data)
 	NeighbourQuery *found = data;
 	struct nlmsghdr *header = nlmsg_hdr(message);
 	struct ndmsg *info = nlmsg_data(header);
-	struct nlattr *destination = nlmsg_find_attr(header, sizeof *info, NDA_DST);
+	IpAddress address;
 
-	if (info->ndm_ifindex == found->index && destination && nla_len(destination) == 4 && !(info->ndm_state & NUD_NOARP))
-		neighbour_add(found, nla_get_u32(destination));
+	if (info->ndm_ifindex == found->index && !(info->ndm_state & NUD_NOARP) &&
+	    get_ip(nlmsg_find_attr(header, sizeof *info, NDA_DST), AF_INET, &address))
+		neighbour_add(found, &address);
 	return NL_OK;
 }
 
-gsize vrrp_netlink_neighbours(VrrpNetlink *netlink, int index, guint32 *ret_addresses_be, gsize size)
+gsize vrrp_netlink_neighbours(VrrpNetlink *netlink, int index, IpAddress *ret_addresses, gsize size)
 {
-	NeighbourQuery found = { .index = index, .addresses_be = ret_addresses_be, .size = size };
+	NeighbourQuery found = { .index = index, .addresses = ret_addresses, .size = size };
 	struct rtmsg route = { .rtm_family = AF_INET };
 	struct ndmsg neighbour = { .ndm_family = AF_INET };
 

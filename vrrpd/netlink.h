@@ -2,12 +2,14 @@
 /*
  * vrrpd/netlink.h - links, addresses and routes by rtnetlink, and the kernel's word when a link changes.
  *
- * Requests are answered by the kernel while they are sent; nothing here waits for the network. Addresses are in network byte order.
+ * Requests are answered by the kernel while they are sent; nothing here waits for the network.
  */
 #pragma once
 
 #include <glib.h>
 #include <stdbool.h>
+
+#include "settings/ip.h"
 
 typedef struct VrrpNetlink VrrpNetlink;
 
@@ -21,10 +23,10 @@ typedef struct {
 } VrrpLink;
 
 typedef struct {
-	guint32 destination_be;
+	IpAddress destination; /* none: default */
 	guint prefix;
-	guint32 gateway_be;
-	guint32 source_be; /* preferred source, 0 for none */
+	IpAddress gateway;     /* none: on the link */
+	IpAddress source;      /* preferred source; none: the kernel's choice */
 	int index;
 } VrrpRoute;
 
@@ -41,10 +43,10 @@ bool vrrp_netlink_link_delete(VrrpNetlink *netlink, int index, GError **error) G
 bool vrrp_netlink_link_up(VrrpNetlink *netlink, int index, bool up, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Adds the address or renews its lifetime. @connected: with the route to its subnet. */
-bool vrrp_netlink_address_set(VrrpNetlink *netlink, int index, guint32 address_be, guint prefix, guint lifetime_s, bool connected,
+bool vrrp_netlink_address_set(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix, guint lifetime_s, bool connected,
 			      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* An address that is not there is no error. */
-bool vrrp_netlink_address_delete(VrrpNetlink *netlink, int index, guint32 address_be, guint prefix,
+bool vrrp_netlink_address_delete(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix,
 				 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Before others to the same destination; one that is there already is no error. */
@@ -52,9 +54,9 @@ bool vrrp_netlink_route_add(VrrpNetlink *netlink, const VrrpRoute *route, GError
 bool vrrp_netlink_route_delete(VrrpNetlink *netlink, const VrrpRoute *route, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Whether a link other than @except has an address in the same subnet. */
-bool vrrp_netlink_subnet_present(VrrpNetlink *netlink, int index, guint32 address_be, guint prefix);
+bool vrrp_netlink_subnet_present(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix);
 
 /* Neighbours the kernel knows on @index, and its gateways there. Returns how many. */
-gsize vrrp_netlink_neighbours(VrrpNetlink *netlink, int index, guint32 *ret_addresses_be, gsize size);
+gsize vrrp_netlink_neighbours(VrrpNetlink *netlink, int index, IpAddress *ret_addresses, gsize size);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VrrpNetlink, vrrp_netlink_free)

@@ -32,9 +32,9 @@ static guint16 get16(const guint8 *at)
 	return (guint16)(at[0] << 8 | at[1]);
 }
 
-static guint32 get32(const guint8 *at)
+static IpAddress get_ipv4(const guint8 *at)
 {
-	return (guint32)at[0] << 24 | (guint32)at[1] << 16 | (guint32)at[2] << 8 | at[3];
+	return ip_v4((guint32)at[0] << 24 | (guint32)at[1] << 16 | (guint32)at[2] << 8 | at[3]);
 }
 
 static void put16(guint8 *at, guint value)
@@ -43,10 +43,9 @@ static void put16(guint8 *at, guint value)
 	at[1] = (guint8)value;
 }
 
-static void put32(guint8 *at, guint32 value)
+static void put_address(guint8 *at, const IpAddress *address)
 {
-	put16(at, value >> 16);
-	put16(at + 2, value & 0xffff);
+	memcpy(at, address->bytes, ip_length(address));
 }
 
 guint16 vrrp_checksum(const guint8 *data, gsize length, guint32 sum)
@@ -61,10 +60,13 @@ guint16 vrrp_checksum(const guint8 *data, gsize length, guint32 sum)
 }
 
 /* RFC 8200 8.1 transposed to IPv4: what some implementations of version 3 add. RFC 9568 5.2.8 says that IPv4 has none. */
-static guint32 pseudo_header_sum(guint32 source, guint32 destination, gsize length)
+static guint32 pseudo_header_sum(const IpAddress *source, const IpAddress *destination, gsize length)
 {
-	return (source >> 16) + (source & 0xffff) + (destination >> 16) + (destination & 0xffff) + VRRP_IP_PROTOCOL +
-	       (guint32)length;
+	guint32 sum = VRRP_IP_PROTOCOL + (guint32)length;
+
+	for (guint i = 0; i < ip_length(source); i += 2)
+		sum += (guint32)get16(source->bytes + i) + get16(destination->bytes + i);
+	return sum;
 }
 
 gsize vrrp_packet_build(const VrrpAdvert *advert, guint8 ret_packet[static VRRP_MAX_PACKET])
@@ -80,8 +82,8 @@ gsize vrrp_packet_build(const VrrpAdvert *advert, guint8 ret_packet[static VRRP_
 	put16(ip + 2, VRRP_IP_HEADER + length);
 	ip[8] = VRRP_TTL;
 	ip[9] = VRRP_IP_PROTOCOL;
-	put32(ip + 12, advert->source);
-	put32(ip + 16, advert->destination);
+	put_address(ip + 12, &advert->source);
+	put_address(ip + 16, &advert->destination);
 	put16(ip + 10, vrrp_checksum(ip, VRRP_IP_HEADER, 0));
 
 	vrrp[0] = (guint8)(advert->version << 4 | 1);
@@ -93,23 +95,24 @@ gsize vrrp_packet_build(const VrrpAdvert *advert, guint8 ret_packet[static VRRP_
 	else
 		put16(vrrp + 4, advert->interval_cs & 0xfff);
 	for (guint i = 0; i < n; i++)
-		put32(vrrp + 8 + 4 * i, advert->addresses[i]);
+		put_address(vrrp + 8 + 4 * i, &advert->addresses[i]);
 	if (advert->version == 3 && advert->pseudo_header)
-		sum = pseudo_header_sum(advert->source, advert->destination, length);
+		sum = pseudo_header_sum(&advert->source, &advert->destination, length);
 	put16(vrrp + 6, vrrp_checksum(vrrp, length, sum));
 	return VRRP_IP_HEADER + length;
 }
 
-static bool is_peer(const VrrpExpect *expect, guint32 source)
+static bool is_peer(const VrrpExpect *expect, const IpAddress *source)
 {
 	for (gsize i = 0; i < expect->n_peers; i++)
-		if (expect->peers[i] == source)
+		if (ip_equal(&expect->peers[i], source))
 			return true;
 	return false;
 }
 
 VrrpDrop vrrp_packet_parse(const guint8 *packet, gsize length, const VrrpExpect *expect, VrrpAdvert *ret_advert)
 {
+	const IpAddress group = ip_v4(VRRP_GROUP_IPV4);
 	gsize header, total, size, needed;
 	const guint8 *vrrp;
 
@@ -118,8 +121,8 @@ VrrpDrop vrrp_packet_parse(const guint8 *packet, gsize length, const VrrpExpect 
 		return VRRP_DROP_LENGTH;
 	header = (gsize)(packet[0] & 0xf) * 4;
 	total = get16(packet + 2);
-	ret_advert->source = get32(packet + 12);
-	ret_advert->destination = get32(packet + 16);
+	ret_advert->source = get_ipv4(packet + 12);
+	ret_advert->destination = get_ipv4(packet + 16);
 	if (header < VRRP_IP_HEADER || total > length || total < header + 8 || packet[9] != VRRP_IP_PROTOCOL)
 		return VRRP_DROP_LENGTH;
 	vrrp = packet + header;
@@ -137,7 +140,7 @@ VrrpDrop vrrp_packet_parse(const guint8 *packet, gsize length, const VrrpExpect 
 		return VRRP_DROP_LENGTH;
 	if (vrrp_checksum(vrrp, size, 0) != 0) {
 		if (expect->version == 2 ||
-		    vrrp_checksum(vrrp, size, pseudo_header_sum(ret_advert->source, ret_advert->destination, size)) != 0)
+		    vrrp_checksum(vrrp, size, pseudo_header_sum(&ret_advert->source, &ret_advert->destination, size)) != 0)
 			return VRRP_DROP_CHECKSUM;
 		ret_advert->pseudo_header = true;
 	}
@@ -156,11 +159,11 @@ VrrpDrop vrrp_packet_parse(const guint8 *packet, gsize length, const VrrpExpect 
 	}
 	if (vrrp[3] == 0 || vrrp[3] > VRRP_MAX_ADDRESSES)
 		return VRRP_DROP_COUNT;
-	if (ret_advert->destination != VRRP_GROUP_ADDRESS && ret_advert->destination != expect->own_address)
+	if (!ip_equal(&ret_advert->destination, &group) && !ip_equal(&ret_advert->destination, &expect->own_address))
 		return VRRP_DROP_DESTINATION;
-	if (ret_advert->source == expect->own_address)
+	if (ip_equal(&ret_advert->source, &expect->own_address))
 		return VRRP_DROP_OWN;
-	if (expect->only_peers && !is_peer(expect, ret_advert->source))
+	if (expect->only_peers && !is_peer(expect, &ret_advert->source))
 		return VRRP_DROP_STRANGER;
 
 	ret_advert->version = expect->version;
@@ -168,6 +171,6 @@ VrrpDrop vrrp_packet_parse(const guint8 *packet, gsize length, const VrrpExpect 
 	ret_advert->priority = vrrp[2];
 	ret_advert->n_addresses = vrrp[3];
 	for (guint i = 0; i < vrrp[3]; i++)
-		ret_advert->addresses[i] = get32(vrrp + 8 + 4 * i);
+		ret_advert->addresses[i] = get_ipv4(vrrp + 8 + 4 * i);
 	return VRRP_DROP_NONE;
 }

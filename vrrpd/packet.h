@@ -2,14 +2,16 @@
 /*
  * vrrpd/packet.h - VRRP version 2 and 3 over IPv4, bytes to structure and back; pure.
  *
- * All integers are in host order; the wire's order ends here.
+ * All integers are in host order; the wire's order ends here. Addresses are plain values (settings/ip.h).
  */
 #pragma once
 
 #include <glib.h>
 #include <stdbool.h>
 
-#define VRRP_GROUP_ADDRESS 0xe0000012u /* 224.0.0.18 */
+#include "settings/ip.h"
+
+#define VRRP_GROUP_IPV4 0xe0000012u /* 224.0.0.18, host order */
 #define VRRP_IP_PROTOCOL 112
 #define VRRP_TTL 255
 #define VRRP_MAX_ADDRESSES 64
@@ -42,10 +44,10 @@ typedef struct {
 	guint8 priority;
 	guint interval_cs;    /* version 2 sends whole seconds */
 	bool pseudo_header;   /* version 3: the checksum covers the IPv4 pseudo-header (an older reading of RFC 5798) */
-	guint32 source;
-	guint32 destination;
+	IpAddress source;
+	IpAddress destination;
 	guint n_addresses;
-	guint32 addresses[VRRP_MAX_ADDRESSES];
+	IpAddress addresses[VRRP_MAX_ADDRESSES];
 } VrrpAdvert;
 
 /* What a receiver on one path expects. */
@@ -53,16 +55,16 @@ typedef struct {
 	guint8 version;
 	guint8 vrid;
 	guint interval_cs;      /* compared in version 2 only */
-	guint32 own_address;    /* this device's address on the path */
+	IpAddress own_address;  /* this device's address on the path */
 	bool only_peers;        /* adverts count from @peers alone */
-	const guint32 *peers;
+	const IpAddress *peers;
 	gsize n_peers;
 } VrrpExpect;
 
 /* A whole IPv4 packet, header included. Returns its length. */
 gsize vrrp_packet_build(const VrrpAdvert *advert, guint8 ret_packet[static VRRP_MAX_PACKET]);
 
-/* @packet begins with the IPv4 header. On a drop only ret_advert->source is meaningful (0 when not even that could be read). */
+/* @packet begins with the IPv4 header. On a drop only ret_advert->source is meaningful (none when not even that could be read). */
 VrrpDrop vrrp_packet_parse(const guint8 *packet, gsize length, const VrrpExpect *expect, VrrpAdvert *ret_advert);
 
 /* Internet checksum (RFC 1071) of @data on top of @sum; 0 when a block that holds its own checksum is right. */

@@ -16,7 +16,7 @@ VrrpPath *vrrp_path_new(const SettingsInterface *interface, bool electing, const
 	path->role = g_strdup(interface->name);
 	path->device = g_strdup(interface->device);
 	path->electing = electing;
-	path->own = g_ntohl(interface->address.ipv4_be);
+	path->own = ip_v4(g_ntohl(interface->address.ipv4_be));
 	path->n_peers = vrrp_peer_addresses(peer, interface->name, path->peers, VRRP_PATH_MAX_PEERS);
 	path->received = received;
 	path->user_data = user_data;
@@ -40,7 +40,7 @@ void vrrp_path_refresh(VrrpPath *path, VrrpNetlink *netlink, guint8 vrid, bool m
 	bool present = vrrp_netlink_link(netlink, path->device, &link);
 	VrrpSocketConfig config = {
 		.device = path->device,
-		.address_be = g_htonl(path->own),
+		.address = path->own,
 		.multicast = path->electing && multicast,
 		.vrid = vrid,
 		.only_peers = only_peers,
@@ -69,10 +69,10 @@ void vrrp_path_refresh(VrrpPath *path, VrrpNetlink *netlink, guint8 vrid, bool m
 	path->index = link.index;
 }
 
-void vrrp_path_heard(VrrpPath *path, guint32 source, gint64 at_us)
+void vrrp_path_heard(VrrpPath *path, const IpAddress *source, gint64 at_us)
 {
 	for (gsize i = 0; i < path->n_peers; i++)
-		if (path->peers[i] == source)
+		if (ip_equal(&path->peers[i], source))
 			path->heard_us[i] = at_us;
 	if (path->n_peers == 0)
 		path->heard_us[0] = at_us;
@@ -87,7 +87,7 @@ guint vrrp_path_tell(VrrpPath *path, VrrpAdvert *advert)
 		advert->source = path->own;
 		advert->destination = path->peers[i];
 		if (!path->socket ||
-		    !vrrp_socket_send(path->socket, packet, vrrp_packet_build(advert, packet), g_htonl(path->peers[i])))
+		    !vrrp_socket_send(path->socket, packet, vrrp_packet_build(advert, packet), &path->peers[i]))
 			failed++;
 	}
 	return failed;

@@ -20,8 +20,8 @@ struct VrrpPath {
 	char *role;          /* "lan", "peer", ... as device.conf calls it */
 	char *device;
 	bool electing;       /* the LAN: multicast; the others are unicast only */
-	guint32 own;         /* host order, as all here */
-	guint32 peers[VRRP_PATH_MAX_PEERS];
+	IpAddress own;
+	IpAddress peers[VRRP_PATH_MAX_PEERS];
 	gint64 heard_us[VRRP_PATH_MAX_PEERS]; /* the last advert that counted; unpaired: [0] is anybody's */
 	gsize n_peers;
 	int index;           /* of the device the socket is on; 0: none */
@@ -38,7 +38,7 @@ void vrrp_path_free(VrrpPath *path); /* NULL is fine */
 void vrrp_path_refresh(VrrpPath *path, VrrpNetlink *netlink, guint8 vrid, bool multicast, bool only_peers);
 
 /* Notes that @source was heard. */
-void vrrp_path_heard(VrrpPath *path, guint32 source, gint64 at_us);
+void vrrp_path_heard(VrrpPath *path, const IpAddress *source, gint64 at_us);
 
 /* Sends @advert to every peer on this path by unicast; fills in source and destination. Returns how many could not be sent. */
 guint vrrp_path_tell(VrrpPath *path, VrrpAdvert *advert);

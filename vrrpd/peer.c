@@ -2,19 +2,14 @@
 /* vrrpd/peer.c - reading the peer's dictionary. */
 #include "peer.h"
 
-#include <arpa/inet.h>
 #include <gio/gio.h>
 #include <string.h>
 
-static bool parse_address(const char *text, guint32 *ret_address)
+static bool parse_address(const char *text, IpAddress *ret_address)
 {
 	g_autofree char *host = g_strndup(text, strcspn(text, "/"));
-	guint32 address_be;
 
-	if (inet_pton(AF_INET, host, &address_be) != 1)
-		return false;
-	*ret_address = g_ntohl(address_be);
-	return true;
+	return ip_parse(host, ret_address) && ret_address->family == AF_INET;
 }
 
 static bool fail(GError **error, const char *text)
@@ -82,7 +77,7 @@ bool vrrp_peer_parse(GVariant *dict, VrrpPeer *ret_peer, GError **error)
 	return true;
 }
 
-gsize vrrp_peer_addresses(const VrrpPeer *peer, const char *role, guint32 *ret_addresses, gsize size)
+gsize vrrp_peer_addresses(const VrrpPeer *peer, const char *role, IpAddress *ret_addresses, gsize size)
 {
 	gsize n = 0;
 

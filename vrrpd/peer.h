@@ -5,6 +5,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "settings/ip.h"
+
 #define VRRP_PEER_MAX_ADDRESSES 16
 
 typedef struct {
@@ -14,7 +16,7 @@ typedef struct {
 	bool follows;  /* the peer confirmed that it follows us */
 	struct {
 		char role[32]; /* the interface's name in device.conf */
-		guint32 address; /* host order */
+		IpAddress address;
 	} addresses[VRRP_PEER_MAX_ADDRESSES];
 	gsize n_addresses;
 } VrrpPeer;
@@ -23,4 +25,4 @@ typedef struct {
 bool vrrp_peer_parse(GVariant *dict, VrrpPeer *ret_peer, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The peer's addresses on interface @role. Returns how many. */
-gsize vrrp_peer_addresses(const VrrpPeer *peer, const char *role, guint32 *ret_addresses, gsize size);
+gsize vrrp_peer_addresses(const VrrpPeer *peer, const char *role, IpAddress *ret_addresses, gsize size);

@@ -250,11 +250,9 @@ static GVariant *get_interval(gpointer user_data)
 
 static GVariant *get_master_address(gpointer user_data)
 {
-	guint32 address = status(user_data).machine->master_address;
+	char text[IP_TEXT_SIZE];
 
-	if (address == 0)
-		return g_variant_new_string("");
-	return g_variant_new_take_string(g_strdup_printf("%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255));
+	return g_variant_new_string(ip_text(&status(user_data).machine->master_address, text));
 }
 
 static GVariant *get_master_priority(gpointer user_data)

@@ -28,6 +28,15 @@ struct VrrpSocket {
 	gpointer user_data;
 };
 
+/* As a filter loads it. */
+static guint32 word_of(const IpAddress *ipv4)
+{
+	guint32 be;
+
+	memcpy(&be, ipv4->bytes, sizeof be);
+	return g_ntohl(be);
+}
+
 /* "VRID is ours, and the source a peer's if only those count", or its opposite. The kernel hands the packet over from its IP header on. */
 static bool attach_filter(int fd, const VrrpSocketConfig *config, bool opposite)
 {
@@ -47,7 +56,7 @@ static bool attach_filter(int fd, const VrrpSocketConfig *config, bool opposite)
 		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, config->vrid, 0, (guint8)(n_peers + 1));
 		code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 12);
 		for (guint i = 0; i < n_peers; i++)
-			code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, config->peers[i], (guint8)(n_peers - i), 0);
+			code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, word_of(&config->peers[i]), (guint8)(n_peers - i), 0);
 	} else {
 		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, config->vrid, 1, 0);
 	}
@@ -69,7 +78,7 @@ static int open_one(const VrrpSocketConfig *config, bool rest)
 {
 	int fd = socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, VRRP_IP_PROTOCOL);
 	int on = 1, off = 0, size = rest ? 64 * 1024 : 512 * 1024;
-	struct ip_mreqn group = { .imr_multiaddr.s_addr = g_htonl(VRRP_GROUP_ADDRESS), .imr_ifindex = config->index };
+	struct ip_mreqn group = { .imr_multiaddr.s_addr = g_htonl(VRRP_GROUP_IPV4), .imr_ifindex = config->index };
 
 	if (fd < 0)
 		return -1;
@@ -198,9 +207,10 @@ void vrrp_socket_free(VrrpSocket *self)
 	g_free(self);
 }
 
-bool vrrp_socket_send(VrrpSocket *self, const guint8 *packet, gsize length, guint32 destination_be)
+bool vrrp_socket_send(VrrpSocket *self, const guint8 *packet, gsize length, const IpAddress *destination)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = destination_be };
+	struct sockaddr_in to = { .sin_family = AF_INET };
 
+	memcpy(&to.sin_addr, destination->bytes, sizeof to.sin_addr);
 	return sendto(self->counting_fd, packet, length, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof to) == (gssize)length;
 }

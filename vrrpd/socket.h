@@ -10,6 +10,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "settings/ip.h"
+
 typedef struct VrrpSocket VrrpSocket;
 
 /* One packet, IPv4 header first; @received_us as the kernel stamped it, in CLOCK_BOOTTIME. */
@@ -18,11 +20,11 @@ typedef void (*VrrpPacketCb)(const guint8 *packet, gsize length, gint64 received
 typedef struct {
 	const char *device;
 	int index;
-	guint32 address_be;    /* ours there: the source of what we send by unicast */
+	IpAddress address;      /* ours there: the source of what we send by unicast */
 	bool multicast;        /* join 224.0.0.18 */
 	guint8 vrid;
 	bool only_peers;
-	const guint32 *peers;  /* host order */
+	const IpAddress *peers;
 	gsize n_peers;
 } VrrpSocketConfig;
 
@@ -32,7 +34,7 @@ void vrrp_socket_free(VrrpSocket *socket); /* NULL is fine */
 /* Reads everything the election's socket holds now. */
 void vrrp_socket_drain(VrrpSocket *socket);
 
-/* Sends a whole IPv4 packet to @destination_be. False when the kernel would not take it. */
-bool vrrp_socket_send(VrrpSocket *socket, const guint8 *packet, gsize length, guint32 destination_be);
+/* Sends a whole IPv4 packet to @destination. False when the kernel would not take it. */
+bool vrrp_socket_send(VrrpSocket *socket, const guint8 *packet, gsize length, const IpAddress *destination);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VrrpSocket, vrrp_socket_free)

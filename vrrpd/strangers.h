@@ -14,6 +14,6 @@ void vrrp_strangers_free(VrrpStrangers *strangers); /* NULL is fine */
 
 /* Counts one packet. True when it is to be told now: the first of (address, cause), then at most once a minute,
  * and no more than 16 a minute of all together. The table is bounded: past 64 pairs the one not seen for longest is forgotten. */
-bool vrrp_strangers_note(VrrpStrangers *strangers, guint32 address, VrrpDrop cause, gint64 now_us, guint64 *ret_count);
+bool vrrp_strangers_note(VrrpStrangers *strangers, IpAddress address, VrrpDrop cause, gint64 now_us, guint64 *ret_count);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VrrpStrangers, vrrp_strangers_free)

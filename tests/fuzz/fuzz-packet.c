@@ -3,8 +3,7 @@
 #include "fuzz.h"
 #include "vrrpd/packet.h"
 
-#define OWN 0xc000020cu  /* 192.0.2.12 */
-#define PEER 0xc000020bu /* 192.0.2.11 */
+static const IpAddress own = { AF_INET, { 192, 0, 2, 12 } }, peer = { AF_INET, { 192, 0, 2, 11 } }, group = { AF_INET, { 224, 0, 0, 18 } };
 
 static guint word(const uint8_t *at)
 {
@@ -48,10 +47,10 @@ static void check_rfc(const uint8_t *data, size_t size, const VrrpExpect *expect
 	}
 	g_assert_cmpuint(advert->priority, ==, vrrp[2]);
 	g_assert_cmpuint(advert->n_addresses, ==, vrrp[3]);
-	g_assert_true(advert->destination == VRRP_GROUP_ADDRESS || advert->destination == OWN);
-	g_assert_cmpuint(advert->source, !=, OWN);
+	g_assert_true(ip_equal(&advert->destination, &group) || ip_equal(&advert->destination, &own));
+	g_assert_false(ip_equal(&advert->source, &own));
 	if (expect->only_peers)
-		g_assert_cmpuint(advert->source, ==, PEER);
+		g_assert_true(ip_equal(&advert->source, &peer));
 }
 
 /* Whether we would have written this packet ourselves: nothing in it that an advert does not tell. */
@@ -84,15 +83,14 @@ static void try(const uint8_t *data, size_t size, const VrrpExpect *expect)
 		g_assert_cmpmem(built, length, data, size);
 	g_assert_cmpint(vrrp_packet_parse(built, length, expect, &again), ==, VRRP_DROP_NONE);
 	g_assert_true(again.version == advert.version && again.vrid == advert.vrid && again.priority == advert.priority &&
-		      again.interval_cs == advert.interval_cs && again.source == advert.source &&
-		      again.destination == advert.destination && again.n_addresses == advert.n_addresses);
+		      again.interval_cs == advert.interval_cs && ip_equal(&again.source, &advert.source) &&
+		      ip_equal(&again.destination, &advert.destination) && again.n_addresses == advert.n_addresses);
 	g_assert_cmpmem(again.addresses, sizeof again.addresses, advert.addresses, sizeof advert.addresses);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const guint32 peers[] = { PEER };
-	VrrpExpect expect = { .vrid = 51, .interval_cs = 100, .own_address = OWN, .peers = peers, .n_peers = 1 };
+	VrrpExpect expect = { .vrid = 51, .interval_cs = 100, .own_address = own, .peers = &peer, .n_peers = 1 };
 
 	for (guint i = 0; i < 4; i++) {
 		expect.version = i & 1 ? 2 : 3;

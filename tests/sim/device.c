@@ -5,7 +5,7 @@
 #include "sim.h"
 
 #define VRID 42
-#define SERVICE_ADDRESS 0xc0000264u
+#define SERVICE_ADDRESS ip_v4(0xc0000264)
 
 static void update_gate(Sim *sim, SimDevice *device);
 
@@ -65,7 +65,7 @@ static void send_advert(Sim *sim, SimDevice *device, guint8 priority, gint64 now
 						 device->served && !device->serving);
 	VrrpAdvert advert = {
 		.version = device->machine.version, .vrid = VRID, .priority = priority, .interval_cs = device->machine.interval_cs,
-		.source = device->machine.address, .destination = VRRP_GROUP_ADDRESS, .n_addresses = 1, .addresses = { SERVICE_ADDRESS },
+		.source = device->machine.address, .destination = ip_v4(VRRP_GROUP_IPV4), .n_addresses = 1, .addresses = { SERVICE_ADDRESS },
 	};
 
 	if (priority == 0 && sim_device_holds_addresses(sim, device))
@@ -194,7 +194,7 @@ void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
 
 static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 {
-	guint32 peer = sim_address(1 - device->index, packet->path);
+	IpAddress peer = sim_address(1 - device->index, packet->path);
 	VrrpExpect expect = {
 		.version = device->machine.version, .vrid = VRID, .interval_cs = device->machine.interval_cs,
 		.own_address = sim_address(device->index, packet->path),

@@ -268,7 +268,7 @@ static void stranger(Sim *sim, const SimFault *fault)
 {
 	VrrpAdvert advert = {
 		.version = sim->version, .vrid = 42, .priority = fault->amount & 1 ? 0 : 255, .interval_cs = sim->interval_cs,
-		.source = 0xc00002c8u, .destination = VRRP_GROUP_ADDRESS, .n_addresses = 1, .addresses = { 0xc0000264u },
+		.source = ip_v4(0xc00002c8), .destination = ip_v4(VRRP_GROUP_IPV4), .n_addresses = 1, .addresses = { ip_v4(0xc0000264) },
 	};
 
 	if (sim->now_us > fault->until_us)

@@ -175,7 +175,7 @@ bool sim_pop(Sim *sim, SimEvent *ret_event);
 gint64 sim_clock(const Sim *sim, const SimDevice *device);
 gint64 sim_when(const Sim *sim, const SimDevice *device, gint64 clock_us);
 void sim_send(Sim *sim, guint from, SimPathKind path, const VrrpAdvert *advert, const SimClaim *claim);
-guint32 sim_address(guint device, SimPathKind path);
+IpAddress sim_address(guint device, SimPathKind path);
 bool sim_reaches(const Sim *sim, SimPathKind path, guint from, guint to);
 void sim_say(Sim *sim, const char *format, ...) G_GNUC_PRINTF(2, 3);
 

@@ -92,9 +92,9 @@ gint64 sim_when(const Sim *sim, const SimDevice *device, gint64 clock_us)
 
 /* ---- Network ---- */
 
-guint32 sim_address(guint device, SimPathKind path)
+IpAddress sim_address(guint device, SimPathKind path)
 {
-	return (path == SIM_LAN ? 0xc000020au : 0xc6336401u) + device;
+	return ip_v4((path == SIM_LAN ? 0xc000020au : 0xc6336401u) + device);
 }
 
 bool sim_reaches(const Sim *sim, SimPathKind path, guint from, guint to)

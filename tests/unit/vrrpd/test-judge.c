@@ -162,7 +162,7 @@ static bool parse_peer(const char *text, VrrpPeer *ret_peer)
 static void test_peer(void)
 {
 	VrrpPeer peer;
-	guint32 addresses[4];
+	IpAddress addresses[4], expected = ip_v4(0xc000020c);
 
 	g_assert_true(parse_peer("@a{sv} {}", &peer));
 	g_assert_false(peer.paired);
@@ -171,7 +171,7 @@ static void test_peer(void)
 	g_assert_true(peer.paired && peer.follows);
 	g_assert_cmpuint(peer.offset, ==, 1);
 	g_assert_cmpuint(vrrp_peer_addresses(&peer, "lan", addresses, 4), ==, 1);
-	g_assert_cmpuint(addresses[0], ==, 0xc000020c);
+	g_assert_true(ip_equal(&addresses[0], &expected));
 	g_assert_cmpuint(vrrp_peer_addresses(&peer, "wan", addresses, 4), ==, 0);
 	/* Refused, and nothing changed. */
 	g_assert_false(parse_peer("{'id': <'b'>, 'addresses': <{'lan': ['192.0.2.12']}>}", &peer));
@@ -191,19 +191,19 @@ static void test_strangers(void)
 	guint64 count;
 	guint n_told = 0;
 
-	g_assert_true(vrrp_strangers_note(strangers, 1, VRRP_DROP_STRANGER, 1, &count));
-	g_assert_false(vrrp_strangers_note(strangers, 1, VRRP_DROP_STRANGER, 2, &count));
-	g_assert_true(vrrp_strangers_note(strangers, 1, VRRP_DROP_CHECKSUM, 3, &count));
-	g_assert_true(vrrp_strangers_note(strangers, 1, VRRP_DROP_STRANGER, 1 + minute_us, &count));
+	g_assert_true(vrrp_strangers_note(strangers, ip_v4(1), VRRP_DROP_STRANGER, 1, &count));
+	g_assert_false(vrrp_strangers_note(strangers, ip_v4(1), VRRP_DROP_STRANGER, 2, &count));
+	g_assert_true(vrrp_strangers_note(strangers, ip_v4(1), VRRP_DROP_CHECKSUM, 3, &count));
+	g_assert_true(vrrp_strangers_note(strangers, ip_v4(1), VRRP_DROP_STRANGER, 1 + minute_us, &count));
 	g_assert_cmpuint(count, ==, 3);
 	/* A flood of addresses, anybody's to invent, does not grow the table; the oldest go. Nor is each of them told. */
 	for (guint32 i = 100; i < 100000; i++)
-		n_told += vrrp_strangers_note(strangers, i, VRRP_DROP_STRANGER, 3 * minute_us + i, &count);
+		n_told += vrrp_strangers_note(strangers, ip_v4(i), VRRP_DROP_STRANGER, 3 * minute_us + i, &count);
 	g_assert_cmpuint(n_told, ==, 16);
-	g_assert_false(vrrp_strangers_note(strangers, 99999, VRRP_DROP_STRANGER, 3 * minute_us + 100000, &count));
+	g_assert_false(vrrp_strangers_note(strangers, ip_v4(99999), VRRP_DROP_STRANGER, 3 * minute_us + 100000, &count));
 	g_assert_cmpuint(count, ==, 2);
 	/* Told when there is room again. */
-	g_assert_true(vrrp_strangers_note(strangers, 99999, VRRP_DROP_STRANGER, 5 * minute_us, &count));
+	g_assert_true(vrrp_strangers_note(strangers, ip_v4(99999), VRRP_DROP_STRANGER, 5 * minute_us, &count));
 }
 
 /* ---- Run-time state ---- */

@@ -6,9 +6,9 @@
 #include "vrrpd/machine.h"
 
 #define MS 1000
-#define US 0xc000020bu
-#define LOWER 0xc000020au
-#define HIGHER 0xc000020cu
+#define US ip_v4(0xc000020b)
+#define LOWER ip_v4(0xc000020a)
+#define HIGHER ip_v4(0xc000020c)
 
 /* One machine, its clock, and the steps of the last event as letters: S<n> send, H hold, D drop, A announce, T state. */
 typedef struct {
@@ -48,7 +48,7 @@ static void step(World *world, VrrpEvent event)
 	g_string_free(said, TRUE);
 }
 
-static void hear(World *world, guint8 priority, guint32 source, guint interval_cs)
+static void hear(World *world, guint8 priority, IpAddress source, guint interval_cs)
 {
 	step(world, (VrrpEvent){ .kind = VRRP_EVENT_ADVERT, .priority = priority, .source = source, .interval_cs = interval_cs,
 				 .received_us = world->now_us });

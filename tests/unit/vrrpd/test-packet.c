@@ -5,17 +5,25 @@
 #include "vrrpd/arp.h"
 #include "vrrpd/packet.h"
 
-#define A 0xc000020bu /* 192.0.2.11 */
-#define B 0xc000020cu
-#define V 0xc0000264u /* 192.0.2.100 */
+#define A ip_v4(0xc000020b) /* 192.0.2.11 */
+#define B_BYTES { 192, 0, 2, 12 }
+#define B ip_v4(0xc000020c)
+#define V ip_v4(0xc0000264) /* 192.0.2.100 */
 
-static const VrrpExpect expect_v3 = { .version = 3, .vrid = 51, .own_address = B };
-static const VrrpExpect expect_v2 = { .version = 2, .vrid = 51, .interval_cs = 100, .own_address = B };
+static const VrrpExpect expect_v3 = { .version = 3, .vrid = 51, .own_address = { AF_INET, B_BYTES } };
+static const VrrpExpect expect_v2 = { .version = 2, .vrid = 51, .interval_cs = 100, .own_address = { AF_INET, B_BYTES } };
+
+static void assert_ip(IpAddress is, IpAddress expected)
+{
+	char a[IP_TEXT_SIZE], b[IP_TEXT_SIZE];
+
+	g_assert_cmpstr(ip_text(&is, a), ==, ip_text(&expected, b));
+}
 
 static VrrpAdvert advert(guint8 version)
 {
 	return (VrrpAdvert){ .version = version, .vrid = 51, .priority = 100, .interval_cs = version == 2 ? 100 : 10,
-			     .source = A, .destination = VRRP_GROUP_ADDRESS, .n_addresses = 1, .addresses = { V } };
+			     .source = A, .destination = ip_v4(VRRP_GROUP_IPV4), .n_addresses = 1, .addresses = { V } };
 }
 
 /* Captured from this format's other implementations, checksums computed by hand. */
@@ -32,7 +40,7 @@ static void test_golden_v3(void)
 	g_assert_cmpint(vrrp_packet_parse(wire, sizeof wire, &expect_v3, &to), ==, VRRP_DROP_NONE);
 	g_assert_cmpuint(to.priority, ==, 100);
 	g_assert_cmpuint(to.interval_cs, ==, 10);
-	g_assert_cmpuint(to.addresses[0], ==, V);
+	assert_ip(to.addresses[0], V);
 	g_assert_false(to.pseudo_header);
 }
 
@@ -74,13 +82,13 @@ static void test_round_trip(void)
 
 			from.n_addresses = n;
 			for (guint i = 0; i < n; i++)
-				from.addresses[i] = g_random_int();
+				from.addresses[i] = ip_v4(g_random_int());
 			from.priority = (guint8)g_random_int_range(0, 256);
 			g_assert_cmpint(vrrp_packet_parse(packet, vrrp_packet_build(&from, packet), version == 2 ? &expect_v2 : &expect_v3, &to),
 					==, VRRP_DROP_NONE);
 			g_assert_cmpuint(to.priority, ==, from.priority);
 			g_assert_cmpuint(to.n_addresses, ==, n);
-			g_assert_cmpmem(to.addresses, 4 * n, from.addresses, 4 * n);
+			g_assert_cmpmem(to.addresses, n * sizeof(IpAddress), from.addresses, n * sizeof(IpAddress));
 		}
 	}
 }
@@ -177,7 +185,7 @@ static void test_padding(void)
 
 static void test_strangers(void)
 {
-	static const guint32 peers[] = { 0x0a000001, A };
+	const IpAddress peers[] = { ip_v4(0x0a000001), A };
 	VrrpExpect expect = expect_v3;
 	VrrpAdvert from = advert(3), to;
 	guint8 packet[VRRP_MAX_PACKET];
@@ -185,7 +193,7 @@ static void test_strangers(void)
 
 	expect.only_peers = true;
 	g_assert_cmpint(vrrp_packet_parse(packet, length, &expect, &to), ==, VRRP_DROP_STRANGER);
-	g_assert_cmpuint(to.source, ==, A);
+	assert_ip(to.source, A);
 	expect.peers = peers;
 	expect.n_peers = 1;
 	g_assert_cmpint(vrrp_packet_parse(packet, length, &expect, &to), ==, VRRP_DROP_STRANGER);
@@ -219,7 +227,7 @@ static void test_arp(void)
 {
 	static const guint8 wire[] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0x5e, 0, 1, 51, 0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1,
 				       0, 0, 0x5e, 0, 1, 51, 192, 0, 2, 100, 0, 0, 0, 0, 0, 0, 192, 0, 2, 100 };
-	VrrpArp arp = { .sender_be = g_htonl(V), .target_be = g_htonl(V) };
+	VrrpArp arp = { .sender = V, .target = V };
 	guint8 frame[VRRP_ARP_FRAME];
 
 	vrrp_virtual_mac(51, arp.from);
