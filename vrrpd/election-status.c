@@ -92,6 +92,18 @@ GVariant *vrrp_election_last_heard(VrrpElection *self)
 	return g_variant_builder_end(&builder);
 }
 
+static guint64 unread_now(const VrrpElection *self)
+{
+	guint64 unread = 0;
+
+	for (guint i = 0; i < self->paths->len; i++) {
+		const VrrpPath *path = self->paths->pdata[i];
+
+		unread += path->socket ? vrrp_socket_unread(path->socket) : 0;
+	}
+	return unread;
+}
+
 GVariant *vrrp_election_counters(VrrpElection *self)
 {
 	const VrrpCounters *counters = &self->counters;
@@ -112,6 +124,7 @@ GVariant *vrrp_election_counters(VrrpElection *self)
 		{ "pseudo-header", counters->pseudo_header },
 		{ "late-wake-ups", self->machine.late_wake_ups },
 		{ "resumed", counters->resumed },
+		{ "unread", unread_now(self) },
 	};
 	GVariantBuilder builder;
 

@@ -34,6 +34,19 @@ static const BusInterface address_interfaces[];
 
 /* ---- Election1: methods ---- */
 
+/* It goes into the log and onto terminals as it is. */
+static bool is_reason(BusCall *call, const char *reason)
+{
+	gsize length = strlen(reason);
+	bool good = length > 0 && length <= MAX_REASON;
+
+	for (const char *at = reason; good && *at; at = g_utf8_next_char(at))
+		good = g_unichar_isprint(g_utf8_get_char(at));
+	if (!good)
+		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "a reason has 1 to %d bytes and no control characters", MAX_REASON);
+	return good;
+}
+
 static void hold_cb(BusCall *call, GVariant *args, gpointer user_data)
 {
 	VrrpService *self = user_data;
@@ -42,6 +55,8 @@ static void hold_cb(BusCall *call, GVariant *args, gpointer user_data)
 	VrrpHold hold;
 
 	g_variant_get(args, "(&s&su)", &name, &reason, &lease_ms);
+	if (!is_reason(call, reason))
+		return;
 	if (!vrrp_hold_from_name(name, &hold) || hold == VRRP_HOLD_NO_SUPERVISOR) {
 		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "a hold is passive, administrator, first-sync or cold-boot");
 		return;
@@ -68,10 +83,7 @@ static void lift_cb(BusCall *call, GVariant *args, gpointer user_data)
 static bool reason_from(BusCall *call, GVariant *args, const char **ret_reason)
 {
 	g_variant_get(args, "(&s)", ret_reason);
-	if (**ret_reason != '\0' && strlen(*ret_reason) <= MAX_REASON)
-		return true;
-	bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "a reason has 1 to %d bytes", MAX_REASON);
-	return false;
+	return is_reason(call, *ret_reason);
 }
 
 static void resign_cb(BusCall *call, GVariant *args, gpointer user_data)

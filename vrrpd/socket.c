@@ -7,6 +7,7 @@
 #include <gio/gio.h>
 #include <glib-unix.h>
 #include <linux/filter.h>
+#include <linux/sock_diag.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -19,7 +20,10 @@
 
 #define MAX_PEERS 16
 #define DRAIN_MAX 4096 /* more than the buffer holds: a bound, not a limit anybody meets */
-#define REST_MAX 32    /* strangers' packets read per turn of the loop */
+/* What strangers send is read in real time too, and must not cost the applications a processor: so much at once, then a pause. What the kernel
+ * cannot keep meanwhile it drops, and counts. */
+#define REST_MAX 64
+#define REST_PAUSE_MS 50
 
 struct VrrpSocket {
 	int counting_fd, rest_fd;
@@ -153,12 +157,7 @@ static gboolean counting_ready_cb(gint fd, GIOCondition condition, gpointer user
 	return G_SOURCE_CONTINUE;
 }
 
-static gboolean rest_ready_cb(gint fd, GIOCondition condition, gpointer user_data)
-{
-	for (guint i = 0; i < REST_MAX && read_one(user_data, fd, false); i++)
-		;
-	return G_SOURCE_CONTINUE;
-}
+static gboolean rest_ready_cb(gint fd, GIOCondition condition, gpointer user_data);
 
 static guint watch(int fd, int priority, GUnixFDSourceFunc callback, VrrpSocket *self)
 {
@@ -170,6 +169,34 @@ static guint watch(int fd, int priority, GUnixFDSourceFunc callback, VrrpSocket 
 	id = g_source_attach(source, NULL);
 	g_source_unref(source);
 	return id;
+}
+
+static gboolean rest_again_cb(gpointer user_data)
+{
+	VrrpSocket *self = user_data;
+
+	self->rest_source = watch(self->rest_fd, G_PRIORITY_LOW, rest_ready_cb, self);
+	return G_SOURCE_REMOVE;
+}
+
+static gboolean rest_ready_cb(gint fd, GIOCondition condition, gpointer user_data)
+{
+	VrrpSocket *self = user_data;
+
+	for (guint i = 0; i < REST_MAX && read_one(self, fd, false); i++)
+		;
+	self->rest_source = g_timeout_add_full(G_PRIORITY_LOW, REST_PAUSE_MS, rest_again_cb, self, NULL);
+	return G_SOURCE_REMOVE;
+}
+
+guint64 vrrp_socket_unread(const VrrpSocket *self)
+{
+	guint32 memory[SK_MEMINFO_VARS] = { 0 };
+	socklen_t size = sizeof memory;
+
+	if (getsockopt(self->rest_fd, SOL_SOCKET, SO_MEMINFO, memory, &size) < 0)
+		return 0;
+	return memory[SK_MEMINFO_DROPS];
 }
 
 VrrpSocket *vrrp_socket_new(const VrrpSocketConfig *config, VrrpPacketCb received, gpointer user_data, GError **error)

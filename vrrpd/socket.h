@@ -34,6 +34,9 @@ void vrrp_socket_free(VrrpSocket *socket); /* NULL is fine */
 /* Reads everything the election's socket holds now. */
 void vrrp_socket_drain(VrrpSocket *socket);
 
+/* How many of the rest the kernel has dropped, because they came faster than they are read. */
+guint64 vrrp_socket_unread(const VrrpSocket *socket);
+
 /* Sends a whole IPv4 packet to @destination. False when the kernel would not take it. */
 bool vrrp_socket_send(VrrpSocket *socket, const guint8 *packet, gsize length, const IpAddress *destination);
 

@@ -5,6 +5,7 @@ Each host is a network and a mount namespace with its own /etc/understudy and /r
 as the supervisor would, and may be killed, frozen and started again while the folder /run stays.
 """
 
+import ctypes
 import os
 import select
 import shutil
@@ -34,6 +35,7 @@ SERVICE = "192.0.2.100"
 GROUP = 51
 VIRTUAL_MAC = bytes([0, 0, 0x5E, 0, 1, GROUP])
 SO_TIMESTAMPNS = 35
+SO_ATTACH_FILTER = 26
 PACKET_OUTGOING = 4
 
 
@@ -309,8 +311,8 @@ class Lab:
         self.closing.append(client)
         return client
 
-    def wire(self, port):
-        wire = Wire(self, port)
+    def wire(self, port, virtual_only=False):
+        wire = Wire(self, port, virtual_only)
         self.closing.append(wire)
         return wire
 
@@ -319,8 +321,13 @@ class Wire:
     """What goes over one cable, stamped by the kernel at the switch. Times are time.monotonic(): the kernel's stamps are of the wall clock, which may
     be set at any moment, so a thread turns each into an age at once."""
 
-    def __init__(self, lab, port):
+    def __init__(self, lab, port, virtual_only=False):
+        """virtual_only: the kernel hands over only what comes from a virtual MAC; under a flood Python cannot read all."""
         self.socket = lab.net.switch_namespace().socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        if virtual_only:
+            code = struct.pack("HBBI" * 4, 0x20, 0, 0, 6, 0x15, 0, 1, 0x00005E00, 0x06, 0, 0, 0xFFFF, 0x06, 0, 0, 0)
+            buffer = ctypes.create_string_buffer(code)
+            self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", 4, ctypes.addressof(buffer)))
         self.socket.bind((port.name, 3))
         self.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.socket.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)

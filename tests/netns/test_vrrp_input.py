@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What others may throw at vrrpd: a hundred thousand packets a second, adverts that lie, and orders that make no sense."""
+
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+from gi.repository import GLib
+from test_vrrp_wire import Forger, advert, checksum
+from vrrp_lab import ELECTION, SERVICE, VRRP, Lab, wait_until
+
+PER_SECOND = 100000
+FLOOD_S = 2
+
+
+@pytest.fixture
+def lab(build):
+    with Lab(build) as lab:
+        lab.flood_program = build / "tests" / "netns" / "flood"
+        yield lab
+
+
+def frame(message, source, destination="224.0.0.18", ttl=255, mac="01005e000012", total=None):
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0xC0, total or 20 + len(message), 0, 0, ttl, 112, 0,
+                         socket.inet_aton(source), socket.inet_aton(destination))
+    header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
+    return bytes.fromhex(mac) + bytes.fromhex("02000000aa01") + b"\x08\x00" + header + message
+
+
+def arp_request(target):
+    return (bytes.fromhex("ffffffffffff02000000aa01") + b"\x08\x06" + bytes.fromhex("0001080006040001") + bytes.fromhex("02000000aa01") +
+            socket.inet_aton("192.0.2.66") + bytes(6) + socket.inet_aton(target))
+
+
+FLOODS = {
+    # Whose frames, from the Master's side (alpha is 192.0.2.11) and the Backup's, and what they are counted as.
+    "a stranger's adverts": (lambda: frame(advert(priority=254), "192.0.2.66"), "drop-stranger"),
+    "the address owner's priority": (lambda: frame(advert(priority=255), "192.0.2.66"), "drop-stranger"),
+    "another group's": (lambda: frame(advert(vrid=7, priority=255), "192.0.2.66"), "drop-vrid"),
+    "bad checksums": (lambda: frame(advert(spoil=True), "192.0.2.66"), "drop-checksum"),
+    "from beyond a router": (lambda: frame(advert(), "192.0.2.66", ttl=254), "drop-ttl"),
+    "the peer's, spoilt": (lambda: frame(advert(priority=0, spoil=True), "192.0.2.12"), "drop-checksum"),
+    "the Master's, from beyond a router": (lambda: frame(advert(priority=0), "192.0.2.11", ttl=254), "drop-ttl"),
+    "the Master's own, forged": (lambda: frame(advert(priority=254), "192.0.2.11"), None),
+    "cut short": (lambda: frame(advert()[:7], "192.0.2.66"), "drop-length"),
+    "questions for the service address": (lambda: arp_request(SERVICE), None),
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_a_flood_costs_no_advert_and_no_role(lab, kind):
+    alpha, beta = lab.two(peer_link=False)
+    forger = Forger(lab)
+    build, counter = FLOODS[kind]
+    source = socket.inet_ntoa(build()[26:30])
+    wire = lab.wire(beta.lan_port, virtual_only=True)
+    wire.wait(lambda: wire.adverts(from_host=False), 5, "an advert")
+    before = {host: (host.get("Sequence"), host.counters(), len(host.text_log().splitlines())) for host in (alpha, beta)}
+    begin = time.monotonic()
+    flood = forger.namespace.popen([lab.flood_program, "eth0", str(PER_SECOND), str(FLOOD_S), build().hex()], stdout=subprocess.PIPE, text=True)
+    output, _ = flood.communicate(timeout=30)
+    end = time.monotonic()
+    sent, seconds = (float(word) for word in output.split())
+    print(f"{sent / seconds:.0f} packets a second")
+    assert sent / seconds > PER_SECOND / 20, "a machine too slow for this test"
+    for host, state in ((alpha, "master"), (beta, "backup")):
+        sequence, counters, lines = before[host]
+        after = host.counters()
+        assert host.state() == state and host.get("Sequence") == sequence
+        assert len(host.text_log().splitlines()) - lines <= 3, "told once, not stormed"
+        if counter and source != host.address:  # the kernel itself lets nothing in that bears an address of this host
+            counted = {name: after[name] - counters[name] for name in after if name.startswith("drop-") and after[name] != counters[name]}
+            assert set(counted) == {counter}, counted
+    # The Backup heard the Master all the while.
+    heard = beta.counters()["counted"] - before[beta][1]["counted"]
+    said = len([a for a in wire.adverts(from_host=False) if begin < a[0] < end])
+    assert said >= (end - begin) * 10 * 0.9 - 2, "the Master kept its beat"
+    assert heard >= said - 2, (heard, said)
+    assert alpha.get("LinkAlive") and beta.has_service() is False
+    assert beta.get("MasterPriority", VRRP) > 170
+
+
+def properties(host):
+    names = ("State", "Reason", "Sequence", "Holds", "Standing", "Priority")
+    every = host.call("GetAll", GLib.Variant("(s)", (ELECTION,)), "org.freedesktop.DBus.Properties")[0]
+    more = host.call("GetAll", GLib.Variant("(s)", (VRRP,)), "org.freedesktop.DBus.Properties")[0]
+    return {name: every[name] for name in names} | {name: more[name] for name in ("GroupId", "MasterAddress", "Step")}
+
+
+def peer(**changes):
+    whole = {"id": GLib.Variant("s", "beta"), "offset": GLib.Variant("y", 0),
+             "addresses": GLib.Variant("a{sas}", {"lan": ["192.0.2.12"]}), "follows": GLib.Variant("b", False)}
+    whole.update(changes)
+    return GLib.Variant("(a{sv})", ({name: value for name, value in whole.items() if value is not None},))
+
+
+NONSENSE = {
+    "hold of no name": ("Hold", GLib.Variant("(ssu)", ("", "x", 0)), "InvalidArgs"),
+    "hold unknown": ("Hold", GLib.Variant("(ssu)", ("holiday", "x", 0)), "InvalidArgs"),
+    "hold of its own": ("Hold", GLib.Variant("(ssu)", ("no-supervisor", "x", 0)), "InvalidArgs"),
+    "hold without reason": ("Hold", GLib.Variant("(ssu)", ("passive", "", 0)), "InvalidArgs"),
+    "hold with a novel": ("Hold", GLib.Variant("(ssu)", ("passive", "x" * 100000, 0)), "InvalidArgs"),
+    "hold with half its arguments": ("Hold", GLib.Variant("(ss)", ("passive", "x")), "InvalidArgs"),
+    "hold with a number": ("Hold", GLib.Variant("(isu)", (1, "x", 0)), "InvalidArgs"),
+    "hold with nothing": ("Hold", None, "InvalidArgs"),
+    "lift unknown": ("Lift", GLib.Variant("(s)", ("holiday",)), "InvalidArgs"),
+    "lift of its own": ("Lift", GLib.Variant("(s)", ("no-supervisor",)), "InvalidArgs"),
+    "resign without reason": ("Resign", GLib.Variant("(s)", ("",)), "InvalidArgs"),
+    "resign with a novel": ("Resign", GLib.Variant("(s)", ("x" * 129,)), "InvalidArgs"),
+    "resign with a line break": ("Resign", GLib.Variant("(s)", ("gone\nmaster -> backup (lie)",)), "InvalidArgs"),
+    "take without reason": ("Take", GLib.Variant("(s)", ("",)), "InvalidArgs"),
+    "take with a control character": ("Take", GLib.Variant("(s)", ("\x1b[2J",)), "InvalidArgs"),
+    "serving with a word": ("SetServing", GLib.Variant("(s)", ("yes",)), "InvalidArgs"),
+    "peer of offset 2": ("SetPeer", peer(offset=GLib.Variant("y", 2)), "InvalidArgs"),
+    "peer of offset in words": ("SetPeer", peer(offset=GLib.Variant("s", "0")), "InvalidArgs"),
+    "peer without offset": ("SetPeer", peer(offset=None), "InvalidArgs"),
+    "peer without addresses": ("SetPeer", peer(addresses=None), "InvalidArgs"),
+    "peer with addresses of another type": ("SetPeer", peer(addresses=GLib.Variant("as", ["192.0.2.12"])), "InvalidArgs"),
+    "peer at no address": ("SetPeer", peer(addresses=GLib.Variant("a{sas}", {"lan": ["gateway"]})), "InvalidArgs"),
+    "peer everywhere": ("SetPeer", peer(addresses=GLib.Variant("a{sas}", {"lan": [f"192.0.2.{i}" for i in range(1, 60) if i != 11]})), "InvalidArgs"),
+    "peer on a long interface": ("SetPeer", peer(addresses=GLib.Variant("a{sas}", {"l" * 1000: ["192.0.2.12"]})), "InvalidArgs"),
+    "peer of a long name": ("SetPeer", peer(id=GLib.Variant("s", "b" * 1000)), "InvalidArgs"),
+    "no such method": ("Explode", None, "UnknownMethod"),
+}
+
+
+def error_of(host, method, args):
+    with pytest.raises(GLib.Error) as caught:
+        host.call(method, args)
+    return caught.value.message
+
+
+def test_orders_that_make_no_sense_change_nothing(lab):
+    alpha, beta = lab.two(peer_link=False)
+    wait_until(lambda: alpha.get("Priority") == 171, 5, "alpha serves")
+    before = properties(alpha)
+    for name, (method, args, error) in NONSENSE.items():
+        said = error_of(alpha, method, args)
+        assert error in said, f"{name}: {said}"
+        assert properties(alpha) == before, name
+    assert alpha.process.poll() is None and alpha.state() == "master" and beta.state() == "backup"
+
+
+def test_orders_out_of_place_are_refused_by_name_or_do_nothing(lab):
+    alpha, beta = lab.two(peer_link=False)
+    before = properties(beta)
+    beta.resign("test")
+    beta.set_serving(True)
+    beta.call("Announce")
+    beta.lift("passive")
+    assert properties(beta) == before
+    beta.lan_port.cut()
+    beta.wait_state("init")
+    assert "no-carrier" in error_of(beta, "Take", GLib.Variant("(s)", ("test",)))
+    alone = lab.host("gamma", "192.0.2.13", configured=False)
+    alone.device_conf()
+    alone.start()
+    assert "standalone" in error_of(alone, "Take", GLib.Variant("(s)", ("test",)))
+    alone.resign("test")
+    alone.call("Announce")
+    alone.set_peer(alpha)
+    assert alone.state() == "init" and alone.get("Reason") == "standalone"
