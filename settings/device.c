@@ -8,7 +8,7 @@
 
 static const ScannerRule rules[] = {
 	{ "device", false, { "id", "name", "model" } },
-	{ "interface", true, { "device", "address" } },
+	{ "interface", true, { "device", "address", "address6" } },
 	{ "peer", false, { "addresses" } },
 	{ 0 },
 };
@@ -20,33 +20,60 @@ static bool is_link_name(const char *text)
 	return n > 0 && n < 16 && strcspn(text, "/: \t") == n && !g_str_equal(text, ".") && !g_str_equal(text, "..");
 }
 
+static bool read_own_address(const Settings *settings, const ScannerFile *file, const ScannerSection *section, const char *name,
+			     sa_family_t family, SettingsAddress *address, GError **error)
+{
+	const ScannerKey *key = scanner_key(section, name);
+	SettingsAddress read;
+	g_autofree char *reason = NULL;
+
+	if (!key)
+		return true;
+	if (!value_require(file, section, name, error))
+		return false;
+	if (!value_parse_address(key->value, family, &read, &reason))
+		return scanner_error(error, file->file, key->line, "%s", reason);
+	for (guint i = 0; i < settings->interfaces->len; i++) {
+		const SettingsInterface *other = g_ptr_array_index(settings->interfaces, i);
+		const SettingsAddress *its = settings_own_address(other, family);
+
+		if (its && ip_equal(&its->ip, &read.ip)) {
+			scanner_error(error, file->file, key->line, "%s is already the address of interface %s", read.host, other->name);
+			settings_address_clear(&read);
+			return false;
+		}
+	}
+	*address = read;
+	if (family == AF_INET6 && ip_is_link_local(&address->ip))
+		return scanner_error(error, file->file, key->line, "%s is link-local; that one is found without being written here",
+				     address->host);
+	return true;
+}
+
 static bool read_interface(Settings *settings, const ScannerFile *file, const ScannerSection *section, GError **error)
 {
 	SettingsInterface *interface = g_new0(SettingsInterface, 1);
 	interface->name = g_strdup(section->name);
 	g_ptr_array_add(settings->interfaces, interface); /* freed with the rest on failure */
 
-	if (!value_require(file, section, "device", error) || !value_require(file, section, "address", error))
+	if (!value_require(file, section, "device", error))
 		return false;
-	const ScannerKey *device = scanner_key(section, "device"), *address = scanner_key(section, "address");
-	g_autofree char *reason = NULL;
+	if (!scanner_key(section, "address") && !scanner_key(section, "address6"))
+		return scanner_error(error, file->file, section->line, "section [interface %s] needs the key \"address\" or \"address6\"",
+				     section->name);
+	const ScannerKey *device = scanner_key(section, "device");
 
 	value_text(section, "device", &interface->device);
 	if (!is_link_name(interface->device))
 		return scanner_error(error, file->file, device->line, "\"%s\" is no name of a network interface", interface->device);
-	if (!value_parse_address(address->value, &interface->address, &reason))
-		return scanner_error(error, file->file, address->line, "%s", reason);
-
 	for (guint i = 0; i + 1 < settings->interfaces->len; i++) {
 		const SettingsInterface *other = g_ptr_array_index(settings->interfaces, i);
 		if (g_str_equal(other->device, interface->device))
 			return scanner_error(error, file->file, device->line, "%s is already the device of interface %s", other->device,
 					     other->name);
-		if (other->address.ipv4_be == interface->address.ipv4_be)
-			return scanner_error(error, file->file, address->line, "%s is already the address of interface %s",
-					     other->address.host, other->name);
 	}
-	return true;
+	return read_own_address(settings, file, section, "address", AF_INET, &interface->address, error) &&
+	       read_own_address(settings, file, section, "address6", AF_INET6, &interface->address6, error);
 }
 
 static bool read_peer(Settings *settings, const ScannerFile *file, const ScannerSection *section, GError **error)
@@ -57,15 +84,22 @@ static bool read_peer(Settings *settings, const ScannerFile *file, const Scanner
 	for (guint i = 0; settings->peer_addresses[i]; i++) {
 		const char *text = settings->peer_addresses[i];
 		g_autofree char *reason = NULL;
-		guint32 ipv4_be = 0;
-		if (!value_parse_host(text, &ipv4_be, &reason))
+		IpAddress ip;
+		char normal[IP_TEXT_SIZE];
+		if (!value_parse_host(text, AF_UNSPEC, &ip, &reason))
 			return scanner_error(error, file->file, key->line, "%s", reason);
+		if (ip.family == AF_INET6 && ip_is_link_local(&ip))
+			return scanner_error(error, file->file, key->line, "%s is link-local; the peer's are learned by themselves", text);
+		g_free(settings->peer_addresses[i]);
+		settings->peer_addresses[i] = g_strdup(ip_text(&ip, normal));
+		text = settings->peer_addresses[i];
 		for (guint j = 0; j < i; j++)
 			if (g_str_equal(settings->peer_addresses[j], text))
 				return scanner_error(error, file->file, key->line, "%s is there twice", text);
 		for (guint j = 0; j < settings->interfaces->len; j++) {
 			const SettingsInterface *interface = g_ptr_array_index(settings->interfaces, j);
-			if (interface->address.ipv4_be == ipv4_be)
+			const SettingsAddress *own = settings_own_address(interface, ip.family);
+			if (own && ip_equal(&own->ip, &ip))
 				return scanner_error(error, file->file, key->line, "%s is this device's own address on interface %s, not the peer's",
 						     text, interface->name);
 		}

@@ -30,6 +30,7 @@ void settings_interface_free(gpointer data)
 	g_free(interface->name);
 	g_free(interface->device);
 	settings_address_clear(&interface->address);
+	settings_address_clear(&interface->address6);
 	g_free(interface);
 }
 
@@ -78,6 +79,7 @@ static void settings_clear(gpointer data)
 	g_strfreev(settings->peer_addresses);
 	g_free(settings->revision_device);
 	g_ptr_array_unref(settings->groups);
+	g_array_unref(settings->witnesses);
 	g_free(settings->pair_text);
 	g_free(settings->pair_hash);
 	g_ptr_array_unref(settings->applications);
@@ -89,6 +91,7 @@ static Settings *settings_new(void)
 	settings->interfaces = g_ptr_array_new_with_free_func(settings_interface_free);
 	settings->peer_addresses = g_new0(char *, 1);
 	settings->groups = g_ptr_array_new_with_free_func(settings_group_free);
+	settings->witnesses = g_array_new(FALSE, FALSE, sizeof(IpAddress));
 	settings->applications = g_ptr_array_new_with_free_func(settings_application_free);
 	pair_set_defaults(settings);
 	return settings;
@@ -248,6 +251,22 @@ const SettingsGroup *settings_electing_group(const Settings *settings)
 			return group;
 	}
 	return NULL;
+}
+
+const SettingsAddress *settings_own_address(const SettingsInterface *interface, sa_family_t family)
+{
+	const SettingsAddress *address = family == AF_INET6 ? &interface->address6 : &interface->address;
+
+	return ip_is_set(&address->ip) ? address : NULL;
+}
+
+guint settings_group_count(const SettingsGroup *group, sa_family_t family)
+{
+	guint n = 0;
+
+	for (guint i = 0; i < group->addresses->len; i++)
+		n += ((const SettingsAddress *)g_ptr_array_index(group->addresses, i))->ip.family == family;
+	return n;
 }
 
 const SettingsApplication *settings_application(const Settings *settings, const char *name)

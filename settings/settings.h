@@ -11,6 +11,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "settings/ip.h"
+
 #define SETTINGS_DIR "/etc/understudy"
 
 #define SETTINGS_ERROR settings_error_quark()
@@ -20,31 +22,37 @@ typedef enum {
 	SETTINGS_ERROR_MISSING, /* a file that must be there is not: "<file>: missing; ..." */
 } SettingsError;
 
-#define SETTINGS_MAX_ADDRESSES 64 /* of one group; an advert lists them all */
+#define SETTINGS_MAX_ADDRESSES 64 /* of one group and family, IPv6 with its link-local one; an advert lists them all */
+#define SETTINGS_MAX_WITNESSES 8
 
-/* "192.0.2.10/24" */
+/* "192.0.2.10/24", "2001:db8::10/64" */
 typedef struct {
-	char *text;      /* as written, normalised: "192.0.2.10/24" */
-	char *host;      /* without the prefix: "192.0.2.10" */
-	guint32 ipv4_be; /* network byte order */
-	guint prefix;    /* 0-32 */
+	char *text;   /* normalised: "192.0.2.10/24"; NULL when there is none */
+	char *host;   /* without the prefix: "192.0.2.10"; NULL when there is none */
+	IpAddress ip;
+	guint prefix; /* 1-32, 1-128 */
 } SettingsAddress;
 
 /* [interface NAME] of device.conf: a place in the network both devices call by the same name ("lan", "wan", "peer"). */
 typedef struct {
 	char *name;               /* "lan" */
 	char *device;             /* "eth0" */
-	SettingsAddress address;  /* this device's own fixed address there */
+	SettingsAddress address;  /* this device's own fixed IPv4 address there, or none */
+	SettingsAddress address6; /* its IPv6 address, never a link-local one, or none; one of the two is there */
 } SettingsInterface;
 
 /* [group NAME] of pair.conf: service addresses and routes that move together on one interface. */
 typedef struct {
 	char *name;
 	char *interface;      /* name of an [interface] of device.conf */
-	GPtrArray *addresses; /* of SettingsAddress* */
-	GPtrArray *routes;    /* of char*, "default via 203.0.113.1" or "198.51.100.0/24 via 203.0.113.2" */
+	GPtrArray *addresses; /* of SettingsAddress*, both families, as written */
+	GPtrArray *routes;    /* of char*, "default via 203.0.113.1" or "2001:db8:5::/48 via fe80::1" */
 	bool elects;          /* exactly one group does; the others follow it */
+	bool adverts;         /* its routers advertise; always for the electing one (false) */
 } SettingsGroup;
+
+/* How the IPv4 checksum of version 3 is computed: over the packet alone, or over a pseudo-header too. */
+typedef enum { SETTINGS_CHECKSUM_AUTO, SETTINGS_CHECKSUM_RFC, SETTINGS_CHECKSUM_PSEUDO_HEADER } SettingsChecksum;
 
 /* [data NAME] of an application file: what the pair keeps alike. */
 typedef enum { SETTINGS_REF_CONFIG, SETTINGS_REF_VOLATILE } SettingsRef;
@@ -85,7 +93,7 @@ typedef struct {
 	char *name;             /* for people; defaults to the host name */
 	char *model;            /* "" when not given */
 	GPtrArray *interfaces;  /* of SettingsInterface* */
-	char **peer_addresses;  /* [peer] addresses=: where the peer is reached, best first; empty: those learned at pairing */
+	char **peer_addresses;  /* [peer] addresses=, normalised: where the peer is reached, best first; empty: those learned at pairing */
 
 	/* pair.conf [pair]; all defaults when there is no pair.conf */
 	bool has_pair;          /* pair.conf exists */
@@ -93,6 +101,9 @@ typedef struct {
 	guint group_id;         /* 1-255, no default */
 	guint vrrp_version;     /* 2 or 3 (3) */
 	guint advert_interval_ms; /* v3: 10-40950 in steps of 10 (100); v2: whole seconds */
+	sa_family_t family;     /* AF_INET or AF_INET6: the one whose router elects (the electing group's IPv4, if it has such an address) */
+	SettingsChecksum checksum; /* of version 3 over IPv4 (auto: both are heard, and answered in kind) */
+	GArray *witnesses;      /* of IpAddress: hosts on the electing interface that are asked whether its link lives */
 	guint priority;         /* 1-254 (100): used while unpaired; a pair's priorities come from evidence */
 	bool virtual_mac;       /* true */
 	bool multicast;         /* true; false: unicast to the peer's addresses only */
@@ -124,6 +135,8 @@ void settings_unref(Settings *settings); /* NULL is fine */
 
 const SettingsInterface *settings_interface(const Settings *settings, const char *name); /* NULL when there is none */
 const SettingsGroup *settings_electing_group(const Settings *settings);                  /* NULL without pair.conf */
+const SettingsAddress *settings_own_address(const SettingsInterface *interface, sa_family_t family); /* NULL when there is none */
+guint settings_group_count(const SettingsGroup *group, sa_family_t family); /* its addresses of that family, as written */
 const SettingsApplication *settings_application(const Settings *settings, const char *name);
 
 /* @text of a pair.conf with its [revision] section replaced or appended; comments and everything else kept. Transfer full. */

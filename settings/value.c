@@ -2,7 +2,6 @@
 /* settings/value.c - one key's text to one typed value, or "<file>:<line>: <reason>"; pure. */
 #include "settings/value.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 bool value_require(const ScannerFile *file, const ScannerSection *section, const char *key, GError **error)
@@ -149,58 +148,107 @@ bool value_path(const ScannerFile *file, const ScannerSection *section, const ch
 	return true;
 }
 
-bool value_parse_host(const char *text, guint32 *ret_ipv4_be, char **ret_reason)
+/* "IPv4", or "IPv4 or IPv6" when both will do. */
+static const char *family_text(sa_family_t family)
 {
-	struct in_addr in;
-	if (inet_pton(AF_INET, text, &in) != 1) {
-		*ret_reason = g_strdup_printf("\"%s\" is no IPv4 address", text);
+	return family == AF_INET ? "IPv4" : family == AF_INET6 ? "IPv6" : "IPv4 or IPv6";
+}
+
+static bool is_host(const IpAddress *ip)
+{
+	static const guint8 zeros[16], loopback[16] = { [15] = 1 }, mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	if (ip_is_multicast(ip))
 		return false;
+	if (ip->family == AF_INET)
+		return ip->bytes[0] != 0 && ip->bytes[0] < 0xe0;
+	return memcmp(ip->bytes, zeros, 16) != 0 && memcmp(ip->bytes, loopback, 16) != 0 && memcmp(ip->bytes, mapped, 12) != 0;
+}
+
+/* Any address of @family, a network's too. */
+static bool parse_ip(const char *text, sa_family_t family, IpAddress *ret_ip, char **ret_reason)
+{
+	IpAddress ip;
+
+	if (strchr(text, ':') && strchr(text, '%'))
+		*ret_reason = g_strdup_printf("\"%s\": addresses are written without a zone (\"%s\")", text, strchr(text, '%'));
+	else if (!ip_parse(text, &ip))
+		*ret_reason = g_strdup_printf("\"%s\" is no %s address", text, family_text(family));
+	else if (family != AF_UNSPEC && ip.family != family)
+		*ret_reason = g_strdup_printf("\"%s\" is an %s address, not an %s one", text, family_text(ip.family), family_text(family));
+	else {
+		*ret_ip = ip;
+		return true;
 	}
-	guint32 host = ntohl(in.s_addr);
-	if (host >> 24 == 0 || host >= 0xe0000000) {
+	return false;
+}
+
+bool value_parse_host(const char *text, sa_family_t family, IpAddress *ret_ip, char **ret_reason)
+{
+	IpAddress ip;
+
+	if (!parse_ip(text, family, &ip, ret_reason))
+		return false;
+	if (!is_host(&ip)) {
 		*ret_reason = g_strdup_printf("%s is no address of a device", text);
 		return false;
 	}
-	*ret_ipv4_be = in.s_addr;
+	*ret_ip = ip;
 	return true;
 }
 
-/* "a.b.c.d/n" into its two halves. */
-static bool split_prefix(const char *text, guint min, char **ret_host, guint *ret_prefix, char **ret_reason)
+/* "a.b.c.d/n" or "a::b/n" into its two halves. */
+static bool split_prefix(const char *text, sa_family_t family, char **ret_host, guint *ret_prefix, char **ret_reason)
 {
 	const char *slash = strchr(text, '/');
+	g_autofree char *host = g_strndup(text, strcspn(text, "/"));
 	guint64 prefix;
-	if (!slash || !g_ascii_string_to_unsigned(slash + 1, 10, min, 32, &prefix, NULL)) {
-		*ret_reason = g_strdup_printf("\"%s\" is no IPv4 address with its prefix length, such as 192.0.2.10/24", text);
+
+	if (!slash || !g_ascii_string_to_unsigned(slash + 1, 10, 1, strchr(host, ':') ? 128 : 32, &prefix, NULL)) {
+		*ret_reason = g_strdup_printf("\"%s\" is no %s address with its prefix length, such as %s", text, family_text(family),
+					      family == AF_INET6 || (family == AF_UNSPEC && strchr(host, ':')) ? "2001:db8::10/64" : "192.0.2.10/24");
 		return false;
 	}
-	*ret_host = g_strndup(text, (gsize)(slash - text));
+	*ret_host = g_steal_pointer(&host);
 	*ret_prefix = (guint)prefix;
 	return true;
 }
 
-static guint32 host_mask(guint prefix)
+/* Whether all bits of @ip behind @prefix are @ones (or zeros). Behind the last one: yes. */
+static bool rest_is(const IpAddress *ip, guint prefix, bool ones)
 {
-	return prefix == 0 ? 0xffffffff : prefix == 32 ? 0 : 0xffffffffu >> prefix;
+	for (guint i = prefix; i < 8 * ip_length(ip); i++)
+		if ((ip->bytes[i / 8] >> (7 - i % 8) & 1) != ones)
+			return false;
+	return true;
 }
 
-bool value_parse_address(const char *text, SettingsAddress *ret_address, char **ret_reason)
+bool value_parse_address(const char *text, sa_family_t family, SettingsAddress *ret_address, char **ret_reason)
 {
 	g_autofree char *host = NULL;
+	char normal[IP_TEXT_SIZE];
 	guint prefix;
-	guint32 ipv4_be;
-	if (!split_prefix(text, 1, &host, &prefix, ret_reason) || !value_parse_host(host, &ipv4_be, ret_reason))
-		return false;
+	IpAddress ip;
 
-	guint32 mask = host_mask(prefix), bits = ntohl(ipv4_be) & mask;
-	if (prefix < 31 && (bits == 0 || bits == mask)) {
-		*ret_reason = g_strdup_printf("%s is the %s address of its network, no device's", host, bits ? "broadcast" : "first");
+	if (!split_prefix(text, family, &host, &prefix, ret_reason) || !value_parse_host(host, family, &ip, ret_reason))
+		return false;
+	if (ip.family == AF_INET && prefix < 31 && (rest_is(&ip, prefix, false) || rest_is(&ip, prefix, true))) {
+		*ret_reason = g_strdup_printf("%s is the %s address of its network, no device's", host,
+					      rest_is(&ip, prefix, true) ? "broadcast" : "first");
+		return false;
+	}
+	if (ip.family == AF_INET6 && prefix < 127 && rest_is(&ip, prefix, false)) {
+		*ret_reason = g_strdup_printf("%s is the anycast address of its network's routers, no device's", host);
+		return false;
+	}
+	if (ip.family == AF_INET6 && ip_is_link_local(&ip) && prefix != 64 && prefix != 128) {
+		*ret_reason = g_strdup_printf("%s is link-local: its prefix length is 64, not %u", host, prefix);
 		return false;
 	}
 	*ret_address = (SettingsAddress){
-		.text = g_strdup_printf("%s/%u", host, prefix),
-		.host = g_steal_pointer(&host),
-		.ipv4_be = ipv4_be,
+		.text = g_strdup_printf("%s/%u", ip_text(&ip, normal), prefix),
+		.host = g_strdup(ip_text(&ip, normal)),
+		.ip = ip,
 		.prefix = prefix,
 	};
 	return true;
@@ -210,6 +258,7 @@ bool value_parse_route(const char *text, char **ret_route, char **ret_reason)
 {
 	g_auto(GStrv) all = g_strsplit_set(text, " \t", -1);
 	const char *word[4] = { NULL };
+	char normal[IP_TEXT_SIZE], to[IP_TEXT_SIZE];
 	guint n = 0;
 	for (guint i = 0; all[i]; i++)
 		if (*all[i] && n < G_N_ELEMENTS(word))
@@ -219,20 +268,31 @@ bool value_parse_route(const char *text, char **ret_route, char **ret_reason)
 		return false;
 	}
 
-	guint32 gateway;
-	if (!value_parse_host(word[2], &gateway, ret_reason))
+	IpAddress gateway;
+	if (!value_parse_host(word[2], AF_UNSPEC, &gateway, ret_reason))
 		return false;
-	if (!g_str_equal(word[0], "default")) {
-		g_autofree char *host = NULL;
-		guint prefix;
-		guint32 network;
-		if (!split_prefix(word[0], 1, &host, &prefix, ret_reason) || !value_parse_host(host, &network, ret_reason))
-			return false;
-		if (ntohl(network) & host_mask(prefix)) {
-			*ret_reason = g_strdup_printf("%s is no network: bits are set beyond its prefix", word[0]);
-			return false;
-		}
+	if (g_str_equal(word[0], "default")) {
+		*ret_route = g_strdup_printf("default via %s", ip_text(&gateway, normal));
+		return true;
 	}
-	*ret_route = g_strdup_printf("%s via %s", word[0], word[2]);
+	g_autofree char *host = NULL;
+	guint prefix;
+	IpAddress network;
+	if (!split_prefix(word[0], gateway.family, &host, &prefix, ret_reason) || !parse_ip(host, AF_UNSPEC, &network, ret_reason))
+		return false;
+	if (network.family != gateway.family) {
+		*ret_reason = g_strdup_printf("%s is %s, and its gateway %s is %s", word[0], family_text(network.family), word[2],
+					      family_text(gateway.family));
+		return false;
+	}
+	if (!rest_is(&network, prefix, false)) {
+		*ret_reason = g_strdup_printf("%s is no network: bits are set beyond its prefix", word[0]);
+		return false;
+	}
+	if (!is_host(&network)) {
+		*ret_reason = g_strdup_printf("%s is no network of devices", word[0]);
+		return false;
+	}
+	*ret_route = g_strdup_printf("%s/%u via %s", ip_text(&network, to), prefix, ip_text(&gateway, normal));
 	return true;
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "settings/ip.h"
 #include "settings/scanner.h"
 #include "settings/settings.h"
 
@@ -28,9 +29,10 @@ bool value_path(const ScannerFile *file, const ScannerSection *section, const ch
 /* False, with an error that names @key at the section's line, when it is not there or empty. */
 bool value_require(const ScannerFile *file, const ScannerSection *section, const char *key, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* "192.0.2.10": a host's address. */
-bool value_parse_host(const char *text, guint32 *ret_ipv4_be, char **ret_reason);
-/* "192.0.2.10/24": a host in its network. *ret_address is filled only on success. */
-bool value_parse_address(const char *text, SettingsAddress *ret_address, char **ret_reason);
-/* "default via 203.0.113.1", "198.51.100.0/24 via 203.0.113.2": normalised text. */
+/* @family AF_UNSPEC takes both. Outputs are filled only on success. */
+/* "192.0.2.10", "fe80::1": a host's address; no zone. */
+bool value_parse_host(const char *text, sa_family_t family, IpAddress *ret_ip, char **ret_reason);
+/* "192.0.2.10/24", "2001:db8::10/64": a host in its network. */
+bool value_parse_address(const char *text, sa_family_t family, SettingsAddress *ret_address, char **ret_reason);
+/* "default via 203.0.113.1", "2001:db8:5::/48 via fe80::1": normalised text. */
 bool value_parse_route(const char *text, char **ret_route, char **ret_reason);

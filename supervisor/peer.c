@@ -294,8 +294,14 @@ static GVariant *own_addresses(const Settings *settings)
 	g_variant_builder_init(&builder, G_VARIANT_TYPE("a{sas}"));
 	for (guint i = 0; i < settings->interfaces->len; i++) {
 		const SettingsInterface *interface = settings->interfaces->pdata[i];
-		const char *hosts[] = { interface->address.host, NULL };
-		g_variant_builder_add(&builder, "{s^as}", interface->name, interface->address.host ? hosts : (const char *[]){ NULL });
+		const char *hosts[3] = { NULL };
+		guint n = 0;
+
+		if (interface->address.host)
+			hosts[n++] = interface->address.host;
+		if (interface->address6.host)
+			hosts[n++] = interface->address6.host;
+		g_variant_builder_add(&builder, "{s^as}", interface->name, hosts);
 	}
 	return g_variant_builder_end(&builder);
 }

@@ -32,8 +32,14 @@ static char **own_hosts(const Settings *settings)
 {
 	g_autoptr(GStrvBuilder) hosts = g_strv_builder_new();
 
-	for (guint i = 0; i < settings->interfaces->len; i++)
-		g_strv_builder_add(hosts, ((SettingsInterface *)settings->interfaces->pdata[i])->address.host);
+	for (guint i = 0; i < settings->interfaces->len; i++) {
+		const SettingsInterface *interface = settings->interfaces->pdata[i];
+
+		if (interface->address.host)
+			g_strv_builder_add(hosts, interface->address.host);
+		if (interface->address6.host)
+			g_strv_builder_add(hosts, interface->address6.host);
+	}
 	return g_strv_builder_end(hosts);
 }
 
@@ -148,8 +154,13 @@ static GVariant *description(const SyncService *service, bool with_pair_conf)
 	g_variant_builder_init(&addresses, G_VARIANT_TYPE("a{sas}"));
 	for (guint i = 0; i < settings->interfaces->len; i++) {
 		const SettingsInterface *interface = settings->interfaces->pdata[i];
-		const char *list[] = { interface->address.text, NULL };
+		const char *list[3] = { NULL };
+		guint n = 0;
 
+		if (interface->address.text)
+			list[n++] = interface->address.text;
+		if (interface->address6.text)
+			list[n++] = interface->address6.text;
 		g_variant_builder_add(&addresses, "{s^as}", interface->name, list);
 	}
 	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);

@@ -82,10 +82,11 @@ static void place_init(VrrpAddresses *self, const SettingsGroup *group, guint nu
 	for (guint i = 0; i < group->routes->len; i++) {
 		VrrpRoute route;
 
-		if (!parse_route(group->routes->pdata[i], &route))
+		if (!parse_route(group->routes->pdata[i], &route) || route.gateway.family != AF_INET)
 			continue;
-		if (group->addresses->len)
-			route.source = ip_v4(g_ntohl(((const SettingsAddress *)group->addresses->pdata[0])->ipv4_be));
+		for (guint j = 0; j < group->addresses->len && !ip_is_set(&route.source); j++)
+			if (((const SettingsAddress *)group->addresses->pdata[j])->ip.family == route.gateway.family)
+				route.source = ((const SettingsAddress *)group->addresses->pdata[j])->ip;
 		g_array_append_val(place->routes, route);
 	}
 }
@@ -106,12 +107,15 @@ VrrpAddresses *vrrp_addresses_new(const Settings *settings, VrrpNetlink *netlink
 		place_init(self, group, i);
 		for (guint j = 0; j < group->addresses->len; j++) {
 			const SettingsAddress *from = group->addresses->pdata[j];
-			VrrpServiceAddress *address = g_new0(VrrpServiceAddress, 1);
+			VrrpServiceAddress *address;
 
+			if (from->ip.family != AF_INET)
+				continue;
+			address = g_new0(VrrpServiceAddress, 1);
 			address->text = g_strdup(from->text);
 			address->group = g_strdup(group->name);
 			address->interface = g_strdup(self->places[i].name);
-			address->address = ip_v4(g_ntohl(from->ipv4_be));
+			address->address = from->ip;
 			address->prefix = from->prefix;
 			address->place = i;
 			g_ptr_array_add(self->list, address);

@@ -149,7 +149,7 @@ void vrrp_election_open_paths(VrrpElection *self)
 		if (interface == self->interface)
 			continue;
 		path = vrrp_path_new(interface, false, &self->peer, vrrp_election_received, self);
-		if (path->n_peers)
+		if (path->n_peers && ip_is_set(&path->own))
 			g_ptr_array_add(self->paths, path);
 		else
 			vrrp_path_free(path);
@@ -164,7 +164,7 @@ static void take_settings(VrrpElection *self, Settings *settings)
 	Settings *former = self->settings;
 
 	self->settings = settings_ref(settings);
-	self->group = settings->has_pair && settings->enabled ? settings_electing_group(settings) : NULL;
+	self->group = settings->has_pair && settings->enabled && settings->family == AF_INET ? settings_electing_group(settings) : NULL;
 	self->interface = self->group ? settings_interface(settings, self->group->interface) : NULL;
 	self->virtual_mac[0] = '\0';
 	if (self->group && settings->virtual_mac)
@@ -177,7 +177,7 @@ static void begin(VrrpElection *self, bool clean)
 	const Settings *settings = self->settings;
 
 	vrrp_machine_init(&self->machine, (guint8)settings->vrrp_version, settings->advert_interval_ms / 10,
-			  ip_v4(g_ntohl(self->interface->address.ipv4_be)), (guint8)settings->priority, (guint8)settings->priority);
+			  self->interface->address.ip, (guint8)settings->priority, (guint8)settings->priority);
 	self->machine.open = false;
 	vrrp_link_watch_init(&self->watch, (gint64)settings->advert_interval_ms * 1000);
 	self->addresses = vrrp_addresses_new(settings, self->netlink, self->sysctl);
@@ -309,7 +309,7 @@ static bool same_election(const Settings *a, const Settings *b)
 	at_b = settings_interface(b, group_b->interface);
 	return at_a && at_b && a->group_id == b->group_id && a->vrrp_version == b->vrrp_version &&
 	       a->advert_interval_ms == b->advert_interval_ms && a->virtual_mac == b->virtual_mac && a->multicast == b->multicast &&
-	       strcmp(at_a->device, at_b->device) == 0 && at_a->address.ipv4_be == at_b->address.ipv4_be;
+	       a->family == b->family && a->checksum == b->checksum && strcmp(at_a->device, at_b->device) == 0 && ip_equal(&at_a->address.ip, &at_b->address.ip);
 }
 
 static bool same_interfaces(const Settings *a, const Settings *b)
@@ -320,7 +320,8 @@ static bool same_interfaces(const Settings *a, const Settings *b)
 		const SettingsInterface *x = a->interfaces->pdata[i], *y = b->interfaces->pdata[i];
 
 		if (strcmp(x->name, y->name) != 0 || strcmp(x->device, y->device) != 0 ||
-		    x->address.ipv4_be != y->address.ipv4_be || x->address.prefix != y->address.prefix)
+		    !ip_equal(&x->address.ip, &y->address.ip) || x->address.prefix != y->address.prefix ||
+		    !ip_equal(&x->address6.ip, &y->address6.ip) || x->address6.prefix != y->address6.prefix)
 			return false;
 	}
 	return true;
@@ -353,7 +354,7 @@ static bool same_groups(const Settings *a, const Settings *b)
 	for (guint i = 0; i < a->groups->len; i++) {
 		const SettingsGroup *x = a->groups->pdata[i], *y = b->groups->pdata[i];
 
-		if (strcmp(x->name, y->name) != 0 || strcmp(x->interface, y->interface) != 0 || x->elects != y->elects ||
+		if (strcmp(x->name, y->name) != 0 || strcmp(x->interface, y->interface) != 0 || x->elects != y->elects || x->adverts != y->adverts ||
 		    !same_texts(x->addresses, y->addresses, address_text) || !same_texts(x->routes, y->routes, route_text))
 			return false;
 	}

@@ -18,9 +18,12 @@ static void fill_advert(const VrrpElection *self, guint8 priority, VrrpAdvert *r
 	ret_advert->pseudo_header = self->pseudo_header;
 	ret_advert->source = self->machine.address;
 	ret_advert->destination = ip_v4(VRRP_GROUP_IPV4);
-	for (guint i = 0; i < self->group->addresses->len && i < VRRP_MAX_ADDRESSES; i++)
-		ret_advert->addresses[ret_advert->n_addresses++] =
-			ip_v4(g_ntohl(((const SettingsAddress *)self->group->addresses->pdata[i])->ipv4_be));
+	for (guint i = 0; i < self->group->addresses->len && ret_advert->n_addresses < VRRP_MAX_ADDRESSES; i++) {
+		const IpAddress *ip = &((const SettingsAddress *)self->group->addresses->pdata[i])->ip;
+
+		if (ip->family == AF_INET)
+			ret_advert->addresses[ret_advert->n_addresses++] = *ip;
+	}
 }
 
 /* Stopped between two sends and woken later: what was true then is not to be said now. */

@@ -215,16 +215,13 @@ static void note_stranger(VrrpElection *self, const IpAddress *address, VrrpDrop
 
 static bool same_addresses(const VrrpElection *self, const VrrpAdvert *advert)
 {
-	if (advert->n_addresses != self->group->addresses->len)
+	if (advert->n_addresses != settings_group_count(self->group, AF_INET))
 		return false;
 	for (guint i = 0; i < advert->n_addresses; i++) {
 		bool found = false;
 
-		for (guint j = 0; j < advert->n_addresses && !found; j++) {
-			IpAddress own = ip_v4(g_ntohl(((const SettingsAddress *)self->group->addresses->pdata[j])->ipv4_be));
-
-			found = ip_equal(&advert->addresses[i], &own);
-		}
+		for (guint j = 0; j < self->group->addresses->len && !found; j++)
+			found = ip_equal(&advert->addresses[i], &((const SettingsAddress *)self->group->addresses->pdata[j])->ip);
 		if (!found)
 			return false;
 	}

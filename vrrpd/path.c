@@ -16,7 +16,7 @@ VrrpPath *vrrp_path_new(const SettingsInterface *interface, bool electing, const
 	path->role = g_strdup(interface->name);
 	path->device = g_strdup(interface->device);
 	path->electing = electing;
-	path->own = ip_v4(g_ntohl(interface->address.ipv4_be));
+	path->own = interface->address.ip;
 	path->n_peers = vrrp_peer_addresses(peer, interface->name, path->peers, VRRP_PATH_MAX_PEERS);
 	path->received = received;
 	path->user_data = user_data;

@@ -3,6 +3,13 @@
 #include "fuzz.h"
 #include "settings/settings.h"
 
+static void check_address(const SettingsAddress *address, sa_family_t family)
+{
+	g_assert_true(g_hostname_is_ip_address(address->host));
+	g_assert_cmpint(address->ip.family, ==, family);
+	g_assert_cmpuint(address->prefix, <=, 8 * ip_length(&address->ip));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const none[] = { NULL };
@@ -21,8 +28,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		const SettingsInterface *interface = settings->interfaces->pdata[i];
 
 		g_assert_true(settings_interface(settings, interface->name) == interface); /* no name twice */
-		g_assert_true(g_hostname_is_ip_address(interface->address.host));
-		g_assert_cmpuint(interface->address.prefix, <=, 32);
+		g_assert_true(interface->address.host || interface->address6.host);
+		if (interface->address.host)
+			check_address(&interface->address, AF_INET);
+		if (interface->address6.host)
+			check_address(&interface->address6, AF_INET6);
 		g_assert_false(strchr(interface->device, '/') != NULL); /* it becomes part of paths below /proc/sys */
 	}
 	for (guint i = 0; settings->peer_addresses[i]; i++)

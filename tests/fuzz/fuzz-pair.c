@@ -22,15 +22,20 @@ static void check_values(const Settings *settings)
 
 		electing += group->elects;
 		g_assert_nonnull(settings_interface(settings, group->interface));
-		g_assert_cmpuint(group->addresses->len, <=, SETTINGS_MAX_ADDRESSES);
+		g_assert_cmpuint(settings_group_count(group, AF_INET), <=, SETTINGS_MAX_ADDRESSES);
+		g_assert_cmpuint(settings_group_count(group, AF_INET6), <=, SETTINGS_MAX_ADDRESSES);
+		g_assert_true(group->adverts || !group->elects);
 		for (guint a = 0; a < group->addresses->len; a++) {
 			const SettingsAddress *address = group->addresses->pdata[a];
 
 			g_assert_true(g_hostname_is_ip_address(address->host));
-			g_assert_cmpuint(address->prefix, <=, 32);
+			g_assert_cmpuint(address->prefix, <=, 8 * ip_length(&address->ip));
 		}
 	}
 	g_assert_cmpuint(electing, ==, settings->groups->len ? 1 : 0);
+	g_assert_cmpuint(settings_group_count(settings_electing_group(settings), settings->family), >, 0);
+	g_assert_true(settings->vrrp_version == 3 || settings->family == AF_INET);
+	g_assert_cmpuint(settings->witnesses->len, <=, SETTINGS_MAX_WITNESSES);
 }
 
 /* A new revision changes nothing but the revision. */

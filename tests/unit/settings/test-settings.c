@@ -24,7 +24,23 @@
 	"[peer]\n"                                                                                                             \
 	"addresses = 10.0.0.2, 192.0.2.12\n"
 
+#define DEVICE6                                                                                                                 \
+	"[device]\nid = pbx-a\n"                                                                                              \
+	"[interface lan]\ndevice = eth0\naddress = 192.0.2.11/24\naddress6 = 2001:0DB8:0::11/64\n"                             \
+	"[interface wan]\ndevice = eth1\naddress = 203.0.113.11/24\n"                                                         \
+	"[interface six]\ndevice = eth3\naddress6 = 2001:db8:6::11/64\n"                                                      \
+	"[interface peer]\ndevice = eth2\naddress6 = fd00::1/127\n"                                                           \
+	"[peer]\naddresses = fd00:0::0, 2001:db8:0::12, 192.0.2.12\n"
+
 #define PAIR "[pair]\ngroup-id=51\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24\n"
+
+/* Every key of the time before IPv6. */
+#define OLDER_PAIR                                                                                                             \
+	"[pair]\nenabled=false\ngroup-id=255\nvrrp-version=2\nadvert-interval-ms=2000\npriority=254\nvirtual-mac=false\n"      \
+	"multicast=0\npeer-port=1\npeer-timeout-ms=500\nsync-interval-s=1\ngui-port=65535\ncold-boot-wait-ms=0\n"            \
+	"first-answer-ms=0\n[group wan]\ninterface=wan\naddresses=203.0.113.10/24\n"                                       \
+	"routes = default  via 203.0.113.1 ; 198.51.100.0/24 via 203.0.113.2\n"                                             \
+	"[group lan]\ninterface=lan\naddresses=192.0.2.10/24,192.0.2.9/24\nelects=true\n"
 
 #define APPLICATION "[application]\ncommand=/usr/sbin/kamailio -DD\n"
 
@@ -47,8 +63,12 @@ static void test_device_full(void)
 	g_assert_cmpstr(lan->device, ==, "eth0");
 	g_assert_cmpstr(lan->address.text, ==, "192.0.2.11/24");
 	g_assert_cmpstr(lan->address.host, ==, "192.0.2.11");
-	g_assert_cmphex(GUINT32_FROM_BE(lan->address.ipv4_be), ==, 0xc000020b);
+	IpAddress own = ip_v4(0xc000020b);
+	g_assert_true(ip_equal(&lan->address.ip, &own));
 	g_assert_cmpuint(lan->address.prefix, ==, 24);
+	g_assert_true(settings_own_address(lan, AF_INET) == &lan->address);
+	g_assert_null(settings_own_address(lan, AF_INET6));
+	g_assert_null(lan->address6.text);
 	g_assert_null(settings_interface(s, "dmz"));
 	g_assert_cmpuint(g_strv_length(s->peer_addresses), ==, 2);
 	g_assert_cmpstr(s->peer_addresses[0], ==, "10.0.0.2");
@@ -74,6 +94,26 @@ static void test_device_least(void)
 	g_assert_cmpuint(g_strv_length(t->peer_addresses), ==, 0);
 }
 
+/* Either family, or both; texts are written as the address means. */
+static void test_device_ipv6(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = parse_one(DEVICE6, NULL, NULL, &error);
+	g_assert_no_error(error);
+	const SettingsInterface *lan = settings_interface(s, "lan"), *peer = settings_interface(s, "peer");
+	g_assert_cmpstr(lan->address.text, ==, "192.0.2.11/24");
+	g_assert_cmpstr(lan->address6.text, ==, "2001:db8::11/64");
+	g_assert_cmpstr(lan->address6.host, ==, "2001:db8::11");
+	g_assert_cmpuint(lan->address6.prefix, ==, 64);
+	g_assert_true(settings_own_address(lan, AF_INET6) == &lan->address6);
+	g_assert_null(settings_own_address(peer, AF_INET));
+	g_assert_null(peer->address.host);
+	g_assert_cmpstr(peer->address6.text, ==, "fd00::1/127");
+	g_assert_cmpstr(s->peer_addresses[0], ==, "fd00::");
+	g_assert_cmpstr(s->peer_addresses[1], ==, "2001:db8::12");
+	g_assert_cmpstr(s->peer_addresses[2], ==, "192.0.2.12");
+}
+
 static void test_pair_defaults(void)
 {
 	g_autoptr(GError) error = NULL;
@@ -83,6 +123,10 @@ static void test_pair_defaults(void)
 	g_assert_cmpuint(s->group_id, ==, 51);
 	g_assert_cmpuint(s->vrrp_version, ==, 3);
 	g_assert_cmpuint(s->advert_interval_ms, ==, 100);
+	g_assert_cmpint(s->family, ==, AF_INET);
+	g_assert_cmpint(s->checksum, ==, SETTINGS_CHECKSUM_AUTO);
+	g_assert_cmpuint(s->witnesses->len, ==, 0);
+	g_assert_true(settings_electing_group(s)->adverts);
 	g_assert_cmpuint(s->priority, ==, 100);
 	g_assert_cmpuint(s->peer_port, ==, 7443);
 	g_assert_cmpuint(s->peer_timeout_ms, ==, 3000);
@@ -118,7 +162,7 @@ static void test_pair_full(void)
 	g_assert_cmpuint(s->advert_interval_ms, ==, 2000);
 	g_assert_cmpuint(s->groups->len, ==, 2);
 	const SettingsGroup *wan = g_ptr_array_index(s->groups, 0);
-	g_assert_false(wan->elects);
+	g_assert_false(wan->elects || wan->adverts);
 	g_assert_cmpuint(wan->routes->len, ==, 2);
 	g_assert_cmpstr(g_ptr_array_index(wan->routes, 0), ==, "default via 203.0.113.1");
 	g_assert_cmpstr(g_ptr_array_index(wan->routes, 1), ==, "198.51.100.0/24 via 203.0.113.2");
@@ -135,6 +179,43 @@ static void test_pair_full(void)
 	g_assert_cmpuint(seconds->advert_interval_ms, ==, 1000);
 }
 
+/* Both families in one group, groups of one family, routes of both, witnesses. */
+static void test_pair_ipv6(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = parse_one(DEVICE6,
+					  "[pair]\ngroup-id=51\nfamily=ipv6\nchecksum=pseudo-header\nwitness=192.0.2.1, fe80::1; 2001:db8::1\n"
+					  "[group lan]\ninterface=lan\naddresses=192.0.2.10/24, 2001:db8:0::10/64 fe80::10/64\nelects=true\n"
+					  "routes=default via fe80:0::1; 2001:db8:5:0::/48 via 2001:db8::2; default via 192.0.2.1\n"
+					  "[group wan]\ninterface=wan\naddresses=203.0.113.10/24,2001:db8:1::10/64,fe80::10/64\nadverts=true\n"
+					  "[group six]\ninterface=six\naddresses=2001:db8:6::10/64\n",
+					  NULL, &error);
+	g_assert_no_error(error);
+	g_assert_cmpint(s->family, ==, AF_INET6);
+	g_assert_cmpint(s->checksum, ==, SETTINGS_CHECKSUM_PSEUDO_HEADER);
+	g_assert_cmpuint(s->witnesses->len, ==, 3);
+	char text[IP_TEXT_SIZE];
+	g_assert_cmpstr(ip_text(&g_array_index(s->witnesses, IpAddress, 1), text), ==, "fe80::1");
+	const SettingsGroup *lan = settings_electing_group(s), *wan = g_ptr_array_index(s->groups, 1), *six = g_ptr_array_index(s->groups, 2);
+	g_assert_true(lan->adverts && wan->adverts && !six->adverts);
+	g_assert_cmpuint(settings_group_count(lan, AF_INET), ==, 1);
+	g_assert_cmpuint(settings_group_count(lan, AF_INET6), ==, 2);
+	g_assert_cmpstr(((const SettingsAddress *)g_ptr_array_index(lan->addresses, 1))->text, ==, "2001:db8::10/64");
+	g_assert_cmpstr(g_ptr_array_index(lan->routes, 0), ==, "default via fe80::1");
+	g_assert_cmpstr(g_ptr_array_index(lan->routes, 1), ==, "2001:db8:5::/48 via 2001:db8::2");
+
+	/* No IPv4 there: the IPv6 router elects without being told, and needs no address of the device's own. */
+	g_autoptr(Settings) six_only =
+		parse_one(DEVICE6, "[pair]\ngroup-id=51\n[group g]\ninterface=wan\naddresses=2001:db8:1::10/64\n", NULL, &error);
+	g_assert_no_error(error);
+	g_assert_cmpint(six_only->family, ==, AF_INET6);
+	/* Version 2: the IPv6 addresses follow without adverts. */
+	g_autoptr(Settings) v2 = parse_one(DEVICE6, "[pair]\ngroup-id=51\nvrrp-version=2\nchecksum=auto\n[group g]\ninterface=lan\n"
+						    "addresses=2001:db8::10/64,192.0.2.10/24\n", NULL, &error);
+	g_assert_no_error(error);
+	g_assert_cmpint(v2->family, ==, AF_INET);
+}
+
 /* The hash is of what the text means. */
 static void test_pair_hash(void)
 {
@@ -143,6 +224,7 @@ static void test_pair_hash(void)
 		"# Our pair\n\n" PAIR,
 		"[group lan]\naddresses = 192.0.2.10/24\ninterface = lan\nelects = true\n\n[pair]\nadvert-interval-ms=100\ngroup-id=51\n",
 		PAIR "[revision]\nterm=3\ndevice=pbx-b\nn=9\n",
+		"[pair]\ngroup-id=51\nfamily=ipv4\nchecksum=auto\nwitness=\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24\nadverts=true\n",
 	};
 	static const char *const other[] = {
 		"[pair]\ngroup-id=52\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24\n",
@@ -150,9 +232,18 @@ static void test_pair_hash(void)
 		"[pair]\ngroup-id=51\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24,192.0.2.9/24\n",
 		"[pair]\ngroup-id=51\nmulticast=false\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24\n",
 		PAIR "routes=default via 192.0.2.1\n",
+		PAIR "routes=default via 2001:db8::1\n",
+		"[pair]\ngroup-id=51\nwitness=192.0.2.1\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24\n",
+		"[pair]\ngroup-id=51\nchecksum=rfc\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24\n",
+		"[pair]\ngroup-id=51\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24,2001:db8::10/64\n",
+		"[pair]\ngroup-id=51\nfamily=ipv6\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24,2001:db8::10/64\n",
 	};
 	g_autoptr(Settings) first = parse_one(DEVICE, same[0], NULL, NULL);
 	g_assert_cmpuint(strlen(first->pair_hash), ==, 64);
+	/* A device of an earlier version says this one. */
+	g_assert_cmpstr(first->pair_hash, ==, "b740247110c3e6d280cc2a136451227227d7b59a6b2f0e1732c776949b8f1cc2");
+	g_autoptr(Settings) older = parse_one(DEVICE, OLDER_PAIR, NULL, NULL);
+	g_assert_cmpstr(older->pair_hash, ==, "871732a747e3ae2487b2fbc289535a45388826721b2ac1aad39a87870b34429e");
 	for (guint i = 0; i < G_N_ELEMENTS(same); i++) {
 		g_autoptr(Settings) s = parse_one(DEVICE, same[i], NULL, NULL);
 		g_assert_cmpstr(s->pair_hash, ==, first->pair_hash);
@@ -246,7 +337,10 @@ typedef struct {
 
 #define D "[device]\nid=a\n"
 #define L "[interface lan]\ndevice=eth0\naddress=192.0.2.11/24\n"
+#define D6 "[device]\nid=a\n[interface lan]\ndevice=eth0\n"
 #define P "[pair]\ngroup-id=1\n"
+#define G6 "[group g]\ninterface=lan\naddresses=2001:db8::10/64\n"
+#define G46 "[group g]\ninterface=lan\naddresses=192.0.2.10/24,2001:db8::10/64\n"
 #define G "[group g]\ninterface=lan\naddresses=192.0.2.10/24\n"
 #define A "[application]\ncommand=/b\n"
 
@@ -289,7 +383,7 @@ static const Bad bad[] = {
 	{ "link-slash", D "[interface lan]\ndevice=a/b\naddress=192.0.2.1/24\n", .message = "device.conf:4: \"a/b\" is no name of *" },
 	{ "link-twice", D L "[interface wan]\ndevice=eth0\naddress=192.0.2.1/24\n",
 	  .message = "device.conf:7: eth0 is already the device of interface lan" },
-	{ "address-missing", D "[interface lan]\ndevice=eth0\n", .message = "device.conf:3: section [interface lan] needs the key \"address\"" },
+	{ "address-missing", D "[interface lan]\ndevice=eth0\n", .message = "device.conf:3: section [interface lan] needs the key \"address\" or \"address6\"" },
 	{ "address-no-prefix", D "[interface lan]\ndevice=eth0\naddress=192.0.2.1\n",
 	  .message = "device.conf:5: \"192.0.2.1\" is no IPv4 address with its prefix length, such as *" },
 	{ "address-word", D "[interface lan]\ndevice=eth0\naddress=lan/24\n", .message = "device.conf:5: \"lan\" is no IPv4 address" },
@@ -306,8 +400,8 @@ static const Bad bad[] = {
 	  .message = "device.conf:5: 192.0.2.255 is the broadcast address of its network, no device's" },
 	{ "address-twice", D L "[interface wan]\ndevice=eth1\naddress=192.0.2.11/25\n",
 	  .message = "device.conf:8: 192.0.2.11 is already the address of interface lan" },
-	{ "peer-bad", D "[peer]\naddresses=10.0.0.2, x\n", .message = "device.conf:4: \"x\" is no IPv4 address" },
-	{ "peer-prefix", D "[peer]\naddresses=10.0.0.2/24\n", .message = "device.conf:4: \"10.0.0.2/24\" is no IPv4 address" },
+	{ "peer-bad", D "[peer]\naddresses=10.0.0.2, x\n", .message = "device.conf:4: \"x\" is no IPv4 or IPv6 address" },
+	{ "peer-prefix", D "[peer]\naddresses=10.0.0.2/24\n", .message = "device.conf:4: \"10.0.0.2/24\" is no IPv4 or IPv6 address" },
 	{ "peer-twice", D "[peer]\naddresses=10.0.0.2,10.0.0.2\n", .message = "device.conf:4: 10.0.0.2 is there twice" },
 	{ "peer-self", D "[peer]\naddresses=192.0.2.11\n" L,
 	  .message = "device.conf:4: 192.0.2.11 is this device's own address on interface lan, not the peer's" },
@@ -352,8 +446,8 @@ static const Bad bad[] = {
 	  .message = "pair.conf:10: group g elects already (line 6); exactly one does, the others follow it" },
 	{ "elects-without-address", .pair = P "[group g]\ninterface=lan\nroutes=default via 192.0.2.1\n",
 	  .message = "pair.conf:3: group g elects and so needs an address" },
-	{ "service-bad", .pair = P "[group g]\ninterface=lan\naddresses=192.0.2.10/24, 192.0.2.300/24\n", .message = "pair.conf:5: \"192.0.2.300\" is no IPv4 address" },
-	{ "service-no-prefix", .pair = P "[group g]\ninterface=lan\naddresses=192.0.2.10\n", .message = "pair.conf:5: \"192.0.2.10\" is no IPv4 address with *" },
+	{ "service-bad", .pair = P "[group g]\ninterface=lan\naddresses=192.0.2.10/24, 192.0.2.300/24\n", .message = "pair.conf:5: \"192.0.2.300\" is no IPv4 or IPv6 address" },
+	{ "service-no-prefix", .pair = P "[group g]\ninterface=lan\naddresses=192.0.2.10\n", .message = "pair.conf:5: \"192.0.2.10\" is no IPv4 or IPv6 address with *" },
 	{ "service-twice", .pair = P "[group g]\ninterface=lan\naddresses=192.0.2.10/24,192.0.2.10/25\n", .message = "pair.conf:5: 192.0.2.10 is already an address of group g" },
 	{ "service-two-groups", .pair = P G "elects=true\n[group h]\ninterface=wan\naddresses=192.0.2.10/24\n",
 	  .message = "pair.conf:9: 192.0.2.10 is already an address of group g" },
@@ -363,13 +457,84 @@ static const Bad bad[] = {
 	  .message = "pair.conf:5: 192.0.2.12 is the peer's own address; a service address belongs to neither device" },
 	{ "route-words", .pair = P G "routes=default 192.0.2.1\n", .message = "pair.conf:6: \"default 192.0.2.1\" is no route: *" },
 	{ "route-surplus", .pair = P G "routes=default via 192.0.2.1 dev eth0\n", .message = "pair.conf:6: \"default via 192.0.2.1 dev eth0\" is no route: *" },
-	{ "route-gateway", .pair = P G "routes=default via 1.2.3\n", .message = "pair.conf:6: \"1.2.3\" is no IPv4 address" },
+	{ "route-gateway", .pair = P G "routes=default via 1.2.3\n", .message = "pair.conf:6: \"1.2.3\" is no IPv4 or IPv6 address" },
 	{ "route-network", .pair = P G "routes=198.51.100.1/24 via 192.0.2.1\n", .message = "pair.conf:6: 198.51.100.1/24 is no network: bits are set beyond its prefix" },
 	{ "route-twice", .pair = P G "routes=default via 192.0.2.1; default via  192.0.2.1\n", .message = "pair.conf:6: route \"default via 192.0.2.1\" is already in group g" },
 	{ "revision-part", .pair = P G "[revision]\nterm=1\ndevice=a\n", .message = "pair.conf:6: section [revision] needs the key \"n\"" },
 	{ "revision-word", .pair = P G "[revision]\nterm=x\ndevice=a\nn=1\n", .message = "pair.conf:7: \"term\" is a whole number, not \"x\"" },
 	{ "revision-large", .pair = P G "[revision]\nterm=1\ndevice=a\nn=18446744073709551616\n", .message = "pair.conf:9: \"n\" is a whole number, *" },
 	{ "revision-device", .pair = P G "[revision]\nterm=1\ndevice=a/b\nn=1\n", .message = "pair.conf:8: \"device\" is letters, *, not \"a/b\"" },
+
+	/* IPv6 */
+	{ "ipv6-in-address", D6 "address=2001:db8::1/64\n", .message = "device.conf:5: \"2001:db8::1\" is an IPv6 address, not an IPv4 one" },
+	{ "ipv4-in-address6", D6 "address6=192.0.2.1/24\n", .message = "device.conf:5: \"192.0.2.1\" is an IPv4 address, not an IPv6 one" },
+	{ "address6-empty", D6 "address=192.0.2.1/24\naddress6=\n", .message = "device.conf:6: \"address6\" has no value" },
+	{ "address6-no-prefix", D6 "address6=2001:db8::1\n", .message = "device.conf:5: \"2001:db8::1\" is no IPv6 address with its prefix length, such as 2001:db8::10/64" },
+	{ "address6-prefix-129", D6 "address6=2001:db8::1/129\n", .message = "device.conf:5: \"2001:db8::1/129\" is no *" },
+	{ "address6-prefix-0", D6 "address6=2001:db8::1/0\n", .message = "device.conf:5: \"2001:db8::1/0\" is no *" },
+	{ "address6-word", D6 "address6=2001:db8::x/64\n", .message = "device.conf:5: \"2001:db8::x\" is no IPv6 address" },
+	{ "address6-anycast", D6 "address6=2001:db8::/64\n", .message = "device.conf:5: 2001:db8:: is the anycast address of its network's routers, no device's" },
+	{ "address6-multicast", D6 "address6=ff02::1/64\n", .message = "device.conf:5: ff02::1 is no address of a device" },
+	{ "address6-none", D6 "address6=::/64\n", .message = "device.conf:5: :: is no address of a device" },
+	{ "address6-loopback", D6 "address6=::1/128\n", .message = "device.conf:5: ::1 is no address of a device" },
+	{ "address6-mapped", D6 "address6=::ffff:192.0.2.1/96\n", .message = "device.conf:5: ::ffff:192.0.2.1 is no address of a device" },
+	{ "address6-link-local", D6 "address6=fe80::1/64\n", .message = "device.conf:5: fe80::1 is link-local; that one is found without being written here" },
+	{ "address6-zone", D6 "address6=fe80::1%eth0/64\n", .message = "device.conf:5: \"fe80::1%eth0\": addresses are written without a zone (\"%eth0\")" },
+	{ "address6-twice", D6 "address6=2001:db8::1/64\n[interface wan]\ndevice=eth1\naddress6=2001:DB8::1/48\n",
+	  .message = "device.conf:8: 2001:db8::1 is already the address of interface lan" },
+	{ "peer6-link-local", D "[peer]\naddresses=fe80::1\n", .message = "device.conf:4: fe80::1 is link-local; the peer's are learned by themselves" },
+	{ "peer6-zone", D "[peer]\naddresses=fe80::1%eth0\n", .message = "device.conf:4: \"fe80::1%eth0\": addresses are written without a zone (\"%eth0\")" },
+	{ "peer6-twice", D "[peer]\naddresses=2001:db8::2 2001:DB8:0::2\n", .message = "device.conf:4: 2001:db8::2 is there twice" },
+	{ "peer6-self", "[device]\nid=a\n[peer]\naddresses=2001:db8::1\n[interface lan]\ndevice=eth0\naddress6=2001:db8:0::1/64\n",
+	  .message = "device.conf:4: 2001:db8::1 is this device's own address on interface lan, not the peer's" },
+	{ "service6-twice", .pair = P "[group g]\ninterface=lan\naddresses=2001:db8::10/64,2001:DB8:0::10/48\n",
+	  .message = "pair.conf:5: 2001:db8::10 is already an address of group g" },
+	{ "service6-own", DEVICE6, P "[group g]\ninterface=lan\naddresses=2001:db8::11/64\n",
+	  .message = "pair.conf:5: 2001:db8::11 is this device's own address on interface lan; *" },
+	{ "service6-peer", DEVICE6, P "[group g]\ninterface=lan\naddresses=2001:DB8::12/64\n",
+	  .message = "pair.conf:5: 2001:db8::12 is the peer's own address; *" },
+	{ "service6-anycast", .pair = P "[group g]\ninterface=lan\naddresses=2001:db8::/64\n", .message = "pair.conf:5: 2001:db8:: is the anycast *" },
+	{ "service6-local-prefix", .pair = P "[group g]\ninterface=lan\naddresses=2001:db8::10/64,fe80::10/24\n",
+	  .message = "pair.conf:5: fe80::10 is link-local: its prefix length is 64, not 24" },
+	{ "service6-zone", .pair = P "[group g]\ninterface=lan\naddresses=fe80::10%eth0/64\n", .message = "pair.conf:5: \"fe80::10%eth0\": addresses are *" },
+	{ "service6-local-twice", .pair = P G46 "elects=true\n[group h]\ninterface=lan\naddresses=fe80::1/64\n[group i]\ninterface=lan\naddresses=fe80::1/64\n",
+	  .message = "pair.conf:12: fe80::1 is already an address of group h" },
+	{ "route-mixed", .pair = P G "routes=2001:db8:5::/48 via 192.0.2.1\n", .message = "pair.conf:6: 2001:db8:5::/48 is IPv6, and its gateway 192.0.2.1 is IPv4" },
+	{ "route-mixed-6", .pair = P G "routes=198.51.100.0/24 via fe80::1\n", .message = "pair.conf:6: 198.51.100.0/24 is IPv4, and its gateway fe80::1 is IPv6" },
+	{ "route6-network", .pair = P G "routes=2001:db8:5::1/48 via fe80::1\n", .message = "pair.conf:6: 2001:db8:5::1/48 is no network: bits are set beyond its prefix" },
+	{ "route6-multicast", .pair = P G "routes=ff00::/8 via fe80::1\n", .message = "pair.conf:6: ff00::/8 is no network of devices" },
+	{ "route6-all", .pair = P G "routes=::/0 via fe80::1\n", .message = "pair.conf:6: \"::/0\" is no IPv6 address with its prefix length, *" },
+	{ "route6-zone", .pair = P G "routes=default via fe80::1%eth0\n", .message = "pair.conf:6: \"fe80::1%eth0\": addresses are *" },
+	{ "route6-twice", .pair = P G "routes=default via fe80::1; default via fe80:0::1\n", .message = "pair.conf:6: route \"default via fe80::1\" is already in group g" },
+	{ "family-bad", .pair = P "family=6\n" G, .message = "pair.conf:3: \"family\" is one of ipv4, ipv6, not \"6\"" },
+	{ "family-without", .pair = P "family=ipv6\n" G, .message = "pair.conf:3: \"family=ipv6\", but group g, which elects, has no IPv6 address" },
+	{ "family-without-4", .pair = P "family=ipv4\n" G6, .message = "pair.conf:3: \"family=ipv4\", but group g, which elects, has no IPv4 address" },
+	{ "family-version-2", .pair = P "vrrp-version=2\nfamily=ipv6\n" G46, .message = "pair.conf:4: VRRP version 2 is for IPv4 only: *" },
+	{ "version-2-ipv6-alone", .pair = P "vrrp-version=2\n" G6, .message = "pair.conf:3: VRRP version 2 is for IPv4 only: *" },
+	{ "checksum-bad", .pair = P "checksum=none\n" G, .message = "pair.conf:3: \"checksum\" is one of auto, rfc, pseudo-header, not \"none\"" },
+	{ "checksum-version-2", .pair = P "checksum=rfc\nvrrp-version=2\n" G, .message = "pair.conf:3: VRRP version 2 has one checksum only; *" },
+	{ "adverts-elector", .pair = P G "adverts=false\n", .message = "pair.conf:6: group g elects, and that is done by adverts" },
+	{ "adverts-no-address", .pair = P G "elects=true\n[group h]\ninterface=wan\nadverts=true\nroutes=default via 203.0.113.1\n",
+	  .message = "pair.conf:9: group h has no address that VRRP version 3 can advertise" },
+	{ "adverts-version-2", .pair = P "vrrp-version=2\n" G "elects=true\n[group h]\ninterface=wan\nadverts=true\naddresses=2001:db8:1::10/64\n",
+	  .message = "pair.conf:10: group h has no address that VRRP version 2 can advertise" },
+	{ "adverts-same-interface", .pair = P G "elects=true\n[group h]\ninterface=lan\nadverts=1\naddresses=192.0.2.20/24\n",
+	  .message = "pair.conf:9: group g advertises IPv4 addresses on interface lan already; one router id is there once" },
+	{ "adverts-no-own", DEVICE6, P G "elects=true\n[group h]\ninterface=six\nadverts=true\naddresses=198.51.100.10/24\n",
+	  .message = "pair.conf:8: group h advertises its IPv4 addresses, but device.conf gives this device no IPv4 address on interface six" },
+	{ "elects-no-own", DEVICE6, P "[group g]\ninterface=six\naddresses=198.51.100.10/24\n",
+	  .message = "pair.conf:4: group g advertises its IPv4 addresses, but device.conf gives this device no IPv4 address on interface six" },
+	{ "witness-bad", .pair = P "witness=router\n" G, .message = "pair.conf:3: \"router\" is no IPv4 or IPv6 address" },
+	{ "witness-zone", .pair = P "witness=fe80::1%eth0\n" G, .message = "pair.conf:3: \"fe80::1%eth0\": addresses are *" },
+	{ "witness-twice", .pair = P "witness=fe80::1,FE80:0::1\n" G, .message = "pair.conf:3: fe80::1 is there twice" },
+	{ "witness-service", .pair = P "witness=192.0.2.10\n" G, .message = "pair.conf:3: 192.0.2.10 is an address of the pair; a witness is somebody else" },
+	{ "witness-own", .pair = P "witness=192.0.2.11\n" G, .message = "pair.conf:3: 192.0.2.11 is an address of the pair; *" },
+	{ "witness-peer", .pair = P "witness=192.0.2.12\n" G, .message = "pair.conf:3: 192.0.2.12 is an address of the pair; *" },
+	{ "witness-elsewhere", .pair = P "witness=198.51.100.1\n" G,
+	  .message = "pair.conf:3: 198.51.100.1 is in no network of interface lan, where the witness is asked" },
+	{ "witness-elsewhere-6", .pair = P "witness=2001:db8:9::1\n" G46, .message = "pair.conf:3: 2001:db8:9::1 is in no network of interface lan, *" },
+	{ "witness-many", .pair = P "witness=fe80::1 fe80::2 fe80::3 fe80::4 fe80::5 fe80::6 fe80::7 fe80::8 fe80::9\n" G,
+	  .message = "pair.conf:3: there are at most 8 witnesses" },
 
 	/* applications.d/kamailio.conf */
 	{ "application-missing", .application = "[data x]\npath=/srv/x\n", .message = "applications.d/kamailio.conf:1: section [application] is missing" },
@@ -520,7 +685,25 @@ static void test_bad_too_many_addresses(void)
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Settings) s = parse_one(DEVICE, text->str, NULL, &error);
 	g_assert_null(s);
-	g_assert_cmpstr(error->message, ==, "pair.conf:5: a group has at most 64 addresses, not 65");
+	g_assert_cmpstr(error->message, ==, "pair.conf:5: a group has at most 64 IPv4 addresses, not 65");
+}
+
+static void test_bad_too_many_ipv6(void)
+{
+	for (guint named = 0; named < 2; named++)
+		for (guint n = 63; n < 66; n++) {
+			g_autoptr(GString) text = g_string_new(P "[group g]\ninterface=lan\naddresses=192.0.2.10/24 ");
+			if (named)
+				g_string_append(text, "fe80::10/64 ");
+			for (guint i = named; i < n; i++)
+				g_string_append_printf(text, "2001:db8::%x/64 ", i + 0x100);
+			g_autoptr(GError) error = NULL;
+			g_autoptr(Settings) s = parse_one(DEVICE, text->str, NULL, &error);
+			g_assert_cmpint(s != NULL, ==, n + !named <= 64);
+			if (!s)
+				g_assert_true(g_pattern_match_simple("pair.conf:5: a group has at most 64 IPv6 addresses with its link-local one, *",
+								     error->message));
+		}
 }
 
 static void test_too_long(void)
@@ -535,7 +718,7 @@ static void test_too_long(void)
 /* Every file cut off at every byte is taken or refused with a line, and never read past its end. */
 static void test_truncated(void)
 {
-	static const char *const texts[] = { DEVICE, PAIR "elects=true\nroutes=default via 192.0.2.1\n",
+	static const char *const texts[] = { DEVICE6, PAIR "elects=true\nroutes=default via fe80::1\n[group six]\ninterface=wan\naddresses=2001:db8:1::10/64\n",
 					     APPLICATION "environment=A='1 2'\n[data x]\npath=/srv/x\nexclude=a,b\n" };
 	for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
 		for (gsize n = 0; n < strlen(texts[i]); n++) {
@@ -551,7 +734,7 @@ static void test_truncated(void)
 /* The same for files in which some bytes are others: whatever an editor or a disk does, it is an error with a line, never more. */
 static void test_mutated(void)
 {
-	static const char *const texts[] = { DEVICE, PAIR "elects=true\nroutes=default via 192.0.2.1\n",
+	static const char *const texts[] = { DEVICE6, PAIR "elects=true\nroutes=default via fe80::1\n[group six]\ninterface=wan\naddresses=2001:db8:1::10/64\n",
 					     APPLICATION "environment=A='1 2'\n[data x]\npath=/srv/x\nexclude=a,b\n" };
 	static const char alphabet[] = "[]=#\n /.,;'\"\\0129azA-_\t\r\xc3\xff";
 	for (guint i = 0; i < 20000; i++) {
@@ -726,6 +909,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/settings/device/least", test_device_least);
 	g_test_add_func("/settings/pair/defaults", test_pair_defaults);
 	g_test_add_func("/settings/pair/full", test_pair_full);
+	g_test_add_func("/settings/device/ipv6", test_device_ipv6);
+	g_test_add_func("/settings/pair/ipv6", test_pair_ipv6);
 	g_test_add_func("/settings/pair/hash", test_pair_hash);
 	g_test_add_func("/settings/application/full", test_application_full);
 	g_test_add_func("/settings/application/defaults", test_application_defaults);
@@ -738,6 +923,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/settings/bad/data-between-files", test_bad_data_between_files);
 	g_test_add_func("/settings/bad/application-name", test_bad_application_name);
 	g_test_add_func("/settings/bad/too-many-addresses", test_bad_too_many_addresses);
+	g_test_add_func("/settings/bad/too-many-ipv6", test_bad_too_many_ipv6);
 	g_test_add_func("/settings/bad/too-long", test_too_long);
 	g_test_add_func("/settings/data-paths", test_data_paths);
 	g_test_add_func("/settings/truncated", test_truncated);
