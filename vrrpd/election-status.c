@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* vrrpd/election-status.c - an election as seen from outside: problems, status, counters. */
+#include <ifaddrs.h>
 #include <sched.h>
+#include <string.h>
 
 #include "election-private.h"
 
@@ -102,6 +104,41 @@ static guint64 unread_now(const VrrpElection *self)
 		unread += path->socket ? vrrp_socket_unread(path->socket) : 0;
 	}
 	return unread;
+}
+
+/* The first one of @device; a zeroed address when it has none. */
+static IpAddress link_local_of(const struct ifaddrs *all, const char *device)
+{
+	for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
+		IpAddress ip;
+
+		if (!one->ifa_addr || one->ifa_addr->sa_family != AF_INET6 || strcmp(one->ifa_name, device) != 0)
+			continue;
+		ip = ip_v6(((const struct sockaddr_in6 *)one->ifa_addr)->sin6_addr.s6_addr);
+		if (ip_is_link_local(&ip))
+			return ip;
+	}
+	return (IpAddress){ 0 };
+}
+
+GVariant *vrrp_election_link_locals(VrrpElection *self)
+{
+	GVariantBuilder builder;
+	struct ifaddrs *all = NULL;
+
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("a{ss}"));
+	if (getifaddrs(&all) < 0)
+		return g_variant_builder_end(&builder);
+	for (guint i = 0; i < self->settings->interfaces->len; i++) {
+		const SettingsInterface *interface = self->settings->interfaces->pdata[i];
+		IpAddress ip = link_local_of(all, interface->device);
+		char text[IP_TEXT_SIZE];
+
+		if (ip_is_set(&ip))
+			g_variant_builder_add(&builder, "{ss}", interface->name, ip_text(&ip, text));
+	}
+	freeifaddrs(all);
+	return g_variant_builder_end(&builder);
 }
 
 GVariant *vrrp_election_counters(VrrpElection *self)

@@ -76,6 +76,7 @@ void vrrp_election_add_problem(VrrpElection *election, const char *problem);
 VrrpElectionStatus vrrp_election_status(VrrpElection *election);
 const VrrpAddresses *vrrp_election_addresses(VrrpElection *election); /* NULL when standalone */
 GVariant *vrrp_election_last_heard(VrrpElection *election);           /* a{sx}, floating */
+GVariant *vrrp_election_link_locals(VrrpElection *election);          /* a{ss}, floating */
 GVariant *vrrp_election_counters(VrrpElection *election);             /* a{st}, floating */
 GVariant *vrrp_election_problems(VrrpElection *election);             /* as, owned */
 

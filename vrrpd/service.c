@@ -297,6 +297,11 @@ static GVariant *get_counters(gpointer user_data)
 	return vrrp_election_counters(((VrrpService *)user_data)->election);
 }
 
+static GVariant *get_link_locals(gpointer user_data)
+{
+	return vrrp_election_link_locals(((VrrpService *)user_data)->election);
+}
+
 /* ---- Address1 ---- */
 
 static const VrrpServiceAddress *shown_address(gpointer user_data)
@@ -458,6 +463,7 @@ static const BusMember election_members[] = {
 	{ "Carrier", .get = get_carrier },
 	{ "LinkAlive", .get = get_link_alive },
 	{ "LastHeard", .get = get_last_heard },
+	{ "LinkLocals", .get = get_link_locals },
 	{ "Problems", .get = get_problems },
 	{ 0 }
 };
