@@ -117,8 +117,11 @@ static void on_stranger(const char *path, const char *member, GVariant *args, gp
 	const char *address, *cause;
 	guint64 count;
 	g_variant_get(args, "(&s&st)", &address, &cause, &count);
-	g_autofree char *text = g_strdup_printf("VRRP adverts of group %u from %s do not count (%s, %" G_GUINT64_FORMAT " so far)",
-						elect->supervisor->settings->group_id, address, cause, count);
+	/* Told of, but heard all the same: another interval or list of addresses than ours. */
+	bool heard = g_str_has_suffix(cause, "-mismatch");
+	g_autofree char *text = g_strdup_printf("VRRP adverts of group %u from %s %s (%s, %" G_GUINT64_FORMAT " so far)",
+						elect->supervisor->settings->group_id, address,
+						heard ? "are not as ours" : "do not count", cause, count);
 	g_autofree char *key = g_strdup_printf("stranger %s %s", address, cause);
 	events_raise_once(elect->supervisor->events, key, 3600, EVENT_APPLICATION, "stranger", 2, text);
 }

@@ -19,7 +19,7 @@
 
 typedef struct {
 	guint64 sent, sent_zero, sent_unicast, send_failed, received, counted, transitions, announcements, probes;
-	guint64 address_mismatch, pseudo_header, resumed;
+	guint64 address_mismatch, interval_mismatch, pseudo_header, resumed;
 	guint64 drop[VRRP_N_DROPS];
 } VrrpCounters;
 
@@ -40,6 +40,7 @@ struct VrrpElection {
 	VrrpAddresses *addresses;
 	GPtrArray *paths;                   /* of VrrpPath*; [0] is the LAN */
 	VrrpStrangers *strangers;
+	gint64 odd_us;                      /* since when adverts that count differ from ours; 0: they do not */
 
 	VrrpMachine machine;
 	VrrpHolds holds;

@@ -158,6 +158,7 @@ GVariant *vrrp_election_counters(VrrpElection *self)
 		{ "announcements", counters->announcements },
 		{ "probes", counters->probes },
 		{ "address-mismatch", counters->address_mismatch },
+		{ "interval-mismatch", counters->interval_mismatch },
 		{ "pseudo-header", counters->pseudo_header },
 		{ "late-wake-ups", self->machine.late_wake_ups },
 		{ "resumed", counters->resumed },

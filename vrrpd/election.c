@@ -5,6 +5,8 @@
 
 #include "election-private.h"
 
+#define ODD_AFTER_US (5 * G_USEC_PER_SEC)
+
 /* ---- Priority ---- */
 
 static bool leads(const VrrpElection *self)
@@ -199,18 +201,17 @@ void vrrp_election_update_gate(VrrpElection *self, gint64 now_us)
 
 /* ---- Receiving ---- */
 
-static void note_stranger(VrrpElection *self, const IpAddress *address, VrrpDrop cause)
+static void note_stranger(VrrpElection *self, const IpAddress *address, const char *cause, bool counts)
 {
 	char text[IP_TEXT_SIZE];
 	guint64 count;
 
-	/* Another group id on the same LAN is somebody else's good right. */
-	if (cause == VRRP_DROP_VRID || !vrrp_strangers_note(self->strangers, *address, cause, vrrp_now_us(), &count))
+	if (!vrrp_strangers_note(self->strangers, *address, cause, vrrp_now_us(), &count))
 		return;
 	ip_text(address, text);
-	g_message("advert of %s does not count: %s (%" G_GUINT64_FORMAT ")", text, vrrp_drop_name(cause), count);
+	g_message("advert of %s %s: %s (%" G_GUINT64_FORMAT ")", text, counts ? "counts, but is not as ours" : "does not count", cause, count);
 	if (self->listener.stranger)
-		self->listener.stranger(text, vrrp_drop_name(cause), count, self->user_data);
+		self->listener.stranger(text, cause, count, self->user_data);
 }
 
 static bool same_addresses(const VrrpElection *self, const VrrpAdvert *advert)
@@ -226,6 +227,27 @@ static bool same_addresses(const VrrpElection *self, const VrrpAdvert *advert)
 			return false;
 	}
 	return true;
+}
+
+/* What RFC 9568 7.1 lets count and wants to be told. While a change of pair.conf goes from one device to the other they differ by right. */
+static void note_oddities(VrrpElection *self, const VrrpAdvert *advert, gint64 now_us)
+{
+	bool interval = advert->interval_cs != self->machine.interval_cs, addresses = !same_addresses(self, advert);
+
+	self->counters.interval_mismatch += interval;
+	self->counters.address_mismatch += addresses;
+	if (!interval && !addresses) {
+		self->odd_us = 0;
+		return;
+	}
+	if (self->odd_us == 0)
+		self->odd_us = now_us;
+	if (self->peer.paired && now_us - self->odd_us < ODD_AFTER_US)
+		return;
+	if (interval)
+		note_stranger(self, &advert->source, "interval-mismatch", true);
+	if (addresses)
+		note_stranger(self, &advert->source, "address-mismatch", true);
 }
 
 /* By whichever path an advert came, its sender is one router: with its address on the LAN, which the tie rule compares. */
@@ -257,14 +279,14 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 	self->counters.received++;
 	if (drop != VRRP_DROP_NONE) {
 		self->counters.drop[drop]++;
-		note_stranger(self, &advert.source, drop);
+		if (drop != VRRP_DROP_VRID) /* another group id on the same LAN is somebody else's good right */
+			note_stranger(self, &advert.source, vrrp_drop_name(drop), false);
 		return;
 	}
 	if (!counts) /* queued among the rest before the filter knew the peer: too old to say anything */
 		return;
 	self->counters.counted++;
-	if (!same_addresses(self, &advert))
-		self->counters.address_mismatch++; /* the two may be between versions of pair.conf: no reason not to hear */
+	note_oddities(self, &advert, received_us);
 	if (advert.pseudo_header)
 		self->counters.pseudo_header++;
 	self->pseudo_header = advert.pseudo_header;

@@ -2,13 +2,15 @@
 /* vrrpd/strangers.c - a small table of (address, cause, count). */
 #include "strangers.h"
 
+#include <string.h>
+
 #define MAX_STRANGERS 64
 #define TELL_EVERY_US (60 * G_USEC_PER_SEC)
 #define MAX_TOLD 16 /* of all of them together in that time: sources are easily invented, and each one told is a line, a signal, an event */
 
 typedef struct {
 	IpAddress address;
-	VrrpDrop cause;
+	const char *cause;
 	guint64 count;
 	gint64 seen_us, told_us;
 } Stranger;
@@ -30,12 +32,12 @@ void vrrp_strangers_free(VrrpStrangers *strangers)
 	g_free(strangers);
 }
 
-bool vrrp_strangers_note(VrrpStrangers *strangers, IpAddress address, VrrpDrop cause, gint64 now_us, guint64 *ret_count)
+bool vrrp_strangers_note(VrrpStrangers *strangers, IpAddress address, const char *cause, gint64 now_us, guint64 *ret_count)
 {
 	Stranger *entry = NULL, *oldest = &strangers->table[0];
 
 	for (guint i = 0; i < strangers->n && !entry; i++) {
-		if (ip_equal(&strangers->table[i].address, &address) && strangers->table[i].cause == cause)
+		if (ip_equal(&strangers->table[i].address, &address) && strcmp(strangers->table[i].cause, cause) == 0)
 			entry = &strangers->table[i];
 		else if (strangers->table[i].seen_us < oldest->seen_us)
 			oldest = &strangers->table[i];
