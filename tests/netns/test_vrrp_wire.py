@@ -240,6 +240,119 @@ def test_without_a_peer_the_plain_rfc_holds(lab):
     alpha.wait_state("master")
 
 
+class Injector:
+    """Puts frames on one host's cable alone, as if they came from @client, and sees what that host says."""
+
+    def __init__(self, lab, host, client):
+        self.wire = lab.wire(host.lan_port)
+        self.client_mac = self.mac_of(client)
+        self.host_mac = self.mac_of(host)
+        self.address = "192.0.2.50"
+
+    @staticmethod
+    def mac_of(somebody):
+        text = somebody.namespace.ip("-o", "link", "show", "eth0").stdout
+        return bytes.fromhex(text.split("link/ether ")[1].split()[0].replace(":", ""))
+
+    def who_has(self, target):
+        arp = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 1, self.client_mac, socket.inet_aton(self.address), bytes(6),
+                          socket.inet_aton(target))
+        self.wire.socket.send(b"\xff" * 6 + self.client_mac + b"\x08\x06" + arp + bytes(18))
+
+    def echo(self, target, mac, ident):
+        body = struct.pack("!HH", ident, 1) + bytes(8)
+        body = b"\x08\0" + struct.pack("!H", checksum(b"\x08\0\0\0" + body)) + body
+        header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 0, 0, 64, 1, 0, socket.inet_aton(self.address), socket.inet_aton(target))
+        header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
+        self.wire.socket.send(mac + self.client_mac + b"\x08\0" + header + body)
+
+    def icmp(self):
+        """(ICMP type, source, destination, ident) of all that the host sent."""
+        return [(data[34], socket.inet_ntoa(data[26:30]), socket.inet_ntoa(data[30:34]), struct.unpack("!H", data[38:40])[0])
+                for _, mine, data in self.wire.read() if mine and data[12:14] == b"\x08\0" and data[23] == 1]
+
+    def answered(self, ident):
+        return any(kind == 0 and number == ident for kind, _, _, number in self.icmp())
+
+    def said(self):
+        """The MACs given in ARP replies for the service address."""
+        return {a[2] for a in self.wire.arps() if a[3] == SERVICE and a[5] == 2}
+
+
+def test_only_the_master_is_at_the_service_address(lab):
+    """6.4.2: a Backup answers no ARP, discards frames for the virtual MAC, accepts no packet for the address. 6.4.3: the Master does all three."""
+    alpha, beta = lab.two()
+    client = lab.client()
+    client.probe()
+    client.finish()
+    for host in alpha, beta:
+        there = Injector(lab, host, client)
+        there.who_has(SERVICE)
+        there.echo(SERVICE, VIRTUAL_MAC, 1)
+        there.echo(SERVICE, there.host_mac, 2)
+        there.echo(host.address, VIRTUAL_MAC, 3)
+        there.echo(host.address, there.host_mac, 4)
+        there.wire.wait(lambda: there.answered(4), 5, "its own address at its own MAC answers")
+        if host is alpha:
+            there.wire.wait(lambda: there.answered(1) and there.said(), 5, "the Master answers")
+            assert there.said() == {VIRTUAL_MAC}
+        else:
+            assert not there.said() and not [ident for ident in (1, 2, 3) if there.answered(ident)]
+            assert not [a for a in there.wire.arps() if a[3] == SERVICE], "nor says that it had it"
+
+
+def test_the_virtual_router_is_no_router(lab):
+    """What is sent to the virtual MAC for somebody else is not forwarded, and nobody is redirected."""
+    alpha = lab.host("alpha", "192.0.2.11").start()
+    alpha.namespace.run(["sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward"])
+    alpha.wait_state("master", 10)
+    client = lab.client()
+    client.probe()
+    client.finish()
+    there = Injector(lab, alpha, client)
+    for target in "192.0.2.77", "198.51.100.1":
+        there.echo(target, VIRTUAL_MAC, 7)
+    there.echo(SERVICE, VIRTUAL_MAC, 8)
+    there.wire.wait(lambda: there.answered(8), 5, "the service address answers")
+    assert not [found for found in there.icmp() if found[0] == 5 or found[3] == 7]
+    router_advertisements = [data for _, mine, data in there.wire.read() if mine and data[12:14] == b"\x86\xdd" and data[20] == 58 and data[54] == 134]
+    assert not router_advertisements
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_losing_advert_is_answered_at_once(lab, version):
+    """9568 6.4.3: its sender, and the switches between, learn who leads; not an interval later."""
+    alpha = lab.host("alpha", "192.0.2.11", pair={"vrrp-version": version, "advert-interval-ms": 1000, "priority": 100}).start()
+    alpha.wait_state("master", 15)
+    forger = Forger(lab)
+    wire = lab.wire(alpha.lan_port)
+    wire.wait(wire.adverts, 5, "an advert")
+    forger.send(advert(version=version, priority=99, interval=1 if version == 2 else 100))
+    heard = wire.wait(lambda: wire.adverts(from_host=False), 2, "the loser's")[0][0]
+    answer = wire.wait(lambda: [a[0] for a in wire.adverts() if a[0] >= heard], 3, "an answer")[0]
+    assert answer - heard < 0.5
+    assert alpha.state() == "master"
+
+
+def test_another_interval_or_list_is_told_and_counts(lab):
+    """9568 7.1: neither is a reason to drop an advert, both are to be told."""
+    alpha = lab.host("alpha", "192.0.2.11", pair={"priority": 100}).start()
+    alpha.wait_state("master", 10)
+    forger = Forger(lab)
+    forger.send(advert(priority=99))
+    wait_until(lambda: alpha.counters()["counted"] == 1, 5, "heard")
+    assert not [s for s in alpha.signals if s[0] == "Stranger"], "as ours: nothing to tell"
+    forger.send(advert(priority=101, interval=11))
+    alpha.wait_state("backup")
+    assert alpha.wait_signal("Stranger")[:2] == ("192.0.2.66", "interval-mismatch")
+    alpha.wait_state("master")
+    forger.send(advert(priority=101, addresses=("192.0.2.101",)))
+    alpha.wait_state("backup")
+    assert alpha.wait_signal("Stranger", lambda args: args[1] == "address-mismatch")[0] == "192.0.2.66"
+    counters = alpha.counters()
+    assert (counters["interval-mismatch"], counters["address-mismatch"], counters["counted"]) == (1, 1, 3)
+
+
 def test_runs_with_two_capabilities_and_no_more(lab, tmp_path):
     """As the supervisor starts it: an own user, CAP_NET_ADMIN and CAP_NET_RAW."""
     alpha, beta = lab.two(start=False)
