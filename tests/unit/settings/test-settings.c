@@ -798,15 +798,19 @@ static void folder_set_up(Folder *folder, gconstpointer data)
 	g_assert_nonnull(folder->dir);
 }
 
+static void remove_whole(const char *path)
+{
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	for (const char *name; dir && (name = g_dir_read_name(dir));) {
+		g_autofree char *inside = g_build_filename(path, name, NULL);
+		remove_whole(inside);
+	}
+	g_assert_cmpint(g_remove(path), ==, 0);
+}
+
 static void folder_tear_down(Folder *folder, gconstpointer data)
 {
-	static const char *const names[] = { "device.conf", "pair.conf", "applications.d/a.conf", "applications.d/b.conf",
-					     "applications.d/c.conf.bak", "applications.d/.d.conf", "applications.d" };
-	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
-		g_autofree char *path = g_build_filename(folder->dir, names[i], NULL);
-		(void)g_remove(path);
-	}
-	g_assert_cmpint(g_rmdir(folder->dir), ==, 0);
+	remove_whole(folder->dir);
 	g_free(folder->dir);
 }
 
@@ -891,11 +895,28 @@ static void test_load_not_a_file(Folder *folder, gconstpointer data)
 	assert_load_fails(folder, SETTINGS_ERROR_BAD, "device.conf:1: longer than 262144 bytes");
 }
 
+/* From the source tree, whose modes are whatever its owner's umask made of them, to where they are as an administrator has them. */
+static void folder_copy_examples(Folder *folder, const char *below)
+{
+	g_autofree char *place = g_build_filename(EXAMPLES_DIR, below, NULL);
+	g_autoptr(GDir) dir = g_dir_open(place, 0, NULL);
+	g_assert_nonnull(dir);
+	for (const char *name; (name = g_dir_read_name(dir));) {
+		g_autofree char *from = g_build_filename(place, name, NULL), *to = g_build_filename(below, name, NULL), *text = NULL;
+		if (!g_file_test(from, G_FILE_TEST_IS_REGULAR))
+			continue;
+		g_assert_true(g_file_get_contents(from, &text, NULL, NULL));
+		folder_write(folder, to, text);
+	}
+}
+
 /* The examples that are installed are right, and say what the defaults are. */
-static void test_examples(void)
+static void test_examples(Folder *folder, gconstpointer data)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(Settings) s = settings_load(EXAMPLES_DIR, &error);
+	folder_copy_examples(folder, ".");
+	folder_copy_examples(folder, "applications.d");
+	g_autoptr(Settings) s = settings_load(folder->dir, &error);
 	g_assert_no_error(error);
 	g_assert_true(s->has_pair);
 	g_assert_nonnull(settings_application(s, "kamailio"));
@@ -930,12 +951,12 @@ int main(int argc, char **argv)
 	g_test_add_func("/settings/mutated", test_mutated);
 	g_test_add_func("/settings/revision", test_revision);
 #define ADD_FOLDER_TEST(path, function) g_test_add(path, Folder, NULL, folder_set_up, function, folder_tear_down)
+	ADD_FOLDER_TEST("/settings/examples", test_examples);
 	ADD_FOLDER_TEST("/settings/load/whole", test_load);
 	ADD_FOLDER_TEST("/settings/load/device-alone", test_load_device_alone);
 	ADD_FOLDER_TEST("/settings/load/missing", test_load_missing);
 	ADD_FOLDER_TEST("/settings/load/bad", test_load_bad);
 	ADD_FOLDER_TEST("/settings/load/untrusted", test_load_untrusted);
 	ADD_FOLDER_TEST("/settings/load/not-a-file", test_load_not_a_file);
-	g_test_add_func("/settings/examples", test_examples);
 	return g_test_run();
 }
