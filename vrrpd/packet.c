@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vrrpd/packet.c - the VRRP wire format: RFC 3768 section 5, RFC 9568 section 5, and the receive checks of their sections 7.1. */
+/* vrrpd/packet.c - the VRRP wire format: RFC 3768 section 5, RFC 5798 and RFC 9568 section 5, and the receive checks of their sections 7.1. */
 #include "packet.h"
 
 #include <string.h>
@@ -32,9 +32,12 @@ static guint16 get16(const guint8 *at)
 	return (guint16)(at[0] << 8 | at[1]);
 }
 
-static IpAddress get_ipv4(const guint8 *at)
+static IpAddress get_address(const guint8 *at, sa_family_t family)
 {
-	return ip_v4((guint32)at[0] << 24 | (guint32)at[1] << 16 | (guint32)at[2] << 8 | at[3]);
+	IpAddress address = { .family = family };
+
+	memcpy(address.bytes, at, ip_length(&address));
+	return address;
 }
 
 static void put16(guint8 *at, guint value)
@@ -59,7 +62,7 @@ guint16 vrrp_checksum(const guint8 *data, gsize length, guint32 sum)
 	return (guint16)~sum;
 }
 
-/* RFC 8200 8.1 transposed to IPv4: what some implementations of version 3 add. RFC 9568 5.2.8 says that IPv4 has none. */
+/* RFC 8200 8.1. Over IPv4 some implementations of version 3 add it too; RFC 9568 5.2.8 says that there is none. */
 static guint32 pseudo_header_sum(const IpAddress *source, const IpAddress *destination, gsize length)
 {
 	guint32 sum = VRRP_IP_PROTOCOL + (guint32)length;
@@ -69,23 +72,53 @@ static guint32 pseudo_header_sum(const IpAddress *source, const IpAddress *desti
 	return sum;
 }
 
+IpAddress vrrp_group_address(sa_family_t family)
+{
+	static const guint8 ipv6[16] = VRRP_GROUP_IPV6;
+
+	return family == AF_INET6 ? ip_v6(ipv6) : ip_v4(VRRP_GROUP_IPV4);
+}
+
+/* Traffic class of both: internetwork control, as routing protocols mark themselves. */
+
+static void put_ipv4_header(guint8 ret_header[static VRRP_IP_HEADER], const VrrpAdvert *advert, gsize length)
+{
+	memset(ret_header, 0, VRRP_IP_HEADER);
+	ret_header[0] = 0x45;
+	ret_header[1] = 0xc0;
+	put16(ret_header + 2, (guint)(VRRP_IP_HEADER + length));
+	ret_header[8] = VRRP_TTL;
+	ret_header[9] = VRRP_IP_PROTOCOL;
+	put_address(ret_header + 12, &advert->source);
+	put_address(ret_header + 16, &advert->destination);
+	put16(ret_header + 10, vrrp_checksum(ret_header, VRRP_IP_HEADER, 0));
+}
+
+void vrrp_packet_put_ipv6_header(guint8 ret_header[static VRRP_IPV6_HEADER], const IpAddress *source, const IpAddress *destination,
+				 guint hop_limit, gsize length)
+{
+	memset(ret_header, 0, VRRP_IPV6_HEADER);
+	ret_header[0] = 0x6c;
+	put16(ret_header + 4, (guint)length);
+	ret_header[6] = VRRP_IP_PROTOCOL;
+	ret_header[7] = (guint8)hop_limit;
+	put_address(ret_header + 8, source);
+	put_address(ret_header + 24, destination);
+}
+
 gsize vrrp_packet_build(const VrrpAdvert *advert, guint8 ret_packet[static VRRP_MAX_PACKET])
 {
-	guint n = MIN(advert->n_addresses, VRRP_MAX_ADDRESSES);
-	gsize length = 8 + 4 * n + (advert->version == 2 ? 8 : 0);
-	guint8 *ip = ret_packet, *vrrp = ret_packet + VRRP_IP_HEADER;
+	bool ipv6 = advert->source.family == AF_INET6;
+	guint n = MIN(advert->n_addresses, VRRP_MAX_ADDRESSES), size = ipv6 ? 16 : 4;
+	gsize header = ipv6 ? VRRP_IPV6_HEADER : VRRP_IP_HEADER, length = 8 + size * n + (advert->version == 2 ? 8 : 0);
+	guint8 *vrrp = ret_packet + header;
 	guint32 sum = 0;
 
-	memset(ret_packet, 0, VRRP_IP_HEADER + length);
-	ip[0] = 0x45;
-	ip[1] = 0xc0; /* internetwork control, as routing protocols mark themselves */
-	put16(ip + 2, VRRP_IP_HEADER + length);
-	ip[8] = VRRP_TTL;
-	ip[9] = VRRP_IP_PROTOCOL;
-	put_address(ip + 12, &advert->source);
-	put_address(ip + 16, &advert->destination);
-	put16(ip + 10, vrrp_checksum(ip, VRRP_IP_HEADER, 0));
-
+	if (ipv6)
+		vrrp_packet_put_ipv6_header(ret_packet, &advert->source, &advert->destination, VRRP_TTL, length);
+	else
+		put_ipv4_header(ret_packet, advert, length);
+	memset(vrrp, 0, length);
 	vrrp[0] = (guint8)(advert->version << 4 | 1);
 	vrrp[1] = advert->vrid;
 	vrrp[2] = advert->priority;
@@ -95,11 +128,11 @@ gsize vrrp_packet_build(const VrrpAdvert *advert, guint8 ret_packet[static VRRP_
 	else
 		put16(vrrp + 4, advert->interval_cs & 0xfff);
 	for (guint i = 0; i < n; i++)
-		put_address(vrrp + 8 + 4 * i, &advert->addresses[i]);
-	if (advert->version == 3 && advert->pseudo_header)
+		put_address(vrrp + 8 + size * i, &advert->addresses[i]);
+	if (advert->version == 3 && (ipv6 || advert->pseudo_header))
 		sum = pseudo_header_sum(&advert->source, &advert->destination, length);
 	put16(vrrp + 6, vrrp_checksum(vrrp, length, sum));
-	return VRRP_IP_HEADER + length;
+	return header + length;
 }
 
 static bool is_peer(const VrrpExpect *expect, const IpAddress *source)
@@ -110,40 +143,84 @@ static bool is_peer(const VrrpExpect *expect, const IpAddress *source)
 	return false;
 }
 
+/* What the IP header says. */
+typedef struct {
+	const guint8 *vrrp;
+	gsize size; /* what follows the IP length is link padding */
+	guint hop_limit;
+} Message;
+
+static bool read_ip_header(const guint8 *packet, gsize length, sa_family_t family, Message *ret_message, VrrpAdvert *ret_advert)
+{
+	gsize header, total;
+
+	if (family == AF_INET6) {
+		if (length < VRRP_IPV6_HEADER || packet[0] >> 4 != 6)
+			return false;
+		header = VRRP_IPV6_HEADER;
+		total = header + get16(packet + 4);
+		ret_advert->source = get_address(packet + 8, AF_INET6);
+		ret_advert->destination = get_address(packet + 24, AF_INET6);
+		ret_message->hop_limit = packet[7];
+		if (packet[6] != VRRP_IP_PROTOCOL)
+			return false;
+	} else {
+		if (length < VRRP_IP_HEADER || packet[0] >> 4 != 4)
+			return false;
+		header = (gsize)(packet[0] & 0xf) * 4;
+		total = get16(packet + 2);
+		ret_advert->source = get_address(packet + 12, AF_INET);
+		ret_advert->destination = get_address(packet + 16, AF_INET);
+		ret_message->hop_limit = packet[8];
+		if (header < VRRP_IP_HEADER || packet[9] != VRRP_IP_PROTOCOL)
+			return false;
+	}
+	if (total > length || total < header + 8)
+		return false;
+	ret_message->vrrp = packet + header;
+	ret_message->size = total - header;
+	return true;
+}
+
+static bool checksum_is_right(const Message *message, const VrrpExpect *expect, VrrpAdvert *advert)
+{
+	guint32 pseudo = pseudo_header_sum(&advert->source, &advert->destination, message->size);
+	bool ipv6 = advert->source.family == AF_INET6;
+
+	if (!ipv6 && (expect->version == 2 || expect->checksum != VRRP_CHECKSUM_PSEUDO_HEADER) &&
+	    vrrp_checksum(message->vrrp, message->size, 0) == 0)
+		return true;
+	if (expect->version == 2 || (!ipv6 && expect->checksum == VRRP_CHECKSUM_RFC) ||
+	    vrrp_checksum(message->vrrp, message->size, pseudo) != 0)
+		return false;
+	advert->pseudo_header = !ipv6;
+	return true;
+}
+
 VrrpDrop vrrp_packet_parse(const guint8 *packet, gsize length, const VrrpExpect *expect, VrrpAdvert *ret_advert)
 {
-	const IpAddress group = ip_v4(VRRP_GROUP_IPV4);
-	gsize header, total, size, needed;
+	sa_family_t family = expect->own_address.family == AF_INET6 ? AF_INET6 : AF_INET;
+	const IpAddress group = vrrp_group_address(family);
+	guint address_size = family == AF_INET6 ? 16 : 4;
 	const guint8 *vrrp;
+	Message message;
 
 	memset(ret_advert, 0, sizeof *ret_advert);
-	if (length < VRRP_IP_HEADER || packet[0] >> 4 != 4)
+	if (!read_ip_header(packet, length, family, &message, ret_advert))
 		return VRRP_DROP_LENGTH;
-	header = (gsize)(packet[0] & 0xf) * 4;
-	total = get16(packet + 2);
-	ret_advert->source = get_ipv4(packet + 12);
-	ret_advert->destination = get_ipv4(packet + 16);
-	if (header < VRRP_IP_HEADER || total > length || total < header + 8 || packet[9] != VRRP_IP_PROTOCOL)
-		return VRRP_DROP_LENGTH;
-	vrrp = packet + header;
-	size = total - header; /* what follows the IP length is link padding */
+	vrrp = message.vrrp;
 
 	/* Other virtual routers live on the same LAN by right, in any version: they are told apart before anything is judged. */
 	if (vrrp[1] != expect->vrid)
 		return VRRP_DROP_VRID;
-	if (packet[8] != VRRP_TTL)
+	if (message.hop_limit != VRRP_TTL)
 		return VRRP_DROP_TTL;
 	if (vrrp[0] >> 4 != expect->version)
 		return VRRP_DROP_VERSION;
-	needed = 8 + 4 * (gsize)vrrp[3] + (expect->version == 2 ? 8 : 0);
-	if (size < needed)
+	if (message.size < 8 + address_size * (gsize)vrrp[3] + (expect->version == 2 ? 8 : 0))
 		return VRRP_DROP_LENGTH;
-	if (vrrp_checksum(vrrp, size, 0) != 0) {
-		if (expect->version == 2 ||
-		    vrrp_checksum(vrrp, size, pseudo_header_sum(&ret_advert->source, &ret_advert->destination, size)) != 0)
-			return VRRP_DROP_CHECKSUM;
-		ret_advert->pseudo_header = true;
-	}
+	if (!checksum_is_right(&message, expect, ret_advert))
+		return VRRP_DROP_CHECKSUM;
 	if ((vrrp[0] & 0xf) != 1)
 		return VRRP_DROP_TYPE;
 	if (expect->version == 2) {
@@ -171,6 +248,6 @@ VrrpDrop vrrp_packet_parse(const guint8 *packet, gsize length, const VrrpExpect 
 	ret_advert->priority = vrrp[2];
 	ret_advert->n_addresses = vrrp[3];
 	for (guint i = 0; i < vrrp[3]; i++)
-		ret_advert->addresses[i] = get_ipv4(vrrp + 8 + 4 * i);
+		ret_advert->addresses[i] = get_address(vrrp + 8 + address_size * i, family);
 	return VRRP_DROP_NONE;
 }

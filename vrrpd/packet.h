@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vrrpd/packet.h - VRRP version 2 and 3 over IPv4, bytes to structure and back; pure.
+ * vrrpd/packet.h - VRRP version 2 and 3 over IPv4, version 3 over IPv6, bytes to structure and back; pure.
  *
  * All integers are in host order; the wire's order ends here. Addresses are plain values (settings/ip.h).
  */
@@ -12,18 +12,20 @@
 #include "settings/ip.h"
 
 #define VRRP_GROUP_IPV4 0xe0000012u /* 224.0.0.18, host order */
+#define VRRP_GROUP_IPV6 { 0xff, 2, [15] = 0x12 } /* ff02::12 */
 #define VRRP_IP_PROTOCOL 112
 #define VRRP_TTL 255
 #define VRRP_MAX_ADDRESSES 64
 #define VRRP_IP_HEADER 20
-#define VRRP_MAX_PACKET (VRRP_IP_HEADER + 8 + 4 * VRRP_MAX_ADDRESSES + 8)
+#define VRRP_IPV6_HEADER 40
+#define VRRP_MAX_PACKET (VRRP_IPV6_HEADER + 8 + 16 * VRRP_MAX_ADDRESSES)
 
 /* Why a packet does not count. Every one is a counter, "drop-<name>". */
 typedef enum {
 	VRRP_DROP_NONE,
 	VRRP_DROP_LENGTH,      /* 3768 7.1 / 9568 7.1: not complete */
 	VRRP_DROP_VRID,        /* not our virtual router */
-	VRRP_DROP_TTL,         /* not 255: it crossed a router */
+	VRRP_DROP_TTL,         /* TTL or hop limit not 255: it crossed a router */
 	VRRP_DROP_VERSION,
 	VRRP_DROP_TYPE,        /* not ADVERTISEMENT */
 	VRRP_DROP_CHECKSUM,
@@ -36,6 +38,13 @@ typedef enum {
 	VRRP_N_DROPS,
 } VrrpDrop;
 
+/* How the checksum of version 3 over IPv4 is computed. Over IPv6 it always covers the pseudo-header, in version 2 never. */
+typedef enum {
+	VRRP_CHECKSUM_AUTO,          /* either is right */
+	VRRP_CHECKSUM_RFC,           /* the VRRP message alone: RFC 9568 5.2.8 */
+	VRRP_CHECKSUM_PSEUDO_HEADER, /* with the IPv4 pseudo-header: an older reading of RFC 5798 */
+} VrrpChecksum;
+
 const char *vrrp_drop_name(VrrpDrop drop);
 
 typedef struct {
@@ -43,7 +52,7 @@ typedef struct {
 	guint8 vrid;
 	guint8 priority;
 	guint interval_cs;    /* version 2 sends whole seconds */
-	bool pseudo_header;   /* version 3: the checksum covers the IPv4 pseudo-header (an older reading of RFC 5798) */
+	bool pseudo_header;   /* version 3 over IPv4: the checksum covers the pseudo-header */
 	IpAddress source;
 	IpAddress destination;
 	guint n_addresses;
@@ -55,16 +64,23 @@ typedef struct {
 	guint8 version;
 	guint8 vrid;
 	guint interval_cs;      /* compared in version 2 only */
-	IpAddress own_address;  /* this device's address on the path */
+	VrrpChecksum checksum;
+	IpAddress own_address;  /* this device's address on the path; its family is the path's */
 	bool only_peers;        /* adverts count from @peers alone */
 	const IpAddress *peers;
 	gsize n_peers;
 } VrrpExpect;
 
-/* A whole IPv4 packet, header included. Returns its length. */
+IpAddress vrrp_group_address(sa_family_t family);
+
+/* A whole packet of the family of @advert->source, IP header included. Returns its length. */
 gsize vrrp_packet_build(const VrrpAdvert *advert, guint8 ret_packet[static VRRP_MAX_PACKET]);
 
-/* @packet begins with the IPv4 header. On a drop only ret_advert->source is meaningful (none when not even that could be read). */
+/* An IPv6 header with VRRP in it. A raw socket of that family tells what stood in it beside the message, not itself. */
+void vrrp_packet_put_ipv6_header(guint8 ret_header[static VRRP_IPV6_HEADER], const IpAddress *source, const IpAddress *destination,
+				 guint hop_limit, gsize length);
+
+/* @packet begins with the IP header. On a drop only ret_advert->source is meaningful (none when not even that could be read). */
 VrrpDrop vrrp_packet_parse(const guint8 *packet, gsize length, const VrrpExpect *expect, VrrpAdvert *ret_advert);
 
 /* Internet checksum (RFC 1071) of @data on top of @sum; 0 when a block that holds its own checksum is right. */
