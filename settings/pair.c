@@ -128,17 +128,6 @@ static bool check_address(const Settings *settings, const ScannerFile *file, gui
 	return true;
 }
 
-static bool has_link_local(const SettingsGroup *group)
-{
-	for (guint i = 0; i < group->addresses->len; i++) {
-		const SettingsAddress *address = g_ptr_array_index(group->addresses, i);
-
-		if (address->ip.family == AF_INET6 && ip_is_link_local(&address->ip))
-			return true;
-	}
-	return false;
-}
-
 /* A service address, this device's, or the peer's. */
 static bool is_pairs_own(const Settings *settings, const IpAddress *ip)
 {
@@ -173,7 +162,7 @@ static bool read_addresses(Settings *settings, SettingsGroup *group, const Scann
 	if (n > SETTINGS_MAX_ADDRESSES)
 		return scanner_error(error, file->file, key->line, "a group has at most %u IPv4 addresses, not %u", SETTINGS_MAX_ADDRESSES, n);
 	/* One that is not named is derived, and is in the adverts too. */
-	if (n6 && !has_link_local(group))
+	if (n6 && !settings_group_has_link_local(group))
 		n6++;
 	if (n6 > SETTINGS_MAX_ADDRESSES)
 		return scanner_error(error, file->file, key->line, "a group has at most %u IPv6 addresses with its link-local one, not %u",

@@ -260,6 +260,25 @@ const SettingsAddress *settings_own_address(const SettingsInterface *interface, 
 	return ip_is_set(&address->ip) ? address : NULL;
 }
 
+bool settings_group_has_link_local(const SettingsGroup *group)
+{
+	for (guint i = 0; i < group->addresses->len; i++) {
+		const SettingsAddress *address = g_ptr_array_index(group->addresses, i);
+
+		if (address->ip.family == AF_INET6 && ip_is_link_local(&address->ip))
+			return true;
+	}
+	return false;
+}
+
+/* The modified EUI-64 identifier (RFC 4291 appendix A) of the virtual MAC 00:00:5e:00:02:VRID. */
+IpAddress settings_derived_link_local(const Settings *settings)
+{
+	const guint8 bytes[16] = { 0xfe, 0x80, [8] = 0x02, [10] = 0x5e, [11] = 0xff, [12] = 0xfe, [14] = 0x02, [15] = (guint8)settings->group_id };
+
+	return ip_v6(bytes);
+}
+
 guint settings_group_count(const SettingsGroup *group, sa_family_t family)
 {
 	guint n = 0;

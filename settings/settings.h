@@ -136,6 +136,8 @@ void settings_unref(Settings *settings); /* NULL is fine */
 const SettingsInterface *settings_interface(const Settings *settings, const char *name); /* NULL when there is none */
 const SettingsGroup *settings_electing_group(const Settings *settings);                  /* NULL without pair.conf */
 const SettingsAddress *settings_own_address(const SettingsInterface *interface, sa_family_t family); /* NULL when there is none */
+bool settings_group_has_link_local(const SettingsGroup *group);             /* an IPv6 one among its addresses */
+IpAddress settings_derived_link_local(const Settings *settings);            /* of groups with IPv6 addresses that name none */
 guint settings_group_count(const SettingsGroup *group, sa_family_t family); /* its addresses of that family, as written */
 const SettingsApplication *settings_application(const Settings *settings, const char *name);
 

@@ -52,30 +52,51 @@ static bool run(DropRules *drop, const char *script, GError **error)
 	return false;
 }
 
-/* One transaction: there is no moment without rules, and none with two sets of them. */
-char *drop_script(const Settings *settings, gint64 timeout_ms)
+static void add_element(GString *elements, const char *host, gint64 timeout_ms)
 {
-	GString *script = g_string_new("table inet understudy\n"
-				       "delete table inet understudy\n");
-	g_string_append(script, "table inet understudy {\n"
-				"\tset held {\n\t\ttype ipv4_addr\n\t\tflags timeout\n");
+	g_string_append_printf(elements, "%s%s", elements->len ? ", " : "", host);
+	if (timeout_ms > 0)
+		g_string_append_printf(elements, " timeout %" G_GINT64_FORMAT "ms", timeout_ms);
+}
+
+/* All service addresses of @family; link-local ones may be there on several interfaces, and an element only once. */
+static void add_set(GString *script, const Settings *settings, sa_family_t family, gint64 timeout_ms)
+{
 	g_autoptr(GString) elements = g_string_new(NULL);
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
 	for (guint i = 0; i < settings->groups->len; i++) {
 		const SettingsGroup *group = settings->groups->pdata[i];
 		for (guint k = 0; k < group->addresses->len; k++) {
 			const SettingsAddress *address = group->addresses->pdata[k];
-			g_string_append_printf(elements, "%s%s", elements->len ? ", " : "", address->host);
-			if (timeout_ms > 0)
-				g_string_append_printf(elements, " timeout %" G_GINT64_FORMAT "ms", timeout_ms);
+			if (address->ip.family == family && g_hash_table_add(seen, g_strdup(address->host)))
+				add_element(elements, address->host, timeout_ms);
+		}
+		if (family == AF_INET6 && settings_group_count(group, AF_INET6) && !settings_group_has_link_local(group)) {
+			IpAddress derived = settings_derived_link_local(settings);
+			char host[IP_TEXT_SIZE];
+			if (g_hash_table_add(seen, g_strdup(ip_text(&derived, host))))
+				add_element(elements, host, timeout_ms);
 		}
 	}
+	g_string_append_printf(script, "\tset held%c {\n\t\ttype ipv%c_addr\n\t\tflags timeout\n", family == AF_INET ? '4' : '6',
+			       family == AF_INET ? '4' : '6');
 	if (elements->len)
 		g_string_append_printf(script, "\t\telements = { %s }\n", elements->str);
-	g_string_append(script, "\t}\n"
-				"\tchain input {\n"
-				"\t\ttype filter hook input priority -150; policy accept;\n"
-				"\t\tip daddr != @held accept\n"
-				/* ICMP, ICMPv6, VRRP, by number: their names stand in /etc/protocols, which a small system has not. */
+	g_string_append(script, "\t}\n");
+}
+
+/* One transaction: there is no moment without rules, and none with two sets of them. */
+char *drop_script(const Settings *settings, gint64 timeout_ms)
+{
+	GString *script = g_string_new("table inet understudy\n"
+				       "delete table inet understudy\n"
+				       "table inet understudy {\n");
+	add_set(script, settings, AF_INET, timeout_ms);
+	add_set(script, settings, AF_INET6, timeout_ms);
+	g_string_append(script, "\tchain held {\n"
+				/* ICMP, ICMPv6, VRRP, by number: their names stand in /etc/protocols, which a small system has not. Without
+				 * ICMPv6 there is no neighbour discovery, and nobody would find the address when it is needed. */
 				"\t\tmeta l4proto { 1, 58, 112 } accept\n");
 	g_string_append_printf(script, "\t\ttcp dport { %d", PAGES_PORT);
 	if (settings->peer_port != PAGES_PORT)
@@ -83,7 +104,12 @@ char *drop_script(const Settings *settings, gint64 timeout_ms)
 	if (settings->gui_port != PAGES_PORT && settings->gui_port != settings->peer_port)
 		g_string_append_printf(script, ", %u", settings->gui_port);
 	g_string_append(script, " } accept\n"
-				"\t\tip daddr @held drop\n"
+				"\t\tdrop\n"
+				"\t}\n"
+				"\tchain input {\n"
+				"\t\ttype filter hook input priority -150; policy accept;\n"
+				"\t\tip daddr @held4 goto held\n"
+				"\t\tip6 daddr @held6 goto held\n"
 				"\t}\n}\n");
 	return g_string_free(script, FALSE);
 }

@@ -179,6 +179,11 @@ bool elect_link_alive(const Elect *elect)
 	return alive && g_variant_get_boolean(alive);
 }
 
+GVariant *elect_link_locals(const Elect *elect)
+{
+	return bus_mirror_get(elect->mirror, "LinkLocals", "a{ss}");
+}
+
 gint64 elect_changed_us(const Elect *elect)
 {
 	return elect->changed_us;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "supervisor/addresses.h"
 #include "supervisor/supervisor.h"
 
 #define SYNC_ADDRESS "unix:path=/run/understudy/private/sync"
@@ -23,7 +24,7 @@ struct Peer {
 	BusLink *link;
 	BusMirror *sync, *peer;
 	BusSubscription *notices, *requests;
-	GVariant *record;      /* PairRecord without pair_conf, as on disk; NULL: not paired */
+	GVariant *record;      /* PairRecord without pair_conf, as on disk, with the `addresses` (a{sas}) told last; NULL: not paired */
 	bool asking_settings;
 	char *refused_text;    /* settings of the Master that could not be used */
 	char *refused;         /* fingerprint of a pairing whose settings could not be used */
@@ -156,8 +157,7 @@ GVariant *peer_for_election(const Peer *peer)
 	if (!peer->record)
 		return g_variant_builder_end(&builder);
 
-	GVariant *state = peer_state(peer);
-	g_autoptr(GVariant) addresses = state ? g_variant_lookup_value(state, "addresses", G_VARIANT_TYPE("a{sas}")) : NULL;
+	g_autoptr(GVariant) addresses = g_variant_lookup_value(peer->record, "addresses", G_VARIANT_TYPE("a{sas}"));
 	if (!addresses || g_variant_n_children(addresses) == 0) {
 		g_clear_pointer(&addresses, g_variant_unref);
 		addresses = g_variant_lookup_value(peer->record, "peer_addresses", G_VARIANT_TYPE("a{sas}"));
@@ -197,13 +197,39 @@ static void keep_record(Peer *peer, GVariant *record)
 {
 	g_clear_pointer(&peer->record, g_variant_unref);
 	if (record) {
-		peer->up_us = g_get_monotonic_time();
 		g_autofree char *text = g_variant_print(record, TRUE);
 		peer->record = g_variant_ref(record);
 		store_write(peer->supervisor->store, PEER_FILE, text);
 	} else {
 		store_remove(peer->supervisor->store, PEER_FILE);
 	}
+}
+
+static GVariant *with_addresses(GVariant *record, GVariant *addresses)
+{
+	g_autoptr(GVariantDict) dictionary = g_variant_dict_new(record);
+	if (addresses)
+		g_variant_dict_insert_value(dictionary, "addresses", addresses);
+	return g_variant_ref_sink(g_variant_dict_end(dictionary));
+}
+
+/* Where the peer speaks from, as it tells itself: kept, for a device that boots alone must know the other one's adverts. */
+static void learn_addresses(Peer *peer)
+{
+	const char *id = "";
+	GVariant *state = peer->state;
+	if (!peer->record || !state || !g_variant_lookup(state, "id", "&s", &id) || strcmp(id, peer_id(peer)) != 0)
+		return;
+	g_autoptr(GVariant) told = g_variant_lookup_value(state, "addresses", G_VARIANT_TYPE("a{sas}"));
+	g_autoptr(GVariant) link_locals = g_variant_lookup_value(state, "link_locals", G_VARIANT_TYPE("a{ss}"));
+	g_autoptr(GVariant) known = g_variant_lookup_value(peer->record, "addresses", G_VARIANT_TYPE("a{sas}"));
+	if (!told || g_variant_n_children(told) == 0)
+		return;
+	g_autoptr(GVariant) addresses = g_variant_ref_sink(addresses_of_peer(told, link_locals, known));
+	if (known && g_variant_equal(known, addresses))
+		return;
+	g_autoptr(GVariant) record = with_addresses(peer->record, addresses);
+	keep_record(peer, record);
 }
 
 /* We have just joined: the pair's settings become ours, and nothing may lead here before everything has arrived once. The mark is on disk
@@ -243,12 +269,18 @@ static void look_at_pairing(Peer *peer)
 		return;
 	}
 	g_autoptr(GVariant) copy = g_variant_ref(record); /* it may change under us */
-	g_autoptr(GVariant) kept = without_settings(copy);
-	if (peer->record && g_variant_equal(peer->record, kept))
-		return;
+	g_autoptr(GVariant) bare = without_settings(copy);
 	g_autofree char *before = fingerprint_of(peer->record), *now = fingerprint_of(copy);
-	if (g_strcmp0(before, now) == 0 || take_settings(peer, copy))
-		keep_record(peer, kept);
+	bool same = peer->record && g_strcmp0(before, now) == 0;
+	g_autoptr(GVariant) addresses = same ? g_variant_lookup_value(peer->record, "addresses", G_VARIANT_TYPE("a{sas}")) : NULL;
+	g_autoptr(GVariant) kept = with_addresses(bare, addresses);
+	if (same && g_variant_equal(peer->record, kept))
+		return;
+	if (!same && !take_settings(peer, copy))
+		return;
+	if (!same)
+		peer->up_us = g_get_monotonic_time();
+	keep_record(peer, kept);
 }
 
 static void on_settings_of_master(GVariant *values, const GError *error, gpointer user_data)
@@ -334,6 +366,9 @@ static GVariant *own_state(Peer *peer)
 	};
 	for (gsize i = 0; i < G_N_ELEMENTS(entries); i++)
 		g_variant_builder_add(&builder, "{sv}", entries[i].key, entries[i].value);
+	GVariant *link_locals = elect_link_locals(supervisor->elect);
+	if (link_locals)
+		g_variant_builder_add(&builder, "{sv}", "link_locals", link_locals);
 	static const char *const refs[][2] = { { "stored", "Stored" }, { "applied", "Applied" } };
 	for (gsize i = 0; i < G_N_ELEMENTS(refs); i++) {
 		GVariant *commits = bus_mirror_get(peer->sync, refs[i][1], "a{ss}");
@@ -559,6 +594,7 @@ static void on_mirror(BusMirror *mirror, gpointer user_data)
 	if (!connected && !peer->look_timer)
 		peer->look_timer = g_timeout_add(peer->supervisor->settings->peer_timeout_ms + 100, on_look, peer);
 	look_at_pairing(peer);
+	learn_addresses(peer);
 	if (peer->supervisor->joining && peer->record && peer_first_sync_done(peer)) {
 		g_message("the first synchronisation is done");
 		supervisor_set_joining(peer->supervisor, false);

@@ -143,6 +143,7 @@ void elect_take(Elect *elect, const char *reason, ElectDoneCb done, gpointer use
 void elect_announce(Elect *elect);
 void elect_reload(Elect *elect);
 bool elect_link_alive(const Elect *elect);
+GVariant *elect_link_locals(const Elect *elect); /* a{ss}, borrowed; NULL: not known */
 /* When the election last changed (monotonic), and what was known then (a{sv}, borrowed, or NULL). */
 gint64 elect_changed_us(const Elect *elect);
 gint64 elect_changed_boot_us(const Elect *elect); /* on the clock of the evidence */

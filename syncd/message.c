@@ -20,7 +20,7 @@ static const TopicKey state_keys[] = {
 	{ "id", "s" },       { "name", "s" },      { "version", "s" },   { "model", "s" },         { "role", "s" },
 	{ "mode", "s" },     { "term", "t" },      { "term_id", "s" },   { "pair_hash", "s" },     { "pair_revision", "(tst)" },
 	{ "serving", "b" },  { "boot_ms", "x" },   { "addresses", "a{sas}" }, { "stored", "a{ss}" }, { "applied", "a{ss}" },
-	{ "link_alive", "b" }, { NULL, NULL },
+	{ "link_alive", "b" }, { "link_locals", "a{ss}" }, { NULL, NULL },
 };
 static const TopicKey sync_keys[] = {
 	{ "stored", "a{ss}" }, { "applied", "a{ss}" }, { "role", "s" }, { "term", "t" }, { "term_id", "s" }, { NULL, NULL },

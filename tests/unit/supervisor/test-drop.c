@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tests/unit/supervisor/test-drop.c - what nftables is told. Whether it does so is tested with the whole device. */
+#include <glib.h>
+#include <string.h>
+
+#include "supervisor/drop.h"
+
+#define DEVICE                                                                                                                 \
+	"[device]\nid=a\n[interface lan]\ndevice=eth0\naddress=192.0.2.11/24\naddress6=2001:db8::11/64\n"                      \
+	"[interface wan]\ndevice=eth1\naddress=203.0.113.11/24\n"
+
+static char *script(const char *pair, gint64 timeout_ms)
+{
+	static const char *const none[] = { NULL };
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) settings = settings_parse(DEVICE, pair, none, none, &error);
+
+	g_assert_no_error(error);
+	return drop_script(settings, timeout_ms);
+}
+
+static void assert_has(const char *text, const char *part, bool wanted)
+{
+	if ((strstr(text, part) != NULL) != wanted)
+		g_error("\"%s\" is%s in\n%s", part, wanted ? " not" : "", text);
+}
+
+/* One set a family; the derived link-local address is a service address too. */
+static void test_families(void)
+{
+	g_autofree char *both = script("[pair]\ngroup-id=51\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24,2001:db8::10/64\nelects=true\n"
+				       "[group wan]\ninterface=wan\naddresses=203.0.113.10/24,203.0.113.9/24\n", 0);
+	assert_has(both, "set held4 {\n\t\ttype ipv4_addr\n\t\tflags timeout\n\t\telements = { 192.0.2.10, 203.0.113.10, 203.0.113.9 }\n", true);
+	assert_has(both, "set held6 {\n\t\ttype ipv6_addr\n\t\tflags timeout\n\t\telements = { 2001:db8::10, fe80::200:5eff:fe00:233 }\n", true);
+	assert_has(both, "ip daddr @held4 goto held", true);
+	assert_has(both, "ip6 daddr @held6 goto held", true);
+	assert_has(both, "timeout 0", false);
+
+	g_autofree char *four = script("[pair]\ngroup-id=51\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24\n", 30000);
+	assert_has(four, "elements = { 192.0.2.10 timeout 30000ms }\n", true);
+	assert_has(four, "fe80", false);
+	g_autofree char *six = script("[pair]\ngroup-id=255\n[group lan]\ninterface=lan\naddresses=2001:db8::10/64,fe80::10/64\n", 500);
+	assert_has(six, "elements = { 2001:db8::10 timeout 500ms, fe80::10 timeout 500ms }\n", true);
+	assert_has(six, "192.0.2", false);
+	assert_has(six, "fe80::200", false);
+}
+
+/* An element that is there twice would spoil the whole. */
+static void test_same_on_two_interfaces(void)
+{
+	g_autofree char *text = script("[pair]\ngroup-id=51\n[group lan]\ninterface=lan\naddresses=2001:db8::10/64\nelects=true\n"
+				       "[group wan]\ninterface=wan\naddresses=2001:db8:1::10/64,fe80::7/64\n"
+				       "[group lan2]\ninterface=lan\naddresses=fe80::7/64\n", 0);
+	assert_has(text, "elements = { 2001:db8::10, fe80::200:5eff:fe00:233, 2001:db8:1::10, fe80::7 }\n", true);
+}
+
+/* Neighbour discovery finds the address while the applications start. */
+static void test_passes(void)
+{
+	g_autofree char *text = script("[pair]\ngroup-id=51\npeer-port=9000\n[group lan]\ninterface=lan\naddresses=2001:db8::10/64\n", 0);
+	assert_has(text, "meta l4proto { 1, 58, 112 } accept", true);
+	assert_has(text, "tcp dport { 9090, 9000, 7777 } accept", true);
+	g_assert_true(strstr(text, "accept") < strstr(text, "\t\tdrop\n"));
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/drop/families", test_families);
+	g_test_add_func("/drop/same-on-two-interfaces", test_same_on_two_interfaces);
+	g_test_add_func("/drop/passes", test_passes);
+	return g_test_run();
+}
