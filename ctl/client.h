@@ -43,6 +43,7 @@ const char *ctl_path(CtlDaemon daemon);
 #define CTL_PEER_INTERFACE        "org.understudy.Peer1"
 #define CTL_NOTIFY_INTERFACE      "org.understudy.Notify1"
 #define CTL_ELECTION_INTERFACE    "org.understudy.Election1"
+#define CTL_VRRP_INTERFACE        "org.understudy.Vrrp1"
 #define CTL_APPLICATION_INTERFACE "org.understudy.Application1"
 
 /* Connects when not connected yet; NOT_REACHABLE with advice when there is no system bus. */

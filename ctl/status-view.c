@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dict.h"
+#include "election-view.h"
 
 /* What the right-hand column may say. */
 typedef enum { PEER_NONE, PEER_KNOWN, PEER_STALE, PEER_NEVER } PeerState;
@@ -236,28 +237,34 @@ static void add_synchronisation(const StatusView *view, GString *out, const Rend
 	}
 }
 
+static ElectionView election_view(const StatusView *view)
+{
+	return (ElectionView){ view->election, view->vrrp, view->now_boot_us };
+}
+
+static void add_part(GString *out, const RenderStyle *style, const char *heading, char *owned_text)
+{
+	g_autofree char *text = owned_text;
+
+	if (!*text)
+		return;
+	add_heading(out, style, heading);
+	g_string_append(out, text);
+}
+
+static void add_election(const StatusView *view, GString *out, const RenderStyle *style)
+{
+	ElectionView election = election_view(view);
+
+	if (dict_bool(view->supervisor, "Enabled"))
+		add_part(out, style, "Election", election_view_text(&election, style));
+}
+
 static void add_holds(const StatusView *view, GString *out, const RenderStyle *style)
 {
-	g_autoptr(GVariant) holds = dict_value(view->election, "Holds", "a(ssx)");
-	g_autoptr(RenderTable) table = render_table_new(3);
-	g_autofree char *text = NULL;
-	const char *name, *reason;
-	GVariantIter iter;
-	gint64 since_us;
+	ElectionView election = election_view(view);
 
-	if (!holds || g_variant_n_children(holds) == 0)
-		return;
-	add_heading(out, style, "Holds (this device does not take over by itself)");
-	g_variant_iter_init(&iter, holds);
-	while (g_variant_iter_next(&iter, "(&s&sx)", &name, &reason, &since_us)) {
-		g_autofree char *age = render_age((view->now_boot_us - since_us) / 1000);
-
-		render_table_add(table, RENDER_WARNING, name);
-		render_table_addf(table, RENDER_PLAIN, "for %s", age);
-		render_table_add(table, RENDER_PLAIN, reason);
-	}
-	text = render_table_text(table, style, 2);
-	g_string_append(out, text);
+	add_part(out, style, "Holds (this device does not take over by itself)", election_view_holds(&election, style));
 }
 
 static guint add_problem(GString *out, const RenderStyle *style, const char *problem)
@@ -319,6 +326,7 @@ char *status_view_text(const StatusView *view, const RenderStyle *style)
 
 	add_devices(view, out, style);
 	add_service(view, out, style);
+	add_election(view, out, style);
 	add_applications(view, out, style);
 	add_synchronisation(view, out, style);
 	add_holds(view, out, style);
@@ -351,30 +359,6 @@ static GVariant *in_snake_case(GVariant *dict, const char *const *skip)
 }
 
 static const char *const NONE[] = { NULL };
-
-/* Since when is of no use to a reader with another clock: an age is. */
-static GVariant *holds_value(const StatusView *view)
-{
-	g_autoptr(GVariant) holds = dict_value(view->election, "Holds", "a(ssx)");
-	GVariantBuilder builder;
-	GVariantIter iter;
-	const char *name, *reason;
-	gint64 since_us;
-
-	g_variant_builder_init(&builder, G_VARIANT_TYPE("aa{sv}"));
-	if (holds) {
-		g_variant_iter_init(&iter, holds);
-		while (g_variant_iter_next(&iter, "(&s&sx)", &name, &reason, &since_us)) {
-			g_variant_builder_open(&builder, G_VARIANT_TYPE_VARDICT);
-			g_variant_builder_add(&builder, "{sv}", "name", g_variant_new_string(name));
-			g_variant_builder_add(&builder, "{sv}", "reason", g_variant_new_string(reason));
-			g_variant_builder_add(&builder, "{sv}", "age_ms",
-					      g_variant_new_int64((view->now_boot_us - since_us) / 1000));
-			g_variant_builder_close(&builder);
-		}
-	}
-	return g_variant_builder_end(&builder);
-}
 
 static GVariant *applications_value(const StatusView *view)
 {
@@ -415,15 +399,15 @@ static GVariant *peer_value(const StatusView *view)
 
 GVariant *status_view_value(const StatusView *view)
 {
+	ElectionView election = election_view(view);
 	GVariantBuilder builder;
 
 	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
 	g_variant_builder_add(&builder, "{sv}", "device", device_value(view));
 	g_variant_builder_add(&builder, "{sv}", "peer", peer_value(view));
 	g_variant_builder_add(&builder, "{sv}", "applications", applications_value(view));
-	g_variant_builder_add(&builder, "{sv}", "holds", holds_value(view));
+	g_variant_builder_add(&builder, "{sv}", "holds", election_view_holds_value(&election));
 	g_variant_builder_add(&builder, "{sv}", "sync", in_snake_case(view->sync, NONE));
-	g_variant_builder_add(&builder, "{sv}", "election",
-			      in_snake_case(view->election, (const char *const[]){ "Holds", NULL }));
+	g_variant_builder_add(&builder, "{sv}", "election", election_view_value(&election));
 	return g_variant_builder_end(&builder);
 }

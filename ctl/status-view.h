@@ -11,6 +11,7 @@ typedef struct {
 	GVariant *sync;
 	GVariant *peer_link; /* Peer1 */
 	GVariant *election;  /* Election1 */
+	GVariant *vrrp;      /* Vrrp1 */
 	gint64 now_ms;       /* since 1970 */
 	gint64 now_boot_us;  /* CLOCK_BOOTTIME */
 } StatusView;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ctl/status.c - understudy status. */
+/* ctl/status.c - understudy status, understudy election. */
 #include <time.h>
 
 #include "commands.h"
+#include "election-view.h"
 #include "status-view.h"
 
 #define OTHERS_TIMEOUT_MS 1000 /* a frozen daemon must not keep the page from whoever looks for what is frozen */
@@ -47,7 +48,7 @@ static GPtrArray *get_applications(Ctl *ctl)
 
 CtlExit ctl_status(Ctl *ctl, int argc, char **argv)
 {
-	g_autoptr(GVariant) supervisor = NULL, sync = NULL, peer_link = NULL, election = NULL;
+	g_autoptr(GVariant) supervisor = NULL, sync = NULL, peer_link = NULL, election = NULL, vrrp = NULL;
 	g_autoptr(GPtrArray) applications = NULL;
 	g_autoptr(GError) error = NULL;
 	StatusView view;
@@ -63,8 +64,8 @@ CtlExit ctl_status(Ctl *ctl, int argc, char **argv)
 	sync = ctl_get_all(ctl, CTL_SYNC, NULL, CTL_SYNC_INTERFACE, OTHERS_TIMEOUT_MS, NULL);
 	peer_link = ctl_get_all(ctl, CTL_SYNC, NULL, CTL_PEER_INTERFACE, OTHERS_TIMEOUT_MS, NULL);
 	election = ctl_get_all(ctl, CTL_VRRP, NULL, CTL_ELECTION_INTERFACE, OTHERS_TIMEOUT_MS, NULL);
-	view = (StatusView){ supervisor,    applications, sync, peer_link, election, g_get_real_time() / 1000,
-			     boot_time_us() };
+	vrrp = election ? ctl_get_all(ctl, CTL_VRRP, NULL, CTL_VRRP_INTERFACE, OTHERS_TIMEOUT_MS, NULL) : NULL;
+	view = (StatusView){ supervisor, applications, sync, peer_link, election, vrrp, g_get_real_time() / 1000, boot_time_us() };
 	if (ctl->json) {
 		ctl_print_json(status_view_value(&view));
 	} else {
@@ -72,5 +73,42 @@ CtlExit ctl_status(Ctl *ctl, int argc, char **argv)
 
 		ctl_print(text);
 	}
+	return CTL_OK;
+}
+
+static void print_part(Ctl *ctl, const char *heading, char *owned_text)
+{
+	g_autofree char *text = owned_text;
+	g_autofree char *title = render_coloured(&ctl->out, RENDER_BOLD, heading);
+
+	if (*text)
+		ctl_printf("%s\n%s", title, text);
+}
+
+CtlExit ctl_election(Ctl *ctl, int argc, char **argv)
+{
+	g_autoptr(GVariant) election = NULL, vrrp = NULL;
+	g_autoptr(GError) error = NULL;
+	ElectionView view;
+
+	if (!ctl_options(ctl, &argc, &argv, NULL, "", "Shows all that this device knows of the election.", 0, 0))
+		return CTL_BAD_INPUT;
+	election = ctl_get_all(ctl, CTL_VRRP, NULL, CTL_ELECTION_INTERFACE, CTL_CALL_TIMEOUT_MS, &error);
+	if (!election)
+		return ctl_fail(ctl, CTL_VRRP, error);
+	vrrp = ctl_get_all(ctl, CTL_VRRP, NULL, CTL_VRRP_INTERFACE, OTHERS_TIMEOUT_MS, NULL);
+	view = (ElectionView){ election, vrrp, boot_time_us() };
+	if (ctl->json) {
+		g_autoptr(GVariant) value = g_variant_ref_sink(election_view_value(&view));
+		GVariantDict dict;
+
+		g_variant_dict_init(&dict, value);
+		g_variant_dict_insert_value(&dict, "holds", election_view_holds_value(&view));
+		ctl_print_json(g_variant_dict_end(&dict));
+		return CTL_OK;
+	}
+	print_part(ctl, "Election", election_view_text(&view, &ctl->out));
+	print_part(ctl, "\nHolds (this device does not take over by itself)", election_view_holds(&view, &ctl->out));
+	print_part(ctl, "\nCounted since vrrpd started (zeros left out)", election_view_counters(&view, &ctl->out));
 	return CTL_OK;
 }

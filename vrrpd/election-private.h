@@ -40,6 +40,12 @@ struct VrrpElection {
 	VrrpAddresses *addresses;
 	GPtrArray *paths;                   /* of VrrpPath*; [0] is the LAN */
 	VrrpStrangers *strangers;
+	struct {
+		IpAddress address;
+		const char *cause;          /* NULL: nobody yet */
+		guint64 count;
+		gint64 at_us;
+	} last_stranger;
 	gint64 odd_us;                      /* since when adverts that count differ from ours; 0: they do not */
 
 	VrrpMachine machine;

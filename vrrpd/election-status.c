@@ -141,6 +141,58 @@ GVariant *vrrp_election_link_locals(VrrpElection *self)
 	return g_variant_builder_end(&builder);
 }
 
+static void add_path(GVariantBuilder *builder, const VrrpPath *path, const IpAddress *peer, gint64 heard_us)
+{
+	char own[IP_TEXT_SIZE], text[IP_TEXT_SIZE];
+
+	g_variant_builder_open(builder, G_VARIANT_TYPE_VARDICT);
+	g_variant_builder_add(builder, "{sv}", "interface", g_variant_new_string(path->role));
+	g_variant_builder_add(builder, "{sv}", "device", g_variant_new_string(path->device));
+	g_variant_builder_add(builder, "{sv}", "address", g_variant_new_string(ip_text(&path->own, own)));
+	g_variant_builder_add(builder, "{sv}", "peer", g_variant_new_string(ip_text(peer, text)));
+	g_variant_builder_add(builder, "{sv}", "electing", g_variant_new_boolean(path->electing));
+	g_variant_builder_add(builder, "{sv}", "open", g_variant_new_boolean(path->socket != NULL));
+	g_variant_builder_add(builder, "{sv}", "heard_us", g_variant_new_int64(heard_us));
+	g_variant_builder_close(builder);
+}
+
+GVariant *vrrp_election_paths(VrrpElection *self)
+{
+	GVariantBuilder builder;
+
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("aa{sv}"));
+	for (guint i = 0; i < self->paths->len; i++) {
+		const VrrpPath *path = self->paths->pdata[i];
+
+		for (gsize j = 0; j < path->n_peers; j++)
+			add_path(&builder, path, &path->peers[j], path->heard_us[j]);
+		if (path->n_peers == 0)
+			add_path(&builder, path, &(IpAddress){ 0 }, path->heard_us[0]);
+	}
+	return g_variant_builder_end(&builder);
+}
+
+GVariant *vrrp_election_last_stranger(VrrpElection *self)
+{
+	char text[IP_TEXT_SIZE];
+
+	return g_variant_new("(sstx)", ip_text(&self->last_stranger.address, text), self->last_stranger.cause ? self->last_stranger.cause : "",
+			     self->last_stranger.count, self->last_stranger.at_us);
+}
+
+char *vrrp_election_priority_reason(VrrpElection *self)
+{
+	VrrpStanding standing = vrrp_election_standing(self, vrrp_now_us());
+	const char *words = vrrp_standing_name(self->ordered ? VRRP_STANDING_SERVING : standing);
+
+	if (!self->group)
+		return g_strdup("standalone");
+	if (!self->peer.paired)
+		return g_strdup(self->ordered ? "ordered to lead" : "configured, there is no peer");
+	return g_strdup_printf("%s%s, step %u, offset %u", words, self->ordered ? " (ordered to lead)" : "",
+			       vrrp_judge_step_of(self->machine.priority), self->peer.offset);
+}
+
 GVariant *vrrp_election_counters(VrrpElection *self)
 {
 	const VrrpCounters *counters = &self->counters;

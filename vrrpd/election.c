@@ -204,9 +204,15 @@ void vrrp_election_update_gate(VrrpElection *self, gint64 now_us)
 static void note_stranger(VrrpElection *self, const IpAddress *address, const char *cause, bool counts)
 {
 	char text[IP_TEXT_SIZE];
+	gint64 now_us = vrrp_now_us();
 	guint64 count;
+	bool tell = vrrp_strangers_note(self->strangers, *address, cause, now_us, &count);
 
-	if (!vrrp_strangers_note(self->strangers, *address, cause, vrrp_now_us(), &count))
+	self->last_stranger.address = *address;
+	self->last_stranger.cause = cause;
+	self->last_stranger.count = count;
+	self->last_stranger.at_us = now_us;
+	if (!tell)
 		return;
 	ip_text(address, text);
 	g_message("advert of %s %s: %s (%" G_GUINT64_FORMAT ")", text, counts ? "counts, but is not as ours" : "does not count", cause, count);

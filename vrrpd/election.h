@@ -77,6 +77,9 @@ VrrpElectionStatus vrrp_election_status(VrrpElection *election);
 const VrrpAddresses *vrrp_election_addresses(VrrpElection *election); /* NULL when standalone */
 GVariant *vrrp_election_last_heard(VrrpElection *election);           /* a{sx}, floating */
 GVariant *vrrp_election_link_locals(VrrpElection *election);          /* a{ss}, floating */
+GVariant *vrrp_election_paths(VrrpElection *election);                /* aa{sv}, floating */
+GVariant *vrrp_election_last_stranger(VrrpElection *election);        /* (sstx), floating */
+char *vrrp_election_priority_reason(VrrpElection *election);
 GVariant *vrrp_election_counters(VrrpElection *election);             /* a{st}, floating */
 GVariant *vrrp_election_problems(VrrpElection *election);             /* as, owned */
 

@@ -213,6 +213,11 @@ static GVariant *get_priority(gpointer user_data)
 	return g_variant_new_byte(status(user_data).machine->priority);
 }
 
+static GVariant *get_priority_reason(gpointer user_data)
+{
+	return g_variant_new_take_string(vrrp_election_priority_reason(((VrrpService *)user_data)->election));
+}
+
 static GVariant *get_carrier(gpointer user_data)
 {
 	return g_variant_new_boolean(status(user_data).carrier);
@@ -226,6 +231,16 @@ static GVariant *get_link_alive(gpointer user_data)
 static GVariant *get_last_heard(gpointer user_data)
 {
 	return vrrp_election_last_heard(((VrrpService *)user_data)->election);
+}
+
+static GVariant *get_paths(gpointer user_data)
+{
+	return vrrp_election_paths(((VrrpService *)user_data)->election);
+}
+
+static GVariant *get_last_stranger(gpointer user_data)
+{
+	return vrrp_election_last_stranger(((VrrpService *)user_data)->election);
 }
 
 static GVariant *get_problems(gpointer user_data)
@@ -333,6 +348,12 @@ static GVariant *get_address_held(gpointer user_data)
 
 /* ---- What the election reports ---- */
 
+/* EmitsChangedSignal "false" in the XML: they change with every packet. */
+static bool is_asked_for(const BusMember *member)
+{
+	return member->get == get_counters || member->get == get_last_heard || member->get == get_paths || member->get == get_last_stranger;
+}
+
 static void changed_cb(gpointer user_data)
 {
 	VrrpService *self = user_data;
@@ -341,7 +362,7 @@ static void changed_cb(gpointer user_data)
 		return;
 	for (const BusInterface *interface = root_interfaces; interface->interface; interface++)
 		for (const BusMember *member = interface->members; member->member; member++)
-			if (member->get && member->get != get_counters && member->get != get_last_heard)
+			if (member->get && !is_asked_for(member))
 				bus_object_changed(self->root, interface->interface, member->member);
 	for (guint i = 0; i < self->shown->len; i++)
 		bus_object_changed(((Shown *)self->shown->pdata[i])->object, ADDRESS, "Held");
@@ -460,9 +481,12 @@ static const BusMember election_members[] = {
 	{ "Holds", .get = get_holds },
 	{ "Standing", .get = get_standing },
 	{ "Priority", .get = get_priority },
+	{ "PriorityReason", .get = get_priority_reason },
 	{ "Carrier", .get = get_carrier },
 	{ "LinkAlive", .get = get_link_alive },
 	{ "LastHeard", .get = get_last_heard },
+	{ "Paths", .get = get_paths },
+	{ "LastStranger", .get = get_last_stranger },
 	{ "LinkLocals", .get = get_link_locals },
 	{ "Problems", .get = get_problems },
 	{ 0 }

@@ -417,6 +417,60 @@ def test_status_with_the_supervisor_alone(bus, scripted):
     assert status["applications"] == [] and status["holds"] == []
 
 
+VRRPD, VRRPD_PATH, ELECTION, VRRP = "org.understudy.Vrrp1", "/org/understudy/Vrrp1", "org.understudy.Election1", "org.understudy.Vrrp1"
+
+
+def election_of_a_backup():
+    def now_us():
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+
+    def path(interface, device, peer, heard_us):
+        return {"interface": GLib.Variant("s", interface), "device": GLib.Variant("s", device), "peer": GLib.Variant("s", peer),
+                "electing": GLib.Variant("b", interface == "lan"), "open": GLib.Variant("b", True), "heard_us": GLib.Variant("x", heard_us)}
+
+    return {"State": "backup", "Reason": "heard-higher", "Sequence": 7, "SinceUs": now_us() - 200_000_000, "Standing": "not-serving",
+            "Holds": [("first-sync", "not done yet", now_us() - 20_000_000)], "Priority": 3, "PriorityReason": "not-serving, step 1, offset 0",
+            "Paths": [path("lan", "eth0", "192.0.2.11", now_us() - 3_000_000), path("peer", "eth1", "10.0.0.1", 0)],
+            "LastStranger": ("192.0.2.66", "stranger", 12, now_us() - 61_000_000)}
+
+
+def test_election(bus, scripted):
+    service = scripted(VRRPD)
+    service.publish(VRRPD_PATH, ELECTION, election_of_a_backup())
+    service.publish(VRRPD_PATH, VRRP, {"MasterAddress": "192.0.2.11", "MasterPriority": 171, "MasterAdvertIntervalMs": 100,
+                                       "Counters": {"sent": 0, "received": 44, "drop-ttl": 2}})
+    code, out, _ = run(bus, "election")
+    assert code == OK
+    for line in (r"state +backup for 3 min \d+ s \(heard-higher\)", r"Master +192\.0\.2\.11, priority 171, adverts every 100 ms",
+                 r"priority +3: not-serving, step 1, offset 0", r"takes over +not by itself: it is held",
+                 r"path lan +192\.0\.2\.11 on eth0, heard \d+ s ago", r"path peer +10\.0\.0\.1 on eth1, never heard",
+                 r"last stranger +192\.0\.2\.66: stranger, 12 times, the last 1 min \d+ s ago", r"first-sync +for \d+ s +not done yet",
+                 r"received +44", r"drop-ttl +2"):
+        assert re.search(rf"^ +{line}$", out, re.M), (line, out)
+    assert not re.search(r"^ +sent ", out, re.M)
+    value = json.loads(run(bus, "election", "--json")[1])
+    assert value["holds"][0]["name"] == "first-sync" and value["last_stranger"]["count"] == 12
+    assert [path["heard_age_ms"] >= 3000 for path in value["paths"]] == [True, False] and value["paths"][1]["heard_age_ms"] == -1
+    assert value["master_priority"] == 171 and value["counters"]["drop-ttl"] == 2
+
+
+def test_election_without_vrrpd(bus):
+    code, out, error = run(bus, "election")
+    assert (code, out) == (NOT_REACHABLE, "") and error
+
+
+def test_status_shows_the_election(bus, scripted):
+    supervisor, service = scripted(SUPERVISOR), scripted(VRRPD)
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {"Role": "backup", "DeviceId": "dev-a", "Mode": "active", "Enabled": True,
+                                                     "Peer": {"connected": GLib.Variant("b", False), "age_ms": GLib.Variant("x", -1)}})
+    service.publish(VRRPD_PATH, ELECTION, election_of_a_backup())
+    service.publish(VRRPD_PATH, VRRP, {"MasterAddress": "192.0.2.11", "MasterPriority": 171, "MasterAdvertIntervalMs": 100})
+    out = run(bus, "status")[1]
+    assert "Election\n  state " in out and re.search(r"path lan +192\.0\.2\.11 on eth0, heard", out)
+    status = json.loads(run(bus, "status", "--json")[1])
+    assert status["election"]["master_address"] == "192.0.2.11" and status["holds"][0]["name"] == "first-sync"
+
+
 # ---- pair, join, unpair ----
 
 

@@ -307,6 +307,20 @@ def test_killed_and_restarted_backup_stays_one_with_its_holds(lab):
 
 # ---- Orders ----
 
+def test_an_administrator_sees_paths_and_the_reason_of_the_priority(lab):
+    alpha, beta = lab.two()
+    wait_until(lambda: all(path["heard_us"] for path in beta.get("Paths")), 5, "alpha is heard on both paths")
+    assert [(p["interface"], p["device"], p["address"], p["peer"], p["electing"], p["open"]) for p in beta.get("Paths")] == [
+        ("lan", "eth0", "192.0.2.12", "192.0.2.11", True, True), ("peer", "eth1", "10.0.0.2", "10.0.0.1", False, True)]
+    assert alpha.get("PriorityReason").startswith("serving, step ") and beta.get("PriorityReason").startswith("not-serving, step ")
+    assert alpha.get("LastStranger") == ("", "", 0, 0)
+    alpha.set_serving(False)
+    assert alpha.get("PriorityReason").startswith("not-serving, step ")
+    beta.set_peer(False)
+    assert beta.get("PriorityReason") == "configured, there is no peer"
+    assert [p["peer"] for p in beta.get("Paths")] == [""]
+
+
 def test_nobody_preempts(lab):
     alpha, beta = lab.two(pair={"priority": 10}, paired=False, peer_link=False)
     beta.pair_conf({"priority": 254})

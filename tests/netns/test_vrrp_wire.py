@@ -221,6 +221,9 @@ def test_a_flood_of_strangers_costs_nobody_the_role(lab):
     assert alpha.counters()["drop-stranger"] > 0
     strangers = [s for s in alpha.signals if s[0] == "Stranger"]
     assert len(strangers) <= 2, "told once, not stormed"
+    address, cause, count, at_us = alpha.get("LastStranger")
+    assert (address, cause) == ("192.0.2.66", "stranger") and count > 1 and at_us > 0
+    assert beta.get("LastStranger")[1] in ("", "stranger")
 
 
 def test_without_a_peer_the_plain_rfc_holds(lab):

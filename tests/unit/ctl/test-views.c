@@ -3,6 +3,7 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
+#include "ctl/election-view.h"
 #include "ctl/status-view.h"
 #include "ctl/timeline-view.h"
 
@@ -25,8 +26,22 @@ static const char SYNC[] = "{'Role': <'lead'>, 'Stored': <{'config': 'aaaaaaaaaa
 			   " 'PeerApplied': <{'config': 'aaaaaaaaaaaa', 'volatile': '999999999999'}>,"
 			   " 'FirstSyncDone': <true>, 'LastSyncMs': <int64 1055000>, 'Activity': <'idle'>, "
 			   "'LastError': <''>, 'Diverged': <@as []>}";
-static const char ELECTION[] = "{'State': <'master'>, 'Holds': <[('passive', 'by order', int64 10000000)]>, 'Carrier': "
-			       "<true>, 'Problems': <['slow: adverts']>}";
+static const char ELECTION[] = "{'State': <'master'>, 'Reason': <'master-down'>, 'SinceUs': <int64 15000000>,"
+			       " 'Holds': <[('passive', 'by order', int64 10000000)]>, 'Carrier': <true>,"
+			       " 'Priority': <byte 171>, 'PriorityReason': <'serving, step 0, offset 0'>,"
+			       " 'Paths': <[{'interface': <'lan'>, 'device': <'eth0'>, 'peer': <'192.0.2.12'>, 'electing': <true>,"
+			       " 'open': <true>, 'heard_us': <int64 0>}]>, 'LastStranger': <('', '', uint64 0, int64 0)>,"
+			       " 'Problems': <['slow: adverts']>}";
+static const char BACKUP[] = "{'State': <'backup'>, 'Reason': <'started'>, 'SinceUs': <int64 15000000>, 'Priority': <byte 86>,"
+			     " 'PriorityReason': <'not-serving, step 0, offset 1'>, 'Holds': <@a(ssx) []>,"
+			     " 'Paths': <[{'interface': <'lan'>, 'device': <'eth0'>, 'peer': <'192.0.2.11'>, 'open': <true>,"
+			     " 'heard_us': <int64 74943000>}, {'interface': <'peer'>, 'device': <'eth1'>, 'peer': <'10.0.0.1'>,"
+			     " 'open': <false>, 'heard_us': <int64 1000000>}, {'interface': <'wan'>, 'device': <'eth2'>,"
+			     " 'peer': <''>, 'open': <true>, 'heard_us': <int64 0>}]>,"
+			     " 'LastStranger': <('192.0.2.66\033[2J', 'stranger', uint64 12, int64 10000000)>}";
+static const char VRRP[] = "{'MasterAddress': <'192.0.2.11'>, 'MasterPriority': <byte 171>, 'MasterAdvertIntervalMs': <uint32 100>,"
+			   " 'MasterDownIntervalUs': <int64 300781>,"
+			   " 'Counters': <{'sent': uint64 0, 'received': 10, 'drop-ttl': 3}>}";
 
 static GVariant *parsed(const char *text)
 {
@@ -94,6 +109,12 @@ static void test_both_devices(void)
 			"  192.0.2.1/24 lan\n"
 			"  203.0.113.1/24 wan\n"
 			"  group 51, election here: master\n"
+			"\nElection\n"
+			"  state          master for 1 min 0 s (master-down)\n"
+			"  Master         this device\n"
+			"  priority       171: serving, step 0, offset 0\n"
+			"  path lan       192.0.2.12 on eth0, never heard\n"
+			"  last stranger  none\n"
 			"\nApplications\n"
 			"  kamailio  running for 10 s  pid 321  ready, restarted 2 times\n"
 			"  media     failed                     last ended by exit 1\n"
@@ -161,6 +182,39 @@ static void test_status_value(void)
 	page_clear(&page);
 }
 
+static void test_election(void)
+{
+	g_autoptr(GVariant) election = parsed(BACKUP), vrrp = parsed(VRRP), value = NULL, held = parsed(ELECTION);
+	ElectionView view = { election, vrrp, 75000000 }, of_held = { held, vrrp, 75000000 }, nothing = { 0 };
+	g_autofree char *text = election_view_text(&view, &PLAIN), *counters = election_view_counters(&view, &PLAIN);
+	g_autofree char *holds = election_view_holds(&view, &PLAIN), *json = NULL, *none = election_view_text(&nothing, &PLAIN);
+
+	g_assert_cmpstr(text, ==,
+			"  state          backup for 1 min 0 s (started)\n"
+			"  Master         192.0.2.11, priority 171, adverts every 100 ms\n"
+			"  priority       86: not-serving, step 0, offset 1\n"
+			"  takes over     after 300.8 ms without an advert\n"
+			"  path lan       192.0.2.11 on eth0, heard 57 ms ago\n"
+			"  path peer      eth1 cannot be listened to\n"
+			"  path wan       anybody on eth2, never heard\n"
+			"  last stranger  192.0.2.66?[2J: stranger, 12 times, the last 1 min 5 s ago\n");
+	g_assert_cmpstr(counters, ==, "  received  10\n  drop-ttl  3\n");
+	g_assert_cmpstr(holds, ==, "");
+	g_assert_cmpstr(none, ==, "");
+	value = g_variant_ref_sink(election_view_value(&view));
+	json = json_gvariant_serialize_data(value, NULL);
+	for (const char *const *piece =
+		     (const char *const[]){ "\"master_address\":\"192.0.2.11\"", "\"heard_age_ms\":57", "\"heard_age_ms\":-1", "\"age_ms\":60000",
+					    "\"count\":12", "\"age_ms\":65000", "\"drop-ttl\":3", "\"priority_reason\":", NULL };
+	     *piece; piece++)
+		if (!strstr(json, *piece))
+			g_error("%s lacks %s", json, *piece);
+	g_assert_null(strstr(json, "heard_us"));
+	g_free(text);
+	text = election_view_holds(&of_held, &PLAIN);
+	g_assert_cmpstr(text, ==, "  passive  for 1 min 5 s  by order\n");
+}
+
 static void test_timeline(void)
 {
 	g_autoptr(GVariant) transitions = parsed(
@@ -196,6 +250,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ctl/status/stale-peer", test_stale_peer);
 	g_test_add_func("/ctl/status/others-away", test_others_away);
 	g_test_add_func("/ctl/status/value", test_status_value);
+	g_test_add_func("/ctl/election", test_election);
 	g_test_add_func("/ctl/timeline", test_timeline);
 	return g_test_run();
 }
