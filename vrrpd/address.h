@@ -11,8 +11,8 @@
 #include <stdbool.h>
 
 #include "arp.h"
+#include "member.h"
 #include "netlink.h"
-#include "settings/settings.h"
 #include "sysctl.h"
 
 #define VRRP_ADDRESS_LIFETIME_S 3
@@ -24,13 +24,14 @@ typedef struct {
 	char *interface;       /* where it is while held: "vrrp42.0", or "eth0" */
 	IpAddress address;
 	guint prefix;
-	guint place;           /* index of its group */
+	guint place;           /* index of its member */
 	bool held;
 } VrrpServiceAddress;
 
 typedef struct VrrpAddresses VrrpAddresses;
 
-VrrpAddresses *vrrp_addresses_new(const Settings *settings, VrrpNetlink *netlink, VrrpSysctl *sysctl);
+/* @members of VrrpMember*, kept by reference. */
+VrrpAddresses *vrrp_addresses_new(GPtrArray *members, bool virtual_mac, VrrpNetlink *netlink, VrrpSysctl *sysctl);
 void vrrp_addresses_free(VrrpAddresses *addresses); /* leaves the kernel as it is; NULL is fine */
 
 /* Makes the virtual interfaces that are missing. @clean: also takes down what a former process left. Call again when links change. */

@@ -132,6 +132,7 @@ void vrrp_election_free(VrrpElection *self)
 	g_clear_pointer(&self->peer_dict, g_variant_unref);
 	g_clear_pointer(&self->problems, g_variant_unref);
 	g_ptr_array_unref(self->lasting_problems);
+	g_clear_pointer(&self->members, g_ptr_array_unref);
 	settings_unref(self->settings);
 	g_free(self->reason);
 	g_free(self);
@@ -169,6 +170,8 @@ static void take_settings(VrrpElection *self, Settings *settings)
 	self->virtual_mac[0] = '\0';
 	if (self->group && settings->virtual_mac)
 		g_snprintf(self->virtual_mac, sizeof self->virtual_mac, "00:00:5e:00:01:%02x", settings->group_id);
+	g_clear_pointer(&self->members, g_ptr_array_unref);
+	self->members = vrrp_members_new(settings);
 	settings_unref(former);
 }
 
@@ -180,7 +183,7 @@ static void begin(VrrpElection *self, bool clean)
 			  self->interface->address.ip, (guint8)settings->priority, (guint8)settings->priority);
 	self->machine.open = false;
 	vrrp_link_watch_init(&self->watch, (gint64)settings->advert_interval_ms * 1000);
-	self->addresses = vrrp_addresses_new(settings, self->netlink, self->sysctl);
+	self->addresses = vrrp_addresses_new(self->members, settings->virtual_mac, self->netlink, self->sysctl);
 	vrrp_addresses_prepare(self->addresses, clean);
 	vrrp_election_open_paths(self);
 	if (self->listener.addresses_replaced)
@@ -370,7 +373,7 @@ static void reload_within(VrrpElection *self, Settings *settings)
 	if (!same_addresses) {
 		VrrpAddresses *former = self->addresses;
 
-		self->addresses = vrrp_addresses_new(self->settings, self->netlink, self->sysctl);
+		self->addresses = vrrp_addresses_new(self->members, settings->virtual_mac, self->netlink, self->sysctl);
 		vrrp_addresses_retire(former, self->addresses);
 		vrrp_addresses_free(former);
 		vrrp_addresses_prepare(self->addresses, false);

@@ -6,6 +6,7 @@
 #include "ear.h"
 #include "election.h"
 #include "link-watch.h"
+#include "member.h"
 #include "netlink.h"
 #include "path.h"
 #include "peer.h"
@@ -30,6 +31,7 @@ struct VrrpElection {
 	Settings *settings;
 	const SettingsGroup *group;         /* NULL: standalone */
 	const SettingsInterface *interface;
+	GPtrArray *members;                 /* of VrrpMember* */
 	char virtual_mac[18];
 
 	VrrpNetlink *netlink;

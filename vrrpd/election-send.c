@@ -105,7 +105,7 @@ void vrrp_election_probe(VrrpElection *self, gint64 now_us)
 	}
 	if (now_us - self->neighbours_us >= NEIGHBOURS_EVERY_US || self->n_neighbours == 0) {
 		self->neighbours_us = now_us;
-		self->n_neighbours = vrrp_netlink_neighbours(self->netlink, self->link.index, self->neighbours, VRRP_MAX_NEIGHBOURS);
+		self->n_neighbours = vrrp_netlink_neighbours(self->netlink, self->link.index, AF_INET, self->neighbours, VRRP_MAX_NEIGHBOURS);
 	}
 	for (gsize i = 0; i < MIN(self->n_neighbours, PROBES_PER_TICK); i++) {
 		arp.target = self->neighbours[self->next_neighbour++ % self->n_neighbours];

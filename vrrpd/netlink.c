@@ -25,9 +25,16 @@ struct VrrpNetlink {
 	gpointer user_data;
 };
 
+/* Of addresses only the kernel's own link-local ones: those we put up come without duplicate detection, and again with every renewal. */
 static int event_cb(struct nl_msg *message, void *data)
 {
-	*(bool *)data = true;
+	struct nlmsghdr *header = nlmsg_hdr(message);
+	bool address = header->nlmsg_type == RTM_NEWADDR || header->nlmsg_type == RTM_DELADDR;
+	struct nlattr *flags = address ? nlmsg_find_attr(header, sizeof(struct ifaddrmsg), IFA_FLAGS) : NULL;
+
+	if (!address || (((struct ifaddrmsg *)nlmsg_data(header))->ifa_scope == RT_SCOPE_LINK &&
+			 !(flags && (nla_get_u32(flags) & IFA_F_NODAD))))
+		*(bool *)data = true;
 	return NL_OK;
 }
 
@@ -75,7 +82,7 @@ VrrpNetlink *vrrp_netlink_new(void (*changed)(gpointer user_data), gpointer user
 		return NULL;
 	nl_socket_disable_seq_check(netlink->events);
 	nl_socket_set_nonblocking(netlink->events);
-	nl_socket_add_memberships(netlink->events, RTNLGRP_LINK, 0);
+	nl_socket_add_memberships(netlink->events, RTNLGRP_LINK, RTNLGRP_IPV6_IFADDR, 0);
 
 	source = g_unix_fd_source_new(nl_socket_get_fd(netlink->events), G_IO_IN);
 	g_source_set_priority(source, G_PRIORITY_HIGH);
@@ -239,7 +246,8 @@ bool vrrp_netlink_address_set(VrrpNetlink *netlink, int index, const IpAddress *
 	struct ifaddrmsg info = { .ifa_family = (guint8)address->family, .ifa_prefixlen = (guint8)prefix, .ifa_index = (guint)index };
 	struct nl_msg *message = message_new(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &info, sizeof info);
 	struct ifa_cacheinfo lifetime = { .ifa_valid = lifetime_s, .ifa_prefered = lifetime_s };
-	guint32 flags = connected ? 0 : IFA_F_NOPREFIXROUTE;
+	/* Nobody is asked whether the address is free: whoever leads has it. */
+	guint32 flags = (connected ? 0 : IFA_F_NOPREFIXROUTE) | (address->family == AF_INET6 ? IFA_F_NODAD : 0);
 
 	put_ip(message, IFA_LOCAL, address);
 	put_ip(message, IFA_ADDRESS, address);
@@ -257,6 +265,15 @@ bool vrrp_netlink_address_delete(VrrpNetlink *netlink, int index, const IpAddres
 	return request(netlink, message, -NLE_NOADDR, "service address", error);
 }
 
+/* IFA_LOCAL over IPv4, where IFA_ADDRESS may be the other end's; IFA_ADDRESS over IPv6. */
+static bool get_local(struct nl_msg *message, IpAddress *ret_address)
+{
+	struct ifaddrmsg *info = nlmsg_data(nlmsg_hdr(message));
+	int type = info->ifa_family == AF_INET ? IFA_LOCAL : IFA_ADDRESS;
+
+	return get_ip(nlmsg_find_attr(nlmsg_hdr(message), sizeof *info, type), (sa_family_t)info->ifa_family, ret_address);
+}
+
 typedef struct {
 	int except;
 	const IpAddress *address;
@@ -271,7 +288,7 @@ static int subnet_cb(struct nl_msg *message, void *data)
 	struct nlattr *flags = nlmsg_find_attr(nlmsg_hdr(message), sizeof *info, IFA_FLAGS);
 	IpAddress local;
 
-	if (get_ip(nlmsg_find_attr(nlmsg_hdr(message), sizeof *info, IFA_LOCAL), (sa_family_t)info->ifa_family, &local) &&
+	if (get_local(message, &local) &&
 	    (int)info->ifa_index != subnet->except && ip_same_network(&local, subnet->address, subnet->prefix) &&
 	    !(flags && (nla_get_u32(flags) & IFA_F_NOPREFIXROUTE)))
 		subnet->found = true;
@@ -287,26 +304,70 @@ bool vrrp_netlink_subnet_present(VrrpNetlink *netlink, int index, const IpAddres
 	return subnet.found;
 }
 
+/* Addresses found by a query. */
+typedef struct {
+	int index;
+	sa_family_t family;
+	IpAddress *addresses;
+	gsize n, size;
+} Found;
+
+static void found_add(Found *found, const IpAddress *address)
+{
+	for (gsize i = 0; i < found->n; i++)
+		if (ip_equal(&found->addresses[i], address))
+			return;
+	if (found->n < found->size)
+		found->addresses[found->n++] = *address;
+}
+
+static int link_local_cb(struct nl_msg *message, void *data)
+{
+	Found *found = data;
+	struct ifaddrmsg *info = nlmsg_data(nlmsg_hdr(message));
+	struct nlattr *attribute = nlmsg_find_attr(nlmsg_hdr(message), sizeof *info, IFA_FLAGS);
+	guint32 flags = attribute ? nla_get_u32(attribute) : info->ifa_flags;
+	IpAddress local;
+
+	if ((int)info->ifa_index == found->index && get_local(message, &local) && local.family == AF_INET6 && ip_is_link_local(&local) &&
+	    !(flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)))
+		found_add(found, &local);
+	return NL_OK;
+}
+
+gsize vrrp_netlink_link_locals(VrrpNetlink *netlink, int index, IpAddress *ret_addresses, gsize size)
+{
+	struct ifaddrmsg info = { .ifa_family = AF_INET6 };
+	Found found = { .index = index, .family = AF_INET6, .addresses = ret_addresses, .size = size };
+
+	(void)query(netlink, message_new(RTM_GETADDR, NLM_F_DUMP, &info, sizeof info), link_local_cb, &found);
+	return found.n;
+}
+
 /* ---- Routes ---- */
+
+/* IPv6 makes one route of many ways from those with equal metric. A small one is before those of others, as IPv4's zero is. */
+#define IPV6_METRIC 1
 
 static struct nl_msg *route_message(int type, int flags, const VrrpRoute *route)
 {
 	struct rtmsg info = {
-		.rtm_family = AF_INET,
+		.rtm_family = (guint8)route->gateway.family,
 		.rtm_dst_len = (guint8)route->prefix,
 		.rtm_table = RT_TABLE_MAIN,
 		.rtm_protocol = RTPROT_STATIC,
-		.rtm_scope = ip_is_set(&route->gateway) ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
+		.rtm_scope = RT_SCOPE_UNIVERSE,
 		.rtm_type = RTN_UNICAST,
-		.rtm_flags = ip_is_set(&route->gateway) ? RTNH_F_ONLINK : 0, /* its subnet's route may be on the parent */
+		.rtm_flags = RTNH_F_ONLINK, /* its subnet's route may be on the parent */
 	};
 	struct nl_msg *message = message_new(type, flags, &info, sizeof info);
-	guint32 index = (guint32)route->index;
+	guint32 index = (guint32)route->index, metric = IPV6_METRIC;
 
+	if (route->gateway.family == AF_INET6)
+		put(message, RTA_PRIORITY, &metric, sizeof metric);
 	if (route->prefix)
 		put_ip(message, RTA_DST, &route->destination);
-	if (ip_is_set(&route->gateway))
-		put_ip(message, RTA_GATEWAY, &route->gateway);
+	put_ip(message, RTA_GATEWAY, &route->gateway);
 	if (ip_is_set(&route->source))
 		put_ip(message, RTA_PREFSRC, &route->source);
 	put(message, RTA_OIF, &index, sizeof index);
@@ -326,52 +387,37 @@ bool vrrp_netlink_route_delete(VrrpNetlink *netlink, const VrrpRoute *route, GEr
 
 /* ---- Neighbours ---- */
 
-typedef struct {
-	int index;
-	IpAddress *addresses;
-	gsize n, size;
-} NeighbourQuery;
-
-static void neighbour_add(NeighbourQuery *found, const IpAddress *address)
-{
-	for (gsize i = 0; i < found->n; i++)
-		if (ip_equal(&found->addresses[i], address))
-			return;
-	if (found->n < found->size)
-		found->addresses[found->n++] = *address;
-}
-
 static int gateway_cb(struct nl_msg *message, void *data)
 {
-	NeighbourQuery *found = data;
+	Found *found = data;
 	struct nlmsghdr *header = nlmsg_hdr(message);
 	struct nlattr *gateway = nlmsg_find_attr(header, sizeof(struct rtmsg), RTA_GATEWAY);
 	struct nlattr *oif = nlmsg_find_attr(header, sizeof(struct rtmsg), RTA_OIF);
 	IpAddress address;
 
-	if (get_ip(gateway, AF_INET, &address) && oif && (int)nla_get_u32(oif) == found->index)
-		neighbour_add(found, &address);
+	if (get_ip(gateway, found->family, &address) && oif && (int)nla_get_u32(oif) == found->index)
+		found_add(found, &address);
 	return NL_OK;
 }
 
 static int neighbour_cb(struct nl_msg *message, void *data)
 {
-	NeighbourQuery *found = data;
+	Found *found = data;
 	struct nlmsghdr *header = nlmsg_hdr(message);
 	struct ndmsg *info = nlmsg_data(header);
 	IpAddress address;
 
 	if (info->ndm_ifindex == found->index && !(info->ndm_state & NUD_NOARP) &&
-	    get_ip(nlmsg_find_attr(header, sizeof *info, NDA_DST), AF_INET, &address))
-		neighbour_add(found, &address);
+	    get_ip(nlmsg_find_attr(header, sizeof *info, NDA_DST), found->family, &address))
+		found_add(found, &address);
 	return NL_OK;
 }
 
-gsize vrrp_netlink_neighbours(VrrpNetlink *netlink, int index, IpAddress *ret_addresses, gsize size)
+gsize vrrp_netlink_neighbours(VrrpNetlink *netlink, int index, sa_family_t family, IpAddress *ret_addresses, gsize size)
 {
-	NeighbourQuery found = { .index = index, .addresses = ret_addresses, .size = size };
-	struct rtmsg route = { .rtm_family = AF_INET };
-	struct ndmsg neighbour = { .ndm_family = AF_INET };
+	Found found = { .index = index, .family = family, .addresses = ret_addresses, .size = size };
+	struct rtmsg route = { .rtm_family = (guint8)family };
+	struct ndmsg neighbour = { .ndm_family = (guint8)family };
 
 	(void)query(netlink, message_new(RTM_GETROUTE, NLM_F_DUMP, &route, sizeof route), gateway_cb, &found);
 	(void)query(netlink, message_new(RTM_GETNEIGH, NLM_F_DUMP, &neighbour, sizeof neighbour), neighbour_cb, &found);

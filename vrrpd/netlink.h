@@ -25,12 +25,12 @@ typedef struct {
 typedef struct {
 	IpAddress destination; /* none: default */
 	guint prefix;
-	IpAddress gateway;     /* none: on the link */
+	IpAddress gateway;
 	IpAddress source;      /* preferred source; none: the kernel's choice */
 	int index;
 } VrrpRoute;
 
-/* @changed runs when any link came, went or changed. */
+/* @changed runs when any link came, went or changed, or a link-local IPv6 address that duplicate detection is done for. */
 VrrpNetlink *vrrp_netlink_new(void (*changed)(gpointer user_data), gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void vrrp_netlink_free(VrrpNetlink *netlink); /* NULL is fine */
 
@@ -56,7 +56,10 @@ bool vrrp_netlink_route_delete(VrrpNetlink *netlink, const VrrpRoute *route, GEr
 /* Whether a link other than @except has an address in the same subnet. */
 bool vrrp_netlink_subnet_present(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix);
 
-/* Neighbours the kernel knows on @index, and its gateways there. Returns how many. */
-gsize vrrp_netlink_neighbours(VrrpNetlink *netlink, int index, IpAddress *ret_addresses, gsize size);
+/* Link-local IPv6 addresses of @index that can be used, duplicate detection done. Returns how many. */
+gsize vrrp_netlink_link_locals(VrrpNetlink *netlink, int index, IpAddress *ret_addresses, gsize size);
+
+/* Neighbours of @family the kernel knows on @index, and its gateways there. Returns how many. */
+gsize vrrp_netlink_neighbours(VrrpNetlink *netlink, int index, sa_family_t family, IpAddress *ret_addresses, gsize size);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VrrpNetlink, vrrp_netlink_free)

@@ -18,6 +18,10 @@
 #include "packet.h"
 #include "timer.h"
 
+#ifndef IPV6_MULTICAST_ALL
+#define IPV6_MULTICAST_ALL 29
+#endif
+
 #define MAX_PEERS 16
 #define DRAIN_MAX 4096 /* more than the buffer holds: a bound, not a limit anybody meets */
 /* What strangers send is read in real time too, and must not cost the applications a processor: so much at once, then a pause. What the kernel
@@ -26,6 +30,7 @@
 #define REST_PAUSE_MS 50
 
 struct VrrpSocket {
+	int index; /* of the interface when this is IPv6; else 0 */
 	int counting_fd, rest_fd;
 	guint counting_source, rest_source;
 	VrrpPacketCb received;
@@ -70,6 +75,46 @@ static bool attach_filter(int fd, const VrrpSocketConfig *config, bool opposite)
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
 }
 
+/* The same for IPv6: the kernel hands the message over, but the header before it can still be looked at. */
+static bool attach_filter6(int fd, const VrrpSocketConfig *config, bool opposite)
+{
+	guint32 yes = opposite ? 0 : G_MAXUINT32, no = opposite ? G_MAXUINT32 : 0;
+	guint n_peers = config->only_peers ? (guint)MIN(config->n_peers, MAX_PEERS) : 0;
+	struct sock_filter code[6 + 8 * MAX_PEERS + 2];
+	guint8 from_vrid = (guint8)(config->only_peers ? 8 * n_peers : 1); /* to "no" */
+	guint16 n = 0;
+	struct sock_fprog program = { .filter = code };
+
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0);
+	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 2, 0, (guint8)(from_vrid + 2));
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 1);
+	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, config->vrid, 0, from_vrid);
+	if (!config->only_peers)
+		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, yes);
+	for (guint i = 0; i < n_peers; i++) {
+		for (guint word = 0; word < 4; word++) {
+			guint32 be;
+			guint8 differs = (guint8)(2 * (3 - word)); /* on to the next peer, or to the end */
+
+			memcpy(&be, config->peers[i].bytes + 4 * word, sizeof be);
+			code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (guint32)SKF_NET_OFF + 8 + 4 * word);
+			if (word < 3)
+				code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, g_ntohl(be), 0, differs);
+			else
+				code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, g_ntohl(be),
+									 (guint8)(8 * (n_peers - 1 - i) + 1), 0);
+		}
+	}
+	if (config->only_peers) {
+		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, no);
+		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, yes);
+	} else {
+		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, no);
+	}
+	program.len = n;
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+}
+
 static void discard_queue(int fd)
 {
 	guint8 byte;
@@ -78,25 +123,49 @@ static void discard_queue(int fd)
 		;
 }
 
+static bool set_ipv4(int fd, const VrrpSocketConfig *config)
+{
+	struct ip_mreqn group = { .imr_multiaddr.s_addr = g_htonl(VRRP_GROUP_IPV4), .imr_ifindex = config->index };
+	int on = 1, off = 0;
+
+	if (setsockopt(fd, IPPROTO_IP, IP_HDRINCL, &on, sizeof on) < 0)
+		return false;
+	(void)setsockopt(fd, IPPROTO_IP, IP_MULTICAST_ALL, &off, sizeof off);
+	return !config->multicast || setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group) == 0;
+}
+
+/* Not IPV6_HDRINCL: with it the kernel would drop wrong checksums itself, uncounted. */
+static bool set_ipv6(int fd, const VrrpSocketConfig *config)
+{
+	struct ipv6_mreq group = { .ipv6mr_multiaddr = { .s6_addr = VRRP_GROUP_IPV6 }, .ipv6mr_interface = (guint)config->index };
+	int on = 1, off = 0, hops = VRRP_TTL, class = 0xc0;
+
+	if (setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof on) < 0 ||
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on) < 0 ||
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &hops, sizeof hops) < 0)
+		return false;
+	(void)setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &class, sizeof class);
+	(void)setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, &off, sizeof off);
+	return !config->multicast || setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &group, sizeof group) == 0;
+}
+
 static int open_one(const VrrpSocketConfig *config, bool rest)
 {
-	int fd = socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, VRRP_IP_PROTOCOL);
-	int on = 1, off = 0, size = rest ? 64 * 1024 : 512 * 1024;
-	struct ip_mreqn group = { .imr_multiaddr.s_addr = g_htonl(VRRP_GROUP_IPV4), .imr_ifindex = config->index };
+	bool ipv6 = config->address.family == AF_INET6;
+	int fd = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, VRRP_IP_PROTOCOL);
+	int on = 1, size = rest ? 64 * 1024 : 512 * 1024;
 
 	if (fd < 0)
 		return -1;
 	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, config->device, (socklen_t)strlen(config->device) + 1) < 0 ||
-	    !attach_filter(fd, config, rest))
+	    !(ipv6 ? attach_filter6(fd, config, rest) : attach_filter(fd, config, rest)))
 		goto fail;
 	/* What came between socket() and here was neither filtered nor from this device alone. */
 	discard_queue(fd);
-	if (setsockopt(fd, IPPROTO_IP, IP_HDRINCL, &on, sizeof on) < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) < 0)
+	if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) < 0)
 		goto fail;
-	(void)setsockopt(fd, IPPROTO_IP, IP_MULTICAST_ALL, &off, sizeof off);
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
-	if (config->multicast && setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group) < 0)
+	if (!(ipv6 ? set_ipv6(fd, config) : set_ipv4(fd, config)))
 		goto fail;
 	return fd;
 fail:
@@ -126,22 +195,48 @@ static gint64 received_us(struct msghdr *message)
 	return now_us;
 }
 
+/* The IPv6 header as it was, as far as a receive check looks at it. */
+static void put_header(struct msghdr *message, const struct sockaddr_in6 *from, gsize length, guint8 *ret_header)
+{
+	IpAddress source = ip_v6(from->sin6_addr.s6_addr), destination = { .family = AF_INET6 };
+	int hop_limit = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+		struct in6_pktinfo info;
+
+		if (c->cmsg_level != IPPROTO_IPV6)
+			continue;
+		if (c->cmsg_type == IPV6_HOPLIMIT) {
+			memcpy(&hop_limit, CMSG_DATA(c), sizeof hop_limit);
+		} else if (c->cmsg_type == IPV6_PKTINFO) {
+			memcpy(&info, CMSG_DATA(c), sizeof info);
+			destination = ip_v6(info.ipi6_addr.s6_addr);
+		}
+	}
+	vrrp_packet_put_ipv6_header(ret_header, &source, &destination, (guint)hop_limit, length);
+}
+
 static bool read_one(VrrpSocket *self, int fd, bool counts)
 {
+	gsize header = self->index ? VRRP_IPV6_HEADER : 0;
 	guint8 packet[2048];
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(struct timespec))];
+		char space[CMSG_SPACE(sizeof(struct timespec)) + CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo))];
 	} control;
-	struct iovec iov = { .iov_base = packet, .iov_len = sizeof packet };
+	struct sockaddr_in6 from = { 0 };
+	struct iovec iov = { .iov_base = packet + header, .iov_len = sizeof packet - header };
 	struct msghdr message = {
+		.msg_name = header ? &from : NULL, .msg_namelen = header ? sizeof from : 0,
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
 	};
 	gssize n = recvmsg(fd, &message, MSG_DONTWAIT);
 
 	if (n < 0)
 		return errno == EINTR || errno == ENETDOWN; /* a pending error is taken by reading it */
-	self->received(packet, (gsize)n, received_us(&message), counts, self->user_data);
+	if (header)
+		put_header(&message, &from, (gsize)n, packet);
+	self->received(packet, header + (gsize)n, received_us(&message), counts, self->user_data);
 	return true;
 }
 
@@ -203,6 +298,7 @@ VrrpSocket *vrrp_socket_new(const VrrpSocketConfig *config, VrrpPacketCb receive
 {
 	g_autoptr(VrrpSocket) self = g_new0(VrrpSocket, 1);
 
+	self->index = config->address.family == AF_INET6 ? config->index : 0;
 	self->received = received;
 	self->user_data = user_data;
 	self->rest_fd = -1;
@@ -234,10 +330,36 @@ void vrrp_socket_free(VrrpSocket *self)
 	g_free(self);
 }
 
+static bool send_ipv6(VrrpSocket *self, const guint8 *packet, gsize length, const IpAddress *destination)
+{
+	struct sockaddr_in6 to = { .sin6_family = AF_INET6, .sin6_scope_id = (guint32)self->index };
+	struct in6_pktinfo info = { .ipi6_ifindex = (guint)self->index };
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof info)];
+	} control = { 0 };
+	struct iovec iov = { .iov_base = (void *)(packet + VRRP_IPV6_HEADER), .iov_len = length - VRRP_IPV6_HEADER };
+	struct msghdr message = {
+		.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+		.msg_controllen = sizeof control
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+
+	memcpy(&to.sin6_addr, destination->bytes, sizeof to.sin6_addr);
+	memcpy(&info.ipi6_addr, packet + 8, sizeof info.ipi6_addr);
+	c->cmsg_level = IPPROTO_IPV6;
+	c->cmsg_type = IPV6_PKTINFO;
+	c->cmsg_len = CMSG_LEN(sizeof info);
+	memcpy(CMSG_DATA(c), &info, sizeof info);
+	return sendmsg(self->counting_fd, &message, MSG_DONTWAIT) == (gssize)iov.iov_len;
+}
+
 bool vrrp_socket_send(VrrpSocket *self, const guint8 *packet, gsize length, const IpAddress *destination)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET };
 
+	if (self->index)
+		return length > VRRP_IPV6_HEADER && send_ipv6(self, packet, length, destination);
 	memcpy(&to.sin_addr, destination->bytes, sizeof to.sin_addr);
 	return sendto(self->counting_fd, packet, length, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof to) == (gssize)length;
 }

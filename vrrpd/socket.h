@@ -14,14 +14,14 @@
 
 typedef struct VrrpSocket VrrpSocket;
 
-/* One packet, IPv4 header first; @received_us as the kernel stamped it, in CLOCK_BOOTTIME. */
+/* One packet, IP header first; over IPv6 it is written anew from what the kernel tells beside the message. @received_us as the kernel stamped it, in CLOCK_BOOTTIME. */
 typedef void (*VrrpPacketCb)(const guint8 *packet, gsize length, gint64 received_us, bool counts, gpointer user_data);
 
 typedef struct {
 	const char *device;
 	int index;
-	IpAddress address;      /* ours there: the source of what we send by unicast */
-	bool multicast;        /* join 224.0.0.18 */
+	IpAddress address;     /* ours there: the source of what we send by unicast, and which family this is */
+	bool multicast;        /* join the VRRP group */
 	guint8 vrid;
 	bool only_peers;
 	const IpAddress *peers;
@@ -37,7 +37,7 @@ void vrrp_socket_drain(VrrpSocket *socket);
 /* How many of the rest the kernel has dropped, because they came faster than they are read. */
 guint64 vrrp_socket_unread(const VrrpSocket *socket);
 
-/* Sends a whole IPv4 packet to @destination. False when the kernel would not take it. */
+/* Sends a whole packet of the socket's family to @destination. False when the kernel would not take it. */
 bool vrrp_socket_send(VrrpSocket *socket, const guint8 *packet, gsize length, const IpAddress *destination);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VrrpSocket, vrrp_socket_free)
