@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "listen.h"
+#include "place.h"
 #include "tls.h"
 
 /* git upload-pack says something every 5 s even while it packs; three times that is silence. */
@@ -144,8 +145,8 @@ bool sync_fetch(SyncRepo *repo, const SyncFetchSource *source, const char *const
 	static gsize registered;
 	g_autoptr(git_remote) remote = NULL;
 	g_autoptr(GPtrArray) specs = g_ptr_array_new_with_free_func(g_free);
-	bool v6 = strchr(source->host, ':') != NULL;
-	g_autofree char *url = g_strdup_printf("https://%s%s%s:%u/repo.git", v6 ? "[" : "", source->host, v6 ? "]" : "", source->port);
+	g_autofree char *place = sync_place_text(source->host, source->port);
+	g_autofree char *url = g_strdup_printf("https://%s/repo.git", place);
 	git_fetch_options options = GIT_FETCH_OPTIONS_INIT;
 	git_remote_create_options create = GIT_REMOTE_CREATE_OPTIONS_INIT;
 

@@ -9,6 +9,7 @@
 #include "error.h"
 #include "file.h"
 #include "message.h"
+#include "place.h"
 #include "proof.h"
 #include "service-private.h"
 
@@ -301,20 +302,6 @@ static void have_code(GObject *source, GAsyncResult *result, gpointer user_data)
 	sync_join_async(joining->host, joining->port, service->key, code, description(service, false), service->record_path, joined, joining);
 }
 
-/* "192.0.2.1" or "192.0.2.1:7444". */
-static bool parse_address(const SyncService *service, const char *address, char **ret_host, guint *ret_port)
-{
-	const char *colon = strrchr(address, ':');
-	g_autofree char *host = colon ? g_strndup(address, colon - address) : g_strdup(address);
-	guint64 port = pairing_port(service);
-
-	if (!g_hostname_is_ip_address(host) || (colon && !g_ascii_string_to_unsigned(colon + 1, 10, 1, 65535, &port, NULL)))
-		return false;
-	*ret_host = g_steal_pointer(&host);
-	*ret_port = port;
-	return true;
-}
-
 static void join(BusCall *call, GVariant *args, gpointer user_data)
 {
 	SyncService *service = user_data;
@@ -328,8 +315,8 @@ static void join(BusCall *call, GVariant *args, gpointer user_data)
 	sync_autofd fd = bus_call_take_fd(call, handle, &error);
 	if (fd < 0) {
 		bus_call_fail(call, error);
-	} else if (!parse_address(service, address, &host, &port)) {
-		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "address is ADDRESS or ADDRESS:PORT");
+	} else if (!sync_place_parse(address, pairing_port(service), &host, &port, &error)) {
+		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "%s", error->message);
 	} else if (service->record) {
 		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "paired: this device is paired; unpair it first");
 	} else if (service->joining) {

@@ -8,6 +8,7 @@
 #include "error.h"
 #include "file.h"
 #include "path.h"
+#include "settings/ip.h"
 
 enum { TEXT_MAX = 256, PAIR_CONF_MAX = 128 * 1024, ADDRESSES_MAX = 32 };
 
@@ -25,13 +26,14 @@ void sync_record_free(SyncRecord *record)
 	g_free(record);
 }
 
-/* "192.0.2.1/24" or "192.0.2.1": the host, if it is an address at all. */
+/* "192.0.2.1/24" or "2001:db8::1": the host, if it is an address at all. */
 static char *host_of(const char *address)
 {
-	const char *slash = strchr(address, '/');
-	g_autofree char *host = slash ? g_strndup(address, slash - address) : g_strdup(address);
+	g_autofree char *host = g_strndup(address, strcspn(address, "/"));
+	char normal[IP_TEXT_SIZE];
+	IpAddress ip;
 
-	return g_hostname_is_ip_address(host) ? g_steal_pointer(&host) : NULL;
+	return ip_parse(host, &ip) ? g_strdup(ip_text(&ip, normal)) : NULL;
 }
 
 static bool addresses_ok(GVariant *addresses)

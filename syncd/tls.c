@@ -58,7 +58,8 @@ GSocket *sync_tls_listen(const char *host, guint port, GError **error)
 		return NULL;
 	}
 	g_autoptr(GSocket) socket = g_socket_new(g_socket_address_get_family(address), G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, error);
-	if (!socket || !g_socket_set_option(socket, IPPROTO_IP, IP_FREEBIND, 1, error) ||
+	bool v6 = g_socket_address_get_family(address) == G_SOCKET_FAMILY_IPV6;
+	if (!socket || !g_socket_set_option(socket, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_FREEBIND : IP_FREEBIND, 1, error) ||
 	    !g_socket_bind(socket, address, TRUE, error) || !g_socket_listen(socket, error))
 		return NULL;
 	return g_steal_pointer(&socket);

@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "listen.h"
+#include "place.h"
 
 enum { ANSWER_MAX = 4096, NONCE_BYTES = 16 };
 
@@ -112,9 +113,10 @@ static void connected(GObject *source, GAsyncResult *result, gpointer user_data)
 	for (guint i = 0; i < sizeof nonce; i++)
 		nonce[i] = (guint8)g_random_int();
 	g_autofree char *key = g_base64_encode(nonce, sizeof nonce);
-	upgrade->question = g_strdup_printf("GET /link HTTP/1.1\r\nHost: %s:%u\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+	g_autofree char *place = sync_place_text(upgrade->host, upgrade->port);
+	upgrade->question = g_strdup_printf("GET /link HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
 					    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
-					    upgrade->host, upgrade->port, key);
+					    place, key);
 	g_output_stream_write_all_async(g_io_stream_get_output_stream(upgrade->stream), upgrade->question, strlen(upgrade->question),
 					G_PRIORITY_DEFAULT, upgrade->cancellable, asked, g_steal_pointer(&task));
 }
