@@ -159,8 +159,9 @@ class Port:
         at.ip("link", "add", self.name, "type", "veth", "peer", "name", interface, "address", mac, "netns", namespace.host_name)
         at.ip("link", "set", self.name, "master", switch.bridge, "up")
         namespace.ip("link", "set", interface, "up")
-        if address:
-            namespace.ip("address", "add", address, "dev", interface)
+        for one in address.split() if address else ():
+            # Nobody else is there, so an IPv6 address need not wait until that has been found out.
+            namespace.ip("address", "add", one, "dev", interface, *(["nodad"] if ":" in one else []))
         namespace.ports.append(self)
         switch.ports.append(self)
 
@@ -204,7 +205,7 @@ class Switch:
         self.namespace.ip("link", "set", self.bridge, "up")
 
     def connect(self, namespace, interface, address=None, mac=None):
-        """Lays a cable from here to a new interface in namespace."""
+        """Lays a cable from here to a new interface in namespace. address: one with its prefix, several with blanks between, or none."""
         return Port(self, namespace, interface, address, mac)
 
     def cut(self):

@@ -49,12 +49,32 @@ model=test
 
 [interface lan]
 device=eth0
-address={lan}/24
+{lan}
 
 [interface peer]
 device=eth1
-address={peer}/30
+{peer}
 """
+
+# By family: lan and peer addresses of alpha and of beta, and the service address.
+PLACES = {
+    "ipv4": (("192.0.2.11/24", "198.51.100.1/30"), ("192.0.2.12/24", "198.51.100.2/30"), "192.0.2.10/24"),
+    "ipv6": (("2001:db8::11/64", "fd00::1/64"), ("2001:db8::12/64", "fd00::2/64"), "2001:db8::10/64"),
+    # One interface of each family and one of both.
+    "both": (("192.0.2.11/24 2001:db8::11/64", "fd00::1/64"), ("192.0.2.12/24 2001:db8::12/64", "fd00::2/64"), "192.0.2.10/24"),
+}
+
+
+def keys(addresses):
+    """As device.conf has them."""
+    return "\n".join(f"{'address6' if ':' in one else 'address'}={one}" for one in addresses.split())
+
+
+def host(addresses):
+    """The first one without its prefix."""
+    return addresses.split("/")[0]
+
+
 
 PAIR_CONF = """\
 [pair]
@@ -63,7 +83,7 @@ peer-timeout-ms=1500
 
 [group lan]
 interface=lan
-addresses=192.0.2.10/24
+addresses={service}
 """
 
 APPLICATION = f"""\
@@ -161,17 +181,17 @@ class Client:
 
 class Device:
     def __init__(self, lab, name, lan, peer):
-        self.lab, self.name, self.lan, self.peer = lab, name, lan, peer
+        self.lab, self.name, self.lan, self.peer = lab, name, host(lan), host(peer)
         self.namespace = lab.net.namespace(name)
-        self.ports = [lab.switch.connect(self.namespace, "eth0", f"{lan}/24"),
-                      lab.cable.connect(self.namespace, "eth1", f"{peer}/30")]
+        self.ports = [lab.switch.connect(self.namespace, "eth0", lan),
+                      lab.cable.connect(self.namespace, "eth1", peer)]
         self.holder = self.namespace.popen(["unshare", "--mount", "--propagation", "private", "sh", "-ec", HOLDER],
                                            stdout=subprocess.PIPE, text=True)
         assert self.holder.stdout.readline() == "ready\n"
         self.root = Path(f"/proc/{self.holder.pid}/root")
         self.process, self.client, self.term = None, None, 1
         self.log = lab.folder / f"{name}.log"
-        self.write("/etc/understudy/device.conf", DEVICE_CONF.format(name=name, lan=lan, peer=peer))
+        self.write("/etc/understudy/device.conf", DEVICE_CONF.format(name=name, lan=keys(lan), peer=keys(peer)))
         self.write("/etc/understudy/applications.d/pbx.conf", APPLICATION)
         for folder in (FILES, os.path.dirname(DATABASE), os.path.dirname(BOOK)):
             os.makedirs(self.at(folder))
@@ -311,13 +331,14 @@ class Device:
 class SyncLab:
     """alpha keeps its configuration (it has a pair.conf), beta joins."""
 
-    def __init__(self, build, folder):
+    def __init__(self, build, folder, family="ipv4"):
         self.build, self.folder = Path(build), Path(folder)
         self.net = Network()
         self.switch, self.cable = self.net.switch("lan"), self.net.switch("peer")
-        self.alpha = Device(self, "alpha", "192.0.2.11", "198.51.100.1")
-        self.beta = Device(self, "beta", "192.0.2.12", "198.51.100.2")
-        self.alpha.write("/etc/understudy/pair.conf", PAIR_CONF)
+        alpha, beta, service = PLACES[family]
+        self.alpha = Device(self, "alpha", *alpha)
+        self.beta = Device(self, "beta", *beta)
+        self.alpha.write("/etc/understudy/pair.conf", PAIR_CONF.format(service=service))
 
     def start(self):
         self.alpha.start()
