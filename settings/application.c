@@ -11,8 +11,10 @@
 static const ScannerRule rules[] = {
 	{ "application",
 	  false,
-	  { "description", "command", "environment", "needs", "user", "group", "working-directory", "ready", "ready-command",
-	    "ready-timeout-ms", "restart", "restart-delay-ms", "stop-signal", "stop-timeout-ms" } },
+	  { "description", "command", "unit", "program", "environment", "needs", "user", "group", "working-directory", "ready", "ready-command",
+	    "ready-address", "ready-timeout-ms", "health", "health-command", "health-address", "health-interval-ms", "health-timeout-ms",
+	    "health-tolerance", "watchdog-ms", "restart", "restart-delay-ms", "stop-signal", "stop-timeout-ms", "critical", "capabilities",
+	    "capability-bounds", "nofile", "nproc", "core", "memlock", "memory-max", "nice", "oom-score-adj", "realtime" } },
 	{ "data", true, { "path", "ref", "kind", "exclude" } },
 	{ 0 },
 };
@@ -29,7 +31,7 @@ static const struct {
 typedef struct {
 	SettingsApplication *application; /* owned by the array of all */
 	const char *file;
-	guint needs_line;
+	guint needs_line, unit_line;
 	GArray *data_lines; /* of guint: the lines of the paths of application->data */
 } Draft;
 
@@ -70,20 +72,78 @@ static bool read_signal(SettingsApplication *application, const ScannerFile *fil
 
 static bool read_ready(SettingsApplication *application, const ScannerFile *file, const ScannerSection *section, GError **error)
 {
-	static const char *const words[] = { "started", "notify", "command", NULL };
-	guint ready = SETTINGS_READY_STARTED;
-	const ScannerKey *key = scanner_key(section, "ready"), *command = scanner_key(section, "ready-command");
+	static const char *const words[] = { "started", "notify", "command", "port", "sip-options", NULL };
+	static const SettingsCheckKind kinds[] = { SETTINGS_CHECK_NONE, SETTINGS_CHECK_NONE, SETTINGS_CHECK_COMMAND, SETTINGS_CHECK_PORT,
+						   SETTINGS_CHECK_SIP };
+	guint word = 0;
 
 	application->ready_timeout_ms = 30000;
-	if (!value_word(file, section, "ready", words, &ready, error) ||
-	    !value_words(file, section, "ready-command", true, &application->ready_command, error) ||
+	if (!value_word(file, section, "ready", words, &word, error) ||
 	    !value_uint(file, section, "ready-timeout-ms", 1, 3600000, &application->ready_timeout_ms, error))
 		return false;
-	application->ready = (SettingsReady)ready;
-	if (application->ready == SETTINGS_READY_COMMAND && !command)
-		return scanner_error(error, file->file, key->line, "\"ready=command\" needs the key \"ready-command\"");
-	if (application->ready != SETTINGS_READY_COMMAND && command)
-		return scanner_error(error, file->file, command->line, "\"ready-command\" is for \"ready=command\" only");
+	application->ready = word == 0 ? SETTINGS_READY_STARTED : word == 1 ? SETTINGS_READY_NOTIFY : SETTINGS_READY_CHECK;
+	return check_read(&application->ready_check, "ready", kinds[word], file, section, error);
+}
+
+static bool read_health(SettingsApplication *application, const ScannerFile *file, const ScannerSection *section, GError **error)
+{
+	static const char *const words[] = { "none", "command", "port", "sip-options", "watchdog", NULL };
+	static const SettingsCheckKind kinds[] = { SETTINGS_CHECK_NONE, SETTINGS_CHECK_COMMAND, SETTINGS_CHECK_PORT, SETTINGS_CHECK_SIP,
+						   SETTINGS_CHECK_NONE };
+	static const char *const of_checks[] = { "health-interval-ms", "health-timeout-ms", "health-tolerance" };
+	const ScannerKey *watchdog = scanner_key(section, "watchdog-ms");
+	guint word = 0;
+
+	application->health_interval_ms = 5000;
+	application->health_timeout_ms = 2000;
+	application->health_tolerance = 2;
+	if (!value_word(file, section, "health", words, &word, error) ||
+	    !check_read(&application->health, "health", kinds[word], file, section, error) ||
+	    !value_uint(file, section, "health-interval-ms", 100, 3600000, &application->health_interval_ms, error) ||
+	    !value_uint(file, section, "health-timeout-ms", 10, 60000, &application->health_timeout_ms, error) ||
+	    !value_uint(file, section, "health-tolerance", 0, 1000, &application->health_tolerance, error) ||
+	    !value_uint(file, section, "watchdog-ms", 10, 3600000, &application->watchdog_ms, error))
+		return false;
+	if (g_str_equal(words[word], "watchdog") && !watchdog)
+		return scanner_error(error, file->file, scanner_key(section, "health")->line, "\"health=watchdog\" needs the key \"watchdog-ms\"");
+	if (watchdog && application->unit)
+		return scanner_error(error, file->file, watchdog->line, "\"watchdog-ms\" is for a command; a unit has WatchdogSec=");
+	for (guint i = 0; i < G_N_ELEMENTS(of_checks); i++) {
+		const ScannerKey *key = scanner_key(section, of_checks[i]);
+		if (key && application->health.kind == SETTINGS_CHECK_NONE)
+			return scanner_error(error, file->file, key->line, "\"%s\" is for \"health=command\", \"port\" and \"sip-options\" only",
+					     of_checks[i]);
+	}
+	return true;
+}
+
+/* What to start: one of two. */
+static bool read_program(SettingsApplication *application, const ScannerFile *file, const ScannerSection *section, GError **error)
+{
+	static const char *const of_commands[] = { "environment", "user", "group", "working-directory", "stop-signal" };
+	const ScannerKey *command = scanner_key(section, "command"), *unit = scanner_key(section, "unit");
+	if (command && unit)
+		return scanner_error(error, file->file, unit->line, "there is a \"command\" already, on line %u: it is one or the other", command->line);
+	if (!command && !unit)
+		return scanner_error(error, file->file, section->line, "section [application] needs the key \"command\" or \"unit\"");
+	if (!value_words(file, section, "command", true, &application->command, error) ||
+	    !value_path(file, section, "program", &application->program, error))
+		return false;
+	if (!unit)
+		return true;
+	const char *at = unit->value;
+	while (g_ascii_isalnum(*at) || (*at && strchr(":-_.\\@", *at)))
+		at++;
+	if (*at || !g_str_has_suffix(unit->value, ".service") || strlen(unit->value) > 255 || *unit->value == '.' || strstr(unit->value, "@.") ||
+	    g_str_has_prefix(unit->value, "understudy."))
+		return scanner_error(error, file->file, unit->line, "\"unit\" is the name of a service of systemd, such as kamailio.service, not \"%s\"",
+				     unit->value);
+	application->unit = g_strdup(unit->value);
+	for (guint i = 0; i < G_N_ELEMENTS(of_commands); i++) {
+		const ScannerKey *key = scanner_key(section, of_commands[i]);
+		if (key)
+			return scanner_error(error, file->file, key->line, "\"%s\" is for a command; a unit has its own", of_commands[i]);
+	}
 	return true;
 }
 
@@ -97,22 +157,25 @@ static bool read_section(Draft *draft, const ScannerFile *file, const ScannerSec
 	application->needs = g_new0(char *, 1);
 	application->restart_delay_ms = 100;
 	application->stop_timeout_ms = 10000;
+	application->critical = true;
 	value_text(section, "description", &application->description);
 	value_list(section, "needs", ",; \t", &application->needs);
+	draft->unit_line = scanner_key(section, "unit") ? scanner_key(section, "unit")->line : section->line;
 	draft->needs_line = scanner_key(section, "needs") ? scanner_key(section, "needs")->line : section->line;
 
-	if (!value_require(file, section, "command", error) ||
-	    !value_words(file, section, "command", true, &application->command, error) ||
+	if (!read_program(application, file, section, error) ||
 	    !value_name(file, section, "user", &application->user, error) ||
 	    !value_name(file, section, "group", &application->group, error) ||
 	    !value_path(file, section, "working-directory", &application->working_directory, error) ||
 	    !value_word(file, section, "restart", restarts, &restart, error) ||
 	    !value_uint(file, section, "restart-delay-ms", 1, 30000, &application->restart_delay_ms, error) ||
-	    !value_uint(file, section, "stop-timeout-ms", 0, 600000, &application->stop_timeout_ms, error))
+	    !value_uint(file, section, "stop-timeout-ms", 0, 600000, &application->stop_timeout_ms, error) ||
+	    !value_bool(file, section, "critical", &application->critical, error))
 		return false;
 	application->restart = (SettingsRestart)restart;
 	return read_environment(application, file, section, error) && read_ready(application, file, section, error) &&
-	       read_signal(application, file, section, error);
+	       read_health(application, file, section, error) && read_signal(application, file, section, error) &&
+	       rights_read(&application->rights, file, section, application->unit != NULL, error);
 }
 
 static bool read_data(Draft *draft, const ScannerFile *file, const ScannerSection *section, GError **error)
@@ -235,6 +298,18 @@ static bool check_all_data(GPtrArray *drafts, GError **error)
 	return true;
 }
 
+static bool check_units(GPtrArray *drafts, GError **error)
+{
+	for (guint i = 0; i < drafts->len; i++)
+		for (guint k = 0; k < i; k++) {
+			const Draft *draft = g_ptr_array_index(drafts, i), *other = g_ptr_array_index(drafts, k);
+			if (draft->application->unit && g_strcmp0(draft->application->unit, other->application->unit) == 0)
+				return scanner_error(error, draft->file, draft->unit_line, "%s is already the unit of %s:%u", draft->application->unit,
+						     other->file, other->unit_line);
+		}
+	return true;
+}
+
 static Draft *draft_find(GPtrArray *drafts, const char *name)
 {
 	for (guint i = 0; i < drafts->len; i++) {
@@ -300,7 +375,7 @@ bool applications_read(Settings *settings, const char *const *files, const char 
 		if (!read_file(draft, texts[i], error))
 			return false;
 	}
-	if (!check_all_data(drafts, error))
+	if (!check_all_data(drafts, error) || !check_units(drafts, error))
 		return false;
 
 	g_autoptr(GPtrArray) ordered = g_ptr_array_new(), path = g_ptr_array_new();

@@ -16,6 +16,12 @@ bool pair_read(Settings *settings, const char *file, const char *text, GError **
 bool applications_read(Settings *settings, const char *const *files, const char *const *names, const char *const *texts,
 		       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The keys of [application] that say what a command may do and use. @unit: none of them may be there. */
+bool rights_read(SettingsRights *rights, const ScannerFile *file, const ScannerSection *section, bool unit, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* "@name", "@name-command", "@name-address" of [application], for @kind; @ret_check is filled. */
+bool check_read(SettingsCheck *ret_check, const char *name, SettingsCheckKind kind, const ScannerFile *file, const ScannerSection *section,
+		GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Why @path can be no data set: the system's, Understudy's own, or above one of these. NULL: it can. Static text. */
 const char *data_path_forbidden(const char *path);
 

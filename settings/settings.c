@@ -53,6 +53,12 @@ void settings_data_free(gpointer data)
 	g_free(set);
 }
 
+static void check_clear(SettingsCheck *check)
+{
+	g_strfreev(check->command);
+	g_free(check->host);
+}
+
 void settings_application_free(gpointer data)
 {
 	SettingsApplication *application = data;
@@ -64,7 +70,12 @@ void settings_application_free(gpointer data)
 	g_free(application->user);
 	g_free(application->group);
 	g_free(application->working_directory);
-	g_strfreev(application->ready_command);
+	g_free(application->unit);
+	g_free(application->program);
+	check_clear(&application->ready_check);
+	check_clear(&application->health);
+	g_free(application->rights.capabilities);
+	g_free(application->rights.bounds);
 	g_ptr_array_unref(application->data);
 	g_free(application);
 }

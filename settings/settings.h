@@ -65,25 +65,66 @@ typedef struct {
 	char **exclude;       /* globs: with a '/' of the path below ours, without of its last part; NULL-terminated, may be empty */
 } SettingsData;
 
-typedef enum { SETTINGS_READY_STARTED, SETTINGS_READY_NOTIFY, SETTINGS_READY_COMMAND } SettingsReady;
+/* How one finds out whether an application can be used. */
+typedef enum {
+	SETTINGS_CHECK_NONE,
+	SETTINGS_CHECK_COMMAND, /* exit 0 */
+	SETTINGS_CHECK_PORT,    /* somebody is bound there */
+	SETTINGS_CHECK_SIP,     /* OPTIONS is answered there */
+} SettingsCheckKind;
+typedef struct {
+	SettingsCheckKind kind;
+	char **command;  /* for COMMAND: argv */
+	bool tcp;        /* for PORT and SIP, else UDP */
+	char *host;      /* "192.0.2.10", "::1"; NULL: any for PORT, 127.0.0.1 for SIP */
+	guint port;
+} SettingsCheck;
+
+typedef enum { SETTINGS_READY_STARTED, SETTINGS_READY_NOTIFY, SETTINGS_READY_CHECK } SettingsReady;
 typedef enum { SETTINGS_RESTART_ALWAYS, SETTINGS_RESTART_ON_FAILURE, SETTINGS_RESTART_NEVER } SettingsRestart;
+
+#define SETTINGS_LIMIT_UNSET (-1)      /* as the supervisor's own */
+#define SETTINGS_LIMIT_UNLIMITED (-2)
+
+/* What a command may do and use; a unit has its own. */
+typedef struct {
+	bool has_capabilities, has_bounds;
+	int *capabilities;     /* CAP_..., what it starts with; root without this key keeps what root has */
+	gsize n_capabilities;
+	int *bounds;           /* the most it, or a program it executes, can ever get; without this key: capabilities */
+	gsize n_bounds;
+	gint64 nofile, nproc, core, memlock; /* bytes or numbers, or SETTINGS_LIMIT_... */
+	gint64 memory_max;
+	int nice;              /* -20 - 19 (0) */
+	int oom_score_adj;     /* -1000 - 1000 (0) */
+	int realtime;          /* 1 - 99: SCHED_RR (0: no) */
+} SettingsRights;
 
 /* applications.d/NAME.conf */
 typedef struct {
 	char *name;            /* the file's name without .conf: letters, digits, '-', '_', '.' */
 	char *description;
-	char **command;        /* argv, NULL-terminated; command[0] is absolute */
+	char **command;        /* argv, NULL-terminated; command[0] is absolute; NULL: a unit */
+	char *unit;            /* "kamailio.service": systemd starts it; NULL: a command */
+	char *program;         /* by which an instance that is not ours is known; NULL: what the command or the unit starts */
 	char **environment;    /* "NAME=value", NULL-terminated */
 	char **needs;          /* names of applications that must be ready first */
 	char *user, *group;    /* NULL: root */
 	char *working_directory; /* NULL: "/" */
 	SettingsReady ready;
-	char **ready_command;  /* argv, for READY_COMMAND: exit 0 = ready; run every 20 ms until then */
+	SettingsCheck ready_check; /* for READY_CHECK: tried every 20 ms at first, every second at last */
 	guint ready_timeout_ms;  /* 30000 */
 	SettingsRestart restart; /* always */
 	guint restart_delay_ms;  /* 100: the first; doubles to 30 s */
 	int stop_signal;         /* SIGTERM */
 	guint stop_timeout_ms;   /* 10000: then cgroup.kill */
+	SettingsCheck health;    /* while it runs; kind NONE: none */
+	guint health_interval_ms;  /* 5000 */
+	guint health_timeout_ms;   /* 2000: a check that takes longer has failed */
+	guint health_tolerance;    /* 2: so many failed checks in a row are forgiven */
+	guint watchdog_ms;       /* 0: none; else WATCHDOG=1 (sd_notify) must come this often */
+	bool critical;           /* true: its failure makes this device give up the service; false: is an event */
+	SettingsRights rights;
 	GPtrArray *data;         /* of SettingsData* */
 } SettingsApplication;
 

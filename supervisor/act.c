@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "supervisor/output.h"
 #include "supervisor/supervisor.h"
 
 #define MASTER_FILE "/run/understudy/master"
@@ -128,6 +129,25 @@ void act_settled(Supervisor *supervisor)
 	supervisor->settle_asked_us = 0;
 }
 
+typedef struct {
+	Supervisor *supervisor;
+	char *name, *exit;
+} Failure;
+
+static void on_last_lines(const char *lines, gpointer user_data)
+{
+	Failure *failure = user_data;
+	g_autofree char *text = g_strdup_printf("Application %s has failed (%s)%s%s", failure->name, failure->exit, *lines ? ". Its last lines:\n" : "",
+						lines);
+	Application *application = applications_find(failure->supervisor->applications, failure->name);
+	if (application)
+		application_set_last_output(application, lines);
+	events_raise(failure->supervisor->events, EVENT_APPLICATION, "application-failed", 3, text);
+	g_free(failure->name);
+	g_free(failure->exit);
+	g_free(failure);
+}
+
 void act_application_changed(Supervisor *supervisor, Application *application, AppState old)
 {
 	const App *app = application_state(application);
@@ -145,8 +165,11 @@ void act_application_changed(Supervisor *supervisor, Application *application, A
 		g_hash_table_remove(supervisor->app_begun, name);
 	}
 	if (app->state == APP_FAILED && old != APP_FAILED && app->failure_is_news) {
-		g_autofree char *text = g_strdup_printf("Application %s has failed (%s)", name, application_last_exit(application));
-		events_raise(supervisor->events, EVENT_APPLICATION, "application-failed", 3, text);
+		g_autofree char *failed = g_strdup_printf("application %s failed", name);
+		Failure *failure = g_new0(Failure, 1);
+		*failure = (Failure){ .supervisor = supervisor, .name = g_strdup(name), .exit = g_strdup(application_last_exit(application)) };
+		phase(supervisor, failed, now_us, now_us);
+		output_last(name, application_settings(application)->unit, on_last_lines, failure);
 	}
 }
 

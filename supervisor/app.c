@@ -11,6 +11,8 @@ void app_configure(App *app, const SettingsApplication *settings)
 {
 	app->ready_timeout_us = settings->ready_timeout_ms * (gint64)G_TIME_SPAN_MILLISECOND;
 	app->stop_timeout_us = settings->stop_timeout_ms * (gint64)G_TIME_SPAN_MILLISECOND;
+	app->watchdog_us = settings->watchdog_ms * (gint64)G_TIME_SPAN_MILLISECOND;
+	app->tolerance = settings->health_tolerance;
 	app->restart_when = settings->restart;
 	app->policy = (RestartPolicy){
 		.first_us = MAX(settings->restart_delay_ms, 1) * (gint64)G_TIME_SPAN_MILLISECOND,
@@ -40,18 +42,27 @@ static void enter(App *app, AppState state, gint64 deadline_us, gint64 now_us)
 	}
 }
 
+static void enter_running(App *app, gint64 now_us)
+{
+	app->misses = 0;
+	enter(app, APP_RUNNING, app->watchdog_us ? now_us + app->watchdog_us : 0, now_us);
+}
+
 void app_adopt(App *app, bool ready, gint64 now_us)
 {
 	app->wanted = true;
 	app->main_alive = true;
 	app->occupied = true;
-	app->spawned_us = now_us;
-	enter(app, ready ? APP_RUNNING : APP_STARTING, ready ? 0 : now_us + app->ready_timeout_us, now_us);
+	if (ready)
+		enter_running(app, now_us);
+	else
+		enter(app, APP_STARTING, now_us + app->ready_timeout_us, now_us);
 }
 
 /* Down to nothing, by the gentlest way that is left. */
 static AppAction begin_stop(App *app, gint64 now_us)
 {
+	app->forced = false;
 	if (app->main_alive) {
 		enter(app, APP_STOPPING, now_us + app->stop_timeout_us, now_us);
 		return APP_DO_SIGNAL;
@@ -65,9 +76,14 @@ static AppAction begin_stop(App *app, gint64 now_us)
 }
 
 /* It ended, or did not come up, without anybody having asked for it. What it left behind goes before it comes again. */
-static AppAction failed(App *app, bool ok, gint64 now_us)
+static AppAction failed(App *app, AppWhy why, bool ok, gint64 now_us)
 {
-	gint64 delay_us = restart_delay_us(&app->policy, &app->restarts, now_us - app->spawned_us);
+	/* What never became ready has not run at all, however long it took. */
+	gint64 ran_us = app->state == APP_RUNNING ? now_us - app->since_us : 0;
+	if (why == APP_WHY_NOT_READY)
+		app->restarts.n_row = MAX(app->restarts.n_row, app->policy.tolerated); /* it had its time: no further try makes it healthy */
+	gint64 delay_us = restart_delay_us(&app->policy, &app->restarts, ran_us);
+	app->why = why;
 	bool again = app->restart_when == SETTINGS_RESTART_ALWAYS || (app->restart_when == SETTINGS_RESTART_ON_FAILURE && !ok);
 	if (!again)
 		enter(app, APP_FAILED, 0, now_us);
@@ -91,7 +107,7 @@ static AppAction when_ended(App *app, bool ok, gint64 now_us)
 	switch (app->state) {
 	case APP_STARTING:
 	case APP_RUNNING:
-		return failed(app, ok, now_us);
+		return failed(app, ok && app->occupied ? APP_WHY_FORKED_AWAY : APP_WHY_ENDED, ok, now_us);
 	case APP_STOPPING:
 		/* Its children had the same time; what is left now has lost its parent. */
 		app->deadline_us = now_us + KILL_AGAIN_US;
@@ -115,7 +131,7 @@ static AppAction when_empty(App *app, gint64 now_us)
 		return APP_DO_NOTHING;
 	case APP_STARTING:
 	case APP_RUNNING:
-		return failed(app, false, now_us); /* seen before the end of the main process was told */
+		return failed(app, APP_WHY_ENDED, false, now_us); /* seen before the end of the main process was told */
 	case APP_BACKOFF:
 	case APP_FAILED:
 		maybe_again(app, now_us);
@@ -132,9 +148,15 @@ static AppAction when_time(App *app, gint64 now_us)
 	if (app->deadline_us == 0 || now_us < app->deadline_us)
 		return APP_DO_NOTHING;
 	switch (app->state) {
-	case APP_STARTING: /* not ready in time */
-		return failed(app, false, now_us);
+	case APP_STARTING:
+		return failed(app, APP_WHY_NOT_READY, false, now_us);
+	case APP_RUNNING:
+		if (app->watchdog_us)
+			return failed(app, APP_WHY_WATCHDOG, false, now_us);
+		app->deadline_us = 0;
+		return APP_DO_NOTHING;
 	case APP_STOPPING:
+		app->forced |= app->main_alive;
 		app->deadline_us = now_us + KILL_AGAIN_US;
 		return APP_DO_KILL;
 	case APP_BACKOFF:
@@ -147,7 +169,6 @@ static AppAction when_time(App *app, gint64 now_us)
 		return APP_DO_NOTHING;
 	case APP_STOPPED:
 	case APP_WAITING:
-	case APP_RUNNING:
 		app->deadline_us = 0;
 		return APP_DO_NOTHING;
 	}
@@ -201,15 +222,14 @@ AppAction app_step(App *app, AppEvent event, gint64 now_us)
 	case APP_EVENT_STARTED:
 		app->main_alive = true;
 		app->occupied = true;
-		app->spawned_us = now_us;
+		app->forced = false;
 		enter(app, APP_STARTING, now_us + app->ready_timeout_us, now_us);
 		return APP_DO_NOTHING;
 	case APP_EVENT_NOT_STARTED:
-		app->spawned_us = now_us;
-		return failed(app, false, now_us);
+		return failed(app, APP_WHY_NOT_STARTED, false, now_us);
 	case APP_EVENT_READY:
 		if (app->state == APP_STARTING)
-			enter(app, APP_RUNNING, 0, now_us);
+			enter_running(app, now_us);
 		return APP_DO_NOTHING;
 	case APP_EVENT_ENDED:
 		return when_ended(app, event.ok, now_us);
@@ -219,6 +239,18 @@ AppAction app_step(App *app, AppEvent event, gint64 now_us)
 		return when_time(app, now_us);
 	case APP_EVENT_RESTART:
 		return when_restart(app, now_us);
+	case APP_EVENT_ALIVE:
+		if (app->state != APP_RUNNING || !app->watchdog_us)
+			return APP_DO_NOTHING;
+		if (!event.ok)
+			return failed(app, APP_WHY_WATCHDOG, false, now_us);
+		app->deadline_us = now_us + app->watchdog_us;
+		return APP_DO_NOTHING;
+	case APP_EVENT_CHECKED:
+		if (app->state != APP_RUNNING)
+			return APP_DO_NOTHING;
+		app->misses = event.ok ? 0 : app->misses + 1;
+		return app->misses > app->tolerance ? failed(app, APP_WHY_UNHEALTHY, false, now_us) : APP_DO_NOTHING;
 	}
 	g_assert_not_reached();
 }

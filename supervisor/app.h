@@ -33,12 +33,24 @@ typedef enum {
 	APP_EVENT_EMPTY,     /* nobody is left in its group */
 	APP_EVENT_TIME,      /* deadline_us has come */
 	APP_EVENT_RESTART,   /* by order of a person */
+	APP_EVENT_ALIVE,     /* it said so to its watchdog; `ok` false: it said that it is not */
+	APP_EVENT_CHECKED,   /* its health was, with `ok` as the answer */
 } AppEventKind;
 
 typedef struct {
 	AppEventKind kind;
 	bool ok;
 } AppEvent;
+
+/* Why it last failed. */
+typedef enum {
+	APP_WHY_ENDED,       /* by itself */
+	APP_WHY_FORKED_AWAY, /* the same, with success and leaving others behind */
+	APP_WHY_NOT_STARTED,
+	APP_WHY_NOT_READY,   /* in time */
+	APP_WHY_WATCHDOG,
+	APP_WHY_UNHEALTHY,
+} AppWhy;
 
 typedef enum {
 	APP_DO_NOTHING,
@@ -51,6 +63,8 @@ typedef struct {
 	/* From the settings. */
 	gint64 ready_timeout_us;
 	gint64 stop_timeout_us;
+	gint64 watchdog_us; /* 0: none */
+	guint tolerance;    /* this many failed checks in a row are forgiven */
 	SettingsRestart restart_when;
 	RestartPolicy policy;
 
@@ -61,7 +75,9 @@ typedef struct {
 	bool occupied;   /* somebody may be in its group */
 	gint64 since_us;
 	gint64 deadline_us; /* 0: none */
-	gint64 spawned_us;
+	guint misses;       /* failed checks in a row */
+	AppWhy why;
+	bool forced;        /* its stop took a kill */
 	RestartState restarts;
 	/* FAILED is news but once, however often it is tried meanwhile: until it stayed up for a while, or was stopped. */
 	bool in_failure;

@@ -10,106 +10,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "supervisor/application-private.h"
 #include "supervisor/cgroup.h"
-#include "supervisor/identity.h"
-#include "supervisor/output.h"
 #include "supervisor/plan.h"
 #include "supervisor/proc.h"
 
-#define READY_EVERY_MS 20
-
-struct Application {
-	Applications *all;
-	SettingsApplication *settings; /* belongs to settings_object */
-	Settings *settings_object;
-	App app;
-	bool leaving; /* no longer in the settings */
-	Identity *identity;
-	char *cgroup;
-	bool killed;  /* the group was, and is made anew before it is used again */
-	int events;   /* its cgroup.events */
-	guint events_source;
-	Process *process;
-	Process *check; /* a ready command under way */
-	guint check_timer;
-	char *last_exit;
-	char *status_text;
-	gint64 since_ms;
-	gpointer data;
-};
-
-struct Applications {
-	ProcessTable *processes;
-	char *cgroup;
-	ApplicationsListener listener;
-	gpointer user_data;
-	Settings *settings;
-	GPtrArray *list; /* of Application* */
-	bool run;
-	bool pumping, pump_again;
-	guint timer;
-};
-
 static void pump(Applications *applications);
-static void step(Application *application, AppEvent event);
 
-/* ---- Spawning ---- */
-
-static char **environment_of(const SettingsApplication *settings)
-{
-	char **environment = g_strdupv(settings->environment ? settings->environment : (char *[]){ NULL });
-	static const char *const defaults[][2] = {
-		{ "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
-		{ "LANG", "C.UTF-8" },
-		{ "HOME", "/" },
-	};
-	for (gsize i = 0; i < G_N_ELEMENTS(defaults); i++)
-		environment = g_environ_setenv(environment, defaults[i][0], defaults[i][1], FALSE);
-	if (settings->user)
-		environment = g_environ_setenv(environment, "USER", settings->user, FALSE);
-	return g_environ_setenv(environment, "NOTIFY_SOCKET", SUPERVISOR_NOTIFY, TRUE);
-}
-
-static bool spawn(Application *application, char **argv, Spawned *ret_spawned, GError **error)
-{
-	const SettingsApplication *settings = application->settings;
-	g_auto(GStrv) environment = environment_of(settings);
-	SpawnPlan plan = {
-		.argv = (const char *const *)argv,
-		.environment = (const char *const *)environment,
-		.directory = settings->working_directory ? settings->working_directory : "/",
-		.cgroup = application->cgroup,
-		.keep_capabilities = true,
-	};
-	if (settings->user || settings->group) {
-		plan.change_user = true;
-		if (identity_state(application->identity) != IDENTITY_KNOWN) {
-			g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, identity_problem(application->identity));
-			identity_ask_again(application->identity); /* it may have been made since */
-			return false;
-		}
-		plan.uid = identity_uid(application->identity);
-		plan.gid = identity_gid(application->identity);
-		plan.groups = identity_groups(application->identity, &plan.n_groups);
-	}
-	plan.output = output_open(settings->name);
-	bool ok = spawn_process(&plan, ret_spawned, error);
-	close(plan.output);
-	return ok;
-}
+/* ---- Their control groups ---- */
 
 static void on_ended(int status, gpointer user_data);
-static void check_again(Application *application);
-
-static void forget_check(Application *application)
-{
-	process_forget(application->check);
-	application->check = NULL;
-	if (application->check_timer)
-		g_source_remove(application->check_timer);
-	application->check_timer = 0;
-}
-
 static gboolean on_cgroup(gint fd, GIOCondition condition, gpointer user_data);
 
 static void unwatch_group(Application *application)
@@ -147,53 +57,50 @@ static void start_process(Application *application)
 	g_autoptr(GError) error = NULL;
 	Spawned spawned;
 	g_clear_pointer(&application->status_text, g_free);
-	if (!renew_group(application, &error) || !spawn(application, application->settings->command, &spawned, &error)) {
+	if (!renew_group(application, &error) || !launch(application, application->settings->command, &spawned, &error)) {
 		g_warning("%s: %s", application->settings->name, error->message);
 		g_free(application->last_exit);
 		application->last_exit = g_strdup(error->message);
-		step(application, (AppEvent){ .kind = APP_EVENT_NOT_STARTED });
+		application_step(application, (AppEvent){ .kind = APP_EVENT_NOT_STARTED });
 		return;
 	}
 	application->process = process_watch(application->all->processes, &spawned, on_ended, application);
-	step(application, (AppEvent){ .kind = APP_EVENT_STARTED });
+	application_step(application, (AppEvent){ .kind = APP_EVENT_STARTED });
 	if (application->settings->ready == SETTINGS_READY_STARTED)
-		step(application, (AppEvent){ .kind = APP_EVENT_READY });
-	else if (application->settings->ready == SETTINGS_READY_COMMAND)
-		check_again(application);
-}
-
-/* ---- Readiness by command ---- */
-
-static gboolean on_check_time(gpointer user_data)
-{
-	Application *application = user_data;
-	application->check_timer = 0;
-	check_again(application);
-	return G_SOURCE_REMOVE;
-}
-
-static void on_checked(int status, gpointer user_data)
-{
-	Application *application = user_data;
-	application->check = NULL;
-	if (application->app.state != APP_STARTING)
-		return;
-	if (status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		step(application, (AppEvent){ .kind = APP_EVENT_READY });
+		application_step(application, (AppEvent){ .kind = APP_EVENT_READY });
 	else
-		application->check_timer = g_timeout_add(READY_EVERY_MS, on_check_time, application);
+		check_begin_ready(application);
 }
 
-static void check_again(Application *application)
+static void set_last_exit(Application *application, char *text)
 {
-	g_autoptr(GError) error = NULL;
-	Spawned spawned;
-	if (application->app.state != APP_STARTING || application->check)
+	g_free(application->last_exit);
+	application->last_exit = text;
+}
+
+/* It failed, and not all of that can be read from how its process ends. */
+static void say_why(Application *application)
+{
+	const SettingsApplication *settings = application->settings;
+	const char *asked = application->ready.why ? application->ready.why : "";
+	switch (application->app.why) {
+	case APP_WHY_ENDED:
+	case APP_WHY_NOT_STARTED:
 		return;
-	if (spawn(application, application->settings->ready_command, &spawned, &error))
-		application->check = process_watch(application->all->processes, &spawned, on_checked, application);
-	else
-		application->check_timer = g_timeout_add(READY_EVERY_MS, on_check_time, application);
+	case APP_WHY_FORKED_AWAY:
+		set_last_exit(application, g_strdup("exit 0, but others of it live on: it must stay in the foreground"));
+		return;
+	case APP_WHY_NOT_READY:
+		set_last_exit(application, g_strdup_printf("not ready within %u ms%s%s", settings->ready_timeout_ms, *asked ? ": " : "", asked));
+		return;
+	case APP_WHY_WATCHDOG:
+		set_last_exit(application, g_strdup_printf("its watchdog heard nothing for %u ms", settings->watchdog_ms));
+		return;
+	case APP_WHY_UNHEALTHY:
+		set_last_exit(application, g_strdup_printf("unhealthy: %s", application->health.why ? application->health.why : ""));
+		return;
+	}
+	g_assert_not_reached();
 }
 
 /* ---- One step of one application ---- */
@@ -205,7 +112,7 @@ static void say_changed(Application *application, AppState old)
 	application->all->listener.changed(application, old, application->all->user_data);
 }
 
-static void step(Application *application, AppEvent event)
+void application_step(Application *application, AppEvent event)
 {
 	/* One that leaves the settings is freed by the pump once it is stopped, and whoever hears of a change may pump: not before we are
 	 * through with it. */
@@ -214,8 +121,20 @@ static void step(Application *application, AppEvent event)
 	all->pumping = true;
 	AppState old = application->app.state;
 	AppAction action = app_step(&application->app, event, g_get_monotonic_time());
-	if (application->app.state != APP_STARTING)
-		forget_check(application);
+	const App *app = &application->app;
+	if ((app->state == APP_BACKOFF || app->state == APP_FAILED) && (old == APP_STARTING || old == APP_RUNNING))
+		say_why(application);
+	if (old == APP_STOPPING && app->state != APP_STOPPING && app->forced) {
+		g_autofree char *text = g_strdup_printf("Application %s did not stop within %u ms and was killed", application->settings->name,
+							application->settings->stop_timeout_ms);
+		all->listener.trouble(application, text, all->user_data);
+	}
+	if (app->state != APP_STARTING)
+		check_end(&application->ready);
+	if (app->state != APP_RUNNING)
+		check_end(&application->health);
+	else if (old != APP_RUNNING)
+		check_begin_health(application);
 	if (application->app.state != old) {
 		g_info("%s: %s -> %s", application->settings->name, app_state_name(old), app_state_name(application->app.state));
 		say_changed(application, old);
@@ -245,8 +164,9 @@ static void on_ended(int status, gpointer user_data)
 {
 	Application *application = user_data;
 	application->process = NULL;
-	g_free(application->last_exit);
-	application->last_exit = process_describe(status);
+	/* One that was killed because it had failed ends as told; what matters is said already. */
+	if (application->app.state != APP_BACKOFF && application->app.state != APP_FAILED)
+		set_last_exit(application, process_describe(status));
 	bool ok = status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	AppState before = application->app.state;
 	/* As in step(): either of the two may stop it. */
@@ -256,9 +176,9 @@ static void on_ended(int status, gpointer user_data)
 	/* Alone in its group it leaves it empty, and that need not be waited for. */
 	if (!cgroup_is_populated(application->cgroup))
 		application->app.occupied = false;
-	step(application, (AppEvent){ .kind = APP_EVENT_ENDED, .ok = ok });
+	application_step(application, (AppEvent){ .kind = APP_EVENT_ENDED, .ok = ok });
 	if (!application->app.occupied)
-		step(application, (AppEvent){ .kind = APP_EVENT_EMPTY });
+		application_step(application, (AppEvent){ .kind = APP_EVENT_EMPTY });
 	if (application->app.state == before)
 		say_changed(application, before); /* pid and last exit */
 	all->pumping = outer;
@@ -277,7 +197,7 @@ static gboolean on_cgroup(gint fd, GIOCondition condition, gpointer user_data)
 	text[n] = '\0';
 	/* While the end of the main process has not been told, how it ended matters more than that it did. */
 	if (strstr(text, "populated 0") && application->app.occupied && !application->process)
-		step(application, (AppEvent){ .kind = APP_EVENT_EMPTY });
+		application_step(application, (AppEvent){ .kind = APP_EVENT_EMPTY });
 	return G_SOURCE_CONTINUE;
 }
 
@@ -303,7 +223,7 @@ static gboolean on_time(gpointer user_data)
 	Applications *applications = user_data;
 	applications->timer = 0;
 	for (guint i = 0; i < applications->list->len; i++)
-		step(applications->list->pdata[i], (AppEvent){ .kind = APP_EVENT_TIME });
+		application_step(applications->list->pdata[i], (AppEvent){ .kind = APP_EVENT_TIME });
 	pump(applications);
 	return G_SOURCE_REMOVE;
 }
@@ -328,7 +248,8 @@ static void set_timer(Applications *applications)
 
 static void application_free(Application *application)
 {
-	forget_check(application);
+	check_end(&application->ready);
+	check_end(&application->health);
 	process_forget(application->process);
 	unwatch_group(application);
 	identity_free(application->identity);
@@ -336,6 +257,7 @@ static void application_free(Application *application)
 	g_free(application->cgroup);
 	g_free(application->last_exit);
 	g_free(application->status_text);
+	g_free(application->last_output);
 	g_free(application);
 }
 
@@ -370,13 +292,13 @@ static void pump(Applications *applications)
 			AppState state = application->app.state;
 			bool run = applications->run && !application->leaving;
 			if (run && !application->app.wanted)
-				step(application, (AppEvent){ .kind = APP_EVENT_WANT });
+				application_step(application, (AppEvent){ .kind = APP_EVENT_WANT });
 			else if (run && state == APP_WAITING && plan_may_start(plan, n, i) &&
 				 identity_state(application->identity) != IDENTITY_ASKING)
-				step(application, (AppEvent){ .kind = APP_EVENT_NEEDS_MET });
+				application_step(application, (AppEvent){ .kind = APP_EVENT_NEEDS_MET });
 			else if (!run && (application->app.wanted || (state != APP_STOPPED && state != APP_STOPPING)) &&
 				 plan_may_stop(plan, n, i))
-				step(application, (AppEvent){ .kind = APP_EVENT_UNWANT });
+				application_step(application, (AppEvent){ .kind = APP_EVENT_UNWANT });
 		}
 	} while (applications->pump_again);
 	applications->pumping = false;
@@ -409,7 +331,7 @@ void applications_free(Applications *applications)
 	g_free(applications);
 }
 
-static Application *find(const Applications *applications, const char *name)
+Application *applications_find(const Applications *applications, const char *name)
 {
 	for (guint i = 0; i < applications->list->len; i++) {
 		Application *application = applications->list->pdata[i];
@@ -463,10 +385,14 @@ void applications_configure(Applications *applications, Settings *settings)
 	}
 	for (guint i = 0; i < settings->applications->len; i++) {
 		SettingsApplication *one = settings->applications->pdata[i];
-		Application *application = find(applications, one->name);
+		Application *application = applications_find(applications, one->name);
 		if (application) {
 			take_settings(application, one);
 			app_configure(&application->app, one);
+			if (application->app.state == APP_STARTING)
+				check_begin_ready(application);
+			else if (application->app.state == APP_RUNNING)
+				check_begin_health(application);
 		} else {
 			application = add(applications, one);
 			applications->listener.added(application, applications->user_data);
@@ -499,8 +425,10 @@ static void adopt(Application *application, const ProcRecord *record)
 	application->process = process_adopt(application->all->processes, pid, start_ticks, on_ended, application, &status);
 	if (!application->process)
 		on_ended(status, application);
-	else if (!ready && application->settings->ready == SETTINGS_READY_COMMAND)
-		check_again(application);
+	else if (ready)
+		check_begin_health(application);
+	else
+		check_begin_ready(application);
 	application->all->listener.changed(application, APP_STOPPED, application->all->user_data);
 }
 
@@ -532,8 +460,12 @@ void applications_run(Applications *applications, bool run)
 
 bool applications_are_ready(const Applications *applications)
 {
-	g_autofree PlanEntry *plan = make_plan(applications);
-	return applications->run && plan_all_ready(plan, applications->list->len);
+	for (guint i = 0; i < applications->list->len; i++) {
+		const Application *application = applications->list->pdata[i];
+		if (application->settings->critical && application->app.state != APP_RUNNING)
+			return false;
+	}
+	return applications->run;
 }
 
 bool applications_are_stopped(const Applications *applications)
@@ -545,7 +477,8 @@ bool applications_are_stopped(const Applications *applications)
 bool applications_have_failed(const Applications *applications)
 {
 	for (guint i = 0; i < applications->list->len; i++)
-		if (((const Application *)applications->list->pdata[i])->app.state == APP_FAILED)
+		if (((const Application *)applications->list->pdata[i])->app.state == APP_FAILED &&
+		    ((const Application *)applications->list->pdata[i])->settings->critical)
 			return true;
 	return false;
 }
@@ -568,7 +501,7 @@ static Application *owner_of(Applications *applications, pid_t pid)
 	if (!at)
 		return NULL;
 	g_autofree char *name = g_strndup(at + strlen("/" CGROUP_APPS "/"), strcspn(at + strlen("/" CGROUP_APPS "/"), "/\n"));
-	return find(applications, name);
+	return applications_find(applications, name);
 }
 
 void applications_notified(Applications *applications, pid_t pid, const char *text)
@@ -583,7 +516,9 @@ void applications_notified(Applications *applications, pid_t pid, const char *te
 			application->status_text = g_utf8_make_valid(*line + strlen("STATUS="), -1);
 			say_changed(application, application->app.state);
 		} else if (strcmp(*line, "READY=1") == 0 && application->settings->ready == SETTINGS_READY_NOTIFY) {
-			step(application, (AppEvent){ .kind = APP_EVENT_READY });
+			application_step(application, (AppEvent){ .kind = APP_EVENT_READY });
+		} else if (strcmp(*line, "WATCHDOG=1") == 0 || strcmp(*line, "WATCHDOG=trigger") == 0) {
+			application_step(application, (AppEvent){ .kind = APP_EVENT_ALIVE, .ok = strcmp(*line, "WATCHDOG=1") == 0 });
 		}
 	}
 }
@@ -612,7 +547,7 @@ bool application_restart(Application *application)
 {
 	if (!application->app.wanted)
 		return false;
-	step(application, (AppEvent){ .kind = APP_EVENT_RESTART });
+	application_step(application, (AppEvent){ .kind = APP_EVENT_RESTART });
 	return true;
 }
 
@@ -639,6 +574,18 @@ pid_t application_pid(const Application *application)
 const char *application_last_exit(const Application *application)
 {
 	return application->last_exit;
+}
+
+const char *application_last_output(const Application *application)
+{
+	return application->last_output ? application->last_output : "";
+}
+
+void application_set_last_output(Application *application, const char *text)
+{
+	g_free(application->last_output);
+	application->last_output = g_strdup(text);
+	say_changed(application, application->app.state);
 }
 
 const char *application_status_text(const Application *application)

@@ -18,6 +18,8 @@ typedef struct {
 	/* Its state, its pid or its own words have changed; @old is the state before. */
 	void (*changed)(Application *application, AppState old, gpointer user_data);
 	void (*gone)(Application *application, gpointer user_data);
+	/* Something about it that people should know; it goes on all the same. */
+	void (*trouble)(Application *application, const char *text, gpointer user_data);
 } ApplicationsListener;
 
 /* @cgroup: the keeper's own group. */
@@ -33,9 +35,10 @@ void applications_adopt(Applications *applications, GPtrArray *records);
 /* All of them shall run, or none. */
 void applications_run(Applications *applications, bool run);
 
+/* All that are critical. */
 bool applications_are_ready(const Applications *applications);
 bool applications_are_stopped(const Applications *applications);
-bool applications_have_failed(const Applications *applications);
+bool applications_have_failed(const Applications *applications); /* one that is critical */
 
 /* A datagram of the notify socket, from @pid. */
 void applications_notified(Applications *applications, pid_t pid, const char *text);
@@ -44,12 +47,16 @@ void applications_notified(Applications *applications, pid_t pid, const char *te
 void applications_write_records(const Applications *applications, GString *text);
 
 void applications_each(const Applications *applications, void (*visit)(Application *application, gpointer user_data), gpointer user_data);
+Application *applications_find(const Applications *applications, const char *name); /* NULL when there is none */
 bool application_restart(Application *application); /* false: it is not wanted in this role */
 const char *application_name(const Application *application);
 const SettingsApplication *application_settings(const Application *application);
 const App *application_state(const Application *application);
 pid_t application_pid(const Application *application);
 const char *application_last_exit(const Application *application);
+/* What it wrote before it last failed; "" when it never has. */
+const char *application_last_output(const Application *application);
+void application_set_last_output(Application *application, const char *text);
 const char *application_status_text(const Application *application);
 gint64 application_since_ms(const Application *application);
 gpointer application_data(const Application *application); /* the listener's own */

@@ -96,6 +96,20 @@ bool cgroup_kill(const char *path, GError **error)
 	return false;
 }
 
+bool cgroup_set(const char *path, const char *file, const char *value, GError **error)
+{
+	g_autofree char *name = g_build_filename(path, file, NULL);
+	int fd = open(name, O_WRONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : write(fd, value, strlen(value));
+	int reason = errno;
+	if (fd >= 0)
+		close(fd);
+	if (n >= 0)
+		return true;
+	g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(reason), "%s: %s", name, g_strerror(reason));
+	return false;
+}
+
 bool cgroup_renew(const char *path)
 {
 	return (rmdir(path) == 0 || errno == ENOENT) && mkdir(path, 0755) == 0;

@@ -23,6 +23,9 @@ char *cgroup_make(const char *parent, const char *group, const char *name, GErro
 /* Kills every process in @path, children groups included. Success says that the order was given, not that they are gone. */
 bool cgroup_kill(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Writes @value into @file of the group @path. */
+bool cgroup_set(const char *path, const char *file, const char *value, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Makes a group anew. Linux 6.12 and later compare how often the spawner's group and ours have been killed, and kill what is born into a group
  * (CLONE_INTO_CGROUP) that was killed more often: one that was ever killed must not be used again. False while somebody is in it. */
 bool cgroup_renew(const char *path) G_GNUC_WARN_UNUSED_RESULT;

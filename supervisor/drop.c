@@ -95,6 +95,7 @@ char *drop_script(const Settings *settings, gint64 timeout_ms)
 	add_set(script, settings, AF_INET, timeout_ms);
 	add_set(script, settings, AF_INET6, timeout_ms);
 	g_string_append(script, "\tchain held {\n"
+				"\t\tiif \"lo\" accept\n" /* the device itself may ask whether it is ready */
 				/* ICMP, ICMPv6, VRRP, by number: their names stand in /etc/protocols, which a small system has not. Without
 				 * ICMPv6 there is no neighbour discovery, and nobody would find the address when it is needed. */
 				"\t\tmeta l4proto { 1, 58, 112 } accept\n");

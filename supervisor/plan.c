@@ -25,14 +25,6 @@ bool plan_may_stop(const PlanEntry *entries, gsize n, gsize i)
 	return true;
 }
 
-bool plan_all_ready(const PlanEntry *entries, gsize n)
-{
-	for (gsize i = 0; i < n; i++)
-		if (!entries[i].ready)
-			return false;
-	return true;
-}
-
 bool plan_all_stopped(const PlanEntry *entries, gsize n)
 {
 	for (gsize i = 0; i < n; i++)

@@ -18,5 +18,4 @@ bool plan_may_start(const PlanEntry *entries, gsize n, gsize i);
 /* Everything that needs @i has stopped. */
 bool plan_may_stop(const PlanEntry *entries, gsize n, gsize i);
 
-bool plan_all_ready(const PlanEntry *entries, gsize n);
 bool plan_all_stopped(const PlanEntry *entries, gsize n);

@@ -376,6 +376,11 @@ static GVariant *get_app_status_text(gpointer user_data)
 	return g_variant_new_string(application_status_text(APPLICATION));
 }
 
+static GVariant *get_app_last_output(gpointer user_data)
+{
+	return g_variant_new_string(application_last_output(APPLICATION));
+}
+
 static void on_app_restart(BusCall *call, GVariant *args, gpointer user_data)
 {
 	if (application_restart(APPLICATION))
@@ -394,6 +399,7 @@ static const BusMember app_members[] = {
 	{ "LastExit", .get = get_app_last_exit },
 	{ "Needs", .get = get_app_needs },
 	{ "StatusText", .get = get_app_status_text },
+	{ "LastOutput", .get = get_app_last_output },
 	{ "Restart", .method = on_app_restart },
 	{ 0 },
 };
@@ -424,7 +430,8 @@ void service_application_added(Service *service, Application *application)
 
 void service_application_changed(Application *application)
 {
-	static const char *const properties[] = { "Description", "State", "Pid", "SinceMs", "Restarts", "LastExit", "Needs", "StatusText" };
+	static const char *const properties[] = { "Description", "State", "Pid", "SinceMs", "Restarts", "LastExit", "Needs", "StatusText",
+						  "LastOutput" };
 	BusObject *object = application_data(application);
 	for (gsize i = 0; object && i < G_N_ELEMENTS(properties); i++)
 		bus_object_changed(object, APPLICATION_INTERFACE, properties[i]);

@@ -94,11 +94,14 @@ static bool take_rights(const SpawnPlan *plan)
 		if (capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET | CAPNG_AMBIENT,
 				 (unsigned)plan->capabilities[i]) < 0)
 			return false;
+	for (gsize i = 0; i < plan->n_bounds; i++)
+		if (capng_update(CAPNG_ADD, CAPNG_BOUNDING_SET, (unsigned)plan->bounds[i]) < 0)
+			return false;
 	/* The bounding set needs CAP_SETPCAP, so it is narrowed first; the ambient set survives exec, so it comes last. */
 	return prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0 && capng_apply(CAPNG_SELECT_BOUNDS) == 0 &&
 	       (!plan->change_user || change_user(plan)) && capng_apply(CAPNG_SELECT_CAPS) == 0 &&
 	       capng_apply(CAPNG_SELECT_AMBIENT) == 0 && prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) == 0 &&
-	       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+	       (plan->has_bounds || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 }
 
 static void complain(const char *what, const char *about, int number)
@@ -114,6 +117,36 @@ static void complain(const char *what, const char *about, int number)
 	(void)!write(STDERR_FILENO, "\n", 1);
 }
 
+/* A limit that the machine refuses is said and gone without: a PBX without its scheduling class is better than none. */
+static void take_limits(const SpawnPlan *plan)
+{
+	for (gsize i = 0; i < plan->n_limits; i++) {
+		struct rlimit limit = { .rlim_cur = plan->limits[i].value, .rlim_max = plan->limits[i].value };
+		if (prlimit(0, (enum __rlimit_resource)plan->limits[i].resource, &limit, NULL) < 0)
+			complain("a limit", plan->argv[0], errno);
+	}
+	/* Our own haste is not theirs. */
+	if (setpriority(PRIO_PROCESS, 0, plan->nice) < 0 && plan->nice != 0)
+		complain("nice", plan->argv[0], errno);
+	struct sched_param schedule = { .sched_priority = plan->realtime };
+	if (plan->realtime && sched_setscheduler(0, SCHED_RR, &schedule) < 0)
+		complain("real-time scheduling", plan->argv[0], errno);
+	if (!plan->oom_score_adj)
+		return;
+	char text[8];
+	int n = 0, rest = ABS(plan->oom_score_adj), at = sizeof text;
+	for (; rest; rest /= 10)
+		text[--at] = (char)('0' + rest % 10);
+	if (plan->oom_score_adj < 0)
+		text[--at] = '-';
+	n = (int)sizeof text - at;
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, text + at, (size_t)n) != n)
+		complain("oom-score-adj", plan->argv[0], errno);
+	if (fd >= 0)
+		close(fd);
+}
+
 G_NORETURN static void be_child(const SpawnPlan *plan)
 {
 	struct sigaction normal = { .sa_handler = SIG_DFL };
@@ -124,7 +157,6 @@ G_NORETURN static void be_child(const SpawnPlan *plan)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 
 	(void)setsid();
-	(void)setpriority(PRIO_PROCESS, 0, 0); /* our own haste is not theirs */
 	int input = open("/dev/null", O_RDONLY);
 	if (input >= 0)
 		dup2(input, STDIN_FILENO);
@@ -132,6 +164,7 @@ G_NORETURN static void be_child(const SpawnPlan *plan)
 	dup2(plan->output, STDERR_FILENO);
 	(void)close_range(3, ~0U, 0);
 	umask(022);
+	take_limits(plan);
 
 	if ((plan->writable || plan->settings) && !arrange_mounts(plan->writable, plan->settings)) {
 		complain("own mount namespace", plan->argv[0], errno);

@@ -16,6 +16,11 @@
 #define SPAWN_EXIT_RIGHTS 126
 
 typedef struct {
+	int resource;  /* RLIMIT_... */
+	guint64 value; /* soft and hard */
+} SpawnLimit;
+
+typedef struct {
 	const char *const *argv; /* argv[0] absolute */
 	const char *const *environment; /* whole */
 	const char *directory;
@@ -30,6 +35,15 @@ typedef struct {
 	bool keep_capabilities;  /* root applications keep what root has */
 	const int *capabilities; /* else only these (CAP_...) */
 	gsize n_capabilities;
+	bool has_bounds;         /* else `capabilities` are all it can ever have, and no program it executes gains any */
+	const int *bounds;
+	gsize n_bounds;
+
+	const SpawnLimit *limits;
+	gsize n_limits;
+	int nice;
+	int oom_score_adj;       /* 0: as ours */
+	int realtime;            /* 0: no */
 	const char *const *writable; /* not NULL: own mount namespace, read-only but for these existing folders */
 	const char *settings;    /* not NULL: own mount namespace, with this folder in the place of SETTINGS_DIR */
 } SpawnPlan;

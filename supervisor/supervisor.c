@@ -129,6 +129,11 @@ static void on_trouble(const char *name, const char *text, gpointer user_data)
 	events_raise_once(supervisor->events, text, 3600, EVENT_APPLICATION, name, 3, text);
 }
 
+static void on_application_trouble(Application *application, const char *text, gpointer user_data)
+{
+	on_trouble(application_name(application), text, user_data);
+}
+
 static void on_processes_changed(gpointer user_data)
 {
 	supervisor_remember(user_data);
@@ -197,10 +202,8 @@ static gboolean on_kick_time(gpointer user_data)
 static gboolean on_second(gpointer user_data)
 {
 	Supervisor *supervisor = user_data;
-	static guint n_seconds;
 	elect_heartbeat(supervisor->elect);
-	if (++n_seconds % 60 == 0)
-		output_trim();
+	output_trim();
 	return G_SOURCE_CONTINUE;
 }
 
@@ -396,7 +399,8 @@ static char *load_settings(Supervisor *supervisor, GPtrArray *records)
 
 static bool make_parts(Supervisor *supervisor, GError **error)
 {
-	static const ApplicationsListener on_applications = { on_application_added, on_application_changed, on_application_gone };
+	static const ApplicationsListener on_applications = { on_application_added, on_application_changed, on_application_gone,
+								      on_application_trouble };
 	static const DaemonsListener on_daemons = { on_trouble, on_processes_changed, on_daemon_stopped };
 	supervisor->cgroup = cgroup_own(error);
 	if (!supervisor->cgroup)
@@ -405,6 +409,7 @@ static bool make_parts(Supervisor *supervisor, GError **error)
 	supervisor->daemons = daemons_new(supervisor->processes, supervisor->cgroup, &on_daemons, supervisor, error);
 	if (!supervisor->daemons || !daemons_make_folders(supervisor->daemons, error))
 		return false;
+	output_prepare();
 	supervisor->store = store_new(on_store_failed, supervisor);
 	supervisor->applications = applications_new(supervisor->processes, supervisor->cgroup, &on_applications, supervisor);
 	supervisor->drop = drop_new();

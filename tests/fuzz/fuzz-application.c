@@ -20,7 +20,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	g_assert_cmpuint(settings->applications->len, ==, 2);
 	const SettingsApplication *pbx = settings_application(settings, "pbx");
 	g_assert_true(pbx->command[0] && g_path_is_absolute(pbx->command[0]));
-	g_assert_true(pbx->ready != SETTINGS_READY_COMMAND || (pbx->ready_command && g_path_is_absolute(pbx->ready_command[0])));
+	const SettingsCheck *check = &pbx->ready_check;
+	g_assert_true(check->kind != SETTINGS_CHECK_COMMAND || (check->command && g_path_is_absolute(check->command[0])));
+	g_assert_true((check->kind != SETTINGS_CHECK_PORT && check->kind != SETTINGS_CHECK_SIP) || (check->port > 0 && check->port < 65536));
 	g_assert_true(pbx->stop_signal > 0 && pbx->stop_signal < 65);
 	for (guint i = 0; pbx->environment[i]; i++)
 		g_assert_nonnull(strchr(pbx->environment[i], '='));

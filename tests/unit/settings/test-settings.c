@@ -2,6 +2,7 @@
 /* tests/unit/settings/test-settings.c - good settings, every defect with its file and line, and files on disk. */
 #include <glib/gstdio.h>
 #include <locale.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <string.h>
 
@@ -274,8 +275,9 @@ static void test_application_full(void)
 	g_assert_cmpstr(a->environment[1], ==, "B=two words");
 	g_assert_cmpstr(a->user, ==, "kamailio");
 	g_assert_cmpstr(a->working_directory, ==, "/var/lib/kamailio");
-	g_assert_cmpint(a->ready, ==, SETTINGS_READY_COMMAND);
-	g_assert_cmpstr(a->ready_command[1], ==, "me");
+	g_assert_cmpint(a->ready, ==, SETTINGS_READY_CHECK);
+	g_assert_cmpint(a->ready_check.kind, ==, SETTINGS_CHECK_COMMAND);
+	g_assert_cmpstr(a->ready_check.command[1], ==, "me");
 	g_assert_cmpuint(a->ready_timeout_ms, ==, 5000);
 	g_assert_cmpint(a->restart, ==, SETTINGS_RESTART_ON_FAILURE);
 	g_assert_cmpuint(a->restart_delay_ms, ==, 200);
@@ -292,6 +294,51 @@ static void test_application_full(void)
 	g_assert_nonnull(users->exclude);
 }
 
+static void test_application_rights_and_health(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = parse_one(DEVICE, NULL,
+					  APPLICATION "ready=sip-options\nready-address=tcp [2001:db8::10]:5061\n"
+					  "health=port\nhealth-address=5060\nhealth-interval-ms=300\nhealth-timeout-ms=100\nhealth-tolerance=0\n"
+					  "watchdog-ms=700\ncritical=false\ncapabilities=CAP_NET_BIND_SERVICE cap_sys_nice\n"
+					  "capability-bounds=cap_sys_nice, cap_net_bind_service, CAP_CHOWN\nnofile=65536\ncore=unlimited\n"
+					  "memlock=64M\nmemory-max=1G\nnice=-5\noom-score-adj=-500\nrealtime=10\nprogram=/usr/bin/kamailio\n", &error);
+	g_assert_no_error(error);
+	const SettingsApplication *a = settings_application(s, "kamailio");
+	g_assert_cmpint(a->ready_check.kind, ==, SETTINGS_CHECK_SIP);
+	g_assert_true(a->ready_check.tcp);
+	g_assert_cmpstr(a->ready_check.host, ==, "2001:db8::10");
+	g_assert_cmpuint(a->ready_check.port, ==, 5061);
+	g_assert_cmpint(a->health.kind, ==, SETTINGS_CHECK_PORT);
+	g_assert_false(a->health.tcp);
+	g_assert_null(a->health.host);
+	g_assert_cmpuint(a->health_tolerance, ==, 0);
+	g_assert_cmpuint(a->watchdog_ms, ==, 700);
+	g_assert_false(a->critical);
+	g_assert_cmpuint(a->rights.n_capabilities, ==, 2);
+	g_assert_cmpint(a->rights.capabilities[0], ==, CAP_NET_BIND_SERVICE);
+	g_assert_cmpuint(a->rights.n_bounds, ==, 3);
+	g_assert_cmpint(a->rights.nofile, ==, 65536);
+	g_assert_cmpint(a->rights.nproc, ==, SETTINGS_LIMIT_UNSET);
+	g_assert_cmpint(a->rights.core, ==, SETTINGS_LIMIT_UNLIMITED);
+	g_assert_cmpint(a->rights.memlock, ==, 64 << 20);
+	g_assert_cmpint(a->rights.memory_max, ==, 1 << 30);
+	g_assert_cmpint(a->rights.nice, ==, -5);
+	g_assert_cmpint(a->rights.oom_score_adj, ==, -500);
+	g_assert_cmpint(a->rights.realtime, ==, 10);
+	g_assert_cmpstr(a->program, ==, "/usr/bin/kamailio");
+}
+
+static void test_application_unit(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) s = parse_one(DEVICE, NULL, "[application]\nunit=pbx@one.service\nready=command\nready-command=/bin/true\n", &error);
+	g_assert_no_error(error);
+	const SettingsApplication *a = settings_application(s, "kamailio");
+	g_assert_cmpstr(a->unit, ==, "pbx@one.service");
+	g_assert_null(a->command);
+}
+
 static void test_application_defaults(void)
 {
 	g_autoptr(GError) error = NULL;
@@ -304,7 +351,12 @@ static void test_application_defaults(void)
 	g_assert_null(a->user);
 	g_assert_null(a->working_directory);
 	g_assert_cmpint(a->ready, ==, SETTINGS_READY_STARTED);
-	g_assert_null(a->ready_command);
+	g_assert_null(a->ready_check.command);
+	g_assert_cmpint(a->health.kind, ==, SETTINGS_CHECK_NONE);
+	g_assert_cmpuint(a->watchdog_ms, ==, 0);
+	g_assert_true(a->critical);
+	g_assert_false(a->rights.has_capabilities);
+	g_assert_cmpint(a->rights.nofile, ==, SETTINGS_LIMIT_UNSET);
 	g_assert_cmpuint(a->ready_timeout_ms, ==, 30000);
 	g_assert_cmpint(a->restart, ==, SETTINGS_RESTART_ALWAYS);
 	g_assert_cmpuint(a->restart_delay_ms, ==, 100);
@@ -538,22 +590,46 @@ static const Bad bad[] = {
 
 	/* applications.d/kamailio.conf */
 	{ "application-missing", .application = "[data x]\npath=/srv/x\n", .message = "applications.d/kamailio.conf:1: section [application] is missing" },
-	{ "command-missing", .application = "[application]\n", .message = "applications.d/kamailio.conf:1: section [application] needs the key \"command\"" },
+	{ "command-missing", .application = "[application]\n", .message = "applications.d/kamailio.conf:1: section [application] needs the key \"command\" or \"unit\"" },
 	{ "command-relative", .application = "[application]\ncommand=kamailio -DD\n",
 	  .message = "applications.d/kamailio.conf:2: \"command\" begins with the absolute path of a program, not \"kamailio\"" },
 	{ "command-quote", .application = "[application]\ncommand=/b 'x\n", .message = "applications.d/kamailio.conf:2: \"command\" cannot be split into words: *" },
 	{ "command-twice", .application = A "command=/c\n", .message = "applications.d/kamailio.conf:3: duplicate key \"command\"; the first is on line 2" },
-	{ "application-unknown-key", .application = A "nice=3\n", .message = "applications.d/kamailio.conf:3: unknown key \"nice\" in section [application]" },
+	{ "application-unknown-key", .application = A "nicer=3\n", .message = "applications.d/kamailio.conf:3: unknown key \"nicer\" in section [application]" },
 	{ "environment-word", .application = A "environment=A=1 B\n", .message = "applications.d/kamailio.conf:3: \"environment\" is a list of NAME=value, not \"B\"" },
 	{ "environment-name", .application = A "environment=1A=1\n", .message = "applications.d/kamailio.conf:3: \"environment\" is a list *, not \"1A=1\"" },
 	{ "user-bad", .application = A "user=a:b\n", .message = "applications.d/kamailio.conf:3: \"user\" is letters, *, not \"a:b\"" },
 	{ "group-bad", .application = A "group=\n", .message = "applications.d/kamailio.conf:3: \"group\" is letters, *, not \"\"" },
 	{ "directory-relative", .application = A "working-directory=x\n", .message = "applications.d/kamailio.conf:3: \"working-directory\" is an absolute path, not \"x\"" },
-	{ "ready-bad", .application = A "ready=soon\n", .message = "applications.d/kamailio.conf:3: \"ready\" is one of started, notify, command, not \"soon\"" },
+	{ "ready-bad", .application = A "ready=soon\n", .message = "applications.d/kamailio.conf:3: \"ready\" is one of started, notify, command, port, sip-options, not \"soon\"" },
 	{ "ready-no-command", .application = A "ready=command\n", .message = "applications.d/kamailio.conf:3: \"ready=command\" needs the key \"ready-command\"" },
 	{ "ready-command-idle", .application = A "ready-command=/c\n", .message = "applications.d/kamailio.conf:3: \"ready-command\" is for \"ready=command\" only" },
 	{ "ready-command-relative", .application = A "ready=command\nready-command=check\n",
 	  .message = "applications.d/kamailio.conf:4: \"ready-command\" begins with the absolute path of a program, not \"check\"" },
+	{ "unit-and-command", .application = A "unit=k.service\n", .message = "applications.d/kamailio.conf:3: there is a \"command\" already, on line 2: it is one or the other" },
+	{ "unit-bad", .application = "[application]\nunit=k.socket\n", .message = "applications.d/kamailio.conf:2: \"unit\" is the name of a service of systemd, such as kamailio.service, not \"k.socket\"" },
+	{ "unit-path", .application = "[application]\nunit=../k.service\n", .message = "applications.d/kamailio.conf:2: \"unit\" is the name of a service *" },
+	{ "unit-template", .application = "[application]\nunit=k@.service\n", .message = "applications.d/kamailio.conf:2: \"unit\" is the name of a service *" },
+	{ "unit-ourselves", .application = "[application]\nunit=understudy.service\n", .message = "applications.d/kamailio.conf:2: \"unit\" is the name of a service *" },
+	{ "unit-user", .application = "[application]\nunit=k.service\nuser=k\n", .message = "applications.d/kamailio.conf:3: \"user\" is for a command; a unit has its own" },
+	{ "unit-nofile", .application = "[application]\nunit=k.service\nnofile=5\n", .message = "applications.d/kamailio.conf:3: \"nofile\" is for a command; a unit has its own" },
+	{ "unit-watchdog", .application = "[application]\nunit=k.service\nwatchdog-ms=500\n", .message = "applications.d/kamailio.conf:3: \"watchdog-ms\" is for a command; a unit has WatchdogSec=" },
+	{ "program-relative", .application = A "program=k\n", .message = "applications.d/kamailio.conf:3: \"program\" is an absolute path, not \"k\"" },
+	{ "ready-no-address", .application = A "ready=port\n", .message = "applications.d/kamailio.conf:3: \"ready=port\" needs the key \"ready-address\"" },
+	{ "ready-address-idle", .application = A "ready-address=5060\n", .message = "applications.d/kamailio.conf:3: \"ready-address\" is for \"ready=port\" and \"ready=sip-options\" only" },
+	{ "ready-address-name", .application = A "ready=port\nready-address=host:5060\n", .message = "applications.d/kamailio.conf:4: \"ready-address\" is a port, or an address and a port, *" },
+	{ "ready-address-port", .application = A "ready=port\nready-address=udp 0\n", .message = "applications.d/kamailio.conf:4: \"ready-address\" is a port, *" },
+	{ "ready-address-v6", .application = A "ready=port\nready-address=::1:5060\n", .message = "applications.d/kamailio.conf:4: \"ready-address\" is a port, *" },
+	{ "health-bad", .application = A "health=good\n", .message = "applications.d/kamailio.conf:3: \"health\" is one of none, command, port, sip-options, watchdog, not \"good\"" },
+	{ "health-no-watchdog", .application = A "health=watchdog\n", .message = "applications.d/kamailio.conf:3: \"health=watchdog\" needs the key \"watchdog-ms\"" },
+	{ "health-idle", .application = A "health-tolerance=3\n", .message = "applications.d/kamailio.conf:3: \"health-tolerance\" is for *" },
+	{ "health-interval", .application = A "health=port\nhealth-address=1\nhealth-interval-ms=99\n", .message = "applications.d/kamailio.conf:5: \"health-interval-ms\" is a number from 100 to 3600000, *" },
+	{ "critical-bad", .application = A "critical=maybe\n", .message = "applications.d/kamailio.conf:3: \"critical\" is true or false, not \"maybe\"" },
+	{ "capability-unknown", .application = A "capabilities=CAP_NET_BIND_SERVICE CAP_FLY\n", .message = "applications.d/kamailio.conf:3: \"capabilities\" is a list such as *; there is no \"CAP_FLY\"" },
+	{ "capability-beyond", .application = A "capabilities=CAP_CHOWN\ncapability-bounds=CAP_KILL\n", .message = "applications.d/kamailio.conf:4: \"capability-bounds\" lacks cap_chown, which \"capabilities\" has" },
+	{ "nofile-unit", .application = A "nofile=1K\n", .message = "applications.d/kamailio.conf:3: \"nofile\" is a number or \"unlimited\", not \"1K\"" },
+	{ "core-large", .application = A "core=9999999999G\n", .message = "applications.d/kamailio.conf:3: \"core\" is a number of bytes (K, M, G) or \"unlimited\", not \"9999999999G\"" },
+	{ "nice-large", .application = A "nice=20\n", .message = "applications.d/kamailio.conf:3: \"nice\" is a number from -20 to 19, not \"20\"" },
 	{ "ready-timeout", .application = A "ready-timeout-ms=0\n", .message = "applications.d/kamailio.conf:3: \"ready-timeout-ms\" is a number from 1 to 3600000, *" },
 	{ "restart-bad", .application = A "restart=no\n", .message = "applications.d/kamailio.conf:3: \"restart\" is one of always, on-failure, never, not \"no\"" },
 	{ "restart-delay", .application = A "restart-delay-ms=30001\n", .message = "applications.d/kamailio.conf:3: \"restart-delay-ms\" is a number from 1 to 30000, *" },
@@ -934,6 +1010,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/settings/pair/ipv6", test_pair_ipv6);
 	g_test_add_func("/settings/pair/hash", test_pair_hash);
 	g_test_add_func("/settings/application/full", test_application_full);
+	g_test_add_func("/settings/application/rights-and-health", test_application_rights_and_health);
+	g_test_add_func("/settings/application/unit", test_application_unit);
 	g_test_add_func("/settings/application/defaults", test_application_defaults);
 	g_test_add_func("/settings/application/order", test_application_order);
 	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {

@@ -122,6 +122,7 @@ static void test_a_failure_is_news_once(void)
 		(void)give(&app, APP_EVENT_STARTED, now_ms);
 	}
 	/* It stayed up; what comes then is another story. */
+	(void)give(&app, APP_EVENT_READY, now_ms);
 	now_ms += 20000;
 	for (int i = 0; i < 5; i++) {
 		end_once(&app, now_ms);
@@ -143,8 +144,73 @@ static void test_not_ready_in_time(void)
 	EXPECT(&app, APP_EVENT_WANT, 0, APP_DO_NOTHING, APP_WAITING);
 	EXPECT(&app, APP_EVENT_STARTED, 0, APP_DO_NOTHING, APP_STARTING);
 	EXPECT(&app, APP_EVENT_TIME, 999, APP_DO_NOTHING, APP_STARTING);
-	EXPECT(&app, APP_EVENT_TIME, 1000, APP_DO_KILL, APP_BACKOFF);
-	EXPECT(&app, APP_EVENT_ENDED, 1001, APP_DO_NOTHING, APP_BACKOFF); /* that was us */
+	EXPECT(&app, APP_EVENT_TIME, 1000, APP_DO_KILL, APP_FAILED); /* it had its time; four more tries would cost minutes */
+	g_assert_cmpint(app.why, ==, APP_WHY_NOT_READY);
+	EXPECT(&app, APP_EVENT_ENDED, 1001, APP_DO_NOTHING, APP_FAILED); /* that was us */
+	EXPECT(&app, APP_EVENT_EMPTY, 1002, APP_DO_NOTHING, APP_FAILED);
+	EXPECT(&app, APP_EVENT_TIME, 31000, APP_DO_NOTHING, APP_WAITING);
+}
+
+static void test_goes_into_the_background(void)
+{
+	App app = app_of(SETTINGS_RESTART_ALWAYS);
+	run(&app, 0);
+	g_assert_cmpint(app_step(&app, (AppEvent){ APP_EVENT_ENDED, true }, MS), ==, APP_DO_KILL); /* others are left in its group */
+	g_assert_cmpint(app.why, ==, APP_WHY_FORKED_AWAY);
+	g_assert_cmpint(app.state, ==, APP_BACKOFF);
+}
+
+static void test_watchdog(void)
+{
+	SettingsApplication settings = settings_of(SETTINGS_RESTART_ALWAYS);
+	settings.watchdog_ms = 700;
+	App app;
+	app_init(&app, &settings, 0);
+	EXPECT(&app, APP_EVENT_WANT, 0, APP_DO_NOTHING, APP_WAITING);
+	EXPECT(&app, APP_EVENT_STARTED, 0, APP_DO_NOTHING, APP_STARTING);
+	g_assert_cmpint(app.deadline_us, ==, 1000 * MS); /* it counts once it is ready */
+	EXPECT(&app, APP_EVENT_READY, 900, APP_DO_NOTHING, APP_RUNNING);
+	g_assert_cmpint(app.deadline_us, ==, 1600 * MS);
+	(void)!app_step(&app, (AppEvent){ APP_EVENT_ALIVE, true }, 1500 * MS);
+	EXPECT(&app, APP_EVENT_TIME, 1600, APP_DO_NOTHING, APP_RUNNING);
+	EXPECT(&app, APP_EVENT_TIME, 2200, APP_DO_KILL, APP_BACKOFF);
+	g_assert_cmpint(app.why, ==, APP_WHY_WATCHDOG);
+	app_adopt(&app, true, 5000 * MS); /* what it said meanwhile lies in the socket */
+	EXPECT(&app, APP_EVENT_TIME, 5699, APP_DO_NOTHING, APP_RUNNING);
+	g_assert_cmpint(app_step(&app, (AppEvent){ APP_EVENT_ALIVE, false }, 5700 * MS), ==, APP_DO_KILL); /* WATCHDOG=trigger */
+	/* Nobody else has one. */
+	app = app_of(SETTINGS_RESTART_ALWAYS);
+	run(&app, 0);
+	g_assert_cmpint(app_step(&app, (AppEvent){ APP_EVENT_ALIVE, false }, MS), ==, APP_DO_NOTHING);
+}
+
+static void test_failed_checks_are_forgiven_until_there_are_too_many(void)
+{
+	SettingsApplication settings = settings_of(SETTINGS_RESTART_ALWAYS);
+	settings.health_tolerance = 2;
+	App app;
+	app_init(&app, &settings, 0);
+	run(&app, 0);
+	for (int i = 0; i < 10; i++) {
+		EXPECT(&app, APP_EVENT_CHECKED, i * 10, APP_DO_NOTHING, APP_RUNNING);
+		EXPECT(&app, APP_EVENT_CHECKED, i * 10 + 1, APP_DO_NOTHING, APP_RUNNING);
+		(void)!app_step(&app, (AppEvent){ APP_EVENT_CHECKED, true }, (i * 10 + 2) * MS);
+	}
+	for (int i = 0; i < 2; i++)
+		EXPECT(&app, APP_EVENT_CHECKED, 200 + i, APP_DO_NOTHING, APP_RUNNING);
+	EXPECT(&app, APP_EVENT_CHECKED, 203, APP_DO_KILL, APP_BACKOFF);
+	g_assert_cmpint(app.why, ==, APP_WHY_UNHEALTHY);
+	EXPECT(&app, APP_EVENT_CHECKED, 204, APP_DO_NOTHING, APP_BACKOFF); /* an answer that comes late */
+}
+
+static void test_a_stop_that_took_a_kill_is_known(void)
+{
+	App app = app_of(SETTINGS_RESTART_ALWAYS);
+	run(&app, 0);
+	EXPECT(&app, APP_EVENT_UNWANT, 0, APP_DO_SIGNAL, APP_STOPPING);
+	g_assert_false(app.forced);
+	EXPECT(&app, APP_EVENT_TIME, 500, APP_DO_KILL, APP_STOPPING);
+	g_assert_true(app.forced);
 }
 
 static void test_restart_setting(void)
@@ -226,6 +292,10 @@ int main(int argc, char **argv)
 	g_test_add_func("/app/fails-after-too-many", test_fails_after_too_many_and_is_still_tried);
 	g_test_add_func("/app/failure-is-news-once", test_a_failure_is_news_once);
 	g_test_add_func("/app/not-ready-in-time", test_not_ready_in_time);
+	g_test_add_func("/app/goes-into-the-background", test_goes_into_the_background);
+	g_test_add_func("/app/watchdog", test_watchdog);
+	g_test_add_func("/app/failed-checks", test_failed_checks_are_forgiven_until_there_are_too_many);
+	g_test_add_func("/app/stop-that-took-a-kill", test_a_stop_that_took_a_kill_is_known);
 	g_test_add_func("/app/restart-setting", test_restart_setting);
 	g_test_add_func("/app/wanted-again-while-stopping", test_wanted_again_while_stopping);
 	g_test_add_func("/app/restart-by-order", test_restart_by_order);

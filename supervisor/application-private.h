@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* supervisor/application-private.h - one application, as the files that carry it out share it. */
+#pragma once
+
+#include "supervisor/applications.h"
+#include "supervisor/identity.h"
+#include "supervisor/probe.h"
+
+/* A check under way, or between two tries. */
+typedef struct {
+	Process *process;
+	Probe *probe;
+	guint timer;   /* the next try, or the end of this one */
+	char *why;     /* the last try failed because of this */
+} Check;
+
+struct Application {
+	Applications *all;
+	SettingsApplication *settings; /* belongs to settings_object */
+	Settings *settings_object;
+	App app;
+	bool leaving; /* no longer in the settings */
+	Identity *identity;
+	char *cgroup;
+	bool killed;  /* the group was, and is made anew before it is used again */
+	int events;   /* its cgroup.events */
+	guint events_source;
+	Process *process;
+	Check ready, health;
+	char *last_exit;
+	char *status_text;
+	char *last_output;
+	gint64 since_ms;
+	gpointer data;
+};
+
+struct Applications {
+	ProcessTable *processes;
+	char *cgroup;
+	ApplicationsListener listener;
+	gpointer user_data;
+	Settings *settings;
+	GPtrArray *list; /* of Application* */
+	bool run;
+	bool pumping, pump_again;
+	guint timer;
+};
+
+/* ---- applications.c ---- */
+void application_step(Application *application, AppEvent event);
+
+/* ---- launch.c: its command as a process ---- */
+bool launch(Application *application, char **argv, Spawned *ret_spawned, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* ---- check.c: is it ready, is it well ---- */
+void check_begin_ready(Application *application);  /* until it is ready; does nothing where it says so itself */
+void check_begin_health(Application *application); /* from now on */
+void check_end(Check *check);
