@@ -265,10 +265,10 @@ class Lab:
             host.close()
         self.net.close()
 
-    def host(self, name, address, peer_address=None, configured=True, pair=None, groups=None):
-        host = Host(self, name, address, peer_address)
+    def host(self, name, address, peer_address=None, configured=True, pair=None, groups=None, switch=None, kind=Host):
+        host = kind(self, name, address, peer_address)
         self.hosts.append(host)
-        host.lan_port = self.lan.connect(host.namespace, "eth0", f"{address}/24")
+        host.lan_port = (switch or self.lan).connect(host.namespace, "eth0", f"{address}/24")
         if peer_address:
             host.peer_port = self.peer_link.connect(host.namespace, "eth1", f"{peer_address}/30")
         if configured:
@@ -456,15 +456,16 @@ print('gaps', *['%.1f' % g for g in gaps], 'end' if last and time.monotonic() - 
 class Keepalived:
     """keepalived as the other router: no peer link, plain RFC."""
 
-    def __init__(self, lab, name, address, version=3, interval="0.1", priority=100, vmac=False, extra=""):
+    def __init__(self, lab, name, address, version=3, interval="0.1", priority=100, vmac=False, extra="", switch=None, global_extra=""):
         self.lab, self.name = lab, name
         self.namespace = lab.net.namespace(name)
-        self.port = lab.lan.connect(self.namespace, "eth0", f"{address}/24")
+        self.port = (switch or lab.lan).connect(self.namespace, "eth0", f"{address}/24")
         self.folder = Path(tempfile.mkdtemp(prefix=f"vrrp-{lab.net.tag}-{name}-"))
         (self.folder / "keepalived.conf").write_text(f"""
 global_defs {{
     vrrp_version {version}
     router_id {name}
+    {global_extra}
 }}
 vrrp_instance one {{
     state BACKUP

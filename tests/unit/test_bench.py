@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The benchmarks' common frame: turns, raw values, table, promises."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).resolve().parents[1] / "bench"
+sys.path.insert(0, str(BENCH))
+import frame  # noqa: E402
+
+FIGURES = {"silence/a": frame.Figure("ms", frame.at_most(20, "ms")), "cost/a": frame.Figure("ms", frame.median_at_most_peer("peer"))}
+
+
+def trial(measure, **more):
+    return frame.Trial("all", list(FIGURES), ["ours", "peer"], more.pop("runs", 3), measure, **more)
+
+
+def run(tmp_path, measure, *words, **more):
+    file = tmp_path / "values.json"
+    status = frame.run("it", "a test", FIGURES, lambda quick: [trial(measure, **more)], argv=["--json", str(file), *words])
+    return status, json.loads(file.read_text()) if file.exists() else None
+
+
+def test_subjects_take_turns_and_raw_values_are_written(tmp_path, capsys):
+    order = []
+
+    def measure(subject):
+        order.append(subject)
+        return {"silence/a": [len(order), 7.5], "cost/a": [1 if subject == "ours" else 2]}
+
+    status, values = run(tmp_path, measure)
+    assert status == 0
+    assert order == ["ours", "peer", "peer", "ours", "ours", "peer"]
+    assert values == {"silence/a": {"unit": "ms", "ours": [1, 7.5, 4, 7.5, 5, 7.5], "peers": {"peer": [2, 7.5, 3, 7.5, 6, 7.5]}},
+                      "cost/a": {"unit": "ms", "ours": [1, 1, 1], "peers": {"peer": [2, 2, 2]}}}
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| cost/a")]
+    assert len(lines) == 1 and "1.0 [1.0-1.0]" in lines[0] and lines[0].rstrip(" |").endswith("yes")
+
+
+def test_broken_promise_is_shown(tmp_path, capsys):
+    run(tmp_path, lambda subject: {"silence/a": [21 if subject == "ours" else 1], "cost/a": [3 if subject == "ours" else 2]})
+    assert capsys.readouterr().out.count("**no**") == 2
+
+
+def test_only_and_runs(tmp_path):
+    status, values = run(tmp_path, lambda subject: {"silence/a": [1], "cost/a": [1]}, "--only", "cost/*", "--runs", "2")
+    assert status == 0 and list(values) == ["cost/a"] and values["cost/a"]["ours"] == [1, 1]
+    assert run(tmp_path, lambda subject: {}, "--only", "nothing")[0] == 2
+
+
+def test_together(tmp_path):
+    status, values = run(tmp_path, lambda subjects: {subject: {"cost/a": [len(subjects)]} for subject in subjects}, together=True, runs=1)
+    assert status == 0 and values["cost/a"] == {"unit": "ms", "ours": [2], "peers": {"peer": [2]}}
+
+
+def test_rejected_runs_are_repeated_and_failures_told(tmp_path, capsys):
+    calls = []
+
+    def measure(subject):
+        calls.append(subject)
+        if subject == "peer":
+            raise RuntimeError("does not start")
+        if len(calls) == 1:
+            raise frame.Rejected("clock")
+        return {"silence/a": [1]}
+
+    status, values = run(tmp_path, measure, runs=1)
+    assert status == 1 and values["silence/a"] == {"unit": "ms", "ours": [1], "peers": {}}
+    output = capsys.readouterr().out
+    assert "1 runs were rejected" in output and "does not start" in output
+
+
+@pytest.mark.parametrize("words,want", [(["--json", "x", "--quick"], ["--quick"]), (["--json=x"], []), (["--only", "a"], ["--only", "a"])])
+def test_command_without_file(words, want):
+    assert frame.strip_json(words) == want
+
+
+def test_every_figure_is_explained():
+    sys.path.insert(0, str(BENCH))
+    import vrrp
+
+    text = (BENCH / "README.md").read_text(encoding="utf-8")
+    assert [name for name in vrrp.figures() if f"`{name.split('/')[0]}/C`" not in text] == []
