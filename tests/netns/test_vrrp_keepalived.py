@@ -1,10 +1,41 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""keepalived as the other end, in both directions, version 2 and 3."""
+"""keepalived as the other end, in both directions: version 2 and 3, fast and slow, by multicast from either MAC, by unicast."""
+
+from typing import NamedTuple
 
 import pytest
 from vrrp_lab import SERVICE, VRRP, Keepalived, Lab, wait_until
 
-VERSIONS = [pytest.param(2, "1", 1000, id="v2"), pytest.param(3, "0.1", 100, id="v3")]
+
+class Case(NamedTuple):
+    version: int
+    interval_ms: int
+    mode: str  # "mac", "vmac" (keepalived's use_vmac), "unicast"
+
+    def ours(self, lab, priority=150):
+        unicast = {"multicast": "false"} if self.mode == "unicast" else {}
+        return lab.host("alpha", "192.0.2.11", pair={"vrrp-version": self.version, "advert-interval-ms": self.interval_ms, "priority": priority,
+                                                     **unicast})
+
+    def start(self, alpha, other):
+        """By unicast we speak to, and hear, a peer alone: keepalived is given out as one."""
+        return alpha.start(peer=other if self.mode == "unicast" else None)
+
+    def keepalived(self, lab, priority=100, preempt=False):
+        return Keepalived(lab, "other", "192.0.2.12", self.version, f"{self.interval_ms / 1000:g}", priority, vmac=self.mode == "vmac",
+                          preempt=preempt, peer="192.0.2.11" if self.mode == "unicast" else None)
+
+    def skew_ms(self, priority):
+        return (256 - priority) / 256 * (1000 if self.version == 2 else self.interval_ms)
+
+
+def cases(*names):
+    known = {"v2": (2, 1000), "v3-1s": (3, 1000), "v3": (3, 100)}
+    split = [(name, *name.rsplit("-", 1)) for name in names]
+    return pytest.mark.parametrize("case", [pytest.param(Case(*known[base], mode), id=name) for name, base, mode in split])
+
+
+ALL = cases("v2-mac", "v2-vmac", "v2-unicast", "v3-1s-mac", "v3-mac", "v3-vmac", "v3-unicast")
 
 
 @pytest.fixture
@@ -13,69 +44,113 @@ def lab(build):
         yield lab
 
 
-def settled(lab, alpha, version):
+def leads(alpha, case):
+    alpha.wait_state("master", 10)
+    if case.mode == "unicast":  # to a peer our priority says what we are worth: that of one who does not serve is below keepalived's
+        alpha.set_serving(True)
+
+
+def settled(lab, alpha, case):
     """keepalived's version 3 sums the IPv4 pseudo-header, as RFC 9568 does not: to it our adverts are broken until it has spoken once
-    itself and we have answered in kind. Returns the wire at its port from then on."""
-    if version == 3:
+    itself and we have answered in kind."""
+    if case.version == 3:
         wait_until(lambda: alpha.counters()["pseudo-header"] > 0, 20, "an advert of keepalived")
         alpha.wait_state("master")
     wire = lab.wire(alpha.lan_port)
-    wire.wait(lambda: len(wire.adverts()) > 5, 20, "adverts of ours")
+    wire.wait(lambda: len(wire.adverts()) > 2, 20, "adverts of ours")
     wire.close()
 
 
-def ours(lab, version, interval_ms, priority=150):
-    return lab.host("alpha", "192.0.2.11", pair={"vrrp-version": version, "advert-interval-ms": interval_ms, "priority": priority})
-
-
-@pytest.mark.parametrize("version,interval,interval_ms", VERSIONS)
-@pytest.mark.parametrize("vmac", [False, True], ids=["mac", "vmac"])
-def test_backup_of_keepalived_takes_over_when_it_dies(lab, version, interval, interval_ms, vmac):
-    other = Keepalived(lab, "other", "192.0.2.12", version, interval, priority=100, vmac=vmac).start()
-    other.wait_master()
-    alpha = ours(lab, version, interval_ms).start()
-    alpha.wait_state("backup")
-    wait_until(lambda: alpha.get("LastHeard"), 5, "alpha hears keepalived")
-    assert alpha.get("MasterPriority", VRRP) == 100
+def is_backup_of(lab, alpha, other):
+    wait_until(lambda: alpha.get("LastHeard"), 10, "alpha hears keepalived")
+    assert alpha.state() == "backup" and alpha.get("MasterPriority", VRRP) == 100
     wire = lab.wire(alpha.lan_port)
     wire.wait(lambda: wire.adverts(from_host=False), 5, "an advert of keepalived")
-    assert alpha.state() == "backup", "a working Master is not preempted by a higher priority"
+    assert alpha.state() == "backup" and other.has_service(), "a working Master is not preempted by a higher priority"
+    return wire
+
+
+# ---- keepalived leads, and fails ----
+
+@ALL
+def test_backup_of_keepalived_takes_over_when_it_dies(lab, case):
+    other = case.keepalived(lab).start()
+    other.wait_master()
+    alpha = case.start(case.ours(lab), other)
+    alpha.wait_state("backup")
+    wire = is_backup_of(lab, alpha, other)
     other.die()
     sent = wire.wait(lambda: wire.adverts(), 10, "our first advert")
     heard = wire.adverts(from_host=False)
     alpha.wait_state("master")
     assert alpha.has_service()
-    # 3 * interval + (256 - 150) / 256 * interval (of a second in version 2), and a few milliseconds to act.
-    bound_ms = 3 * interval_ms + (256 - 150) / 256 * interval_ms
+    bound_ms = 3 * case.interval_ms + case.skew_ms(254 if case.mode == "unicast" else 150)
     took_ms = (sent[0][0] - heard[-1][0]) * 1000
-    assert bound_ms - 1 <= took_ms <= bound_ms + 40, f"{took_ms:.1f} ms, bound {bound_ms:.1f} ms"
+    assert bound_ms - 1 <= took_ms <= bound_ms + 60, f"{took_ms:.1f} ms, bound {bound_ms:.1f} ms"
 
 
-@pytest.mark.parametrize("version,interval,interval_ms", VERSIONS)
-def test_keepalived_takes_over_at_our_priority_zero(lab, version, interval, interval_ms):
-    alpha = ours(lab, version, interval_ms).start()
-    alpha.wait_state("master", 10)
-    other = Keepalived(lab, "other", "192.0.2.12", version, interval).start()
-    settled(lab, alpha, version)
+@cases("v2-mac", "v3-mac", "v3-unicast")
+def test_backup_of_keepalived_takes_over_at_its_priority_zero(lab, case):
+    other = case.keepalived(lab).start()
+    other.wait_master()
+    alpha = case.start(case.ours(lab), other)
+    alpha.wait_state("backup")
+    wire = is_backup_of(lab, alpha, other)
+    other.stop()
+    sent = wire.wait(lambda: wire.adverts(), 10, "our first advert")
+    alpha.wait_state("master")
+    zero = [advert for advert in wire.adverts(from_host=False) if advert[3][2] == 0]
+    assert zero and alpha.get("Reason") == "master-resigned"
+    assert (sent[0][0] - zero[0][0]) * 1000 < case.skew_ms(150) + 60
+
+
+# ---- we lead, and fail ----
+
+@ALL
+def test_keepalived_takes_over_at_our_priority_zero(lab, case):
+    other = case.keepalived(lab)
+    alpha = case.start(case.ours(lab), other)
+    leads(alpha, case)
+    other.start()
+    settled(lab, alpha, case)
     wire = lab.wire(other.port)
-    wire.wait(lambda: len(wire.adverts(from_host=False)) > 5, 20, "adverts to keepalived")
+    wire.wait(lambda: len(wire.adverts(from_host=False)) > 2, 20, "adverts to keepalived")
     assert not other.has_service() and not wire.adverts()
     assert alpha.terminate() == 0
     other.wait_master()
     zero = [advert for advert in wire.adverts(from_host=False) if advert[3][2] == 0]
     assert len(zero) == 1
-    skew_ms = (256 - 100) / 256 * interval_ms
     first = wire.wait(wire.adverts, 10, "keepalived's first advert")[0]
-    assert (first[0] - zero[0][0]) * 1000 < skew_ms + 100
+    assert (first[0] - zero[0][0]) * 1000 < case.skew_ms(100) + 100
     assert SERVICE not in alpha.namespace.addresses()
 
 
-@pytest.mark.parametrize("version,interval,interval_ms", VERSIONS)
-def test_keepalived_takes_over_when_our_cable_is_cut_and_keeps_it(lab, version, interval, interval_ms):
-    alpha = ours(lab, version, interval_ms).start()
-    alpha.wait_state("master", 10)
-    other = Keepalived(lab, "other", "192.0.2.12", version, interval).start()
-    settled(lab, alpha, version)
+@cases("v2-mac", "v3-mac", "v3-vmac", "v3-unicast")
+def test_keepalived_takes_over_when_we_are_killed(lab, case):
+    other = case.keepalived(lab)
+    alpha = case.start(case.ours(lab), other)
+    leads(alpha, case)
+    other.start()
+    settled(lab, alpha, case)
+    wire = lab.wire(other.port)
+    wire.wait(lambda: wire.adverts(from_host=False), 5, "an advert of ours")
+    alpha.kill()
+    first = wire.wait(wire.adverts, 10, "keepalived's first advert")[0]
+    last = wire.adverts(from_host=False)[-1]
+    assert not [advert for advert in wire.adverts(from_host=False) if advert[3][2] == 0], "no last word"
+    bound_ms = 3 * case.interval_ms + case.skew_ms(100)
+    assert bound_ms - 1 <= (first[0] - last[0]) * 1000 <= bound_ms + 100
+    other.wait_master()
+    wait_until(lambda: not alpha.has_service(), 6, "the kernel takes the address from the dead")
+
+
+@cases("v2-mac", "v3-mac", "v3-vmac")
+def test_keepalived_takes_over_when_our_cable_is_cut_and_keeps_it(lab, case):
+    other = case.keepalived(lab)
+    alpha = case.start(case.ours(lab), other)
+    leads(alpha, case)
+    other.start()
+    settled(lab, alpha, case)
     assert not other.has_service()
     alpha.lan_port.cut()
     alpha.wait_state("init")
@@ -88,8 +163,36 @@ def test_keepalived_takes_over_when_our_cable_is_cut_and_keeps_it(lab, version, 
     assert alpha.state() == "backup" and other.has_service(), "no preemption: ours has the higher priority"
 
 
+# ---- Priorities ----
+
+@cases("v2-mac", "v3-mac", "v3-vmac")
+def test_a_higher_keepalived_that_preempts_wins_and_we_follow_it(lab, case):
+    alpha = case.start(case.ours(lab, priority=150), None)
+    alpha.wait_state("master", 10)
+    other = case.keepalived(lab, priority=200, preempt=True).start()
+    alpha.wait_state("backup", 15)
+    assert alpha.get("Reason") == "heard-higher" and alpha.get("MasterPriority", VRRP) == 200
+    wait_until(lambda: other.has_service() and not alpha.has_service(), 5, "keepalived alone has the address")
+    other.die()
+    alpha.wait_state("master", 10)
+
+
+@cases("v2-mac", "v3-mac")
+def test_a_lower_keepalived_that_preempts_follows_us(lab, case):
+    alpha = case.start(case.ours(lab, priority=150), None)
+    alpha.wait_state("master", 10)
+    other = case.keepalived(lab, priority=100, preempt=True).start()
+    settled(lab, alpha, case)
+    wait_until(lambda: not other.has_service(), 5, "keepalived follows")
+    wire = lab.wire(other.port)
+    wire.wait(lambda: len(wire.adverts(from_host=False)) > 2, 10, "adverts of ours")
+    assert not wire.adverts() and alpha.state() == "master"
+
+
+# ---- Starts ----
+
 def test_checksum_with_pseudo_header_is_accepted_and_answered_in_kind(lab):
-    alpha = ours(lab, 3, 100).start()
+    alpha = Case(3, 100, "mac").ours(lab).start()
     alpha.wait_state("master", 10)
     other = Keepalived(lab, "other", "192.0.2.12").start()
     # It takes our adverts for broken and speaks itself; hearing that, we say ours its way, and it yields.
@@ -102,7 +205,7 @@ def test_checksum_with_pseudo_header_is_accepted_and_answered_in_kind(lab):
 
 def test_equal_start_settles_on_one(lab):
     other = Keepalived(lab, "other", "192.0.2.12", priority=150)
-    alpha = ours(lab, 3, 100)
+    alpha = Case(3, 100, "mac").ours(lab)
     other.start()
     alpha.start()
     wire = lab.wire(alpha.lan_port)

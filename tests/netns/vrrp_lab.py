@@ -456,8 +456,11 @@ print('gaps', *['%.1f' % g for g in gaps], 'end' if last and time.monotonic() - 
 class Keepalived:
     """keepalived as the other router: no peer link, plain RFC."""
 
-    def __init__(self, lab, name, address, version=3, interval="0.1", priority=100, vmac=False, extra="", switch=None, global_extra=""):
-        self.lab, self.name = lab, name
+    def __init__(self, lab, name, address, version=3, interval="0.1", priority=100, vmac=False, preempt=False, peer=None, extra="", switch=None,
+                 global_extra=""):
+        """peer: an address to which it speaks by unicast, instead of to the group."""
+        self.lab, self.name, self.address, self.peer_address = lab, name, address, None
+        unicast = f"unicast_src_ip {address}\n    unicast_peer {{\n        {peer}\n    }}" if peer else ""
         self.namespace = lab.net.namespace(name)
         self.port = (switch or lab.lan).connect(self.namespace, "eth0", f"{address}/24")
         self.folder = Path(tempfile.mkdtemp(prefix=f"vrrp-{lab.net.tag}-{name}-"))
@@ -469,12 +472,13 @@ global_defs {{
 }}
 vrrp_instance one {{
     state BACKUP
-    nopreempt
+    {"" if preempt else "nopreempt"}
     interface eth0
     virtual_router_id {GROUP}
     priority {priority}
     advert_int {interval}
     {"use_vmac" if vmac else ""}
+    {unicast}
     {extra}
     virtual_ipaddress {{
         {SERVICE}/24
@@ -497,6 +501,11 @@ vrrp_instance one {{
 
     def has_service(self):
         return SERVICE in self.namespace.addresses()
+
+    def stop(self):
+        """As its service manager would: it says priority 0."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(10)
 
     def die(self):
         """All of its processes, at once, with no last word. (Killed one by one, the second would be told of the first's end and say priority 0.)"""
