@@ -75,6 +75,18 @@ bool ip_is_multicast(const IpAddress *ip)
 	return ip->family == AF_INET6 && ip->bytes[0] == 0xff;
 }
 
+IpAddress ip_network(const IpAddress *ip, guint prefix)
+{
+	IpAddress network = *ip;
+
+	for (guint i = 0; i < sizeof network.bytes; i++) {
+		guint bits = CLAMP((gint)prefix - (gint)i * 8, 0, 8);
+
+		network.bytes[i] &= (guint8)(0xff00 >> bits);
+	}
+	return network;
+}
+
 bool ip_same_network(const IpAddress *a, const IpAddress *b, guint prefix)
 {
 	guint whole = prefix / 8, rest = prefix % 8;

@@ -37,5 +37,8 @@ int ip_compare(const IpAddress *a, const IpAddress *b);
 bool ip_is_link_local(const IpAddress *ip); /* fe80::/10, 169.254.0.0/16 */
 bool ip_is_multicast(const IpAddress *ip);
 
+/* @ip with all bits behind @prefix zero. */
+IpAddress ip_network(const IpAddress *ip, guint prefix);
+
 /* Whether both are in the same network of @prefix bits. */
 bool ip_same_network(const IpAddress *a, const IpAddress *b, guint prefix);

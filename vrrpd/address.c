@@ -14,7 +14,9 @@ typedef struct {
 	guint8 mac[6];      /* what hosts find the addresses at */
 	bool connected;     /* nobody else brings the route to the subnet */
 	bool up;
-	char *problem;
+	char *problem;      /* with the interface itself */
+	char *refused;      /* a kernel setting */
+	char **no_route;    /* what is wrong with each of the member's routes; NULL: nothing */
 } Place;
 
 struct VrrpAddresses {
@@ -25,6 +27,8 @@ struct VrrpAddresses {
 	Place *places;      /* as many as members */
 	guint n_places;
 	GPtrArray *list;    /* of VrrpServiceAddress* */
+	guint lifetime_s;
+	GArray *between;    /* of VrrpBetween; NULL: no preference for the service address as source */
 };
 
 static void service_address_free(gpointer data)
@@ -34,10 +38,16 @@ static void service_address_free(gpointer data)
 	g_free(address->text);
 	g_free(address->group);
 	g_free(address->interface);
+	g_free(address->problem);
 	g_free(address);
 }
 
-VrrpAddresses *vrrp_addresses_new(GPtrArray *members, bool virtual_mac, VrrpNetlink *netlink, VrrpSysctl *sysctl)
+guint vrrp_addresses_lifetime_s(guint advert_interval_ms)
+{
+	return MAX(3, (2 * advert_interval_ms + 999) / 1000 + 1);
+}
+
+VrrpAddresses *vrrp_addresses_new(GPtrArray *members, bool virtual_mac, guint lifetime_s, VrrpNetlink *netlink, VrrpSysctl *sysctl)
 {
 	VrrpAddresses *self = g_new0(VrrpAddresses, 1);
 
@@ -45,6 +55,7 @@ VrrpAddresses *vrrp_addresses_new(GPtrArray *members, bool virtual_mac, VrrpNetl
 	self->virtual_mac = virtual_mac;
 	self->netlink = netlink;
 	self->sysctl = sysctl;
+	self->lifetime_s = lifetime_s;
 	self->list = g_ptr_array_new_with_free_func(service_address_free);
 	self->n_places = members->len;
 	self->places = g_new0(Place, self->n_places);
@@ -52,6 +63,7 @@ VrrpAddresses *vrrp_addresses_new(GPtrArray *members, bool virtual_mac, VrrpNetl
 		const VrrpMember *member = members->pdata[i];
 
 		self->places[i].member = member;
+		self->places[i].no_route = g_new0(char *, member->routes->len);
 		for (guint j = 0; j < member->addresses->len; j++) {
 			const VrrpMemberAddress *from = &g_array_index(member->addresses, VrrpMemberAddress, j);
 			VrrpServiceAddress *address = g_new0(VrrpServiceAddress, 1);
@@ -68,22 +80,38 @@ VrrpAddresses *vrrp_addresses_new(GPtrArray *members, bool virtual_mac, VrrpNetl
 	return self;
 }
 
+/* Of what is held: a Backup holds nothing, and nothing that it holds can fail. */
+static void forget_problems(VrrpAddresses *self)
+{
+	for (guint i = 0; i < self->list->len; i++)
+		g_clear_pointer(&((VrrpServiceAddress *)self->list->pdata[i])->problem, g_free);
+	for (guint i = 0; i < self->n_places; i++)
+		for (guint k = 0; k < self->places[i].member->routes->len; k++)
+			g_clear_pointer(&self->places[i].no_route[k], g_free);
+}
+
 void vrrp_addresses_free(VrrpAddresses *self)
 {
 	if (!self)
 		return;
-	for (guint i = 0; i < self->n_places; i++)
+	forget_problems(self);
+	for (guint i = 0; i < self->n_places; i++) {
 		g_free(self->places[i].problem);
+		g_free(self->places[i].refused);
+		g_free(self->places[i].no_route);
+	}
+	g_clear_pointer(&self->between, g_array_unref);
 	g_free(self->places);
 	g_ptr_array_unref(self->list);
 	g_ptr_array_unref(self->members);
 	g_free(self);
 }
 
-static void complain(Place *place, const char *code, GError *error)
+/* Takes @error over. */
+static void complain(char **problem, const char *code, const char *what, GError *error)
 {
-	g_free(place->problem);
-	place->problem = g_strdup_printf("%s: %s: %s", code, place->member->virtual_device, error->message);
+	g_free(*problem);
+	*problem = g_strdup_printf("%s: %s: %s", code, what, error->message);
 	g_error_free(error);
 }
 
@@ -94,7 +122,7 @@ static void set_sysctl(VrrpAddresses *self, Place *place, const char *family, co
 	GError *error = NULL;
 
 	if (!vrrp_sysctl_set(self->sysctl, key, value, lasting, &error))
-		complain(place, "sysctl-refused", error);
+		complain(&place->refused, "sysctl-refused", place->member->virtual_device, error);
 }
 
 /* Either of arp_ignore and arp_announce alone lets hosts learn the physical MAC for a service address. */
@@ -141,12 +169,12 @@ static void prepare_virtual(VrrpAddresses *self, Place *place, bool clean)
 			return;
 		}
 		if (!vrrp_netlink_link_delete(self->netlink, link.index, &error)) {
-			complain(place, "no-virtual-mac", error);
+			complain(&place->problem, "no-virtual-mac", place->member->virtual_device, error);
 			return;
 		}
 	}
 	if (!vrrp_netlink_macvlan_add(self->netlink, place->member->virtual_device, place->parent, place->mac, &error)) {
-		complain(place, "no-virtual-mac", error);
+		complain(&place->problem, "no-virtual-mac", place->member->virtual_device, error);
 		return;
 	}
 	place->up = false;
@@ -171,8 +199,29 @@ static void delete_addresses(VrrpAddresses *self, guint n)
 	}
 }
 
-void vrrp_addresses_prepare(VrrpAddresses *self, bool clean)
+/* Whether the interface that was prepared is still the one that is there. */
+static bool is_as_prepared(VrrpAddresses *self, Place *place, const VrrpLink *parent, bool *lost)
 {
+	VrrpLink link;
+
+	if (place->parent != parent->index || place->index == 0)
+		return false;
+	if (!self->virtual_mac)
+		return true;
+	if (!vrrp_netlink_link(self->netlink, place->member->virtual_device, &link) || link.index != place->index ||
+	    link.parent != place->parent)
+		return false;
+	if (place->up && !link.up) { /* somebody took it down, and with it its routes */
+		place->up = false;
+		*lost = true;
+	}
+	return true;
+}
+
+bool vrrp_addresses_prepare(VrrpAddresses *self, bool clean)
+{
+	bool lost = false;
+
 	for (guint i = 0; i < self->n_places; i++) {
 		Place *place = &self->places[i];
 		VrrpLink parent;
@@ -184,9 +233,10 @@ void vrrp_addresses_prepare(VrrpAddresses *self, bool clean)
 			place->problem = g_strdup_printf("no-interface: %s: there is no interface %s", place->member->group, place->member->device);
 			continue;
 		}
-		if (place->parent == parent.index && place->index && !clean)
+		if (!clean && is_as_prepared(self, place, &parent, &lost))
 			continue;
 		g_clear_pointer(&place->problem, g_free);
+		g_clear_pointer(&place->refused, g_free);
 		place->parent = parent.index;
 		tune_parent(self, place);
 		if (self->virtual_mac) {
@@ -196,9 +246,11 @@ void vrrp_addresses_prepare(VrrpAddresses *self, bool clean)
 			place->index = parent.index;
 			place->up = true;
 		}
+		lost = true;
 		if (clean)
 			delete_addresses(self, i);
 	}
+	return lost;
 }
 
 static bool is_ipv6_link_local(const IpAddress *ip)
@@ -221,18 +273,125 @@ static VrrpRoute route_of(const Place *place, guint n)
 	return route;
 }
 
+/* ---- Preferred source towards clients ---- */
+
+static void add_route(GArray *routes, const Place *place, const IpAddress *destination, guint prefix, const IpAddress *source)
+{
+	VrrpRoute route = { .destination = ip_network(destination, prefix), .prefix = prefix, .source = *source, .index = place->parent,
+			    .metric = destination->family == AF_INET6 ? VRRP_METRIC_BEFORE_KERNEL : 0 };
+
+	g_array_append_val(routes, route);
+}
+
+static bool is_first_in_its_network(const VrrpAddresses *self, const VrrpServiceAddress *address)
+{
+	for (guint i = 0; i < self->list->len && self->list->pdata[i] != address; i++) {
+		const VrrpServiceAddress *before = self->list->pdata[i];
+
+		if (before->place == address->place && ip_same_network(&before->address, &address->address, address->prefix))
+			return false;
+	}
+	return true;
+}
+
+/* A second route to the network of @address beside that of the device's own address, in front of it and with the service address as source. It needs
+ * nobody to take it away: when the address goes, by whatever hand or because its life has ended, the kernel drops the routes that bear it as source
+ * (of IPv6 the preference alone, which leaves a route like the other). The two devices speak to each other as themselves, or their link would
+ * break with every change of role. */
+static GArray *preference_of(const VrrpAddresses *self, const VrrpServiceAddress *address)
+{
+	const Place *place = &self->places[address->place];
+	GArray *routes = g_array_new(FALSE, FALSE, sizeof(VrrpRoute));
+
+	/* Alone in its network it brings the route itself, and is its source. (On the interface itself it is the second of two.) */
+	if (is_ipv6_link_local(&address->address) || (place->connected && self->virtual_mac) ||
+	    address->prefix + 1 >= 8 * ip_length(&address->address) || !is_first_in_its_network(self, address))
+		return routes;
+	for (guint i = 0; i < self->between->len; i++) {
+		const VrrpBetween *between = &g_array_index(self->between, VrrpBetween, i);
+
+		/* First: not one packet to the peer leaves with the other source. */
+		if (strcmp(between->role, place->member->role) == 0 && ip_same_network(&between->peer, &address->address, address->prefix))
+			add_route(routes, place, &between->peer, 8 * ip_length(&between->peer), &between->own);
+	}
+	add_route(routes, place, &address->address, address->prefix, &address->address);
+	return routes;
+}
+
+static void set_preference(VrrpAddresses *self, guint n, bool on)
+{
+	for (guint i = 0; i < self->list->len; i++) {
+		const VrrpServiceAddress *address = self->list->pdata[i];
+		g_autoptr(GArray) routes = NULL;
+
+		if (address->place != n || (on && !address->held))
+			continue;
+		routes = preference_of(self, address);
+		for (guint k = 0; k < routes->len; k++) {
+			const VrrpRoute *route = &g_array_index(routes, VrrpRoute, k);
+			g_autoptr(GError) error = NULL;
+
+			if (on ? !vrrp_netlink_route_add(self->netlink, route, &error) :
+				 !vrrp_netlink_route_delete(self->netlink, route, &error))
+				g_debug("source towards clients of %s: %s", address->text, error->message);
+		}
+	}
+}
+
+void vrrp_addresses_prefer(VrrpAddresses *self, GArray *between)
+{
+	g_clear_pointer(&self->between, g_array_unref);
+	self->between = between;
+	for (guint i = 0; i < self->n_places; i++)
+		if (self->places[i].index)
+			set_preference(self, i, true);
+}
+
+/* ---- Holding ---- */
+
+static void hold_address(VrrpAddresses *self, Place *place, VrrpServiceAddress *address)
+{
+	GError *error = NULL;
+
+	address->held = vrrp_netlink_address_set(self->netlink, place->index, &address->address, address->prefix, self->lifetime_s,
+						 place->connected || is_ipv6_link_local(&address->address), &error);
+	g_clear_pointer(&address->problem, g_free);
+	if (!address->held)
+		complain(&address->problem, "no-address", address->text, error);
+}
+
+static void hold_route(VrrpAddresses *self, Place *place, guint n)
+{
+	VrrpRoute route = route_of(place, n);
+	GError *error = NULL;
+	bool added = vrrp_netlink_route_add(self->netlink, &route, &error);
+
+	g_clear_pointer(&place->no_route[n], g_free);
+	if (!added) {
+		char to[IP_TEXT_SIZE], via[IP_TEXT_SIZE];
+		g_autofree char *text = route.prefix ? g_strdup_printf("%s/%u via %s", ip_text(&route.destination, to), route.prefix,
+								       ip_text(&route.gateway, via)) :
+						       g_strdup_printf("default via %s", ip_text(&route.gateway, via));
+
+		complain(&place->no_route[n], "no-route", text, error);
+	}
+}
+
+/* What fails is named, and the rest of the group goes on. */
 static void hold_place(VrrpAddresses *self, guint n)
 {
 	Place *place = &self->places[n];
 	bool first = true, fresh = false, decided = false;
-	GError *error = NULL;
 
 	if (!place->up) {
+		GError *error = NULL;
+
 		if (!vrrp_netlink_link_up(self->netlink, place->index, true, &error)) {
-			complain(place, "no-virtual-mac", error);
+			complain(&place->problem, "no-virtual-mac", place->member->virtual_device, error);
 			return;
 		}
 		place->up = true;
+		g_clear_pointer(&place->problem, g_free);
 	}
 	for (guint i = 0; i < self->list->len; i++) {
 		VrrpServiceAddress *address = self->list->pdata[i];
@@ -247,25 +406,12 @@ static void hold_place(VrrpAddresses *self, guint n)
 			decided = true;
 		}
 		first = false;
-		if (!vrrp_netlink_address_set(self->netlink, place->index, &address->address, address->prefix,
-					      VRRP_ADDRESS_LIFETIME_S,
-					      place->connected || is_ipv6_link_local(&address->address), &error)) {
-			address->held = false;
-			complain(place, "no-address", error);
-			return;
-		}
-		address->held = true;
+		hold_address(self, place, address);
 	}
-	for (guint i = 0; i < place->member->routes->len; i++) {
-		VrrpRoute route = route_of(place, i);
-
-		if (!vrrp_netlink_route_add(self->netlink, &route, &error)) {
-			complain(place, "no-route", error);
-			return;
-		}
-	}
-	if (fresh)
-		g_clear_pointer(&place->problem, g_free);
+	for (guint i = 0; i < place->member->routes->len; i++)
+		hold_route(self, place, i);
+	if (self->between)
+		set_preference(self, n, true);
 }
 
 void vrrp_addresses_hold(VrrpAddresses *self)
@@ -275,8 +421,37 @@ void vrrp_addresses_hold(VrrpAddresses *self)
 			hold_place(self, i);
 }
 
-static void delete_routes(VrrpAddresses *self, Place *place)
+static bool is_present(const GArray *present, int index, const IpAddress *ip)
 {
+	for (guint i = 0; i < present->len; i++) {
+		const VrrpPresent *each = &g_array_index(present, VrrpPresent, i);
+
+		if (each->index == index && ip_equal(&each->ip, ip))
+			return true;
+	}
+	return false;
+}
+
+const VrrpServiceAddress *vrrp_addresses_missing(VrrpAddresses *self, const GArray *present)
+{
+	const VrrpServiceAddress *missing = NULL;
+
+	for (guint i = 0; i < self->list->len; i++) {
+		VrrpServiceAddress *address = self->list->pdata[i];
+
+		if (!address->held || is_present(present, self->places[address->place].index, &address->address))
+			continue;
+		address->held = false;
+		if (!missing)
+			missing = address;
+	}
+	return missing;
+}
+
+static void delete_routes(VrrpAddresses *self, guint n)
+{
+	Place *place = &self->places[n];
+
 	for (guint i = 0; place->index && i < place->member->routes->len; i++) {
 		VrrpRoute route = route_of(place, i);
 		g_autoptr(GError) error = NULL;
@@ -284,14 +459,18 @@ static void delete_routes(VrrpAddresses *self, Place *place)
 		if (!vrrp_netlink_route_delete(self->netlink, &route, &error))
 			g_debug("route of %s: %s", place->member->virtual_device, error->message);
 	}
+	if (self->between && place->parent)
+		set_preference(self, n, false);
 }
 
 void vrrp_addresses_drop(VrrpAddresses *self)
 {
 	for (guint i = 0; i < self->n_places; i++) {
-		delete_routes(self, &self->places[i]);
+		delete_routes(self, i);
 		delete_addresses(self, i);
 	}
+	g_clear_pointer(&self->between, g_array_unref);
+	forget_problems(self);
 }
 
 static bool has_address(const VrrpAddresses *self, const VrrpServiceAddress *address)
@@ -330,7 +509,7 @@ static void delete_virtual(VrrpAddresses *self, Place *place)
 void vrrp_addresses_retire(VrrpAddresses *self, const VrrpAddresses *next)
 {
 	for (guint i = 0; i < self->n_places; i++) {
-		delete_routes(self, &self->places[i]);
+		delete_routes(self, i);
 		if (!has_place(next, &self->places[i]))
 			delete_virtual(self, &self->places[i]);
 	}
@@ -354,7 +533,7 @@ void vrrp_addresses_rest(VrrpAddresses *self)
 		if (!self->virtual_mac || !place->up)
 			continue;
 		if (place->index && !vrrp_netlink_link_up(self->netlink, place->index, false, &error))
-			complain(place, "no-virtual-mac", error);
+			complain(&place->problem, "no-virtual-mac", place->member->virtual_device, error);
 		place->up = false;
 	}
 }
@@ -399,9 +578,22 @@ const VrrpServiceAddress *vrrp_addresses_at(const VrrpAddresses *self, gsize i)
 	return self->list->pdata[i];
 }
 
+static void add_problem(GPtrArray *problems, const char *problem)
+{
+	if (problem)
+		g_ptr_array_add(problems, g_strdup(problem));
+}
+
 void vrrp_addresses_problems(const VrrpAddresses *self, GPtrArray *problems)
 {
-	for (guint i = 0; i < self->n_places; i++)
-		if (self->places[i].problem)
-			g_ptr_array_add(problems, g_strdup(self->places[i].problem));
+	for (guint i = 0; i < self->n_places; i++) {
+		const Place *place = &self->places[i];
+
+		add_problem(problems, place->problem);
+		add_problem(problems, place->refused);
+		for (guint k = 0; k < place->member->routes->len; k++)
+			add_problem(problems, place->no_route[k]);
+	}
+	for (guint i = 0; i < self->list->len; i++)
+		add_problem(problems, ((const VrrpServiceAddress *)self->list->pdata[i])->problem);
 }

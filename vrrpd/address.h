@@ -15,7 +15,6 @@
 #include "netlink.h"
 #include "sysctl.h"
 
-#define VRRP_ADDRESS_LIFETIME_S 3
 #define VRRP_ADDRESS_RENEW_US (1 * G_USEC_PER_SEC)
 
 typedef struct {
@@ -26,18 +25,35 @@ typedef struct {
 	guint prefix;
 	guint place;           /* index of its member */
 	bool held;
+	char *problem;         /* NULL: none */
 } VrrpServiceAddress;
+
+/* What the two devices say to each other on an interface: from our own address there to one of the peer's. */
+typedef struct {
+	const char *role;      /* of the interface */
+	IpAddress own, peer;
+} VrrpBetween;
 
 typedef struct VrrpAddresses VrrpAddresses;
 
+/* How long an address lives in the kernel without being renewed: one advert may be lost, and it renews once a second at most. */
+guint vrrp_addresses_lifetime_s(guint advert_interval_ms);
+
 /* @members of VrrpMember*, kept by reference. */
-VrrpAddresses *vrrp_addresses_new(GPtrArray *members, bool virtual_mac, VrrpNetlink *netlink, VrrpSysctl *sysctl);
+VrrpAddresses *vrrp_addresses_new(GPtrArray *members, bool virtual_mac, guint lifetime_s, VrrpNetlink *netlink, VrrpSysctl *sysctl);
 void vrrp_addresses_free(VrrpAddresses *addresses); /* leaves the kernel as it is; NULL is fine */
 
-/* Makes the virtual interfaces that are missing. @clean: also takes down what a former process left. Call again when links change. */
-void vrrp_addresses_prepare(VrrpAddresses *addresses, bool clean);
+/* Makes the virtual interfaces that are missing. @clean: also takes down what a former process left. Call again when links change. True when a
+ * held address may have gone with an interface: to be held again. */
+bool vrrp_addresses_prepare(VrrpAddresses *addresses, bool clean);
+
+/* The first held address that is not among @present (of VrrpPresent) any more, NULL when all are; none of the missing counts as held then. */
+const VrrpServiceAddress *vrrp_addresses_missing(VrrpAddresses *addresses, const GArray *present);
 
 void vrrp_addresses_hold(VrrpAddresses *addresses);  /* idempotent: also the renewal */
+/* From now until they are dropped, what goes from an unbound socket to the service addresses' networks bears the service address; what goes
+ * from one device to the other (@between, of VrrpBetween, taken over) the device's own. */
+void vrrp_addresses_prefer(VrrpAddresses *addresses, GArray *between);
 void vrrp_addresses_drop(VrrpAddresses *addresses);
 void vrrp_addresses_rest(VrrpAddresses *addresses);  /* some time after a drop: the virtual interfaces go down */
 guint vrrp_addresses_announce(VrrpAddresses *addresses, VrrpEther *ether); /* returns how many frames */

@@ -23,10 +23,84 @@ static void open_ear(VrrpElection *self)
 	}
 }
 
+/* What a Master that is awake has lost is put back. (One that has slept listens first: what it misses has expired, and may be another's now.) */
+static bool is_awake_master(const VrrpElection *self, gint64 now_us)
+{
+	const VrrpMachine *machine = &self->machine;
+
+	return machine->state == VRRP_STATE_MASTER && !machine->listening &&
+	       now_us - machine->last_sent_us <= vrrp_machine_peer_down_us(machine);
+}
+
+static void note_removed(VrrpElection *self, const VrrpServiceAddress *address, gint64 now_us)
+{
+	self->counters.put_back++;
+	if (self->removed && now_us - self->removed_us < VRRP_REMOVED_US)
+		return;
+	self->removed_us = now_us;
+	g_free(self->removed);
+	self->removed = g_strdup_printf("address-removed: %s was taken from %s by somebody else, and put back", address->text,
+					address->interface);
+	g_warning("%s", self->removed);
+}
+
+/* The device's own, which unicast needs. */
+static void check_own_addresses(VrrpElection *self, const GArray *present)
+{
+	for (guint i = 0; i < self->paths->len; i++) {
+		VrrpPath *path = self->paths->pdata[i];
+
+		path->own_missing = ip_is_set(&path->own);
+		for (guint k = 0; k < present->len && path->own_missing; k++)
+			path->own_missing = !ip_equal(&g_array_index(present, VrrpPresent, k).ip, &path->own);
+	}
+}
+
+/* Whatever changed may have cost a held address, or with the last address of an interface all its routes. */
+static void hold_again(VrrpElection *self, const GArray *present, bool lost, gint64 now_us)
+{
+	const VrrpServiceAddress *missing;
+
+	if (!is_awake_master(self, now_us))
+		return;
+	missing = vrrp_addresses_missing(self->addresses, present);
+	if (missing && !lost)
+		note_removed(self, missing, now_us);
+	vrrp_addresses_hold(self->addresses);
+	if (missing || lost)
+		vrrp_election_announce_from(self, now_us);
+}
+
+/* By multicast it speaks without having an address of its own; by unicast it does not. */
+static bool can_speak(const VrrpElection *self)
+{
+	bool nobody = true;
+
+	for (guint i = 0; i < self->paths->len; i++) {
+		const VrrpPath *path = self->paths->pdata[i];
+
+		if (path->socket && path->n_peers > 0 && !path->own_missing)
+			return true;
+		nobody &= path->n_peers == 0;
+	}
+	return nobody || self->settings->multicast;
+}
+
+static const char *unusable_because(const VrrpElection *self)
+{
+	if (!self->watch.present)
+		return "no-interface";
+	if (!self->watch.carrier)
+		return "no-carrier";
+	return can_speak(self) ? NULL : "no-address";
+}
+
 static void check_link(VrrpElection *self, const char *up_reason)
 {
 	gint64 now_us = vrrp_now_us();
-	bool present;
+	g_autoptr(GArray) addresses = NULL;
+	bool present, lost;
+	const char *because;
 
 	if (!self->group)
 		return;
@@ -37,11 +111,16 @@ static void check_link(VrrpElection *self, const char *up_reason)
 	if (vrrp_link_watch_state(&self->watch, present, present && self->link.carrier, now_us))
 		vrrp_election_tell(self);
 	open_ear(self);
-	vrrp_addresses_prepare(self->addresses, false);
-	if (self->watch.carrier && self->machine.state == VRRP_STATE_INIT)
+	lost = vrrp_addresses_prepare(self->addresses, false);
+	addresses = vrrp_netlink_addresses(self->netlink);
+	check_own_addresses(self, addresses);
+	because = unusable_because(self);
+	if (!because && self->machine.state == VRRP_STATE_INIT)
 		vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_START, .reason = up_reason });
-	else if (!self->watch.carrier && self->machine.state != VRRP_STATE_INIT)
-		vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = present ? "no-carrier" : "no-interface" });
+	else if (because && self->machine.state != VRRP_STATE_INIT)
+		vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = because });
+	else
+		hold_again(self, addresses, lost, now_us);
 	vrrp_election_update_gate(self, now_us);
 }
 
@@ -135,12 +214,15 @@ void vrrp_election_free(VrrpElection *self)
 	g_clear_pointer(&self->members, g_ptr_array_unref);
 	settings_unref(self->settings);
 	g_free(self->reason);
+	g_free(self->removed);
 	g_free(self);
 }
 
 /* Paths as settings and peer make them: the LAN first, then every other interface on which the peer has an address. */
 void vrrp_election_open_paths(VrrpElection *self)
 {
+	g_autoptr(GArray) addresses = vrrp_netlink_addresses(self->netlink);
+
 	g_ptr_array_set_size(self->paths, 0);
 	g_ptr_array_add(self->paths, vrrp_path_new(self->interface, true, &self->peer, vrrp_election_received, self));
 	for (guint i = 0; i < self->settings->interfaces->len; i++) {
@@ -158,6 +240,7 @@ void vrrp_election_open_paths(VrrpElection *self)
 	for (guint i = 0; i < self->paths->len; i++)
 		vrrp_path_refresh(self->paths->pdata[i], self->netlink, (guint8)self->settings->group_id, self->settings->multicast,
 				  self->peer.paired || i > 0);
+	check_own_addresses(self, addresses);
 }
 
 static void take_settings(VrrpElection *self, Settings *settings)
@@ -183,8 +266,9 @@ static void begin(VrrpElection *self, bool clean)
 			  self->interface->address.ip, (guint8)settings->priority, (guint8)settings->priority);
 	self->machine.open = false;
 	vrrp_link_watch_init(&self->watch, (gint64)settings->advert_interval_ms * 1000);
-	self->addresses = vrrp_addresses_new(self->members, settings->virtual_mac, self->netlink, self->sysctl);
-	vrrp_addresses_prepare(self->addresses, clean);
+	self->addresses = vrrp_addresses_new(self->members, settings->virtual_mac, vrrp_addresses_lifetime_s(settings->advert_interval_ms),
+					     self->netlink, self->sysctl);
+	(void)vrrp_addresses_prepare(self->addresses, clean);
 	vrrp_election_open_paths(self);
 	if (self->listener.addresses_replaced)
 		self->listener.addresses_replaced(self->user_data);
@@ -269,6 +353,7 @@ void vrrp_election_start(VrrpElection *self, Settings *settings)
 			(void)vrrp_link_watch_frames(&self->watch, true, now_us);
 			open_ear(self);
 			self->resuming = true;
+			vrrp_election_prefer(self);
 			vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_RESUME });
 			self->resuming = false;
 			g_message("still master: last advert %" G_GINT64_FORMAT " us ago", now_us - saved.last_advert_us);
@@ -373,11 +458,13 @@ static void reload_within(VrrpElection *self, Settings *settings)
 	if (!same_addresses) {
 		VrrpAddresses *former = self->addresses;
 
-		self->addresses = vrrp_addresses_new(self->members, settings->virtual_mac, self->netlink, self->sysctl);
+		self->addresses = vrrp_addresses_new(self->members, settings->virtual_mac,
+						     vrrp_addresses_lifetime_s(settings->advert_interval_ms), self->netlink, self->sysctl);
 		vrrp_addresses_retire(former, self->addresses);
 		vrrp_addresses_free(former);
-		vrrp_addresses_prepare(self->addresses, false);
+		(void)vrrp_addresses_prepare(self->addresses, false);
 		if (self->machine.state == VRRP_STATE_MASTER) {
+			vrrp_election_prefer(self);
 			vrrp_addresses_hold(self->addresses);
 			vrrp_election_announce_from(self, vrrp_now_us());
 		}

@@ -16,11 +16,12 @@
 #include "timer.h"
 
 #define VRRP_TICK_US 100000
+#define VRRP_REMOVED_US (60 * G_USEC_PER_SEC) /* so long it stays a problem */
 #define VRRP_MAX_NEIGHBOURS 16
 
 typedef struct {
 	guint64 sent, sent_zero, sent_unicast, send_failed, received, counted, transitions, announcements, probes;
-	guint64 address_mismatch, interval_mismatch, pseudo_header, resumed;
+	guint64 put_back, address_mismatch, interval_mismatch, pseudo_header, resumed;
 	guint64 drop[VRRP_N_DROPS];
 } VrrpCounters;
 
@@ -70,6 +71,8 @@ struct VrrpElection {
 	bool pseudo_header;                 /* the other end sums that way; we answer in kind */
 
 	gint64 addresses_up_us, renewed_us, dropped_us;
+	gint64 removed_us;                  /* when somebody took a held address away, */
+	char *removed;                      /* and which */
 	gint64 announce_us[4];              /* repetitions still due; 0: done */
 	gint64 neighbours_us;
 	IpAddress neighbours[VRRP_MAX_NEIGHBOURS];
@@ -87,6 +90,7 @@ void vrrp_election_update_priority(VrrpElection *self, gint64 now_us);
 void vrrp_election_save(VrrpElection *self);
 void vrrp_election_tell(VrrpElection *self); /* something of the status may have changed */
 void vrrp_election_step(VrrpElection *self, const VrrpEvent *event);
+void vrrp_election_prefer(VrrpElection *self);
 void vrrp_election_update_gate(VrrpElection *self, gint64 now_us);
 void vrrp_election_timer(gpointer user_data);
 void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, gint64 received_us, bool counts, gpointer user_data);

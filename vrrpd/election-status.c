@@ -6,6 +6,14 @@
 
 #include "election-private.h"
 
+static void add_no_own_address(const VrrpPath *path, GPtrArray *list)
+{
+	char text[IP_TEXT_SIZE];
+
+	g_ptr_array_add(list, g_strdup_printf("no-own-address: %s does not have %s, as device.conf says; by unicast it hears and says nothing",
+					      path->device, ip_text(&path->own, text)));
+}
+
 static GVariant *problems_now(VrrpElection *self)
 {
 	g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
@@ -21,8 +29,12 @@ static GVariant *problems_now(VrrpElection *self)
 
 			if (path->problem)
 				g_ptr_array_add(list, g_strdup(path->problem));
+			else if (path->own_missing)
+				add_no_own_address(path, list);
 		}
 		vrrp_addresses_problems(self->addresses, list);
+		if (self->removed && vrrp_now_us() - self->removed_us < VRRP_REMOVED_US)
+			g_ptr_array_add(list, g_strdup(self->removed));
 		if (sched_getscheduler(0) == SCHED_OTHER)
 			g_ptr_array_add(list, g_strdup("no-realtime: not scheduled in real time; under load adverts may be late"));
 	}
@@ -214,6 +226,7 @@ GVariant *vrrp_election_counters(VrrpElection *self)
 		{ "pseudo-header", counters->pseudo_header },
 		{ "late-wake-ups", self->machine.late_wake_ups },
 		{ "resumed", counters->resumed },
+		{ "put-back", counters->put_back },
 		{ "unread", unread_now(self) },
 	};
 	GVariantBuilder builder;

@@ -362,6 +362,25 @@ bool vrrp_election_take(VrrpElection *self, const char *reason, GError **error)
 	return true;
 }
 
+/* Towards clients the service address speaks from when the applications first serve: before that answers to it are dropped. */
+void vrrp_election_prefer(VrrpElection *self)
+{
+	GArray *between;
+
+	if (!self->group || !self->served || !leads(self))
+		return;
+	between = g_array_new(FALSE, FALSE, sizeof(VrrpBetween));
+	for (gsize i = 0; i < self->peer.n_addresses; i++) {
+		const IpAddress *peer = &self->peer.addresses[i].address;
+		const SettingsInterface *interface = settings_interface(self->settings, self->peer.addresses[i].role);
+		const SettingsAddress *own = interface ? settings_own_address(interface, peer->family) : NULL;
+
+		if (own && !ip_is_link_local(peer))
+			g_array_append_vals(between, &(VrrpBetween){ .role = interface->name, .own = own->ip, .peer = *peer }, 1);
+	}
+	vrrp_addresses_prefer(self->addresses, between);
+}
+
 void vrrp_election_set_serving(VrrpElection *self, bool serving)
 {
 	if (self->machine.state != VRRP_STATE_MASTER || self->serving == serving)
@@ -369,6 +388,7 @@ void vrrp_election_set_serving(VrrpElection *self, bool serving)
 	self->serving = serving;
 	self->served |= serving;
 	self->ordered = false;
+	vrrp_election_prefer(self);
 	vrrp_election_update_priority(self, vrrp_now_us());
 	vrrp_election_save(self);
 	vrrp_election_tell(self);
@@ -398,8 +418,10 @@ bool vrrp_election_set_peer(VrrpElection *self, GVariant *dict, GError **error)
 	/* The peer follows: there is no older Master left to be above of. */
 	if (peer.follows && self->machine.state == VRRP_STATE_MASTER)
 		self->step = self->heard_step = 0;
-	if (self->group && !same)
+	if (self->group && !same) {
 		vrrp_election_open_paths(self);
+		vrrp_election_prefer(self);
+	}
 	vrrp_election_update_priority(self, vrrp_now_us());
 	vrrp_election_save(self);
 	vrrp_election_tell(self);

@@ -25,31 +25,46 @@ struct VrrpNetlink {
 	gpointer user_data;
 };
 
-/* Of addresses only the kernel's own link-local ones: those we put up come without duplicate detection, and again with every renewal. */
+typedef struct {
+	guint32 own_port; /* of our requests */
+	bool any;
+} Events;
+
+/* Over IPv4 the kernel says whose request it was; over IPv6 what we put up is what comes without duplicate detection. */
+static bool is_renewal(struct nlmsghdr *header, guint32 own_port)
+{
+	const struct ifaddrmsg *info = nlmsg_data(header);
+	struct nlattr *flags = nlmsg_find_attr(header, sizeof *info, IFA_FLAGS);
+
+	if (info->ifa_family == AF_INET)
+		return header->nlmsg_pid == own_port;
+	return header->nlmsg_type == RTM_NEWADDR && flags && (nla_get_u32(flags) & IFA_F_NODAD);
+}
+
 static int event_cb(struct nl_msg *message, void *data)
 {
-	struct nlmsghdr *header = nlmsg_hdr(message);
-	bool address = header->nlmsg_type == RTM_NEWADDR || header->nlmsg_type == RTM_DELADDR;
-	struct nlattr *flags = address ? nlmsg_find_attr(header, sizeof(struct ifaddrmsg), IFA_FLAGS) : NULL;
+	const struct nlmsghdr *header = nlmsg_hdr(message);
+	Events *events = data;
+	bool of_address = header->nlmsg_type == RTM_NEWADDR || header->nlmsg_type == RTM_DELADDR;
 
-	if (!address || (((struct ifaddrmsg *)nlmsg_data(header))->ifa_scope == RT_SCOPE_LINK &&
-			 !(flags && (nla_get_u32(flags) & IFA_F_NODAD))))
-		*(bool *)data = true;
+	/* Every renewal of a service address is told to us too. */
+	if (!of_address || !is_renewal(nlmsg_hdr(message), events->own_port))
+		events->any = true;
 	return NL_OK;
 }
 
 static gboolean events_ready_cb(gint fd, GIOCondition condition, gpointer user_data)
 {
 	VrrpNetlink *netlink = user_data;
-	bool any = false;
+	Events events = { .own_port = nl_socket_get_local_port(netlink->request) };
 	int result;
 
-	nl_socket_modify_cb(netlink->events, NL_CB_VALID, NL_CB_CUSTOM, event_cb, &any);
+	nl_socket_modify_cb(netlink->events, NL_CB_VALID, NL_CB_CUSTOM, event_cb, &events);
 	do
 		result = nl_recvmsgs_default(netlink->events);
 	while (result == 0);
 	/* An overrun lost events: look again, as for any event. */
-	if (any || result == -NLE_NOMEM)
+	if (events.any || result == -NLE_NOMEM)
 		netlink->changed(netlink->user_data);
 	return G_SOURCE_CONTINUE;
 }
@@ -82,7 +97,7 @@ VrrpNetlink *vrrp_netlink_new(void (*changed)(gpointer user_data), gpointer user
 		return NULL;
 	nl_socket_disable_seq_check(netlink->events);
 	nl_socket_set_nonblocking(netlink->events);
-	nl_socket_add_memberships(netlink->events, RTNLGRP_LINK, RTNLGRP_IPV6_IFADDR, 0);
+	nl_socket_add_memberships(netlink->events, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, 0);
 
 	source = g_unix_fd_source_new(nl_socket_get_fd(netlink->events), G_IO_IN);
 	g_source_set_priority(source, G_PRIORITY_HIGH);
@@ -274,6 +289,24 @@ static bool get_local(struct nl_msg *message, IpAddress *ret_address)
 	return get_ip(nlmsg_find_attr(nlmsg_hdr(message), sizeof *info, type), (sa_family_t)info->ifa_family, ret_address);
 }
 
+static int present_cb(struct nl_msg *message, void *data)
+{
+	VrrpPresent present = { .index = (int)((struct ifaddrmsg *)nlmsg_data(nlmsg_hdr(message)))->ifa_index };
+
+	if (get_local(message, &present.ip))
+		g_array_append_val((GArray *)data, present);
+	return NL_OK;
+}
+
+GArray *vrrp_netlink_addresses(VrrpNetlink *netlink)
+{
+	struct ifaddrmsg info = { .ifa_family = AF_UNSPEC };
+	GArray *list = g_array_new(FALSE, FALSE, sizeof(VrrpPresent));
+
+	(void)query(netlink, message_new(RTM_GETADDR, NLM_F_DUMP, &info, sizeof info), present_cb, list);
+	return list;
+}
+
 typedef struct {
 	int except;
 	const IpAddress *address;
@@ -351,23 +384,26 @@ gsize vrrp_netlink_link_locals(VrrpNetlink *netlink, int index, IpAddress *ret_a
 
 static struct nl_msg *route_message(int type, int flags, const VrrpRoute *route)
 {
+	bool beyond = ip_is_set(&route->gateway);
+	sa_family_t family = beyond ? route->gateway.family : route->destination.family;
 	struct rtmsg info = {
-		.rtm_family = (guint8)route->gateway.family,
+		.rtm_family = (guint8)family,
 		.rtm_dst_len = (guint8)route->prefix,
 		.rtm_table = RT_TABLE_MAIN,
 		.rtm_protocol = RTPROT_STATIC,
-		.rtm_scope = RT_SCOPE_UNIVERSE,
+		.rtm_scope = beyond || family == AF_INET6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
 		.rtm_type = RTN_UNICAST,
-		.rtm_flags = RTNH_F_ONLINK, /* its subnet's route may be on the parent */
+		.rtm_flags = beyond ? RTNH_F_ONLINK : 0, /* its subnet's route may be on the parent */
 	};
 	struct nl_msg *message = message_new(type, flags, &info, sizeof info);
-	guint32 index = (guint32)route->index, metric = IPV6_METRIC;
+	guint32 index = (guint32)route->index, metric = route->metric ? route->metric : IPV6_METRIC;
 
-	if (route->gateway.family == AF_INET6)
+	if (family == AF_INET6)
 		put(message, RTA_PRIORITY, &metric, sizeof metric);
 	if (route->prefix)
 		put_ip(message, RTA_DST, &route->destination);
-	put_ip(message, RTA_GATEWAY, &route->gateway);
+	if (beyond)
+		put_ip(message, RTA_GATEWAY, &route->gateway);
 	if (ip_is_set(&route->source))
 		put_ip(message, RTA_PREFSRC, &route->source);
 	put(message, RTA_OIF, &index, sizeof index);

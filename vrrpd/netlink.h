@@ -27,10 +27,18 @@ typedef struct {
 	guint prefix;
 	IpAddress gateway;
 	IpAddress source;      /* preferred source; none: the kernel's choice */
+	guint metric;          /* 0: the kernel's choice */
 	int index;
 } VrrpRoute;
 
-/* @changed runs when any link came, went or changed, or a link-local IPv6 address that duplicate detection is done for. */
+#define VRRP_METRIC_BEFORE_KERNEL 128 /* over IPv6 the routes that addresses bring have 256, and what comes first is not what was added last */
+
+typedef struct {
+	int index;
+	IpAddress ip;
+} VrrpPresent;
+
+/* @changed runs when any link came, went or changed, or somebody else added or removed an address. */
 VrrpNetlink *vrrp_netlink_new(void (*changed)(gpointer user_data), gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void vrrp_netlink_free(VrrpNetlink *netlink); /* NULL is fine */
 
@@ -48,6 +56,9 @@ bool vrrp_netlink_address_set(VrrpNetlink *netlink, int index, const IpAddress *
 /* An address that is not there is no error. */
 bool vrrp_netlink_address_delete(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix,
 				 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Every address there is now: array of VrrpPresent. */
+GArray *vrrp_netlink_addresses(VrrpNetlink *netlink);
 
 /* Before others to the same destination; one that is there already is no error. */
 bool vrrp_netlink_route_add(VrrpNetlink *netlink, const VrrpRoute *route, GError **error) G_GNUC_WARN_UNUSED_RESULT;

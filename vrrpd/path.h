@@ -27,6 +27,7 @@ struct VrrpPath {
 	int index;           /* of the device the socket is on; 0: none */
 	VrrpSocket *socket;
 	char *problem;
+	bool own_missing;    /* nobody has our address: nothing comes or goes by unicast */
 	VrrpPathCb received;
 	gpointer user_data;
 };

@@ -88,6 +88,24 @@ static void test_networks(void)
 	}
 }
 
+static void test_network_of(void)
+{
+	const struct {
+		const char *ip;
+		guint prefix;
+		const char *network;
+	} rows[] = {
+		{ "192.0.2.77", 24, "192.0.2.0" }, { "192.0.2.77", 26, "192.0.2.64" }, { "192.0.2.77", 32, "192.0.2.77" },
+		{ "192.0.2.77", 0, "0.0.0.0" },    { "2001:db8:0:7::1", 63, "2001:db8:0:6::" }, { "2001:db8::1", 128, "2001:db8::1" },
+	};
+
+	for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+		IpAddress ip = parsed(rows[i].ip), network = ip_network(&ip, rows[i].prefix), expected = parsed(rows[i].network);
+
+		g_assert_true(ip_equal(&network, &expected));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -95,5 +113,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/ip/order", test_order);
 	g_test_add_func("/ip/kinds", test_kinds);
 	g_test_add_func("/ip/networks", test_networks);
+	g_test_add_func("/ip/network-of", test_network_of);
 	return g_test_run();
 }

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What may break or be taken away under a vrrpd that goes on living: links, interfaces, addresses, routes."""
+
+import time
+
+import pytest
+from vrrp_lab import GROUP, SERVICE, VIRTUAL_MAC, VRRP, Lab, wait_until
+
+MACVLAN = f"vrrp{GROUP}.0"
+
+
+@pytest.fixture
+def lab(build):
+    with Lab(build) as lab:
+        yield lab
+
+
+def announced_after(wire, at, timeout_s=5):
+    return wire.wait(lambda: [a for a in wire.arps() if a[0] > at and a[3] == a[4] == SERVICE], timeout_s, "announced")
+
+
+# ---- Lifetimes ----
+
+def test_slow_adverts_keep_the_address(lab):
+    alpha = lab.host("alpha", "192.0.2.11", pair={"advert-interval-ms": 4000}).start()
+    alpha.take()
+    client = lab.client()
+    client.probe()
+    wire = lab.wire(alpha.lan_port)
+    adverts = wire.wait(lambda: len(wire.adverts()) >= 3 and wire.adverts(), 20, "three adverts, the last later than 8 s")
+    assert adverts[2][0] - adverts[0][0] > 7.5
+    gaps, to_the_end = client.finish()
+    assert to_the_end and sum(gaps) < 250, gaps
+    alpha.kill()
+    wait_until(lambda: not alpha.has_service(), 12, "and still it lets go when nobody renews")
+
+
+# ---- Taken away by hand ----
+
+BY_HAND = {
+    "address": ("address", "del", f"{SERVICE}/24", "dev", MACVLAN),
+    "interface": ("link", "delete", MACVLAN),
+    "interface down": ("link", "set", MACVLAN, "down"),
+}
+
+
+@pytest.mark.parametrize("what", BY_HAND)
+def test_what_somebody_takes_away_by_hand_is_put_back(lab, what):
+    alpha, beta = lab.two()
+    client = lab.client()
+    client.probe()
+    wire = lab.wire(alpha.lan_port)
+    sequence = alpha.get("Sequence")
+    at = time.monotonic()
+    alpha.namespace.ip(*BY_HAND[what])
+    wait_until(lambda: alpha.has_service() and f"{MACVLAN}@" in alpha.namespace.ip("-o", "link", "show", "up").stdout, 3, "it is back")
+    assert announced_after(wire, at)[0][2] == VIRTUAL_MAC
+    gaps, to_the_end = client.finish()
+    assert to_the_end and sum(gaps) < 600, gaps
+    assert (alpha.state(), alpha.get("Sequence"), beta.state()) == ("master", sequence, "backup")
+    if what == "address":
+        assert any(p.startswith(f"address-removed: {SERVICE}/24") for p in alpha.get("Problems"))
+        assert alpha.text_log().count("address-removed") == 1
+    assert "no-address" not in str(alpha.get("Problems"))
+
+
+def test_a_backup_makes_its_virtual_interface_again(lab):
+    alpha, beta = lab.two()
+    beta.namespace.ip("link", "delete", MACVLAN)
+    wait_until(lambda: MACVLAN in beta.namespace.ip("-o", "link").stdout, 3, "the interface is made again")
+    assert not beta.has_service() and beta.state() == "backup"
+    client = lab.client()
+    client.probe()
+    alpha.kill()
+    beta.wait_state("master")
+    gaps, to_the_end = client.finish()
+    assert to_the_end and sum(gaps) < 900, gaps
+
+
+@pytest.mark.parametrize("role", ["master", "backup"])
+def test_interface_removed_and_made_again(lab, role):
+    """A USB adapter, a bond set up anew: the same name, another index, perhaps another MAC."""
+    alpha, beta = lab.two()
+    client = lab.client()
+    client.probe()
+    host, other = (alpha, beta) if role == "master" else (beta, alpha)
+    host.lan_port.close()
+    host.wait_state("init")
+    assert host.get("Reason") == "no-interface" and not host.get("Carrier")
+    assert any(p.startswith("no-interface") for p in host.get("Problems"))
+    other.wait_state("master")
+    host.lan_port = lab.lan.connect(host.namespace, "eth0", f"{host.address}/24", mac="02:00:00:00:77:01")
+    host.wait_state("backup")
+    wait_until(lambda: host.get("LastHeard").get("lan", 0) > host.get("SinceUs"), 5, "it hears the Master on the new interface")
+    assert MACVLAN in host.namespace.ip("-o", "link").stdout
+    wait_until(lambda: not host.get("Problems") or "no-interface" not in str(host.get("Problems")), 2, "the problem is gone")
+    assert other.state() == "master"
+    other.set_serving(True)
+    other.resign("test")
+    host.wait_state("master")
+    gaps, to_the_end = client.finish()
+    assert to_the_end, gaps
+
+
+def test_a_route_that_fails_is_named_and_the_others_go_on(lab):
+    groups = {"lan": {"interface": "lan", "addresses": f"{SERVICE}/24", "elects": "true",
+                      "routes": "198.51.100.0/24 via 192.0.2.77; 203.0.113.0/24 via 192.0.2.1"}}
+    alpha = lab.host("alpha", "192.0.2.11", groups=groups)
+    alpha.namespace.ip("address", "add", "192.0.2.77/32", "dev", "lo")  # a gateway that is here is none
+    alpha.start()
+    alpha.wait_state("master", 10)
+
+    def problems():
+        return [p for p in alpha.get("Problems") if p.startswith("no-route")]
+
+    wait_until(lambda: "203.0.113.0/24" in alpha.namespace.ip("route").stdout, 2, "the other route")
+    wait_until(problems, 2, "the problem")
+    assert len(problems()) == 1 and "198.51.100.0/24 via 192.0.2.77" in problems()[0]
+    assert alpha.has_service()
+    alpha.namespace.ip("address", "del", "192.0.2.77/32", "dev", "lo")
+    wait_until(lambda: not problems(), 3, "and goes when the route can be had")
+    assert "198.51.100.0/24 via 192.0.2.77" in alpha.namespace.ip("route").stdout
+
+
+# ---- Preferred source towards clients ----
+
+def source_towards(host, target):
+    words = host.namespace.ip("route", "get", target).stdout.split()
+    return words[words.index("src") + 1]
+
+
+def routes(host):
+    return sorted(line.strip() for line in host.namespace.ip("-4", "route").stdout.splitlines())
+
+
+@pytest.mark.parametrize("virtual_mac", [True, False], ids=["virtual-mac", "own-mac"])
+def test_what_the_master_sends_to_phones_bears_the_service_address(lab, virtual_mac):
+    alpha, beta = lab.two(pair={"virtual-mac": str(virtual_mac).lower()}, start=False)
+    before = {host: routes(host) for host in (alpha, beta)}
+    client = lab.client()
+    phone = "192.0.2.50"
+    alpha.start(peer=beta)
+    alpha.wait_state("master", 10)
+    assert source_towards(alpha, phone) == "192.0.2.11", "not before the applications serve: answers are dropped until then"
+    alpha.set_serving(True)
+    beta.start(peer=alpha)
+    beta.wait_state("backup")
+    wait_until(lambda: beta.get("LastHeard"), 5, "beta hears alpha")
+    assert source_towards(alpha, phone) == SERVICE
+    assert source_towards(alpha, "192.0.2.12") == "192.0.2.11", "between the two it is the device that speaks"
+    assert source_towards(alpha, "10.0.0.2") == "10.0.0.1"
+    assert source_towards(beta, phone) == "192.0.2.12"
+    # What a phone really gets, from a socket that is bound to nothing.
+    listener = client.namespace.popen(["/usr/bin/python3", "-c",
+                                       "import socket;s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);s.bind(('',5060));print('ready',flush=True);"
+                                       "print(s.recvfrom(100)[1][0],flush=True)"], stdout=-1, text=True)
+    assert listener.stdout.readline() == "ready\n"
+    alpha.namespace.run(["/usr/bin/python3", "-c",
+                         f"import socket;socket.socket(socket.AF_INET,socket.SOCK_DGRAM).sendto(b'NOTIFY',('{phone}',5060))"])
+    assert listener.stdout.readline() == SERVICE + "\n"
+    listener.wait(5)
+    listener.stdout.close()
+    # A killed one that goes on keeps it.
+    alpha.kill()
+    alpha.spawn()
+    alpha.connect()
+    assert alpha.state() == "master" and source_towards(alpha, phone) == SERVICE
+    # Demoted, everything is as it was; the new Master has it when it serves.
+    alpha.resign("test")
+    beta.wait_state("master")
+    beta.set_serving(True)
+    assert source_towards(beta, phone) == SERVICE and source_towards(beta, "192.0.2.11") == "192.0.2.12"
+    assert source_towards(alpha, phone) == "192.0.2.11" and routes(alpha) == before[alpha]
+    # A dead one loses it with the address.
+    beta.kill()
+    wait_until(lambda: not beta.has_service(), 6, "the address of the dead one expires")
+    assert source_towards(beta, phone) == "192.0.2.12"
+
+
+def test_the_preferred_source_survives_what_happens_to_the_interface(lab):
+    alpha, beta = lab.two()
+    phone = "192.0.2.50"
+    client = lab.client()
+    client.probe()
+    assert source_towards(alpha, phone) == SERVICE
+    # The device's own address is changed by hand under it.
+    alpha.namespace.ip("address", "add", "192.0.2.13/24", "dev", "eth0")
+    alpha.namespace.ip("address", "del", "192.0.2.11/24", "dev", "eth0")
+    assert source_towards(alpha, phone) == SERVICE
+    wait_until(lambda: any(p.startswith("no-own-address") and "192.0.2.11" in p for p in alpha.get("Problems")), 3, "it is told")
+    assert alpha.state() == "master" and beta.state() == "backup", "it can still speak"
+    alpha.namespace.ip("address", "add", "192.0.2.11/24", "dev", "eth0")
+    wait_until(lambda: not any(p.startswith("no-own-address") for p in alpha.get("Problems")), 3, "and that it is back")
+    gaps, to_the_end = client.finish()
+    assert to_the_end and sum(gaps) < 250, gaps
+    # The link goes and comes: beta leads meanwhile, and alpha again later.
+    alpha.lan_port.cut()
+    beta.wait_state("master")
+    beta.set_serving(True)
+    alpha.wait_state("init")
+    alpha.lan_port.plug()
+    alpha.wait_state("backup")
+    assert source_towards(alpha, phone) != SERVICE
+    beta.resign("test")
+    alpha.wait_state("master")
+    alpha.set_serving(True)
+    assert source_towards(alpha, phone) == SERVICE
+
+
+def test_the_masters_own_address_gone_takes_nothing_from_the_phones(lab):
+    alpha, beta = lab.two()
+    client = lab.client()
+    client.probe()
+    alpha.namespace.ip("address", "del", "192.0.2.11/24", "dev", "eth0")
+    wire = lab.wire(beta.lan_port)
+    begin = time.monotonic()
+    wire.wait(lambda: [a for a in wire.adverts(from_host=False) if a[0] > begin + 1], 5, "a second of adverts")
+    gaps, to_the_end = client.finish()
+    assert to_the_end and sum(gaps) < 250, gaps
+    assert alpha.state() == "master" and beta.state() == "backup"
+
+
+def test_without_multicast_a_master_without_its_address_cannot_speak_and_gives_up(lab):
+    alpha, beta = lab.two(pair={"multicast": "false"}, peer_link=False)
+    alpha.namespace.ip("address", "del", "192.0.2.11/24", "dev", "eth0")
+    beta.wait_state("master")
+    alpha.wait_state("init")
+    assert alpha.get("Reason") == "no-address" and not alpha.has_service()
+    alpha.namespace.ip("address", "add", "192.0.2.11/24", "dev", "eth0")
+    alpha.wait_state("backup")
+    assert beta.state() == "master"
