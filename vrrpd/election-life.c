@@ -136,7 +136,7 @@ static void tick_cb(gpointer user_data)
 	VrrpElection *self = user_data;
 	gint64 now_us = vrrp_now_us();
 	guint8 priority = self->machine.priority;
-	bool alive = vrrp_link_watch_alive(&self->watch, now_us);
+	bool alive = vrrp_link_watch_alive(&self->watch, now_us), steady = vrrp_link_watch_steady(&self->watch, self->tick_us);
 	guint heard_step = self->heard_step;
 
 	vrrp_timer_set(self->tick, now_us + VRRP_TICK_US);
@@ -150,6 +150,9 @@ static void tick_cb(gpointer user_data)
 			vrrp_addresses_rest(self->addresses);
 		}
 		vrrp_election_update_priority(self, now_us);
+		if (steady != vrrp_link_watch_steady(&self->watch, now_us))
+			vrrp_election_save(self);
+		self->tick_us = now_us;
 	}
 	if (vrrp_holds_tick(&self->holds, self->machine.state == VRRP_STATE_MASTER, now_us)) {
 		vrrp_election_save(self);
@@ -348,9 +351,7 @@ void vrrp_election_start(VrrpElection *self, Settings *settings)
 			self->serving = saved.serving;
 			self->served = saved.served;
 			self->counters.resumed++;
-			(void)vrrp_link_watch_state(&self->watch, true, true, now_us);
-			/* The link was in use a moment ago; the judgement goes on from there. */
-			(void)vrrp_link_watch_frames(&self->watch, true, now_us);
+			vrrp_link_watch_resume(&self->watch, saved.steady, now_us);
 			open_ear(self);
 			self->resuming = true;
 			vrrp_election_prefer(self);

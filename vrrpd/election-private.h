@@ -54,6 +54,7 @@ struct VrrpElection {
 	VrrpMachine machine;
 	VrrpHolds holds;
 	VrrpLinkWatch watch;
+	gint64 tick_us;                     /* when it was last looked at */
 	VrrpLink link;                      /* of the electing interface */
 	VrrpEar *ear;                       /* on it */
 	int ear_index;
@@ -65,6 +66,8 @@ struct VrrpElection {
 	gint64 since_us;
 	guint step, heard_step;
 	bool serving, served;
+	gint64 heard_us;                    /* the peer, as Master; 0: not yet */
+	gint64 raise_until_us;              /* ordered: until then it may raise its step above a Master heard only now */
 	bool ordered;                       /* told to lead while a Master is there: until it serves, judged as if it did */
 	bool resuming;                      /* about to be the Master we were before a restart */
 	bool restoring;                     /* about to be the Backup we were */

@@ -18,7 +18,7 @@ VrrpStanding vrrp_election_standing(const VrrpElection *self, gint64 now_us)
 {
 	if (!leads(self))
 		return VRRP_STANDING_NOT_SERVING;
-	return vrrp_judge_standing(self->serving, vrrp_link_watch_alive(&self->watch, now_us));
+	return vrrp_judge_standing(self->serving, vrrp_link_watch_steady(&self->watch, now_us));
 }
 
 /* As Master what we advertise, before that what we would begin with. */
@@ -52,6 +52,7 @@ void vrrp_election_save(VrrpElection *self)
 		.since_us = self->since_us,
 		.step = self->step,
 		.heard_step = self->heard_step,
+		.steady = self->group && vrrp_link_watch_steady(&self->watch, vrrp_now_us()),
 		.serving = self->serving,
 		.served = self->served,
 		.holds = self->holds,
@@ -264,6 +265,22 @@ static IpAddress primary_address(const VrrpElection *self, const VrrpPath *path,
 	return path->electing || lan->n_peers == 0 ? source : lan->peers[0];
 }
 
+/* Saved at once: a device that is killed takes over with a step above it all the same. */
+static void hear_step(VrrpElection *self, guint heard, gint64 received_us)
+{
+	self->heard_us = MAX(self->heard_us, received_us);
+	if (heard == self->heard_step)
+		return;
+	self->heard_step = heard;
+	/* Ordered to lead before anything was heard of a Master: now it is known how high that is. Once an order, so that two that are both
+	 * ordered do not outbid each other without end; and at once, before the other can have come after us. */
+	if (self->ordered && received_us < self->raise_until_us && self->machine.state == VRRP_STATE_MASTER && heard >= self->step) {
+		self->step = vrrp_judge_next_step(heard, self->step);
+		self->raise_until_us = 0;
+	}
+	vrrp_election_save(self);
+}
+
 void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, gint64 received_us, bool counts, gpointer user_data)
 {
 	VrrpElection *self = user_data;
@@ -298,7 +315,7 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 	self->pseudo_header = advert.pseudo_header;
 	vrrp_path_heard(path, &advert.source, received_us);
 	if (advert.priority != 0 && self->peer.paired)
-		self->heard_step = vrrp_judge_step_of(advert.priority);
+		hear_step(self, vrrp_judge_step_of(advert.priority), received_us);
 	event.priority = advert.priority;
 	event.interval_cs = advert.interval_cs;
 	event.source = primary_address(self, path, advert.source);
@@ -356,8 +373,10 @@ bool vrrp_election_take(VrrpElection *self, const char *reason, GError **error)
 		return false;
 	}
 	/* A Master that serves is above one that has yet to start: without this the order would be lost to its next advert. */
-	if (self->machine.state == VRRP_STATE_BACKUP)
+	if (self->machine.state == VRRP_STATE_BACKUP) {
 		self->ordered = true;
+		self->raise_until_us = self->heard_us == 0 ? vrrp_now_us() + vrrp_machine_peer_down_us(&self->machine) : 0;
+	}
 	vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_TAKE, .reason = reason });
 	return true;
 }

@@ -15,11 +15,11 @@ const char *vrrp_standing_name(VrrpStanding standing)
 	g_return_val_if_reached("not-serving");
 }
 
-VrrpStanding vrrp_judge_standing(bool serving, bool link_alive)
+VrrpStanding vrrp_judge_standing(bool serving, bool link_steady)
 {
 	if (!serving)
 		return VRRP_STANDING_NOT_SERVING;
-	return link_alive ? VRRP_STANDING_SERVING : VRRP_STANDING_ALONE;
+	return link_steady ? VRRP_STANDING_SERVING : VRRP_STANDING_ALONE;
 }
 
 guint8 vrrp_judge_priority(VrrpStanding standing, guint step, guint offset)

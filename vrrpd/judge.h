@@ -17,7 +17,7 @@ typedef enum { VRRP_STANDING_NOT_SERVING, VRRP_STANDING_ALONE, VRRP_STANDING_SER
 #define VRRP_SKEW_PRIORITY 254 /* a paired Backup waits as if it had this: there is no third to race with */
 
 const char *vrrp_standing_name(VrrpStanding standing);
-VrrpStanding vrrp_judge_standing(bool serving, bool link_alive);
+VrrpStanding vrrp_judge_standing(bool serving, bool link_steady);
 guint8 vrrp_judge_priority(VrrpStanding standing, guint step, guint offset);
 
 /* The step in a peer's advertised priority. */

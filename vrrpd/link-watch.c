@@ -26,15 +26,31 @@ bool vrrp_link_watch_state(VrrpLinkWatch *watch, bool present, bool carrier, gin
 bool vrrp_link_watch_frames(VrrpLinkWatch *watch, bool heard, gint64 now_us)
 {
 	if (heard && watch->carrier) {
+		if (!vrrp_link_watch_alive(watch, now_us))
+			watch->alive_us = now_us;
 		watch->heard = true;
 		watch->heard_us = now_us;
 	}
 	return watch->carrier && !heard;
 }
 
+void vrrp_link_watch_resume(VrrpLinkWatch *watch, bool steady, gint64 now_us)
+{
+	(void)vrrp_link_watch_state(watch, true, true, now_us);
+	if (!steady)
+		return;
+	(void)vrrp_link_watch_frames(watch, true, now_us);
+	watch->alive_us = now_us - watch->window_us;
+}
+
 bool vrrp_link_watch_alive(const VrrpLinkWatch *watch, gint64 now_us)
 {
 	return watch->carrier && watch->heard && now_us - watch->heard_us < watch->window_us;
+}
+
+bool vrrp_link_watch_steady(const VrrpLinkWatch *watch, gint64 now_us)
+{
+	return vrrp_link_watch_alive(watch, now_us) && now_us - watch->alive_us >= watch->window_us;
 }
 
 bool vrrp_link_watch_settled(const VrrpLinkWatch *watch, gint64 now_us)

@@ -12,6 +12,7 @@ typedef struct {
 	bool present, carrier;
 	gint64 window_us;  /* silent for longer: not alive */
 	gint64 heard_us;   /* when something was last heard */
+	gint64 alive_us;   /* since when without a silence */
 	gint64 up_us;      /* since when there has been a carrier */
 	bool heard;        /* anything, since then */
 } VrrpLinkWatch;
@@ -25,5 +26,12 @@ bool vrrp_link_watch_state(VrrpLinkWatch *watch, bool present, bool carrier, gin
 /* Notes whether anything came since the last time. True when not: the moment to probe a neighbour, whose answer is a frame. */
 bool vrrp_link_watch_frames(VrrpLinkWatch *watch, bool heard, gint64 now_us);
 
+/* Goes on from a former process's judgement: the link was in use a moment ago. */
+void vrrp_link_watch_resume(VrrpLinkWatch *watch, bool steady, gint64 now_us);
+
 bool vrrp_link_watch_alive(const VrrpLinkWatch *watch, gint64 now_us);
+
+/* Alive for so long that another Master on it would have been heard: who comes back from a silence is not at once as good as one who was
+ * within reach all the time. */
+bool vrrp_link_watch_steady(const VrrpLinkWatch *watch, gint64 now_us);
 bool vrrp_link_watch_settled(const VrrpLinkWatch *watch, gint64 now_us);

@@ -130,6 +130,15 @@ static void give_up(VrrpMachine *machine, gint64 now_us, Steps *out)
 	machine->master_interval_cs = machine->interval_cs;
 }
 
+/* One sleep is one, whatever it made late: what was due before the last wake-up belongs to that. */
+static void woke_late(VrrpMachine *machine, gint64 due_us, gint64 now_us)
+{
+	if (machine->woke_us != 0 && due_us < machine->woke_us)
+		return;
+	machine->late_wake_ups++;
+	machine->woke_us = now_us;
+}
+
 /* ---- Init ---- */
 
 static void step_init(VrrpMachine *machine, const VrrpEvent *event, gint64 now_us, Steps *out)
@@ -163,8 +172,7 @@ static void step_init(VrrpMachine *machine, const VrrpEvent *event, gint64 now_u
 
 static void backup_advert(VrrpMachine *machine, const VrrpEvent *event, gint64 now_us, Steps *out)
 {
-	gint64 from_us = CLAMP(event->received_us, now_us - vrrp_machine_down_us(machine), now_us), listen_us;
-	bool listened = machine->listened;
+	gint64 from_us = CLAMP(event->received_us, now_us - vrrp_machine_down_us(machine), now_us);
 
 	machine->listened = false;
 	if (event->priority == 0) {
@@ -184,12 +192,9 @@ static void backup_advert(VrrpMachine *machine, const VrrpEvent *event, gint64 n
 	if (now_us - event->received_us <= interval_us(machine->master_interval_cs))
 		return;
 	/* It lay in the queue while we slept, and the queue may have run over: what came after it is lost, not unsaid. */
-	listen_us = now_us + interval_us(machine->master_interval_cs) + vrrp_machine_skew_us(machine);
-	if (machine->deadline_us < listen_us) {
-		machine->deadline_us = listen_us;
-		machine->listened = true;
-		machine->late_wake_ups += !listened;
-	}
+	woke_late(machine, event->received_us, now_us);
+	machine->listened = true;
+	machine->deadline_us = now_us + vrrp_machine_down_us(machine);
 }
 
 static void backup_timer(VrrpMachine *machine, gint64 now_us, Steps *out)
@@ -198,9 +203,9 @@ static void backup_timer(VrrpMachine *machine, gint64 now_us, Steps *out)
 		return;
 	if (!machine->listened && now_us - machine->deadline_us > interval_us(machine->master_interval_cs)) {
 		/* We slept, perhaps with the whole machine: what the Master sent meanwhile may never have reached us. */
+		woke_late(machine, machine->deadline_us, now_us);
 		machine->listened = true;
-		machine->late_wake_ups++;
-		machine->deadline_us = now_us + interval_us(machine->master_interval_cs) + vrrp_machine_skew_us(machine);
+		machine->deadline_us = now_us + vrrp_machine_down_us(machine);
 		return;
 	}
 	if (!machine->open) {
@@ -293,7 +298,7 @@ static void step_master(VrrpMachine *machine, const VrrpEvent *event, gint64 now
 	if (!machine->listening && (event->kind == VRRP_EVENT_TIMER || event->kind == VRRP_EVENT_ADVERT) &&
 	    now_us - machine->last_sent_us > vrrp_machine_peer_down_us(machine)) {
 		machine->listening = true;
-		machine->late_wake_ups++;
+		woke_late(machine, machine->last_sent_us + interval_us(machine->interval_cs), now_us);
 		machine->deadline_us = now_us + interval_us(machine->interval_cs);
 	}
 

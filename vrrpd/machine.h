@@ -6,8 +6,8 @@
  *  - a Backup that is held, or whose link has just come back, lets the down timer run out without acting on it;
  *  - a Master that finds itself later than a Backup would wait is silent for one interval, and steps down if it hears another Master
  *    whatever that one's priority;
- *  - a Backup whose timer fires more than an interval late, or that has only adverts which have lain in its queue for longer, listens once
- *    more before it believes that the Master is gone;
+ *  - a Backup whose timer fires more than an interval late, or that has only adverts which have lain in its queue for longer, waits a whole
+ *    down interval more before it believes that the Master is gone, as one that has just started;
  *  - addresses are let go before priority 0 is said, so that they are never on two devices.
  * Time is microseconds of CLOCK_BOOTTIME.
  */
@@ -74,13 +74,14 @@ typedef struct {
 	IpAddress master_address;
 	gint64 last_sent_us;
 	bool open;              /* may take over when the Master is gone */
-	guint64 late_wake_ups;  /* how often it found itself asleep, in either role */
+	guint64 late_wake_ups;  /* how often it found itself asleep, in either role; one sleep is one */
 	bool master_gone;       /* the down timer has run out while not open */
 
 	/* Its own. */
 	bool resigned;          /* the Master said priority 0 */
 	bool listening;         /* Master, silent after a late wake-up */
-	bool listened;          /* Backup, has listened once more after a late wake-up */
+	bool listened;          /* Backup, waits once more after a late wake-up */
+	gint64 woke_us;         /* when it last found itself asleep */
 	gint64 announced_us;
 	gint64 zero_us;         /* when the last priority 0 came, */
 	IpAddress zero_source;  /* and from whom */

@@ -103,6 +103,7 @@ bool vrrp_store_load(VrrpStore *store, VrrpSaved *ret_saved)
 	ret_saved->step = (guint)g_key_file_get_integer(file, "state", "step", NULL);
 	ret_saved->heard_step = (guint)g_key_file_get_integer(file, "state", "heard_step", NULL);
 	ret_saved->serving = g_key_file_get_boolean(file, "state", "serving", NULL);
+	ret_saved->steady = g_key_file_get_boolean(file, "state", "steady", NULL);
 	ret_saved->served = g_key_file_get_boolean(file, "state", "served", NULL);
 	ret_saved->peer = g_key_file_get_string(file, "state", "peer", NULL);
 	load_holds(file, &ret_saved->holds);
@@ -131,6 +132,7 @@ bool vrrp_store_save(VrrpStore *store, const VrrpSaved *saved, GError **error)
 	g_key_file_set_integer(file, "state", "heard_step", (gint)saved->heard_step);
 	g_key_file_set_boolean(file, "state", "serving", saved->serving);
 	g_key_file_set_boolean(file, "state", "served", saved->served);
+	g_key_file_set_boolean(file, "state", "steady", saved->steady);
 	if (saved->peer)
 		g_key_file_set_string(file, "state", "peer", saved->peer);
 	for (guint i = 0; i < VRRP_N_HOLDS; i++) {

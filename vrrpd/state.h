@@ -26,6 +26,7 @@ typedef struct {
 	gint64 since_us;
 	guint step, heard_step;
 	bool serving, served;
+	bool steady;           /* vrrp_link_watch_steady() */
 	VrrpHolds holds;
 	char *peer;            /* GVariant text of what SetPeer said; NULL for nothing */
 	gint64 last_advert_us; /* 0: never */

@@ -102,7 +102,8 @@ void sim_check_quiet(Sim *sim)
 		const SimDevice *device = &sim->device[i], *other = &sim->device[1 - i];
 
 		if (is_master(device) && is_master(other) && !device->machine.listening && device->claim.standing == VRRP_STANDING_SERVING &&
-		    other->claim.standing != VRRP_STANDING_SERVING && device->watch.carrier && other->serving)
+		    other->claim.standing != VRRP_STANDING_SERVING && device->watch.carrier && other->serving &&
+		    !vrrp_link_watch_alive(&other->watch, sim_clock(sim, other)))
 			keeper = (int)i;
 	}
 	sim->keeper = keeper;

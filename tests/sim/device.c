@@ -20,7 +20,7 @@ static VrrpStanding standing(const SimDevice *device, gint64 now_us)
 {
 	if (device->ordered)
 		return VRRP_STANDING_SERVING;
-	return leads(device) ? vrrp_judge_standing(device->serving, vrrp_link_watch_alive(&device->watch, now_us)) : VRRP_STANDING_NOT_SERVING;
+	return leads(device) ? vrrp_judge_standing(device->serving, vrrp_link_watch_steady(&device->watch, now_us)) : VRRP_STANDING_NOT_SERVING;
 }
 
 static void update_priority(SimDevice *device, gint64 now_us)
@@ -34,7 +34,7 @@ static void update_priority(SimDevice *device, gint64 now_us)
 	device->claim.standing = standing(device, now_us);
 }
 
-static void save(SimDevice *device)
+static void save(SimDevice *device, gint64 now_us)
 {
 	device->saved = true;
 	device->store.role = device->machine.state;
@@ -42,6 +42,7 @@ static void save(SimDevice *device)
 	device->store.heard_step = device->heard_step;
 	device->store.serving = device->serving;
 	device->store.served = device->served;
+	device->store.steady = vrrp_link_watch_steady(&device->watch, now_us);
 	device->store.paired = device->paired;
 	device->store.holds = device->holds;
 }
@@ -114,7 +115,7 @@ static void state_changed(Sim *sim, SimDevice *device, VrrpState old, const char
 	device->serving = device->served = false;
 	device->reason = reason;
 	update_priority(device, now_us);
-	save(device);
+	save(device, sim_clock(sim, device));
 	sim_say(sim, "%c  %s -> %s (%s)", device->name, vrrp_state_name(old), vrrp_state_name(device->machine.state), reason);
 	sim_check_step(sim, device, old, reason);
 }
@@ -124,7 +125,9 @@ static void begin_reign(Sim *sim, SimDevice *device)
 {
 	device->claim.reign = ++sim->reigns;
 	device->claim.knew_reign = device->heard_reign;
-	device->claim.comparable = device->paired && vrrp_judge_next_step(device->heard_step, device->step) < VRRP_MAX_STEP;
+	/* Ordered before it had heard anything, it may outbid whom it then hears. */
+	device->claim.comparable = device->paired && !(device->ordered && device->heard_us == 0) &&
+				   vrrp_judge_next_step(device->heard_step, device->step) < VRRP_MAX_STEP;
 }
 
 static void step(Sim *sim, SimDevice *device, const VrrpEvent *event)
@@ -192,6 +195,19 @@ void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
 					  .device = device->index, .generation = device->generation });
 }
 
+static void hear_step(SimDevice *device, guint heard, gint64 received_us, gint64 now_us)
+{
+	device->heard_us = MAX(device->heard_us, received_us);
+	if (heard == device->heard_step)
+		return;
+	device->heard_step = heard;
+	if (device->ordered && received_us < device->raise_until_us && device->machine.state == VRRP_STATE_MASTER && heard >= device->step) {
+		device->step = vrrp_judge_next_step(heard, device->step);
+		device->raise_until_us = 0;
+	}
+	save(device, now_us);
+}
+
 static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 {
 	IpAddress peer = sim_address(1 - device->index, packet->path);
@@ -224,7 +240,7 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 			device->heard_reign = packet->claim.reign;
 	}
 	if (advert.priority != 0 && device->paired)
-		device->heard_step = vrrp_judge_step_of(advert.priority);
+		hear_step(device, vrrp_judge_step_of(advert.priority), packet->received_us, sim_clock(sim, device));
 	event.priority = advert.priority;
 	event.interval_cs = advert.interval_cs;
 	event.source = sim_address(packet->from, SIM_LAN);
@@ -277,11 +293,15 @@ static bool hears_frames(Sim *sim, SimDevice *device)
 void sim_device_tick(Sim *sim, SimDevice *device)
 {
 	gint64 now_us = sim_clock(sim, device);
+	bool steady = vrrp_link_watch_steady(&device->watch, device->tick_us);
 
 	(void)vrrp_link_watch_frames(&device->watch, hears_frames(sim, device), now_us);
 	update_priority(device, now_us);
+	if (steady != vrrp_link_watch_steady(&device->watch, now_us))
+		save(device, now_us);
+	device->tick_us = now_us;
 	if (vrrp_holds_tick(&device->holds, device->machine.state == VRRP_STATE_MASTER, now_us))
-		save(device);
+		save(device, sim_clock(sim, device));
 	update_gate(sim, device);
 }
 
@@ -301,7 +321,7 @@ void sim_device_start(Sim *sim, SimDevice *device)
 	device->holds.heartbeat_us = now_us;
 	device->paired = device->serving = device->served = device->ordered = device->ear = false;
 	device->step = device->heard_step = 0;
-	device->renewed_us = 0;
+	device->renewed_us = device->heard_us = device->raise_until_us = 0;
 	if (device->saved) {
 		device->holds = device->store.holds;
 		device->holds.heartbeat_us = now_us;
@@ -322,8 +342,7 @@ void sim_device_start(Sim *sim, SimDevice *device)
 	    age_us < vrrp_machine_peer_down_us(&device->machine)) {
 		device->serving = device->store.serving;
 		device->served = device->store.served;
-		(void)vrrp_link_watch_state(&device->watch, true, true, now_us);
-		(void)vrrp_link_watch_frames(&device->watch, true, now_us);
+		vrrp_link_watch_resume(&device->watch, device->store.steady, now_us);
 		sim_say(sim, "%c  starts, still Master", device->name);
 		device->resuming = true;
 		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_RESUME });
@@ -335,7 +354,7 @@ void sim_device_start(Sim *sim, SimDevice *device)
 	update_priority(device, now_us);
 	sim_say(sim, "%c  starts", device->name);
 	sim_device_check_link(sim, device);
-	save(device);
+	save(device, sim_clock(sim, device));
 }
 
 void sim_device_end(Sim *sim, SimDevice *device, bool lose_state)
@@ -382,7 +401,7 @@ void sim_device_set_passive(Sim *sim, SimDevice *device, bool passive)
 	else
 		vrrp_holds_lift(&device->holds, VRRP_HOLD_PASSIVE);
 	update_gate(sim, device);
-	save(device);
+	save(device, sim_clock(sim, device));
 }
 
 void sim_device_set_serving(Sim *sim, SimDevice *device, bool serving)
@@ -393,7 +412,7 @@ void sim_device_set_serving(Sim *sim, SimDevice *device, bool serving)
 	device->served |= serving;
 	device->ordered = false;
 	update_priority(device, sim_clock(sim, device));
-	save(device);
+	save(device, sim_clock(sim, device));
 	sim_say(sim, "%c  %s", device->name, serving ? "serves" : "does not serve");
 }
 
@@ -406,7 +425,7 @@ void sim_device_supervisor(Sim *sim, SimDevice *device)
 		sim_device_set_passive(sim, device, device->passive);
 	vrrp_holds_heartbeat(&device->holds, sim_clock(sim, device));
 	update_gate(sim, device);
-	save(device);
+	save(device, sim_clock(sim, device));
 }
 
 void sim_device_resign(Sim *sim, SimDevice *device)
@@ -418,7 +437,9 @@ void sim_device_take(Sim *sim, SimDevice *device)
 {
 	if (device->machine.state == VRRP_STATE_INIT)
 		return;
-	if (device->machine.state == VRRP_STATE_BACKUP)
+	if (device->machine.state == VRRP_STATE_BACKUP) {
 		device->ordered = true;
+		device->raise_until_us = device->heard_us == 0 ? sim_clock(sim, device) + vrrp_machine_peer_down_us(&device->machine) : 0;
+	}
 	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_TAKE, .reason = "order" });
 }

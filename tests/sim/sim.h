@@ -63,7 +63,8 @@ typedef struct {
 	bool paired;
 	guint step, heard_step;
 	bool serving, served, ordered, resuming;
-	gint64 renewed_us;
+	gint64 heard_us, raise_until_us;
+	gint64 renewed_us, tick_us;
 	GQueue received;             /* of SimPacket*; the sockets' buffers */
 	bool ear;
 
@@ -72,7 +73,7 @@ typedef struct {
 	struct {
 		VrrpState role;
 		guint step, heard_step;
-		bool serving, served, paired;
+		bool serving, served, steady, paired;
 		VrrpHolds holds;
 		gint64 last_advert_us;
 	} store;

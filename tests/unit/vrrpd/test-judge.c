@@ -149,6 +149,35 @@ static void test_link(void)
 	g_assert_false(vrrp_link_watch_alive(&watch, 1700 * MS));
 }
 
+/* After a silence a link is alive at once, and steady when another Master on it would have been heard. */
+static void test_link_steady(void)
+{
+	VrrpLinkWatch watch;
+
+	vrrp_link_watch_init(&watch, 1000 * MS);
+	(void)vrrp_link_watch_state(&watch, true, true, 10000 * MS);
+	for (gint64 at = 10100 * MS; at <= 13100 * MS; at += 100 * MS) {
+		(void)vrrp_link_watch_frames(&watch, true, at);
+		g_assert_true(vrrp_link_watch_alive(&watch, at));
+		g_assert_true(vrrp_link_watch_steady(&watch, at) == (at >= 13100 * MS));
+	}
+	/* A pause is no silence. */
+	(void)vrrp_link_watch_frames(&watch, false, 16000 * MS);
+	g_assert_true(vrrp_link_watch_steady(&watch, 16000 * MS));
+	(void)vrrp_link_watch_frames(&watch, true, 16050 * MS);
+	g_assert_true(vrrp_link_watch_steady(&watch, 16050 * MS));
+	g_assert_false(vrrp_link_watch_steady(&watch, 19050 * MS));
+	(void)vrrp_link_watch_frames(&watch, true, 19100 * MS);
+	g_assert_false(vrrp_link_watch_steady(&watch, 19100 * MS));
+	/* A restarted process goes on with what the former knew. */
+	vrrp_link_watch_init(&watch, 1000 * MS);
+	vrrp_link_watch_resume(&watch, true, 20000 * MS);
+	g_assert_true(vrrp_link_watch_steady(&watch, 20000 * MS));
+	vrrp_link_watch_init(&watch, 1000 * MS);
+	vrrp_link_watch_resume(&watch, false, 20000 * MS);
+	g_assert_false(vrrp_link_watch_alive(&watch, 20000 * MS));
+}
+
 /* ---- Peer ---- */
 
 static bool parse_peer(const char *text, VrrpPeer *ret_peer)
@@ -215,7 +244,7 @@ static void test_state(void)
 	g_autofree char *file = g_build_filename(dir, "state", NULL), *advert = g_build_filename(dir, "last-advert", NULL);
 	g_autoptr(VrrpStore) store = vrrp_store_new(dir, NULL);
 	VrrpSaved out = { .group_id = 51, .version = 3, .device = (char *)"eth0", .role = VRRP_STATE_MASTER, .reason = (char *)"master-down",
-			  .sequence = 7, .since_us = 123456789012, .step = 3, .heard_step = 2, .serving = true, .served = true,
+			  .sequence = 7, .since_us = 123456789012, .step = 3, .heard_step = 2, .serving = true, .served = true, .steady = true,
 			  .peer = (char *)"{'id': <'b'>}" };
 	g_auto(VrrpSaved) in = { 0 };
 
@@ -233,7 +262,7 @@ static void test_state(void)
 	g_assert_cmpuint(in.sequence, ==, 7);
 	g_assert_cmpint(in.since_us, ==, 123456789012);
 	g_assert_cmpuint(in.step, ==, 3);
-	g_assert_true(in.serving && in.served);
+	g_assert_true(in.serving && in.served && in.steady);
 	g_assert_cmpstr(in.peer, ==, "{'id': <'b'>}");
 	g_assert_true(in.holds.hold[VRRP_HOLD_PASSIVE].set);
 	g_assert_cmpstr(in.holds.hold[VRRP_HOLD_PASSIVE].reason, ==, "ordered \"so\"\n[hold x]");
@@ -259,6 +288,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/holds/supervisor", test_supervisor);
 	g_test_add_func("/vrrp/holds/reason", test_hold_reason_is_cut_between_characters);
 	g_test_add_func("/vrrp/link-watch", test_link);
+	g_test_add_func("/vrrp/link-watch/steady", test_link_steady);
 	g_test_add_func("/vrrp/peer", test_peer);
 	g_test_add_func("/vrrp/strangers", test_strangers);
 	g_test_add_func("/vrrp/state", test_state);

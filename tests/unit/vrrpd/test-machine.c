@@ -245,7 +245,7 @@ static void test_backup_late(void)
 	world.now_us = world.machine.deadline_us + 101 * MS;
 	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
 	SAID(world, "");
-	DUE_IN(world, 100 * MS + 156 * 100000 / 256);
+	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
 	expire(&world);
 	SAID(world, "S100 H A T:master");
 	/* A little late is not asleep. */
@@ -265,16 +265,42 @@ static void test_backup_late_queue(void)
 	for (guint i = 0; i < 3; i++)
 		step(&world, (VrrpEvent){ .kind = VRRP_EVENT_ADVERT, .priority = 200, .source = HIGHER, .interval_cs = 10,
 					  .received_us = received_us + i * 100 * MS });
-	DUE_IN(world, 100 * MS + 156 * 100000 / 256);
+	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
 	g_assert_cmpint(world.machine.late_wake_ups, ==, 1);
 	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
 	SAID(world, "");
-	/* It is, and all is as ever. */
-	world.now_us += 60 * MS;
+	/* It is, an advert late by more than an interval, and all is as ever. */
+	world.now_us += 260 * MS;
 	hear(&world, 200, HIGHER, 10);
 	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
 	expire(&world);
 	SAID(world, "S100 H A T:master");
+}
+
+/* Woken by its timer, then the queue: that was one sleep. The next is another. */
+static void test_one_sleep_is_one_count(void)
+{
+	World world = backup(3);
+	gint64 asleep_us = world.now_us + 50 * MS;
+
+	world.now_us += 5000 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	world.now_us += 1;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_ADVERT, .priority = 200, .source = HIGHER, .interval_cs = 10, .received_us = asleep_us });
+	g_assert_cmpint(world.machine.late_wake_ups, ==, 1);
+	asleep_us = world.now_us + 50 * MS;
+	world.now_us += 5000 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_ADVERT, .priority = 200, .source = HIGHER, .interval_cs = 10, .received_us = asleep_us });
+	g_assert_cmpint(world.machine.late_wake_ups, ==, 2);
+	/* A Master that was replaced finds the adverts of its successor, oldest first. */
+	world = master(3);
+	asleep_us = world.now_us + 400 * MS;
+	world.now_us += 5000 * MS;
+	for (guint i = 0; i < 3; i++)
+		step(&world, (VrrpEvent){ .kind = VRRP_EVENT_ADVERT, .priority = 200, .source = HIGHER, .interval_cs = 10,
+					  .received_us = asleep_us + i * 100 * MS });
+	g_assert_cmpint(world.machine.state, ==, VRRP_STATE_BACKUP);
+	g_assert_cmpint(world.machine.late_wake_ups, ==, 1);
 }
 
 static void test_backup_overtaken(void)
@@ -494,6 +520,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/machine/orders/take", test_backup_take);
 	g_test_add_func("/vrrp/machine/late/backup", test_backup_late);
 	g_test_add_func("/vrrp/machine/late/backup-queue-ran-over", test_backup_late_queue);
+	g_test_add_func("/vrrp/machine/late/one-sleep-is-one-count", test_one_sleep_is_one_count);
 	g_test_add_func("/vrrp/machine/paths/overtaken-advert", test_backup_overtaken);
 	g_test_add_func("/vrrp/machine/9568-6.4.3/master/timer", test_master_timer);
 	g_test_add_func("/vrrp/machine/9568-6.4.3/master/keeps-the-beat", test_master_keeps_the_beat);
