@@ -12,6 +12,8 @@ import sqlite3
 import subprocess
 import tempfile
 
+from sip import host_text
+
 HOME = "/var/lib/kamailio"
 LOCATION_DB = f"{HOME}/location.db"
 ACCOUNTS_DB = f"{HOME}/accounts.db"
@@ -33,7 +35,7 @@ auto_aliases=no
 dns=no
 rev_dns=no
 ip_free_bind=1
-listen=udp:@SERVICE@:@PORT@
+@LISTEN@
 user_agent_header="User-Agent: pbx"
 server_header="Server: pbx"
 
@@ -132,7 +134,7 @@ APPLICATION_TEXT = f"""\
 description=Kamailio SIP server
 command={"/usr/bin/chrt --fifo 1 " if real_time_allowed() else ""}/usr/sbin/kamailio -DD -E -m 32 -M 8 -u kamailio -g kamailio -f {CONFIG} -Y {HOME} -w {HOME}
 ready=command
-ready-command=/usr/bin/grep -q :{PORT:04X} /proc/net/udp
+ready-command=/usr/bin/grep -q :{PORT:04X} /proc/net/udp /proc/net/udp6
 stop-timeout-ms=3000
 
 [data config]
@@ -157,8 +159,9 @@ def fill(text, **words):
     return text
 
 
-def config_text(service):
-    return fill(CONFIG_TEXT, SERVICE=service, PORT=PORT, HOME=HOME, LOCATION=LOCATION_DB, ACCOUNTS=ACCOUNTS_DB, DIALPLAN=DIALPLAN)
+def config_text(*services):
+    listen = "\n".join(f"listen=udp:{host_text(service)}:{PORT}" for service in services)
+    return fill(CONFIG_TEXT, LISTEN=listen, HOME=HOME, LOCATION=LOCATION_DB, ACCOUNTS=ACCOUNTS_DB, DIALPLAN=DIALPLAN)
 
 
 def dialplan_text(short_numbers):
@@ -180,14 +183,15 @@ def make_database(path, schemas, rows=()):
 
 
 def install(device, service, accounts, short_numbers):
-    """Sets the PBX up on a device that is off: configuration, accounts {user: password}, an empty registrar. On the device that joins
+    """Sets the PBX up on a device that is off: configuration for the service address (or several, with blanks between), accounts
+    {user: password}, an empty registrar. On the device that joins
     later this is overwritten by the first synchronisation; it gets only what a package installation leaves: the folders."""
     uid, gid = device.account("kamailio")
     os.makedirs(device.file(HOME), exist_ok=True)
     os.chown(device.file(HOME), uid, gid)
     if accounts is None:
         return
-    device.write(CONFIG, config_text(service))
+    device.write(CONFIG, config_text(*service.split()))
     device.write(DIALPLAN, dialplan_text(short_numbers))
     with tempfile.TemporaryDirectory() as folder:
         make_database(f"{folder}/location.db", ["standard", "usrloc"])

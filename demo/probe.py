@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-from sip import request
+from sip import host_text, request
 
 INTERVAL_MS = 5
 
@@ -25,11 +25,11 @@ def main():
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(5))
     except OSError:
         pass
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock = socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind((local, 0))
     sock.setblocking(False)
     here = sock.getsockname()
-    uri = f"sip:{server}"
+    uri = f"sip:{host_text(server)}"
     sent = {}
     due, serial = time.monotonic(), 0
     while True:

@@ -30,17 +30,23 @@ def status(message):
     return int(message[8:11]) if message.startswith("SIP/2.0 ") else 0
 
 
+def host_text(address):
+    """As URIs and Via have it: IPv6 in brackets."""
+    return f"[{address}]" if ":" in address else address
+
+
 def request(method, uri, here, call_id, cseq, from_tag, to, extra="", branch=None):
     """here: (address, port) of the sender."""
     branch = branch or f"z9hG4bK{call_id}{cseq}{method}"
+    host = host_text(here[0])
     return (f"{method} {uri} SIP/2.0\r\n"
-            f"Via: SIP/2.0/UDP {here[0]}:{here[1]};branch={branch};rport\r\n"
+            f"Via: SIP/2.0/UDP {host}:{here[1]};branch={branch};rport\r\n"
             f"Max-Forwards: 70\r\n"
-            f"From: <sip:probe@{here[0]}>;tag={from_tag}\r\n"
+            f"From: <sip:probe@{host}>;tag={from_tag}\r\n"
             f"To: {to}\r\n"
             f"Call-ID: {call_id}\r\n"
             f"CSeq: {cseq} {method}\r\n"
-            f"Contact: <sip:probe@{here[0]}:{here[1]}>\r\n"
+            f"Contact: <sip:probe@{host}:{here[1]}>\r\n"
             f"{extra}"
             f"Content-Length: 0\r\n\r\n")
 

@@ -149,15 +149,16 @@ class BusWatch:
 NLMSG_HDR = struct.Struct("=IHHII")
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
-RTMGRP_IPV4_IFADDR = 0x10
-IFA_LOCAL = 2
+RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR = 0x10, 0x100
+IFA_ADDRESS, IFA_LOCAL = 1, 2
 
 
 class AddressWatch:
     """Who holds address, as the kernels tell it: a list of (time, device, held), and the time two devices held it at once."""
 
     def __init__(self, address):
-        self.address = socket.inet_aton(address)
+        self.family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.address = socket.inet_pton(self.family, address)
         self.history = []
         self._sockets = {}
         self._held = {}
@@ -169,9 +170,9 @@ class AddressWatch:
     def watch(self, device):
         """Begins with a device that has just been switched on."""
         sock = device.namespace.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        sock.bind((0, RTMGRP_IPV4_IFADDR))
+        sock.bind((0, RTMGRP_IPV6_IFADDR if self.family == socket.AF_INET6 else RTMGRP_IPV4_IFADDR))
         sock.setblocking(False)
-        sock.send(NLMSG_HDR.pack(24, RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, 1, 0) + struct.pack("=BBBBI", socket.AF_INET, 0, 0, 0, 0))
+        sock.send(NLMSG_HDR.pack(24, RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, 1, 0) + struct.pack("=BBBBI", self.family, 0, 0, 0, 0))
         with self._lock:
             self._sockets[device.name] = sock
 
@@ -220,7 +221,7 @@ class AddressWatch:
             length, kind = struct.unpack_from("=HH", attributes)
             if length < 4:
                 return False
-            if kind == IFA_LOCAL and attributes[4:8] == self.address:
+            if kind == (IFA_ADDRESS if self.family == socket.AF_INET6 else IFA_LOCAL) and attributes[4:length] == self.address:
                 return True
             attributes = attributes[(length + 3) & ~3:]
         return False

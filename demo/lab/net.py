@@ -116,9 +116,9 @@ class Namespace:
             raise result[0]
         return result[0]
 
-    def addresses(self):
-        """Every IPv4 address up in here now, as text without the prefix."""
-        listing = self.ip("-4", "-o", "address", "show", check=False).stdout
+    def addresses(self, family=4):
+        """Every address of the family (4 or 6) up in here now, as text without the prefix."""
+        listing = self.ip(f"-{family}", "-o", "address", "show", check=False).stdout
         return [line.split()[3].split("/")[0] for line in listing.splitlines()]
 
     def pids(self):

@@ -16,10 +16,16 @@ from watch import AddressWatch, BusWatch
 from .device import Lab, LabError
 from .net import wait_until
 
-SERVICE = "192.0.2.10"
 GROUP_ID = 51
-LAN_ADDRESSES = ("192.0.2.11", "192.0.2.12")
-PEER_ADDRESSES = ("198.51.100.1", "198.51.100.2")
+SERVICE, SERVICE6 = "192.0.2.10", "2001:db8::10"
+
+# By family: each device's LAN addresses, those on the peer cable, and the service addresses; the lower device first.
+PLACES = {
+    "ipv4": (("192.0.2.11/24", "192.0.2.12/24"), ("198.51.100.1/30", "198.51.100.2/30"), f"{SERVICE}/24"),
+    "ipv6": (("2001:db8::11/64", "2001:db8::12/64"), ("fd00::1/64", "fd00::2/64"), f"{SERVICE6}/64"),
+    "both": (("192.0.2.11/24 2001:db8::11/64", "192.0.2.12/24 2001:db8::12/64"),
+             ("198.51.100.1/30 fd00::1/64", "198.51.100.2/30 fd00::2/64"), f"{SERVICE}/24 {SERVICE6}/64"),
+}
 
 DEVICE_CONF = """\
 [device]
@@ -29,14 +35,14 @@ model=demo
 
 [interface lan]
 device=eth0
-address={lan}/24
+{lan}
 
 [interface peer]
 device=eth1
-address={peer}/30
+{peer}
 
 [peer]
-addresses={other_peer}, {other_lan}
+addresses={others}
 """
 
 PAIR_CONF = """\
@@ -46,18 +52,29 @@ advert-interval-ms=100
 
 [group lan]
 interface=lan
-addresses={service}/24
+addresses={service}
 """
 
 
-class Pair:
-    """Names in order: the first keeps its configuration and leads at first. higher: the name with the higher addresses."""
+def keys(addresses):
+    """As [interface] has them: one key a family."""
+    return "\n".join(f"{'address6' if ':' in address else 'address'}={address}" for address in addresses.split())
 
-    def __init__(self, build, applications, names=("alpha", "beta"), higher="beta", origin=None):
+
+def hosts(addresses):
+    """Without their prefixes."""
+    return [address.split("/")[0] for address in addresses.split()]
+
+
+class Pair:
+    """Names in order: the first keeps its configuration and leads at first. higher: the name with the higher addresses. family: of PLACES."""
+
+    def __init__(self, build, applications, names=("alpha", "beta"), higher="beta", origin=None, family="ipv4"):
         self.origin = time.monotonic() if origin is None else origin
         self.lab = Lab(build)
         self.names = names
         self.watches = {}
+        self.family = family
         self.addresses = None
         try:
             self._make(applications, higher)
@@ -69,19 +86,21 @@ class Pair:
         net = self.lab.net
         self.lan, self.cable = net.switch("lan"), net.cable("peer")
         places = {name: int(name == higher) for name in self.names}
+        lan, peer, service = PLACES[self.family]
+        self.services = hosts(service)
         self.devices = {}
         for name in self.names:
             own, other = places[name], 1 - places[name]
-            device = self.lab.device(name, {"eth0": (self.lan, f"{LAN_ADDRESSES[own]}/24"), "eth1": (self.cable, f"{PEER_ADDRESSES[own]}/30")})
-            device.lan_address, device.peer_address = LAN_ADDRESSES[own], PEER_ADDRESSES[own]
+            device = self.lab.device(name, {"eth0": (self.lan, lan[own]), "eth1": (self.cable, peer[own])})
+            device.lan_address, device.peer_address = hosts(lan[own])[0], hosts(peer[own])[-1]
             device.write("/etc/understudy/device.conf", DEVICE_CONF.format(
-                name=name, lan=LAN_ADDRESSES[own], peer=PEER_ADDRESSES[own], other_peer=PEER_ADDRESSES[other], other_lan=LAN_ADDRESSES[other]))
+                name=name, lan=keys(lan[own]), peer=keys(peer[own]), others=", ".join(hosts(peer[other]) + hosts(lan[other]))))
             for application, text in applications.items():
                 device.write(f"/etc/understudy/applications.d/{application}.conf", text)
             self.devices[name] = device
         self.first, self.second = (self.devices[name] for name in self.names)
-        self.first.write("/etc/understudy/pair.conf", PAIR_CONF.format(group_id=GROUP_ID, service=SERVICE))
-        self.addresses = AddressWatch(SERVICE)
+        self.first.write("/etc/understudy/pair.conf", PAIR_CONF.format(group_id=GROUP_ID, service=", ".join(service.split())))
+        self.addresses = AddressWatch(self.services[-1])
 
     def __enter__(self):
         return self

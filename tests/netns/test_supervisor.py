@@ -47,14 +47,14 @@ if os.fork() == 0:
 time.sleep(1000)
 """
 
-# Answers datagrams on the service address, once it may; ready when its socket is bound.
+# Answers datagrams on the service address of its argument, once it may; ready when its socket is bound.
 ANSWERS = """\
 #!/usr/bin/python3
-import os, socket, time
+import os, socket, sys, time
 while not os.path.exists("/run/may-answer"):
     time.sleep(0.01)
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
-    here.bind(("192.0.2.10", 5060))
+with socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM) as here:
+    here.bind((sys.argv[1], 5060))
     open("/run/answering", "w").close()
     while True:
         data, sender = here.recvfrom(100)
@@ -422,19 +422,40 @@ def answers_ping(host, address):
     return False
 
 
-def test_traffic_is_dropped_until_ready_not_refused(place):
-    place.device.write("/etc/understudy/pair.conf", PAIR)
-    place.application("sip", "/usr/local/bin/answers", ready="command", ready_command="/usr/bin/test -e /run/answering")
+def answers_ping6(host, address):
+    """The kernel makes the checksum, and finds the host by neighbour discovery."""
+    request = struct.pack("!BBHHH", 128, 0, 0, 0x5553, 1)
+    with host.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as line:
+        line.settimeout(0.2)
+        for _ in range(25):
+            line.sendto(request, (address, 0))
+            try:
+                while True:
+                    reply = line.recv(100)
+                    if reply[:1] + reply[4:6] == b"\x81US":
+                        return True
+            except TimeoutError:
+                continue
+    return False
+
+
+@pytest.mark.parametrize("service", ["192.0.2.10", "2001:db8::10"])
+def test_traffic_is_dropped_until_ready_not_refused(place, service):
+    v6 = ":" in service
+    place.device.cabling["eth0"] = (place.lan, "192.0.2.11/24 2001:db8::11/64")
+    place.device.write("/etc/understudy/device.conf", DEVICE + "address6=2001:db8::11/64\n")
+    place.device.write("/etc/understudy/pair.conf", PAIR.replace("192.0.2.10/24", "192.0.2.10/24, 2001:db8::10/64"))
+    place.application("sip", f"/usr/local/bin/answers {service}", ready="command", ready_command="/usr/bin/test -e /run/answering")
     net = place.device.lab.net
     phone = net.namespace("phone")
-    place.lan.connect(phone, "eth0", "192.0.2.50/24")
+    place.lan.connect(phone, "eth0", "192.0.2.50/24 2001:db8::50/64")
     place.device.start()
     place.wait_role("taking-over")
-    wait_until(lambda: "192.0.2.10 timeout" in place.device.run(["nft", "list", "ruleset"]).stdout, 5, "rules that end by themselves")
-    with phone.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+    wait_until(lambda: f"{service} timeout" in place.device.run(["nft", "list", "ruleset"]).stdout, 5, "rules that end by themselves")
+    with phone.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM) as line:
         line.settimeout(0.3)
-        line.connect(("192.0.2.10", 5060))  # so that "port unreachable" would be told
-        assert answers_ping(phone, "192.0.2.10")
+        line.connect((service, 5060))  # so that "port unreachable" would be told
+        assert answers_ping6(phone, service) if v6 else answers_ping(phone, service)
         for _ in range(3):
             line.send(b"x")
             with pytest.raises(TimeoutError):

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Whole devices in a network of both families: they pair, the one takes over from the other, phones find it."""
+
+import time
+
+import pytest
+
+from pair_lab import Pair, Probe, accounts, pbx, pbx_runs_on, stays, wait_until
+
+PHONES = ("192.0.2.100", "2001:db8::100")
+VIRTUAL_MAC6 = "00:00:5e:00:02:33"  # of group 51
+DERIVED = "fe80::200:5eff:fe00:233"
+
+
+class Phones:
+    """A host with a probe for each family of the pair."""
+
+    def __init__(self, pair):
+        self.host = pair.lab.net.namespace("phones")
+        own = [phone for phone in PHONES if any((":" in phone) == (":" in service) for service in pair.services)]
+        pair.lan.connect(self.host, "eth0", " ".join(f"{phone}/{64 if ':' in phone else 24}" for phone in own))
+        self.probes = [Probe(self.host, phone, service) for phone, service in zip(own, pair.services)]
+
+    def wait(self):
+        for probe in self.probes:
+            probe.wait_answers(20)
+
+    def answered_again(self, moment, timeout_s=15):
+        """When each family was answered again, as seconds after moment."""
+        return [probe.wait_answer_sent_after(moment, timeout_s) - moment for probe in self.probes]
+
+    def silence_ms(self, begin):
+        return max(probe.silence_ms(begin)[0] for probe in self.probes)
+
+    def neighbour(self, address):
+        """The MAC it has for an address."""
+        words = self.host.ip("neigh", "show", address).stdout.split()
+        return words[words.index("lladdr") + 1] if "lladdr" in words else None
+
+    def stop(self):
+        for probe in self.probes:
+            probe.stop()
+
+
+@pytest.fixture(params=["both"])
+def pair(build, request):
+    with Pair(build, {"kamailio": pbx.APPLICATION_TEXT}, family=request.param) as pair:
+        services = " ".join(pair.services)
+        pbx.install(pair.first, services, accounts(3), {})
+        pbx.install(pair.second, services, None, None)
+        pair.start()
+        pair.phones = Phones(pair)
+        try:
+            pair.phones.wait()
+            yield pair
+        finally:
+            pair.phones.stop()
+
+
+def holds(pair, device):
+    """Which of the service addresses a device has, the derived link-local one included."""
+    all_of_it = set(device.namespace.addresses(4) + device.namespace.addresses(6))
+    return all_of_it & {*pair.services, DERIVED}
+
+
+def test_takeover_by_cable_and_back(pair):
+    """Both families move at once; the virtual MAC is the same on the other side; nobody has an address twice."""
+    master, backup = pair.master(), pair.backup()
+    everything = {*pair.services, DERIVED}
+    assert holds(pair, master) == everything and not holds(pair, backup)
+    assert pair.phones.neighbour(pair.services[-1]) == VIRTUAL_MAC6
+    begin = time.monotonic()
+    master.ports["eth0"].cut()
+    pair.watch(backup).wait_role("master", 10)
+    pair.phones.answered_again(begin)
+    wait_until(lambda: holds(pair, backup) == everything and not holds(pair, master), 5, "all addresses moved")
+    assert pair.phones.neighbour(pair.services[-1]) == VIRTUAL_MAC6
+    assert pbx_runs_on(backup)
+    master.ports["eth0"].plug()
+    pair.wait_settled()
+    assert pair.master() is backup and pair.addresses.doubled_ms(begin) == 0
+
+
+def test_power_cut_and_return(pair):
+    """The one that comes back finds the Master by its adverts, and what the two know of each other is on disk."""
+    master, backup = pair.master(), pair.backup()
+    begin = time.monotonic()
+    pair.power_cut(master)
+    pair.watch(backup).wait_role("master", 10)
+    pair.phones.answered_again(begin)
+    pair.switch_on(master)
+    pair.wait_settled(60)
+    assert pair.master() is backup
+
+
+def test_swap(pair):
+    """By order, with what was written last."""
+    master, backup = pair.master(), pair.backup()
+    master.write(pbx.DIALPLAN, pbx.dialplan_text({"911": "1001"}))
+    wait_until(lambda: backup.read(pbx.DIALPLAN) == master.read(pbx.DIALPLAN), 15, "the change arrives")
+    begin = time.monotonic()
+    master.run(["understudy", "swap"], timeout=60)
+    pair.phones.answered_again(begin)
+    pair.wait_settled()
+    assert pair.master() is backup and pair.addresses.doubled_ms(begin) == 0
+
+
+def test_lost_path_of_the_peer_link(pair):
+    """The cable between the two is cut: adverts and copies go over the LAN; the role stays."""
+    master, backup = pair.master(), pair.backup()
+    pair.cable.cut()
+    assert stays(lambda: pair.master() is master, 2)
+    master.write(pbx.DIALPLAN, pbx.dialplan_text({"912": "1001"}))
+    wait_until(lambda: backup.read(pbx.DIALPLAN) == master.read(pbx.DIALPLAN), 15, "the change arrives over the LAN")
+    pair.cable.plug()
+    pair.wait_settled()
+    assert pair.master() is master
