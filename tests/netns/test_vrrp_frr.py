@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""FRR's vrrpd as the other end: a third reading of the RFCs, with a virtual MAC always."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from vrrp_lab import GROUP, SERVICE, VIRTUAL_MAC, VRRP, Lab, wait_until
+
+PROGRAMS = Path("/usr/lib/frr")
+VERSIONS = pytest.mark.parametrize("version,interval_ms", [pytest.param(2, 1000, id="v2"), pytest.param(3, 100, id="v3")])
+
+
+class Frr:
+    """zebra and vrrpd in a namespace. FRR finds its virtual interface by its MAC and its address, and takes the carrier from it on a Backup."""
+
+    def __init__(self, lab, address, version, interval_ms, priority=100):
+        self.lab, self.namespace = lab, lab.net.namespace("frr")
+        self.port = lab.lan.connect(self.namespace, "eth0", f"{address}/24")
+        self.folder = Path(tempfile.mkdtemp(prefix=f"vrrp-{lab.net.tag}-frr-"))
+        for words in (["link", "add", "vmac4", "link", "eth0", "type", "macvlan", "mode", "bridge"],
+                      ["link", "set", "vmac4", "address", VIRTUAL_MAC.hex(":")],
+                      ["addr", "add", f"{SERVICE}/24", "dev", "vmac4"],
+                      ["link", "set", "vmac4", "up"]):
+            self.namespace.ip(*words)
+        (self.folder / "zebra.conf").write_text("")
+        (self.folder / "vrrpd.conf").write_text(f"interface eth0\n vrrp {GROUP} version {version}\n no vrrp {GROUP} preempt\n"
+                                                f" vrrp {GROUP} priority {priority}\n vrrp {GROUP} advertisement-interval {interval_ms}\n"
+                                                f" vrrp {GROUP} ip {SERVICE}\n")
+        os.chmod(self.folder, 0o755)
+        shutil.chown(self.folder, "frr", "frr")
+        self.processes = []
+        self.log = open(self.folder / "log", "ab")
+        lab.closing.append(self)
+
+    def spawn(self, name):
+        self.processes.append(self.namespace.popen(
+            [PROGRAMS / name, "-f", self.folder / f"{name}.conf", "-z", self.folder / "zserv", "-i", self.folder / f"{name}.pid",
+             "--vty_socket", self.folder, "-P", "0", "--log", "stdout"], stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL))
+
+    def start(self):
+        self.spawn("zebra")
+        wait_until((self.folder / "zserv").exists, 10, "zebra listens")
+        self.spawn("vrrpd")
+        return self
+
+    def die(self):
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for process in self.processes:
+                process.send_signal(number)
+        for process in self.processes:
+            process.wait(10)
+        self.port.cut()  # as a device that loses its power: its macvlan would go on answering
+
+    def close(self):
+        self.namespace.kill_all()
+        for process in self.processes:
+            process.wait(10)
+        self.log.close()
+        print((self.folder / "log").read_text(errors="replace")[-3000:])
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def lab(build):
+    with Lab(build) as lab:
+        yield lab
+
+
+def ours(lab, version, interval_ms):
+    return lab.host("alpha", "192.0.2.11", pair={"vrrp-version": version, "advert-interval-ms": interval_ms, "priority": 150})
+
+
+@VERSIONS
+def test_backup_of_frr_takes_over_when_it_dies(lab, version, interval_ms):
+    other = Frr(lab, "192.0.2.12", version, interval_ms).start()
+    wire = lab.wire(other.port)
+    wire.wait(lambda: len(wire.adverts()) > 2, 20, "FRR leads")
+    alpha = ours(lab, version, interval_ms).start()
+    alpha.wait_state("backup")
+    wait_until(lambda: alpha.get("LastHeard"), 10, "alpha hears FRR")
+    assert alpha.get("MasterPriority", VRRP) == 100 and alpha.get("MasterAddress", VRRP) == "192.0.2.12"
+    here = lab.wire(alpha.lan_port)
+    here.wait(lambda: here.adverts(from_host=False), 5, "an advert of FRR")
+    assert alpha.state() == "backup" and not here.adverts()
+    other.die()
+    first = here.wait(here.adverts, 10, "our first advert")[0]
+    last = here.adverts(from_host=False)[-1]
+    bound_ms = 3 * interval_ms + (256 - 150) / 256 * interval_ms
+    assert bound_ms - 1 <= (first[0] - last[0]) * 1000 <= bound_ms + 60
+    alpha.wait_state("master")
+    client = lab.client()
+    client.probe()
+    assert VIRTUAL_MAC.hex(":") in client.namespace.ip("neigh", "show", SERVICE).stdout
+
+
+@VERSIONS
+@pytest.mark.parametrize("end", ["terminate", "kill"])
+def test_frr_takes_over_from_us(lab, version, interval_ms, end):
+    alpha = ours(lab, version, interval_ms).start()
+    alpha.wait_state("master", 10)
+    other = Frr(lab, "192.0.2.12", version, interval_ms).start()
+    wire = lab.wire(other.port)
+    if version == 3:  # it sums the pseudo-header too, and believes us once we have heard it
+        wait_until(lambda: alpha.counters()["pseudo-header"] > 0, 20, "an advert of FRR")
+    wire.wait(lambda: [a for a in wire.adverts(from_host=False) if not wire.adverts() or a[0] > wire.adverts()[-1][0] + 1.5 * interval_ms / 1000], 20,
+              "FRR is silent and hears us")
+    assert alpha.state() == "master"
+    said = len(wire.adverts())
+    getattr(alpha, end)()
+    first = wire.wait(lambda: wire.adverts()[said:], 10, "FRR's first advert")[0]
+    last = wire.adverts(from_host=False)[-1]
+    assert (last[3][2] == 0) == (end == "terminate")
+    skew_ms = (256 - 100) / 256 * interval_ms
+    bound_ms = skew_ms if end == "terminate" else 3 * interval_ms + skew_ms
+    assert (first[0] - last[0]) * 1000 <= bound_ms + 150
+    assert first[1] == VIRTUAL_MAC and first[3][2] == 100
