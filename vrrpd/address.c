@@ -142,6 +142,9 @@ static void tune_virtual(VrrpAddresses *self, Place *place)
 	/* No link-local address of its own: the Backup's interface has the same MAC, and they would collide. */
 	set_sysctl(self, place, "ipv6", place->member->virtual_device, "addr_gen_mode", "1", false);
 	set_sysctl(self, place, "ipv6", place->member->virtual_device, "accept_dad", "0", false);
+	/* MLD version 2 says that it leaves a group some time after an address is gone, from the virtual MAC, when the other may have it already:
+	 * switches would learn the wrong port. Version 1 says so at once, while we are still Master. */
+	set_sysctl(self, place, "ipv6", place->member->virtual_device, "force_mld_version", "1", false);
 	/* What a router tells is for the device, not for an interface whose MAC moves. */
 	set_sysctl(self, place, "ipv6", place->member->virtual_device, "accept_ra", "0", false);
 	set_sysctl(self, place, "ipv4", place->member->virtual_device, "arp_ignore", "1", false);

@@ -86,12 +86,28 @@ static bool can_speak(const VrrpElection *self)
 	return nobody || self->settings->multicast;
 }
 
+static void refresh_paths(VrrpElection *self)
+{
+	const VrrpPath *elector = self->paths->pdata[0];
+
+	for (guint i = 0; i < self->paths->len; i++)
+		vrrp_path_refresh(self->paths->pdata[i], self->netlink, (guint8)self->settings->group_id, self->settings->multicast,
+				  self->members);
+	if (ip_is_set(&elector->own))
+		self->machine.address = elector->own;
+}
+
+/* Why the electing interface cannot be used; NULL when it can. */
 static const char *unusable_because(const VrrpElection *self)
 {
+	const VrrpPath *elector = self->paths->pdata[0];
+
 	if (!self->watch.present)
 		return "no-interface";
 	if (!self->watch.carrier)
 		return "no-carrier";
+	if (!ip_is_set(&elector->own))
+		return "no-link-local";
 	return can_speak(self) ? NULL : "no-address";
 }
 
@@ -105,9 +121,7 @@ static void check_link(VrrpElection *self, const char *up_reason)
 	if (!self->group)
 		return;
 	present = vrrp_netlink_link(self->netlink, self->interface->device, &self->link);
-	for (guint i = 0; i < self->paths->len; i++)
-		vrrp_path_refresh(self->paths->pdata[i], self->netlink, (guint8)self->settings->group_id, self->settings->multicast,
-				  self->peer.paired || i > 0);
+	refresh_paths(self);
 	if (vrrp_link_watch_state(&self->watch, present, present && self->link.carrier, now_us))
 		vrrp_election_tell(self);
 	open_ear(self);
@@ -127,6 +141,7 @@ static void check_link(VrrpElection *self, const char *up_reason)
 static void links_changed_cb(gpointer user_data)
 {
 	check_link(user_data, "carrier");
+	vrrp_election_check_link_locals(user_data);
 }
 
 /* ---- Housekeeping ---- */
@@ -213,6 +228,7 @@ void vrrp_election_free(VrrpElection *self)
 	vrrp_strangers_free(self->strangers);
 	g_clear_pointer(&self->peer_dict, g_variant_unref);
 	g_clear_pointer(&self->problems, g_variant_unref);
+	g_clear_pointer(&self->link_locals, g_variant_unref);
 	g_ptr_array_unref(self->lasting_problems);
 	g_clear_pointer(&self->members, g_ptr_array_unref);
 	settings_unref(self->settings);
@@ -221,28 +237,36 @@ void vrrp_election_free(VrrpElection *self)
 	g_free(self);
 }
 
-/* Paths as settings and peer make them: the LAN first, then every other interface on which the peer has an address. */
+static void add_path(VrrpElection *self, const SettingsInterface *interface, const VrrpMember *member)
+{
+	VrrpPath *path = vrrp_path_new(interface, member, &self->peer, self->settings->vrrp_version, vrrp_election_received, self);
+
+	if (path)
+		g_ptr_array_add(self->paths, path);
+}
+
+/* Paths as settings and peer make them: the elector's own first, then those of the members that advertise, then every interface on which the
+ * elector is not and the peer has an address. */
 void vrrp_election_open_paths(VrrpElection *self)
 {
 	g_autoptr(GArray) addresses = vrrp_netlink_addresses(self->netlink);
 
 	g_ptr_array_set_size(self->paths, 0);
-	g_ptr_array_add(self->paths, vrrp_path_new(self->interface, true, &self->peer, vrrp_election_received, self));
+	add_path(self, self->interface, vrrp_members_elector(self->members));
+	for (guint i = 0; i < self->members->len; i++) {
+		const VrrpMember *member = self->members->pdata[i];
+		const SettingsInterface *interface = settings_interface(self->settings, member->role);
+
+		if (member->advertises && !member->elects && interface)
+			add_path(self, interface, member);
+	}
 	for (guint i = 0; i < self->settings->interfaces->len; i++) {
 		const SettingsInterface *interface = self->settings->interfaces->pdata[i];
-		VrrpPath *path;
 
-		if (interface == self->interface)
-			continue;
-		path = vrrp_path_new(interface, false, &self->peer, vrrp_election_received, self);
-		if (path->n_peers && ip_is_set(&path->own))
-			g_ptr_array_add(self->paths, path);
-		else
-			vrrp_path_free(path);
+		if (interface != self->interface)
+			add_path(self, interface, NULL);
 	}
-	for (guint i = 0; i < self->paths->len; i++)
-		vrrp_path_refresh(self->paths->pdata[i], self->netlink, (guint8)self->settings->group_id, self->settings->multicast,
-				  self->peer.paired || i > 0);
+	refresh_paths(self);
 	check_own_addresses(self, addresses);
 }
 
@@ -251,11 +275,12 @@ static void take_settings(VrrpElection *self, Settings *settings)
 	Settings *former = self->settings;
 
 	self->settings = settings_ref(settings);
-	self->group = settings->has_pair && settings->enabled && settings->family == AF_INET ? settings_electing_group(settings) : NULL;
+	self->group = settings->has_pair && settings->enabled ? settings_electing_group(settings) : NULL;
 	self->interface = self->group ? settings_interface(settings, self->group->interface) : NULL;
 	self->virtual_mac[0] = '\0';
 	if (self->group && settings->virtual_mac)
-		g_snprintf(self->virtual_mac, sizeof self->virtual_mac, "00:00:5e:00:01:%02x", settings->group_id);
+		g_snprintf(self->virtual_mac, sizeof self->virtual_mac, "00:00:5e:00:%02x:%02x", settings->family == AF_INET6 ? 2 : 1,
+			   settings->group_id);
 	g_clear_pointer(&self->members, g_ptr_array_unref);
 	self->members = vrrp_members_new(settings);
 	settings_unref(former);
@@ -266,7 +291,7 @@ static void begin(VrrpElection *self, bool clean)
 	const Settings *settings = self->settings;
 
 	vrrp_machine_init(&self->machine, (guint8)settings->vrrp_version, settings->advert_interval_ms / 10,
-			  self->interface->address.ip, (guint8)settings->priority, (guint8)settings->priority);
+			  (IpAddress){ 0 }, (guint8)settings->priority, (guint8)settings->priority);
 	self->machine.open = false;
 	vrrp_link_watch_init(&self->watch, (gint64)settings->advert_interval_ms * 1000);
 	self->addresses = vrrp_addresses_new(self->members, settings->virtual_mac, vrrp_addresses_lifetime_s(settings->advert_interval_ms),
@@ -310,7 +335,8 @@ static bool may_resume(const VrrpElection *self, const VrrpSaved *saved, gint64 
 	gint64 age_us = now_us - saved->last_advert_us;
 
 	return saved->role == VRRP_STATE_MASTER && saved->group_id == self->settings->group_id &&
-	       saved->version == self->settings->vrrp_version && g_strcmp0(saved->device, self->interface->device) == 0 &&
+	       saved->version == self->settings->vrrp_version && saved->family == self->settings->family &&
+	       g_strcmp0(saved->device, self->interface->device) == 0 &&
 	       age_us >= 0 && age_us < vrrp_machine_peer_down_us(&self->machine);
 }
 
@@ -329,6 +355,7 @@ void vrrp_election_start(VrrpElection *self, Settings *settings)
 		self->sequence = saved.sequence;
 		self->step = saved.step;
 		self->heard_step = saved.heard_step;
+		self->pseudo_header = saved.pseudo_header;
 		restore_peer(self, saved.peer);
 	} else {
 		vrrp_holds_set(&self->holds, VRRP_HOLD_NO_SUPERVISOR, "started anew; no word of the supervisor yet", 0, now_us);
@@ -344,7 +371,8 @@ void vrrp_election_start(VrrpElection *self, Settings *settings)
 	vrrp_machine_init(&self->machine, (guint8)settings->vrrp_version, settings->advert_interval_ms / 10, (IpAddress){ 0 }, 0, 0);
 	if (known && may_resume(self, &saved, now_us)) {
 		begin(self, false);
-		if (vrrp_netlink_link(self->netlink, self->interface->device, &self->link) && self->link.carrier) {
+		if (vrrp_netlink_link(self->netlink, self->interface->device, &self->link) && self->link.carrier &&
+		    ip_is_set(&self->machine.address)) {
 			g_free(self->reason);
 			self->reason = g_strdup(saved.reason);
 			self->since_us = saved.since_us;
@@ -398,7 +426,8 @@ static bool same_election(const Settings *a, const Settings *b)
 	at_b = settings_interface(b, group_b->interface);
 	return at_a && at_b && a->group_id == b->group_id && a->vrrp_version == b->vrrp_version &&
 	       a->advert_interval_ms == b->advert_interval_ms && a->virtual_mac == b->virtual_mac && a->multicast == b->multicast &&
-	       a->family == b->family && a->checksum == b->checksum && strcmp(at_a->device, at_b->device) == 0 && ip_equal(&at_a->address.ip, &at_b->address.ip);
+	       a->family == b->family && strcmp(at_a->device, at_b->device) == 0 &&
+	       (a->family == AF_INET6 || ip_equal(&at_a->address.ip, &at_b->address.ip));
 }
 
 static bool same_interfaces(const Settings *a, const Settings *b)
@@ -453,7 +482,8 @@ static bool same_groups(const Settings *a, const Settings *b)
 /* The same election with other addresses, routes, or paths to the peer: what stays is not touched. */
 static void reload_within(VrrpElection *self, Settings *settings)
 {
-	bool same_paths = same_interfaces(self->settings, settings), same_addresses = same_paths && same_groups(self->settings, settings);
+	bool same_places = same_interfaces(self->settings, settings), same_addresses = same_places && same_groups(self->settings, settings);
+	g_autoptr(GPtrArray) former_members = g_ptr_array_ref(self->members);
 
 	take_settings(self, settings);
 	if (!same_addresses) {
@@ -472,7 +502,7 @@ static void reload_within(VrrpElection *self, Settings *settings)
 		if (self->listener.addresses_replaced)
 			self->listener.addresses_replaced(self->user_data);
 	}
-	if (!same_paths)
+	if (!same_places || !vrrp_members_same_paths(former_members, self->members))
 		vrrp_election_open_paths(self);
 	vrrp_election_update_priority(self, vrrp_now_us());
 	vrrp_election_save(self);

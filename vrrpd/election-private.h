@@ -7,6 +7,7 @@
 #include "election.h"
 #include "link-watch.h"
 #include "member.h"
+#include "nd.h"
 #include "netlink.h"
 #include "path.h"
 #include "peer.h"
@@ -21,7 +22,7 @@
 
 typedef struct {
 	guint64 sent, sent_zero, sent_unicast, send_failed, received, counted, transitions, announcements, probes;
-	guint64 put_back, address_mismatch, interval_mismatch, pseudo_header, resumed;
+	guint64 put_back, address_mismatch, interval_mismatch, pseudo_header, resumed, sent_followers, followers;
 	guint64 drop[VRRP_N_DROPS];
 } VrrpCounters;
 
@@ -41,7 +42,7 @@ struct VrrpElection {
 	VrrpStore *store;
 	VrrpTimer *timer, *tick;
 	VrrpAddresses *addresses;
-	GPtrArray *paths;                   /* of VrrpPath*; [0] is the LAN */
+	GPtrArray *paths;                   /* of VrrpPath*; [0] is the elector's own */
 	VrrpStrangers *strangers;
 	struct {
 		IpAddress address;
@@ -84,6 +85,7 @@ struct VrrpElection {
 
 	GPtrArray *lasting_problems;
 	GVariant *problems;                 /* as; as last told */
+	GVariant *link_locals;              /* a{ss}; as last told */
 	VrrpCounters counters;
 };
 
@@ -99,6 +101,7 @@ void vrrp_election_timer(gpointer user_data);
 void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, gint64 received_us, bool counts, gpointer user_data);
 
 /* election-send.c: adverts, announcements, probes */
+const VrrpMember *vrrp_election_member_of(const VrrpElection *self, const VrrpPath *path);
 bool vrrp_election_is_stale(const VrrpElection *self, gint64 now_us);
 void vrrp_election_send(VrrpElection *self, guint8 priority, gint64 now_us);
 void vrrp_election_announce_from(VrrpElection *self, gint64 now_us); /* now, and repeated */
@@ -110,3 +113,4 @@ void vrrp_election_open_paths(VrrpElection *self);
 
 /* election-status.c: what can be seen */
 void vrrp_election_check_problems(VrrpElection *self);
+void vrrp_election_check_link_locals(VrrpElection *self);

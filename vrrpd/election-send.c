@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vrrpd/election-send.c - what an election says: adverts on every path, gratuitous ARP, and questions to neighbours. */
+/* vrrpd/election-send.c - what an election says: adverts on every path, announcements, and questions to neighbours. */
 #include <string.h>
 
 #include "election-private.h"
@@ -8,22 +8,48 @@
 #define NEIGHBOURS_EVERY_US (10 * G_USEC_PER_SEC)
 #define PROBES_PER_TICK 3
 
-static void fill_advert(const VrrpElection *self, guint8 priority, VrrpAdvert *ret_advert)
+/* Whose addresses an advert on @path lists: by unicast the electing group's. NULL when that has none of the path's family. */
+const VrrpMember *vrrp_election_member_of(const VrrpElection *self, const VrrpPath *path)
 {
+	for (guint i = 0; i < self->members->len; i++) {
+		const VrrpMember *member = self->members->pdata[i];
+
+		if (path->name ? member->advertises && strcmp(member->path, path->name) == 0 :
+				 member->family == path->family && strcmp(member->group, self->group->name) == 0)
+			return member;
+	}
+	return NULL;
+}
+
+static bool sums_pseudo_header(const VrrpElection *self)
+{
+	switch (self->settings->checksum) {
+	case SETTINGS_CHECKSUM_AUTO:
+		return self->pseudo_header;
+	case SETTINGS_CHECKSUM_RFC:
+		return false;
+	case SETTINGS_CHECKSUM_PSEUDO_HEADER:
+		return true;
+	}
+	g_return_val_if_reached(false);
+}
+
+static void fill_advert(const VrrpElection *self, const VrrpPath *path, guint8 priority, VrrpAdvert *ret_advert)
+{
+	const VrrpMember *member = vrrp_election_member_of(self, path);
+
 	memset(ret_advert, 0, sizeof *ret_advert);
 	ret_advert->version = self->machine.version;
 	ret_advert->vrid = (guint8)self->settings->group_id;
 	ret_advert->priority = priority;
 	ret_advert->interval_cs = self->machine.interval_cs;
-	ret_advert->pseudo_header = self->pseudo_header;
-	ret_advert->source = self->machine.address;
-	ret_advert->destination = ip_v4(VRRP_GROUP_IPV4);
-	for (guint i = 0; i < self->group->addresses->len && ret_advert->n_addresses < VRRP_MAX_ADDRESSES; i++) {
-		const IpAddress *ip = &((const SettingsAddress *)self->group->addresses->pdata[i])->ip;
-
-		if (ip->family == AF_INET)
-			ret_advert->addresses[ret_advert->n_addresses++] = *ip;
-	}
+	ret_advert->pseudo_header = sums_pseudo_header(self);
+	for (guint i = 0; member && i < member->addresses->len && ret_advert->n_addresses < VRRP_MAX_ADDRESSES; i++)
+		ret_advert->addresses[ret_advert->n_addresses++] = g_array_index(member->addresses, VrrpMemberAddress, i).ip;
+	/* An IPv6-only set told over an IPv4 cable, or the other way round: an advert without any address would not count. */
+	if (ret_advert->n_addresses == 0)
+		ret_advert->addresses[ret_advert->n_addresses++] = path->family == AF_INET6 ?
+								   vrrp_virtual_link_local(ret_advert->vrid) : path->own;
 }
 
 /* Stopped between two sends and woken later: what was true then is not to be said now. */
@@ -32,34 +58,41 @@ bool vrrp_election_is_stale(const VrrpElection *self, gint64 now_us)
 	return vrrp_now_us() - now_us > vrrp_machine_peer_down_us(&self->machine);
 }
 
-void vrrp_election_send(VrrpElection *self, guint8 priority, gint64 now_us)
+static void send_on(VrrpElection *self, VrrpPath *path, guint8 priority)
 {
-	bool to_peer = vrrp_judge_speaks_to_peer(self->watch.carrier, vrrp_link_watch_alive(&self->watch, now_us),
-						 self->served && !self->serving);
 	VrrpAdvert advert;
 
-	fill_advert(self, priority, &advert);
-	if (self->settings->multicast) {
-		guint8 packet[VRRP_MAX_PACKET], mac[6];
-
-		memcpy(mac, self->link.mac, 6);
-		if (self->settings->virtual_mac)
-			vrrp_virtual_mac((guint8)self->settings->group_id, mac);
-		if (vrrp_ether_multicast(self->ether, self->link.index, mac, packet, vrrp_packet_build(&advert, packet)))
+	fill_advert(self, path, priority, &advert);
+	if (path->kind == VRRP_PATH_UNICAST || !self->settings->multicast) {
+		self->counters.sent_unicast += path->n_peers;
+		self->counters.send_failed += vrrp_path_tell(path, &advert);
+	} else if (vrrp_path_multicast(path, self->ether, self->settings->virtual_mac ? vrrp_election_member_of(self, path)->virtual_mac :
+							  path->link.mac, &advert)) {
+		if (path->kind == VRRP_PATH_ELECTOR)
 			self->counters.sent++;
 		else
-			self->counters.send_failed++;
+			self->counters.sent_followers++;
+	} else {
+		self->counters.send_failed++;
 	}
+}
+
+void vrrp_election_send(VrrpElection *self, guint8 priority, gint64 now_us)
+{
+	/* Priority 0 always goes everywhere: it says that we no longer are what silence would say, only sooner. Without a peer nobody takes a
+	 * follower's adverts for a sign of life. */
+	bool everywhere = priority == 0 || !self->peer.paired ||
+			  vrrp_judge_speaks_to_peer(self->watch.carrier, vrrp_link_watch_alive(&self->watch, now_us),
+						    self->served && !self->serving);
+
 	for (guint i = 0; i < self->paths->len; i++) {
 		VrrpPath *path = self->paths->pdata[i];
 
-		/* Priority 0 always goes everywhere: it says that we no longer are what silence would say, only sooner. */
-		if (path->electing ? self->settings->multicast : priority != 0 && !to_peer)
+		if (path->kind != VRRP_PATH_ELECTOR && !everywhere)
 			continue;
-		if (vrrp_election_is_stale(self, now_us))
+		if (i > 0 && vrrp_election_is_stale(self, now_us))
 			return;
-		self->counters.sent_unicast += path->n_peers;
-		self->counters.send_failed += vrrp_path_tell(path, &advert);
+		send_on(self, path, priority);
 	}
 	if (priority == 0)
 		self->counters.sent_zero++;
@@ -92,23 +125,31 @@ void vrrp_election_announce_again(VrrpElection *self, gint64 now_us)
 		self->announce_us[3] = now_us + REFRESH_ANNOUNCE_US;
 }
 
+/* By ARP or by neighbour discovery; the answer is a frame. */
+static void ask(VrrpElection *self, const IpAddress *target)
+{
+	const VrrpPath *lan = self->paths->pdata[0];
+	VrrpArp arp = { .sender = self->interface->address.ip, .target = *target };
+
+	memcpy(arp.from, self->link.mac, 6);
+	if (target->family == AF_INET && ip_is_set(&arp.sender))
+		self->counters.probes += vrrp_ether_arp(self->ether, self->link.index, &arp);
+	else if (target->family == AF_INET6 && lan->family == AF_INET6 && ip_is_set(&lan->own))
+		self->counters.probes += vrrp_nd_solicit(self->ether, self->link.index, self->link.mac, &lan->own, target);
+}
+
 void vrrp_election_probe(VrrpElection *self, gint64 now_us)
 {
 	IpAddress peers[VRRP_PEER_MAX_ADDRESSES];
 	gsize n = vrrp_peer_addresses(&self->peer, self->interface->name, peers, G_N_ELEMENTS(peers));
-	VrrpArp arp = { .sender = self->machine.address };
 
-	memcpy(arp.from, self->link.mac, 6);
-	for (gsize i = 0; i < n; i++) {
-		arp.target = peers[i];
-		self->counters.probes += vrrp_ether_arp(self->ether, self->link.index, &arp);
-	}
+	for (gsize i = 0; i < n; i++)
+		ask(self, &peers[i]);
 	if (now_us - self->neighbours_us >= NEIGHBOURS_EVERY_US || self->n_neighbours == 0) {
 		self->neighbours_us = now_us;
-		self->n_neighbours = vrrp_netlink_neighbours(self->netlink, self->link.index, AF_INET, self->neighbours, VRRP_MAX_NEIGHBOURS);
+		self->n_neighbours = vrrp_netlink_neighbours(self->netlink, self->link.index, self->settings->family, self->neighbours,
+							     VRRP_MAX_NEIGHBOURS);
 	}
-	for (gsize i = 0; i < MIN(self->n_neighbours, PROBES_PER_TICK); i++) {
-		arp.target = self->neighbours[self->next_neighbour++ % self->n_neighbours];
-		self->counters.probes += vrrp_ether_arp(self->ether, self->link.index, &arp);
-	}
+	for (gsize i = 0; i < MIN(self->n_neighbours, PROBES_PER_TICK); i++)
+		ask(self, &self->neighbours[self->next_neighbour++ % self->n_neighbours]);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* vrrpd/election-status.c - an election as seen from outside: problems, status, counters. */
-#include <ifaddrs.h>
 #include <sched.h>
 #include <string.h>
 
@@ -31,6 +30,9 @@ static GVariant *problems_now(VrrpElection *self)
 				g_ptr_array_add(list, g_strdup(path->problem));
 			else if (path->own_missing)
 				add_no_own_address(path, list);
+			if (path->kind == VRRP_PATH_ELECTOR && self->peer.paired && !path->only_peers)
+				g_ptr_array_add(list, g_strdup_printf("no-peer-link-local: the peer's link-local address on %s is not known yet; anybody's adverts count",
+								      path->device));
 		}
 		vrrp_addresses_problems(self->addresses, list);
 		if (self->removed && vrrp_now_us() - self->removed_us < VRRP_REMOVED_US)
@@ -88,20 +90,18 @@ GVariant *vrrp_election_last_heard(VrrpElection *self)
 	g_variant_builder_init(&builder, G_VARIANT_TYPE("a{sx}"));
 	for (guint i = 0; i < self->paths->len; i++) {
 		const VrrpPath *path = self->paths->pdata[i];
-		gint64 lan_us = 0;
 
-		for (gsize j = 0; j < MAX(path->n_peers, 1); j++) {
+		if (path->name) {
+			if (vrrp_path_last_heard(path))
+				g_variant_builder_add(&builder, "{sx}", path->name, vrrp_path_last_heard(path));
+			continue;
+		}
+		for (gsize j = 0; j < path->n_peers; j++) {
 			char text[IP_TEXT_SIZE];
 
-			if (path->electing) {
-				lan_us = MAX(lan_us, path->heard_us[j]);
-			} else if (path->heard_us[j]) {
-				ip_text(&path->peers[j], text);
-				g_variant_builder_add(&builder, "{sx}", text, path->heard_us[j]);
-			}
+			if (path->heard_us[j])
+				g_variant_builder_add(&builder, "{sx}", ip_text(&path->peers[j], text), path->heard_us[j]);
 		}
-		if (lan_us)
-			g_variant_builder_add(&builder, "{sx}", "lan", lan_us);
 	}
 	return g_variant_builder_end(&builder);
 }
@@ -118,39 +118,34 @@ static guint64 unread_now(const VrrpElection *self)
 	return unread;
 }
 
-/* The first one of @device; a zeroed address when it has none. */
-static IpAddress link_local_of(const struct ifaddrs *all, const char *device)
-{
-	for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
-		IpAddress ip;
-
-		if (!one->ifa_addr || one->ifa_addr->sa_family != AF_INET6 || strcmp(one->ifa_name, device) != 0)
-			continue;
-		ip = ip_v6(((const struct sockaddr_in6 *)one->ifa_addr)->sin6_addr.s6_addr);
-		if (ip_is_link_local(&ip))
-			return ip;
-	}
-	return (IpAddress){ 0 };
-}
-
 GVariant *vrrp_election_link_locals(VrrpElection *self)
 {
 	GVariantBuilder builder;
-	struct ifaddrs *all = NULL;
 
 	g_variant_builder_init(&builder, G_VARIANT_TYPE("a{ss}"));
-	if (getifaddrs(&all) < 0)
-		return g_variant_builder_end(&builder);
 	for (guint i = 0; i < self->settings->interfaces->len; i++) {
 		const SettingsInterface *interface = self->settings->interfaces->pdata[i];
-		IpAddress ip = link_local_of(all, interface->device);
 		char text[IP_TEXT_SIZE];
+		VrrpLink link;
+		IpAddress ip = { 0 };
 
+		if (vrrp_netlink_link(self->netlink, interface->device, &link))
+			ip = vrrp_path_find_link_local(self->netlink, link.index, self->members);
 		if (ip_is_set(&ip))
 			g_variant_builder_add(&builder, "{ss}", interface->name, ip_text(&ip, text));
 	}
-	freeifaddrs(all);
 	return g_variant_builder_end(&builder);
+}
+
+void vrrp_election_check_link_locals(VrrpElection *self)
+{
+	g_autoptr(GVariant) now = g_variant_ref_sink(vrrp_election_link_locals(self));
+
+	if (self->link_locals && g_variant_equal(now, self->link_locals))
+		return;
+	g_clear_pointer(&self->link_locals, g_variant_unref);
+	self->link_locals = g_steal_pointer(&now);
+	vrrp_election_tell(self);
 }
 
 static void add_path(GVariantBuilder *builder, const VrrpPath *path, const IpAddress *peer, gint64 heard_us)
@@ -158,11 +153,12 @@ static void add_path(GVariantBuilder *builder, const VrrpPath *path, const IpAdd
 	char own[IP_TEXT_SIZE], text[IP_TEXT_SIZE];
 
 	g_variant_builder_open(builder, G_VARIANT_TYPE_VARDICT);
+	g_variant_builder_add(builder, "{sv}", "name", g_variant_new_string(path->name ? path->name : ""));
 	g_variant_builder_add(builder, "{sv}", "interface", g_variant_new_string(path->role));
 	g_variant_builder_add(builder, "{sv}", "device", g_variant_new_string(path->device));
 	g_variant_builder_add(builder, "{sv}", "address", g_variant_new_string(ip_text(&path->own, own)));
 	g_variant_builder_add(builder, "{sv}", "peer", g_variant_new_string(ip_text(peer, text)));
-	g_variant_builder_add(builder, "{sv}", "electing", g_variant_new_boolean(path->electing));
+	g_variant_builder_add(builder, "{sv}", "electing", g_variant_new_boolean(path->kind == VRRP_PATH_ELECTOR));
 	g_variant_builder_add(builder, "{sv}", "open", g_variant_new_boolean(path->socket != NULL));
 	g_variant_builder_add(builder, "{sv}", "heard_us", g_variant_new_int64(heard_us));
 	g_variant_builder_close(builder);
@@ -214,10 +210,12 @@ GVariant *vrrp_election_counters(VrrpElection *self)
 	} rows[] = {
 		{ "sent", counters->sent },
 		{ "sent-unicast", counters->sent_unicast },
+		{ "sent-followers", counters->sent_followers },
 		{ "sent-priority-zero", counters->sent_zero },
 		{ "send-failed", counters->send_failed },
 		{ "received", counters->received },
 		{ "counted", counters->counted },
+		{ "followers", counters->followers },
 		{ "transitions", counters->transitions },
 		{ "announcements", counters->announcements },
 		{ "probes", counters->probes },

@@ -45,6 +45,7 @@ void vrrp_election_save(VrrpElection *self)
 	VrrpSaved saved = {
 		.group_id = self->group ? self->settings->group_id : 0,
 		.version = self->group ? self->settings->vrrp_version : 0,
+		.family = self->group ? self->settings->family : 0,
 		.device = self->interface ? self->interface->device : NULL,
 		.role = self->machine.state,
 		.reason = self->reason,
@@ -57,6 +58,7 @@ void vrrp_election_save(VrrpElection *self)
 		.served = self->served,
 		.holds = self->holds,
 		.peer = peer,
+		.pseudo_header = self->pseudo_header,
 	};
 	GError *error = NULL;
 
@@ -221,15 +223,15 @@ static void note_stranger(VrrpElection *self, const IpAddress *address, const ch
 		self->listener.stranger(text, cause, count, self->user_data);
 }
 
-static bool same_addresses(const VrrpElection *self, const VrrpAdvert *advert)
+static bool same_addresses(const VrrpMember *member, const VrrpAdvert *advert)
 {
-	if (advert->n_addresses != settings_group_count(self->group, AF_INET))
+	if (advert->n_addresses != member->addresses->len)
 		return false;
 	for (guint i = 0; i < advert->n_addresses; i++) {
 		bool found = false;
 
-		for (guint j = 0; j < self->group->addresses->len && !found; j++)
-			found = ip_equal(&advert->addresses[i], &((const SettingsAddress *)self->group->addresses->pdata[j])->ip);
+		for (guint j = 0; j < member->addresses->len && !found; j++)
+			found = ip_equal(&advert->addresses[i], &g_array_index(member->addresses, VrrpMemberAddress, j).ip);
 		if (!found)
 			return false;
 	}
@@ -237,9 +239,10 @@ static bool same_addresses(const VrrpElection *self, const VrrpAdvert *advert)
 }
 
 /* What RFC 9568 7.1 lets count and wants to be told. While a change of pair.conf goes from one device to the other they differ by right. */
-static void note_oddities(VrrpElection *self, const VrrpAdvert *advert, gint64 now_us)
+static void note_oddities(VrrpElection *self, const VrrpPath *path, const VrrpAdvert *advert, gint64 now_us)
 {
-	bool interval = advert->interval_cs != self->machine.interval_cs, addresses = !same_addresses(self, advert);
+	const VrrpMember *member = vrrp_election_member_of(self, path);
+	bool interval = advert->interval_cs != self->machine.interval_cs, addresses = member && !same_addresses(member, advert);
 
 	self->counters.interval_mismatch += interval;
 	self->counters.address_mismatch += addresses;
@@ -262,7 +265,24 @@ static IpAddress primary_address(const VrrpElection *self, const VrrpPath *path,
 {
 	const VrrpPath *lan = self->paths->pdata[0];
 
-	return path->electing || lan->n_peers == 0 ? source : lan->peers[0];
+	return path->kind == VRRP_PATH_ELECTOR || lan->n_peers == 0 ? source : lan->peers[0];
+}
+
+/* A follower's adverts are a sign of the peer's life, when it is known which are the peer's. Anybody else is judged by the elector's alone. */
+static bool is_input(const VrrpElection *self, const VrrpPath *path)
+{
+	return path->kind != VRRP_PATH_FOLLOWER || (self->peer.paired && path->n_peers > 0);
+}
+
+/* Which form the other end uses; also after a restart, because to it our adverts in the other form are broken. */
+static void note_checksum(VrrpElection *self, bool pseudo_header)
+{
+	bool other = self->pseudo_header != pseudo_header;
+
+	self->counters.pseudo_header += pseudo_header;
+	self->pseudo_header = pseudo_header;
+	if (other)
+		vrrp_election_save(self);
 }
 
 /* Saved at once: a device that is killed takes over with a step above it all the same. */
@@ -289,7 +309,8 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 		.vrid = (guint8)self->settings->group_id,
 		.interval_cs = self->machine.interval_cs,
 		.own_address = path->own,
-		.only_peers = self->peer.paired || !path->electing,
+		.checksum = (VrrpChecksum)self->settings->checksum,
+		.only_peers = path->only_peers,
 		.peers = path->peers,
 		.n_peers = path->n_peers,
 	};
@@ -297,8 +318,10 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 	guint8 priority = self->machine.master_priority;
 	IpAddress address = self->machine.master_address;
 	VrrpAdvert advert;
-	VrrpDrop drop = vrrp_packet_parse(packet, length, &expect, &advert);
+	VrrpDrop drop;
 
+	expect.own_address.family = path->family; /* also while there is none */
+	drop = vrrp_packet_parse(packet, length, &expect, &advert);
 	self->counters.received++;
 	if (drop != VRRP_DROP_NONE) {
 		self->counters.drop[drop]++;
@@ -308,11 +331,14 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 	}
 	if (!counts) /* queued among the rest before the filter knew the peer: too old to say anything */
 		return;
+	if (!is_input(self, path)) {
+		self->counters.followers++;
+		return;
+	}
 	self->counters.counted++;
-	note_oddities(self, &advert, received_us);
-	if (advert.pseudo_header)
-		self->counters.pseudo_header++;
-	self->pseudo_header = advert.pseudo_header;
+	note_oddities(self, path, &advert, received_us);
+	if (path->family == AF_INET)
+		note_checksum(self, advert.pseudo_header);
 	vrrp_path_heard(path, &advert.source, received_us);
 	if (advert.priority != 0 && self->peer.paired)
 		hear_step(self, vrrp_judge_step_of(advert.priority), received_us);

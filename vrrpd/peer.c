@@ -7,9 +7,9 @@
 
 static bool parse_address(const char *text, IpAddress *ret_address)
 {
-	g_autofree char *host = g_strndup(text, strcspn(text, "/"));
+	g_autofree char *host = g_strndup(text, strcspn(text, "/%")); /* a zone is of the device that wrote it */
 
-	return ip_parse(host, ret_address) && ret_address->family == AF_INET;
+	return ip_parse(host, ret_address);
 }
 
 static bool fail(GError **error, const char *text)
@@ -32,12 +32,8 @@ static bool parse_addresses(GVariant *map, VrrpPeer *peer, GError **error)
 		while (g_variant_iter_next(owned, "&s", &text)) {
 			if (peer->n_addresses == VRRP_PEER_MAX_ADDRESSES)
 				return fail(error, "too many addresses");
-			/* IPv6 addresses are for those who can use them. */
-			if (!parse_address(text, &peer->addresses[peer->n_addresses].address)) {
-				if (strchr(text, ':'))
-					continue;
+			if (!parse_address(text, &peer->addresses[peer->n_addresses].address))
 				return fail(error, "bad address");
-			}
 			if (g_strlcpy(peer->addresses[peer->n_addresses].role, role, sizeof peer->addresses[0].role) >=
 			    sizeof peer->addresses[0].role)
 				return fail(error, "interface name too long");

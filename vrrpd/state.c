@@ -96,6 +96,8 @@ bool vrrp_store_load(VrrpStore *store, VrrpSaved *ret_saved)
 		return false;
 	ret_saved->group_id = (guint)g_key_file_get_integer(file, "state", "group_id", NULL);
 	ret_saved->version = (guint)g_key_file_get_integer(file, "state", "version", NULL);
+	ret_saved->family = (guint)g_key_file_get_integer(file, "state", "family", NULL);
+	ret_saved->pseudo_header = g_key_file_get_boolean(file, "state", "pseudo_header", NULL);
 	ret_saved->device = g_key_file_get_string(file, "state", "device", NULL);
 	ret_saved->reason = g_key_file_get_string(file, "state", "reason", NULL);
 	ret_saved->sequence = g_key_file_get_uint64(file, "state", "sequence", NULL);
@@ -123,6 +125,8 @@ bool vrrp_store_save(VrrpStore *store, const VrrpSaved *saved, GError **error)
 	g_key_file_set_string(file, "state", "boot_id", store->boot_id);
 	g_key_file_set_integer(file, "state", "group_id", (gint)saved->group_id);
 	g_key_file_set_integer(file, "state", "version", (gint)saved->version);
+	g_key_file_set_integer(file, "state", "family", (gint)saved->family);
+	g_key_file_set_boolean(file, "state", "pseudo_header", saved->pseudo_header);
 	g_key_file_set_string(file, "state", "device", saved->device ? saved->device : "");
 	g_key_file_set_string(file, "state", "role", vrrp_state_name(saved->role));
 	g_key_file_set_string(file, "state", "reason", saved->reason ? saved->reason : "");

@@ -20,6 +20,7 @@ typedef struct {
 	guint group_id;
 	guint version;
 	char *device;
+	guint family;          /* AF_INET, AF_INET6 */
 	VrrpState role;
 	char *reason;
 	guint64 sequence;
@@ -28,6 +29,7 @@ typedef struct {
 	bool serving, served;
 	bool steady;           /* vrrp_link_watch_steady() */
 	VrrpHolds holds;
+	bool pseudo_header;    /* the other end's IPv4 checksums cover the pseudo-header */
 	char *peer;            /* GVariant text of what SetPeer said; NULL for nothing */
 	gint64 last_advert_us; /* 0: never */
 } VrrpSaved;

@@ -196,11 +196,12 @@ static void test_peer(void)
 	g_assert_true(parse_peer("@a{sv} {}", &peer));
 	g_assert_false(peer.paired);
 	g_assert_true(parse_peer("{'id': <'b'>, 'offset': <byte 1>, 'follows': <true>,"
-				 " 'addresses': <{'lan': ['192.0.2.12/24', 'fe80::1'], 'peer': ['10.0.0.2']}>}", &peer));
+				 " 'addresses': <{'lan': ['192.0.2.12/24', 'fe80::1%eth0'], 'peer': ['10.0.0.2']}>}", &peer));
 	g_assert_true(peer.paired && peer.follows);
 	g_assert_cmpuint(peer.offset, ==, 1);
-	g_assert_cmpuint(vrrp_peer_addresses(&peer, "lan", addresses, 4), ==, 1);
+	g_assert_cmpuint(vrrp_peer_addresses(&peer, "lan", addresses, 4), ==, 2);
 	g_assert_true(ip_equal(&addresses[0], &expected));
+	g_assert_true(ip_is_link_local(&addresses[1]));
 	g_assert_cmpuint(vrrp_peer_addresses(&peer, "wan", addresses, 4), ==, 0);
 	/* Refused, and nothing changed. */
 	g_assert_false(parse_peer("{'id': <'b'>, 'addresses': <{'lan': ['192.0.2.12']}>}", &peer));
@@ -208,7 +209,7 @@ static void test_peer(void)
 	g_assert_false(parse_peer("{'offset': <byte 1>}", &peer));
 	g_assert_false(parse_peer("{'offset': <byte 1>, 'addresses': <{'lan': ['192.0.2.256']}>}", &peer));
 	g_assert_false(parse_peer("{'offset': <'1'>, 'addresses': <{'lan': ['192.0.2.12']}>}", &peer));
-	g_assert_cmpuint(peer.n_addresses, ==, 2);
+	g_assert_cmpuint(peer.n_addresses, ==, 3);
 }
 
 /* ---- Strangers ---- */

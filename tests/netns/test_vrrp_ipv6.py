@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Elections with IPv6: what is on the wire, who has the addresses, what a phone learns, what strangers send."""
+
+import socket
+import struct
+
+import pytest
+from set_lab import (LAN6, LAN46, SERVICE6, VIRTUAL_LINK_LOCAL, VIRTUAL_MAC6, advert6, advertisements, adverts6, checksum, device, echo, has,
+                     introduce, link_local, pair_of)
+from vrrp_lab import SERVICE, VRRP, Lab, wait_until
+
+FAMILIES = [pytest.param({}, id="ipv4-elects"), pytest.param({"family": "ipv6"}, id="ipv6-elects")]
+
+
+@pytest.fixture
+def lab(build):
+    with Lab(build) as lab:
+        yield lab
+
+
+@pytest.mark.parametrize("pair", FAMILIES)
+def test_both_families_move_together(lab, pair):
+    alpha, beta = pair_of(lab, pair, {"lan": LAN46})
+    everything = (SERVICE, SERVICE6, VIRTUAL_LINK_LOCAL)
+    assert all(has(alpha, address) for address in everything)
+    assert not any(has(beta, address) for address in everything)
+    alpha.resign("test")
+    beta.wait_state("master")
+    wait_until(lambda: all(has(beta, address) for address in everything), 2, "beta has all")
+    assert not any(has(alpha, address) for address in everything)
+    assert not beta.get("Problems") or all("no-realtime" in p or "memory" in p for p in beta.get("Problems"))
+
+
+def test_ipv6_alone_elects(lab):
+    alpha, beta = pair_of(lab, groups={"lan": LAN6}, ipv4=False, peer_link=False)
+    assert alpha.get("VirtualMac", VRRP) == "00:00:5e:00:02:33"
+    assert beta.get("MasterAddress", VRRP) == link_local(alpha)
+    assert alpha.get("LinkLocals") == {"lan": link_local(alpha)}
+    assert list(beta.get("LastHeard")) == ["lan"]
+    alpha.kill()
+    beta.wait_state("master")
+    wait_until(lambda: has(beta, SERVICE6), 2, "beta has the address")
+    wait_until(lambda: not has(alpha, SERVICE6) and not has(alpha, VIRTUAL_LINK_LOCAL), 10, "a dead device lets go")
+
+
+def test_advert_and_announcement_are_what_the_rfc_says(lab):
+    alpha = device(lab, "alpha", 11, {"priority": 77}, {"lan": LAN6})
+    wire = lab.wire(alpha.lan_port)
+    alpha.start()
+    adverts = wire.wait(lambda: len(adverts6(wire)) >= 3 and adverts6(wire), 15, "three adverts")
+    for _, to, mac, source, destination, hop_limit, message in adverts:
+        assert to == bytes.fromhex("333300000012") and mac == VIRTUAL_MAC6
+        assert source == link_local(alpha) and destination == "ff02::12" and hop_limit == 255
+        assert message == advert6(source, priority=77)
+    said = wire.wait(lambda: [a for a in advertisements(wire) if a[2] == SERVICE6], 5, "an unsolicited neighbour advertisement")
+    frame = said[0][1]
+    assert frame[:6] == bytes.fromhex("333300000001") and frame[6:12] == VIRTUAL_MAC6
+    assert frame[21] == 255 and frame[22:38] == socket.inet_pton(socket.AF_INET6, SERVICE6)
+    assert frame[38:54] == socket.inet_pton(socket.AF_INET6, "ff02::1")
+    assert frame[58] == 0xA0, "Router and Override, not Solicited"
+    assert frame[78:86] == b"\x02\x01" + VIRTUAL_MAC6
+    assert checksum(frame[22:54] + struct.pack("!II", 32, 58) + frame[54:86]) == 0
+    wire.wait(lambda: [a for a in advertisements(wire) if a[2] == VIRTUAL_LINK_LOCAL], 5, "one for the link-local address too")
+
+
+def neighbour(phone, address):
+    line = phone.namespace.ip("-6", "neigh", "show", address).stdout
+    return line.split("lladdr ")[1].split()[0] if "lladdr" in line else None
+
+
+@pytest.mark.parametrize("pair", FAMILIES)
+def test_phone_learns_the_virtual_mac_and_never_another(lab, pair):
+    alpha, beta = pair_of(lab, pair, {"lan": LAN46})
+    phone = device(lab, "phone", 50, peer_link=False)
+    wire = lab.wire(phone.lan_port)
+    echo(phone.namespace, SERVICE6)
+    assert neighbour(phone, SERVICE6) == "00:00:5e:00:02:33"
+    # From the Master's side: it asks for the phone itself, and speaks from the service address.
+    for host in (alpha, phone):
+        host.namespace.ip("-6", "neigh", "flush", "dev", "eth0")
+    echo(alpha.namespace, "2001:db8::50", source=SERVICE6)
+    echo(phone.namespace, SERVICE6)
+    assert neighbour(phone, SERVICE6) == "00:00:5e:00:02:33"
+    alpha.resign("test")
+    beta.wait_state("master")
+    echo(phone.namespace, SERVICE6)
+    assert neighbour(phone, SERVICE6) == "00:00:5e:00:02:33"
+    told = {a[1][80:86] for a in advertisements(wire, from_host=False) if a[2] == SERVICE6}
+    assert told == {VIRTUAL_MAC6}
+
+
+def test_without_virtual_mac_the_phone_is_told_the_new_one(lab):
+    alpha, beta = pair_of(lab, {"virtual-mac": "false", "family": "ipv6"}, {"lan": LAN46})
+    phone = device(lab, "phone", 50, peer_link=False)
+
+    def mac(host):
+        return host.namespace.ip("-o", "link", "show", "eth0").stdout.split("link/ether ")[1].split()[0]
+
+    echo(phone.namespace, SERVICE6)
+    assert neighbour(phone, SERVICE6) == mac(alpha)
+    assert alpha.get("LinkLocals")["lan"] == link_local(alpha) != VIRTUAL_LINK_LOCAL
+    alpha.resign("test")
+    beta.wait_state("master")
+    wait_until(lambda: neighbour(phone, SERVICE6) == mac(beta), 2, "the phone learns beta's MAC")
+    echo(phone.namespace, SERVICE6)
+
+
+def test_no_frame_from_the_virtual_mac_after_resigning(lab):
+    """A late listener report of the old Master would teach switches the wrong port."""
+    alpha, beta = pair_of(lab, groups={"lan": LAN46})
+    wire = lab.wire(alpha.lan_port)
+    alpha.resign("test")
+    beta.wait_state("master")
+    wire.wait(lambda: len(adverts6(wire, from_host=False)) > 30, 10, "three seconds of beta's adverts")
+    zero = max(a[0] for a in adverts6(wire) if a[6][2] == 0)
+    late = [data.hex() for at, mine, data in wire.read() if mine and at > zero and data[6:12] == VIRTUAL_MAC6]
+    assert not late
+
+
+class Stranger:
+    """Somebody on the LAN who can send any IPv6 frame."""
+
+    def __init__(self, lab):
+        self.host = device(lab, "stranger", 66, peer_link=False)
+        self.source = link_local(self.host)
+        self.socket = self.host.namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self.socket.bind(("eth0", 0x86DD))
+        lab.closing.append(self)
+
+    def send(self, message, source=None, destination="ff02::12", hop_limit=255):
+        header = (struct.pack("!IHBB", 0x6C000000, len(message), 112, hop_limit) + socket.inet_pton(socket.AF_INET6, source or self.source) +
+                  socket.inet_pton(socket.AF_INET6, destination))
+        self.socket.send(bytes.fromhex("333300000012") + bytes.fromhex("02000000aa01") + b"\x86\xdd" + header + message)
+
+    def close(self):
+        self.socket.close()
+
+
+def test_what_does_not_count_is_counted(lab):
+    alpha, beta = pair_of(lab, {"family": "ipv6"}, {"lan": LAN46})
+    stranger = Stranger(lab)
+    mine, theirs = stranger.source, link_local(alpha)
+    cases = [
+        ("drop-stranger", advert6(mine, priority=255), {}),
+        ("drop-ttl", advert6(theirs), {"source": theirs, "hop_limit": 254}),
+        ("drop-checksum", advert6(theirs, spoil=True), {"source": theirs}),
+        ("drop-version", advert6(theirs, version=2), {"source": theirs}),
+        ("drop-type", advert6(theirs, kind=2), {"source": theirs}),
+        ("drop-interval", advert6(theirs, interval=0), {"source": theirs}),
+        ("drop-count", advert6(theirs, addresses=()), {"source": theirs}),
+        ("drop-length", advert6(theirs)[:20], {"source": theirs}),
+        ("drop-vrid", advert6(theirs, vrid=52), {"source": theirs}),
+        ("drop-own-address", advert6(link_local(beta), priority=1), {"source": link_local(beta)}),
+    ]
+    for counter, message, how in cases:
+        before = beta.counters()[counter]
+        stranger.send(message, **how)
+        wait_until(lambda: beta.counters()[counter] > before, 5, f"beta counts {counter}")
+        assert (alpha.state(), beta.state()) == ("master", "backup"), counter
+    beta.wait_signal("Stranger", lambda args: args[:2] == (mine, "stranger"))
+
+
+def test_before_the_peers_link_local_address_is_known_it_is_heard_all_the_same(lab):
+    alpha, beta = (device(lab, name, number, {"family": "ipv6"}, {"lan": LAN46}, peer_link=False) for name, number in (("alpha", 11), ("beta", 12)))
+    alpha.start()
+    introduce(alpha, beta, link_locals=False)
+    alpha.wait_state("master", 10)
+    beta.start()
+    introduce(beta, alpha, link_locals=False)
+    wait_until(lambda: beta.get("LastHeard"), 5, "beta hears alpha")
+    assert any(problem.startswith("no-peer-link-local") for problem in beta.get("Problems"))
+    introduce(beta, alpha)
+    wait_until(lambda: not any(problem.startswith("no-peer-link-local") for problem in beta.get("Problems")), 5, "all is known")
+    assert beta.state() == "backup"
+
+
+def test_without_a_link_local_address_it_does_not_elect(lab):
+    alpha = device(lab, "alpha", 11, {"family": "ipv6"}, {"lan": LAN46})
+    address = link_local(alpha)
+    alpha.namespace.ip("address", "delete", f"{address}/64", "dev", "eth0")
+    alpha.start()
+    wait_until(lambda: any(p.startswith("no-link-local") for p in alpha.get("Problems")), 5, "the problem")
+    assert alpha.state() == "init"
+    alpha.namespace.ip("address", "add", f"{address}/64", "dev", "eth0", "scope", "link")
+    alpha.wait_state("master", 15)
+    assert alpha.get("LinkLocals")["lan"] == address
+
+
+def test_killed_and_started_again_it_goes_on(lab):
+    alpha, beta = pair_of(lab, {"family": "ipv6"}, {"lan": LAN46})
+    sequence = alpha.get("Sequence")
+    alpha.kill()
+    alpha.start()
+    assert alpha.state() == "master" and alpha.get("Sequence") == sequence
+    assert has(alpha, SERVICE6) and beta.state() == "backup"
