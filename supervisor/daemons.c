@@ -306,6 +306,15 @@ static void start(Daemon *daemon)
 	all->listener.changed(all->user_data);
 }
 
+/* A new version was installed over it. (What cannot be looked at is left alone.) */
+static bool is_outdated(pid_t pid, const char *program)
+{
+	g_autofree char *link = g_strdup_printf("/proc/%d/exe", (int)pid);
+	struct stat running, installed;
+	return stat(link, &running) == 0 && stat(program, &installed) == 0 &&
+	       (running.st_ino != installed.st_ino || running.st_dev != installed.st_dev);
+}
+
 void daemons_start(Daemons *daemons, GPtrArray *records)
 {
 	for (DaemonKind kind = 0; kind < DAEMON_N; kind++) {
@@ -320,8 +329,14 @@ void daemons_start(Daemons *daemons, GPtrArray *records)
 		daemon->started_us = g_get_monotonic_time();
 		if (pid > 0)
 			daemon->process = process_adopt(daemons->processes, pid, start_ticks, on_ended, daemon, &status);
-		if (!daemon->process)
+		if (!daemon->process) {
 			start(daemon);
+		} else if (is_outdated(pid, kinds[kind].program)) {
+			g_message("%s is replaced by its new version", kinds[kind].name);
+			/* Killed, not asked to end: vrrpd would resign, so it goes on in its role. */
+			daemon->stopping = daemon->again = true;
+			(void)process_signal(daemon->process, SIGKILL);
+		}
 	}
 }
 

@@ -31,6 +31,7 @@
 #include "supervisor/proc.h"
 
 #define KEEPER_LOCK SUPERVISOR_RUN_DIR "/keeper.lock"
+#define KEEPER_PROGRAM PKGLIBEXECDIR "/understudy-keeper"
 #define SUPERVISOR_PROGRAM PKGLIBEXECDIR "/understudy-supervisor"
 /* Reports kept for a supervisor that is away; more than this many processes cannot be of interest to it. */
 #define MAX_REPORTS 4096
@@ -42,6 +43,7 @@ typedef struct {
 	int link; /* our end of the pair; -1 while no supervisor runs */
 	pid_t supervisor;
 	bool stopping;
+	bool renew;        /* become the program that is on disk now */
 	GQueue reports;    /* of KeeperMessage*, oldest first, not acknowledged yet */
 	guint n_sent;      /* of them, sent to the present supervisor */
 	guint64 sequence;
@@ -80,8 +82,8 @@ static int bind_notify(void)
 	return fd;
 }
 
-/* A keeper before us may have died and left its supervisor at work. We cannot become its parent, so it is replaced; what it runs is
- * found again by the next one. Its notify socket is taken over, with every datagram that waits in it. */
+/* A keeper before us may have died, or become us, and left its supervisor at work. We cannot become the parent of a dead one's, and one of
+ * an earlier version has to go, so it is replaced; what it runs is found again by the next one. Its notify socket is taken over, with every datagram that waits in it. */
 static int replace_orphan(void)
 {
 	g_autofree char *text = NULL;
@@ -94,7 +96,7 @@ static int replace_orphan(void)
 	if (orphan < 0)
 		return -1;
 
-	g_message("replacing the supervisor of a keeper that is gone (pid %d)", (int)pid);
+	g_message("replacing the supervisor of an earlier keeper (pid %d)", (int)pid);
 	notify = (int)syscall(SYS_pidfd_getfd, orphan, KEEPER_FD_NOTIFY, 0);
 	struct stat found;
 	if (notify >= 0 && (fstat(notify, &found) < 0 || !S_ISSOCK(found.st_mode))) {
@@ -173,10 +175,11 @@ static void start_supervisor(Keeper *keeper)
 		int notify = fcntl(keeper->notify, F_DUPFD, 10), link = fcntl(pair[1], F_DUPFD, 10);
 		/* What we pass on stays blocked until it reads it from a descriptor: told to stop before it can listen, it must stop in
 		 * order, not fall. */
-		sigset_t children;
-		sigemptyset(&children);
-		sigaddset(&children, SIGCHLD);
-		sigprocmask(SIG_UNBLOCK, &children, NULL);
+		sigset_t ours;
+		sigemptyset(&ours);
+		sigaddset(&ours, SIGCHLD);
+		sigaddset(&ours, SIGUSR1);
+		sigprocmask(SIG_UNBLOCK, &ours, NULL);
 		if (notify >= 0 && link >= 0 && dup2(notify, KEEPER_FD_NOTIFY) >= 0 && dup2(link, KEEPER_FD_LINK) >= 0) {
 			close(notify);
 			close(link);
@@ -280,10 +283,25 @@ static void take_signals(Keeper *keeper)
 			if (keeper->supervisor > 0)
 				kill(keeper->supervisor, SIGHUP);
 			break;
+		case SIGUSR1:
+			keeper->renew = true;
+			break;
 		default: /* SIGCHLD: every turn reaps */
 			break;
 		}
 	}
+}
+
+/* A new version was installed. Same process, so init notices nothing and every child stays ours; the new program does what it does after
+ * a keeper's death. Not before the supervisor has heard of every end that we alone know of. */
+static void renew(Keeper *keeper)
+{
+	if (!keeper->renew || keeper->stopping || !g_queue_is_empty(&keeper->reports))
+		return;
+	keeper->renew = false;
+	g_message("going on as the program that is installed now");
+	execl(KEEPER_PROGRAM, KEEPER_PROGRAM, NULL);
+	g_warning("%s: %s", KEEPER_PROGRAM, g_strerror(errno));
 }
 
 static void turn(Keeper *keeper)
@@ -310,6 +328,7 @@ static void turn(Keeper *keeper)
 	if (!keeper->policy.running && now_us >= keeper->policy.start_at_us)
 		start_supervisor(keeper);
 	send_reports(keeper);
+	renew(keeper);
 }
 
 int main(int argc, char **argv)
@@ -326,6 +345,7 @@ int main(int argc, char **argv)
 	sigaddset(&caught, SIGTERM);
 	sigaddset(&caught, SIGINT);
 	sigaddset(&caught, SIGHUP);
+	sigaddset(&caught, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &caught, NULL);
 	keeper.signals = signalfd(-1, &caught, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (keeper.signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) {

@@ -309,6 +309,32 @@ def test_keeper_killed(place):
     assert place.get("RoleSequence") == 1
 
 
+def test_new_version_takes_over_in_place(place):
+    """As a package upgrade does it: other files on disk, then SIGUSR1. What is new is replaced, what is not goes on, so does the application."""
+    place.device.write("/etc/understudy/pair.conf", PAIR)
+    place.application("sip", "/bin/sleep 1001", restart_delay_ms="10")
+    place.start("master")
+    wait_until(lambda: "sleep" in place.pids(), 5, "its program")
+    before, sequence = place.pids(), place.get("RoleSequence")
+    for name in ("keeper", "vrrpd", "syncd"):
+        program = f"/usr/lib/understudy/understudy-{name}"
+        place.device.run(["cp", "-p", program, f"{program}.new"])
+        place.device.run(["mv", f"{program}.new", program])
+    place.device.kill("understudy-keeper", signal.SIGUSR1)
+    for name in ("supervisor", "vrrpd", "syncd"):
+        place.device.wait_process(f"understudy-{name}", not_pid=before[f"understudy-{name}"])
+    wait_until(lambda: place.get("Role") == "master" and place.app("sip", "State") == "running", 10, "as before")
+    after = place.pids()
+    assert {name for name in before if before[name] != after.get(name)} == {f"understudy-{name}" for name in ("supervisor", "vrrpd", "syncd")}
+    assert not os.readlink(f"/proc/{after['understudy-keeper']}/exe").endswith("(deleted)")
+    assert place.get("RoleSequence") == sequence
+    os.kill(place.group("sip").pop(), signal.SIGKILL)
+    wait_until(lambda: place.app("sip", "Restarts") == 1 and place.app("sip", "State") == "running", 5, "another one")
+    # It is the reaper of them all as before, and ends as one that was never renewed.
+    place.device.kill("understudy-keeper", signal.SIGTERM)
+    wait_until(lambda: "understudy-keeper ended (exit 0)" in place.device.console(), 12, "the end of all")
+
+
 def test_daemon_killed_is_back_at_once(place):
     place.device.write("/etc/understudy/pair.conf", PAIR)
     place.application("sip", "/bin/sleep 1001")
