@@ -67,11 +67,12 @@ def hosts(addresses):
 
 
 class Pair:
-    """Names in order: the first keeps its configuration and leads at first. higher: the name with the higher addresses. family: of PLACES."""
+    """Names in order: the first keeps its configuration and leads at first. higher: the name with the higher addresses. family: of PLACES.
+    lab: where the devices come from, when not from a Lab with that build; the pair closes it."""
 
-    def __init__(self, build, applications, names=("alpha", "beta"), higher="beta", origin=None, family="ipv4"):
+    def __init__(self, build, applications, names=("alpha", "beta"), higher="beta", origin=None, family="ipv4", lab=None):
         self.origin = time.monotonic() if origin is None else origin
-        self.lab = Lab(build)
+        self.lab = lab or Lab(build)
         self.names = names
         self.watches = {}
         self.family = family

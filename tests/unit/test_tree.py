@@ -10,7 +10,7 @@ TOP = Path(__file__).resolve().parents[2]
 SOURCES = sorted(
     path for path in TOP.rglob("*")
     if path.is_file() and (path.suffix in (".c", ".h", ".py") or path.name in ("meson.build", "run", "install-packages"))
-    and not any(part.startswith(("build", ".git", "__pycache__")) for part in path.relative_to(TOP).parts))
+    and not any(part.startswith(("build", "obj-", ".git", "__pycache__")) for part in path.relative_to(TOP).parts))
 
 
 def test_sources_were_found():
@@ -51,6 +51,26 @@ def test_every_command_is_documented():
 def test_every_interface_is_built_in():
     listed = set(re.findall(r"interfaces/(org\.understudy\.\w+\.xml)", (TOP / "dbus" / "meson.build").read_text(encoding="utf-8")))
     assert listed == {path.name for path in (TOP / "dbus" / "interfaces").glob("*.xml")}
+
+
+def test_package_has_the_projects_version():
+    (version,) = re.findall(r"version: '([^']+)',\n +license", (TOP / "meson.build").read_text(encoding="utf-8"))
+    assert (TOP / "debian" / "changelog").read_text(encoding="utf-8").startswith(f"understudy ({version}) ")
+
+
+def test_package_needs_what_the_list_of_packages_says():
+    """data/packages.txt is the one list; a package's control file cannot read it."""
+    listed = {}
+    for line in (TOP / "data" / "packages.txt").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            listed.setdefault(line.split()[0], set()).add(line.split()[1])
+    control = (TOP / "debian" / "control").read_text(encoding="utf-8")
+    built_with, runs_with = ({re.split(r"[ ,:|]", line.strip())[0] for line in re.search(rf"^{field}:\n((?: .+\n)+)", control, re.M)[1].splitlines()}
+                             for field in ("Build-Depends", "Depends"))
+    assert listed["build"] - {"gcc", "libc6-dev", "ninja-build"} - built_with == set()  # those come with build-essential and meson
+    assert built_with - {"debhelper-compat", "python3"} - listed["build"] == set()
+    explicit = {name for name in runs_with if not name.startswith("$")} - {"systemd", "default-dbus-system-bus"}
+    assert explicit | {"dbus", "iproute2", "nftables"} == listed["run"]  # the last two for people who look round
 
 
 def test_links_between_documents_lead_somewhere():

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The package on whole machines: installed, booted, upgraded while it leads, removed, purged."""
+
+import os
+import shutil
+import time
+
+import image
+from lab.net import wait_until
+
+DEVICE = """\
+[device]
+id=alone
+
+[interface lan]
+device=eth0
+address=192.0.2.11/24
+"""
+SLEEPER = """\
+[application]
+command=/bin/sleep infinity
+"""
+NAMES = ["org.understudy.Notify1", "org.understudy.Supervisor1", "org.understudy.Sync1", "org.understudy.Vrrp1"]
+PROGRAMS = ["understudy-keeper", "understudy-notifyd", "understudy-supervisor", "understudy-syncd", "understudy-vrrpd"]
+
+
+def names_on_bus(machine):
+    listing = machine.run(["busctl", "--system", "list", "--acquired", "--no-legend"]).stdout
+    return sorted(line.split()[0] for line in listing.splitlines() if line.startswith("org.understudy."))
+
+
+def unit(machine, name):
+    return machine.run(["systemctl", "show", "--value", f"--property={name}", "understudy.service"]).stdout.strip()
+
+
+def complaints(machine):
+    """What Understudy logged as a warning or worse since the last boot."""
+    return machine.journal("--boot", "--unit=understudy.service", "--priority=warning")
+
+
+def dpkg(machine, *words):
+    return machine.run(["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", *words], timeout=120).stdout
+
+
+def test_install_configure_boot_remove_purge(house):
+    """As an administrator does it: nothing runs before device.conf is there, all of it after the next boot, nothing is left at the end."""
+    machine = house.device("alone", {"eth0": (house.net.switch("lan"), "192.0.2.11/24")}, installed=False)
+    machine.boot()
+    shutil.copy(image.package(), machine.file("/root/package.deb"))
+    dpkg(machine, "--install", "/root/package.deb")
+    assert (unit(machine, "ActiveState"), unit(machine, "UnitFileState"), unit(machine, "ConditionResult")) == ("inactive", "enabled", "no")
+    assert machine.state() == "running"
+    assert machine.run(["understudy", "status"], check=False).returncode == 3
+
+    machine.write("/etc/understudy/device.conf", DEVICE)
+    machine.write("/etc/understudy/applications.d/sleeper.conf", SLEEPER)
+    machine.reboot()
+    wait_until(lambda: machine.state() == "running", 40, "booted", 0.05)
+    wait_until(lambda: names_on_bus(machine) == NAMES, 20, "its names on the bus", 0.05)
+    wait_until(lambda: machine.pid_of("sleep"), 10, "its application")
+    status = machine.run(["understudy", "status"])
+    assert "standalone" in status.stdout
+    assert "standalone" in machine.journal("--boot", "--unit=understudy.service") and complaints(machine) == ""
+    # The bus policy: a stranger may raise an event, and see nothing.
+    as_nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    assert machine.run([*as_nobody, "understudy", "status"], check=False).returncode != 0
+    machine.run([*as_nobody, "busctl", "call", "org.understudy.Notify1", "/org/understudy/Notify1", "org.understudy.Notify1", "Raise",
+                 "ssyssa{sv}", "MG", "call quality warning", "2", "Line 3: 12% loss", "", "0"])
+    machine.run(["setpriv", "--reuid=nobody", "--regid=understudy-view", "--clear-groups", "understudy", "status"])
+
+    dpkg(machine, "--remove", "understudy")
+    assert unit(machine, "ActiveState") == "inactive"
+    assert [name for _, name in machine.processes() if name in (*PROGRAMS, "sleep")] == []
+    assert os.path.exists(machine.place("/etc/understudy/device.conf")) and os.path.isdir(machine.place("/var/lib/understudy"))
+    dpkg(machine, "--install", "/root/package.deb")
+    wait_until(lambda: names_on_bus(machine) == NAMES, 20, "its names on the bus after a new installation", 0.05)
+
+    dpkg(machine, "--purge", "understudy")
+    assert [place for place in ("/etc/understudy", "/var/lib/understudy", "/run/understudy", "/usr/lib/understudy",
+                                "/usr/share/doc/understudy") if os.path.exists(machine.place(place))] == []
+    assert machine.state() == "running"
+
+
+def test_upgrade_then_removal_on_a_running_master(pair, tmp_path):
+    """The upgrade replaces every program and changes no role, stops no application, loses no answer. The removal hands over."""
+    master, backup = pair.master(), pair.backup()
+    before = {name: len(watch.roles) for name, watch in pair.watches.items()}
+    pids = {name: master.pid_of(name) for name in (*PROGRAMS, "kamailio")}
+    shutil.copy(image.newer_package(tmp_path), master.file("/root/newer.deb"))
+    begin = time.monotonic()
+    dpkg(master, "--install", "/root/newer.deb")
+
+    def runs_new(name):
+        pid = master.pid_of(name)
+        try:
+            return pid and not os.readlink(f"/proc/{pid}/exe").endswith("(deleted)")
+        except FileNotFoundError:
+            return False
+
+    for name in PROGRAMS:
+        wait_until(lambda name=name: runs_new(name), 15, f"the new {name}")
+    pair.wait_settled(40)
+    assert pair.master() is master and before == {name: len(watch.roles) for name, watch in pair.watches.items()}
+    assert master.pid_of("kamailio") == pids["kamailio"] and master.pid_of("understudy-keeper") == pids["understudy-keeper"]
+    assert pair.probe.silence_ms(begin)[0] < 1000 and pair.addresses.doubled_ms(begin) == 0
+    assert master.run(["dpkg-query", "--show", "--showformat=${Version}", "understudy"]).stdout.endswith("+newer")
+
+    begin = time.monotonic()
+    dpkg(master, "--remove", "understudy")
+    pair.watch(backup).wait_role("master", 15)
+    pair.probe.wait_answer_sent_after(begin + 0.3, 15)
+    assert [name for _, name in master.processes() if name in (*PROGRAMS, "kamailio")] == []

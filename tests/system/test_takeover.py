@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Two whole machines: what breaks, who leads afterwards, and what goes on as if nothing had happened."""
+
+import os
+import signal
+import time
+
+from lab.net import wait_until
+
+
+def pbx_runs_on(machine):
+    return bool(machine.pid_of("kamailio"))
+
+
+def role_changes(pair):
+    return {name: len(watch.roles) for name, watch in pair.watches.items()}
+
+
+def wait_unit(machine, pid):
+    """The unit has another main process than pid, and is active."""
+    def main_pid():
+        shown = machine.run(["systemctl", "show", "--property=ActiveState,MainPID", "understudy.service"]).stdout.split()
+        state, main = sorted(word.partition("=")[2] for word in shown)[::-1]
+        return state == "active" and int(main) not in (0, pid)
+    wait_until(main_pid, 15, f"{machine.name}: the unit runs again", 0.05)
+
+
+def test_power_cut(pair):
+    """The Master's power goes: the Backup leads and answers; the old Master comes back as Backup."""
+    master, backup = pair.master(), pair.backup()
+    begin = time.monotonic()
+    pair.power_cut(master)
+    pair.watch(backup).wait_role("master", 15)
+    pair.probe.wait_answer_sent_after(begin + 0.3, 15)
+    assert pbx_runs_on(backup) and pair.addresses.holders() == [backup.name]
+
+    pair.switch_on(master)
+    pair.watch(master).wait_role("backup", 40)
+    pair.wait_settled(40)
+    assert pair.master() is backup and not pbx_runs_on(master)
+
+
+def test_supervisor_and_keeper_killed(pair):
+    """Neither takes anything with it: no role changes, the PBX that ran goes on, the address stays. The unit was never stopped."""
+    master = pair.master()
+    before, pbx = role_changes(pair), master.pid_of("kamailio")
+    begin = time.monotonic()
+    first = master.kill("understudy-supervisor")
+    second = master.wait_process("understudy-supervisor", 10, not_pid=first)
+    keeper = master.pid_of("understudy-keeper")
+    main = int(master.run(["systemctl", "show", "--value", "--property=MainPID", "understudy.service"]).stdout)
+    os.kill(keeper, signal.SIGKILL)
+    wait_unit(master, main)
+    master.wait_process("understudy-keeper", 10, not_pid=keeper)
+    master.wait_process("understudy-supervisor", 10, not_pid=second)
+    pair.watch(master).wait(lambda: pair.watch(master).peer().get("connected"), 15, "it knows its peer again")
+    assert pair.roles()[master.name] == "master" and role_changes(pair) == before
+    assert master.pid_of("kamailio") == pbx and pair.addresses.holders() == [master.name]
+    assert pair.probe.silence_ms(begin)[0] < 1000
+
+
+def test_bus_frozen(pair):
+    """The Backup's system bus stands still, and systemd on it: the takeover does not ask them."""
+    master, backup = pair.master(), pair.backup()
+    bus = backup.kill("dbus-daemon", signal.SIGSTOP)
+    begin = time.monotonic()
+    pair.power_cut(master)
+    wait_until(lambda: pair.addresses.holders() == [backup.name], 10, "the Backup holds the service address")
+    pair.probe.wait_answer_sent_after(begin + 0.3, 15)
+    assert pbx_runs_on(backup)
+    os.kill(bus, signal.SIGCONT)
+    pair.watch(backup).wait_role("master", 15)
+
+
+def test_unit_stopped_and_backup_rebooted(pair):
+    """`systemctl stop understudy` on the Master hands over in good order; a Backup that reboots changes nothing for the Master."""
+    master, backup = pair.master(), pair.backup()
+    begin = time.monotonic()
+    master.run(["systemctl", "stop", "understudy.service"], timeout=100)
+    pair.watch(backup).wait_role("master", 15)
+    pair.probe.wait_answer_sent_after(begin + 0.3, 15)
+    assert master.run(["systemctl", "is-failed", "understudy.service"], check=False).stdout.strip() == "inactive"
+    assert [name for _, name in master.processes() if name.startswith(("understudy", "kamailio"))] == []
+    master.run(["systemctl", "start", "understudy.service"])
+    pair.wait_settled(40)
+    assert pair.master() is backup
+
+    before = role_changes(pair)[backup.name]
+    begin = time.monotonic()
+    master.reboot()
+    pair.addresses.watch(master)
+    pair.watch(master).wait_role("backup", 40)
+    pair.wait_settled(40)
+    assert role_changes(pair)[backup.name] == before and pair.probe.silence_ms(begin)[0] < 1000
+
+
+def test_passive_over_a_boot(pair):
+    """A passive Backup is passive after a boot too, leaves a dead Master dead, and leads by order."""
+    master, backup = pair.master(), pair.backup()
+    backup.run(["understudy", "mode", "passive"])
+    pair.power_cut(backup)
+    pair.switch_on(backup)
+    pair.watch(backup).wait_role("backup", 40)
+    pair.wait_settled(40)
+    assert backup.run(["understudy", "mode"]).stdout.strip() == "passive"
+    pair.power_cut(master)
+    pair.watch(backup).wait(lambda: not pair.watch(backup).peer().get("connected"), 20, "it misses its peer")
+    assert pair.watch(backup).role() == "backup" and not pbx_runs_on(backup)
+    begin = time.monotonic()
+    backup.run(["understudy", "takeover"])
+    pair.watch(backup).wait_role("master", 15)
+    pair.probe.wait_answer_sent_after(begin, 15)
