@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "supervisor/output.h"
+#include "supervisor/proc.h"
 #include "supervisor/supervisor.h"
 
-#define MASTER_FILE "/run/understudy/master"
 #define TIMELINE_FILE STATE_DIR "/timeline"
 
 /* ---- Timeline ---- */

@@ -5,6 +5,7 @@
 #include "supervisor/applications.h"
 #include "supervisor/identity.h"
 #include "supervisor/probe.h"
+#include "supervisor/systemd.h"
 
 /* A check under way, or between two tries. */
 typedef struct {
@@ -26,6 +27,9 @@ struct Application {
 	int events;   /* its cgroup.events */
 	guint events_source;
 	Process *process;
+	SystemdUnit *unit; /* of unit=, or of what it was when it was started */
+	char *unit_name;
+	guint empty_timer;
 	Check ready, health;
 	char *last_exit;
 	char *status_text;
@@ -36,6 +40,7 @@ struct Application {
 
 struct Applications {
 	ProcessTable *processes;
+	Systemd *systemd;
 	char *cgroup;
 	ApplicationsListener listener;
 	gpointer user_data;
@@ -48,9 +53,20 @@ struct Applications {
 
 /* ---- applications.c ---- */
 void application_step(Application *application, AppEvent event);
+void application_set_last_exit(Application *application, const char *text);
 
 /* ---- launch.c: its command as a process ---- */
 bool launch(Application *application, char **argv, Spawned *ret_spawned, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* ---- by-unit.c: an application that systemd starts ---- */
+void by_unit_follow_settings(Application *application); /* only while nothing of it runs */
+void by_unit_start(Application *application);
+void by_unit_stop(Application *application);
+void by_unit_kill(Application *application);
+bool by_unit_adopt(Application *application, GPtrArray *records); /* false: an earlier supervisor left nothing running */
+void by_unit_write_record(const Application *application, GString *text);
+void by_unit_stop_stranger(Application *application); /* one that somebody else started where none may run */
+void by_unit_end(Application *application);
 
 /* ---- check.c: is it ready, is it well ---- */
 void check_begin_ready(Application *application);  /* until it is ready; does nothing where it says so itself */

@@ -57,6 +57,13 @@ static void start_process(Application *application)
 	g_autoptr(GError) error = NULL;
 	Spawned spawned;
 	g_clear_pointer(&application->status_text, g_free);
+	by_unit_follow_settings(application);
+	if (application->unit) {
+		if (!renew_group(application, &error)) /* its checks run there */
+			g_warning("%s: %s", application->settings->name, error->message);
+		by_unit_start(application);
+		return;
+	}
 	if (!renew_group(application, &error) || !launch(application, application->settings->command, &spawned, &error)) {
 		g_warning("%s: %s", application->settings->name, error->message);
 		g_free(application->last_exit);
@@ -70,6 +77,13 @@ static void start_process(Application *application)
 		application_step(application, (AppEvent){ .kind = APP_EVENT_READY });
 	else
 		check_begin_ready(application);
+}
+
+void application_set_last_exit(Application *application, const char *text)
+{
+	g_autofree char *copy = g_strdup(text);
+	g_free(application->last_exit);
+	application->last_exit = g_steal_pointer(&copy);
 }
 
 static void set_last_exit(Application *application, char *text)
@@ -147,13 +161,17 @@ void application_step(Application *application, AppEvent event)
 		start_process(application);
 		break;
 	case APP_DO_SIGNAL:
-		if (application->process)
+		if (application->unit)
+			by_unit_stop(application);
+		else if (application->process)
 			(void)process_signal(application->process, application->settings->stop_signal);
 		break;
 	case APP_DO_KILL:
 		application->killed = true;
 		if (!cgroup_kill(application->cgroup, &error))
 			g_warning("%s: %s", application->settings->name, error->message);
+		if (application->unit)
+			by_unit_kill(application);
 		break;
 	}
 	all->pumping = outer;
@@ -196,7 +214,7 @@ static gboolean on_cgroup(gint fd, GIOCondition condition, gpointer user_data)
 	}
 	text[n] = '\0';
 	/* While the end of the main process has not been told, how it ended matters more than that it did. */
-	if (strstr(text, "populated 0") && application->app.occupied && !application->process)
+	if (strstr(text, "populated 0") && application->app.occupied && !application->process && !application->unit)
 		application_step(application, (AppEvent){ .kind = APP_EVENT_EMPTY });
 	return G_SOURCE_CONTINUE;
 }
@@ -251,6 +269,7 @@ static void application_free(Application *application)
 	check_end(&application->ready);
 	check_end(&application->health);
 	process_forget(application->process);
+	by_unit_end(application);
 	unwatch_group(application);
 	identity_free(application->identity);
 	settings_unref(application->settings_object);
@@ -261,8 +280,22 @@ static void application_free(Application *application)
 	g_free(application);
 }
 
+/* Units do not start by themselves any more; those that are no applications now may again. */
+static void keep_back(Applications *applications)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new();
+	for (guint i = 0; i < applications->list->len; i++) {
+		const Application *application = applications->list->pdata[i];
+		if (application->unit_name)
+			g_ptr_array_add(names, application->unit_name);
+	}
+	g_ptr_array_add(names, NULL);
+	systemd_keep_back(applications->systemd, (const char *const *)names->pdata);
+}
+
 static void drop_gone(Applications *applications)
 {
+	bool units = false;
 	for (guint i = applications->list->len; i-- > 0;) {
 		Application *application = applications->list->pdata[i];
 		if (!application->leaving || application->app.state != APP_STOPPED)
@@ -270,9 +303,12 @@ static void drop_gone(Applications *applications)
 		applications->listener.gone(application, applications->user_data);
 		if (application->cgroup)
 			(void)rmdir(application->cgroup);
+		units |= application->unit != NULL;
 		g_ptr_array_remove_index(applications->list, i);
 		application_free(application);
 	}
+	if (units)
+		keep_back(applications);
 }
 
 /* Gives every application what its turn is now, until nothing more moves. */
@@ -310,6 +346,7 @@ Applications *applications_new(ProcessTable *processes, const char *cgroup, cons
 {
 	Applications *applications = g_new0(Applications, 1);
 	applications->processes = processes;
+	applications->systemd = systemd_new();
 	applications->cgroup = g_strdup(cgroup);
 	applications->listener = *listener;
 	applications->user_data = user_data;
@@ -327,6 +364,7 @@ void applications_free(Applications *applications)
 		application_free(applications->list->pdata[i]);
 	g_ptr_array_unref(applications->list);
 	settings_unref(applications->settings);
+	systemd_free(applications->systemd);
 	g_free(applications->cgroup);
 	g_free(applications);
 }
@@ -354,6 +392,8 @@ static void take_settings(Application *application, SettingsApplication *setting
 	application->settings = settings;
 	identity_free(application->identity);
 	application->identity = identity_new(settings->user, settings->group, on_identity, application);
+	if (!application->app.occupied)
+		by_unit_follow_settings(application);
 }
 
 static Application *add(Applications *applications, SettingsApplication *settings)
@@ -389,7 +429,7 @@ void applications_configure(Applications *applications, Settings *settings)
 		if (application) {
 			take_settings(application, one);
 			app_configure(&application->app, one);
-			if (application->app.state == APP_STARTING)
+			if (application->app.state == APP_STARTING && (!application->unit || systemd_unit_is_active(application->unit)))
 				check_begin_ready(application);
 			else if (application->app.state == APP_RUNNING)
 				check_begin_health(application);
@@ -398,6 +438,7 @@ void applications_configure(Applications *applications, Settings *settings)
 			applications->listener.added(application, applications->user_data);
 		}
 	}
+	keep_back(applications);
 	pump(applications);
 }
 
@@ -439,6 +480,14 @@ void applications_adopt(Applications *applications, GPtrArray *records)
 	applications->pumping = true;
 	for (guint i = 0; i < applications->list->len; i++) {
 		Application *application = applications->list->pdata[i];
+		if (application->unit) {
+			if (!by_unit_adopt(application, records))
+				continue;
+			if (application->app.state == APP_RUNNING)
+				check_begin_health(application);
+			applications->listener.changed(application, APP_STOPPED, applications->user_data);
+			continue;
+		}
 		adopt(application, proc_records_find(records, "application", application->settings->name));
 	}
 	applications->pumping = false;
@@ -456,6 +505,8 @@ void applications_run(Applications *applications, bool run)
 		g_message("applications %s", run ? "start" : "stop");
 	applications->run = run;
 	pump(applications);
+	for (guint i = 0; !run && i < applications->list->len; i++)
+		by_unit_stop_stranger(applications->list->pdata[i]);
 }
 
 bool applications_are_ready(const Applications *applications)
@@ -529,7 +580,9 @@ void applications_write_records(const Applications *applications, GString *text)
 {
 	for (guint i = 0; i < applications->list->len; i++) {
 		const Application *application = applications->list->pdata[i];
-		if (application->process)
+		if (application->unit)
+			by_unit_write_record(application, text);
+		else if (application->process)
 			g_string_append_printf(text, "application %s %d %" G_GUINT64_FORMAT " %d %u %" G_GINT64_FORMAT "\n",
 					       application->settings->name, (int)process_pid(application->process),
 					       process_start(application->process), application->app.state == APP_RUNNING,
@@ -568,6 +621,8 @@ const App *application_state(const Application *application)
 
 pid_t application_pid(const Application *application)
 {
+	if (application->unit)
+		return systemd_unit_pid(application->unit);
 	return application->process ? process_pid(application->process) : 0;
 }
 

@@ -51,10 +51,6 @@ bool launch(Application *application, char **argv, Spawned *ret_spawned, GError 
 {
 	const SettingsApplication *settings = application->settings;
 	const SettingsRights *rights = &settings->rights;
-	if (!argv) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSYS, "systemd cannot be asked for %s", settings->unit);
-		return false;
-	}
 	g_auto(GStrv) environment = environment_of(settings);
 	g_autoptr(GArray) limits = g_array_new(FALSE, FALSE, sizeof(SpawnLimit));
 	add_limit(limits, RLIMIT_NOFILE, rights->nofile);

@@ -13,6 +13,7 @@
 #define SUPERVISOR_RUN_DIR "/run/understudy/supervisor"
 #define SUPERVISOR_LOCK SUPERVISOR_RUN_DIR "/lock"           /* flock by the supervisor; "<pid> <start>\n" */
 #define SUPERVISOR_PROCESSES SUPERVISOR_RUN_DIR "/processes" /* see proc_records_parse() */
+#define MASTER_FILE "/run/understudy/master" /* exists while applications may run on this device */
 #define SUPERVISOR_NOTIFY SUPERVISOR_RUN_DIR "/notify"
 
 /* Names of the groups under the keeper's own. */
@@ -37,7 +38,7 @@ bool proc_is_alive(pid_t pid, guint64 start_ticks);
 /* A pidfd of that very process, or -1 when it is gone. */
 int proc_open(pid_t pid, guint64 start_ticks);
 
-/* One line: "<daemon|application> <name> <pid> <start> <detail>\n". */
+/* One line: "<daemon|application|unit> <name> <pid> <start> <detail>\n". */
 typedef struct {
 	char *kind;
 	char *name;

@@ -6,6 +6,7 @@
  */
 #include <unistd.h>
 
+#include "supervisor/proc.h"
 #include "supervisor/supervisor.h"
 
 #define LAST_COMMIT_MS 1000
@@ -77,7 +78,7 @@ void stop_look(Supervisor *supervisor)
 		daemons_stop(supervisor->daemons, DAEMON_NOTIFYD);
 		return;
 	case STOP_END:
-		(void)unlink("/run/understudy/master");
+		(void)unlink(MASTER_FILE);
 		if (supervisor->write_idle)
 			g_source_remove(supervisor->write_idle);
 		supervisor->write_idle = 0;

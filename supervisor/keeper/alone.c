@@ -20,6 +20,7 @@
 #include "supervisor/proc.h"
 
 #define GONE_WITHIN_US (5 * G_TIME_SPAN_SECOND)
+#define UNIT_MS 5000
 
 static void wait_empty(const char *path)
 {
@@ -38,8 +39,41 @@ static void wait_empty(const char *path)
 		close(fd);
 }
 
+/* systemd is given its time, and then the kernel is asked. */
+static void stop_units(void)
+{
+	g_autoptr(GPtrArray) records = proc_records_load();
+	for (guint i = 0; i < records->len; i++) {
+		const ProcRecord *record = records->pdata[i];
+		const char *cgroup = strchr(record->detail, '/');
+		if (strcmp(record->kind, "unit") != 0)
+			continue;
+		g_message("stopping %s", record->name);
+		const char *const argv[] = { "/usr/bin/systemctl", "stop", record->name, NULL };
+		g_autoptr(GError) error = NULL;
+		GPid pid;
+		if (!g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, &error)) {
+			g_warning("%s: %s", record->name, error->message);
+		} else {
+			int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+			struct pollfd wait = { .fd = fd, .events = POLLIN };
+			(void)poll(&wait, 1, UNIT_MS); /* the keeper reaps it */
+			if (fd >= 0)
+				close(fd);
+		}
+		g_clear_error(&error);
+		if (!cgroup || !cgroup_is_populated(cgroup))
+			continue;
+		if (!cgroup_kill(cgroup, &error))
+			g_warning("%s", error->message);
+		else
+			wait_empty(cgroup);
+	}
+}
+
 static void stop_applications(void)
 {
+	stop_units();
 	g_autoptr(GError) error = NULL;
 	g_autofree char *own = cgroup_own(&error);
 	if (!own) {
