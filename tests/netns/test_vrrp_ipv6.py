@@ -193,3 +193,83 @@ def test_killed_and_started_again_it_goes_on(lab):
     alpha.start()
     assert alpha.state() == "master" and alpha.get("Sequence") == sequence
     assert has(alpha, SERVICE6) and beta.state() == "backup"
+
+
+class Injector6:
+    """Puts frames on one host's cable alone, as if they came from @phone, and sees what that host says."""
+
+    def __init__(self, lab, host, phone):
+        self.wire = lab.wire(host.lan_port)
+        self.phone_mac, self.host_mac = mac_of(phone), mac_of(host)
+
+    def send(self, mac, target, body):
+        source, target = (socket.inet_pton(socket.AF_INET6, address) for address in ("2001:db8::50", target))
+        total = checksum(source + target + struct.pack("!II", len(body), 58) + body)
+        body = body[:2] + struct.pack("!H", total) + body[4:]
+        header = struct.pack("!IHBB", 0x60000000, len(body), 58, 255) + source + target
+        self.wire.socket.send(mac + self.phone_mac + b"\x86\xdd" + header + body)
+
+    def echo(self, mac, target, ident):
+        self.send(mac, target, struct.pack("!BBHHH", 128, 0, 0, ident, 1) + bytes(8))
+
+    def solicit(self, target):
+        last = socket.inet_pton(socket.AF_INET6, target)
+        group = f"ff02::1:ff{last[13]:02x}:{last[14]:02x}{last[15]:02x}"
+        self.send(b"\x33\x33\xff" + last[13:], group, bytes([135, 0, 0, 0, 0, 0, 0, 0]) + last + b"\x01\x01" + self.phone_mac)
+
+    def icmp(self):
+        """(type, frame) of all that the host says."""
+        return [(data[54], data) for _, mine, data in self.wire.read() if mine and data[12:14] == b"\x86\xdd" and data[20] == 58]
+
+    def answered(self, ident):
+        return any(kind == 129 and data[58:60] == struct.pack("!H", ident) for kind, data in self.icmp())
+
+    def answers(self, target):
+        """The link-layer addresses in its solicited advertisements for @target."""
+        return {data[80:86] for kind, data in self.icmp()
+                if kind == 136 and data[58] & 0x40 and data[62:78] == socket.inet_pton(socket.AF_INET6, target)}
+
+
+def mac_of(host):
+    text = host.namespace.ip("-o", "link", "show", "eth0").stdout
+    return bytes.fromhex(text.split("link/ether ")[1].split()[0].replace(":", ""))
+
+
+def groups_of(host):
+    """The multicast groups of the virtual interface."""
+    return host.namespace.ip("-6", "maddr", "show", "dev", "vrrp51.0v6").stdout
+
+
+def test_only_the_master_is_at_the_service_address(lab):
+    """6.4.2: a Backup answers no solicitation, discards frames for the virtual MAC, accepts no packet for the address. 6.4.3: the Master does,
+    is in the solicited-node group; and neither advertises itself as a router, redirects, or asks for duplicates of the address."""
+    alpha, beta = pair_of(lab, groups={"lan": LAN46})
+    phone = device(lab, "phone", 50, peer_link=False)
+    echo(phone.namespace, SERVICE6)
+    for host in alpha, beta:
+        there, own = Injector6(lab, host, phone), f"2001:db8::{host.number}"
+        there.solicit(SERVICE6)
+        there.solicit(VIRTUAL_LINK_LOCAL)
+        there.echo(VIRTUAL_MAC6, SERVICE6, 1)
+        there.echo(there.host_mac, SERVICE6, 2)
+        there.echo(VIRTUAL_MAC6, own, 3)
+        there.echo(VIRTUAL_MAC6, "2001:db8::77", 4)
+        there.echo(VIRTUAL_MAC6, "2001:db8:5::1", 4)
+        there.echo(there.host_mac, own, 5)
+        there.wire.wait(lambda: there.answered(5), 5, "its own address at its own MAC answers")
+        if host is alpha:
+            there.wire.wait(lambda: there.answered(1) and there.answers(SERVICE6) and there.answers(VIRTUAL_LINK_LOCAL), 5, "the Master answers")
+            assert there.answers(SERVICE6) == there.answers(VIRTUAL_LINK_LOCAL) == {VIRTUAL_MAC6}
+        else:
+            assert not there.answers(SERVICE6) and not there.answers(VIRTUAL_LINK_LOCAL)
+            assert not [ident for ident in (1, 2, 3) if there.answered(ident)]
+        assert not [kind for kind, data in there.icmp() if kind in (134, 137) or data[58:60] == b"\0\x04"]
+        assert ("ff02::1:ff00:100" in groups_of(host)) == (host is alpha)
+    wire = lab.wire(beta.lan_port)
+    alpha.resign("test")
+    beta.wait_state("master")
+    echo(phone.namespace, SERVICE6)
+    assert "ff02::1:ff00:100" in groups_of(beta) and "ff02::1:ff00:100" not in groups_of(alpha)
+    asked = [data for _, mine, data in wire.read() if mine and data[12:14] == b"\x86\xdd" and data[20] == 58 and data[54] == 135]
+    assert not [data for data in asked if data[22:38] == bytes(16)], "no duplicate detection"
+    assert not [data for data in asked if data[62:78] == socket.inet_pton(socket.AF_INET6, SERVICE6)]
