@@ -92,5 +92,9 @@ bool sync_lead_commit(SyncEngine *engine, const char *author, const char *messag
 /* ---- follow.c ---- */
 bool sync_follow_pull(SyncEngine *engine, const SyncPullCall *pull, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The leader's configuration becomes what it was in @commit (hex), as a new commit on its files. */
+bool sync_restore(SyncEngine *engine, const char *commit, const char *author, const char *message, git_oid *ret_commit,
+		  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* A commit that was fetched and not applied when this device begins to lead is kept by name. */
 bool sync_follow_park_fetched(SyncEngine *engine, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -333,6 +333,7 @@ void sync_engine_set_role(SyncEngine *engine, SyncRole role, guint64 term, const
 typedef struct {
 	SyncEngine *engine;
 	char *author, *message;
+	char *restore; /* a commit to go back to; NULL: only commit */
 	SyncEngineCommits done;
 	gpointer user_data;
 	GVariant *commits;
@@ -348,6 +349,7 @@ static gboolean answer_commit(gpointer data)
 	g_clear_error(&call->error);
 	g_free(call->author);
 	g_free(call->message);
+	g_free(call->restore);
 	g_free(call);
 	return G_SOURCE_REMOVE;
 }
@@ -362,8 +364,10 @@ static gboolean run_commit(gpointer data)
 	} else {
 		if (!engine->rescan)
 			sync_lead_begin(engine);
-		sync_engine_tell_activity(engine, "committing");
-		if (sync_lead_commit(engine, call->author, call->message, &call->error))
+		git_oid restored;
+		sync_engine_tell_activity(engine, call->restore ? "applying" : "committing");
+		if (call->restore ? sync_restore(engine, call->restore, call->author, call->message, &restored, &call->error) :
+				    sync_lead_commit(engine, call->author, call->message, &call->error))
 			call->commits = refs_of(engine, "heads");
 		sync_engine_tell_activity(engine, "idle");
 	}
@@ -373,9 +377,16 @@ static gboolean run_commit(gpointer data)
 
 void sync_engine_commit(SyncEngine *engine, const char *author, const char *message, SyncEngineCommits done, gpointer user_data)
 {
+	sync_engine_restore(engine, NULL, author, message, done, user_data);
+}
+
+void sync_engine_restore(SyncEngine *engine, const char *commit, const char *author, const char *message, SyncEngineCommits done,
+			 gpointer user_data)
+{
 	CommitCall *call = g_new0(CommitCall, 1);
 
 	call->engine = engine;
+	call->restore = g_strdup(commit);
 	call->author = g_strdup(author);
 	call->message = g_strdup(message);
 	call->done = done;

@@ -41,6 +41,10 @@ typedef void (*SyncEngineCommits)(GVariant *commits, const GError *error, gpoint
 void sync_engine_set_role(SyncEngine *engine, SyncRole role, guint64 term, const char *term_id, SyncEngineDone done, gpointer user_data);
 void sync_engine_commit(SyncEngine *engine, const char *author, const char *message, SyncEngineCommits done, gpointer user_data);
 
+/* The configuration as it was in @commit (hex), as a new commit. */
+void sync_engine_restore(SyncEngine *engine, const char *commit, const char *author, const char *message, SyncEngineCommits done,
+			 gpointer user_data);
+
 /* Where the peer is, who it is, and what it has stored (a{ss}). A pull that waits is replaced by a newer one; @done may be NULL. */
 typedef struct {
 	const char *const *hosts;

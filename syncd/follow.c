@@ -351,6 +351,48 @@ bool sync_follow_pull(SyncEngine *engine, const SyncPullCall *pull, GCancellable
 	return ok;
 }
 
+/* ---- the leader's way back ---- */
+
+bool sync_restore(SyncEngine *engine, const char *commit, const char *author, const char *message, git_oid *ret_commit, GError **error)
+{
+	SyncLine *line = &engine->lines[SYNC_REF_CONFIG];
+	SyncApply apply = sync_engine_apply(engine);
+	g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free);
+	git_oid target, head, tree, disk;
+
+	if (strlen(commit) != GIT_OID_HEXSZ || git_oid_fromstr(&target, commit) != 0) {
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "a commit is %d hex digits", GIT_OID_HEXSZ);
+		return false;
+	}
+	/* What is on disk now has its place in the line before it is replaced. */
+	if (!sync_lead_commit(engine, "system", NULL, error))
+		return false;
+	if (!sync_repo_get_ref(engine->repo, "heads", line->name, &head) || !sync_repo_contains(engine->repo, &head, &target)) {
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_NOT_FOUND, "no such commit is in the line of the configuration");
+		return false;
+	}
+	if (!sync_repo_tree_of(engine->repo, &target, &tree, error) || !sync_repo_tree_of(engine->repo, &head, &disk, error))
+		return false;
+	if (git_oid_equal(&tree, &disk)) {
+		*ret_commit = head;
+		return true;
+	}
+	if (!sync_repo_commit(engine->repo, &tree, &head, author, message, &engine->term, ret_commit, error))
+		return false;
+	g_autofree char *hex = sync_oid_text(ret_commit);
+	g_autoptr(SyncPlan) plan = sync_plan_new(line->name, hex);
+	if (!plan_line(engine, line, &disk, &tree, plan, error) || !sync_apply_stage(&apply, plan, unknown, NULL, error))
+		return false;
+	report_owners(engine, unknown);
+	if (!sync_apply_commit(&apply, plan, error)) {
+		sync_picture_mark_all(line->picture);
+		return false;
+	}
+	sync_engine_tell_lines(engine);
+	sync_engine_tell_committed(engine, line->name, hex, message, plan->steps->len);
+	return follow_picture(engine, line, plan, error);
+}
+
 bool sync_follow_park_fetched(SyncEngine *engine, GError **error)
 {
 	for (guint i = 0; i < SYNC_N_REFS; i++) {

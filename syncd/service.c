@@ -422,6 +422,27 @@ static void commit(BusCall *call, GVariant *args, gpointer user_data)
 	sync_engine_commit(service->engine, *author ? author : bus_call_caller(call), message, answer_commit, call);
 }
 
+static void answer_restore(GVariant *commits, const GError *error, gpointer user_data)
+{
+	const char *commit = "";
+
+	if (error) {
+		bus_call_fail(user_data, error);
+		return;
+	}
+	(void)g_variant_lookup(commits, "config", "&s", &commit);
+	bus_call_reply(user_data, g_variant_new("(s)", commit));
+}
+
+static void restore(BusCall *call, GVariant *args, gpointer user_data)
+{
+	SyncService *service = user_data;
+	const char *commit_hex, *author, *message;
+
+	g_variant_get(args, "(&s&s&s)", &commit_hex, &author, &message);
+	sync_engine_restore(service->engine, commit_hex, *author ? author : bus_call_caller(call), message, answer_restore, call);
+}
+
 static void sync_now(BusCall *call, GVariant *args, gpointer user_data)
 {
 	pull(user_data, answer, call);
@@ -586,6 +607,7 @@ static GVariant *get_diverged(gpointer user_data)
 const BusMember sync_members[] = {
 	{ "SetRole", .method = set_role },
 	{ "Commit", .method = commit },
+	{ "Restore", .method = restore },
 	{ "WaitApplied", .method = wait_applied },
 	{ "SyncNow", .method = sync_now },
 	{ "History", .method = history },

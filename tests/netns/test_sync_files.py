@@ -247,6 +247,41 @@ def test_history(pair, lab):
     assert "fatal" not in alpha.git("fsck") + beta.git("fsck")
 
 
+def test_restore(pair):
+    """An earlier configuration as a new commit: on the leader's files, then on the follower's, and nothing of the way is lost."""
+    alpha, beta = pair
+    alpha.write(f"{FILES}/main.cfg", "good\n")
+    good = alpha.commit("good")["config"]
+    alpha.write(f"{FILES}/main.cfg", "bad\n")
+    alpha.write(f"{FILES}/more/new.cfg", "new\n")
+    bad = alpha.commit("bad")["config"]
+    alpha.write(f"{FILES}/late.cfg", "not committed yet\n")
+    restored = alpha.sync("Restore", "(sss)", (good, "supervisor", "Back to what was good"))[0]
+    assert alpha.get("Stored")["config"] == alpha.get("Applied")["config"] == restored
+    alpha.wait_applied({"config": restored})
+    for device in pair:
+        assert device.read(f"{FILES}/main.cfg") == "good\n"
+        assert not os.path.exists(device.at(f"{FILES}/more")) and not os.path.exists(device.at(f"{FILES}/late.cfg"))
+    history = alpha.sync("History", "(ssu)", ("config", "", 4))[0]
+    assert [entry["commit"] for entry in history[::2]] == [restored, bad] and history[0]["author"] == "supervisor"
+    assert history[0]["message"] == "Back to what was good" and history[1]["changed"] == ["pbx.etc/late.cfg"]
+    assert alpha.commit("nothing") == alpha.get("Stored"), "the files are the commit"
+    assert alpha.sync("Restore", "(sss)", (good, "supervisor", "again"))[0] == restored, "and it is so already"
+    assert alpha.signals("Committed")[-1][1] == restored
+    assert beta.get("Diverged") == alpha.get("Diverged") == []
+
+
+def test_restore_is_refused(pair):
+    alpha, beta = pair
+    head = alpha.commit()["config"]
+    for device, commit, name in ((beta, head, "org.understudy.Error.Refused"), (alpha, "0" * 40, "org.understudy.Error.NotFound"),
+                                 (alpha, "x", "org.freedesktop.DBus.Error.InvalidArgs"), (alpha, alpha.get("Stored")["volatile"], "org.understudy.Error.NotFound")):
+        with pytest.raises(CallError) as refused:
+            device.sync("Restore", "(sss)", (commit, "x", "y"))
+        assert refused.value.name == name, commit
+    assert alpha.get("Stored")["config"] == head
+
+
 def test_commit_without_a_change_is_the_same_commit(pair):
     alpha, _ = pair
     assert alpha.commit("nothing") == alpha.commit("still nothing") == alpha.get("Stored")
