@@ -15,8 +15,6 @@
 #include "netlink.h"
 #include "sysctl.h"
 
-#define VRRP_ADDRESS_RENEW_US (1 * G_USEC_PER_SEC)
-
 typedef struct {
 	char *text;            /* "192.0.2.10/24" */
 	char *group;

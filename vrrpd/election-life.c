@@ -26,7 +26,7 @@ static void open_ear(VrrpElection *self)
 /* What a Master that is awake has lost is put back. (One that has slept listens first: what it misses has expired, and may be another's now.) */
 static bool is_awake_master(const VrrpElection *self, gint64 now_us)
 {
-	const VrrpMachine *machine = &self->machine;
+	const VrrpMachine *machine = &self->candidate.machine;
 
 	return machine->state == VRRP_STATE_MASTER && !machine->listening &&
 	       now_us - machine->last_sent_us <= vrrp_machine_peer_down_us(machine);
@@ -94,7 +94,7 @@ static void refresh_paths(VrrpElection *self)
 		vrrp_path_refresh(self->paths->pdata[i], self->netlink, (guint8)self->settings->group_id, self->settings->multicast,
 				  self->members);
 	if (ip_is_set(&elector->own))
-		self->machine.address = elector->own;
+		self->candidate.machine.address = elector->own;
 }
 
 /* Why the electing interface cannot be used; NULL when it can. */
@@ -102,9 +102,9 @@ static const char *unusable_because(const VrrpElection *self)
 {
 	const VrrpPath *elector = self->paths->pdata[0];
 
-	if (!self->watch.present)
+	if (!self->candidate.watch.present)
 		return "no-interface";
-	if (!self->watch.carrier)
+	if (!self->candidate.watch.carrier)
 		return "no-carrier";
 	if (!ip_is_set(&elector->own))
 		return "no-link-local";
@@ -117,22 +117,21 @@ static void check_link(VrrpElection *self, const char *up_reason)
 	g_autoptr(GArray) addresses = NULL;
 	bool present, lost;
 	const char *because;
+	VrrpEvent event;
 
 	if (!self->group)
 		return;
 	present = vrrp_netlink_link(self->netlink, self->interface->device, &self->link);
 	refresh_paths(self);
-	if (vrrp_link_watch_state(&self->watch, present, present && self->link.carrier, now_us))
+	if (vrrp_link_watch_state(&self->candidate.watch, present, present && self->link.carrier, now_us))
 		vrrp_election_tell(self);
 	open_ear(self);
 	lost = vrrp_addresses_prepare(self->addresses, false);
 	addresses = vrrp_netlink_addresses(self->netlink);
 	check_own_addresses(self, addresses);
 	because = unusable_because(self);
-	if (!because && self->machine.state == VRRP_STATE_INIT)
-		vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_START, .reason = up_reason });
-	else if (because && self->machine.state != VRRP_STATE_INIT)
-		vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = because });
+	if (vrrp_candidate_link(&self->candidate, because, up_reason, &event))
+		vrrp_election_step(self, &event);
 	else
 		hold_again(self, addresses, lost, now_us);
 	vrrp_election_update_gate(self, now_us);
@@ -150,34 +149,29 @@ static void tick_cb(gpointer user_data)
 {
 	VrrpElection *self = user_data;
 	gint64 now_us = vrrp_now_us();
-	guint8 priority = self->machine.priority;
-	bool alive = vrrp_link_watch_alive(&self->watch, now_us), steady = vrrp_link_watch_steady(&self->watch, self->tick_us);
-	guint heard_step = self->heard_step;
+	guint8 priority = self->candidate.machine.priority;
+	bool alive = vrrp_link_watch_alive(&self->candidate.watch, now_us);
+	VrrpTick tick;
+	guint heard_step = self->candidate.heard_step;
 
 	vrrp_timer_set(self->tick, now_us + VRRP_TICK_US);
+	tick = vrrp_candidate_tick(&self->candidate, self->ear && vrrp_ear_heard(self->ear), now_us);
 	if (self->group) {
-		if (vrrp_link_watch_frames(&self->watch, self->ear && vrrp_ear_heard(self->ear), now_us))
+		if (tick.probe)
 			vrrp_election_probe(self, now_us);
-		if (self->machine.state == VRRP_STATE_MASTER)
+		if (self->candidate.machine.state == VRRP_STATE_MASTER)
 			vrrp_election_announce_again(self, now_us);
 		else if (self->dropped_us != 0 && now_us - self->dropped_us >= VRRP_TICK_US / 2) {
 			self->dropped_us = 0;
 			vrrp_addresses_rest(self->addresses);
 		}
-		vrrp_election_update_priority(self, now_us);
-		if (steady != vrrp_link_watch_steady(&self->watch, now_us))
-			vrrp_election_save(self);
-		self->tick_us = now_us;
 	}
-	if (vrrp_holds_tick(&self->holds, self->machine.state == VRRP_STATE_MASTER, now_us)) {
+	if (self->candidate.unsaved)
 		vrrp_election_save(self);
-		vrrp_election_tell(self);
-	}
-	if (self->group)
-		vrrp_election_update_gate(self, now_us);
+	vrrp_election_update_gate(self, now_us);
 	vrrp_election_check_problems(self);
-	if (priority != self->machine.priority || heard_step != self->heard_step ||
-	    alive != vrrp_link_watch_alive(&self->watch, now_us))
+	if (tick.tell || priority != self->candidate.machine.priority || heard_step != self->candidate.heard_step ||
+	    alive != vrrp_link_watch_alive(&self->candidate.watch, now_us))
 		vrrp_election_tell(self);
 }
 
@@ -290,10 +284,9 @@ static void begin(VrrpElection *self, bool clean)
 {
 	const Settings *settings = self->settings;
 
-	vrrp_machine_init(&self->machine, (guint8)settings->vrrp_version, settings->advert_interval_ms / 10,
-			  (IpAddress){ 0 }, (guint8)settings->priority, (guint8)settings->priority);
-	self->machine.open = false;
-	vrrp_link_watch_init(&self->watch, (gint64)settings->advert_interval_ms * 1000);
+	/* Its address is its path's, once that is open. */
+	vrrp_candidate_begin(&self->candidate, (guint8)settings->vrrp_version, settings->advert_interval_ms / 10, (IpAddress){ 0 },
+			     (guint8)settings->priority);
 	self->addresses = vrrp_addresses_new(self->members, settings->virtual_mac, vrrp_addresses_lifetime_s(settings->advert_interval_ms),
 					     self->netlink, self->sysctl);
 	(void)vrrp_addresses_prepare(self->addresses, clean);
@@ -327,17 +320,17 @@ static void restore_peer(VrrpElection *self, const char *text)
 		return;
 	}
 	self->peer_dict = g_steal_pointer(&dict);
+	self->candidate.paired = self->peer.paired;
+	self->candidate.offset = self->peer.offset;
 }
 
-/* "Still believed": the peer waits at least its down time for us. */
+/* The same election, and still believed. */
 static bool may_resume(const VrrpElection *self, const VrrpSaved *saved, gint64 now_us)
 {
-	gint64 age_us = now_us - saved->last_advert_us;
-
-	return saved->role == VRRP_STATE_MASTER && saved->group_id == self->settings->group_id &&
+	return saved->group_id == self->settings->group_id &&
 	       saved->version == self->settings->vrrp_version && saved->family == self->settings->family &&
 	       g_strcmp0(saved->device, self->interface->device) == 0 &&
-	       age_us >= 0 && age_us < vrrp_machine_peer_down_us(&self->machine);
+	       vrrp_candidate_may_resume(&self->candidate, saved->role, saved->last_advert_us, now_us);
 }
 
 void vrrp_election_start(VrrpElection *self, Settings *settings)
@@ -348,17 +341,17 @@ void vrrp_election_start(VrrpElection *self, Settings *settings)
 
 	take_settings(self, settings);
 	self->since_us = now_us;
-	self->holds.heartbeat_us = now_us;
+	self->candidate.holds.heartbeat_us = now_us;
 	if (known) {
-		self->holds = saved.holds;
-		self->holds.heartbeat_us = now_us; /* it may not have noticed yet that we were away */
+		self->candidate.holds = saved.holds;
+		self->candidate.holds.heartbeat_us = now_us; /* it may not have noticed yet that we were away */
 		self->sequence = saved.sequence;
-		self->step = saved.step;
-		self->heard_step = saved.heard_step;
+		self->candidate.step = saved.step;
+		self->candidate.heard_step = saved.heard_step;
 		self->pseudo_header = saved.pseudo_header;
 		restore_peer(self, saved.peer);
 	} else {
-		vrrp_holds_set(&self->holds, VRRP_HOLD_NO_SUPERVISOR, "started anew; no word of the supervisor yet", 0, now_us);
+		vrrp_holds_set(&self->candidate.holds, VRRP_HOLD_NO_SUPERVISOR, "started anew; no word of the supervisor yet", 0, now_us);
 	}
 	vrrp_timer_set(self->tick, now_us);
 	if (!self->group) {
@@ -368,30 +361,27 @@ void vrrp_election_start(VrrpElection *self, Settings *settings)
 		return;
 	}
 
-	vrrp_machine_init(&self->machine, (guint8)settings->vrrp_version, settings->advert_interval_ms / 10, (IpAddress){ 0 }, 0, 0);
+	vrrp_candidate_begin(&self->candidate, (guint8)settings->vrrp_version, settings->advert_interval_ms / 10, (IpAddress){ 0 },
+			     (guint8)settings->priority);
 	if (known && may_resume(self, &saved, now_us)) {
 		begin(self, false);
 		if (vrrp_netlink_link(self->netlink, self->interface->device, &self->link) && self->link.carrier &&
-		    ip_is_set(&self->machine.address)) {
+		    ip_is_set(&self->candidate.machine.address)) {
 			g_free(self->reason);
 			self->reason = g_strdup(saved.reason);
 			self->since_us = saved.since_us;
-			self->serving = saved.serving;
-			self->served = saved.served;
 			self->counters.resumed++;
-			vrrp_link_watch_resume(&self->watch, saved.steady, now_us);
 			open_ear(self);
-			self->resuming = true;
+			vrrp_candidate_resume(&self->candidate, saved.serving, saved.served, saved.steady, now_us);
 			vrrp_election_prefer(self);
 			vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_RESUME });
-			self->resuming = false;
 			g_message("still master: last advert %" G_GINT64_FORMAT " us ago", now_us - saved.last_advert_us);
 			return;
 		}
 		end(self);
 	}
 	begin(self, true);
-	vrrp_election_update_priority(self, now_us);
+	vrrp_candidate_judge(&self->candidate, now_us);
 	g_free(self->reason);
 	self->reason = g_strdup("no-carrier");
 	if (known && saved.role == VRRP_STATE_BACKUP) {
@@ -494,7 +484,7 @@ static void reload_within(VrrpElection *self, Settings *settings)
 		vrrp_addresses_retire(former, self->addresses);
 		vrrp_addresses_free(former);
 		(void)vrrp_addresses_prepare(self->addresses, false);
-		if (self->machine.state == VRRP_STATE_MASTER) {
+		if (self->candidate.machine.state == VRRP_STATE_MASTER) {
 			vrrp_election_prefer(self);
 			vrrp_addresses_hold(self->addresses);
 			vrrp_election_announce_from(self, vrrp_now_us());
@@ -504,7 +494,8 @@ static void reload_within(VrrpElection *self, Settings *settings)
 	}
 	if (!same_places || !vrrp_members_same_paths(former_members, self->members))
 		vrrp_election_open_paths(self);
-	vrrp_election_update_priority(self, vrrp_now_us());
+	self->candidate.configured_priority = (guint8)settings->priority;
+	vrrp_candidate_judge(&self->candidate, vrrp_now_us());
 	vrrp_election_save(self);
 	vrrp_election_tell(self);
 }
@@ -522,7 +513,7 @@ void vrrp_election_reload(VrrpElection *self, Settings *settings)
 	take_settings(self, settings);
 	if (self->group) {
 		begin(self, true);
-		vrrp_election_update_priority(self, vrrp_now_us());
+		vrrp_candidate_judge(&self->candidate, vrrp_now_us());
 		check_link(self, "settings");
 	}
 	vrrp_election_save(self);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "arp.h"
+#include "candidate.h"
 #include "ear.h"
 #include "election.h"
 #include "link-watch.h"
@@ -52,10 +53,7 @@ struct VrrpElection {
 	} last_stranger;
 	gint64 odd_us;                      /* since when adverts that count differ from ours; 0: they do not */
 
-	VrrpMachine machine;
-	VrrpHolds holds;
-	VrrpLinkWatch watch;
-	gint64 tick_us;                     /* when it was last looked at */
+	VrrpCandidate candidate;
 	VrrpLink link;                      /* of the electing interface */
 	VrrpEar *ear;                       /* on it */
 	int ear_index;
@@ -65,16 +63,10 @@ struct VrrpElection {
 	char *reason;
 	guint64 sequence;
 	gint64 since_us;
-	guint step, heard_step;
-	bool serving, served;
-	gint64 heard_us;                    /* the peer, as Master; 0: not yet */
-	gint64 raise_until_us;              /* ordered: until then it may raise its step above a Master heard only now */
-	bool ordered;                       /* told to lead while a Master is there: until it serves, judged as if it did */
-	bool resuming;                      /* about to be the Master we were before a restart */
 	bool restoring;                     /* about to be the Backup we were */
 	bool pseudo_header;                 /* the other end sums that way; we answer in kind */
 
-	gint64 addresses_up_us, renewed_us, dropped_us;
+	gint64 addresses_up_us, dropped_us;
 	gint64 removed_us;                  /* when somebody took a held address away, */
 	char *removed;                      /* and which */
 	gint64 announce_us[4];              /* repetitions still due; 0: done */
@@ -90,8 +82,6 @@ struct VrrpElection {
 };
 
 /* election.c: events in, steps out */
-VrrpStanding vrrp_election_standing(const VrrpElection *self, gint64 now_us);
-void vrrp_election_update_priority(VrrpElection *self, gint64 now_us);
 void vrrp_election_save(VrrpElection *self);
 void vrrp_election_tell(VrrpElection *self); /* something of the status may have changed */
 void vrrp_election_step(VrrpElection *self, const VrrpEvent *event);

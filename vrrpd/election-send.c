@@ -39,10 +39,10 @@ static void fill_advert(const VrrpElection *self, const VrrpPath *path, guint8 p
 	const VrrpMember *member = vrrp_election_member_of(self, path);
 
 	memset(ret_advert, 0, sizeof *ret_advert);
-	ret_advert->version = self->machine.version;
+	ret_advert->version = self->candidate.machine.version;
 	ret_advert->vrid = (guint8)self->settings->group_id;
 	ret_advert->priority = priority;
-	ret_advert->interval_cs = self->machine.interval_cs;
+	ret_advert->interval_cs = self->candidate.machine.interval_cs;
 	ret_advert->pseudo_header = sums_pseudo_header(self);
 	for (guint i = 0; member && i < member->addresses->len && ret_advert->n_addresses < VRRP_MAX_ADDRESSES; i++)
 		ret_advert->addresses[ret_advert->n_addresses++] = g_array_index(member->addresses, VrrpMemberAddress, i).ip;
@@ -55,7 +55,7 @@ static void fill_advert(const VrrpElection *self, const VrrpPath *path, guint8 p
 /* Stopped between two sends and woken later: what was true then is not to be said now. */
 bool vrrp_election_is_stale(const VrrpElection *self, gint64 now_us)
 {
-	return vrrp_now_us() - now_us > vrrp_machine_peer_down_us(&self->machine);
+	return vrrp_now_us() - now_us > vrrp_machine_peer_down_us(&self->candidate.machine);
 }
 
 static void send_on(VrrpElection *self, VrrpPath *path, guint8 priority)
@@ -81,9 +81,7 @@ void vrrp_election_send(VrrpElection *self, guint8 priority, gint64 now_us)
 {
 	/* Priority 0 always goes everywhere: it says that we no longer are what silence would say, only sooner. Without a peer nobody takes a
 	 * follower's adverts for a sign of life. */
-	bool everywhere = priority == 0 || !self->peer.paired ||
-			  vrrp_judge_speaks_to_peer(self->watch.carrier, vrrp_link_watch_alive(&self->watch, now_us),
-						    self->served && !self->serving);
+	bool everywhere = priority == 0 || !self->peer.paired || vrrp_candidate_speaks_to_peer(&self->candidate, now_us);
 
 	for (guint i = 0; i < self->paths->len; i++) {
 		VrrpPath *path = self->paths->pdata[i];

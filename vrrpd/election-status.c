@@ -21,7 +21,7 @@ static GVariant *problems_now(VrrpElection *self)
 	for (guint i = 0; i < self->lasting_problems->len; i++)
 		g_ptr_array_add(list, g_strdup(self->lasting_problems->pdata[i]));
 	if (self->group) {
-		if (self->watch.present && !self->watch.carrier)
+		if (self->candidate.watch.present && !self->candidate.watch.carrier)
 			g_ptr_array_add(list, g_strdup_printf("no-carrier: %s has no link", self->interface->device));
 		for (guint i = 0; i < self->paths->len; i++) {
 			const VrrpPath *path = self->paths->pdata[i];
@@ -62,16 +62,16 @@ VrrpElectionStatus vrrp_election_status(VrrpElection *self)
 	gint64 now_us = vrrp_now_us();
 
 	return (VrrpElectionStatus){
-		.state = self->machine.state,
+		.state = self->candidate.machine.state,
 		.reason = self->reason,
 		.sequence = self->sequence,
 		.since_us = self->since_us,
-		.holds = &self->holds,
-		.standing = vrrp_election_standing(self, now_us),
-		.carrier = self->watch.carrier,
-		.link_alive = vrrp_link_watch_alive(&self->watch, now_us),
-		.machine = &self->machine,
-		.step = self->step,
+		.holds = &self->candidate.holds,
+		.standing = vrrp_candidate_standing(&self->candidate, now_us),
+		.carrier = self->candidate.watch.carrier,
+		.link_alive = vrrp_link_watch_alive(&self->candidate.watch, now_us),
+		.machine = &self->candidate.machine,
+		.step = self->candidate.step,
 		.settings = self->settings,
 		.interface = self->interface ? self->interface->device : "",
 		.virtual_mac = self->virtual_mac,
@@ -190,15 +190,15 @@ GVariant *vrrp_election_last_stranger(VrrpElection *self)
 
 char *vrrp_election_priority_reason(VrrpElection *self)
 {
-	VrrpStanding standing = vrrp_election_standing(self, vrrp_now_us());
-	const char *words = vrrp_standing_name(self->ordered ? VRRP_STANDING_SERVING : standing);
+	VrrpStanding standing = vrrp_candidate_standing(&self->candidate, vrrp_now_us());
+	const char *words = vrrp_standing_name(self->candidate.ordered ? VRRP_STANDING_SERVING : standing);
 
 	if (!self->group)
 		return g_strdup("standalone");
 	if (!self->peer.paired)
-		return g_strdup(self->ordered ? "ordered to lead" : "configured, there is no peer");
-	return g_strdup_printf("%s%s, step %u, offset %u", words, self->ordered ? " (ordered to lead)" : "",
-			       vrrp_judge_step_of(self->machine.priority), self->peer.offset);
+		return g_strdup(self->candidate.ordered ? "ordered to lead" : "configured, there is no peer");
+	return g_strdup_printf("%s%s, step %u, offset %u", words, self->candidate.ordered ? " (ordered to lead)" : "",
+			       vrrp_judge_step_of(self->candidate.machine.priority), self->peer.offset);
 }
 
 GVariant *vrrp_election_counters(VrrpElection *self)
@@ -222,7 +222,7 @@ GVariant *vrrp_election_counters(VrrpElection *self)
 		{ "address-mismatch", counters->address_mismatch },
 		{ "interval-mismatch", counters->interval_mismatch },
 		{ "pseudo-header", counters->pseudo_header },
-		{ "late-wake-ups", self->machine.late_wake_ups },
+		{ "late-wake-ups", self->candidate.machine.late_wake_ups },
 		{ "resumed", counters->resumed },
 		{ "put-back", counters->put_back },
 		{ "unread", unread_now(self) },

@@ -7,36 +7,6 @@
 
 #define ODD_AFTER_US (5 * G_USEC_PER_SEC)
 
-/* ---- Priority ---- */
-
-static bool leads(const VrrpElection *self)
-{
-	return self->machine.state == VRRP_STATE_MASTER || self->resuming;
-}
-
-VrrpStanding vrrp_election_standing(const VrrpElection *self, gint64 now_us)
-{
-	if (!leads(self))
-		return VRRP_STANDING_NOT_SERVING;
-	return vrrp_judge_standing(self->serving, vrrp_link_watch_steady(&self->watch, now_us));
-}
-
-/* As Master what we advertise, before that what we would begin with. */
-void vrrp_election_update_priority(VrrpElection *self, gint64 now_us)
-{
-	VrrpMachine *machine = &self->machine;
-
-	if (!self->group)
-		return;
-	machine->skew_priority = self->peer.paired ? VRRP_SKEW_PRIORITY : (guint8)self->settings->priority;
-	if (!self->peer.paired)
-		machine->priority = self->ordered ? VRRP_SKEW_PRIORITY : (guint8)self->settings->priority;
-	else
-		machine->priority = vrrp_judge_priority(self->ordered ? VRRP_STANDING_SERVING : vrrp_election_standing(self, now_us),
-							leads(self) ? self->step : vrrp_judge_next_step(self->heard_step, self->step),
-							self->peer.offset);
-}
-
 /* ---- Run-time state ---- */
 
 void vrrp_election_save(VrrpElection *self)
@@ -47,21 +17,22 @@ void vrrp_election_save(VrrpElection *self)
 		.version = self->group ? self->settings->vrrp_version : 0,
 		.family = self->group ? self->settings->family : 0,
 		.device = self->interface ? self->interface->device : NULL,
-		.role = self->machine.state,
+		.role = self->candidate.machine.state,
 		.reason = self->reason,
 		.sequence = self->sequence,
 		.since_us = self->since_us,
-		.step = self->step,
-		.heard_step = self->heard_step,
-		.steady = self->group && vrrp_link_watch_steady(&self->watch, vrrp_now_us()),
-		.serving = self->serving,
-		.served = self->served,
-		.holds = self->holds,
+		.step = self->candidate.step,
+		.heard_step = self->candidate.heard_step,
+		.steady = self->candidate.steady,
+		.serving = self->candidate.serving,
+		.served = self->candidate.served,
+		.holds = self->candidate.holds,
 		.peer = peer,
 		.pseudo_header = self->pseudo_header,
 	};
 	GError *error = NULL;
 
+	self->candidate.unsaved = false;
 	if (!vrrp_store_save(self->store, &saved, &error)) {
 		g_warning("%s", error->message);
 		g_error_free(error);
@@ -82,13 +53,13 @@ static GVariant *evidence_new(VrrpElection *self, gint64 now_us)
 
 	g_variant_dict_init(&dict, NULL);
 	g_variant_dict_insert_value(&dict, "last_heard", vrrp_election_last_heard(self));
-	g_variant_dict_insert(&dict, "carrier", "b", self->watch.carrier);
-	g_variant_dict_insert(&dict, "link_alive", "b", vrrp_link_watch_alive(&self->watch, now_us));
-	g_variant_dict_insert(&dict, "priority_heard", "y", self->machine.master_priority);
-	g_variant_dict_insert(&dict, "priority", "y", self->machine.priority);
-	g_variant_dict_insert(&dict, "step", "u", self->step);
+	g_variant_dict_insert(&dict, "carrier", "b", self->candidate.watch.carrier);
+	g_variant_dict_insert(&dict, "link_alive", "b", vrrp_link_watch_alive(&self->candidate.watch, now_us));
+	g_variant_dict_insert(&dict, "priority_heard", "y", self->candidate.machine.master_priority);
+	g_variant_dict_insert(&dict, "priority", "y", self->candidate.machine.priority);
+	g_variant_dict_insert(&dict, "step", "u", self->candidate.step);
 	g_variant_dict_insert(&dict, "scheduling_delay_us", "x", self->delay_us);
-	if (self->machine.state == VRRP_STATE_MASTER)
+	if (self->candidate.machine.state == VRRP_STATE_MASTER)
 		g_variant_dict_insert(&dict, "addresses_up_us", "x", self->addresses_up_us);
 	return g_variant_dict_end(&dict);
 }
@@ -96,25 +67,19 @@ static GVariant *evidence_new(VrrpElection *self, gint64 now_us)
 static void state_changed(VrrpElection *self, VrrpState old, const char *reason, gint64 now_us)
 {
 	g_autoptr(GVariant) evidence = NULL;
-	VrrpTransition transition = { .old = old, .new = self->machine.state };
+	VrrpTransition transition = { .old = old, .new = self->candidate.machine.state };
 
-	if (self->restoring && self->machine.state == VRRP_STATE_BACKUP)
+	if (self->restoring && self->candidate.machine.state == VRRP_STATE_BACKUP)
 		return;
-	if (self->machine.state == VRRP_STATE_MASTER)
-		self->step = vrrp_judge_next_step(self->heard_step, self->step);
-	else
-		self->ordered = false;
-	self->serving = self->served = false;
 	g_free(self->reason);
 	self->reason = g_strdup(reason);
 	self->sequence++;
 	self->since_us = now_us;
 	self->counters.transitions++;
-	vrrp_election_update_priority(self, now_us);
 	vrrp_election_save(self);
 
 	evidence = g_variant_ref_sink(evidence_new(self, now_us));
-	g_message("%s -> %s (%s)", vrrp_state_name(old), vrrp_state_name(self->machine.state), self->reason);
+	g_message("%s -> %s (%s)", vrrp_state_name(old), vrrp_state_name(self->candidate.machine.state), self->reason);
 	transition.reason = self->reason;
 	transition.sequence = self->sequence;
 	transition.time_us = now_us;
@@ -129,22 +94,18 @@ static void do_step(VrrpElection *self, const VrrpStep *step, gint64 now_us)
 	switch (step->kind) {
 	case VRRP_STEP_SEND:
 		vrrp_election_send(self, step->priority, now_us);
-		/* Renewed with the adverts and nowhere else: one who has been asleep must listen first. */
-		if (step->priority != 0 && self->machine.state == VRRP_STATE_MASTER && self->renewed_us != 0 && !vrrp_election_is_stale(self, now_us) &&
-		    now_us - self->renewed_us >= VRRP_ADDRESS_RENEW_US) {
-			self->renewed_us = now_us;
+		break;
+	case VRRP_STEP_RENEW:
+		if (!vrrp_election_is_stale(self, now_us))
 			vrrp_addresses_hold(self->addresses);
-		}
 		break;
 	case VRRP_STEP_HOLD:
 		vrrp_addresses_hold(self->addresses);
-		self->renewed_us = now_us;
 		self->dropped_us = 0;
 		self->addresses_up_us = vrrp_now_us();
 		break;
 	case VRRP_STEP_DROP:
 		vrrp_addresses_drop(self->addresses);
-		self->renewed_us = 0;
 		self->dropped_us = now_us;
 		memset(self->announce_us, 0, sizeof self->announce_us);
 		break;
@@ -159,18 +120,19 @@ static void do_step(VrrpElection *self, const VrrpStep *step, gint64 now_us)
 void vrrp_election_step(VrrpElection *self, const VrrpEvent *event)
 {
 	VrrpStep steps[VRRP_MAX_STEPS];
-	VrrpState old = self->machine.state;
+	VrrpState old = self->candidate.machine.state;
 	gint64 now_us = vrrp_now_us();
 	gsize n;
 
-	vrrp_election_update_priority(self, now_us);
-	n = vrrp_machine_step(&self->machine, event, now_us, steps);
+	n = vrrp_candidate_step(&self->candidate, event, now_us, steps);
 	for (gsize i = 0; i < n; i++)
 		do_step(self, &steps[i], now_us);
 	for (gsize i = 0; i < n; i++)
 		if (steps[i].kind == VRRP_STEP_STATE)
 			state_changed(self, old, steps[i].reason, now_us);
-	vrrp_timer_set(self->timer, self->machine.deadline_us);
+	if (self->candidate.unsaved)
+		vrrp_election_save(self);
+	vrrp_timer_set(self->timer, self->candidate.machine.deadline_us);
 }
 
 static void drain(VrrpElection *self)
@@ -186,7 +148,7 @@ static void drain(VrrpElection *self)
 void vrrp_election_timer(gpointer user_data)
 {
 	VrrpElection *self = user_data;
-	gint64 due_us = self->machine.deadline_us;
+	gint64 due_us = self->candidate.machine.deadline_us;
 
 	self->delay_us = due_us ? MAX(vrrp_now_us() - due_us, 0) : 0;
 	drain(self);
@@ -196,10 +158,10 @@ void vrrp_election_timer(gpointer user_data)
 /* Whether this device may take over changed? */
 void vrrp_election_update_gate(VrrpElection *self, gint64 now_us)
 {
-	bool open = self->group && !vrrp_holds_any(&self->holds) && vrrp_link_watch_settled(&self->watch, now_us);
+	VrrpEvent event;
 
-	if (open != self->machine.open)
-		vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_GATE, .open = open });
+	if (self->group && vrrp_candidate_gate(&self->candidate, now_us, &event))
+		vrrp_election_step(self, &event);
 }
 
 /* ---- Receiving ---- */
@@ -242,7 +204,7 @@ static bool same_addresses(const VrrpMember *member, const VrrpAdvert *advert)
 static void note_oddities(VrrpElection *self, const VrrpPath *path, const VrrpAdvert *advert, gint64 now_us)
 {
 	const VrrpMember *member = vrrp_election_member_of(self, path);
-	bool interval = advert->interval_cs != self->machine.interval_cs, addresses = member && !same_addresses(member, advert);
+	bool interval = advert->interval_cs != self->candidate.machine.interval_cs, addresses = member && !same_addresses(member, advert);
 
 	self->counters.interval_mismatch += interval;
 	self->counters.address_mismatch += addresses;
@@ -285,29 +247,13 @@ static void note_checksum(VrrpElection *self, bool pseudo_header)
 		vrrp_election_save(self);
 }
 
-/* Saved at once: a device that is killed takes over with a step above it all the same. */
-static void hear_step(VrrpElection *self, guint heard, gint64 received_us)
-{
-	self->heard_us = MAX(self->heard_us, received_us);
-	if (heard == self->heard_step)
-		return;
-	self->heard_step = heard;
-	/* Ordered to lead before anything was heard of a Master: now it is known how high that is. Once an order, so that two that are both
-	 * ordered do not outbid each other without end; and at once, before the other can have come after us. */
-	if (self->ordered && received_us < self->raise_until_us && self->machine.state == VRRP_STATE_MASTER && heard >= self->step) {
-		self->step = vrrp_judge_next_step(heard, self->step);
-		self->raise_until_us = 0;
-	}
-	vrrp_election_save(self);
-}
-
 void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, gint64 received_us, bool counts, gpointer user_data)
 {
 	VrrpElection *self = user_data;
 	VrrpExpect expect = {
-		.version = self->machine.version,
+		.version = self->candidate.machine.version,
 		.vrid = (guint8)self->settings->group_id,
-		.interval_cs = self->machine.interval_cs,
+		.interval_cs = self->candidate.machine.interval_cs,
 		.own_address = path->own,
 		.checksum = (VrrpChecksum)self->settings->checksum,
 		.only_peers = path->only_peers,
@@ -315,8 +261,8 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 		.n_peers = path->n_peers,
 	};
 	VrrpEvent event = { .kind = VRRP_EVENT_ADVERT, .received_us = received_us };
-	guint8 priority = self->machine.master_priority;
-	IpAddress address = self->machine.master_address;
+	guint8 priority = self->candidate.machine.master_priority;
+	IpAddress address = self->candidate.machine.master_address;
 	VrrpAdvert advert;
 	VrrpDrop drop;
 
@@ -340,13 +286,12 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 	if (path->family == AF_INET)
 		note_checksum(self, advert.pseudo_header);
 	vrrp_path_heard(path, &advert.source, received_us);
-	if (advert.priority != 0 && self->peer.paired)
-		hear_step(self, vrrp_judge_step_of(advert.priority), received_us);
+	vrrp_candidate_hear(&self->candidate, advert.priority, received_us);
 	event.priority = advert.priority;
 	event.interval_cs = advert.interval_cs;
 	event.source = primary_address(self, path, advert.source);
 	vrrp_election_step(self, &event);
-	if (self->machine.master_priority != priority || !ip_equal(&self->machine.master_address, &address))
+	if (self->candidate.machine.master_priority != priority || !ip_equal(&self->candidate.machine.master_address, &address))
 		vrrp_election_tell(self);
 }
 
@@ -356,7 +301,7 @@ void vrrp_election_hold(VrrpElection *self, VrrpHold hold, const char *reason, g
 {
 	gint64 now_us = vrrp_now_us();
 
-	vrrp_holds_set(&self->holds, hold, reason, lease_ms ? now_us + (gint64)lease_ms * 1000 : 0, now_us);
+	vrrp_holds_set(&self->candidate.holds, hold, reason, lease_ms ? now_us + (gint64)lease_ms * 1000 : 0, now_us);
 	vrrp_election_update_gate(self, now_us);
 	vrrp_election_save(self);
 	vrrp_election_tell(self);
@@ -364,7 +309,7 @@ void vrrp_election_hold(VrrpElection *self, VrrpHold hold, const char *reason, g
 
 void vrrp_election_lift(VrrpElection *self, VrrpHold hold)
 {
-	vrrp_holds_lift(&self->holds, hold);
+	vrrp_holds_lift(&self->candidate.holds, hold);
 	vrrp_election_update_gate(self, vrrp_now_us());
 	vrrp_election_save(self);
 	vrrp_election_tell(self);
@@ -372,10 +317,10 @@ void vrrp_election_lift(VrrpElection *self, VrrpHold hold)
 
 void vrrp_election_heartbeat(VrrpElection *self)
 {
-	bool held = self->holds.hold[VRRP_HOLD_NO_SUPERVISOR].set;
+	bool held = self->candidate.holds.hold[VRRP_HOLD_NO_SUPERVISOR].set;
 	gint64 now_us = vrrp_now_us();
 
-	vrrp_holds_heartbeat(&self->holds, now_us);
+	vrrp_holds_heartbeat(&self->candidate.holds, now_us);
 	if (!held)
 		return;
 	vrrp_election_update_gate(self, now_us);
@@ -394,15 +339,11 @@ bool vrrp_election_take(VrrpElection *self, const char *reason, GError **error)
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "standalone: this device elects nothing");
 		return false;
 	}
-	if (self->machine.state == VRRP_STATE_INIT) {
+	if (self->candidate.machine.state == VRRP_STATE_INIT) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "no-carrier: %s has no link", self->interface->device);
 		return false;
 	}
-	/* A Master that serves is above one that has yet to start: without this the order would be lost to its next advert. */
-	if (self->machine.state == VRRP_STATE_BACKUP) {
-		self->ordered = true;
-		self->raise_until_us = self->heard_us == 0 ? vrrp_now_us() + vrrp_machine_peer_down_us(&self->machine) : 0;
-	}
+	vrrp_candidate_order(&self->candidate, vrrp_now_us());
 	vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_TAKE, .reason = reason });
 	return true;
 }
@@ -412,7 +353,7 @@ void vrrp_election_prefer(VrrpElection *self)
 {
 	GArray *between;
 
-	if (!self->group || !self->served || !leads(self))
+	if (!self->group || !self->candidate.served || !vrrp_candidate_leads(&self->candidate))
 		return;
 	between = g_array_new(FALSE, FALSE, sizeof(VrrpBetween));
 	for (gsize i = 0; i < self->peer.n_addresses; i++) {
@@ -428,13 +369,9 @@ void vrrp_election_prefer(VrrpElection *self)
 
 void vrrp_election_set_serving(VrrpElection *self, bool serving)
 {
-	if (self->machine.state != VRRP_STATE_MASTER || self->serving == serving)
+	if (!vrrp_candidate_serve(&self->candidate, serving, vrrp_now_us()))
 		return;
-	self->serving = serving;
-	self->served |= serving;
-	self->ordered = false;
 	vrrp_election_prefer(self);
-	vrrp_election_update_priority(self, vrrp_now_us());
 	vrrp_election_save(self);
 	vrrp_election_tell(self);
 }
@@ -449,6 +386,14 @@ static bool same_paths(const VrrpPeer *a, const VrrpPeer *b)
 	return true;
 }
 
+static bool is_peer(const VrrpPeer *peer, const IpAddress *address)
+{
+	for (gsize i = 0; i < peer->n_addresses; i++)
+		if (ip_equal(&peer->addresses[i].address, address))
+			return true;
+	return false;
+}
+
 bool vrrp_election_set_peer(VrrpElection *self, GVariant *dict, GError **error)
 {
 	VrrpPeer peer;
@@ -460,14 +405,12 @@ bool vrrp_election_set_peer(VrrpElection *self, GVariant *dict, GError **error)
 	self->peer = peer;
 	g_clear_pointer(&self->peer_dict, g_variant_unref);
 	self->peer_dict = g_variant_ref(dict);
-	/* The peer follows: there is no older Master left to be above of. */
-	if (peer.follows && self->machine.state == VRRP_STATE_MASTER)
-		self->step = self->heard_step = 0;
+	vrrp_candidate_pair(&self->candidate, peer.paired, peer.offset, peer.follows, is_peer(&peer, &self->candidate.machine.master_address),
+			    vrrp_now_us());
 	if (self->group && !same) {
 		vrrp_election_open_paths(self);
 		vrrp_election_prefer(self);
 	}
-	vrrp_election_update_priority(self, vrrp_now_us());
 	vrrp_election_save(self);
 	vrrp_election_tell(self);
 	return true;
@@ -475,7 +418,7 @@ bool vrrp_election_set_peer(VrrpElection *self, GVariant *dict, GError **error)
 
 void vrrp_election_announce(VrrpElection *self)
 {
-	if (self->group && self->machine.state == VRRP_STATE_MASTER)
+	if (self->group && self->candidate.machine.state == VRRP_STATE_MASTER)
 		vrrp_election_announce_from(self, vrrp_now_us());
 }
 

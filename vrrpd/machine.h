@@ -44,6 +44,7 @@ typedef struct {
 typedef enum {
 	VRRP_STEP_SEND,     /* an advert with .priority, on every path */
 	VRRP_STEP_HOLD,     /* put the addresses up (again) */
+	VRRP_STEP_RENEW,    /* lengthen their lifetime; candidate.c's */
 	VRRP_STEP_DROP,     /* take the addresses down */
 	VRRP_STEP_ANNOUNCE, /* gratuitous ARP for all addresses */
 	VRRP_STEP_STATE,    /* the state is .state now, for .reason */

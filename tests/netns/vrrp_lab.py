@@ -287,6 +287,8 @@ class Lab:
             beta.start(peer=alpha if paired else None)
             beta.wait_state("backup")
             wait_until(lambda: beta.get("LastHeard"), 5, "beta hears alpha")
+            if paired: # beta is all that alpha hears, and it must have heard it for three intervals
+                wait_until(lambda: alpha.get("Standing") == "serving", 8, "alpha is within reach")
         return alpha, beta
 
     # A supervisor's heartbeat for each host, from the GLib loop of whoever waits: tests that let it lapse call silence().

@@ -25,7 +25,7 @@ static gint64 interval_us(const Sim *sim)
 
 static bool is_master(const SimDevice *device)
 {
-	return device->condition == SIM_RUNS && device->machine.state == VRRP_STATE_MASTER;
+	return device->condition == SIM_RUNS && device->candidate.machine.state == VRRP_STATE_MASTER;
 }
 
 /* One Backup less than three whole intervals after it received an advert of a Master does not lead by itself. */
@@ -35,7 +35,7 @@ static void check_takeover(Sim *sim, const SimDevice *device, const char *reason
 
 	if (g_str_equal(reason, "order"))
 		return;
-	if (device->holds.hold[VRRP_HOLD_PASSIVE].set)
+	if (device->candidate.holds.hold[VRRP_HOLD_PASSIVE].set)
 		sim_break(sim, "passive-takes-over", "%c is held as passive and leads for %s", device->name, reason);
 	if (g_str_equal(reason, "master-resigned")) {
 		if (device->heard_zero_us == 0 || device->heard_master_us - device->heard_zero_us >= interval_us(sim))
@@ -52,7 +52,7 @@ void sim_check_step(Sim *sim, SimDevice *device, VrrpState old, const char *reas
 {
 	if (!reason || !*reason)
 		sim_break(sim, "no-reason", "%c changed its state without a reason", device->name);
-	else if (device->machine.state == VRRP_STATE_MASTER)
+	else if (device->candidate.machine.state == VRRP_STATE_MASTER)
 		check_takeover(sim, device, reason);
 	device->transitions++;
 	if (sim->quiet_us)
@@ -69,7 +69,7 @@ void sim_check_yield(Sim *sim, const SimDevice *device, const SimPacket *packet,
 {
 	const SimClaim *other = &packet->claim;
 
-	if (!sim->paired || !device->paired)
+	if (!sim->paired || !device->candidate.paired)
 		return; /* the RFC's order of priorities, and the settled state says whether it was kept */
 	if (other->standing < mine->standing)
 		sim_break(sim, "yields-to-worse", "%c is %s and yields to one that is %s", device->name, vrrp_standing_name(mine->standing),
@@ -83,9 +83,9 @@ void sim_check_always(Sim *sim)
 	for (guint i = 0; i < sim->n_devices; i++) {
 		const SimDevice *device = &sim->device[i];
 
-		if (device->condition == SIM_RUNS && device->machine.state != VRRP_STATE_MASTER && sim_device_holds_addresses(sim, device))
+		if (device->condition == SIM_RUNS && device->candidate.machine.state != VRRP_STATE_MASTER && sim_device_holds_addresses(sim, device))
 			sim_break(sim, "addresses-without-role", "%c is %s and holds the addresses", device->name,
-				  vrrp_state_name(device->machine.state));
+				  vrrp_state_name(device->candidate.machine.state));
 		/* After a sleep the kernel may have let them go; they are put up again with the next advert or not at all. */
 		if (is_master(device) && sim->settled_us && !sim_device_holds_addresses(sim, device))
 			sim_break(sim, "master-without-addresses", "%c", device->name);
@@ -101,9 +101,9 @@ void sim_check_quiet(Sim *sim)
 	for (guint i = 0; sim->paired && i < sim->n_devices; i++) {
 		const SimDevice *device = &sim->device[i], *other = &sim->device[1 - i];
 
-		if (is_master(device) && is_master(other) && !device->machine.listening && device->claim.standing == VRRP_STANDING_SERVING &&
-		    other->claim.standing != VRRP_STANDING_SERVING && device->watch.carrier && other->serving &&
-		    !vrrp_link_watch_alive(&other->watch, sim_clock(sim, other)))
+		if (is_master(device) && is_master(other) && !device->candidate.machine.listening && device->claim.standing == VRRP_STANDING_SERVING &&
+		    other->claim.standing != VRRP_STANDING_SERVING && device->candidate.watch.carrier && other->candidate.serving &&
+		    !vrrp_link_watch_alive(&other->candidate.watch, sim_clock(sim, other)))
 			keeper = (int)i;
 	}
 	sim->keeper = keeper;

@@ -9,42 +9,34 @@
 
 static void update_gate(Sim *sim, SimDevice *device);
 
-/* ---- Priority and run-time state: election.c ---- */
+/* ---- Run-time state ---- */
 
-static bool leads(const SimDevice *device)
+/* As vrrp_election_save(). */
+static void save(SimDevice *device)
 {
-	return device->machine.state == VRRP_STATE_MASTER || device->resuming;
-}
+	const VrrpCandidate *candidate = &device->candidate;
 
-static VrrpStanding standing(const SimDevice *device, gint64 now_us)
-{
-	if (device->ordered)
-		return VRRP_STANDING_SERVING;
-	return leads(device) ? vrrp_judge_standing(device->serving, vrrp_link_watch_steady(&device->watch, now_us)) : VRRP_STANDING_NOT_SERVING;
-}
-
-static void update_priority(SimDevice *device, gint64 now_us)
-{
-	device->machine.skew_priority = device->paired ? VRRP_SKEW_PRIORITY : device->configured_priority;
-	if (!device->paired)
-		device->machine.priority = device->ordered ? VRRP_SKEW_PRIORITY : device->configured_priority;
-	else
-		device->machine.priority = vrrp_judge_priority(standing(device, now_us),
-			leads(device) ? device->step : vrrp_judge_next_step(device->heard_step, device->step), device->offset);
-	device->claim.standing = standing(device, now_us);
-}
-
-static void save(SimDevice *device, gint64 now_us)
-{
+	device->candidate.unsaved = false;
 	device->saved = true;
-	device->store.role = device->machine.state;
-	device->store.step = device->step;
-	device->store.heard_step = device->heard_step;
-	device->store.serving = device->serving;
-	device->store.served = device->served;
-	device->store.steady = vrrp_link_watch_steady(&device->watch, now_us);
-	device->store.paired = device->paired;
-	device->store.holds = device->holds;
+	device->store.role = candidate->machine.state;
+	device->store.step = candidate->step;
+	device->store.heard_step = candidate->heard_step;
+	device->store.serving = candidate->serving;
+	device->store.served = candidate->served;
+	device->store.steady = candidate->steady;
+	device->store.paired = candidate->paired;
+	device->store.holds = candidate->holds;
+}
+
+static void save_changes(SimDevice *device)
+{
+	if (device->candidate.unsaved)
+		save(device);
+}
+
+static VrrpStanding standing(const Sim *sim, const SimDevice *device)
+{
+	return device->candidate.ordered ? VRRP_STANDING_SERVING : vrrp_candidate_standing(&device->candidate, sim_clock(sim, device));
 }
 
 bool sim_device_holds_addresses(const Sim *sim, const SimDevice *device)
@@ -54,26 +46,19 @@ bool sim_device_holds_addresses(const Sim *sim, const SimDevice *device)
 
 /* ---- Steps ---- */
 
-static void hold_addresses(SimDevice *device, gint64 now_us)
-{
-	device->addresses_until_us = now_us + SIM_ADDRESS_LIFE_US;
-	device->renewed_us = now_us;
-}
-
 static void send_advert(Sim *sim, SimDevice *device, guint8 priority, gint64 now_us)
 {
-	bool to_peer = vrrp_judge_speaks_to_peer(device->watch.carrier, vrrp_link_watch_alive(&device->watch, now_us),
-						 device->served && !device->serving);
+	bool to_peer = vrrp_candidate_speaks_to_peer(&device->candidate, now_us);
 	VrrpAdvert advert = {
-		.version = device->machine.version, .vrid = VRID, .priority = priority, .interval_cs = device->machine.interval_cs,
-		.source = device->machine.address, .destination = ip_v4(VRRP_GROUP_IPV4), .n_addresses = 1, .addresses = { SERVICE_ADDRESS },
+		.version = device->candidate.machine.version, .vrid = VRID, .priority = priority, .interval_cs = device->candidate.machine.interval_cs,
+		.source = device->candidate.machine.address, .destination = ip_v4(VRRP_GROUP_IPV4), .n_addresses = 1, .addresses = { SERVICE_ADDRESS },
 	};
 
 	if (priority == 0 && sim_device_holds_addresses(sim, device))
 		sim_break(sim, "addresses-before-zero", "%c says priority 0 with the addresses still there", device->name);
-	sim_say(sim, "%c  says priority %u%s", device->name, priority, device->paired && !to_peer && priority ? ", not on the peer path" : "");
+	sim_say(sim, "%c  says priority %u%s", device->name, priority, device->candidate.paired && !to_peer && priority ? ", not on the peer path" : "");
 	sim_send(sim, device->index, SIM_LAN, &advert, &device->claim);
-	if (device->paired && (priority == 0 || to_peer)) {
+	if (device->candidate.paired && (priority == 0 || to_peer)) {
 		advert.source = sim_address(device->index, SIM_PEER);
 		advert.destination = sim_address(1 - device->index, SIM_PEER);
 		sim_send(sim, device->index, SIM_PEER, &advert, &device->claim);
@@ -86,15 +71,13 @@ static void do_step(Sim *sim, SimDevice *device, const VrrpStep *step, gint64 no
 	switch (step->kind) {
 	case VRRP_STEP_SEND:
 		send_advert(sim, device, step->priority, now_us);
-		if (step->priority != 0 && device->machine.state == VRRP_STATE_MASTER && device->renewed_us != 0 &&
-		    now_us - device->renewed_us >= G_USEC_PER_SEC)
-			hold_addresses(device, now_us);
 		break;
 	case VRRP_STEP_HOLD:
-		hold_addresses(device, now_us);
+	case VRRP_STEP_RENEW:
+		device->addresses_until_us = now_us + SIM_ADDRESS_LIFE_US;
 		break;
 	case VRRP_STEP_DROP:
-		device->addresses_until_us = device->renewed_us = 0;
+		device->addresses_until_us = 0;
 		break;
 	case VRRP_STEP_ANNOUNCE:
 	case VRRP_STEP_STATE:
@@ -102,54 +85,52 @@ static void do_step(Sim *sim, SimDevice *device, const VrrpStep *step, gint64 no
 	}
 }
 
-static void state_changed(Sim *sim, SimDevice *device, VrrpState old, const char *reason, gint64 now_us)
+static void state_changed(Sim *sim, SimDevice *device, VrrpState old, const char *reason)
 {
-	if (device->machine.state == VRRP_STATE_MASTER) {
-		device->step = vrrp_judge_next_step(device->heard_step, device->step);
+	if (device->candidate.machine.state == VRRP_STATE_MASTER) {
 		sim->n_takeovers++;
 		sim_push(sim, (SimEvent){ .at_us = sim->now_us + 50 * SIM_MS + sim_upto(sim, 1000 * SIM_MS), .kind = SIM_EVENT_SERVES,
 					  .device = device->index, .generation = device->generation });
-	} else {
-		device->ordered = false;
 	}
-	device->serving = device->served = false;
 	device->reason = reason;
-	update_priority(device, now_us);
-	save(device, sim_clock(sim, device));
-	sim_say(sim, "%c  %s -> %s (%s)", device->name, vrrp_state_name(old), vrrp_state_name(device->machine.state), reason);
+	device->claim.standing = standing(sim, device);
+	save(device);
+	sim_say(sim, "%c  %s -> %s (%s)", device->name, vrrp_state_name(old), vrrp_state_name(device->candidate.machine.state), reason);
 	sim_check_step(sim, device, old, reason);
 }
 
-/* Before the first advert of it goes out. */
-static void begin_reign(Sim *sim, SimDevice *device)
+/* What it knew when it took over, before the first advert of it goes out. */
+static void begin_reign(Sim *sim, SimDevice *device, const VrrpCandidate *before)
 {
 	device->claim.reign = ++sim->reigns;
 	device->claim.knew_reign = device->heard_reign;
 	/* Ordered before it had heard anything, it may outbid whom it then hears. */
-	device->claim.comparable = device->paired && !(device->ordered && device->heard_us == 0) &&
-				   vrrp_judge_next_step(device->heard_step, device->step) < VRRP_MAX_STEP;
+	device->claim.comparable = before->paired && !(before->ordered && before->heard_us == 0) &&
+				   vrrp_judge_next_step(before->heard_step, before->step) < VRRP_MAX_STEP;
 }
 
 static void step(Sim *sim, SimDevice *device, const VrrpEvent *event)
 {
 	VrrpStep steps[VRRP_MAX_STEPS];
-	VrrpState old = device->machine.state;
+	VrrpCandidate before = device->candidate;
+	VrrpState old = before.machine.state;
 	gint64 now_us = sim_clock(sim, device);
 	gsize n;
 
-	update_priority(device, now_us);
-	n = vrrp_machine_step(&device->machine, event, now_us, steps);
+	device->claim.standing = standing(sim, device);
+	n = vrrp_candidate_step(&device->candidate, event, now_us, steps);
 	sim->n_steps++;
-	if (old != VRRP_STATE_MASTER && device->machine.state == VRRP_STATE_MASTER && event->kind != VRRP_EVENT_RESUME)
-		begin_reign(sim, device);
+	if (old != VRRP_STATE_MASTER && device->candidate.machine.state == VRRP_STATE_MASTER && event->kind != VRRP_EVENT_RESUME)
+		begin_reign(sim, device, &before);
 	for (gsize i = 0; i < n; i++)
 		do_step(sim, device, &steps[i], now_us);
 	for (gsize i = 0; i < n; i++)
 		if (steps[i].kind == VRRP_STEP_STATE)
-			state_changed(sim, device, old, steps[i].reason, now_us);
+			state_changed(sim, device, old, steps[i].reason);
+	save_changes(device);
 	device->timer_generation++;
-	if (device->machine.deadline_us != 0)
-		sim_push(sim, (SimEvent){ .at_us = sim_when(sim, device, device->machine.deadline_us) + sim_upto(sim, sim->busy_us),
+	if (device->candidate.machine.deadline_us != 0)
+		sim_push(sim, (SimEvent){ .at_us = sim_when(sim, device, device->candidate.machine.deadline_us) + sim_upto(sim, sim->busy_us),
 					  .kind = SIM_EVENT_TIMER, .device = device->index, .generation = device->timer_generation });
 	sim_check_always(sim);
 }
@@ -162,12 +143,12 @@ void sim_device_timer(Sim *sim, SimDevice *device)
 
 static void update_gate(Sim *sim, SimDevice *device)
 {
-	bool open = !vrrp_holds_any(&device->holds) && vrrp_link_watch_settled(&device->watch, sim_clock(sim, device));
+	VrrpEvent event;
 
-	if (open == device->machine.open)
+	if (!vrrp_candidate_gate(&device->candidate, sim_clock(sim, device), &event))
 		return;
-	sim_say(sim, "%c  may %stake over", device->name, open ? "" : "not ");
-	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_GATE, .open = open });
+	sim_say(sim, "%c  may %stake over", device->name, event.open ? "" : "not ");
+	step(sim, device, &event);
 }
 
 /* ---- Receiving ---- */
@@ -181,7 +162,7 @@ void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
 	}
 	if (device->received.length >= SIM_SOCKET_PACKETS) {
 		/* Lost here and not on the way: the Master works all the same. */
-		if (device->paired && packet->from < sim->n_devices && !packet->damaged && packet->bytes[VRRP_IP_HEADER + 2] != 0)
+		if (device->candidate.paired && packet->from < sim->n_devices && !packet->damaged && packet->bytes[VRRP_IP_HEADER + 2] != 0)
 			device->heard_master_us = sim_clock(sim, device);
 		g_free(packet);
 		return;
@@ -195,29 +176,16 @@ void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
 					  .device = device->index, .generation = device->generation });
 }
 
-static void hear_step(SimDevice *device, guint heard, gint64 received_us, gint64 now_us)
-{
-	device->heard_us = MAX(device->heard_us, received_us);
-	if (heard == device->heard_step)
-		return;
-	device->heard_step = heard;
-	if (device->ordered && received_us < device->raise_until_us && device->machine.state == VRRP_STATE_MASTER && heard >= device->step) {
-		device->step = vrrp_judge_next_step(heard, device->step);
-		device->raise_until_us = 0;
-	}
-	save(device, now_us);
-}
-
 static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 {
 	IpAddress peer = sim_address(1 - device->index, packet->path);
 	VrrpExpect expect = {
-		.version = device->machine.version, .vrid = VRID, .interval_cs = device->machine.interval_cs,
+		.version = device->candidate.machine.version, .vrid = VRID, .interval_cs = device->candidate.machine.interval_cs,
 		.own_address = sim_address(device->index, packet->path),
-		.only_peers = device->paired || packet->path == SIM_PEER, .peers = &peer, .n_peers = device->paired ? 1 : 0,
+		.only_peers = device->candidate.paired || packet->path == SIM_PEER, .peers = &peer, .n_peers = device->candidate.paired ? 1 : 0,
 	};
 	VrrpEvent event = { .kind = VRRP_EVENT_ADVERT, .received_us = packet->received_us };
-	VrrpState old = device->machine.state;
+	VrrpState old = device->candidate.machine.state;
 	SimClaim mine = device->claim;
 	VrrpAdvert advert;
 
@@ -226,7 +194,7 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 	if (packet->damaged)
 		sim_break(sim, "damaged-counts", "%c counts a damaged advert", device->name);
 	if (packet->from >= sim->n_devices) {
-		if (device->paired)
+		if (device->candidate.paired)
 			sim_break(sim, "stranger-counts", "%c, paired, counts a stranger's advert", device->name);
 		return; /* not yet paired: plain RFC behaviour, but strangers are for the paired here */
 	}
@@ -234,22 +202,21 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 	if (advert.priority == 0) {
 		device->heard_zero_us = packet->received_us;
 	} else if (device->heard_zero_us == 0 ||
-		   packet->received_us - device->heard_zero_us >= (gint64)device->machine.interval_cs * 10000) {
+		   packet->received_us - device->heard_zero_us >= (gint64)device->candidate.machine.interval_cs * 10000) {
 		device->heard_master_us = MAX(packet->received_us, device->heard_master_us);
-		if (device->paired) /* before that it does not know who speaks, and takes no step from it */
+		if (device->candidate.paired) /* before that it does not know who speaks, and takes no step from it */
 			device->heard_reign = packet->claim.reign;
 	}
-	if (advert.priority != 0 && device->paired)
-		hear_step(device, vrrp_judge_step_of(advert.priority), packet->received_us, sim_clock(sim, device));
+	vrrp_candidate_hear(&device->candidate, advert.priority, packet->received_us);
 	event.priority = advert.priority;
 	event.interval_cs = advert.interval_cs;
 	event.source = sim_address(packet->from, SIM_LAN);
 	sim_say(sim, "%c  hears %c on the %s: priority %u%s", device->name, sim->device[packet->from].name,
 		packet->path == SIM_LAN ? "LAN" : "peer path", advert.priority,
 		sim_clock(sim, device) - packet->received_us > 10 * SIM_MS ? ", queued" : "");
-	mine.standing = standing(device, sim_clock(sim, device));
+	mine.standing = standing(sim, device);
 	step(sim, device, &event);
-	if (old == VRRP_STATE_MASTER && device->machine.state == VRRP_STATE_BACKUP && g_str_equal(device->reason, "heard-higher"))
+	if (old == VRRP_STATE_MASTER && device->candidate.machine.state == VRRP_STATE_BACKUP && g_str_equal(device->reason, "heard-higher"))
 		sim_check_yield(sim, device, packet, &mine);
 }
 
@@ -268,12 +235,11 @@ void sim_device_drain(Sim *sim, SimDevice *device)
 void sim_device_check_link(Sim *sim, SimDevice *device)
 {
 	gint64 now_us = sim_clock(sim, device);
+	VrrpEvent event;
 
-	(void)vrrp_link_watch_state(&device->watch, true, device->no_carrier == 0, now_us);
-	if (device->watch.carrier && device->machine.state == VRRP_STATE_INIT)
-		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_START, .reason = "carrier" });
-	else if (!device->watch.carrier && device->machine.state != VRRP_STATE_INIT)
-		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "no-carrier" });
+	(void)vrrp_link_watch_state(&device->candidate.watch, true, device->no_carrier == 0, now_us);
+	if (vrrp_candidate_link(&device->candidate, device->candidate.watch.carrier ? NULL : "no-carrier", "carrier", &event))
+		step(sim, device, &event);
 	update_gate(sim, device);
 }
 
@@ -292,16 +258,9 @@ static bool hears_frames(Sim *sim, SimDevice *device)
 
 void sim_device_tick(Sim *sim, SimDevice *device)
 {
-	gint64 now_us = sim_clock(sim, device);
-	bool steady = vrrp_link_watch_steady(&device->watch, device->tick_us);
-
-	(void)vrrp_link_watch_frames(&device->watch, hears_frames(sim, device), now_us);
-	update_priority(device, now_us);
-	if (steady != vrrp_link_watch_steady(&device->watch, now_us))
-		save(device, now_us);
-	device->tick_us = now_us;
-	if (vrrp_holds_tick(&device->holds, device->machine.state == VRRP_STATE_MASTER, now_us))
-		save(device, sim_clock(sim, device));
+	(void)vrrp_candidate_tick(&device->candidate, hears_frames(sim, device), sim_clock(sim, device));
+	device->claim.standing = standing(sim, device);
+	save_changes(device);
 	update_gate(sim, device);
 }
 
@@ -312,49 +271,41 @@ static void schedule(Sim *sim, SimDevice *device, SimEventKind kind, gint64 afte
 
 void sim_device_start(Sim *sim, SimDevice *device)
 {
-	gint64 now_us = sim_clock(sim, device), age_us;
+	VrrpCandidate *candidate = &device->candidate;
+	gint64 now_us = sim_clock(sim, device);
 
 	device->generation++;
 	device->condition = SIM_RUNS;
 	g_queue_clear_full(&device->received, g_free);
-	memset(&device->holds, 0, sizeof device->holds);
-	device->holds.heartbeat_us = now_us;
-	device->paired = device->serving = device->served = device->ordered = device->ear = false;
-	device->step = device->heard_step = 0;
-	device->renewed_us = device->heard_us = device->raise_until_us = 0;
+	device->ear = false;
+	memset(candidate, 0, sizeof *candidate);
+	candidate->offset = device->offset;
+	candidate->holds.heartbeat_us = now_us;
 	if (device->saved) {
-		device->holds = device->store.holds;
-		device->holds.heartbeat_us = now_us;
-		device->step = device->store.step;
-		device->heard_step = device->store.heard_step;
-		device->paired = device->store.paired;
+		candidate->holds = device->store.holds;
+		candidate->holds.heartbeat_us = now_us;
+		candidate->step = device->store.step;
+		candidate->heard_step = device->store.heard_step;
+		candidate->paired = device->store.paired;
 	} else {
-		vrrp_holds_set(&device->holds, VRRP_HOLD_NO_SUPERVISOR, "started anew", 0, now_us);
+		vrrp_holds_set(&candidate->holds, VRRP_HOLD_NO_SUPERVISOR, "started anew", 0, now_us);
 	}
-	vrrp_machine_init(&device->machine, sim->version, sim->interval_cs, sim_address(device->index, SIM_LAN),
-			  device->configured_priority, device->configured_priority);
-	device->machine.open = false;
-	vrrp_link_watch_init(&device->watch, (gint64)sim->interval_cs * 10000);
+	vrrp_candidate_begin(candidate, sim->version, sim->interval_cs, sim_address(device->index, SIM_LAN), device->configured_priority);
 	schedule(sim, device, SIM_EVENT_TICK, 0);
 	schedule(sim, device, SIM_EVENT_SUPERVISOR, sim_upto(sim, 300 * SIM_MS));
-	age_us = now_us - device->store.last_advert_us;
-	if (device->saved && device->store.role == VRRP_STATE_MASTER && age_us >= 0 && device->no_carrier == 0 &&
-	    age_us < vrrp_machine_peer_down_us(&device->machine)) {
-		device->serving = device->store.serving;
-		device->served = device->store.served;
-		vrrp_link_watch_resume(&device->watch, device->store.steady, now_us);
+	if (device->saved && device->no_carrier == 0 &&
+	    vrrp_candidate_may_resume(candidate, device->store.role, device->store.last_advert_us, now_us)) {
+		vrrp_candidate_resume(candidate, device->store.serving, device->store.served, device->store.steady, now_us);
 		sim_say(sim, "%c  starts, still Master", device->name);
-		device->resuming = true;
 		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_RESUME });
-		device->resuming = false;
 		schedule(sim, device, SIM_EVENT_SERVES, 100 * SIM_MS);
 		return;
 	}
 	device->addresses_until_us = 0;
-	update_priority(device, now_us);
+	vrrp_candidate_judge(candidate, now_us);
 	sim_say(sim, "%c  starts", device->name);
 	sim_device_check_link(sim, device);
-	save(device, sim_clock(sim, device));
+	save(device);
 }
 
 void sim_device_end(Sim *sim, SimDevice *device, bool lose_state)
@@ -375,7 +326,7 @@ void sim_device_end(Sim *sim, SimDevice *device, bool lose_state)
 /* Thawed: what is due is done in one order or the other. */
 void sim_device_wake(Sim *sim, SimDevice *device)
 {
-	bool due = device->machine.deadline_us != 0 && sim_clock(sim, device) >= device->machine.deadline_us;
+	bool due = device->candidate.machine.deadline_us != 0 && sim_clock(sim, device) >= device->candidate.machine.deadline_us;
 
 	device->condition = SIM_RUNS;
 	device->generation++;
@@ -397,35 +348,34 @@ void sim_device_wake(Sim *sim, SimDevice *device)
 void sim_device_set_passive(Sim *sim, SimDevice *device, bool passive)
 {
 	if (passive)
-		vrrp_holds_set(&device->holds, VRRP_HOLD_PASSIVE, "mode", 0, sim_clock(sim, device));
+		vrrp_holds_set(&device->candidate.holds, VRRP_HOLD_PASSIVE, "mode", 0, sim_clock(sim, device));
 	else
-		vrrp_holds_lift(&device->holds, VRRP_HOLD_PASSIVE);
+		vrrp_holds_lift(&device->candidate.holds, VRRP_HOLD_PASSIVE);
 	update_gate(sim, device);
-	save(device, sim_clock(sim, device));
+	save(device);
 }
 
 void sim_device_set_serving(Sim *sim, SimDevice *device, bool serving)
 {
-	if (device->machine.state != VRRP_STATE_MASTER || device->serving == serving)
+	if (!vrrp_candidate_serve(&device->candidate, serving, sim_clock(sim, device)))
 		return;
-	device->serving = serving;
-	device->served |= serving;
-	device->ordered = false;
-	update_priority(device, sim_clock(sim, device));
-	save(device, sim_clock(sim, device));
+	device->claim.standing = standing(sim, device);
+	save(device);
 	sim_say(sim, "%c  %s", device->name, serving ? "serves" : "does not serve");
 }
 
 /* The supervisor's word, every second: who the peer is, our mode, and a heartbeat. */
 void sim_device_supervisor(Sim *sim, SimDevice *device)
 {
-	device->paired = sim->paired;
-	update_priority(device, sim_clock(sim, device));
-	if (device->passive != device->holds.hold[VRRP_HOLD_PASSIVE].set)
+	IpAddress peer = sim_address(1 - device->index, SIM_LAN);
+
+	vrrp_candidate_pair(&device->candidate, sim->paired, device->offset, false,
+			    sim->paired && ip_equal(&device->candidate.machine.master_address, &peer), sim_clock(sim, device));
+	if (device->passive != device->candidate.holds.hold[VRRP_HOLD_PASSIVE].set)
 		sim_device_set_passive(sim, device, device->passive);
-	vrrp_holds_heartbeat(&device->holds, sim_clock(sim, device));
+	vrrp_holds_heartbeat(&device->candidate.holds, sim_clock(sim, device));
 	update_gate(sim, device);
-	save(device, sim_clock(sim, device));
+	save(device);
 }
 
 void sim_device_resign(Sim *sim, SimDevice *device)
@@ -435,11 +385,8 @@ void sim_device_resign(Sim *sim, SimDevice *device)
 
 void sim_device_take(Sim *sim, SimDevice *device)
 {
-	if (device->machine.state == VRRP_STATE_INIT)
+	if (device->candidate.machine.state == VRRP_STATE_INIT)
 		return;
-	if (device->machine.state == VRRP_STATE_BACKUP) {
-		device->ordered = true;
-		device->raise_until_us = device->heard_us == 0 ? sim_clock(sim, device) + vrrp_machine_peer_down_us(&device->machine) : 0;
-	}
+	vrrp_candidate_order(&device->candidate, sim_clock(sim, device));
 	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_TAKE, .reason = "order" });
 }

@@ -11,10 +11,7 @@
 #include <glib.h>
 #include <stdbool.h>
 
-#include "vrrpd/holds.h"
-#include "vrrpd/judge.h"
-#include "vrrpd/link-watch.h"
-#include "vrrpd/machine.h"
+#include "vrrpd/candidate.h"
 #include "vrrpd/packet.h"
 
 #define SIM_MS 1000
@@ -56,15 +53,7 @@ typedef struct {
 	guint8 configured_priority;
 	guint offset;
 
-	/* What vrrpd holds in an election, and nothing else. */
-	VrrpMachine machine;
-	VrrpHolds holds;
-	VrrpLinkWatch watch;
-	bool paired;
-	guint step, heard_step;
-	bool serving, served, ordered, resuming;
-	gint64 heard_us, raise_until_us;
-	gint64 renewed_us, tick_us;
+	VrrpCandidate candidate;     /* as vrrpd has it */
 	GQueue received;             /* of SimPacket*; the sockets' buffers */
 	bool ear;
 

@@ -29,6 +29,8 @@ static void step(World *world, VrrpEvent event)
 		case VRRP_STEP_SEND:
 			g_string_append_printf(said, "S%u ", steps[i].priority);
 			break;
+		case VRRP_STEP_RENEW:
+			g_assert_not_reached();
 		case VRRP_STEP_HOLD:
 			g_string_append(said, "H ");
 			break;

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tests/unit/vrrpd/test-candidate.c - what machine, judge, holds and link watch make of each other's word. */
+#include "vrrpd/candidate.h"
+
+#define MS 1000
+#define NOW (1000000 * G_GINT64_CONSTANT(1000))
+#define DOWN (300 * MS + 2 * 100000 / 256)
+
+typedef struct {
+	VrrpCandidate candidate;
+	VrrpStep steps[VRRP_MAX_STEPS];
+	gsize n;
+	gint64 now_us;
+} World;
+
+static void step(World *world, VrrpEvent event)
+{
+	world->n = vrrp_candidate_step(&world->candidate, &event, world->now_us, world->steps);
+}
+
+static bool did(const World *world, VrrpStepKind kind)
+{
+	for (gsize i = 0; i < world->n; i++)
+		if (world->steps[i].kind == kind)
+			return true;
+	return false;
+}
+
+/* An advert of the peer that counts. */
+static void hear(World *world, guint8 priority)
+{
+	vrrp_candidate_hear(&world->candidate, priority, world->now_us);
+	step(world, (VrrpEvent){ .kind = VRRP_EVENT_ADVERT, .priority = priority, .interval_cs = 10, .source = ip_v4(0xc000020b),
+				 .received_us = world->now_us });
+}
+
+static void tick(World *world, gint64 until_us)
+{
+	VrrpEvent event;
+
+	for (; world->now_us < until_us; world->now_us += 100 * MS) {
+		(void)vrrp_candidate_tick(&world->candidate, true, world->now_us);
+		if (vrrp_candidate_gate(&world->candidate, world->now_us, &event))
+			step(world, event);
+	}
+}
+
+/* A Backup that may lead, on a link on which others are heard. */
+static World backup(bool paired)
+{
+	World world = { .now_us = NOW };
+	VrrpEvent event;
+
+	world.candidate.holds.heartbeat_us = NOW;
+	vrrp_candidate_begin(&world.candidate, 3, 10, ip_v4(0xc000020a), 100);
+	vrrp_candidate_pair(&world.candidate, paired, 0, false, false, NOW);
+	g_assert_true(vrrp_link_watch_state(&world.candidate.watch, true, true, NOW));
+	g_assert_true(vrrp_candidate_link(&world.candidate, NULL, "started", &event));
+	step(&world, event);
+	g_assert_false(vrrp_candidate_link(&world.candidate, NULL, "started", &event));
+	(void)vrrp_candidate_tick(&world.candidate, true, NOW);
+	g_assert_true(vrrp_candidate_gate(&world.candidate, NOW, &event));
+	step(&world, event);
+	return world;
+}
+
+static World master(void)
+{
+	World world = backup(true);
+
+	world.now_us = world.candidate.machine.deadline_us;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	g_assert_cmpint(world.candidate.machine.state, ==, VRRP_STATE_MASTER);
+	return world;
+}
+
+static void take(World *world)
+{
+	vrrp_candidate_order(&world->candidate, world->now_us);
+	step(world, (VrrpEvent){ .kind = VRRP_EVENT_TAKE, .reason = "ordered" });
+}
+
+static void test_priority(void)
+{
+	World world = backup(true);
+
+	g_assert_cmpuint(world.candidate.machine.priority, ==, 3); /* what it would begin with: not serving, step 1 */
+	world = backup(false);
+	g_assert_cmpuint(world.candidate.machine.priority, ==, 100);
+	world = master();
+	g_assert_cmpuint(world.candidate.machine.priority, ==, 3);
+	g_assert_true(vrrp_candidate_serve(&world.candidate, true, world.now_us));
+	g_assert_false(vrrp_candidate_serve(&world.candidate, true, world.now_us));
+	g_assert_cmpuint(world.candidate.machine.priority, ==, 85 + 2);
+	tick(&world, world.now_us + 400 * MS);
+	g_assert_cmpuint(world.candidate.machine.priority, ==, 169 + 2);
+	/* It follows: no older one is left. */
+	vrrp_candidate_pair(&world.candidate, true, 0, true, false, world.now_us);
+	g_assert_cmpuint(world.candidate.machine.priority, ==, 169);
+}
+
+/* The step heard last is told to a restarted process at once. */
+static void test_heard_step_is_saved(void)
+{
+	World world = backup(true);
+
+	world.candidate.unsaved = false;
+	hear(&world, 169 + 2 * 5 + 1);
+	g_assert_true(world.candidate.unsaved);
+	g_assert_cmpuint(world.candidate.heard_step, ==, 5);
+	world.candidate.unsaved = false;
+	hear(&world, 169 + 2 * 5 + 1);
+	g_assert_false(world.candidate.unsaved);
+	/* A resignation says nothing of it. */
+	hear(&world, 0);
+	g_assert_cmpuint(world.candidate.heard_step, ==, 5);
+	g_assert_false(world.candidate.unsaved);
+}
+
+/* Ordered before anything was heard of the Master: its next advert does not undo the order. */
+static void test_order_before_anything_was_heard(void)
+{
+	World world = backup(true);
+
+	take(&world);
+	g_assert_cmpuint(world.candidate.machine.priority, ==, 169 + 2);
+	hear(&world, 169 + 2 * 7 + 1);
+	g_assert_cmpint(world.candidate.machine.state, ==, VRRP_STATE_MASTER);
+	g_assert_cmpuint(world.candidate.machine.priority, ==, 169 + 2 * 8);
+	g_assert_true(did(&world, VRRP_STEP_SEND));
+	/* Once: the other may have been ordered since. */
+	hear(&world, 169 + 2 * 9 + 1);
+	g_assert_cmpint(world.candidate.machine.state, ==, VRRP_STATE_BACKUP);
+	/* Much later it is somebody who came after us. */
+	world = backup(true);
+	take(&world);
+	world.now_us += DOWN;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	hear(&world, 169 + 2 * 7 + 1);
+	g_assert_cmpint(world.candidate.machine.state, ==, VRRP_STATE_BACKUP);
+}
+
+/* Heard while there was no peer yet: its step is known from the moment of pairing. */
+static void test_pairing_knows_the_master(void)
+{
+	World world = backup(false);
+
+	hear(&world, 169 + 2 * 7 + 1);
+	g_assert_cmpuint(world.candidate.heard_step, ==, 0);
+	vrrp_candidate_pair(&world.candidate, true, 0, false, true, world.now_us);
+	take(&world);
+	g_assert_cmpuint(world.candidate.machine.priority, ==, 169 + 2 * 8);
+}
+
+static void test_addresses_are_renewed_with_adverts(void)
+{
+	World world = master();
+	guint n_renewed = 0;
+
+	for (guint i = 0; i < 30; i++) {
+		world.now_us = world.candidate.machine.deadline_us;
+		step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+		g_assert_true(did(&world, VRRP_STEP_SEND));
+		n_renewed += did(&world, VRRP_STEP_RENEW);
+	}
+	g_assert_cmpuint(n_renewed, ==, 3);
+	/* Not by one that has slept: it listens, then puts them up anew. */
+	world.now_us += 2000 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	g_assert_cmpuint(world.n, ==, 0);
+	world.now_us = world.candidate.machine.deadline_us;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	g_assert_true(did(&world, VRRP_STEP_HOLD) && !did(&world, VRRP_STEP_RENEW));
+}
+
+static void test_restart(void)
+{
+	World world = { .now_us = NOW };
+
+	vrrp_candidate_begin(&world.candidate, 3, 10, ip_v4(0xc000020a), 100);
+	g_assert_true(vrrp_candidate_may_resume(&world.candidate, VRRP_STATE_MASTER, NOW - 300 * MS, NOW));
+	g_assert_false(vrrp_candidate_may_resume(&world.candidate, VRRP_STATE_MASTER, NOW - 301 * MS, NOW));
+	g_assert_false(vrrp_candidate_may_resume(&world.candidate, VRRP_STATE_MASTER, NOW + 1, NOW));
+	g_assert_false(vrrp_candidate_may_resume(&world.candidate, VRRP_STATE_BACKUP, NOW, NOW));
+	world.candidate.paired = true;
+	world.candidate.step = 4;
+	vrrp_candidate_resume(&world.candidate, true, true, true, NOW);
+	g_assert_true(vrrp_candidate_leads(&world.candidate));
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_RESUME });
+	g_assert_cmpuint(world.steps[0].priority, ==, 169 + 2 * 4);
+	g_assert_true(world.candidate.serving && world.candidate.served);
+	/* An isolated one is not at once among people for having been restarted. */
+	world = (World){ .now_us = NOW };
+	vrrp_candidate_begin(&world.candidate, 3, 10, ip_v4(0xc000020a), 100);
+	world.candidate.paired = true;
+	vrrp_candidate_resume(&world.candidate, true, true, false, NOW);
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_RESUME });
+	g_assert_cmpuint(world.steps[0].priority, ==, 85);
+	g_assert_false(vrrp_candidate_speaks_to_peer(&world.candidate, NOW));
+}
+
+static void test_gate(void)
+{
+	World world = backup(true);
+	VrrpEvent event;
+
+	vrrp_holds_set(&world.candidate.holds, VRRP_HOLD_PASSIVE, "mode", 0, NOW);
+	g_assert_true(vrrp_candidate_gate(&world.candidate, NOW, &event) && !event.open);
+	step(&world, event);
+	g_assert_false(vrrp_candidate_gate(&world.candidate, NOW, &event));
+	world.now_us = world.candidate.machine.deadline_us;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	g_assert_cmpint(world.candidate.machine.state, ==, VRRP_STATE_BACKUP);
+	vrrp_holds_lift(&world.candidate.holds, VRRP_HOLD_PASSIVE);
+	g_assert_true(vrrp_candidate_gate(&world.candidate, NOW, &event) && event.open);
+	step(&world, event);
+	g_assert_cmpint(world.candidate.machine.state, ==, VRRP_STATE_MASTER);
+	g_assert_true(vrrp_candidate_link(&world.candidate, "no-carrier", "carrier", &event));
+	g_assert_cmpint(event.kind, ==, VRRP_EVENT_STOP);
+	g_assert_cmpstr(event.reason, ==, "no-carrier");
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/vrrp/candidate/priority", test_priority);
+	g_test_add_func("/vrrp/candidate/heard-step-is-saved", test_heard_step_is_saved);
+	g_test_add_func("/vrrp/candidate/order-before-anything-was-heard", test_order_before_anything_was_heard);
+	g_test_add_func("/vrrp/candidate/pairing-knows-the-master", test_pairing_knows_the_master);
+	g_test_add_func("/vrrp/candidate/addresses-are-renewed-with-adverts", test_addresses_are_renewed_with_adverts);
+	g_test_add_func("/vrrp/candidate/restart", test_restart);
+	g_test_add_func("/vrrp/candidate/gate", test_gate);
+	return g_test_run();
+}
