@@ -13,12 +13,13 @@ import time
 
 from lab.net import wait_until
 from pbx import PORT
-from sip import Call, SipError
+from sip import Call, SipError, host_text
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FIRST_NUMBER = 1001
 ANSWER_PORT = 6000
 ETH_P_ALL = 0x0003
+ETH_P_IPV4, ETH_P_IPV6 = b"\x08\x00", b"\x86\xdd"
 
 
 def numbers(count):
@@ -28,6 +29,13 @@ def numbers(count):
 def accounts(count, spare=0):
     """{user: password} of the phones, and of some spare lines beside them."""
     return {number: f"pw{number}" for number in numbers(count + spare)}
+
+
+def udp_start(frame):
+    """Where the UDP header of an Ethernet frame begins; 0 when it has none."""
+    if frame[12:14] == ETH_P_IPV4 and frame[23] == socket.IPPROTO_UDP:
+        return 14 + (frame[14] & 15) * 4
+    return 54 if frame[12:14] == ETH_P_IPV6 and frame[20] == socket.IPPROTO_UDP else 0
 
 
 class RegisterCounter:
@@ -50,8 +58,8 @@ class RegisterCounter:
                 continue
             except OSError:
                 return
-            if len(frame) > 60 and frame[12:14] == b"\x08\x00" and frame[23] == socket.IPPROTO_UDP:
-                start = 14 + (frame[14] & 15) * 4
+            start = udp_start(frame) if len(frame) > 72 else 0
+            if start:
                 to_port = struct.unpack("!H", frame[start + 2:start + 4])[0]
                 if to_port == PORT and frame[start + 8:start + 17] == b"REGISTER ":
                     self.count += 1
@@ -81,7 +89,7 @@ class Phones:
         return self._next_port
 
     def _sipp(self, scenario, *words):
-        return [shutil.which("sipp") or "/usr/bin/sipp", *(() if scenario == "answer" else (f"{self.server}:{PORT}",)),
+        return [shutil.which("sipp") or "/usr/bin/sipp", *(() if scenario == "answer" else (f"{host_text(self.server)}:{PORT}",)),
                 "-sf", f"{HERE}/sipp/{scenario}.xml", "-i", self.address, "-nostdin", *map(str, words)]
 
     def table(self, name, rows):
@@ -100,7 +108,7 @@ class Phones:
         """From now on every call to any of the phones is picked up."""
         self._spawn(self._sipp("answer", "-p", ANSWER_PORT))
         wanted = f":{ANSWER_PORT:04X} "
-        wait_until(lambda: wanted in self.namespace.run(["cat", "/proc/net/udp"]).stdout, 5, "the phones listen", 0.02)
+        wait_until(lambda: wanted in self.namespace.run(["cat", "/proc/net/udp", "/proc/net/udp6"]).stdout, 5, "the phones listen", 0.02)
 
     def register(self, users, rate=100, timeout_s=30):
         """Registers {user: password} with digest authentication; returns how many were accepted."""
@@ -150,7 +158,7 @@ class Phones:
 
     def held_call(self):
         """A call that is set up with start(number) and hung up with end()."""
-        sock = self.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock = self.namespace.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET, socket.SOCK_DGRAM)
         sock.bind((self.address, 0))
         return Call(sock, sock.getsockname(), (self.server, PORT))
 

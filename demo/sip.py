@@ -89,7 +89,7 @@ class Call:
     def start(self, number, timeout_s=8.0):
         """Rings number and waits until it is answered; returns how long that took in ms."""
         begin = time.monotonic()
-        uri = f"sip:{number}@{self.server[0]}"
+        uri = f"sip:{number}@{host_text(self.server[0])}"
         reply = self._transact(request("INVITE", uri, self.here, self.call_id, 1, self.tag, f"<{uri}>"), "INVITE", timeout_s)
         if status(reply) != 200:
             raise SipError(f"INVITE {number}: {reply.splitlines()[0]}")

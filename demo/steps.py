@@ -6,14 +6,14 @@ import time
 
 import pbx
 from lab.net import wait_until
-from lab.pair import SERVICE, Pair
+from lab.pair import Pair
 from phones import Phones, accounts, numbers
 from probe import Probe
 
 N_PHONES = 50
 N_SPARE = 9
 N_CHANGES = 3
-PHONES_ADDRESS = "192.0.2.100"
+PHONES = {"ipv4": "192.0.2.100/24", "ipv6": "2001:db8::100/64"}
 PROCESSES = ("keeper", "supervisor", "vrrpd", "syncd", "notifyd")
 KILL_WATCH_S = 1.0
 RETURN_MS = 100
@@ -24,7 +24,7 @@ DOWN_S = 10
 class Story:
     """One run through everything with one pair. Use as a context manager: it takes its lab down."""
 
-    def __init__(self, build, report, higher):
+    def __init__(self, build, report, higher, family="ipv4"):
         self.report = report
         self.users = accounts(N_PHONES, N_SPARE)
         self.spare = list(self.users)[N_PHONES:]
@@ -32,12 +32,13 @@ class Story:
         self.broken = None
         self.events_before = 0
         self.phones, self.probe = None, None
-        self.pair = Pair(build, {"kamailio": pbx.APPLICATION_TEXT}, higher=higher, origin=report.origin)
+        self.pair = Pair(build, {"kamailio": pbx.APPLICATION_TEXT}, higher=higher, origin=report.origin, family=family)
+        self.service, self.phones_address = self.pair.services[0], PHONES[family].split("/")[0]
         try:
-            pbx.install(self.pair.first, SERVICE, self.users, self.short_numbers)
-            pbx.install(self.pair.second, SERVICE, None, None)
+            pbx.install(self.pair.first, self.service, self.users, self.short_numbers)
+            pbx.install(self.pair.second, self.service, None, None)
             self.host = self.pair.lab.net.namespace("phones")
-            self.host_port = self.pair.lan.connect(self.host, "eth0", f"{PHONES_ADDRESS}/24")
+            self.host_port = self.pair.lan.connect(self.host, "eth0", PHONES[family])
         except BaseException:
             self.close()
             raise
@@ -65,7 +66,7 @@ class Story:
         roles = self.pair.roles()
         holders = self.pair.addresses.holders()
         self.report.draw({
-            "phones": f"phones {PHONES_ADDRESS}: {N_PHONES} sipp phones, a caller, the probe", "service": SERVICE,
+            "phones": f"phones {self.phones_address}: {N_PHONES} sipp phones, a caller, the probe", "service": self.service,
             "devices": [{"name": device.name, "role": roles[device.name] or ("frozen" if device.frozen else "?"),
                          "address": device.lan_address, "on": bool(device.pid), "cable": bool(device.pid) and device.ports["eth0"].carrier(), "holds": device.name in holders}
                         for device in (self.pair.first, self.pair.second)]})
@@ -90,13 +91,13 @@ class Story:
     def telephone(self):
         say = self.report.say
         self.report.title("Phones register and call")
-        self.probe = Probe(self.host, PHONES_ADDRESS, SERVICE)
+        self.probe = Probe(self.host, self.phones_address, self.service)
         self.probe.wait_answers(20)
-        self.phones = Phones(self.host, "eth0", PHONES_ADDRESS, SERVICE, N_PHONES)
+        self.phones = Phones(self.host, "eth0", self.phones_address, self.service, N_PHONES)
         self.phones.answer()
         users = {user: self.users[user] for user in list(self.users)[:N_PHONES]}
         registered = self.phones.register(users)
-        say(f"{registered} phones registered through {SERVICE} with digest authentication")
+        say(f"{registered} phones registered through {self.service} with digest authentication")
         self.report.least("contacts_before", registered)
         self.report.check("all phones are registered", registered == N_PHONES, registered)
         self.report.check("a call is answered", self.phones.try_call(numbers(1)[0]))
@@ -155,7 +156,7 @@ class Story:
         self.probe.wait_answers(20)
         outage, since = self.probe.silence_ms(begin)
         self.report.data["failover_outage_ms"].setdefault(fault, []).append(round(outage, 1))
-        self.report.say(f"{backup.name} is Master; no answer through {SERVICE} for {outage:.0f} ms", "good")
+        self.report.say(f"{backup.name} is Master; no answer through {self.service} for {outage:.0f} ms", "good")
         called = self.phones.try_call(numbers(1)[0])
         self.report.data["call_after_failover"] = called and self.report.data["call_after_failover"] is not False
         self.report.check("a call succeeds after the failover", called)
