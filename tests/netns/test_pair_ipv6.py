@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Whole devices in a network of both families: they pair, the one takes over from the other, phones find it."""
+"""Whole devices in an IPv6-only network, and in one of both families: they pair, the one takes over from the other, phones find it."""
 
+import contextlib
 import time
 
 import pytest
@@ -42,10 +43,12 @@ class Phones:
             probe.stop()
 
 
-@pytest.fixture(params=["both"])
-def pair(build, request):
-    with Pair(build, {"kamailio": pbx.APPLICATION_TEXT}, family=request.param) as pair:
+@contextlib.contextmanager
+def running(build, family, more=""):
+    """A settled pair with its phones; more: lines for [pair]."""
+    with Pair(build, {"kamailio": pbx.APPLICATION_TEXT}, family=family) as pair:
         services = " ".join(pair.services)
+        pair.first.write("/etc/understudy/pair.conf", pair.first.read("/etc/understudy/pair.conf").replace("[pair]\n", f"[pair]\n{more}"))
         pbx.install(pair.first, services, accounts(3), {})
         pbx.install(pair.second, services, None, None)
         pair.start()
@@ -55,6 +58,12 @@ def pair(build, request):
             yield pair
         finally:
             pair.phones.stop()
+
+
+@pytest.fixture(params=["ipv6", "both"])
+def pair(build, request):
+    with running(build, request.param) as pair:
+        yield pair
 
 
 def holds(pair, device):
@@ -93,6 +102,18 @@ def test_power_cut_and_return(pair):
     assert pair.master() is backup
 
 
+def test_common_power_loss(pair):
+    """Both come back at once: one leads, and they know each other's voice from the disk."""
+    for device in (pair.master(), pair.backup()):
+        pair.power_cut(device)
+    for device in (pair.first, pair.second):
+        pair.switch_on(device)
+    pair.wait_settled(60)
+    pair.phones.wait()
+    begin = time.monotonic()
+    assert stays(lambda: sorted(pair.roles().values()) == ["backup", "master"], 1) and pair.addresses.doubled_ms(begin) == 0
+
+
 def test_swap(pair):
     """By order, with what was written last."""
     master, backup = pair.master(), pair.backup()
@@ -115,3 +136,45 @@ def test_lost_path_of_the_peer_link(pair):
     pair.cable.plug()
     pair.wait_settled()
     assert pair.master() is master
+
+
+def test_a_changed_link_local_address_is_told(pair):
+    """As after a new network card: the other device learns the address its adverts come from now."""
+    master, backup = pair.master(), pair.backup()
+
+    def known():
+        return backup.read("/var/lib/understudy/supervisor/peer")
+
+    def link_local():
+        words = master.namespace.ip("-6", "-o", "address", "show", "dev", "eth0", "scope", "link").stdout.split()
+        return [word for word in words if word.startswith("fe80")]
+
+    (before,) = link_local()
+    wait_until(lambda: f"'{before.split('/')[0]}'" in known(), 5, "known from the beginning")
+    begin = time.monotonic()
+    master.namespace.ip("address", "add", "fe80::99/64", "dev", "eth0", "nodad")
+    master.namespace.ip("address", "delete", before, "dev", "eth0")
+    wait_until(lambda: "'fe80::99'" in known(), 15, "the new one is known")
+    assert f"'{before.split('/')[0]}'" not in known()
+    assert stays(lambda: pair.master() is master, 2)
+    pair.phones.answered_again(begin)
+
+
+@pytest.mark.parametrize("more", ["virtual-mac=false\n", "multicast=false\n", "family=ipv6\n"], ids=["physical MAC", "unicast only", "IPv6 elects"])
+@pytest.mark.parametrize("family", ["ipv6", "both"])
+def test_other_ways_to_elect(build, family, more):
+    """Takeover by cable and a swap back, with keys that change how the devices speak."""
+    with running(build, family, more) as pair:
+        master, backup = pair.master(), pair.backup()
+        begin = time.monotonic()
+        master.ports["eth0"].cut()
+        pair.watch(backup).wait_role("master", 10)
+        pair.phones.answered_again(begin)
+        master.ports["eth0"].plug()
+        pair.wait_settled()
+        assert pair.master() is backup
+        begin = time.monotonic()
+        backup.run(["understudy", "swap"], timeout=60)
+        pair.phones.answered_again(begin)
+        pair.wait_settled()
+        assert pair.master() is master and pair.addresses.doubled_ms(begin) == 0
