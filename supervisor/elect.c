@@ -117,13 +117,28 @@ static void on_stranger(const char *path, const char *member, GVariant *args, gp
 	const char *address, *cause;
 	guint64 count;
 	g_variant_get(args, "(&s&st)", &address, &cause, &count);
+	bool clash = strcmp(cause, "address-clash") == 0;
 	/* Told of, but heard all the same: another interval or list of addresses than ours. */
 	bool heard = g_str_has_suffix(cause, "-mismatch");
-	g_autofree char *text = g_strdup_printf("VRRP adverts of group %u from %s %s (%s, %" G_GUINT64_FORMAT " so far)",
-						elect->supervisor->settings->group_id, address,
-						heard ? "are not as ours" : "do not count", cause, count);
+	g_autofree char *text =
+		clash ? g_strdup_printf("Somebody else on the LAN has a service address: %s (%" G_GUINT64_FORMAT " times so far)", address, count) :
+			g_strdup_printf("VRRP adverts of group %u from %s %s (%s, %" G_GUINT64_FORMAT " so far)",
+					elect->supervisor->settings->group_id, address, heard ? "are not as ours" : "do not count", cause, count);
 	g_autofree char *key = g_strdup_printf("stranger %s %s", address, cause);
-	events_raise_once(elect->supervisor->events, key, 3600, EVENT_APPLICATION, "stranger", 2, text);
+	events_raise_once(elect->supervisor->events, key, 3600, EVENT_APPLICATION, clash ? "address-clash" : "stranger", 2, text);
+}
+
+/* What stops a takeover, or would, is an event when it begins; the list of all there is now is the property. */
+static void tell_problems(Elect *elect)
+{
+	GVariant *problems = elect_problems(elect);
+	g_autofree const char **each = problems ? g_variant_get_strv(problems, NULL) : NULL;
+	for (gsize i = 0; each && each[i]; i++) {
+		g_autofree char *key = g_strdup_printf("election %s", each[i]);
+		/* Of the clash it was told with the stranger. */
+		if (!g_str_has_prefix(each[i], "address-clash"))
+			events_raise_once(elect->supervisor->events, key, 3600, EVENT_APPLICATION, "election-problem", 2, each[i]);
+	}
 }
 
 static void learn_from_mirror(Elect *elect)
@@ -161,6 +176,7 @@ static void on_mirror(BusMirror *mirror, gpointer user_data)
 		elect->signal_timer = g_timeout_add(SIGNAL_WITHIN_MS, on_signal_late, elect);
 	else
 		supervisor_think(elect->supervisor, ROLE_EVENT_FACTS);
+	tell_problems(elect);
 	service_changed(elect->supervisor->service, "Problems");
 }
 
@@ -170,7 +186,14 @@ void elect_gather(Elect *elect, RoleFacts *facts)
 	facts->election_reason = elect->reason;
 	GVariant *carrier = bus_mirror_get(elect->mirror, "Carrier", "b");
 	facts->carrier = !carrier || g_variant_get_boolean(carrier);
+	facts->witness_lost = strcmp(elect_witness(elect), "lost") == 0;
 	facts->master_heard = elect->heard_us != 0 && g_get_monotonic_time() - elect->heard_us < HEARD_WITHIN_US;
+}
+
+const char *elect_witness(const Elect *elect)
+{
+	GVariant *witness = bus_mirror_get(elect->mirror, "Witness", "s");
+	return witness ? g_variant_get_string(witness, NULL) : "unknown";
 }
 
 bool elect_link_alive(const Elect *elect)

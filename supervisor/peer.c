@@ -143,6 +143,9 @@ void peer_gather(Peer *peer, RoleFacts *facts)
 			(void)mode_parse(mode, &facts->peer_mode);
 		facts->peer_same_data = same_data(peer, state);
 		facts->peer_boot_ms = 0;
+		const char *witness = "";
+		(void)g_variant_lookup(state, "witness", "&s", &witness);
+		facts->peer_has_witness = strcmp(witness, "reached") == 0;
 		(void)g_variant_lookup(state, "boot_ms", "x", &facts->peer_boot_ms);
 	}
 	GVariant *activity = bus_mirror_get(peer->sync, "Activity", "s");
@@ -362,6 +365,7 @@ static GVariant *own_state(Peer *peer)
 		{ "serving", g_variant_new_boolean(supervisor->posture.serving) },
 		{ "addresses", own_addresses(settings) },
 		{ "boot_ms", g_variant_new_int64(supervisor->boot_ms) },
+		{ "witness", g_variant_new_string(elect_witness(supervisor->elect)) },
 		{ "link_alive", g_variant_new_boolean(elect_link_alive(supervisor->elect)) },
 	};
 	for (gsize i = 0; i < G_N_ELEMENTS(entries); i++)

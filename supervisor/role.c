@@ -13,6 +13,8 @@
 #define SETTLE_BOOT_US (2 * G_TIME_SPAN_SECOND)
 #define SETTLE_APPLYING_US (10 * G_TIME_SPAN_SECOND)
 #define BOOTING_US (10 * G_TIME_SPAN_SECOND)
+/* Giving up for being alone on the LAN happens once in so long at most. */
+#define ISOLATED_EVERY_US (60 * G_TIME_SPAN_SECOND)
 /* A Backup told to take over lifts its own hold for so long. */
 #define TAKE_WITHIN_US (10 * G_TIME_SPAN_SECOND)
 
@@ -210,6 +212,13 @@ static void lead(RoleMachine *machine, const RoleFacts *facts, gint64 now_us, Ro
 			machine->serving = false;
 		else if (facts->apps_ready)
 			machine->serving = true;
+	}
+	/* Cut off from the LAN that the other still reaches. Nobody there: better one who serves few than none. Not at every turn of a bad cable. */
+	if (machine->role != ROLE_HANDING_OVER && facts->witness_lost && facts->peer_fresh && facts->peer_has_witness &&
+	    facts->peer_role == ROLE_BACKUP && facts->peer_mode == MODE_ACTIVE &&
+	    (machine->isolated_us == 0 || now_us - machine->isolated_us >= ISOLATED_EVERY_US)) {
+		machine->isolated_us = now_us;
+		once->resign = "isolated";
 	}
 	/* For health once, and only to somebody who can: two devices that cannot run it must not throw it at each other. */
 	if (machine->role != ROLE_HANDING_OVER && facts->apps_failed && !machine->resigned_for_health && facts->peer_fresh &&

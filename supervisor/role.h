@@ -57,6 +57,8 @@ typedef struct {
 	Mode peer_mode;
 	Term peer_term;
 	bool peer_same_data; /* what the peer has applied is what we have applied */
+	bool peer_has_witness; /* a witness on the service LAN answers there, */
+	bool witness_lost;     /* and here none does */
 	gint64 peer_boot_ms; /* when the two came up, wall clock */
 	gint64 own_boot_ms;
 
@@ -122,6 +124,7 @@ typedef struct {
 	gint64 asked_settle_us;
 	gint64 election_missing_us; /* since when the election is unknown or in init; 0: it is not */
 	gint64 take_until_us;
+	gint64 isolated_us; /* when it last gave up for being alone on the LAN; 0: never */
 } RoleMachine;
 
 /* A device that has just booted, or was never anything. */

@@ -142,6 +142,7 @@ void elect_resign(Elect *elect, const char *reason, ElectDoneCb done, gpointer u
 void elect_take(Elect *elect, const char *reason, ElectDoneCb done, gpointer user_data);
 void elect_announce(Elect *elect);
 void elect_reload(Elect *elect);
+const char *elect_witness(const Elect *elect); /* as Election1.Witness */
 bool elect_link_alive(const Elect *elect);
 GVariant *elect_link_locals(const Elect *elect); /* a{ss}, borrowed; NULL: not known */
 /* When the election last changed (monotonic), and what was known then (a{sv}, borrowed, or NULL). */

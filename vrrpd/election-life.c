@@ -39,6 +39,7 @@ static void note_removed(VrrpElection *self, const VrrpServiceAddress *address, 
 		return;
 	self->removed_us = now_us;
 	g_free(self->removed);
+	g_free(self->clash);
 	self->removed = g_strdup_printf("address-removed: %s was taken from %s by somebody else, and put back", address->text,
 					address->interface);
 	g_warning("%s", self->removed);
@@ -129,6 +130,7 @@ static void check_link(VrrpElection *self, const char *up_reason)
 	lost = vrrp_addresses_prepare(self->addresses, false);
 	addresses = vrrp_netlink_addresses(self->netlink);
 	check_own_addresses(self, addresses);
+	vrrp_election_open_neighbours(self);
 	because = unusable_because(self);
 	if (vrrp_candidate_link(&self->candidate, because, up_reason, &event))
 		vrrp_election_step(self, &event);
@@ -165,6 +167,7 @@ static void tick_cb(gpointer user_data)
 			self->dropped_us = 0;
 			vrrp_addresses_rest(self->addresses);
 		}
+		vrrp_election_ask_witnesses(self, now_us);
 	}
 	if (self->candidate.unsaved)
 		vrrp_election_save(self);
@@ -186,6 +189,7 @@ VrrpElection *vrrp_election_new(const VrrpElectionListener *listener, gpointer u
 	self->paths = g_ptr_array_new_with_free_func((GDestroyNotify)vrrp_path_free);
 	self->lasting_problems = g_ptr_array_new_with_free_func(g_free);
 	self->strangers = vrrp_strangers_new();
+	vrrp_election_close_neighbours(self);
 	self->reason = g_strdup("starting");
 	self->store = vrrp_store_new(VRRP_STATE_DIR, error);
 	if (!self->store)
@@ -210,6 +214,9 @@ void vrrp_election_free(VrrpElection *self)
 {
 	if (!self)
 		return;
+	if (self->watched)
+		vrrp_election_close_neighbours(self);
+	g_clear_pointer(&self->watched, g_ptr_array_unref);
 	vrrp_timer_free(self->timer);
 	vrrp_timer_free(self->tick);
 	g_ptr_array_unref(self->paths);
@@ -299,6 +306,7 @@ static void end(VrrpElection *self)
 {
 	g_ptr_array_set_size(self->paths, 0);
 	g_clear_pointer(&self->ear, vrrp_ear_free);
+	vrrp_election_close_neighbours(self);
 	if (!self->addresses)
 		return;
 	vrrp_addresses_remove(self->addresses);
@@ -375,6 +383,7 @@ void vrrp_election_start(VrrpElection *self, Settings *settings)
 			vrrp_candidate_resume(&self->candidate, saved.serving, saved.served, saved.steady, now_us);
 			vrrp_election_prefer(self);
 			vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_RESUME });
+			vrrp_election_open_neighbours(self);
 			g_message("still master: last advert %" G_GINT64_FORMAT " us ago", now_us - saved.last_advert_us);
 			return;
 		}
@@ -494,6 +503,8 @@ static void reload_within(VrrpElection *self, Settings *settings)
 	}
 	if (!same_places || !vrrp_members_same_paths(former_members, self->members))
 		vrrp_election_open_paths(self);
+	vrrp_election_close_neighbours(self); /* other addresses, other witnesses */
+	vrrp_election_open_neighbours(self);
 	self->candidate.configured_priority = (guint8)settings->priority;
 	vrrp_candidate_judge(&self->candidate, vrrp_now_us());
 	vrrp_election_save(self);

@@ -4,6 +4,7 @@
 
 #include "arp.h"
 #include "candidate.h"
+#include "claims.h"
 #include "ear.h"
 #include "election.h"
 #include "link-watch.h"
@@ -18,12 +19,12 @@
 #include "timer.h"
 
 #define VRRP_TICK_US 100000
-#define VRRP_REMOVED_US (60 * G_USEC_PER_SEC) /* so long it stays a problem */
+#define VRRP_REMOVED_US (60 * G_USEC_PER_SEC) /* so long what somebody did once stays a problem */
 #define VRRP_MAX_NEIGHBOURS 16
 
 typedef struct {
 	guint64 sent, sent_zero, sent_unicast, send_failed, received, counted, transitions, announcements, probes;
-	guint64 put_back, address_mismatch, interval_mismatch, pseudo_header, resumed, sent_followers, followers;
+	guint64 put_back, address_clash, address_mismatch, interval_mismatch, pseudo_header, resumed, sent_followers, followers;
 	guint64 drop[VRRP_N_DROPS];
 } VrrpCounters;
 
@@ -69,6 +70,13 @@ struct VrrpElection {
 	gint64 addresses_up_us, dropped_us;
 	gint64 removed_us;                  /* when somebody took a held address away, */
 	char *removed;                      /* and which */
+	GPtrArray *watched;                 /* interfaces on which claims of service addresses are heard */
+	gint64 clash_us;                    /* when somebody else claimed one last, */
+	char *clash;                        /* and who */
+	VrrpClaims *witness_claims;
+	int witness_index;
+	gint64 witness_begin_us, witness_asked_us, witness_heard_us; /* 0: not yet */
+	VrrpWitness witness_told;
 	gint64 announce_us[4];              /* repetitions still due; 0: done */
 	gint64 neighbours_us;
 	IpAddress neighbours[VRRP_MAX_NEIGHBOURS];
@@ -97,6 +105,13 @@ void vrrp_election_send(VrrpElection *self, guint8 priority, gint64 now_us);
 void vrrp_election_announce_from(VrrpElection *self, gint64 now_us); /* now, and repeated */
 void vrrp_election_announce_again(VrrpElection *self, gint64 now_us); /* the repetitions that are due */
 void vrrp_election_probe(VrrpElection *self, gint64 now_us);
+
+/* election-neighbours.c: who else is on the LAN */
+void vrrp_election_open_neighbours(VrrpElection *self); /* again when links have changed */
+void vrrp_election_close_neighbours(VrrpElection *self);
+void vrrp_election_ask_witnesses(VrrpElection *self, gint64 now_us);
+void vrrp_election_ask_for_clash(VrrpElection *self);
+void vrrp_election_note_clash(VrrpElection *self, const IpAddress *address, const char *who);
 
 /* election-life.c: settings, links, housekeeping */
 void vrrp_election_open_paths(VrrpElection *self);

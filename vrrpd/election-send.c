@@ -104,6 +104,7 @@ void vrrp_election_announce_from(VrrpElection *self, gint64 now_us)
 	self->announce_us[1] = now_us + 1000000;
 	self->announce_us[2] = now_us + 5000000;
 	self->announce_us[3] = now_us + REFRESH_ANNOUNCE_US;
+	vrrp_election_ask_for_clash(self);
 }
 
 void vrrp_election_announce_again(VrrpElection *self, gint64 now_us)
@@ -119,8 +120,10 @@ void vrrp_election_announce_again(VrrpElection *self, gint64 now_us)
 	if (!due)
 		return;
 	self->counters.announcements += vrrp_addresses_announce(self->addresses, self->ether);
-	if (self->announce_us[3] == 0)
+	if (self->announce_us[3] == 0) {
 		self->announce_us[3] = now_us + REFRESH_ANNOUNCE_US;
+		vrrp_election_ask_for_clash(self);
+	}
 }
 
 /* By ARP or by neighbour discovery; the answer is a frame. */

@@ -13,6 +13,45 @@ static void add_no_own_address(const VrrpPath *path, GPtrArray *list)
 					      path->device, ip_text(&path->own, text)));
 }
 
+/* When the two share a wire, one cut takes both ways at once, and each believes that the other is dead. */
+static void add_no_peer_path(const VrrpElection *self, GPtrArray *list)
+{
+	const char *shared = NULL;
+
+	if (!self->peer.paired)
+		return;
+	for (guint i = 0; i < self->paths->len; i++) {
+		const VrrpPath *path = self->paths->pdata[i];
+		VrrpLink link;
+
+		if (path->n_peers == 0 || strcmp(path->device, self->interface->device) == 0)
+			continue;
+		if (!vrrp_netlink_link(self->netlink, path->device, &link))
+			return; /* told by the path itself */
+		if (link.lower == 0 || (link.lower != self->link.index && link.lower != self->link.lower))
+			return;
+		shared = path->device;
+	}
+	if (shared)
+		g_ptr_array_add(list, g_strdup_printf("no-peer-path: %s and %s are one wire, and a cut takes both: join the two devices by a cable of its own",
+						      shared, self->interface->device));
+	else
+		g_ptr_array_add(list, g_strdup("no-peer-path: the two devices hear each other by the service LAN alone: join them by a cable of its own, "
+					       "and name it in both device.conf as an [interface]"));
+}
+
+static void add_witness_lost(const VrrpElection *self, GPtrArray *list)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	char ip[IP_TEXT_SIZE];
+
+	if (vrrp_election_witness(self) != VRRP_WITNESS_LOST)
+		return;
+	for (guint i = 0; i < self->settings->witnesses->len; i++)
+		g_string_append_printf(text, "%s%s", i ? ", " : "", ip_text(&g_array_index(self->settings->witnesses, IpAddress, i), ip));
+	g_ptr_array_add(list, g_strdup_printf("witness-lost: no answer on %s from %s", self->interface->device, text->str));
+}
+
 static GVariant *problems_now(VrrpElection *self)
 {
 	g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
@@ -35,6 +74,10 @@ static GVariant *problems_now(VrrpElection *self)
 								      path->device));
 		}
 		vrrp_addresses_problems(self->addresses, list);
+		add_no_peer_path(self, list);
+		add_witness_lost(self, list);
+		if (self->clash && vrrp_now_us() - self->clash_us < VRRP_REMOVED_US)
+			g_ptr_array_add(list, g_strdup(self->clash));
 		if (self->removed && vrrp_now_us() - self->removed_us < VRRP_REMOVED_US)
 			g_ptr_array_add(list, g_strdup(self->removed));
 		if (sched_getscheduler(0) == SCHED_OTHER)
@@ -225,6 +268,7 @@ GVariant *vrrp_election_counters(VrrpElection *self)
 		{ "late-wake-ups", self->candidate.machine.late_wake_ups },
 		{ "resumed", counters->resumed },
 		{ "put-back", counters->put_back },
+		{ "address-clash", counters->address_clash },
 		{ "unread", unread_now(self) },
 	};
 	GVariantBuilder builder;

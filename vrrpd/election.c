@@ -166,9 +166,9 @@ void vrrp_election_update_gate(VrrpElection *self, gint64 now_us)
 
 /* ---- Receiving ---- */
 
-static void note_stranger(VrrpElection *self, const IpAddress *address, const char *cause, bool counts)
+/* Counts it, and tells of it when it is time: @who and how it was noticed. */
+static void note(VrrpElection *self, const IpAddress *address, const char *who, const char *cause, const char *what)
 {
-	char text[IP_TEXT_SIZE];
 	gint64 now_us = vrrp_now_us();
 	guint64 count;
 	bool tell = vrrp_strangers_note(self->strangers, *address, cause, now_us, &count);
@@ -179,10 +179,21 @@ static void note_stranger(VrrpElection *self, const IpAddress *address, const ch
 	self->last_stranger.at_us = now_us;
 	if (!tell)
 		return;
-	ip_text(address, text);
-	g_message("advert of %s %s: %s (%" G_GUINT64_FORMAT ")", text, counts ? "counts, but is not as ours" : "does not count", cause, count);
+	g_message("%s %s: %s (%" G_GUINT64_FORMAT ")", who, what, cause, count);
 	if (self->listener.stranger)
-		self->listener.stranger(text, cause, count, self->user_data);
+		self->listener.stranger(who, cause, count, self->user_data);
+}
+
+static void note_stranger(VrrpElection *self, const IpAddress *address, const char *cause, bool counts)
+{
+	char text[IP_TEXT_SIZE];
+
+	note(self, address, ip_text(address, text), cause, counts ? "sends adverts that count, but are not as ours" : "sends adverts that do not count");
+}
+
+void vrrp_election_note_clash(VrrpElection *self, const IpAddress *address, const char *who)
+{
+	note(self, address, who, "address-clash", "is not this pair's");
 }
 
 static bool same_addresses(const VrrpMember *member, const VrrpAdvert *advert)

@@ -17,6 +17,9 @@
 
 typedef struct VrrpElection VrrpElection;
 
+/* Whether any of the hosts named as witnesses answers on the electing interface. */
+typedef enum { VRRP_WITNESS_NONE, VRRP_WITNESS_UNKNOWN, VRRP_WITNESS_REACHED, VRRP_WITNESS_LOST } VrrpWitness;
+
 typedef struct {
 	VrrpState old, new;
 	const char *reason;
@@ -75,6 +78,7 @@ void vrrp_election_add_problem(VrrpElection *election, const char *problem);
 
 VrrpElectionStatus vrrp_election_status(VrrpElection *election);
 const VrrpAddresses *vrrp_election_addresses(VrrpElection *election); /* NULL when standalone */
+VrrpWitness vrrp_election_witness(const VrrpElection *election);
 GVariant *vrrp_election_last_heard(VrrpElection *election);           /* a{sx}, floating */
 GVariant *vrrp_election_link_locals(VrrpElection *election);          /* a{ss}, floating */
 GVariant *vrrp_election_paths(VrrpElection *election);                /* aa{sv}, floating */

@@ -185,6 +185,8 @@ static int link_cb(struct nl_msg *message, void *data)
 		struct nlattr *kind = nla_find(nla_data(attribute), nla_len(attribute), IFLA_INFO_KIND);
 
 		link->macvlan = kind && nla_strcmp(kind, "macvlan") == 0;
+		if (kind && (link->macvlan || nla_strcmp(kind, "vlan") == 0 || nla_strcmp(kind, "ipvlan") == 0))
+			link->lower = link->parent;
 	}
 	return NL_OK;
 }
@@ -458,4 +460,36 @@ gsize vrrp_netlink_neighbours(VrrpNetlink *netlink, int index, sa_family_t famil
 	(void)query(netlink, message_new(RTM_GETROUTE, NLM_F_DUMP, &route, sizeof route), gateway_cb, &found);
 	(void)query(netlink, message_new(RTM_GETNEIGH, NLM_F_DUMP, &neighbour, sizeof neighbour), neighbour_cb, &found);
 	return found.n;
+}
+
+typedef struct {
+	int index;
+	const IpAddress *address;
+	guint8 *mac;
+	bool found;
+} MacQuery;
+
+static int mac_cb(struct nl_msg *message, void *data)
+{
+	MacQuery *wanted = data;
+	struct nlmsghdr *header = nlmsg_hdr(message);
+	struct ndmsg *info = nlmsg_data(header);
+	struct nlattr *mac = nlmsg_find_attr(header, sizeof *info, NDA_LLADDR);
+	IpAddress address;
+
+	if (info->ndm_ifindex == wanted->index && mac && nla_len(mac) == 6 &&
+	    get_ip(nlmsg_find_attr(header, sizeof *info, NDA_DST), wanted->address->family, &address) && ip_equal(&address, wanted->address)) {
+		memcpy(wanted->mac, nla_data(mac), 6);
+		wanted->found = true;
+	}
+	return NL_OK;
+}
+
+bool vrrp_netlink_neighbour_mac(VrrpNetlink *netlink, int index, const IpAddress *address, guint8 ret_mac[static 6])
+{
+	struct ndmsg neighbour = { .ndm_family = (guint8)address->family };
+	MacQuery wanted = { .index = index, .address = address, .mac = ret_mac };
+
+	(void)query(netlink, message_new(RTM_GETNEIGH, NLM_F_DUMP, &neighbour, sizeof neighbour), mac_cb, &wanted);
+	return wanted.found;
 }

@@ -20,6 +20,7 @@ typedef struct {
 	guint8 mac[6];
 	int parent;   /* of a macvlan; else 0 */
 	bool macvlan;
+	int lower;    /* of a VLAN, macvlan or ipvlan: the interface it is on; else 0 */
 } VrrpLink;
 
 typedef struct {
@@ -72,5 +73,8 @@ gsize vrrp_netlink_link_locals(VrrpNetlink *netlink, int index, IpAddress *ret_a
 
 /* Neighbours of @family the kernel knows on @index, and its gateways there. Returns how many. */
 gsize vrrp_netlink_neighbours(VrrpNetlink *netlink, int index, sa_family_t family, IpAddress *ret_addresses, gsize size);
+
+/* False when the kernel does not know it. */
+bool vrrp_netlink_neighbour_mac(VrrpNetlink *netlink, int index, const IpAddress *address, guint8 ret_mac[static 6]);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VrrpNetlink, vrrp_netlink_free)

@@ -223,6 +223,18 @@ static GVariant *get_carrier(gpointer user_data)
 	return g_variant_new_boolean(status(user_data).carrier);
 }
 
+static GVariant *get_witness(gpointer user_data)
+{
+	static const char *const names[] = {
+		[VRRP_WITNESS_NONE] = "none",
+		[VRRP_WITNESS_UNKNOWN] = "unknown",
+		[VRRP_WITNESS_REACHED] = "reached",
+		[VRRP_WITNESS_LOST] = "lost",
+	};
+
+	return g_variant_new_string(names[vrrp_election_witness(((VrrpService *)user_data)->election)]);
+}
+
 static GVariant *get_link_alive(gpointer user_data)
 {
 	return g_variant_new_boolean(status(user_data).link_alive);
@@ -484,6 +496,7 @@ static const BusMember election_members[] = {
 	{ "PriorityReason", .get = get_priority_reason },
 	{ "Carrier", .get = get_carrier },
 	{ "LinkAlive", .get = get_link_alive },
+	{ "Witness", .get = get_witness },
 	{ "LastHeard", .get = get_last_heard },
 	{ "Paths", .get = get_paths },
 	{ "LastStranger", .get = get_last_stranger },

@@ -229,3 +229,119 @@ def test_without_multicast_a_master_without_its_address_cannot_speak_and_gives_u
     alpha.namespace.ip("address", "add", "192.0.2.11/24", "dev", "eth0")
     alpha.wait_state("backup")
     assert beta.state() == "master"
+
+
+# ---- Somebody else at the service address ----
+
+CLASH_MAC = "02:00:00:00:aa:66"
+
+
+def squat(lab, address=SERVICE, mac=CLASH_MAC, quiet=True):
+    """A host that was given the service address by mistake. quiet: it says nothing by itself, as a host that has had the address for long."""
+    namespace = lab.net.namespace("squatter")
+    lab.lan.connect(namespace, "eth0", mac=mac)
+    namespace.ip("address", "add", f"{address}/24", "dev", "eth0")
+    if not quiet:
+        namespace.run(["/usr/bin/python3", "-c", f"""
+import socket
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0); s.bind(('eth0', 0x0806))
+mac, ip = bytes.fromhex('{mac}'.replace(':', '')), socket.inet_aton('{address}')
+for _ in range(5):
+    s.send(b'\\xff' * 6 + mac + bytes.fromhex('08060001080006040001') + mac + ip + bytes(6) + ip)
+"""])
+    return namespace
+
+
+@pytest.mark.parametrize("virtual_mac", [True, False], ids=["virtual-mac", "own-mac"])
+def test_a_second_host_at_the_service_address_is_told_by_both(lab, virtual_mac):
+    alpha, beta = lab.two(peer_link=False, pair={"virtual-mac": str(virtual_mac).lower()})
+    # The kernel of each knows the other, as it does where they speak over the LAN.
+    for host, other in ((alpha, beta), (beta, alpha)):
+        host.namespace.run(["/usr/bin/python3", "-c",
+                            f"import socket;socket.socket(socket.AF_INET,socket.SOCK_DGRAM).sendto(b'hello',('{other.address}',9))"])
+        wait_until(lambda h=host, o=other: "lladdr" in h.namespace.ip("neigh", "show", o.address).stdout, 3, "they know each other")
+    alpha.call("Announce")
+    wire = lab.wire(beta.lan_port)
+    announced_by_master = wire.wait(lambda: [a for a in wire.arps(from_host=False) if a[3] == a[4] == SERVICE], 5, "alpha announces")
+    assert announced_by_master
+    assert alpha.counters()["address-clash"] == beta.counters()["address-clash"] == 0, "the two themselves are nobody's strangers"
+    squat(lab, quiet=False)
+    for host in alpha, beta:
+        args = host.wait_signal("Stranger", lambda args: args[1] == "address-clash")
+        assert args[0] == f"{SERVICE} at {CLASH_MAC}"
+        wait_until(lambda h=host: any(p.startswith("address-clash") and CLASH_MAC in p for p in h.get("Problems")), 3, "a problem")
+        assert len([s for s in host.signals if s[0] == "Stranger" and s[1][1] == "address-clash"]) == 1, "once, with a count"
+    assert alpha.state() == "master" and beta.state() == "backup"
+
+
+def test_a_silent_second_host_is_found_when_taking_over(lab):
+    alpha, beta = lab.two(peer_link=False)
+    squat(lab)
+    wire = lab.wire(beta.lan_port)
+    zero = time.monotonic()
+    alpha.resign("test")
+    beta.wait_state("master")
+    args = beta.wait_signal("Stranger", lambda args: args[1] == "address-clash")
+    assert args[0] == f"{SERVICE} at {CLASH_MAC}"
+    first = wire.wait(wire.adverts, 2, "the first advert")[0][0]
+    asked = [a for a in wire.arps() if a[3] == "0.0.0.0" and a[4] == SERVICE]
+    assert asked and asked[0][0] > first, "asked after taking over, which does not wait for it"
+    assert first - zero < 1
+
+
+# ---- Witness ----
+
+def test_witness_reached_and_lost(lab):
+    alpha, beta = lab.two(pair={"witness": "192.0.2.1, 192.0.2.2"})
+    assert alpha.get("Witness") in ("unknown", "lost")
+    alpha.wait_property("Witness", "lost", 6)
+    wait_until(lambda: any(p.startswith("witness-lost") and "192.0.2.1, 192.0.2.2" in p for p in alpha.get("Problems")), 2, "a problem")
+    gateway = lab.net.namespace("gateway")
+    port = lab.lan.connect(gateway, "eth0", "192.0.2.2/24")
+    for host in alpha, beta:
+        host.wait_property("Witness", "reached")
+        wait_until(lambda h=host: "witness-lost" not in str(h.get("Problems")), 2, "no problem any more")
+    # The election itself does not hang on it: who gives up to whom is the supervisors' to say.
+    sequence = alpha.get("Sequence")
+    port.block()
+    for host in alpha, beta:
+        host.wait_property("Witness", "lost", 6)
+    assert alpha.get("Sequence") == sequence and alpha.state() == "master"
+
+
+def test_no_witness_is_named(lab):
+    alpha = lab.host("alpha", "192.0.2.11").start()
+    assert alpha.get("Witness") == "none"
+
+
+# ---- The second path ----
+
+def test_a_pair_without_a_path_of_its_own_is_told(lab):
+    alpha, beta = lab.two(peer_link=False)
+
+    def told():
+        return [p for p in alpha.get("Problems") if p.startswith("no-peer-path")]
+
+    wait_until(told, 3, "no second path")
+    assert "cable of its own" in told()[0]
+    # Another interface on the LAN's own wire is none either.
+    for host, address in ((alpha, "10.0.0.1"), (beta, "10.0.0.2")):
+        host.namespace.ip("link", "add", "link", "eth0", "name", "eth0.5", "type", "macvlan", "mode", "bridge")
+        host.namespace.ip("link", "set", "eth0.5", "up")
+        host.namespace.ip("address", "add", f"{address}/30", "dev", "eth0.5")
+        host.peer_address = address
+        host.device_conf()
+        host.write("device.conf", (host.folder / "etc/understudy/device.conf").read_text().replace("device=eth1", "device=eth0.5"))
+        host.call("Reload")
+    alpha.set_peer(beta)
+    beta.set_peer(alpha)
+    wait_until(lambda: told() and "one wire" in told()[0], 3, "the same wire")
+    wait_until(lambda: "10.0.0.1" in beta.get("LastHeard"), 3, "though adverts go there")
+    assert alpha.state() == "master" and beta.state() == "backup"
+
+
+def test_a_pair_with_a_cable_of_its_own_has_no_such_problem(lab):
+    alpha, beta = lab.two()
+    wait_until(lambda: beta.get("LastHeard").get("10.0.0.1"), 3, "heard there")
+    for host in alpha, beta:
+        assert "no-peer-path" not in str(host.get("Problems"))

@@ -524,6 +524,38 @@ static void test_health_gives_up_once(void)
 	g_assert_cmpstr(device.once.resign, ==, "application-failed");
 }
 
+static void test_isolated_gives_up_only_to_one_who_is_not(void)
+{
+	Device device = master("a");
+	device.facts.witness_lost = true;
+	look(&device);
+	g_assert_null(device.once.resign); /* nobody is there */
+	hear(&device, ROLE_BACKUP, 5, "a");
+	look(&device);
+	g_assert_null(device.once.resign); /* as isolated as we are */
+	device.facts.peer_has_witness = true;
+	device.facts.peer_mode = MODE_PASSIVE;
+	look(&device);
+	g_assert_null(device.once.resign);
+	device.facts.peer_mode = MODE_ACTIVE;
+	device.facts.peer_fresh = false;
+	look(&device);
+	g_assert_null(device.once.resign);
+	device.facts.peer_fresh = true;
+	device.facts.witness_lost = false;
+	look(&device);
+	g_assert_null(device.once.resign);
+	device.facts.witness_lost = true;
+	look(&device);
+	g_assert_cmpstr(device.once.resign, ==, "isolated");
+	look(&device);
+	g_assert_null(device.once.resign);
+	later(&device, 59 * S);
+	g_assert_null(device.once.resign);
+	later(&device, 2 * S);
+	g_assert_cmpstr(device.once.resign, ==, "isolated");
+}
+
 static void test_health_a_restart_is_tolerated(void)
 {
 	Device device = master("a");
@@ -634,6 +666,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/role/passive/holds-and-take-lifts", test_passive_holds_and_take_lifts);
 	g_test_add_func("/role/passive/does-not-touch-a-master", test_passive_does_not_touch_a_master);
 	g_test_add_func("/role/health/gives-up-once", test_health_gives_up_once);
+	g_test_add_func("/role/health/isolated-gives-up-only-to-one-who-is-not", test_isolated_gives_up_only_to_one_who_is_not);
 	g_test_add_func("/role/health/restart-is-tolerated", test_health_a_restart_is_tolerated);
 	g_test_add_func("/role/resume/in-every-role", test_resume_in_every_role);
 	g_test_add_func("/role/any-facts", test_any_facts);
