@@ -262,10 +262,11 @@ static bool is_ipv6_link_local(const IpAddress *ip)
 }
 
 /* With the preferred source that replies need: the first address that can be used beyond the link. */
-static VrrpRoute route_of(const Place *place, guint n)
+static VrrpRoute route_of(const Place *place, guint n, guint lifetime_s)
 {
 	const VrrpMemberRoute *from = &g_array_index(place->member->routes, VrrpMemberRoute, n);
-	VrrpRoute route = { .destination = from->destination, .prefix = from->prefix, .gateway = from->gateway, .index = place->index };
+	VrrpRoute route = { .destination = from->destination, .prefix = from->prefix, .gateway = from->gateway, .index = place->index,
+			    .lifetime_s = lifetime_s };
 
 	for (guint i = 0; i < place->member->addresses->len && !ip_is_set(&route.source); i++) {
 		const IpAddress *ip = &g_array_index(place->member->addresses, VrrpMemberAddress, i).ip;
@@ -363,11 +364,22 @@ static void hold_address(VrrpAddresses *self, Place *place, VrrpServiceAddress *
 		complain(&address->problem, "no-address", address->text, error);
 }
 
+/* IPv6 takes no gateway on an interface other than the one its network is on, which may be the device itself. */
+static bool to_gateway(const VrrpRoute *route, VrrpRoute *ret_gateway)
+{
+	if (route->gateway.family != AF_INET6 || ip_is_link_local(&route->gateway))
+		return false;
+	*ret_gateway = (VrrpRoute){ .destination = route->gateway, .prefix = 128, .source = route->source, .index = route->index,
+				    .lifetime_s = route->lifetime_s };
+	return true;
+}
+
 static void hold_route(VrrpAddresses *self, Place *place, guint n)
 {
-	VrrpRoute route = route_of(place, n);
+	VrrpRoute route = route_of(place, n, self->lifetime_s), gateway;
 	GError *error = NULL;
-	bool added = vrrp_netlink_route_add(self->netlink, &route, &error);
+	bool added = (!to_gateway(&route, &gateway) || vrrp_netlink_route_add(self->netlink, &gateway, &error)) &&
+		     vrrp_netlink_route_add(self->netlink, &route, &error);
 
 	g_clear_pointer(&place->no_route[n], g_free);
 	if (!added) {
@@ -456,10 +468,11 @@ static void delete_routes(VrrpAddresses *self, guint n)
 	Place *place = &self->places[n];
 
 	for (guint i = 0; place->index && i < place->member->routes->len; i++) {
-		VrrpRoute route = route_of(place, i);
+		VrrpRoute route = route_of(place, i, 0), gateway;
 		g_autoptr(GError) error = NULL;
 
-		if (!vrrp_netlink_route_delete(self->netlink, &route, &error))
+		if (!vrrp_netlink_route_delete(self->netlink, &route, &error) ||
+		    (to_gateway(&route, &gateway) && !vrrp_netlink_route_delete(self->netlink, &gateway, &error)))
 			g_debug("route of %s: %s", place->member->virtual_device, error->message);
 	}
 	if (self->between && place->parent)

@@ -246,6 +246,17 @@ static void add_path(VrrpElection *self, const SettingsInterface *interface, con
 		g_ptr_array_add(self->paths, path);
 }
 
+static bool is_followed(const VrrpElection *self, const char *role)
+{
+	for (guint i = 0; i < self->paths->len; i++) {
+		const VrrpPath *path = self->paths->pdata[i];
+
+		if (path->kind == VRRP_PATH_FOLLOWER && path->n_peers > 0 && strcmp(path->role, role) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Paths as settings and peer make them: the elector's own first, then those of the members that advertise, then every interface on which the
  * elector is not and the peer has an address. */
 void vrrp_election_open_paths(VrrpElection *self)
@@ -264,7 +275,8 @@ void vrrp_election_open_paths(VrrpElection *self)
 	for (guint i = 0; i < self->settings->interfaces->len; i++) {
 		const SettingsInterface *interface = self->settings->interfaces->pdata[i];
 
-		if (interface != self->interface)
+		/* Where a follower is heard already, unicast is the same cable once more. */
+		if (interface != self->interface && !is_followed(self, interface->name))
 			add_path(self, interface, NULL);
 	}
 	refresh_paths(self);

@@ -69,6 +69,9 @@ static GVariant *problems_now(VrrpElection *self)
 				g_ptr_array_add(list, g_strdup(path->problem));
 			else if (path->own_missing)
 				add_no_own_address(path, list);
+			else if (path->kind != VRRP_PATH_ELECTOR && !path->link.carrier)
+				g_ptr_array_add(list, g_strdup_printf("%s: %s has no link",
+								      path->kind == VRRP_PATH_UNICAST ? "no-peer-path" : "no-carrier", path->device));
 			if (path->kind == VRRP_PATH_ELECTOR && self->peer.paired && !path->only_peers)
 				g_ptr_array_add(list, g_strdup_printf("no-peer-link-local: the peer's link-local address on %s is not known yet; anybody's adverts count",
 								      path->device));

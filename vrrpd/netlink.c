@@ -402,6 +402,9 @@ static struct nl_msg *route_message(int type, int flags, const VrrpRoute *route)
 
 	if (family == AF_INET6)
 		put(message, RTA_PRIORITY, &metric, sizeof metric);
+	/* Adding it again renews it. */
+	if (family == AF_INET6 && route->lifetime_s)
+		put(message, RTA_EXPIRES, &route->lifetime_s, sizeof route->lifetime_s);
 	if (route->prefix)
 		put_ip(message, RTA_DST, &route->destination);
 	if (beyond)

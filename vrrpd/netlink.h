@@ -30,6 +30,7 @@ typedef struct {
 	IpAddress source;      /* preferred source; none: the kernel's choice */
 	guint metric;          /* 0: the kernel's choice */
 	int index;
+	guint lifetime_s;      /* IPv6 alone: IPv4 routes go with their source address; 0: for ever */
 } VrrpRoute;
 
 #define VRRP_METRIC_BEFORE_KERNEL 128 /* over IPv6 the routes that addresses bring have 256, and what comes first is not what was added last */

@@ -62,9 +62,19 @@ def device(lab, name, number, pair=None, groups=None, peer_link=True, wan=False,
     host.pair_conf(pair, groups)
     host.interfaces = {"lan": "eth0"} | ({"peer": "eth1"} if peer_link else {}) | ({"wan": "eth2"} if wan else {})
     for interface in host.interfaces.values():
-        wait_until(lambda interface=interface: link_local(host, interface), 10, f"link-local address of {interface}")
+        settle_link_local(host, interface)
     host.ipv4 = ipv4
     return host
+
+
+def settle_link_local(host, interface):
+    """The kernel's own link-local address, without the second that duplicate detection takes."""
+    def one():
+        return host.namespace.ip("-6", "-o", "address", "show", "dev", interface, "scope", "link", check=False).stdout
+
+    address = wait_until(one, 10, f"link-local address of {interface}").split()[3]
+    host.namespace.ip("address", "delete", address, "dev", interface)
+    host.namespace.ip("address", "add", address, "dev", interface, "scope", "link", "nodad")
 
 
 def link_local(host, interface="eth0"):
