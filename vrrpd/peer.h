@@ -7,7 +7,7 @@
 
 #include "settings/ip.h"
 
-#define VRRP_PEER_MAX_ADDRESSES 16
+#define VRRP_PEER_MAX_ADDRESSES 64
 
 typedef struct {
 	bool paired;   /* false: plain RFC behaviour */
@@ -15,7 +15,7 @@ typedef struct {
 	guint offset;  /* OUR place within a band: 0 or 1 */
 	bool follows;  /* the peer confirmed that it follows us */
 	struct {
-		char role[32]; /* the interface's name in device.conf */
+		char role[65]; /* the interface's name in device.conf */
 		IpAddress address;
 	} addresses[VRRP_PEER_MAX_ADDRESSES];
 	gsize n_addresses;

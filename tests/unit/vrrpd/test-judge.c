@@ -212,6 +212,22 @@ static void test_peer(void)
 	g_assert_cmpuint(peer.n_addresses, ==, 3);
 }
 
+/* As many interfaces as a device may well have, with an address of each kind, and names as long as they may be. */
+static void test_peer_large(void)
+{
+	g_autofree char *name = g_strnfill(64, 'x');
+	g_autoptr(GString) text = g_string_new("{'offset': <byte 0>, 'addresses': <{");
+	IpAddress addresses[4];
+	VrrpPeer peer;
+
+	for (guint i = 0; i < 20; i++)
+		g_string_append_printf(text, "'if%u': ['192.0.2.%u', '2001:db8::%u', 'fe80::%u'], ", i, i + 1, i + 1, i + 1);
+	g_string_append_printf(text, "'%s': ['10.0.0.2']}>}", name);
+	g_assert_true(parse_peer(text->str, &peer));
+	g_assert_cmpuint(vrrp_peer_addresses(&peer, "if19", addresses, 4), ==, 3);
+	g_assert_cmpuint(vrrp_peer_addresses(&peer, name, addresses, 4), ==, 1);
+}
+
 /* ---- Strangers ---- */
 
 static void test_strangers(void)
@@ -291,6 +307,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/link-watch", test_link);
 	g_test_add_func("/vrrp/link-watch/steady", test_link_steady);
 	g_test_add_func("/vrrp/peer", test_peer);
+	g_test_add_func("/vrrp/peer-large", test_peer_large);
 	g_test_add_func("/vrrp/strangers", test_strangers);
 	g_test_add_func("/vrrp/state", test_state);
 	return g_test_run();
