@@ -293,6 +293,8 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 		return;
 	}
 	self->counters.counted++;
+	if (path->kind == VRRP_PATH_ELECTOR)
+		vrrp_link_watch_advert(&self->candidate.watch);
 	note_oddities(self, path, &advert, received_us);
 	if (path->family == AF_INET)
 		note_checksum(self, advert.pseudo_header);

@@ -34,6 +34,11 @@ bool vrrp_link_watch_frames(VrrpLinkWatch *watch, bool heard, gint64 now_us)
 	return watch->carrier && !heard;
 }
 
+void vrrp_link_watch_advert(VrrpLinkWatch *watch)
+{
+	watch->heard |= watch->carrier;
+}
+
 void vrrp_link_watch_resume(VrrpLinkWatch *watch, bool steady, gint64 now_us)
 {
 	(void)vrrp_link_watch_state(watch, true, true, now_us);

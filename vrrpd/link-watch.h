@@ -26,6 +26,9 @@ bool vrrp_link_watch_state(VrrpLinkWatch *watch, bool present, bool carrier, gin
 /* Notes whether anything came since the last time. True when not: the moment to probe a neighbour, whose answer is a frame. */
 bool vrrp_link_watch_frames(VrrpLinkWatch *watch, bool heard, gint64 now_us);
 
+/* An advert that counts came: the way to here is open. No sign that anybody hears us, so the link is not alive for it. */
+void vrrp_link_watch_advert(VrrpLinkWatch *watch);
+
 /* Goes on from a former process's judgement: the link was in use a moment ago. */
 void vrrp_link_watch_resume(VrrpLinkWatch *watch, bool steady, gint64 now_us);
 

@@ -147,6 +147,14 @@ static void test_link(void)
 	g_assert_true(vrrp_link_watch_state(&watch, true, true, 1700 * MS));
 	g_assert_false(vrrp_link_watch_settled(&watch, 1700 * MS));
 	g_assert_false(vrrp_link_watch_alive(&watch, 1700 * MS));
+	/* An advert shows that the way to here is open, and no more. */
+	vrrp_link_watch_advert(&watch);
+	g_assert_true(vrrp_link_watch_settled(&watch, 1700 * MS));
+	g_assert_false(vrrp_link_watch_alive(&watch, 1700 * MS));
+	(void)vrrp_link_watch_state(&watch, true, false, 1800 * MS);
+	vrrp_link_watch_advert(&watch);
+	(void)vrrp_link_watch_state(&watch, true, true, 1900 * MS);
+	g_assert_false(vrrp_link_watch_settled(&watch, 1900 * MS));
 }
 
 /* After a silence a link is alive at once, and steady when another Master on it would have been heard. */
