@@ -458,6 +458,8 @@ print('gaps', *['%.1f' % g for g in gaps], 'end' if last and time.monotonic() - 
 class Keepalived:
     """keepalived as the other router: no peer link, plain RFC."""
 
+    service = (f"{SERVICE}/24",)
+
     def __init__(self, lab, name, address, version=3, interval="0.1", priority=100, vmac=False, preempt=False, peer=None, extra="", switch=None,
                  global_extra=""):
         """peer: an address to which it speaks by unicast, instead of to the group."""
@@ -483,7 +485,7 @@ vrrp_instance one {{
     {unicast}
     {extra}
     virtual_ipaddress {{
-        {SERVICE}/24
+        {chr(10).join(self.service)}
     }}
 }}
 """)
@@ -502,7 +504,7 @@ vrrp_instance one {{
         wait_until(self.has_service, timeout_s, f"{self.name} becomes master")
 
     def has_service(self):
-        return SERVICE in self.namespace.addresses()
+        return self.service[-1].split("/")[0] in self.namespace.addresses() + self.namespace.addresses(6)
 
     def stop(self):
         """As its service manager would: it says priority 0."""

@@ -70,7 +70,7 @@ def python_tests(prefix):
 def missing_test(name, c_tests):
     if name.startswith("/"):
         return name not in c_tests
-    match = re.fullmatch(r"([a-z0-9]+):([a-z0-9_]+)(?:\[([^\]]+)\])?", name)
+    match = re.fullmatch(r"([a-z0-9_]+):([a-z0-9_]+)(?:\[([^\]]+)\])?", name)
     if not match:
         return True
     functions, text = python_tests(match[1])
