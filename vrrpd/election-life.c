@@ -191,9 +191,7 @@ VrrpElection *vrrp_election_new(const VrrpElectionListener *listener, gpointer u
 	self->strangers = vrrp_strangers_new();
 	vrrp_election_close_neighbours(self);
 	self->reason = g_strdup("starting");
-	self->store = vrrp_store_new(VRRP_STATE_DIR, error);
-	if (!self->store)
-		return NULL;
+	self->store = vrrp_store_new(VRRP_STATE_DIR);
 	self->sysctl = vrrp_sysctl_new(VRRP_STATE_DIR "/sysctl");
 	self->netlink = vrrp_netlink_new(links_changed_cb, self, error);
 	if (!self->netlink)
@@ -328,20 +326,22 @@ static void end(VrrpElection *self)
 	vrrp_sysctl_restore(self->sysctl);
 }
 
-static void restore_peer(VrrpElection *self, const char *text)
+/* False when what is said of the peer makes no sense: then nothing that stands beside it does. */
+static bool restore_peer(VrrpElection *self, const char *text)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GVariant) dict = text ? g_variant_parse(G_VARIANT_TYPE_VARDICT, text, NULL, NULL, &error) : NULL;
 
-	if (!dict)
-		return;
-	if (!vrrp_peer_parse(dict, &self->peer, &error)) {
+	if (!text)
+		return true;
+	if (!dict || !vrrp_peer_parse(dict, &self->peer, &error)) {
 		g_warning("run-time state: %s", error->message);
-		return;
+		return false;
 	}
 	self->peer_dict = g_steal_pointer(&dict);
 	self->candidate.paired = self->peer.paired;
 	self->candidate.offset = self->peer.offset;
+	return true;
 }
 
 /* The same election, and still believed. */
@@ -357,7 +357,7 @@ void vrrp_election_start(VrrpElection *self, Settings *settings)
 {
 	g_auto(VrrpSaved) saved = { 0 };
 	gint64 now_us = vrrp_now_us();
-	bool known = vrrp_store_load(self->store, &saved);
+	bool known = vrrp_store_load(self->store, &saved) && restore_peer(self, saved.peer);
 
 	take_settings(self, settings);
 	self->since_us = now_us;
@@ -369,7 +369,6 @@ void vrrp_election_start(VrrpElection *self, Settings *settings)
 		self->candidate.step = saved.step;
 		self->candidate.heard_step = saved.heard_step;
 		self->pseudo_header = saved.pseudo_header;
-		restore_peer(self, saved.peer);
 	} else {
 		vrrp_holds_set(&self->candidate.holds, VRRP_HOLD_NO_SUPERVISOR, "started anew; no word of the supervisor yet", 0, now_us);
 	}

@@ -59,6 +59,8 @@ static GVariant *problems_now(VrrpElection *self)
 
 	for (guint i = 0; i < self->lasting_problems->len; i++)
 		g_ptr_array_add(list, g_strdup(self->lasting_problems->pdata[i]));
+	if (vrrp_store_problem(self->store))
+		g_ptr_array_add(list, g_strdup(vrrp_store_problem(self->store)));
 	if (self->group) {
 		if (self->candidate.watch.present && !self->candidate.watch.carrier)
 			g_ptr_array_add(list, g_strdup_printf("no-carrier: %s has no link", self->interface->device));

@@ -30,13 +30,9 @@ void vrrp_election_save(VrrpElection *self)
 		.peer = peer,
 		.pseudo_header = self->pseudo_header,
 	};
-	GError *error = NULL;
 
 	self->candidate.unsaved = false;
-	if (!vrrp_store_save(self->store, &saved, &error)) {
-		g_warning("%s", error->message);
-		g_error_free(error);
-	}
+	vrrp_store_save(self->store, &saved);
 }
 
 void vrrp_election_tell(VrrpElection *self)

@@ -11,31 +11,51 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "judge.h"
+
 struct VrrpStore {
 	char *path;
 	char *path_new;
+	char *path_advert;
+	char *problem, *advert_problem;
 	char *boot_id;
 	int advert_fd;
 };
 
-VrrpStore *vrrp_store_new(const char *dir, GError **error)
+/* Of each failure once, and not again before it has gone well. */
+static void set_problem(VrrpStore *store, char **problem, const char *path)
 {
-	g_autofree char *advert = g_build_filename(dir, "last-advert", NULL);
-	g_autoptr(VrrpStore) store = g_new0(VrrpStore, 1);
+	int reason = errno;
+
+	if (*problem)
+		return;
+	*problem = g_strdup_printf("state-not-kept: %s: %s; a restart would not be gone on from", path, g_strerror(reason));
+	g_warning("%s", *problem);
+}
+
+VrrpStore *vrrp_store_new(const char *dir)
+{
+	VrrpStore *store = g_new0(VrrpStore, 1);
 
 	store->path = g_build_filename(dir, "state", NULL);
 	store->path_new = g_strconcat(store->path, ".new", NULL);
+	store->path_advert = g_build_filename(dir, "last-advert", NULL);
 	store->advert_fd = -1;
 	if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &store->boot_id, NULL, NULL))
 		store->boot_id = g_strdup("");
 	g_strstrip(store->boot_id);
 	if (g_mkdir_with_parents(dir, 0755) == 0)
-		store->advert_fd = open(advert, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-	if (store->advert_fd < 0) {
-		g_set_error(error, G_IO_ERROR, (gint)g_io_error_from_errno(errno), "%s: %s", dir, g_strerror(errno));
-		return NULL;
-	}
-	return g_steal_pointer(&store);
+		store->advert_fd = open(store->path_advert, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (store->advert_fd < 0)
+		set_problem(store, &store->advert_problem, store->path_advert);
+	else if (lseek(store->advert_fd, 0, SEEK_END) == 0)
+		vrrp_store_advert(store, 0); /* its place is taken now: later the file system may be full */
+	return store;
+}
+
+const char *vrrp_store_problem(const VrrpStore *store)
+{
+	return store->problem ? store->problem : store->advert_problem;
 }
 
 void vrrp_store_free(VrrpStore *store)
@@ -46,6 +66,9 @@ void vrrp_store_free(VrrpStore *store)
 		close(store->advert_fd);
 	g_free(store->path);
 	g_free(store->path_new);
+	g_free(store->path_advert);
+	g_free(store->problem);
+	g_free(store->advert_problem);
 	g_free(store->boot_id);
 	g_free(store);
 }
@@ -81,6 +104,28 @@ static void load_holds(GKeyFile *file, VrrpHolds *holds)
 	}
 }
 
+/* What was written by ourselves is whole or not at all; anything else has been tampered with, and is not to be believed in part. (What a former version
+ * did not write may be missing.) */
+static bool is_believable(GKeyFile *file, const VrrpSaved *saved)
+{
+	static const struct {
+		const char *key;
+		gint64 most;
+	} needed[] = {
+		{ "group_id", 255 }, { "version", 3 }, { "sequence", G_MAXINT64 }, { "since_us", G_MAXINT64 },
+		{ "step", VRRP_MAX_STEP }, { "heard_step", VRRP_MAX_STEP },
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(needed); i++) {
+		g_autoptr(GError) error = NULL;
+		gint64 value = g_key_file_get_int64(file, "state", needed[i].key, &error);
+
+		if (error || value < 0 || value > needed[i].most)
+			return false;
+	}
+	return saved->device && saved->reason;
+}
+
 bool vrrp_store_load(VrrpStore *store, VrrpSaved *ret_saved)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();
@@ -111,10 +156,15 @@ bool vrrp_store_load(VrrpStore *store, VrrpSaved *ret_saved)
 	load_holds(file, &ret_saved->holds);
 	if (pread(store->advert_fd, line, sizeof line - 1, 0) > 0)
 		ret_saved->last_advert_us = g_ascii_strtoll(line, NULL, 10);
-	return true;
+	if (is_believable(file, ret_saved))
+		return true;
+	g_warning("%s is not as it was written: begun anew", store->path);
+	vrrp_saved_clear(ret_saved);
+	memset(ret_saved, 0, sizeof *ret_saved);
+	return false;
 }
 
-bool vrrp_store_save(VrrpStore *store, const VrrpSaved *saved, GError **error)
+void vrrp_store_save(VrrpStore *store, const VrrpSaved *saved)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();
 	g_autofree char *text = NULL;
@@ -155,10 +205,13 @@ bool vrrp_store_save(VrrpStore *store, const VrrpSaved *saved, GError **error)
 	written = fd >= 0 && write(fd, text, length) == (gssize)length;
 	if (fd >= 0)
 		close(fd);
-	if (written && rename(store->path_new, store->path) == 0)
-		return true;
-	g_set_error(error, G_IO_ERROR, (gint)g_io_error_from_errno(errno), "%s: %s", store->path, g_strerror(errno));
-	return false;
+	if (written && rename(store->path_new, store->path) == 0) {
+		g_clear_pointer(&store->problem, g_free);
+		return;
+	}
+	set_problem(store, &store->problem, store->path);
+	/* It took a place that others may need. */
+	(void)unlink(store->path_new);
 }
 
 void vrrp_store_advert(VrrpStore *store, gint64 at_us)
@@ -167,6 +220,8 @@ void vrrp_store_advert(VrrpStore *store, gint64 at_us)
 	int length = g_snprintf(line, sizeof line, "%020" G_GINT64_FORMAT "\n", at_us);
 
 	/* One write of constant length: a reader sees the old time or the new one. */
-	if (pwrite(store->advert_fd, line, (gsize)length, 0) != length)
-		g_debug("last-advert: %s", g_strerror(errno));
+	if (store->advert_fd >= 0 && pwrite(store->advert_fd, line, (gsize)length, 0) != length)
+		set_problem(store, &store->advert_problem, store->path_advert);
+	else if (store->advert_fd >= 0)
+		g_clear_pointer(&store->advert_problem, g_free);
 }

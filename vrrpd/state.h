@@ -36,14 +36,17 @@ typedef struct {
 
 typedef struct VrrpStore VrrpStore;
 
-/* Makes @dir if it is missing. */
-VrrpStore *vrrp_store_new(const char *dir, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Makes @dir if it is missing. A folder that cannot be used, as any failure later, is no reason not to elect: it is a problem. */
+VrrpStore *vrrp_store_new(const char *dir);
 void vrrp_store_free(VrrpStore *store); /* NULL is fine */
 
-/* False when there is nothing, or nothing of this boot. */
+/* False when there is nothing, nothing of this boot, or nothing that can be believed. */
 bool vrrp_store_load(VrrpStore *store, VrrpSaved *ret_saved);
-bool vrrp_store_save(VrrpStore *store, const VrrpSaved *saved, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void vrrp_store_save(VrrpStore *store, const VrrpSaved *saved);
 void vrrp_store_advert(VrrpStore *store, gint64 at_us);
+
+/* Why the last state or advert is not kept, "code: text"; NULL when it is. */
+const char *vrrp_store_problem(const VrrpStore *store);
 
 void vrrp_saved_clear(VrrpSaved *saved);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VrrpSaved, vrrp_saved_clear)

@@ -94,7 +94,7 @@ def test_takeover_announces_several_times_with_the_virtual_mac(lab):
     found = wire.wait(lambda: len(announced()) >= 3 and announced(), 5, "three gratuitous ARPs")
     first = wire.adverts()[0][0]
     assert all(a[1] == a[2] == VIRTUAL_MAC and a[5] == 1 for a in found)
-    assert 0 < found[0][0] - first < 0.25, "at once"
+    assert -0.005 < found[0][0] - first < 0.25, "at once"  # two stamps, each turned into another clock
     before = len(announced())
     alpha.call("Announce")
     wire.wait(lambda: len(announced()) > before, 2, "and when ordered")

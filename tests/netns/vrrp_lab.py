@@ -81,6 +81,7 @@ class Host:
         (self.folder / "run/understudy/private").mkdir(parents=True)
         self.socket = self.folder / "run/understudy/private/vrrp"
         self.process, self.connection, self.signals = None, None, []
+        self.bus_address = f"unix:path={self.folder}/no-bus"
         script = (f"mount -t overlay -o lowerdir={self.folder}/etc:/etc none /etc && "
                   f"mount --bind {self.folder}/etc/understudy /etc/understudy && "
                   f"mount --bind {self.folder}/run /run && echo ready && exec cat")
@@ -113,7 +114,7 @@ class Host:
         return ["nsenter", "-t", str(self.keeper.pid), "--net", "--mount", "--root", "--wd", *argv]
 
     def spawn(self):
-        environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={self.folder}/no-bus")
+        environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.bus_address)
         self.process = subprocess.Popen(self.enter([str(self.lab.vrrpd)]), env=environment, stdout=self.log, stderr=self.log,
                                         stdin=subprocess.DEVNULL, preexec_fn=real_time)
         return self.process

@@ -262,12 +262,45 @@ static void test_strangers(void)
 
 /* ---- Run-time state ---- */
 
+static char *replaced(const char *text, const char *from, const char *to)
+{
+	g_auto(GStrv) parts = g_strsplit(text, from, 2);
+
+	return g_strjoinv(to, parts);
+}
+
+static void test_state_that_cannot_be_kept(void)
+{
+	VrrpSaved out = { .group_id = 51, .version = 3, .device = (char *)"eth0", .role = VRRP_STATE_MASTER, .reason = (char *)"master-down" };
+	g_auto(VrrpSaved) in = { 0 };
+	VrrpStore *store;
+
+	g_test_expect_message("understudy-vrrpd", G_LOG_LEVEL_WARNING, "state-not-kept: *");
+	store = vrrp_store_new("/proc/no-such-place");
+	g_test_expect_message("understudy-vrrpd", G_LOG_LEVEL_WARNING, "state-not-kept: *");
+	for (guint i = 0; i < 3; i++) { /* said once */
+		vrrp_store_save(store, &out);
+		vrrp_store_advert(store, 42);
+	}
+	g_test_assert_expected_messages();
+	g_assert_true(g_str_has_prefix(vrrp_store_problem(store), "state-not-kept: /proc/no-such-place/"));
+	g_assert_false(vrrp_store_load(store, &in));
+	vrrp_store_free(store);
+}
+
 static void test_state(void)
 {
+	static const struct {
+		const char *from, *to;
+	} spoilt[] = {
+		{ "reason=master-down\n", "" },       { "device=eth0\n", "" },        { "step=3\n", "" },           { "step=3", "step=1000000" },
+		{ "step=3", "step=-1" },              { "heard_step=2", "heard_step=x" }, { "group_id=51", "group_id=256" }, { "sequence=7", "sequence=" },
+		{ "since_us=123456789012\n", "" },    { "version=3\n", "" },
+	};
 	g_autofree char *folder = g_dir_make_tmp("vrrp-state-XXXXXX", NULL);
 	g_autofree char *dir = g_build_filename(folder, "vrrpd", NULL);
 	g_autofree char *file = g_build_filename(dir, "state", NULL), *advert = g_build_filename(dir, "last-advert", NULL);
-	g_autoptr(VrrpStore) store = vrrp_store_new(dir, NULL);
+	g_autoptr(VrrpStore) store = vrrp_store_new(dir);
 	VrrpSaved out = { .group_id = 51, .version = 3, .device = (char *)"eth0", .role = VRRP_STATE_MASTER, .reason = (char *)"master-down",
 			  .sequence = 7, .since_us = 123456789012, .step = 3, .heard_step = 2, .serving = true, .served = true, .steady = true,
 			  .peer = (char *)"{'id': <'b'>}" };
@@ -276,7 +309,8 @@ static void test_state(void)
 	g_assert_nonnull(store);
 	g_assert_false(vrrp_store_load(store, &in));
 	vrrp_holds_set(&out.holds, VRRP_HOLD_PASSIVE, "ordered \"so\"\n[hold x]", 0, 55);
-	g_assert_true(vrrp_store_save(store, &out, NULL));
+	vrrp_store_save(store, &out);
+	g_assert_null(vrrp_store_problem(store));
 	vrrp_store_advert(store, 987654321098);
 	vrrp_store_advert(store, 42);
 	g_assert_true(vrrp_store_load(store, &in));
@@ -299,6 +333,20 @@ static void test_state(void)
 	g_assert_false(vrrp_store_load(store, &in));
 	g_assert_true(g_file_set_contents(file, "nonsense", -1, NULL));
 	g_assert_false(vrrp_store_load(store, &in));
+	/* Each part of what is needed, missing or beyond its bounds. */
+	for (guint i = 0; i < G_N_ELEMENTS(spoilt); i++) {
+		g_autofree char *text = NULL, *other = NULL;
+
+		vrrp_store_save(store, &out);
+		g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
+		other = replaced(text, spoilt[i].from, spoilt[i].to);
+		g_assert_cmpstr(text, !=, other);
+		g_assert_true(g_file_set_contents(file, other, -1, NULL));
+		g_test_expect_message("understudy-vrrpd", G_LOG_LEVEL_WARNING, "*begun anew*");
+		g_assert_false(vrrp_store_load(store, &in));
+		g_test_assert_expected_messages();
+		g_assert_null(in.reason);
+	}
 	g_assert_cmpint(g_unlink(file) | g_unlink(advert) | g_rmdir(dir) | g_rmdir(folder), ==, 0);
 }
 
@@ -318,5 +366,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/peer-large", test_peer_large);
 	g_test_add_func("/vrrp/strangers", test_strangers);
 	g_test_add_func("/vrrp/state", test_state);
+	g_test_add_func("/vrrp/state/not-kept", test_state_that_cannot_be_kept);
 	return g_test_run();
 }
