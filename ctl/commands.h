@@ -11,6 +11,7 @@ CtlExit ctl_election(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_swap(Ctl *ctl, int argc, char **argv);   /* role.c */
 CtlExit ctl_mode(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_takeover(Ctl *ctl, int argc, char **argv);
+CtlExit ctl_reset_health(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_events(Ctl *ctl, int argc, char **argv);  /* events.c */
 CtlExit ctl_history(Ctl *ctl, int argc, char **argv); /* past.c */
 CtlExit ctl_timeline(Ctl *ctl, int argc, char **argv);

@@ -14,6 +14,7 @@ static const struct {
 	{ "swap", "[--reason TEXT]", "hand the service over to the other device (on the Master)", ctl_swap },
 	{ "mode", "[active|passive]", "show or set whether the Backup takes over by itself", ctl_mode },
 	{ "takeover", "[--force]", "make this Backup the Master", ctl_takeover },
+	{ "reset-health", "", "forget which applications have failed: the service may be handed over again", ctl_reset_health },
 	{ "events", "[--unread] [--mark-read] [--count N]", "what happened", ctl_events },
 	{ "history", "[PATH] [--ref config|volatile]", "who changed which files", ctl_history },
 	{ "timeline", "[--count N]", "changes of role, with the time of each phase", ctl_timeline },

@@ -291,3 +291,21 @@ CtlExit ctl_takeover(Ctl *ctl, int argc, char **argv)
 	g_free(watch.reason);
 	return code;
 }
+
+CtlExit ctl_reset_health(Ctl *ctl, int argc, char **argv)
+{
+	g_autoptr(GVariant) answer = NULL;
+	g_autoptr(GError) error = NULL;
+
+	if (!ctl_options(ctl, &argc, &argv, NULL, "",
+			 "Forgets which applications have failed on this device, so that it may hand the service over once more.", 0, 0))
+		return CTL_BAD_INPUT;
+	answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, "ResetHealth", NULL, CTL_CALL_TIMEOUT_MS, &error);
+	if (!answer)
+		return ctl_fail(ctl, CTL_SUPERVISOR, error);
+	if (ctl->json)
+		ctl_print_json(g_variant_new_parsed("{'outcome': <'forgotten'>}"));
+	else
+		ctl_print("forgotten\n");
+	return CTL_OK;
+}

@@ -13,7 +13,7 @@ static const ScannerRule rules[] = {
 	  false,
 	  { "description", "command", "unit", "program", "environment", "needs", "user", "group", "working-directory", "ready", "ready-command",
 	    "ready-address", "ready-timeout-ms", "health", "health-command", "health-address", "health-interval-ms", "health-timeout-ms",
-	    "health-tolerance", "watchdog-ms", "restart", "restart-delay-ms", "stop-signal", "stop-timeout-ms", "critical", "capabilities",
+	    "health-tolerance", "watchdog-ms", "restart", "restart-delay-ms", "stop-signal", "stop-timeout-ms", "critical", "config-trial-s", "capabilities",
 	    "capability-bounds", "nofile", "nproc", "core", "memlock", "memory-max", "nice", "oom-score-adj", "realtime" } },
 	{ "data", true, { "path", "ref", "kind", "exclude" } },
 	{ 0 },
@@ -158,6 +158,7 @@ static bool read_section(Draft *draft, const ScannerFile *file, const ScannerSec
 	application->restart_delay_ms = 100;
 	application->stop_timeout_ms = 10000;
 	application->critical = true;
+	application->config_trial_s = 300;
 	value_text(section, "description", &application->description);
 	value_list(section, "needs", ",; \t", &application->needs);
 	draft->unit_line = scanner_key(section, "unit") ? scanner_key(section, "unit")->line : section->line;
@@ -170,6 +171,7 @@ static bool read_section(Draft *draft, const ScannerFile *file, const ScannerSec
 	    !value_word(file, section, "restart", restarts, &restart, error) ||
 	    !value_uint(file, section, "restart-delay-ms", 1, 30000, &application->restart_delay_ms, error) ||
 	    !value_uint(file, section, "stop-timeout-ms", 0, 600000, &application->stop_timeout_ms, error) ||
+	    !value_uint(file, section, "config-trial-s", 0, 86400, &application->config_trial_s, error) ||
 	    !value_bool(file, section, "critical", &application->critical, error))
 		return false;
 	application->restart = (SettingsRestart)restart;

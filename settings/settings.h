@@ -123,6 +123,7 @@ typedef struct {
 	guint health_timeout_ms;   /* 2000: a check that takes longer has failed */
 	guint health_tolerance;    /* 2: so many failed checks in a row are forgiven */
 	guint watchdog_ms;       /* 0: none; else WATCHDOG=1 (sd_notify) must come this often */
+	guint config_trial_s;    /* 300: failing so soon after a change of the configuration it has that change undone first; 0: never */
 	bool critical;           /* true: its failure makes this device give up the service; false: is an event */
 	SettingsRights rights;
 	GPtrArray *data;         /* of SettingsData* */

@@ -78,6 +78,15 @@ static bool load_run(Supervisor *supervisor)
 	return true;
 }
 
+void keep_load_failed(Supervisor *supervisor)
+{
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	if (!g_key_file_load_from_file(file, STATE_FILE, G_KEY_FILE_NONE, NULL))
+		return;
+	g_auto(GStrv) failed = g_key_file_get_string_list(file, GROUP, "failed", NULL, NULL);
+	undo_remember_failed(supervisor->undo, (const char *const *)failed);
+}
+
 void keep_load(Supervisor *supervisor)
 {
 	g_autofree char *mode = NULL;
@@ -105,6 +114,9 @@ void keep_write_run(Supervisor *supervisor)
 			       role->serving ? "true" : "false", role->resigned_for_health ? "true" : "false");
 	g_string_append_printf(text, "cold=%s\ncold-until-us=%" G_GINT64_FORMAT "\npresence=%d\n", role->cold ? "true" : "false",
 			       role->cold_until_us, (int)supervisor->presence);
+	g_auto(GStrv) failed = undo_failed(supervisor->undo);
+	g_autofree char *names = g_strjoinv(";", failed);
+	g_string_append_printf(text, "failed=%s\n", names);
 	g_autoptr(GString) processes = g_string_new(NULL);
 	daemons_write_records(supervisor->daemons, processes);
 	applications_write_records(supervisor->applications, processes);

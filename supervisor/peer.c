@@ -370,6 +370,8 @@ static GVariant *own_state(Peer *peer)
 	};
 	for (gsize i = 0; i < G_N_ELEMENTS(entries); i++)
 		g_variant_builder_add(&builder, "{sv}", entries[i].key, entries[i].value);
+	g_auto(GStrv) failed = undo_failed(supervisor->undo);
+	g_variant_builder_add(&builder, "{sv}", "failed", g_variant_new_strv((const char *const *)failed, -1));
 	GVariant *link_locals = elect_link_locals(supervisor->elect);
 	if (link_locals)
 		g_variant_builder_add(&builder, "{sv}", "link_locals", link_locals);

@@ -222,7 +222,7 @@ static void lead(RoleMachine *machine, const RoleFacts *facts, gint64 now_us, Ro
 	}
 	/* For health once, and only to somebody who can: two devices that cannot run it must not throw it at each other. */
 	if (machine->role != ROLE_HANDING_OVER && facts->apps_failed && !machine->resigned_for_health && facts->peer_fresh &&
-	    facts->peer_role == ROLE_BACKUP && facts->peer_mode == MODE_ACTIVE && !once->resign) {
+	    facts->peer_role == ROLE_BACKUP && facts->peer_mode == MODE_ACTIVE && !facts->peer_failed_alike && !once->resign) {
 		machine->resigned_for_health = true;
 		once->resign = "application-failed";
 	}

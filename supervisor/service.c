@@ -147,7 +147,7 @@ static GVariant *get_problems(gpointer user_data)
 		g_variant_builder_add(&builder, "s", "not-paired: there is no second device");
 	if (facts->redundant && facts->paired && !facts->peer_fresh)
 		g_variant_builder_add(&builder, "s", "peer-absent: the peer is not connected");
-	if (facts->apps_failed)
+	if (applications_have_failed(supervisor->applications))
 		g_variant_builder_add(&builder, "s", "application-failed: an application does not stay up");
 	if (*supervisor->settings_error)
 		g_variant_builder_add(&builder, "s", "settings-bad: the settings on disk are wrong, older ones are in use");
@@ -179,6 +179,8 @@ static void on_swap(BusCall *call, GVariant *args, gpointer user_data)
 	const char *reason = "";
 	(void)g_variant_lookup(options, "reason", "&s", &reason);
 	const char *path = swap_begin(SUPERVISOR->swap, reason, &error);
+	if (path)
+		undo_reset(SUPERVISOR->undo);
 	if (path)
 		bus_call_reply(call, g_variant_new("(o)", path));
 	else
@@ -252,8 +254,10 @@ static void on_take_over(BusCall *call, GVariant *args, gpointer user_data)
 		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "master-alive: the Master is there; swap, or force");
 	else if (!force && supervisor->joining)
 		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "first-sync: the first synchronisation is not done; or force");
-	else
+	else {
+		undo_reset(supervisor->undo);
 		elect_take(supervisor->elect, force ? "forced" : "ordered", on_take_done, call);
+	}
 }
 
 typedef struct {
@@ -289,6 +293,12 @@ static void on_timeline(BusCall *call, GVariant *args, gpointer user_data)
 	peer_request(supervisor->peer, "timeline", g_variant_builder_end(&builder), TIMELINE_ASK_MS, on_timeline_of_peer, ask);
 }
 
+static void on_reset_health(BusCall *call, GVariant *args, gpointer user_data)
+{
+	undo_reset(SUPERVISOR->undo);
+	bus_call_reply(call, NULL);
+}
+
 static void on_reload(BusCall *call, GVariant *args, gpointer user_data)
 {
 	g_autoptr(GError) error = NULL;
@@ -320,6 +330,7 @@ static const BusMember members[] = {
 	{ "SetMode", .method = on_set_mode },
 	{ "TakeOver", .method = on_take_over },
 	{ "Timeline", .method = on_timeline },
+	{ "ResetHealth", .method = on_reset_health },
 	{ "Reload", .method = on_reload },
 	{ 0 },
 };

@@ -34,7 +34,8 @@ static void gather_facts(Supervisor *supervisor)
 	facts->own_boot_ms = supervisor->boot_ms;
 	facts->apps_ready = applications_are_ready(supervisor->applications) || settings->applications->len == 0;
 	facts->apps_stopped = applications_are_stopped(supervisor->applications);
-	facts->apps_failed = applications_have_failed(supervisor->applications);
+	facts->apps_failed = undo_gives_up(supervisor->undo);
+	facts->peer_failed_alike = undo_failed_alike(supervisor->undo, peer_state(supervisor->peer));
 	elect_gather(supervisor->elect, facts);
 	peer_gather(supervisor->peer, facts);
 }
@@ -72,6 +73,7 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event)
 	do {
 		RoleOnce once;
 		supervisor->think_again = false;
+		undo_look(supervisor->undo);
 		gather_facts(supervisor);
 		role_step(&supervisor->role, &supervisor->facts, event, g_get_monotonic_time(), &supervisor->posture, &once);
 		act_on_posture(supervisor, &once);
@@ -293,7 +295,7 @@ bool supervisor_reload(Supervisor *supervisor, GError **error)
 	for (gsize i = 0; i < G_N_ELEMENTS(properties); i++)
 		service_changed(supervisor->service, properties[i]);
 	/* The role first: its holds are on their way before vrrpd learns that it may elect. */
-	supervisor_think(supervisor, ROLE_EVENT_HEALTH_RESET);
+	undo_reset(supervisor->undo);
 	elect_reload(supervisor->elect);
 	peer_reload(supervisor->peer);
 	return true;
@@ -425,6 +427,8 @@ static bool make_parts(Supervisor *supervisor, GError **error)
 	supervisor->elect = elect_new(supervisor);
 	supervisor->peer = peer_new(supervisor);
 	supervisor->swap = swap_new(supervisor);
+	supervisor->undo = undo_new(supervisor);
+	keep_load_failed(supervisor);
 	applications_configure(supervisor->applications, supervisor->settings);
 	supervisor->service = service_new(supervisor, error);
 	return supervisor->service != NULL;
@@ -478,6 +482,7 @@ bool supervisor_start(Supervisor *supervisor)
 void supervisor_free(Supervisor *supervisor)
 {
 	service_free(supervisor->service);
+	undo_free(supervisor->undo);
 	swap_free(supervisor->swap);
 	peer_free(supervisor->peer);
 	elect_free(supervisor->elect);

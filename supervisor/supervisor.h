@@ -19,6 +19,7 @@
 #include "supervisor/daemons.h"
 #include "supervisor/drop.h"
 #include "supervisor/events.h"
+#include "supervisor/health.h"
 #include "supervisor/process.h"
 #include "supervisor/role.h"
 #include "supervisor/store.h"
@@ -30,6 +31,7 @@
 typedef struct Elect Elect;     /* elect.c: vrrpd's client */
 typedef struct Peer Peer;       /* peer.c: syncd's client, and through it the other device */
 typedef struct Swap Swap;       /* swap.c: handing over by order */
+typedef struct Undo Undo;       /* undo.c: changes that break an application, and what has failed here */
 typedef struct Service Service; /* service.c: the bus */
 
 typedef struct Supervisor {
@@ -51,6 +53,7 @@ typedef struct Supervisor {
 	Elect *elect;
 	Peer *peer;
 	Swap *swap;
+	Undo *undo;
 	Service *service;
 
 	Mode mode;
@@ -115,6 +118,7 @@ void stop_look(Supervisor *supervisor); /* something has stopped */
 #define KEEP_GOOD_DIR "/run/understudy/supervisor/settings" /* the settings last in use */
 
 void keep_load(Supervisor *supervisor);  /* terms, mode, and the role if the device has not been off */
+void keep_load_failed(Supervisor *supervisor); /* what undo.c remembers */
 void keep_write_run(Supervisor *supervisor);
 void keep_write_term(Supervisor *supervisor);
 void keep_good_settings(Supervisor *supervisor);
@@ -183,6 +187,19 @@ bool swap_is_running(const Swap *swap);
 void swap_look(Swap *swap);
 /* The other side of it: answers the topic `swap`. True: agreed. */
 bool swap_answer(Supervisor *supervisor, GVariant *args, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* ---- undo.c ---- */
+
+Undo *undo_new(Supervisor *supervisor);
+void undo_free(Undo *undo);
+void undo_look(Undo *undo); /* an application may have failed, or be ready again */
+bool undo_gives_up(const Undo *undo); /* a critical application has failed, and there is no change to blame */
+/* Names of the applications that were beyond help here since the last reset; transfer full. */
+char **undo_failed(const Undo *undo);
+void undo_remember_failed(Undo *undo, const char *const *names);
+/* The peer says of itself that one of those has failed there, too. */
+bool undo_failed_alike(const Undo *undo, GVariant *peer_state);
+void undo_reset(Undo *undo); /* by order: may give up once more */
 
 /* ---- service.c ---- */
 

@@ -29,6 +29,8 @@ ECHO = """\
 import os, signal, socket, sys, time
 if os.path.exists("/var/lib/echo/broken"):
     sys.exit(1)
+if os.path.exists("/var/lib/echo/config") and open("/var/lib/echo/config").read() != "good":
+    sys.exit(2)
 def stop(*_):
     while os.path.exists("/run/slow-stop"):
         time.sleep(0.005)
@@ -297,25 +299,58 @@ def test_supervisor_killed_while_handing_over(pair):
     assert pair.master() is old
 
 
+def resigned(pair, device):
+    return [event["name"] for event in pair.watch(device).events].count("resigned")
+
+
 def test_failed_application_gives_up_once(pair):
     old, new = pair.master(), pair.backup()
+    before = {device.name: resigned(pair, device) for device in (old, new)}
     for device in (old, new):
         device.run(["touch", "/var/lib/echo/broken"])
     os.kill(old.pid_of("python3"), signal.SIGKILL)
-    pair.watch(old).wait(lambda: "resigned" in [event["name"] for event in pair.watch(old).events], 20, "giving up")
-    # The other one fails as well and gives it back, once: then it stays where it is.
-    wait_until(lambda: "resigned" in [event["name"] for event in pair.watch(new).events], 30, "the other gives up too")
-    wait_until(lambda: old.pid_of("understudy-supervisor") and get(old, "Role") in ("taking-over", "master"), 10, "back where it was")
-    count = changes(pair)
+    pair.watch(old).wait(lambda: resigned(pair, old) == before[old.name] + 1, 30, "giving up")
+    wait_until(lambda: get(new, "Role") in ("taking-over", "master"), 10, "the other one leads")
+    # It fails there as well; but the first one did, too, so it stays where it is.
+    wait_until(lambda: any(problem.startswith("application-failed") for problem in get(new, "Problems")), 30, "the other fails too")
+    path = ["org.understudy.Supervisor1", "/org/understudy/Supervisor1/application/echo", "org.understudy.Application1"]
+    wait_until(lambda: "failed" in new.run(["busctl", "get-property", *path, "State"]).stdout, 30, "failed for good")
+    wait_until(lambda: get(old, "Peer").get("failed", {}).get("data") == ["echo"], 10, "which it says")
+    assert resigned(pair, new) == before[new.name] and get(new, "Role") in ("taking-over", "master")
+    # Mended on the first, which says so: now it is given the service.
+    old.run(["rm", "/var/lib/echo/broken"])
+    old.run(["understudy", "reset-health"])
+    pair.watch(new).wait(lambda: resigned(pair, new) == before[new.name] + 1, 30, "giving up to the one that was mended")
+    pair.watch(old).wait_role("master", 20)
+    pair.line.wait_answered(time.monotonic(), 20)
+    new.run(["rm", "/var/lib/echo/broken"])
     for device in (old, new):
-        device.run(["rm", "/var/lib/echo/broken"])
-    for device in (old, new):
-        assert call(device, "Reload", "").returncode == 0
-    device = next(device for device in (old, new) if get(device, "Role") in ("taking-over", "master"))
-    device.run(["busctl", "call", "org.understudy.Supervisor1", "/org/understudy/Supervisor1/application/echo", "org.understudy.Application1",
-                "Restart"], check=False)
-    pair.line.wait_answered(time.monotonic(), 40)
-    assert sum(changes(pair).values()) - sum(count.values()) <= 2
+        device.run(["understudy", "reset-health"])
+
+
+def test_a_change_that_breaks_the_application_is_undone(pair):
+    """Before anybody gives up; the Backup has what was good, too, and the change is kept by its commit."""
+    master, backup = pair.master(), pair.backup()
+    count, before = len(pair.watch(master).events), changes(pair)
+    config = "/var/lib/echo/config"
+    master.write(config, "good")
+    wait_until(lambda: backup.read(config) == "good", 10, "applied on the Backup")
+    for text in ("worse", "bad"):
+        master.write(config, text)
+        wait_until(lambda text=text: backup.read(config) == text, 10, "the bad one applied, too")
+    os.kill(master.pid_of("python3"), signal.SIGKILL)
+
+    def undone():
+        return [event["description"] for event in pair.watch(master).events[count:] if event["name"] == "config-undone"]
+    pair.watch(master).wait(lambda: len(undone()) == 2, 40, "both undone, the newest first")
+    pair.line.wait_answered(time.monotonic(), 20)
+    assert master.read(config) == "good"
+    wait_until(lambda: backup.read(config) == "good", 10, "good on the Backup")
+    assert all("Application echo failed after a change of the configuration (1 change: echo.echo/config)" in text for text in undone())
+    assert changes(pair) == before and "resigned" not in [event["name"] for event in pair.watch(master).events[count:]]
+    history = json.loads(master.run(["understudy", "--json", "history", config]).stdout)
+    text = json.dumps(history)
+    assert text.count("Undo ") == 2
 
 
 def test_backup_down_and_up_again(pair):

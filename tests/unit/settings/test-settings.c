@@ -355,6 +355,7 @@ static void test_application_defaults(void)
 	g_assert_cmpint(a->health.kind, ==, SETTINGS_CHECK_NONE);
 	g_assert_cmpuint(a->watchdog_ms, ==, 0);
 	g_assert_true(a->critical);
+	g_assert_cmpuint(a->config_trial_s, ==, 300);
 	g_assert_false(a->rights.has_capabilities);
 	g_assert_cmpint(a->rights.nofile, ==, SETTINGS_LIMIT_UNSET);
 	g_assert_cmpuint(a->ready_timeout_ms, ==, 30000);
@@ -625,6 +626,7 @@ static const Bad bad[] = {
 	{ "health-idle", .application = A "health-tolerance=3\n", .message = "applications.d/kamailio.conf:3: \"health-tolerance\" is for *" },
 	{ "health-interval", .application = A "health=port\nhealth-address=1\nhealth-interval-ms=99\n", .message = "applications.d/kamailio.conf:5: \"health-interval-ms\" is a number from 100 to 3600000, *" },
 	{ "critical-bad", .application = A "critical=maybe\n", .message = "applications.d/kamailio.conf:3: \"critical\" is true or false, not \"maybe\"" },
+	{ "config-trial", .application = A "config-trial-s=86401\n", .message = "applications.d/kamailio.conf:3: \"config-trial-s\" is a number from 0 to 86400, *" },
 	{ "capability-unknown", .application = A "capabilities=CAP_NET_BIND_SERVICE CAP_FLY\n", .message = "applications.d/kamailio.conf:3: \"capabilities\" is a list such as *; there is no \"CAP_FLY\"" },
 	{ "capability-beyond", .application = A "capabilities=CAP_CHOWN\ncapability-bounds=CAP_KILL\n", .message = "applications.d/kamailio.conf:4: \"capability-bounds\" lacks cap_chown, which \"capabilities\" has" },
 	{ "nofile-unit", .application = A "nofile=1K\n", .message = "applications.d/kamailio.conf:3: \"nofile\" is a number or \"unlimited\", not \"1K\"" },

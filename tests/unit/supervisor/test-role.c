@@ -556,6 +556,21 @@ static void test_isolated_gives_up_only_to_one_who_is_not(void)
 	g_assert_cmpstr(device.once.resign, ==, "isolated");
 }
 
+static void test_health_not_to_one_that_failed_alike(void)
+{
+	Device device = master("a");
+	hear(&device, ROLE_BACKUP, 5, "a");
+	device.facts.apps_failed = device.facts.peer_failed_alike = true;
+	device.facts.apps_ready = false;
+	look(&device);
+	g_assert_null(device.once.resign);
+	look_with(&device, ROLE_EVENT_HEALTH_RESET);
+	g_assert_null(device.once.resign);
+	device.facts.peer_failed_alike = false; /* somebody has mended it there */
+	look(&device);
+	g_assert_cmpstr(device.once.resign, ==, "application-failed");
+}
+
 static void test_health_a_restart_is_tolerated(void)
 {
 	Device device = master("a");
@@ -667,6 +682,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/role/passive/does-not-touch-a-master", test_passive_does_not_touch_a_master);
 	g_test_add_func("/role/health/gives-up-once", test_health_gives_up_once);
 	g_test_add_func("/role/health/isolated-gives-up-only-to-one-who-is-not", test_isolated_gives_up_only_to_one_who_is_not);
+	g_test_add_func("/role/health/not-to-one-that-failed-alike", test_health_not_to_one_that_failed_alike);
 	g_test_add_func("/role/health/restart-is-tolerated", test_health_a_restart_is_tolerated);
 	g_test_add_func("/role/resume/in-every-role", test_resume_in_every_role);
 	g_test_add_func("/role/any-facts", test_any_facts);
