@@ -45,9 +45,9 @@ static void add_paths(const ElectionView *view, RenderTable *table)
 		g_autoptr(GVariant) path = g_variant_get_child_value(paths, i);
 		gint64 heard_us = dict_int(path, "heard_us", 0);
 		g_autofree char *age = age_of(view, heard_us);
-		const char *peer = dict_string(path, "peer", "");
+		const char *peer = dict_string(path, "peer", ""), *name = dict_string(path, "name", "");
 
-		render_table_addf(table, RENDER_DIM, "path %s", dict_string(path, "interface", "?"));
+		render_table_addf(table, RENDER_DIM, "path %s", *name ? name : dict_string(path, "interface", "?"));
 		if (!dict_bool(path, "open"))
 			render_table_addf(table, RENDER_BAD, "%s cannot be listened to", dict_string(path, "device", "?"));
 		else

@@ -218,3 +218,31 @@ def test_equal_start_settles_on_one(lab):
     assert (alpha.state() == "master") == (leader == "alpha")
     wait_until(lambda: other.has_service() == (leader == "other"), 5, "and has the address")
     assert alpha.has_service() == (leader == "alpha")
+
+
+def test_checksum_told_by_setting_is_right_from_the_first_advert(lab):
+    """With checksum=pseudo-header keepalived believes us at once; it never speaks."""
+    alpha = lab.host("alpha", "192.0.2.11", pair={"priority": 150, "checksum": "pseudo-header"}).start()
+    alpha.wait_state("master", 10)
+    other = Keepalived(lab, "other", "192.0.2.12")
+    wire = lab.wire(other.port)
+    other.start()
+    wire.wait(lambda: len(wire.adverts(from_host=False)) > 20, 10, "two seconds of ours")
+    assert not wire.adverts() and not other.has_service()
+
+
+def test_checksum_of_rfc_9568_alone_does_not_hear_keepalived(lab):
+    other = Keepalived(lab, "other", "192.0.2.12").start()
+    other.wait_master()
+    alpha = lab.host("alpha", "192.0.2.11", pair={"priority": 150, "checksum": "rfc"}).start()
+    assert alpha.wait_signal("Stranger")[:2] == ("192.0.2.12", "checksum")
+    assert alpha.counters()["counted"] == 0 and not alpha.get("LastHeard")
+
+
+def test_version_2_with_a_password_is_told_and_does_not_count(lab):
+    """RFC 3768 5.3.6: authentication is gone; who still uses it is nobody that we can follow."""
+    other = Keepalived(lab, "other", "192.0.2.12", 2, "1", extra="authentication {\n auth_type PASS\n auth_pass secret\n }").start()
+    other.wait_master()
+    alpha = lab.host("alpha", "192.0.2.11", pair={"priority": 150, "vrrp-version": 2, "advert-interval-ms": 1000}).start()
+    assert alpha.wait_signal("Stranger")[:2] == ("192.0.2.12", "auth")
+    assert alpha.counters()["drop-auth"] > 0 and alpha.counters()["counted"] == 0

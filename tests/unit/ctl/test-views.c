@@ -35,7 +35,8 @@ static const char ELECTION[] = "{'State': <'master'>, 'Reason': <'master-down'>,
 static const char BACKUP[] = "{'State': <'backup'>, 'Reason': <'started'>, 'SinceUs': <int64 15000000>, 'Priority': <byte 86>,"
 			     " 'PriorityReason': <'not-serving, step 0, offset 1'>, 'Holds': <@a(ssx) []>,"
 			     " 'Paths': <[{'interface': <'lan'>, 'device': <'eth0'>, 'peer': <'192.0.2.11'>, 'open': <true>,"
-			     " 'heard_us': <int64 74943000>}, {'interface': <'peer'>, 'device': <'eth1'>, 'peer': <'10.0.0.1'>,"
+			     " 'heard_us': <int64 74943000>}, {'interface': <'lan'>, 'name': <'lan-ipv6'>, 'device': <'eth0'>,"
+			     " 'peer': <'fe80::11'>, 'open': <true>, 'heard_us': <int64 0>}, {'interface': <'peer'>, 'device': <'eth1'>, 'peer': <'10.0.0.1'>,"
 			     " 'open': <false>, 'heard_us': <int64 1000000>}, {'interface': <'wan'>, 'device': <'eth2'>,"
 			     " 'peer': <''>, 'open': <true>, 'heard_us': <int64 0>}]>,"
 			     " 'LastStranger': <('192.0.2.66\033[2J', 'stranger', uint64 12, int64 10000000)>}";
@@ -195,6 +196,7 @@ static void test_election(void)
 			"  priority       86: not-serving, step 0, offset 1\n"
 			"  takes over     after 300.8 ms without an advert\n"
 			"  path lan       192.0.2.11 on eth0, heard 57 ms ago\n"
+			"  path lan-ipv6  fe80::11 on eth0, never heard\n"
 			"  path peer      eth1 cannot be listened to\n"
 			"  path wan       anybody on eth2, never heard\n"
 			"  last stranger  192.0.2.66?[2J: stranger, 12 times, the last 1 min 5 s ago\n");
