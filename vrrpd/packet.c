@@ -15,7 +15,6 @@ static const char *const drop_names[] = {
 	[VRRP_DROP_AUTH] = "auth",
 	[VRRP_DROP_INTERVAL] = "interval",
 	[VRRP_DROP_COUNT] = "count",
-	[VRRP_DROP_LINK_LOCAL] = "link-local",
 	[VRRP_DROP_DESTINATION] = "destination",
 	[VRRP_DROP_OWN] = "own-address",
 	[VRRP_DROP_STRANGER] = "stranger",
@@ -239,12 +238,6 @@ VrrpDrop vrrp_packet_parse(const guint8 *packet, gsize length, const VrrpExpect 
 		return VRRP_DROP_COUNT;
 	if (!ip_equal(&ret_advert->destination, &group) && !ip_equal(&ret_advert->destination, &expect->own_address))
 		return VRRP_DROP_DESTINATION;
-	if (family == AF_INET6 && ip_equal(&ret_advert->destination, &group)) {
-		IpAddress first = get_address(vrrp + 8, family);
-
-		if (!ip_is_link_local(&first))
-			return VRRP_DROP_LINK_LOCAL;
-	}
 	if (ip_equal(&ret_advert->source, &expect->own_address))
 		return VRRP_DROP_OWN;
 	if (expect->only_peers && !is_peer(expect, &ret_advert->source))

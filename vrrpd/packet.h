@@ -32,7 +32,6 @@ typedef enum {
 	VRRP_DROP_AUTH,        /* version 2: only type 0 exists */
 	VRRP_DROP_INTERVAL,    /* version 2: not ours; version 3: zero */
 	VRRP_DROP_COUNT,       /* no address at all, or more than we can hold */
-	VRRP_DROP_LINK_LOCAL,  /* over IPv6 to the group: the first address is not link-local */
 	VRRP_DROP_DESTINATION, /* neither the group nor our address on this path */
 	VRRP_DROP_OWN,         /* our own source address: a reflection, or somebody took our address */
 	VRRP_DROP_STRANGER,    /* right in itself, but not from the peer */
