@@ -5,7 +5,7 @@
 #include "election-private.h"
 
 #define REFRESH_ANNOUNCE_US (60 * G_USEC_PER_SEC) /* switches forget a MAC after minutes; only the electing interface carries adverts */
-#define NEIGHBOURS_EVERY_US (10 * G_USEC_PER_SEC)
+#define NEIGHBOURS_EVERY_US G_USEC_PER_SEC /* asked for only while nobody is heard: who has come since is the one to ask */
 #define PROBES_PER_TICK 3
 
 /* Whose addresses an advert on @path lists: by unicast the electing group's. NULL when that has none of the path's family. */

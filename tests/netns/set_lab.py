@@ -42,8 +42,8 @@ def wan_of(lab):
     return lab.wan
 
 
-def device(lab, name, number, pair=None, groups=None, peer_link=True, wan=False, ipv4=True):
-    """A device with an address of each family on the LAN (and the WAN); number is the last part of each."""
+def device(lab, name, number, pair=None, groups=None, peer_link=True, wan=False, ipv4=True, peer6=False):
+    """A device with an address of each family on the LAN (and the WAN); number is the last part of each. peer6: the peer link has IPv6 only."""
     host = lab.host(name, f"192.0.2.{number}", f"10.0.0.{number - 10}" if peer_link else None, configured=False)
     host.number = number
     text = f"[device]\nid={name}\n[interface lan]\ndevice=eth0\naddress6=2001:db8::{number}/64\n"
@@ -52,7 +52,12 @@ def device(lab, name, number, pair=None, groups=None, peer_link=True, wan=False,
     else:
         host.namespace.ip("-4", "address", "flush", "dev", "eth0")
     host.namespace.ip("address", "add", f"2001:db8::{number}/64", "dev", "eth0", "nodad")
-    if peer_link:
+    if peer6:
+        host.namespace.ip("-4", "address", "flush", "dev", "eth1")
+        host.namespace.ip("address", "add", f"2001:db8:f::{number}/64", "dev", "eth1", "nodad")
+        host.peer_address = f"2001:db8:f::{number}"
+        text += f"[interface peer]\ndevice=eth1\naddress6={host.peer_address}/64\n"
+    elif peer_link:
         text += f"[interface peer]\ndevice=eth1\naddress={host.peer_address}/30\n"
     if wan:
         host.wan_port = wan_of(lab).connect(host.namespace, "eth2", f"203.0.113.{number}/24")

@@ -5,7 +5,7 @@ simultaneous starts."""
 import shutil
 
 import pytest
-from set_lab import LAN4, LAN46, SERVICE6, VIRTUAL_LINK_LOCAL, WAN46, WAN_SERVICE, WAN_SERVICE6, adverts6, device, has, introduce, pair_of
+from set_lab import LAN4, LAN6, LAN46, SERVICE6, VIRTUAL_LINK_LOCAL, WAN46, WAN_SERVICE, WAN_SERVICE6, adverts6, device, has, introduce, link_local, pair_of
 from vrrp_lab import SERVICE, VIRTUAL_MAC, Lab, wait_until
 
 EVERYTHING = (SERVICE, SERVICE6, VIRTUAL_LINK_LOCAL, WAN_SERVICE, WAN_SERVICE6)
@@ -32,6 +32,14 @@ def whole(lab, leader, other):
     """The one has all, the other nothing."""
     wait_until(lambda: all(has(leader, address) for address in EVERYTHING), 3, f"{leader.name} has all")
     wait_until(lambda: not any(has(other, address) for address in EVERYTHING), 5, f"{other.name} has nothing")
+
+
+def known_to(master, phone, address):
+    """Two alone on a LAN cannot tell whose cable it is: somebody else is there, whom the Master knows and can ask."""
+    mac = phone.namespace.ip("-o", "link", "show", "eth0").stdout.split("link/ether ")[1].split()[0]
+    asked = master.counters()["probes"]
+    master.namespace.ip("neigh", "add", address, "dev", "eth0", "lladdr", mac)
+    wait_until(lambda: master.counters()["probes"] > asked + 20, 10, "a second of questions")
 
 
 def one_of_two(alpha, beta):
@@ -100,10 +108,8 @@ ROWS = [row_all_heard, row_follower_silent, row_elector_silent, row_one_family_o
 @pytest.mark.parametrize("row", ROWS, ids=[row.__name__[4:].replace("_", "-") for row in ROWS])
 def test_paired(lab, row):
     alpha, beta = pair_of(lab, groups=SET, peer_link=False, wan=True)
-    # Two alone on a LAN cannot tell whose cable it is: somebody else is there, whom the Master knows.
     phone = device(lab, "phone", 50, peer_link=False)
-    alpha.namespace.ip("neigh", "add", "192.0.2.50", "dev", "eth0", "lladdr",
-                       phone.namespace.ip("-o", "link", "show", "eth0").stdout.split("link/ether ")[1].split()[0])
+    known_to(alpha, phone, "192.0.2.50")
     leader = row(alpha, beta)
     if leader is alpha:
         assert alpha.state() == "master" and beta.state() != "master"
@@ -135,6 +141,38 @@ def test_paired_masters_lan_dead_with_its_carrier(lab):
     alpha.lan_port.unblock()
     wait_until(lambda: one_of_two(alpha, beta), 5, "one of them leads")
     whole(lab, *(alpha, beta) if alpha.state() == "master" else (beta, alpha))
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_paired_elector_silent_and_an_ipv6_peer_link_heard(lab, family):
+    alpha, beta = pair_of(lab, {"family": family}, {"lan": LAN46 if family == "ipv4" else LAN6}, peer6=True)
+    phone = device(lab, "phone", 50, peer_link=False)
+    known_to(alpha, phone, "192.0.2.50" if family == "ipv4" else "2001:db8::50")
+    wait_until(lambda: heard(beta, alpha.peer_address), 5, "the peer link is heard")
+    beta.lan_port.block()
+    outlives(beta, "lan", alpha.peer_address)
+    assert (alpha.state(), beta.state()) == ("master", "backup") and alpha.get("Sequence") == 2
+
+
+def test_by_unicast_alone(lab):
+    """With multicast=false the IPv6 elector speaks from link-local address to link-local address."""
+    alpha, beta = pair_of(lab, {"family": "ipv6", "multicast": "false"}, {"lan": LAN6}, peer_link=False)
+    wire = lab.wire(beta.lan_port)
+    adverts = wire.wait(lambda: adverts6(wire, from_host=False), 5, "an advert")
+    assert {a[4] for a in adverts} == {link_local(beta)} and {a[5] for a in adverts} == {255}
+    alpha.resign("test")
+    beta.wait_state("master")
+    wait_until(lambda: has(beta, SERVICE6) and not has(alpha, SERVICE6), 3, "beta has the address")
+
+
+def test_version_2_moves_ipv6_along_without_a_word(lab):
+    alpha, beta = pair_of(lab, {"vrrp-version": 2, "advert-interval-ms": 1000}, {"lan": LAN46}, peer_link=False)
+    wire = lab.wire(alpha.lan_port)
+    wire.wait(lambda: len(wire.adverts()) > 1, 5, "IPv4 adverts")
+    alpha.resign("test")
+    beta.wait_state("master")
+    wait_until(lambda: has(beta, SERVICE6) and not has(alpha, SERVICE6), 3, "beta has the address")
+    assert not adverts6(wire)
 
 
 def unpaired(lab, **more):
