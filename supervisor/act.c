@@ -310,3 +310,42 @@ void act_watch_backup(Supervisor *supervisor)
 		break;
 	}
 }
+
+/* ---- Foreign instances ---- */
+
+static void add_wanted(Application *application, gpointer user_data)
+{
+	const SettingsApplication *settings = application_settings(application);
+	const char *program = settings->program;
+	if (!program && settings->command && foreign_is_telling(settings->command[0]))
+		program = settings->command[0];
+	if (!program && settings->unit && foreign_is_telling(application_unit_program(application)))
+		program = application_unit_program(application);
+	if (program && *program)
+		g_ptr_array_add(user_data, foreign_wanted_new(settings->name, program, settings->unit));
+}
+
+GPtrArray *act_foreign_wanted(gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	GPtrArray *wanted = g_ptr_array_new_with_free_func(foreign_wanted_free);
+	applications_each(supervisor->applications, add_wanted, wanted);
+	return wanted;
+}
+
+void act_foreign_found(GPtrArray *found, gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+	for (guint i = 0; i < found->len; i++) {
+		const ForeignFound *one = found->pdata[i];
+		char *text = g_strdup_printf("%s also runs as process %d, which Understudy did not start", one->name, (int)one->pid);
+		g_autofree char *event = g_strdup_printf("Application %s", text);
+		g_ptr_array_add(problems, text);
+		events_raise_once(supervisor->events, event, 3600, EVENT_APPLICATION, "foreign-instance", 2, event);
+	}
+	g_ptr_array_add(problems, NULL);
+	g_strfreev(supervisor->foreign_found);
+	supervisor->foreign_found = (char **)g_ptr_array_free(g_steal_pointer(&problems), FALSE);
+	service_changed(supervisor->service, "Problems");
+}

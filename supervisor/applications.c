@@ -619,6 +619,11 @@ const App *application_state(const Application *application)
 	return &application->app;
 }
 
+const char *application_unit_program(const Application *application)
+{
+	return application->unit ? systemd_unit_program(application->unit) : "";
+}
+
 pid_t application_pid(const Application *application)
 {
 	if (application->unit)

@@ -52,6 +52,7 @@ bool application_restart(Application *application); /* false: it is not wanted i
 const char *application_name(const Application *application);
 const SettingsApplication *application_settings(const Application *application);
 const App *application_state(const Application *application);
+const char *application_unit_program(const Application *application); /* what its unit starts; "" when not known */
 pid_t application_pid(const Application *application);
 const char *application_last_exit(const Application *application);
 /* What it wrote before it last failed; "" when it never has. */

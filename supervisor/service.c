@@ -149,6 +149,10 @@ static GVariant *get_problems(gpointer user_data)
 		g_variant_builder_add(&builder, "s", "peer-absent: the peer is not connected");
 	if (applications_have_failed(supervisor->applications))
 		g_variant_builder_add(&builder, "s", "application-failed: an application does not stay up");
+	for (char **each = supervisor->foreign_found; each && *each; each++) {
+		g_autofree char *text = g_strconcat("foreign-instance: ", *each, NULL);
+		g_variant_builder_add(&builder, "s", text);
+	}
 	if (*supervisor->settings_error)
 		g_variant_builder_add(&builder, "s", "settings-bad: the settings on disk are wrong, older ones are in use");
 	if (supervisor->joining)

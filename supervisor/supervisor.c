@@ -471,6 +471,7 @@ bool supervisor_start(Supervisor *supervisor)
 	g_unix_fd_add(KEEPER_FD_NOTIFY, G_IO_IN, on_notify_socket, supervisor);
 	g_timeout_add_full(G_PRIORITY_HIGH, KEEPER_KICK_INTERVAL_US / 1000, on_kick_time, supervisor, NULL);
 	supervisor->heartbeat = g_timeout_add_full(G_PRIORITY_HIGH, 1000, on_second, supervisor, NULL);
+	supervisor->foreign = foreign_new(act_foreign_wanted, act_foreign_found, supervisor);
 	process_table_kick(supervisor->processes);
 	supervisor->started = true;
 	supervisor_think(supervisor, ROLE_EVENT_FACTS);
@@ -482,6 +483,8 @@ bool supervisor_start(Supervisor *supervisor)
 void supervisor_free(Supervisor *supervisor)
 {
 	service_free(supervisor->service);
+	foreign_free(supervisor->foreign);
+	g_strfreev(supervisor->foreign_found);
 	undo_free(supervisor->undo);
 	swap_free(supervisor->swap);
 	peer_free(supervisor->peer);

@@ -19,6 +19,7 @@
 #include "supervisor/daemons.h"
 #include "supervisor/drop.h"
 #include "supervisor/events.h"
+#include "supervisor/foreign.h"
 #include "supervisor/health.h"
 #include "supervisor/process.h"
 #include "supervisor/role.h"
@@ -54,6 +55,8 @@ typedef struct Supervisor {
 	Peer *peer;
 	Swap *swap;
 	Undo *undo;
+	Foreign *foreign;
+	char **foreign_found; /* as people read it; may be NULL */
 	Service *service;
 
 	Mode mode;
@@ -132,6 +135,8 @@ void act_on_posture(Supervisor *supervisor, const RoleOnce *once);
 void act_application_changed(Supervisor *supervisor, Application *application, AppState old);
 void act_settled(Supervisor *supervisor);
 void act_watch_backup(Supervisor *supervisor); /* the three redundancy events */
+GPtrArray *act_foreign_wanted(gpointer supervisor); /* what foreign.c looks for, */
+void act_foreign_found(GPtrArray *found, gpointer supervisor); /* and what it has found */
 
 /* ---- elect.c ---- */
 

@@ -216,3 +216,27 @@ def test_needs_that_fail_hold_up_only_who_needs_them(place):
     failure(place, "database")
     assert place.app("sip", "State") == "waiting" and place.app("gui", "State") == "running"
     assert "application-failed: " in " ".join(place.get("Problems"))
+
+
+def test_an_instance_that_somebody_else_started_is_told_of(place):
+    """The same script, once ours and once a person's."""
+    place.application("sip", "/usr/local/bin/sip /run/answer 127.0.0.1")
+    place.start()
+    place.wait_app("sip", "running")
+    place.device.run(["cp", "/usr/bin/sleep", "/usr/local/bin/other-pbx"])
+    place.application("other", "/usr/local/bin/other-pbx 1001")
+    place.call("Reload")
+    place.wait_app("other", "running")
+    stranger = place.device.popen(["setsid", "/usr/local/bin/other-pbx", "1002"])
+    try:
+        event = trouble(place, "Application other also runs as process", 30)
+        assert event["name"] == "foreign-instance"
+        assert any(problem.startswith("foreign-instance: other also runs as process ") for problem in place.get("Problems"))
+    finally:
+        stranger.kill()
+        stranger.wait()
+    for pid in place.device.run(["pidof", "other-pbx"]).stdout.split():
+        if f"{place.app('other', 'Pid')}" != pid:
+            place.device.run(["kill", "-9", pid])
+    wait_until(lambda: not any("foreign" in problem for problem in place.get("Problems")), 30, "gone again")
+    assert place.app("sip", "Restarts") == 0
