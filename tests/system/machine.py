@@ -50,7 +50,7 @@ def systemd_cgroup():
     return point
 
 
-def tail(text, most=200):
+def tail(text, most=100):
     return "\n".join(text.splitlines()[-most:])
 
 
