@@ -22,6 +22,26 @@ static bool sqlite_failed(GError **error, sqlite3 *db, const char *what)
 	return false;
 }
 
+/* SQLite gives -wal and -shm the mode of the database, but the owner of whoever makes them: us, when the last other connection closed
+ * between our look and our opening. The application could never open its database again. (O_PATH: closing any other descriptor of -shm would
+ * drop SQLite's own locks on it, which belong to the process.) */
+static void give_back(const char *path)
+{
+	static const char *const suffixes[] = { "-wal", "-shm" };
+	struct stat database, st;
+
+	if (stat(path, &database) < 0)
+		return;
+	for (guint i = 0; i < G_N_ELEMENTS(suffixes); i++) {
+		g_autofree char *full = g_strconcat(path, suffixes[i], NULL);
+		sync_autofd fd = open(full, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == geteuid() &&
+		    st.st_uid != database.st_uid && fchownat(fd, "", database.st_uid, database.st_gid, AT_EMPTY_PATH) < 0)
+			g_warning("%s: %s", full, g_strerror(errno));
+	}
+}
+
 static bool copy_pages(const char *from, const char *to, GError **error)
 {
 	sqlite3 *source = NULL, *target = NULL;
@@ -34,6 +54,9 @@ static bool copy_pages(const char *from, const char *to, GError **error)
 		sqlite_failed(error, target, "opening the copy");
 	} else {
 		sqlite3_busy_timeout(source, BUSY_MS);
+		/* The first look opens the companions; from then on we hold them, so nobody makes others. */
+		(void)sqlite3_exec(source, "PRAGMA schema_version", NULL, NULL, NULL);
+		give_back(from);
 		sqlite3_exec(target, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF", NULL, NULL, NULL);
 		sqlite3_backup *backup = sqlite3_backup_init(target, "main", source, "main");
 		/* All pages in one step: with several, each write of the application starts the copy anew. */
@@ -92,6 +115,7 @@ bool sync_snapshot_take(const char *path, const char *copy, GError **error)
 	(void)unlink(copy);
 	/* In WAL mode an open database has its -shm. Without one nobody has it open, and opening it ourselves would make one that is ours:
 	 * database and -wal are copied as files then, and the copy is opened. */
+	give_back(path); /* we may have died before we could */
 	if (!is_wal(path) || exists(path, "-shm"))
 		return copy_pages(path, copy, error);
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Files from the Master to the Backup: everything that travels, whatever dies in between."""
 
+import contextlib
 import os
 import random
 import signal
@@ -394,6 +395,41 @@ def test_a_live_database(pair, lab, mode, path):
     # Nobody writes any more: there is nothing to commit any more either.
     head = alpha.get("Stored")
     assert alpha.commit() == head
+
+
+COMES_AND_GOES = """
+import os, sqlite3, sys, time
+os.setgid(65534)
+os.setuid(65534)
+for n in range(int(sys.argv[2])):
+    deadline = time.monotonic() + 1
+    while True:
+        try:
+            database = sqlite3.connect(sys.argv[1], timeout=10, isolation_level=None)
+            database.execute("PRAGMA journal_mode=wal")
+            database.execute("CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, a TEXT, b TEXT)")
+            database.execute("INSERT INTO t VALUES (?, 'x', 'x')", (n,))
+            database.close()
+            break
+        except sqlite3.OperationalError as error:
+            database.close()  # a connection that found -shm not its own goes on to say so; the application is started again
+            if time.monotonic() > deadline:
+                sys.exit(f"{error}: {sorted(os.listdir(os.path.dirname(sys.argv[1])))}")
+"""
+
+
+def test_an_application_that_opens_its_database_again_and_again(pair, lab):
+    """It may close, and take -wal and -shm away, between our look and our opening: the ones that we make then must be its own."""
+    alpha, beta = pair
+    os.chown(alpha.at(os.path.dirname(BOOK)), 65534, 65534)
+    user = alpha.python(COMES_AND_GOES, BOOK, 2000, stderr=subprocess.PIPE)
+    while user.poll() is None:
+        with contextlib.suppress(CallError):  # busy, when it was opened while it was copied as a file: the next commit has it
+            alpha.commit()
+    assert user.communicate()[1] == "" and user.returncode == 0
+    assert alpha.process.poll() is None, alpha.log.read_text()[-3000:]
+    lab.in_step()
+    assert look(beta.at(BOOK)) == 1999
 
 
 def test_rows_in_the_wal_of_a_dead_application_travel(pair, lab):
