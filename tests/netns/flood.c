@@ -4,7 +4,6 @@
  *
  * Runs in the caller's network namespace and nowhere else. Prints how many went out and how long that took.
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
