@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the tests on whole machines share: a pair of them, and their last words when a test fails."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from phones import accounts  # noqa: E402
 from probe import Probe  # noqa: E402
 
 PHONE = "192.0.2.100"
+# The PBX as Debian's unit starts it, beside an application that is a process of Understudy's own.
+APPLICATIONS = {
+    "kamailio": re.sub(r"^command=.*$", "unit=kamailio.service", pbx.APPLICATION_TEXT, flags=re.M),
+    "sleeper": "[application]\ncommand=/bin/sleep infinity\n",
+}
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -36,8 +42,8 @@ def house(request):
 
 @pytest.fixture
 def pair(house, request):
-    """Two machines with the package, paired, Kamailio on the Master, and a host of phones that asks it all the time."""
-    made = Pair(None, {"kamailio": pbx.APPLICATION_TEXT}, lab=house)
+    """Two machines with the package, paired, the applications on the Master, and a host of phones that asks it all the time."""
+    made = Pair(None, APPLICATIONS, lab=house)
     request.addfinalizer(made.close)
     pbx.install(made.first, SERVICE, accounts(3), {})
     pbx.install(made.second, SERVICE, None, None)

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import functools
 import hashlib
+import inspect
 import os
 import shutil
 import subprocess
@@ -170,8 +171,6 @@ def _make_root(folder, release, sources, packages):
         run(["mmdebstrap", "--variant=minbase", "--format=directory", f"--aptopt={options.name}", "--dpkgopt=force-unsafe-io",
              "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
              f"--include={','.join(packages)}", release, folder, *sources])
-    # What a PBX package enabled is for Understudy to start.
-    run(["systemctl", f"--root={folder}", "disable", "kamailio.service"])
     (folder / "var/log/journal").mkdir(exist_ok=True)
 
 
@@ -181,7 +180,7 @@ def root():
     release = _release()
     sources = _apt_sources(release)
     packages = sorted({*ROOT_PACKAGES, *_dependencies(package())})
-    key = digest(release, *packages, *(Path(file).read_text(encoding="utf-8") for file in sources))
+    key = digest(release, *packages, inspect.getsource(_make_root), *(Path(file).read_text(encoding="utf-8") for file in sources))
     return kept("root", key, lambda folder: _make_root(folder, release, sources, packages))
 
 

@@ -9,7 +9,10 @@ from lab.net import wait_until
 
 
 def pbx_runs_on(machine):
-    return bool(machine.pid_of("kamailio"))
+    """Both applications do; neither, when false: never one alone."""
+    found = {name for _, name in machine.processes() if name in ("kamailio", "sleep")}
+    assert len(found) != 1, found
+    return bool(found)
 
 
 def role_changes(pair):
@@ -43,7 +46,7 @@ def test_power_cut(pair):
 def test_supervisor_and_keeper_killed(pair):
     """Neither takes anything with it: no role changes, the PBX that ran goes on, the address stays. The unit was never stopped."""
     master = pair.master()
-    before, pbx = role_changes(pair), master.pid_of("kamailio")
+    before, applications = role_changes(pair), [master.pid_of(name) for name in ("kamailio", "sleep")]
     begin = time.monotonic()
     first = master.kill("understudy-supervisor")
     second = master.wait_process("understudy-supervisor", 10, not_pid=first)
@@ -55,7 +58,7 @@ def test_supervisor_and_keeper_killed(pair):
     master.wait_process("understudy-supervisor", 10, not_pid=second)
     pair.watch(master).wait(lambda: pair.watch(master).peer().get("connected"), 15, "it knows its peer again")
     assert pair.roles()[master.name] == "master" and role_changes(pair) == before
-    assert master.pid_of("kamailio") == pbx and pair.addresses.holders() == [master.name]
+    assert [master.pid_of(name) for name in ("kamailio", "sleep")] == applications and pair.addresses.holders() == [master.name]
     assert pair.probe.silence_ms(begin)[0] < 1000
 
 
@@ -80,7 +83,7 @@ def test_unit_stopped_and_backup_rebooted(pair):
     pair.watch(backup).wait_role("master", 15)
     pair.probe.wait_answer_sent_after(begin + 0.3, 15)
     assert master.run(["systemctl", "is-failed", "understudy.service"], check=False).stdout.strip() == "inactive"
-    assert [name for _, name in master.processes() if name.startswith(("understudy", "kamailio"))] == []
+    assert [name for _, name in master.processes() if name.startswith(("understudy", "kamailio", "sleep"))] == []
     master.run(["systemctl", "start", "understudy.service"])
     pair.wait_settled(40)
     assert pair.master() is backup
@@ -110,3 +113,17 @@ def test_passive_over_a_boot(pair):
     backup.run(["understudy", "takeover"])
     pair.watch(backup).wait_role("master", 15)
     pair.probe.wait_answer_sent_after(begin, 15)
+
+
+def test_unit_started_on_the_backup(pair):
+    """Enabled as its package left it, and started by hand: on the Backup the PBX does not run. Nothing has failed by that."""
+    backup = pair.backup()
+    assert backup.run(["systemctl", "is-enabled", "kamailio.service"]).stdout.strip() == "enabled"
+    backup.run(["systemctl", "start", "kamailio.service"])
+    assert not pbx_runs_on(backup)
+    pair.power_cut(backup)
+    pair.switch_on(backup)
+    pair.watch(backup).wait_role("backup", 40)
+    wait_until(lambda: backup.state() == "running", 40, "booted", 0.05)
+    assert not pbx_runs_on(backup)
+    assert "kamailio" not in backup.journal("--boot", "--identifier=kamailio")
