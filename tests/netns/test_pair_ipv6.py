@@ -178,3 +178,47 @@ def test_other_ways_to_elect(build, family, more):
         pair.phones.answered_again(begin)
         pair.wait_settled()
         assert pair.master() is master and pair.addresses.doubled_ms(begin) == 0
+
+
+def without_ipv6(text):
+    """device.conf as it was before."""
+    lines = [line for line in text.splitlines() if not line.startswith("address6=")]
+    peers = [line for line in lines if line.startswith("addresses=")][0]
+    four = ", ".join(host for host in peers.removeprefix("addresses=").split(", ") if ":" not in host)
+    return "\n".join(f"addresses={four}" if line is peers else line for line in lines) + "\n"
+
+
+def test_ipv6_is_added_to_a_running_pair(build):
+    """As an administrator moves on from IPv4: first the devices' own addresses, then the service address. Nobody's role changes."""
+    with Pair(build, {"kamailio": pbx.APPLICATION_TEXT}, family="both") as pair:
+        pbx.install(pair.first, pair.services[0], accounts(3), {})
+        pbx.install(pair.second, pair.services[0], None, None)
+        device_conf = {device.name: device.read("/etc/understudy/device.conf") for device in (pair.first, pair.second)}
+        for device in (pair.first, pair.second):
+            device.write("/etc/understudy/device.conf", without_ipv6(device_conf[device.name]))
+        both = pair.first.read("/etc/understudy/pair.conf")
+        pair.first.write("/etc/understudy/pair.conf", both.replace(f", {pair.services[1]}/64", ""))
+        pair.first.peer_address = "198.51.100.1"
+        pair.start()
+        master, backup = pair.master(), pair.backup()
+        counts = {name: len(watch.roles) for name, watch in pair.watches.items()}
+
+        def reload(device):
+            device.run(["busctl", "call", "org.understudy.Supervisor1", "/org/understudy/Supervisor1", "org.understudy.Supervisor1", "Reload"])
+
+        for device in (backup, master):
+            device.write("/etc/understudy/device.conf", device_conf[device.name])
+            reload(device)
+        pair.wait_settled()
+        master.write("/etc/understudy/pair.conf", both)
+        reload(master)
+        wait_until(lambda: pair.services[1] in master.namespace.addresses(6), 5, "the Master has the new address")
+        wait_until(lambda: pair.services[1] in (backup.read("/etc/understudy/pair.conf") or ""), 15, "the Backup has the settings")
+        pair.wait_settled()
+        assert pair.services[1] not in backup.namespace.addresses(6)
+        assert all(not watch.changes_since(counts[name]) for name, watch in pair.watches.items())
+        begin = time.monotonic()
+        master.ports["eth0"].cut()
+        pair.watch(backup).wait_role("master", 10)
+        wait_until(lambda: {*pair.services, DERIVED} == holds(pair, backup), 5, "all addresses moved")
+        assert pair.addresses.doubled_ms(begin) == 0
