@@ -28,7 +28,7 @@ typedef struct {
 
 /* What the two devices say to each other on an interface: from our own address there to one of the peer's. */
 typedef struct {
-	const char *role;      /* of the interface */
+	char role[65];         /* of the interface; a copy, it outlives the settings */
 	IpAddress own, peer;
 } VrrpBetween;
 

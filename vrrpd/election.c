@@ -370,8 +370,12 @@ void vrrp_election_prefer(VrrpElection *self)
 		const SettingsInterface *interface = settings_interface(self->settings, self->peer.addresses[i].role);
 		const SettingsAddress *own = interface ? settings_own_address(interface, peer->family) : NULL;
 
-		if (own && !ip_is_link_local(peer))
-			g_array_append_vals(between, &(VrrpBetween){ .role = interface->name, .own = own->ip, .peer = *peer }, 1);
+		if (own && !ip_is_link_local(peer)) {
+			VrrpBetween one = { .own = own->ip, .peer = *peer };
+
+			g_strlcpy(one.role, interface->name, sizeof one.role);
+			g_array_append_val(between, one);
+		}
 	}
 	vrrp_addresses_prefer(self->addresses, between);
 }
