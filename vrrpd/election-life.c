@@ -107,6 +107,9 @@ static const char *unusable_because(const VrrpElection *self)
 		return "no-interface";
 	if (!self->candidate.watch.carrier)
 		return "no-carrier";
+	/* Only from coming back: one that leads has a carrier. */
+	if (self->candidate.machine.state == VRRP_STATE_INIT && !vrrp_link_watch_stable(&self->candidate.watch, vrrp_now_us()))
+		return "link-flapping";
 	if (!ip_is_set(&elector->own))
 		return "no-link-local";
 	return can_speak(self) ? NULL : "no-address";
@@ -172,6 +175,8 @@ static void tick_cb(gpointer user_data)
 	if (self->candidate.unsaved)
 		vrrp_election_save(self);
 	vrrp_election_update_gate(self, now_us);
+	if (self->group && self->candidate.machine.state == VRRP_STATE_INIT && self->candidate.watch.carrier)
+		check_link(self, "carrier");
 	vrrp_election_check_problems(self);
 	if (tick.tell || priority != self->candidate.machine.priority || heard_step != self->candidate.heard_step ||
 	    alive != vrrp_link_watch_alive(&self->candidate.watch, now_us))

@@ -18,6 +18,12 @@ bool vrrp_link_watch_state(VrrpLinkWatch *watch, bool present, bool carrier, gin
 		watch->up_us = now_us;
 		watch->heard = false;
 	}
+	if (!carrier && watch->carrier) {
+		if (now_us - watch->lost_us >= VRRP_FLAP_FORGIVEN_US)
+			watch->losses = 0;
+		watch->losses++;
+		watch->lost_us = now_us;
+	}
 	watch->present = present;
 	watch->carrier = carrier;
 	return changed;
@@ -56,6 +62,15 @@ bool vrrp_link_watch_alive(const VrrpLinkWatch *watch, gint64 now_us)
 bool vrrp_link_watch_steady(const VrrpLinkWatch *watch, gint64 now_us)
 {
 	return vrrp_link_watch_alive(watch, now_us) && now_us - watch->alive_us >= watch->window_us;
+}
+
+bool vrrp_link_watch_stable(const VrrpLinkWatch *watch, gint64 now_us)
+{
+	gint64 wait_us = 0;
+
+	if (watch->losses > 1)
+		wait_us = MIN(VRRP_FLAP_FIRST_US << MIN(watch->losses - 2, 10), VRRP_FLAP_MOST_US);
+	return watch->carrier && now_us - watch->up_us >= wait_us;
 }
 
 bool vrrp_link_watch_settled(const VrrpLinkWatch *watch, gint64 now_us)

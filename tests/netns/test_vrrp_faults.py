@@ -345,3 +345,60 @@ def test_a_pair_with_a_cable_of_its_own_has_no_such_problem(lab):
     wait_until(lambda: beta.get("LastHeard").get("10.0.0.1"), 3, "heard there")
     for host in alpha, beta:
         assert "no-peer-path" not in str(host.get("Problems"))
+
+
+# ---- Links that come and go ----
+
+def test_a_flapping_link_does_not_flap_the_roles(lab):
+    """The cable of the Master, loose: twelve losses are one change of roles, and few words."""
+    alpha, beta = lab.two()
+    for _ in range(12):
+        alpha.lan_port.cut()
+        wait_until(lambda: not alpha.get("Carrier"), 5, "the carrier is lost")
+        alpha.lan_port.plug()
+        wait_until(lambda: alpha.get("Carrier"), 5, "and back")
+    beta.wait_state("master")
+    assert beta.get("Sequence") == 2 and alpha.state() != "master"
+    # Four changes are those of the first loss (to init and back) and the second: then it is left alone.
+    assert alpha.get("Sequence") <= 2 + 4, alpha.text_log()
+    assert any(p.startswith("link-flapping") for p in alpha.get("Problems"))
+    alpha.wait_state("backup", 20)
+    wait_until(lambda: "link-flapping" not in str(alpha.get("Problems")), 3, "the problem is gone")
+    assert beta.state() == "master" and beta.get("Sequence") == 2
+
+
+def test_a_flapping_link_of_one_that_is_alone(lab):
+    alpha = lab.host("alpha", "192.0.2.11").start()
+    alpha.wait_state("master", 10)
+    lab.client()
+    for _ in range(8):
+        alpha.lan_port.cut()
+        wait_until(lambda: not alpha.get("Carrier"), 5, "the carrier is lost")
+        alpha.lan_port.plug()
+        wait_until(lambda: alpha.get("Carrier"), 5, "and back")
+    assert alpha.text_log().count("backup -> master") <= 3
+
+
+def test_a_port_that_does_not_forward_yet_is_waited_for_and_not_for_ever(lab):
+    """After a power cut the link is up long before the switch forwards; nobody may lead a LAN that it has not heard."""
+    alpha, beta = lab.two(peer_link=False)
+    client = lab.client()
+    client.probe()
+    client.finish()
+    beta.lan_port.cut()
+    beta.wait_state("init")
+    beta.lan_port.plug()
+    beta.lan_port.block()
+    beta.wait_state("backup")
+    up = time.monotonic()
+    wait_until(lambda: time.monotonic() - up > 1.5, 5, "five times the time in which it would have led")
+    assert beta.state() == "backup" and not beta.has_service()
+    beta.lan_port.unblock()
+    wait_until(lambda: beta.get("LastHeard").get("lan", 0) > beta.get("SinceUs"), 5, "it hears alpha")
+    assert beta.state() == "backup" and alpha.state() == "master"
+    # And where the port never forwards, it leads in the end.
+    beta.lan_port.cut()
+    beta.wait_state("init")
+    beta.lan_port.plug()
+    beta.lan_port.block()
+    beta.wait_state("master", 10)

@@ -157,6 +157,37 @@ static void test_link(void)
 	g_assert_false(vrrp_link_watch_settled(&watch, 1900 * MS));
 }
 
+static gint64 flap(VrrpLinkWatch *watch, gint64 at)
+{
+	(void)vrrp_link_watch_state(watch, true, false, at);
+	(void)vrrp_link_watch_state(watch, true, true, at + 10 * MS);
+	return at + 10 * MS;
+}
+
+/* The first loss is believed to be over when it is; each further one costs the double, up to a bound, and all are forgiven in the end. */
+static void test_link_flapping(void)
+{
+	static const gint64 wait[] = { 0, 1000 * MS, 2000 * MS, 4000 * MS, 8000 * MS, 16000 * MS, 16000 * MS, 16000 * MS };
+	gint64 at = 1000 * MS, up;
+	VrrpLinkWatch watch;
+
+	vrrp_link_watch_init(&watch, 100 * MS);
+	g_assert_false(vrrp_link_watch_stable(&watch, at));
+	(void)vrrp_link_watch_state(&watch, true, true, at);
+	g_assert_true(vrrp_link_watch_stable(&watch, at));
+	for (guint i = 0; i < G_N_ELEMENTS(wait); i++) {
+		up = flap(&watch, at);
+		g_assert_true(wait[i] == 0 || !vrrp_link_watch_stable(&watch, up + wait[i] - 1));
+		g_assert_true(vrrp_link_watch_stable(&watch, up + wait[i]));
+		at = up + 100 * MS;
+	}
+	for (guint i = 0; i < 100; i++)
+		at = flap(&watch, at);
+	g_assert_true(vrrp_link_watch_stable(&watch, at + 16000 * MS));
+	up = flap(&watch, at + 60000 * MS);
+	g_assert_true(vrrp_link_watch_stable(&watch, up));
+}
+
 /* After a silence a link is alive at once, and steady when another Master on it would have been heard. */
 static void test_link_steady(void)
 {
@@ -362,6 +393,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/holds/reason", test_hold_reason_is_cut_between_characters);
 	g_test_add_func("/vrrp/link-watch", test_link);
 	g_test_add_func("/vrrp/link-watch/steady", test_link_steady);
+	g_test_add_func("/vrrp/link-watch/flapping", test_link_flapping);
 	g_test_add_func("/vrrp/peer", test_peer);
 	g_test_add_func("/vrrp/peer-large", test_peer_large);
 	g_test_add_func("/vrrp/strangers", test_strangers);
