@@ -407,6 +407,19 @@ static bool is_peer(const VrrpPeer *peer, const IpAddress *address)
 	return false;
 }
 
+static bool is_us(const VrrpElection *self, const VrrpPeer *peer)
+{
+	for (guint i = 0; self->settings && i < self->settings->interfaces->len; i++) {
+		const SettingsInterface *interface = self->settings->interfaces->pdata[i];
+
+		for (gsize k = 0; k < peer->n_addresses; k++)
+			if (ip_equal(&peer->addresses[k].address, &interface->address.ip) ||
+			    ip_equal(&peer->addresses[k].address, &interface->address6.ip))
+				return true;
+	}
+	return false;
+}
+
 bool vrrp_election_set_peer(VrrpElection *self, GVariant *dict, GError **error)
 {
 	VrrpPeer peer;
@@ -414,6 +427,10 @@ bool vrrp_election_set_peer(VrrpElection *self, GVariant *dict, GError **error)
 
 	if (!vrrp_peer_parse(dict, &peer, error))
 		return false;
+	if (is_us(self, &peer)) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "peer: an address is this device's own");
+		return false;
+	}
 	same = same_paths(&self->peer, &peer);
 	self->peer = peer;
 	g_clear_pointer(&self->peer_dict, g_variant_unref);

@@ -5,11 +5,21 @@
 #include <gio/gio.h>
 #include <string.h>
 
+/* One host's, and not this one's by nature. */
+static bool is_of_a_host(const IpAddress *ip)
+{
+	static const guint8 loopback[16] = { [15] = 1 }, none[16] = { 0 };
+
+	if (ip->family == AF_INET)
+		return ip->bytes[0] != 0 && ip->bytes[0] != 127 && ip->bytes[0] < 224;
+	return !ip_is_multicast(ip) && memcmp(ip->bytes, loopback, 16) != 0 && memcmp(ip->bytes, none, 16) != 0;
+}
+
 static bool parse_address(const char *text, IpAddress *ret_address)
 {
 	g_autofree char *host = g_strndup(text, strcspn(text, "/%")); /* a zone is of the device that wrote it */
 
-	return ip_parse(host, ret_address);
+	return ip_parse(host, ret_address) && is_of_a_host(ret_address);
 }
 
 static bool fail(GError **error, const char *text)

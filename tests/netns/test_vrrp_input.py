@@ -119,7 +119,13 @@ NONSENSE = {
     "peer without addresses": ("SetPeer", peer(addresses=None), "InvalidArgs"),
     "peer with addresses of another type": ("SetPeer", peer(addresses=GLib.Variant("as", ["192.0.2.12"])), "InvalidArgs"),
     "peer at no address": ("SetPeer", peer(addresses=GLib.Variant("a{sas}", {"lan": ["gateway"]})), "InvalidArgs"),
-    "peer everywhere": ("SetPeer", peer(addresses=GLib.Variant("a{sas}", {"lan": [f"192.0.2.{i}" for i in range(1, 60) if i != 11]})), "InvalidArgs"),
+    "peer at everybody's": ("SetPeer", peer(addresses=GLib.Variant("a{sas}", {"lan": ["255.255.255.255"]})), "InvalidArgs"),
+    "peer at a group": ("SetPeer", peer(addresses=GLib.Variant("a{sas}", {"lan": ["224.0.0.18"]})), "InvalidArgs"),
+    "peer nowhere": ("SetPeer", peer(addresses=GLib.Variant("a{sas}", {"lan": ["0.0.0.0"]})), "InvalidArgs"),
+    "peer at ourselves": ("SetPeer", peer(addresses=GLib.Variant("a{sas}", {"lan": ["192.0.2.11"]})), "InvalidArgs"),
+    "peer at the loop": ("SetPeer", peer(addresses=GLib.Variant("a{sas}", {"lan": ["127.0.0.1"]})), "InvalidArgs"),
+    "peer at an IPv6 group": ("SetPeer", peer(addresses=GLib.Variant("a{sas}", {"lan": ["ff02::12"]})), "InvalidArgs"),
+    "peer everywhere": ("SetPeer", peer(addresses=GLib.Variant("a{sas}", {"lan": [f"192.0.2.{i}" for i in range(1, 100) if i != 11]})), "InvalidArgs"),
     "peer on a long interface": ("SetPeer", peer(addresses=GLib.Variant("a{sas}", {"l" * 1000: ["192.0.2.12"]})), "InvalidArgs"),
     "peer of a long name": ("SetPeer", peer(id=GLib.Variant("s", "b" * 1000)), "InvalidArgs"),
     "no such method": ("Explode", None, "UnknownMethod"),
@@ -141,6 +147,62 @@ def test_orders_that_make_no_sense_change_nothing(lab):
         assert error in said, f"{name}: {said}"
         assert properties(alpha) == before, name
     assert alpha.process.poll() is None and alpha.state() == "master" and beta.state() == "backup"
+
+
+def test_settings_that_make_no_sense_change_nothing(lab):
+    alpha, beta = lab.two(peer_link=False)
+    wait_until(lambda: alpha.get("Priority") == 171, 5, "alpha serves")
+    before = properties(alpha)
+    for text in ("", "[pair]\n", "[pair]\ngroup-id=0\n", "nonsense", "[pair]\ngroup-id=51\n[group lan]\ninterface=nowhere\naddresses=192.0.2.100/24\n",
+                 "[pair]\ngroup-id=51\nvrrp-version=4\n"):
+        alpha.write("pair.conf", text)
+        assert "pair.conf" in error_of(alpha, "Reload", None), text
+        assert properties(alpha) == before and alpha.has_service(), text
+    assert beta.state() == "backup"
+
+
+# ---- Strangers ----
+
+def signals_of(host):
+    return [args for name, args in host.signals if name == "Stranger"]
+
+
+STRANGERS = {
+    "a firewall with our group id": (3, lambda: advert(priority=255), "stranger"),
+    "one of version 2 among version 3": (3, lambda: advert(version=2, interval=1), "version"),
+    "one of version 3 among version 2": (2, lambda: advert(), "version"),
+    "another interval in version 2": (2, lambda: advert(version=2, interval=5), "interval"),
+    "a password in version 2": (2, lambda: advert(version=2, interval=1, auth=1), "auth"),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGERS)
+def test_a_stranger_is_told_once_and_moves_nobody(lab, kind):
+    version, build, cause = STRANGERS[kind]
+    alpha, beta = lab.two(peer_link=False, pair={"vrrp-version": version, "advert-interval-ms": 1000 if version == 2 else 100}, start=False)
+    alpha.start(peer=beta)
+    alpha.wait_state("master", 15)
+    alpha.set_serving(True)
+    beta.start(peer=alpha)
+    wait_until(lambda: beta.get("LastHeard"), 5, "beta hears alpha")
+    sequence = alpha.get("Sequence"), beta.get("Sequence")
+    forger = Forger(lab)
+    for n in range(20):
+        forger.send(build())
+        wait_until(lambda n=n: alpha.counters()[f"drop-{cause}"] > n and beta.counters()[f"drop-{cause}"] > n, 5, "counted")
+    for host in alpha, beta:
+        host.wait_signal("Stranger", lambda args: args[:2] == ("192.0.2.66", cause))
+        assert len(signals_of(host)) == 1 and host.get("LastStranger")[:3] == ("192.0.2.66", cause, 20)
+    assert (alpha.get("Sequence"), beta.get("Sequence")) == sequence and alpha.state() == "master"
+
+
+def test_unpaired_the_address_owners_priority_is_legal_input(lab):
+    alpha = lab.host("alpha", "192.0.2.11").start()
+    alpha.wait_state("master", 10)
+    Forger(lab).send(advert(priority=255))
+    alpha.wait_state("backup")
+    assert alpha.get("Reason") == "heard-higher" and alpha.get("MasterPriority", VRRP) == 255
+    assert not alpha.has_service() and not signals_of(alpha)
 
 
 def test_orders_out_of_place_are_refused_by_name_or_do_nothing(lab):

@@ -193,10 +193,11 @@ def test_failed_applications_silence_the_peer_path(lab):
 
 # ---- After a split ----
 
+@pytest.mark.parametrize("virtual_mac", [True, False], ids=["virtual-mac", "own-mac"])
 @pytest.mark.parametrize("serving", ["alpha", "beta"])
-def test_heal_keeps_who_serves(lab, serving):
-    """Both lead while cut off from each other; the one that serves stays, whichever it is."""
-    alpha, beta = lab.two()
+def test_heal_keeps_who_serves(lab, serving, virtual_mac):
+    """Both lead while cut off from each other; the one that serves stays, whichever it is, and the phones that it has go on with it."""
+    alpha, beta = lab.two(pair={"virtual-mac": str(virtual_mac).lower()})
     client = lab.client()
     wire_a, wire_b = lab.wire(alpha.lan_port), lab.wire(beta.lan_port)
     beta.peer_port.block()
