@@ -139,6 +139,8 @@ static void tune_parent(VrrpAddresses *self, Place *place)
 
 static void tune_virtual(VrrpAddresses *self, Place *place)
 {
+	if (place->member->family == AF_INET6)
+		set_sysctl(self, place, "ipv6", place->member->virtual_device, "disable_ipv6", "0", false); /* whatever the default says */
 	/* No link-local address of its own: the Backup's interface has the same MAC, and they would collide. */
 	set_sysctl(self, place, "ipv6", place->member->virtual_device, "addr_gen_mode", "1", false);
 	set_sysctl(self, place, "ipv6", place->member->virtual_device, "accept_dad", "0", false);

@@ -136,8 +136,10 @@ class Stranger:
         self.socket.close()
 
 
-def test_what_does_not_count_is_counted(lab):
-    alpha, beta = pair_of(lab, {"family": "ipv6"}, {"lan": LAN46})
+@pytest.mark.parametrize("pair", FAMILIES)
+def test_what_does_not_count_is_counted(lab, pair):
+    """On the elector's path and on a follower's alike."""
+    alpha, beta = pair_of(lab, pair, {"lan": LAN46})
     stranger = Stranger(lab)
     mine, theirs = stranger.source, link_local(alpha)
     cases = [
@@ -272,4 +274,45 @@ def test_only_the_master_is_at_the_service_address(lab):
     assert "ff02::1:ff00:100" in groups_of(beta) and "ff02::1:ff00:100" not in groups_of(alpha)
     asked = [data for _, mine, data in wire.read() if mine and data[12:14] == b"\x86\xdd" and data[20] == 58 and data[54] == 135]
     assert not [data for data in asked if data[22:38] == bytes(16)], "no duplicate detection"
-    assert not [data for data in asked if data[62:78] == socket.inet_pton(socket.AF_INET6, SERVICE6)]
+    # A new Master asks whether somebody else is at the address, as itself: that teaches nobody a thing about the service address.
+    assert VIRTUAL_MAC6 not in {data[6:12] for data in asked if data[62:78] == socket.inet_pton(socket.AF_INET6, SERVICE6)}
+
+
+def test_frozen_and_thawed_it_has_let_go(lab):
+    alpha, beta = pair_of(lab, {"family": "ipv6"}, {"lan": LAN46})
+    phone = device(lab, "phone", 50, peer_link=False)
+    echo(phone.namespace, SERVICE6)
+    alpha.freeze()
+    beta.wait_state("master")
+    wait_until(lambda: not any(has(alpha, address) for address in (SERVICE, SERVICE6, VIRTUAL_LINK_LOCAL)), 10, "alpha's kernel lets go")
+    alpha.thaw()
+    alpha.wait_state("backup")
+    assert not has(alpha, SERVICE6) and beta.state() == "master"
+    echo(phone.namespace, SERVICE6)
+    assert neighbour(phone, SERVICE6) == "00:00:5e:00:02:33"
+
+
+def test_a_family_added_and_taken_away_costs_no_role(lab):
+    alpha, beta = pair_of(lab, groups={"lan": LAN46 | {"addresses": f"{SERVICE}/24"}})
+    sequence = alpha.get("Sequence")
+    wire = lab.wire(alpha.lan_port)
+    for host in (alpha, beta):
+        host.pair_conf(groups={"lan": LAN46})
+        host.call("Reload")
+    wait_until(lambda: has(alpha, SERVICE6) and has(alpha, VIRTUAL_LINK_LOCAL), 3, "alpha has the new address")
+    wire.wait(lambda: adverts6(wire), 5, "IPv6 adverts")
+    wait_until(lambda: beta.get("LastHeard").get("lan-ipv6"), 5, "beta hears them")
+    for host in (alpha, beta):
+        host.pair_conf(groups={"lan": LAN46 | {"addresses": f"{SERVICE}/24"}})
+        host.call("Reload")
+    wait_until(lambda: not has(alpha, SERVICE6) and not has(alpha, VIRTUAL_LINK_LOCAL), 3, "they are gone")
+    assert "vrrp51.0v6" not in alpha.namespace.ip("link").stdout
+    assert (alpha.state(), beta.state()) == ("master", "backup") and alpha.get("Sequence") == sequence
+
+
+def test_where_ipv6_is_off_by_default(lab):
+    alpha = device(lab, "alpha", 11, {"family": "ipv6"}, {"lan": LAN46})
+    alpha.namespace.run(["sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6"])
+    alpha.start()
+    alpha.wait_state("master", 10)
+    wait_until(lambda: has(alpha, SERVICE6), 3, "the address")

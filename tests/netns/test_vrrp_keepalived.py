@@ -219,24 +219,6 @@ def test_learned_checksum_survives_a_restart(lab):
     assert not wire.adverts() and alpha.state() == "master" and not other.has_service()
 
 
-def test_checksum_set_to_pseudo_header_is_keepalived_s_from_the_start(lab):
-    alpha = lab.host("alpha", "192.0.2.11", pair={"priority": 150, "checksum": "pseudo-header"}).start()
-    alpha.wait_state("master", 10)
-    other = Keepalived(lab, "other", "192.0.2.12")
-    wire = lab.wire(other.port)
-    other.start()
-    wire.wait(lambda: len(wire.adverts(from_host=False)) > 30, 10, "three seconds of ours")
-    assert not wire.adverts() and not other.has_service()
-
-
-def test_checksum_set_to_rfc_takes_no_other(lab):
-    other = Keepalived(lab, "other", "192.0.2.12").start()
-    other.wait_master()
-    alpha = lab.host("alpha", "192.0.2.11", pair={"checksum": "rfc"}).start()
-    wait_until(lambda: alpha.counters()["drop-checksum"] > 0, 10, "keepalived's are counted")
-    assert not alpha.get("LastHeard") and alpha.counters()["pseudo-header"] == 0
-
-
 def test_equal_start_settles_on_one(lab):
     other = Keepalived(lab, "other", "192.0.2.12", priority=150)
     alpha = Case(3, 100, "mac").ours(lab)
