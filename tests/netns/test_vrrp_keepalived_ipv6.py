@@ -2,7 +2,8 @@
 """keepalived as the other end over IPv6, in both directions."""
 
 import pytest
-from set_lab import LAN6, SERVICE6, VIRTUAL_LINK_LOCAL, VIRTUAL_MAC6, adverts6, device, echo, has, settle_link_local
+from gi.repository import GLib
+from set_lab import LAN6, SERVICE6, VIRTUAL_LINK_LOCAL, VIRTUAL_MAC6, adverts6, device, echo, has, link_local, settle_link_local
 from vrrp_lab import VRRP, Keepalived, Lab, wait_until
 
 INTERVALS = {"1s": 1000, "100ms": 100}
@@ -109,3 +110,42 @@ def test_keepalived_takes_over_when_our_cable_is_cut_and_keeps_it(lab):
     alpha.wait_state("backup", 10)
     wait_until(lambda: alpha.get("LastHeard").get("lan", 0) > alpha.get("SinceUs"), 10, "alpha hears keepalived")
     assert alpha.state() == "backup" and other.has_service(), "no preemption: ours has the higher priority"
+
+
+@pytest.mark.parametrize("first", ["keepalived", "us"])
+def test_by_unicast_between_link_local_addresses(lab, first):
+    """As peers: then our priority says what we are worth, and the skew is the shortest."""
+    alpha = device(lab, "alpha", 11, {"multicast": "false"}, {"lan": LAN6}, peer_link=False, ipv4=False)
+    other = Keepalived6(lab, "other", "192.0.2.12", 3, "0.1")
+    settle_link_local(other, "eth0")
+    conf = other.folder / "keepalived.conf"  # by unicast its hop limit is 64 unless it is told otherwise, and does not count
+    conf.write_text(conf.read_text().replace(
+        "nopreempt", f"nopreempt\n    unicast_ttl 255\n    unicast_src_ip {link_local(other)}\n    unicast_peer {{\n        {link_local(alpha)}\n    }}"))
+
+    def start_ours():
+        alpha.start()
+        alpha.call("SetPeer", GLib.Variant("(a{sv})", ({
+            "id": GLib.Variant("s", "other"), "offset": GLib.Variant("y", 0),
+            "addresses": GLib.Variant("a{sas}", {"lan": [link_local(other)]})},)))
+
+    wire = lab.wire(alpha.lan_port)
+    if first == "keepalived":
+        other.start().wait_master()
+        start_ours()
+        alpha.wait_state("backup")
+        wait_until(lambda: alpha.get("LastHeard"), 10, "alpha hears keepalived")
+        assert alpha.get("MasterAddress", VRRP) == link_local(other)
+        other.die()
+        alpha.wait_state("master", 10)
+        sent = wire.wait(lambda: adverts6(wire), 5, "our first advert")[0]
+        assert (sent[3], sent[4]) == (link_local(alpha), link_local(other))
+    else:
+        start_ours()
+        alpha.wait_state("master", 15)
+        alpha.set_serving(True)
+        other.start()
+        wire.wait(lambda: len(adverts6(wire)) > 40, 15, "four seconds of ours")
+        assert not other.has_service() and not adverts6(wire, from_host=False)
+        alpha.terminate()
+        other.wait_master()
+    assert not [a for a in adverts6(wire) if a[4] == "ff02::12"]
