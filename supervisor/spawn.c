@@ -122,8 +122,15 @@ static void take_limits(const SpawnPlan *plan)
 {
 	for (gsize i = 0; i < plan->n_limits; i++) {
 		struct rlimit limit = { .rlim_cur = plan->limits[i].value, .rlim_max = plan->limits[i].value };
-		if (prlimit(0, (enum __rlimit_resource)plan->limits[i].resource, &limit, NULL) < 0)
-			complain("a limit", plan->argv[0], errno);
+		struct rlimit most;
+		if (prlimit(0, (enum __rlimit_resource)plan->limits[i].resource, &limit, NULL) == 0)
+			continue;
+		complain("a limit", plan->argv[0], errno);
+		/* As near to it as may be. */
+		if (prlimit(0, (enum __rlimit_resource)plan->limits[i].resource, NULL, &most) == 0) {
+			most.rlim_cur = most.rlim_max;
+			(void)prlimit(0, (enum __rlimit_resource)plan->limits[i].resource, &most, NULL);
+		}
 	}
 	/* Our own haste is not theirs. */
 	if (setpriority(PRIO_PROCESS, 0, plan->nice) < 0 && plan->nice != 0)

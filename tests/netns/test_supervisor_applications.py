@@ -240,3 +240,22 @@ def test_an_instance_that_somebody_else_started_is_told_of(place):
             place.device.run(["kill", "-9", pid])
     wait_until(lambda: not any("foreign" in problem for problem in place.get("Problems")), 30, "gone again")
     assert place.app("sip", "Restarts") == 0
+
+
+def test_the_example_for_kamailio(place):
+    """With the real one: started with the rights that the file gives, ready when it answers OPTIONS, well, and gone when it shall stop."""
+    text = (Path(__file__).resolve().parents[2] / "data/examples/applications.d/kamailio.conf").read_text(encoding="utf-8")
+    text = text.replace("192.0.2.10", "192.0.2.11").replace("health-interval-ms=5000", "health-interval-ms=200")
+    place.device.write("/etc/understudy/applications.d/kamailio.conf", text)
+    place.start()
+    place.wait_app("kamailio", "running", 20)
+    pid = place.device.pid_of("kamailio")
+    with open(f"/proc/{pid}/limits", encoding="ascii") as limits:
+        assert "16384" in next(line for line in limits if line.startswith("Max open files"))
+    group = place.group("kamailio")
+    assert len(group) > 1
+    answered = place.get("Role") == "standalone" and place.app("kamailio", "Restarts") == 0
+    assert answered and place.app("kamailio", "State") == "running"
+    os.unlink(place.device.place("/etc/understudy/applications.d/kamailio.conf"))
+    place.call("Reload")
+    wait_until(lambda: not any(alive(pid) for pid in group), 10, "every process of it gone")

@@ -998,6 +998,8 @@ static void test_examples(Folder *folder, gconstpointer data)
 	g_assert_no_error(error);
 	g_assert_true(s->has_pair);
 	g_assert_nonnull(settings_application(s, "kamailio"));
+	g_assert_cmpstr(settings_application(s, "asterisk")->unit, ==, "asterisk.service");
+	g_assert_cmpstr(settings_application(s, "freeswitch")->unit, ==, "freeswitch.service");
 }
 
 int main(int argc, char **argv)
