@@ -57,6 +57,8 @@ char *cgroup_own(GError **error)
 	    !g_file_get_contents("/proc/self/cgroup", &membership, NULL, error))
 		return NULL;
 	char *path = cgroup_find(mountinfo, membership);
+	if (path && g_str_has_suffix(path, "/" CGROUP_OWN))
+		path[strlen(path) - strlen("/" CGROUP_OWN)] = '\0';
 	if (!path)
 		g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
 				    "no unified control group hierarchy is mounted (mount -t cgroup2 cgroup2 /sys/fs/cgroup)");
@@ -108,6 +110,43 @@ bool cgroup_set(const char *path, const char *file, const char *value, GError **
 		return true;
 	g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(reason), "%s: %s", name, g_strerror(reason));
 	return false;
+}
+
+/* A group that gives controllers to its children may hold no process itself: keeper and supervisor go into a child of their own. */
+static bool step_aside(const char *own, GError **error)
+{
+	g_autofree char *leaf = g_build_filename(own, CGROUP_OWN, NULL);
+	if (!make(leaf, error))
+		return false;
+	const pid_t pids[] = { getppid(), getpid() };
+	for (gsize i = 0; i < G_N_ELEMENTS(pids); i++) {
+		g_autofree char *number = g_strdup_printf("%d", (int)pids[i]);
+		if (!cgroup_set(leaf, "cgroup.procs", number, error))
+			return false;
+	}
+	return true;
+}
+
+static bool has_word(const char *path, const char *file, const char *word)
+{
+	g_autofree char *name = g_build_filename(path, file, NULL), *text = NULL;
+	if (!g_file_get_contents(name, &text, NULL, NULL))
+		return false;
+	g_auto(GStrv) words = g_strsplit_set(g_strstrip(text), " \n", -1);
+	return g_strv_contains((const char *const *)words, word);
+}
+
+bool cgroup_enable(const char *own, const char *group, const char *controller, GError **error)
+{
+	g_autofree char *folder = g_build_filename(own, group, NULL), *order = g_strconcat("+", controller, NULL);
+	if (!has_word(own, "cgroup.controllers", controller)) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "%s has no %s controller", own, controller);
+		return false;
+	}
+	if (!has_word(own, "cgroup.subtree_control", controller) &&
+	    (!step_aside(own, error) || !cgroup_set(own, "cgroup.subtree_control", order, error)))
+		return false;
+	return cgroup_set(folder, "cgroup.subtree_control", order, error);
 }
 
 bool cgroup_renew(const char *path)

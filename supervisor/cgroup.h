@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* The folder of our own group, from /proc/self/mountinfo and /proc/self/cgroup; transfer full. */
+/* The folder of our own group, from /proc/self/mountinfo and /proc/self/cgroup; without CGROUP_OWN. Transfer full. */
 char *cgroup_own(GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The pure part: @mountinfo and @membership are the texts of those two files. NULL when there is no unified hierarchy. */
@@ -25,6 +25,9 @@ bool cgroup_kill(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Writes @value into @file of the group @path. */
 bool cgroup_set(const char *path, const char *file, const char *value, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Gives @controller to the children of @group, a child of @own: our own group, out of which keeper and supervisor step for it, into CGROUP_OWN. */
+bool cgroup_enable(const char *own, const char *group, const char *controller, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Makes a group anew. Linux 6.12 and later compare how often the spawner's group and ours have been killed, and kill what is born into a group
  * (CLONE_INTO_CGROUP) that was killed more often: one that was ever killed must not be used again. False while somebody is in it. */

@@ -40,8 +40,10 @@ static void limit_memory(Application *application)
 	g_autoptr(GError) error = NULL;
 	gint64 bytes = application->settings->rights.memory_max;
 	g_autofree char *number = g_strdup_printf("%" G_GINT64_FORMAT, bytes);
-	if (bytes == SETTINGS_LIMIT_UNSET ||
-	    cgroup_set(application->cgroup, "memory.max", bytes == SETTINGS_LIMIT_UNLIMITED ? "max" : number, &error))
+	const char *limit = bytes == SETTINGS_LIMIT_UNLIMITED ? "max" : number;
+	if (bytes == SETTINGS_LIMIT_UNSET || cgroup_set(application->cgroup, "memory.max", limit, NULL) ||
+	    (cgroup_enable(application->all->cgroup, CGROUP_APPS, "memory", &error) &&
+	     cgroup_set(application->cgroup, "memory.max", limit, &error)))
 		return;
 	g_autofree char *text = g_strdup_printf("Application %s runs without its memory-max: %s", application->settings->name, error->message);
 	application->all->listener.trouble(application, text, application->all->user_data);

@@ -17,6 +17,7 @@
 #define SUPERVISOR_NOTIFY SUPERVISOR_RUN_DIR "/notify"
 
 /* Names of the groups under the keeper's own. */
+#define CGROUP_OWN "understudy-own" /* keeper and supervisor, once an application has a limit of memory */
 #define CGROUP_APPS "understudy-apps"
 #define CGROUP_DAEMONS "understudy-daemons"
 

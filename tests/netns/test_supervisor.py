@@ -376,6 +376,19 @@ def test_no_supervisor_can_be_had(place):
     assert place.device.pid_of("understudy-keeper") == before["understudy-keeper"]
 
 
+def test_supervisor_that_hangs_at_each_start(place):
+    """Killed for its silence each time; five of them are as good as none, though they take their time."""
+    place.device.write("/etc/understudy/pair.conf", PAIR)
+    place.application("clings", "/usr/local/bin/clings")
+    place.start("master")
+    before = place.pids()
+    group = wait_until(lambda: len(place.group("clings")) == 2 and place.group("clings"), 5, "the child that forked away")
+    place.device.write("/usr/lib/understudy/understudy-supervisor", "#!/bin/sh\nexec sleep 1000\n", 0o755)
+    place.device.kill("understudy-supervisor")
+    wait_until(lambda: not any(alive(pid) for pid in (*group, before["understudy-vrrpd"])), 40, "nobody serves any more")
+    assert "192.0.2.10" not in place.device.run(["ip", "address"]).stdout
+
+
 # Settings.
 
 

@@ -259,3 +259,15 @@ def test_the_example_for_kamailio(place):
     os.unlink(place.device.place("/etc/understudy/applications.d/kamailio.conf"))
     place.call("Reload")
     wait_until(lambda: not any(alive(pid) for pid in group), 10, "every process of it gone")
+
+
+def test_a_limit_of_memory_that_cannot_be_had_is_told_of(place):
+    """The unified hierarchy of a machine where another one has the memory controller."""
+    place.application("sip", "/bin/sleep 1001", memory_max="64M")
+    place.start()
+    place.wait_app("sip", "running")
+    limit = place.device.cgroup + "/understudy-apps/sip/memory.max"
+    if os.path.exists(limit):
+        assert Path(limit).read_text(encoding="ascii").strip() == str(64 << 20)
+    else:
+        assert "has no memory controller" in trouble(place, "Application sip runs without its memory-max")["description"]
