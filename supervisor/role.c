@@ -13,6 +13,8 @@
 #define SETTLE_BOOT_US (2 * G_TIME_SPAN_SECOND)
 #define SETTLE_APPLYING_US (10 * G_TIME_SPAN_SECOND)
 #define BOOTING_US (10 * G_TIME_SPAN_SECOND)
+/* No witness answers for so long: time enough for the other to say that it lost it too, for then nobody is better off. */
+#define ISOLATED_AFTER_US (3 * G_TIME_SPAN_SECOND)
 /* Giving up for being alone on the LAN happens once in so long at most. */
 #define ISOLATED_EVERY_US (60 * G_TIME_SPAN_SECOND)
 /* A Backup told to take over lifts its own hold for so long. */
@@ -214,7 +216,8 @@ static void lead(RoleMachine *machine, const RoleFacts *facts, gint64 now_us, Ro
 			machine->serving = true;
 	}
 	/* Cut off from the LAN that the other still reaches. Nobody there: better one who serves few than none. Not at every turn of a bad cable. */
-	if (machine->role != ROLE_HANDING_OVER && facts->witness_lost && facts->peer_fresh && facts->peer_has_witness &&
+	if (machine->role != ROLE_HANDING_OVER && machine->witness_lost_us != 0 &&
+	    now_us - machine->witness_lost_us >= ISOLATED_AFTER_US && facts->peer_fresh && facts->peer_has_witness &&
 	    facts->peer_role == ROLE_BACKUP && facts->peer_mode == MODE_ACTIVE &&
 	    (machine->isolated_us == 0 || now_us - machine->isolated_us >= ISOLATED_EVERY_US)) {
 		machine->isolated_us = now_us;
@@ -315,6 +318,13 @@ static gint64 next_step_us(const RoleMachine *machine, const RoleFacts *facts, g
 					   (facts->election == ELECTION_UNKNOWN ? ELECTION_GONE_US : ELECTION_INIT_US));
 	if (!machine->settled && (leads(machine->role) || machine->role == ROLE_STANDALONE))
 		earliest(&next_us, settle_deadline_us(machine, facts));
+	if (machine->witness_lost_us != 0 && leads(machine->role)) {
+		gint64 due_us = machine->witness_lost_us + ISOLATED_AFTER_US;
+		if (machine->isolated_us != 0)
+			due_us = MAX(due_us, machine->isolated_us + ISOLATED_EVERY_US);
+		if (due_us > now_us)
+			earliest(&next_us, due_us);
+	}
 	if (machine->role == ROLE_TAKING_OVER)
 		earliest(&next_us, machine->since_us + facts->first_answer_us);
 	return next_us <= now_us && next_us != 0 ? now_us + G_TIME_SPAN_SECOND : next_us; /* what is due has been looked at */
@@ -327,6 +337,10 @@ void role_step(RoleMachine *machine, const RoleFacts *facts, RoleEvent event, gi
 	RolePosture posture = { 0 };
 
 	obey(machine, facts, event, now_us, &once);
+	if (!facts->witness_lost)
+		machine->witness_lost_us = 0;
+	else if (machine->witness_lost_us == 0)
+		machine->witness_lost_us = now_us;
 	if (facts->redundant) {
 		judge_cold_boot(machine, facts, now_us);
 		hear_term(machine, facts, &once);

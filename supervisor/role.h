@@ -125,6 +125,7 @@ typedef struct {
 	gint64 asked_settle_us;
 	gint64 election_missing_us; /* since when the election is unknown or in init; 0: it is not */
 	gint64 take_until_us;
+	gint64 witness_lost_us; /* since when no witness has answered; 0: one does */
 	gint64 isolated_us; /* when it last gave up for being alone on the LAN; 0: never */
 } RoleMachine;
 

@@ -541,12 +541,19 @@ static void test_isolated_gives_up_only_to_one_who_is_not(void)
 	device.facts.peer_fresh = false;
 	look(&device);
 	g_assert_null(device.once.resign);
+	later(&device, 10 * S);
+	g_assert_null(device.once.resign);
 	device.facts.peer_fresh = true;
 	device.facts.witness_lost = false;
 	look(&device);
 	g_assert_null(device.once.resign);
+	/* Lost at both, perhaps: the other's word may be on its way. */
 	device.facts.witness_lost = true;
 	look(&device);
+	g_assert_null(device.once.resign);
+	later(&device, 3 * S - 1);
+	g_assert_null(device.once.resign);
+	later(&device, 1);
 	g_assert_cmpstr(device.once.resign, ==, "isolated");
 	look(&device);
 	g_assert_null(device.once.resign);
