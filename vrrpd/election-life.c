@@ -417,6 +417,10 @@ void vrrp_election_start(VrrpElection *self, Settings *settings)
 		self->restoring = true;
 	}
 	check_link(self, "started");
+	if (self->candidate.machine.state == VRRP_STATE_INIT && unusable_because(self)) {
+		g_free(self->reason);
+		self->reason = g_strdup(unusable_because(self));
+	}
 	self->restoring = false;
 	vrrp_election_save(self);
 }

@@ -34,10 +34,8 @@ static bool sums_pseudo_header(const VrrpElection *self)
 	g_return_val_if_reached(false);
 }
 
-static void fill_advert(const VrrpElection *self, const VrrpPath *path, guint8 priority, VrrpAdvert *ret_advert)
+static void fill_advert(const VrrpElection *self, const VrrpPath *path, const VrrpMember *member, guint8 priority, VrrpAdvert *ret_advert)
 {
-	const VrrpMember *member = vrrp_election_member_of(self, path);
-
 	memset(ret_advert, 0, sizeof *ret_advert);
 	ret_advert->version = self->candidate.machine.version;
 	ret_advert->vrid = (guint8)self->settings->group_id;
@@ -60,14 +58,14 @@ bool vrrp_election_is_stale(const VrrpElection *self, gint64 now_us)
 
 static void send_on(VrrpElection *self, VrrpPath *path, guint8 priority)
 {
+	const VrrpMember *member = vrrp_election_member_of(self, path);
 	VrrpAdvert advert;
 
-	fill_advert(self, path, priority, &advert);
+	fill_advert(self, path, member, priority, &advert);
 	if (path->kind == VRRP_PATH_UNICAST || !self->settings->multicast) {
 		self->counters.sent_unicast += path->n_peers;
 		self->counters.send_failed += vrrp_path_tell(path, &advert);
-	} else if (vrrp_path_multicast(path, self->ether, self->settings->virtual_mac ? vrrp_election_member_of(self, path)->virtual_mac :
-							  path->link.mac, &advert)) {
+	} else if (vrrp_path_multicast(path, self->ether, member && self->settings->virtual_mac ? member->virtual_mac : path->link.mac, &advert)) {
 		if (path->kind == VRRP_PATH_ELECTOR)
 			self->counters.sent++;
 		else

@@ -76,8 +76,8 @@ VrrpPath *vrrp_path_new(const SettingsInterface *interface, const VrrpMember *me
 	if (!path->link_local && settings_own_address(interface, AF_INET))
 		path->own = settings_own_address(interface, AF_INET)->ip;
 	path->n_peers = peers_of(peer, path->role, path->family, path->link_local, path->peers);
-	/* The peer's link-local address is learned, not configured: before that the elector must not be deaf. */
-	path->only_peers = peer->paired && (path->n_peers > 0 || path->family == AF_INET);
+	/* The peer's link-local address is learned, not configured: before that the elector must not be deaf, and nobody is a stranger. */
+	path->only_peers = peer->paired && (path->n_peers > 0 || (member->elects && path->family == AF_INET));
 	return g_steal_pointer(&path);
 }
 

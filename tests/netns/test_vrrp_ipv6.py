@@ -182,7 +182,7 @@ def test_without_a_link_local_address_it_does_not_elect(lab):
     alpha.namespace.ip("address", "delete", f"{address}/64", "dev", "eth0")
     alpha.start()
     wait_until(lambda: any(p.startswith("no-link-local") for p in alpha.get("Problems")), 5, "the problem")
-    assert alpha.state() == "init"
+    assert (alpha.state(), alpha.get("Reason")) == ("init", "no-link-local")
     alpha.namespace.ip("address", "add", f"{address}/64", "dev", "eth0", "scope", "link")
     alpha.wait_state("master", 15)
     assert alpha.get("LinkLocals")["lan"] == address
@@ -316,3 +316,19 @@ def test_where_ipv6_is_off_by_default(lab):
     alpha.start()
     alpha.wait_state("master", 10)
     wait_until(lambda: has(alpha, SERVICE6), 3, "the address")
+
+
+def test_interface_made_anew_under_it(lab):
+    alpha, beta = pair_of(lab, {"family": "ipv6"}, {"lan": LAN46})
+    address = link_local(alpha)
+    alpha.lan_port.close()
+    alpha.wait_state("init")
+    assert alpha.get("Reason") == "no-interface"
+    beta.wait_state("master")
+    alpha.lan_port = lab.lan.connect(alpha.namespace, "eth0", "192.0.2.11/24")
+    alpha.wait_state("backup", 10)  # when duplicate detection is done
+    assert alpha.get("LinkLocals")["lan"] == address == link_local(alpha)
+    wait_until(lambda: alpha.get("LastHeard").get("lan", 0) > alpha.get("SinceUs"), 5, "alpha hears beta")
+    beta.resign("test")
+    alpha.wait_state("master")
+    wait_until(lambda: has(alpha, SERVICE) and has(alpha, SERVICE6), 3, "alpha has all")

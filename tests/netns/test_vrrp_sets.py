@@ -5,7 +5,9 @@ simultaneous starts."""
 import shutil
 
 import pytest
-from set_lab import LAN4, LAN6, LAN46, SERVICE6, VIRTUAL_LINK_LOCAL, WAN46, WAN_SERVICE, WAN_SERVICE6, adverts6, device, has, introduce, link_local, pair_of
+from gi.repository import GLib
+from set_lab import (LAN4, LAN6, LAN46, SERVICE6, VIRTUAL_LINK_LOCAL, WAN46, WAN_SERVICE, WAN_SERVICE6, addresses_of, adverts6, device, has,
+                     introduce, link_local, pair_of)
 from vrrp_lab import SERVICE, VIRTUAL_MAC, Lab, wait_until
 
 EVERYTHING = (SERVICE, SERVICE6, VIRTUAL_LINK_LOCAL, WAN_SERVICE, WAN_SERVICE6)
@@ -186,6 +188,22 @@ def unpaired(lab, **more):
     return alpha, beta
 
 
+def test_paired_a_follower_where_the_peer_is_not_known(lab):
+    """Nobody there is a stranger, and nobody there is the Master's sign of life."""
+    alpha, beta = pair_of(lab, groups=SET, peer_link=False, wan=True)
+    lan = {"id": GLib.Variant("s", "alpha"), "offset": GLib.Variant("y", 1),
+           "addresses": GLib.Variant("a{sas}", {"lan": addresses_of(alpha)["lan"]})}
+    beta.call("SetPeer", GLib.Variant("(a{sv})", (lan,)))
+    beta.signals.clear()
+    before = beta.counters()["followers"]
+    wait_until(lambda: beta.counters()["followers"] > before + 10, 5, "the WAN's adverts are counted")
+    assert not [path for path in beta.get("LastHeard") if path.startswith("wan")]
+    assert not [args for name, args in beta.signals if name == "Stranger" and args[1] == "stranger"]
+    assert beta.state() == "backup"
+    beta.lan_port.block()
+    beta.wait_state("master", 10)
+
+
 def test_unpaired_follower_silent(lab):
     alpha, beta = unpaired(lab)
     beta.wan_port.block()
@@ -254,10 +272,10 @@ def forget(host):
     shutil.rmtree(host.folder / "run/understudy/vrrpd", ignore_errors=True)
 
 
-@pytest.mark.parametrize("paired", [True, False], ids=["paired", "unpaired"])
-def test_crossed_addresses_and_simultaneous_starts(lab, paired):
+@pytest.mark.parametrize("paired,family", [(True, "ipv4"), (False, "ipv4"), (False, "ipv6")], ids=["paired", "unpaired", "unpaired-ipv6"])
+def test_crossed_addresses_and_simultaneous_starts(lab, paired, family):
     """The higher address on the LAN is the lower one on the WAN. Judged member by member the two would hand each other halves for ever."""
-    alpha, beta = (device(lab, name, number, None, SET, peer_link=False, wan=True) for name, number in (("alpha", 11), ("beta", 12)))
+    alpha, beta = (device(lab, name, number, {"family": family}, SET, peer_link=False, wan=True) for name, number in (("alpha", 11), ("beta", 12)))
     for host, number in ((alpha, 14), (beta, 13)):
         host.namespace.ip("address", "delete", f"203.0.113.{host.number}/24", "dev", "eth2")
         host.namespace.ip("address", "add", f"203.0.113.{number}/24", "dev", "eth2")
