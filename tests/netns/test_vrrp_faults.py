@@ -22,18 +22,27 @@ def announced_after(wire, at, timeout_s=5):
 
 # ---- Lifetimes ----
 
+def life_left_s(host, address=SERVICE):
+    words = host.namespace.ip("-4", "-o", "address", "show", "to", address).stdout.split()
+    return int(words[words.index("valid_lft") + 1].rstrip("sec")) if words else 0
+
+
 def test_slow_adverts_keep_the_address(lab):
     alpha = lab.host("alpha", "192.0.2.11", pair={"advert-interval-ms": 4000}).start()
     alpha.take()
-    client = lab.client()
-    client.probe()
     wire = lab.wire(alpha.lan_port)
-    adverts = wire.wait(lambda: len(wire.adverts()) >= 3 and wire.adverts(), 20, "three adverts, the last later than 8 s")
+    wait_until(alpha.has_service, 5, "the address")
+    left = []
+
+    def three_adverts():
+        left.append(life_left_s(alpha))
+        return len(wire.adverts()) >= 3 and wire.adverts()
+
+    adverts = wait_until(three_adverts, 30, "three adverts", 0.05)
     assert adverts[2][0] - adverts[0][0] > 7.5
-    gaps, to_the_end = client.finish()
-    assert to_the_end and max(gaps, default=0) < 250, gaps
+    assert min(left) >= 2, "renewed with each, and one may be lost"
     alpha.kill()
-    wait_until(lambda: not alpha.has_service(), 12, "and still it lets go when nobody renews")
+    wait_until(lambda: not alpha.has_service(), 15, "and still it lets go when nobody renews")
 
 
 # ---- Taken away by hand ----
@@ -394,9 +403,7 @@ def test_a_port_that_does_not_forward_yet_is_waited_for_and_not_for_ever(lab):
         forwards(host.lan_port, False)
     beta.lan_port.plug()
     beta.wait_state("backup")
-    up = time.monotonic()
-    wait_until(lambda: time.monotonic() - up > 1.5, 5, "five times the time in which it would have led")
-    assert beta.state() == "backup" and not beta.has_service()
+    assert not beta.has_service()
     for host in alpha, beta:
         forwards(host.lan_port, True)
     wait_until(lambda: beta.get("LastHeard").get("lan", 0) > beta.get("SinceUs"), 5, "it hears alpha")
@@ -407,4 +414,7 @@ def test_a_port_that_does_not_forward_yet_is_waited_for_and_not_for_ever(lab):
     for host in alpha, beta:
         forwards(host.lan_port, False)
     beta.lan_port.plug()
-    beta.wait_state("master", 10)
+    back = beta.wait_signal("StateChanged", lambda args: args[1] == "backup" and args[3] > 3, 10)
+    led = beta.wait_signal("StateChanged", lambda args: args[1] == "master", 10)
+    # 3 s after the carrier is back; after this second loss one of them is spent in init.
+    assert 1.5 < (led[4] - back[4]) / 1e6 < 6
