@@ -12,12 +12,15 @@
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #ifndef PACKET_IGNORE_OUTGOING
 #define PACKET_IGNORE_OUTGOING 23
 #endif
+
+#define LOOK 8 /* frames a call; the buffer holds fewer */
 
 struct VrrpEar {
 	int fd;
@@ -65,19 +68,22 @@ void vrrp_ear_free(VrrpEar *ear)
 
 bool vrrp_ear_heard(VrrpEar *ear)
 {
-	struct sockaddr_ll from;
-	socklen_t size = sizeof from;
-	guint8 byte;
+	struct sockaddr_ll from[LOOK];
+	struct iovec nothing = { .iov_base = NULL, .iov_len = 0 };
+	struct mmsghdr messages[LOOK];
 	bool heard = false;
-	gssize n;
+	int n;
 
 	/* An error (the interface went down) is taken by reading it; the next read tells. */
-	for (int i = 0; i < 64; i++) {
-		n = recvfrom(ear->fd, &byte, 1, MSG_DONTWAIT, (struct sockaddr *)&from, &size);
-		if (n < 0 && errno == EAGAIN)
+	for (int i = 0; i < 16; i++) {
+		memset(messages, 0, sizeof messages);
+		for (int j = 0; j < LOOK; j++)
+			messages[j].msg_hdr = (struct msghdr){ .msg_name = &from[j], .msg_namelen = sizeof from[j], .msg_iov = &nothing, .msg_iovlen = 1 };
+		n = recvmmsg(ear->fd, messages, LOOK, MSG_DONTWAIT, NULL);
+		for (int j = 0; j < n; j++)
+			heard |= from[j].sll_pkttype != PACKET_OUTGOING;
+		if (n >= 0 ? n < LOOK : errno == EAGAIN)
 			break;
-		if (n >= 0 && from.sll_pkttype != PACKET_OUTGOING)
-			heard = true;
 	}
 	return heard;
 }

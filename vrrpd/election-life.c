@@ -4,6 +4,8 @@
 
 #include "election-private.h"
 
+#define PROBLEMS_EVERY_US G_USEC_PER_SEC
+
 /* ---- Links ---- */
 
 static void open_ear(VrrpElection *self)
@@ -140,6 +142,8 @@ static void check_link(VrrpElection *self, const char *up_reason)
 	else
 		hold_again(self, addresses, lost, now_us);
 	vrrp_election_update_gate(self, now_us);
+	self->problems_us = 0;
+	vrrp_timer_set(self->tick, now_us);
 }
 
 static void links_changed_cb(gpointer user_data)
@@ -150,16 +154,14 @@ static void links_changed_cb(gpointer user_data)
 
 /* ---- Housekeeping ---- */
 
-static void tick_cb(gpointer user_data)
+void vrrp_election_tick(VrrpElection *self)
 {
-	VrrpElection *self = user_data;
 	gint64 now_us = vrrp_now_us();
 	guint8 priority = self->candidate.machine.priority;
 	bool alive = vrrp_link_watch_alive(&self->candidate.watch, now_us);
 	VrrpTick tick;
 	guint heard_step = self->candidate.heard_step;
 
-	vrrp_timer_set(self->tick, now_us + VRRP_TICK_US);
 	tick = vrrp_candidate_tick(&self->candidate, self->ear && vrrp_ear_heard(self->ear), now_us);
 	if (self->group) {
 		if (tick.probe)
@@ -177,10 +179,30 @@ static void tick_cb(gpointer user_data)
 	vrrp_election_update_gate(self, now_us);
 	if (self->group && self->candidate.machine.state == VRRP_STATE_INIT && self->candidate.watch.carrier)
 		check_link(self, "carrier");
-	vrrp_election_check_problems(self);
+	if (now_us - self->problems_us >= PROBLEMS_EVERY_US) {
+		self->problems_us = now_us;
+		vrrp_election_check_problems(self);
+	}
+	self->tick_at_us = now_us + VRRP_TICK_US;
+	vrrp_timer_set(self->tick, self->tick_at_us);
 	if (tick.tell || priority != self->candidate.machine.priority || heard_step != self->candidate.heard_step ||
 	    alive != vrrp_link_watch_alive(&self->candidate.watch, now_us))
 		vrrp_election_tell(self);
+}
+
+static void tick_cb(gpointer user_data)
+{
+	VrrpElection *self = user_data;
+	gint64 now_us = vrrp_now_us(), advert_us = self->candidate.machine.deadline_us;
+	gint64 interval_us = MIN(self->candidate.machine.interval_cs * G_GINT64_CONSTANT(10000), VRRP_TICK_US);
+
+	if (self->candidate.machine.state == VRRP_STATE_MASTER && advert_us > now_us && advert_us - now_us <= interval_us * 4 / 10) {
+		/* With the next advert; and soon if that should not come. */
+		self->tick_at_us = advert_us;
+		vrrp_timer_set(self->tick, advert_us + VRRP_TICK_US / 5);
+		return;
+	}
+	vrrp_election_tick(self);
 }
 
 /* ---- Life ---- */
@@ -204,10 +226,7 @@ VrrpElection *vrrp_election_new(const VrrpElectionListener *listener, gpointer u
 	self->ether = vrrp_ether_new(error);
 	if (!self->ether)
 		return NULL;
-	self->timer = vrrp_timer_new(G_PRIORITY_HIGH, vrrp_election_timer, self, error);
-	if (!self->timer)
-		return NULL;
-	self->tick = vrrp_timer_new(G_PRIORITY_DEFAULT, tick_cb, self, error);
+	self->tick = vrrp_timer_new(tick_cb, self, error);
 	if (!self->tick)
 		return NULL;
 	return g_steal_pointer(&self);
@@ -220,7 +239,7 @@ void vrrp_election_free(VrrpElection *self)
 	if (self->watched)
 		vrrp_election_close_neighbours(self);
 	g_clear_pointer(&self->watched, g_ptr_array_unref);
-	vrrp_timer_free(self->timer);
+	vrrp_hot_timer(0, NULL, NULL);
 	vrrp_timer_free(self->tick);
 	g_ptr_array_unref(self->paths);
 	vrrp_addresses_free(self->addresses);

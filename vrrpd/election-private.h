@@ -7,6 +7,7 @@
 #include "claims.h"
 #include "ear.h"
 #include "election.h"
+#include "hot.h"
 #include "link-watch.h"
 #include "member.h"
 #include "nd.h"
@@ -42,7 +43,7 @@ struct VrrpElection {
 	VrrpEther *ether;
 	VrrpSysctl *sysctl;
 	VrrpStore *store;
-	VrrpTimer *timer, *tick;
+	VrrpTimer *tick;
 	VrrpAddresses *addresses;
 	GPtrArray *paths;                   /* of VrrpPath*; [0] is the elector's own */
 	VrrpStrangers *strangers;
@@ -86,6 +87,8 @@ struct VrrpElection {
 	GPtrArray *lasting_problems;
 	GVariant *problems;                 /* as; as last told */
 	GVariant *link_locals;              /* a{ss}; as last told */
+	gint64 tick_at_us;                  /* when housekeeping is due */
+	gint64 problems_us;                 /* when problems were last looked for */
 	VrrpCounters counters;
 };
 
@@ -114,6 +117,7 @@ void vrrp_election_ask_for_clash(VrrpElection *self);
 void vrrp_election_note_clash(VrrpElection *self, const IpAddress *address, const char *who);
 
 /* election-life.c: settings, links, housekeeping */
+void vrrp_election_tick(VrrpElection *self);
 void vrrp_election_open_paths(VrrpElection *self);
 
 /* election-status.c: what can be seen */

@@ -80,6 +80,7 @@ static void state_changed(VrrpElection *self, VrrpState old, const char *reason,
 	transition.sequence = self->sequence;
 	transition.time_us = now_us;
 	transition.evidence = evidence;
+	vrrp_timer_set(self->tick, now_us);
 	vrrp_election_tell(self);
 	if (self->listener.state_changed)
 		self->listener.state_changed(&transition, self->user_data);
@@ -128,7 +129,7 @@ void vrrp_election_step(VrrpElection *self, const VrrpEvent *event)
 			state_changed(self, old, steps[i].reason, now_us);
 	if (self->candidate.unsaved)
 		vrrp_election_save(self);
-	vrrp_timer_set(self->timer, self->candidate.machine.deadline_us);
+	vrrp_hot_timer(self->candidate.machine.deadline_us, vrrp_election_timer, self);
 }
 
 static void drain(VrrpElection *self)
@@ -141,6 +142,18 @@ static void drain(VrrpElection *self)
 	}
 }
 
+/* Housekeeping that is nearly due needs no wake-up of its own. What comes between two adverts moves to one of them: a Backup's to the one
+ * before, a Master's to the nearer (tick_cb() for the other half). */
+static void tick_along(VrrpElection *self)
+{
+	bool master = self->candidate.machine.state == VRRP_STATE_MASTER;
+	guint interval_cs = master ? self->candidate.machine.interval_cs : self->candidate.machine.master_interval_cs;
+	gint64 interval_us = MIN(interval_cs * G_GINT64_CONSTANT(10000), VRRP_TICK_US);
+
+	if (self->tick_at_us - vrrp_now_us() <= (master ? interval_us * 6 / 10 : interval_us))
+		vrrp_election_tick(self);
+}
+
 void vrrp_election_timer(gpointer user_data)
 {
 	VrrpElection *self = user_data;
@@ -149,6 +162,7 @@ void vrrp_election_timer(gpointer user_data)
 	self->delay_us = due_us ? MAX(vrrp_now_us() - due_us, 0) : 0;
 	drain(self);
 	vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	tick_along(self);
 }
 
 /* Whether this device may take over changed? */
@@ -300,6 +314,7 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 	event.interval_cs = advert.interval_cs;
 	event.source = primary_address(self, path, advert.source);
 	vrrp_election_step(self, &event);
+	tick_along(self);
 	if (self->candidate.machine.master_priority != priority || !ip_equal(&self->candidate.machine.master_address, &address))
 		vrrp_election_tell(self);
 }

@@ -3,18 +3,36 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <glib.h>
+#include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 
 #include "election.h"
 #include "service.h"
 #include "settings/settings.h"
 
-static gboolean quit_cb(gpointer user_data)
+static gboolean quit_cb(gint fd, GIOCondition condition, gpointer user_data)
 {
 	g_main_loop_quit(user_data);
-	return G_SOURCE_CONTINUE;
+	return G_SOURCE_REMOVE;
+}
+
+/* g_unix_signal_add() would start a thread, whose stack is locked in memory with all the rest: 8 MB. */
+static bool quit_on_signals(GMainLoop *loop)
+{
+	sigset_t signals;
+	int fd;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
+		return false;
+	fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd >= 0 && g_unix_fd_add(fd, G_IO_IN, quit_cb, loop) > 0;
 }
 
 int main(int argc, char **argv)
@@ -25,6 +43,9 @@ int main(int argc, char **argv)
 	g_autoptr(VrrpElection) election = NULL;
 	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
 
+	/* What is freed goes back: all that malloc keeps is locked in memory. */
+	mallopt(M_TOP_PAD, 16 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 32 * 1024);
 	if (argc > 1) {
 		fprintf(stderr, "%s takes no arguments\n", argv[0]);
 		return 2;
@@ -55,8 +76,12 @@ int main(int argc, char **argv)
 		vrrp_election_stop(election, "failed");
 		return 1;
 	}
-	g_unix_signal_add(SIGTERM, quit_cb, loop);
-	g_unix_signal_add(SIGINT, quit_cb, loop);
+	if (!quit_on_signals(loop)) {
+		fprintf(stderr, "understudy-vrrpd: signals: %s\n", g_strerror(errno));
+		vrrp_election_stop(election, "failed");
+		return 1;
+	}
+	malloc_trim(0);
 	g_main_loop_run(loop);
 
 	vrrp_election_stop(election, "stopped");

@@ -7,6 +7,7 @@
 #include "dbus/bus-link.h"
 #include "dbus/bus-object.h"
 #include "dbus/bus-server.h"
+#include "hot.h"
 
 #define ELECTION "org.understudy.Election1"
 #define VRRP "org.understudy.Vrrp1"
@@ -370,6 +371,7 @@ static void changed_cb(gpointer user_data)
 {
 	VrrpService *self = user_data;
 
+	vrrp_hot_leave();
 	if (!self->root)
 		return;
 	for (const BusInterface *interface = root_interfaces; interface->interface; interface++)
@@ -406,6 +408,7 @@ static void state_changed_cb(const VrrpTransition *transition, gpointer user_dat
 {
 	VrrpService *self = user_data;
 
+	vrrp_hot_leave();
 	if (!self->root)
 		return;
 	bus_object_emit(self->root, ELECTION, "StateChanged",
@@ -417,6 +420,7 @@ static void stranger_cb(const char *address, const char *cause, guint64 count, g
 {
 	VrrpService *self = user_data;
 
+	vrrp_hot_leave();
 	if (self->root)
 		bus_object_emit(self->root, ELECTION, "Stranger", g_variant_new("(sst)", address, cause, count));
 }

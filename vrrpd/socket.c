@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "hot.h"
 #include "packet.h"
 #include "timer.h"
 
@@ -246,9 +247,10 @@ void vrrp_socket_drain(VrrpSocket *self)
 		;
 }
 
+/* One a turn: what else is there is told at once, and to look for it would cost a call an advert. */
 static gboolean counting_ready_cb(gint fd, GIOCondition condition, gpointer user_data)
 {
-	vrrp_socket_drain(user_data);
+	(void)read_one(user_data, fd, true);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -261,6 +263,7 @@ static guint watch(int fd, int priority, GUnixFDSourceFunc callback, VrrpSocket 
 
 	g_source_set_priority(source, priority);
 	g_source_set_callback(source, G_SOURCE_FUNC(callback), self, NULL);
+	g_source_set_can_recurse(source, TRUE); /* as in timer.c */
 	id = g_source_attach(source, NULL);
 	g_source_unref(source);
 	return id;
@@ -270,6 +273,7 @@ static gboolean rest_again_cb(gpointer user_data)
 {
 	VrrpSocket *self = user_data;
 
+	vrrp_hot_add(self->counting_fd, counting_ready_cb, self);
 	self->rest_source = watch(self->rest_fd, G_PRIORITY_LOW, rest_ready_cb, self);
 	return G_SOURCE_REMOVE;
 }
@@ -311,6 +315,7 @@ VrrpSocket *vrrp_socket_new(const VrrpSocketConfig *config, VrrpPacketCb receive
 		return NULL;
 	}
 	self->counting_source = watch(self->counting_fd, G_PRIORITY_HIGH, counting_ready_cb, self);
+	vrrp_hot_add(self->counting_fd, counting_ready_cb, self);
 	self->rest_source = watch(self->rest_fd, G_PRIORITY_LOW, rest_ready_cb, self);
 	return g_steal_pointer(&self);
 }
@@ -323,8 +328,10 @@ void vrrp_socket_free(VrrpSocket *self)
 		g_source_remove(self->counting_source);
 	if (self->rest_source)
 		g_source_remove(self->rest_source);
-	if (self->counting_fd >= 0)
+	if (self->counting_fd >= 0) {
+		vrrp_hot_remove(self->counting_fd);
 		close(self->counting_fd);
+	}
 	if (self->rest_fd >= 0)
 		close(self->rest_fd);
 	g_free(self);

@@ -8,6 +8,7 @@
 #include <glib/gstdio.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,7 +20,8 @@ struct VrrpStore {
 	char *path_advert;
 	char *problem, *advert_problem;
 	char *boot_id;
-	int advert_fd;
+	gint64 *advert;      /* shared with the file */
+	gint64 nowhere;      /* in its place when the file system is full */
 };
 
 /* Of each failure once, and not again before it has gone well. */
@@ -33,6 +35,28 @@ static void set_problem(VrrpStore *store, char **problem, const char *path)
 	g_warning("%s", *problem);
 }
 
+static void map_advert(VrrpStore *store)
+{
+	int fd = open(store->path_advert, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	/* Reserved first: a page that the file system has no room for would be SIGBUS when written. */
+	int reason = fd < 0 ? errno : posix_fallocate(fd, 0, sizeof(gint64));
+	void *at = MAP_FAILED;
+
+	if (reason == 0) {
+		at = mmap(NULL, sizeof(gint64), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		reason = errno;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (at == MAP_FAILED) {
+		errno = reason;
+		set_problem(store, &store->advert_problem, store->path_advert);
+		return;
+	}
+	store->advert = at;
+	g_clear_pointer(&store->advert_problem, g_free);
+}
+
 VrrpStore *vrrp_store_new(const char *dir)
 {
 	VrrpStore *store = g_new0(VrrpStore, 1);
@@ -40,16 +64,12 @@ VrrpStore *vrrp_store_new(const char *dir)
 	store->path = g_build_filename(dir, "state", NULL);
 	store->path_new = g_strconcat(store->path, ".new", NULL);
 	store->path_advert = g_build_filename(dir, "last-advert", NULL);
-	store->advert_fd = -1;
+	store->advert = &store->nowhere;
 	if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &store->boot_id, NULL, NULL))
 		store->boot_id = g_strdup("");
 	g_strstrip(store->boot_id);
-	if (g_mkdir_with_parents(dir, 0755) == 0)
-		store->advert_fd = open(store->path_advert, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-	if (store->advert_fd < 0)
-		set_problem(store, &store->advert_problem, store->path_advert);
-	else if (lseek(store->advert_fd, 0, SEEK_END) == 0)
-		vrrp_store_advert(store, 0); /* its place is taken now: later the file system may be full */
+	(void)g_mkdir_with_parents(dir, 0755);
+	map_advert(store);
 	return store;
 }
 
@@ -62,8 +82,8 @@ void vrrp_store_free(VrrpStore *store)
 {
 	if (!store)
 		return;
-	if (store->advert_fd >= 0)
-		close(store->advert_fd);
+	if (store->advert != &store->nowhere)
+		munmap(store->advert, sizeof(gint64));
 	g_free(store->path);
 	g_free(store->path_new);
 	g_free(store->path_advert);
@@ -130,7 +150,6 @@ bool vrrp_store_load(VrrpStore *store, VrrpSaved *ret_saved)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();
 	g_autofree char *boot_id = NULL, *role = NULL;
-	char line[32] = "";
 
 	memset(ret_saved, 0, sizeof *ret_saved);
 	if (!g_key_file_load_from_file(file, store->path, G_KEY_FILE_NONE, NULL))
@@ -154,8 +173,7 @@ bool vrrp_store_load(VrrpStore *store, VrrpSaved *ret_saved)
 	ret_saved->served = g_key_file_get_boolean(file, "state", "served", NULL);
 	ret_saved->peer = g_key_file_get_string(file, "state", "peer", NULL);
 	load_holds(file, &ret_saved->holds);
-	if (pread(store->advert_fd, line, sizeof line - 1, 0) > 0)
-		ret_saved->last_advert_us = g_ascii_strtoll(line, NULL, 10);
+	ret_saved->last_advert_us = __atomic_load_n(store->advert, __ATOMIC_RELAXED);
 	if (is_believable(file, ret_saved))
 		return true;
 	g_warning("%s is not as it was written: begun anew", store->path);
@@ -172,6 +190,8 @@ void vrrp_store_save(VrrpStore *store, const VrrpSaved *saved)
 	int fd;
 	bool written;
 
+	if (store->advert == &store->nowhere)
+		map_advert(store); /* there may be room now */
 	g_key_file_set_string(file, "state", "boot_id", store->boot_id);
 	g_key_file_set_integer(file, "state", "group_id", (gint)saved->group_id);
 	g_key_file_set_integer(file, "state", "version", (gint)saved->version);
@@ -216,12 +236,6 @@ void vrrp_store_save(VrrpStore *store, const VrrpSaved *saved)
 
 void vrrp_store_advert(VrrpStore *store, gint64 at_us)
 {
-	char line[32];
-	int length = g_snprintf(line, sizeof line, "%020" G_GINT64_FORMAT "\n", at_us);
-
-	/* One write of constant length: a reader sees the old time or the new one. */
-	if (store->advert_fd >= 0 && pwrite(store->advert_fd, line, (gsize)length, 0) != length)
-		set_problem(store, &store->advert_problem, store->path_advert);
-	else if (store->advert_fd >= 0)
-		g_clear_pointer(&store->advert_problem, g_free);
+	/* One store: a reader sees the old time or the new one. */
+	__atomic_store_n(store->advert, at_us, __ATOMIC_RELAXED);
 }

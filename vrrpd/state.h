@@ -2,8 +2,8 @@
 /*
  * vrrpd/state.h - run-time state in /run/understudy/vrrpd, so that a killed process goes on in the role it had.
  *
- * On a tmpfs: it survives the process, not the machine. `state` is replaced by rename; `last-advert` is one line overwritten in place, because it
- * changes with every advert.
+ * On a tmpfs: it survives the process, not the machine. `state` is replaced by rename; `last-advert` is one number shared with the process's
+ * memory, because it changes with every advert.
  */
 #pragma once
 

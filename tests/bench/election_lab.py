@@ -94,10 +94,25 @@ def children_of(pid):
 class OurDevice(Host):
     """vrrpd under a parent that starts it again whenever a signal has ended it, as the supervisor would."""
 
+    bus = None
     LOOP = 'trap "" TERM; while "$0"; [ $? -ge 128 ]; do :; done'
 
+    BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>system</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth><policy context="default"><allow user="*"/><allow own="*"/>
+<allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>
+"""
+
+    def start_bus(self):
+        """A system bus, as every system has one."""
+        path = self.folder / "bus"
+        (self.folder / "bus.conf").write_text(self.BUS.format(path=path))
+        self.bus = subprocess.Popen(["dbus-daemon", f"--config-file={self.folder}/bus.conf", "--nofork", "--nopidfile"], stdout=self.log,
+                                    stderr=self.log, stdin=subprocess.DEVNULL)
+        wait_until(path.exists, 5, "a bus")
+
     def spawn(self):
-        environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={self.folder}/no-bus")
+        environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={self.folder}/bus")
         self.process = subprocess.Popen(self.enter(["/bin/sh", "-c", self.LOOP, str(self.lab.vrrpd)]), env=environment, stdout=self.log,
                                         stderr=self.log, stdin=subprocess.DEVNULL, preexec_fn=real_time)
         return self.process
@@ -107,6 +122,7 @@ class OurDevice(Host):
 
     def begin(self, other):
         self.other = other
+        self.start_bus()
         self.start(peer=other)
 
     def signal(self, number):
@@ -149,6 +165,9 @@ class OurDevice(Host):
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.crash()
+        if self.bus:
+            self.bus.kill()
+            self.bus.wait()
         super().close()
 
 

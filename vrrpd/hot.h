@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vrrpd/hot.h - the few descriptors that carry adverts, and their timer, served without a turn of the GLib loop.
+ *
+ * A turn asks every source whether it is ready, twice; at 10 ms adverts that is a third of what an election costs. So the loop's poll function
+ * calls the callbacks of hot descriptors itself and polls again, as long as nothing else is ready. It also sleeps to the microsecond.
+ *
+ * A callback that queues work for other sources (D-Bus signals) says so by vrrp_hot_leave(). One that forgets is late by no more than a tick
+ * of the election, which is not hot.
+ */
+#pragma once
+
+#include <glib-unix.h>
+
+/* Of the default context, from the first call on. The descriptor is a source of the loop as well, of the highest priority there. */
+void vrrp_hot_add(int fd, GUnixFDSourceFunc callback, gpointer user_data);
+void vrrp_hot_remove(int fd); /* before it is closed */
+
+/* One deadline, in vrrp_now_us(); 0: never. It is over when the callback is called. */
+void vrrp_hot_timer(gint64 at_us, void (*callback)(gpointer user_data), gpointer user_data);
+
+void vrrp_hot_leave(void);
