@@ -4,7 +4,7 @@
 
 #include "election-private.h"
 
-#define PROBLEMS_EVERY_US G_USEC_PER_SEC
+#define PROBLEMS_EVERY_US (2 * G_USEC_PER_SEC)
 
 /* ---- Links ---- */
 
@@ -143,7 +143,7 @@ static void check_link(VrrpElection *self, const char *up_reason)
 		hold_again(self, addresses, lost, now_us);
 	vrrp_election_update_gate(self, now_us);
 	self->problems_us = 0;
-	vrrp_timer_set(self->tick, now_us);
+	vrrp_timer_set(self->tick, self->tick_timer_us = now_us);
 }
 
 static void links_changed_cb(gpointer user_data)
@@ -153,6 +153,25 @@ static void links_changed_cb(gpointer user_data)
 }
 
 /* ---- Housekeeping ---- */
+
+/* While adverts go or come faster than this is needed, they bring it along, and its own timer stands behind them, rarely set. */
+static void next_tick(VrrpElection *self, gint64 now_us)
+{
+	const VrrpMachine *machine = &self->candidate.machine;
+	bool master = machine->state == VRRP_STATE_MASTER;
+	gint64 interval_us = (master ? machine->interval_cs : machine->master_interval_cs) * G_GINT64_CONSTANT(10000);
+	bool hearing = machine->state == VRRP_STATE_BACKUP && machine->deadline_us - now_us > 2 * interval_us && self->dropped_us == 0;
+
+	/* Within the window in which a frame must be heard. */
+	self->tick_at_us = now_us + (hearing ? MAX(VRRP_TICK_US, self->candidate.watch.window_us * 2 / 3) : VRRP_TICK_US);
+	if (self->group && (master || hearing) && interval_us <= VRRP_TICK_US) {
+		if (self->tick_timer_us - now_us < VRRP_BEHIND_US / 2)
+			self->tick_timer_us = now_us + VRRP_BEHIND_US;
+	} else {
+		self->tick_timer_us = self->tick_at_us;
+	}
+	vrrp_timer_set(self->tick, self->tick_timer_us);
+}
 
 void vrrp_election_tick(VrrpElection *self)
 {
@@ -183,8 +202,7 @@ void vrrp_election_tick(VrrpElection *self)
 		self->problems_us = now_us;
 		vrrp_election_check_problems(self);
 	}
-	self->tick_at_us = now_us + VRRP_TICK_US;
-	vrrp_timer_set(self->tick, self->tick_at_us);
+	next_tick(self, now_us);
 	if (tick.tell || priority != self->candidate.machine.priority || heard_step != self->candidate.heard_step ||
 	    alive != vrrp_link_watch_alive(&self->candidate.watch, now_us))
 		vrrp_election_tell(self);
@@ -199,7 +217,8 @@ static void tick_cb(gpointer user_data)
 	if (self->candidate.machine.state == VRRP_STATE_MASTER && advert_us > now_us && advert_us - now_us <= interval_us * 4 / 10) {
 		/* With the next advert; and soon if that should not come. */
 		self->tick_at_us = advert_us;
-		vrrp_timer_set(self->tick, advert_us + VRRP_TICK_US / 5);
+		self->tick_timer_us = advert_us + VRRP_TICK_US / 5;
+		vrrp_timer_set(self->tick, self->tick_timer_us);
 		return;
 	}
 	vrrp_election_tick(self);
@@ -396,7 +415,7 @@ void vrrp_election_start(VrrpElection *self, Settings *settings)
 	} else {
 		vrrp_holds_set(&self->candidate.holds, VRRP_HOLD_NO_SUPERVISOR, "started anew; no word of the supervisor yet", 0, now_us);
 	}
-	vrrp_timer_set(self->tick, now_us);
+	vrrp_timer_set(self->tick, self->tick_timer_us = now_us);
 	if (!self->group) {
 		g_free(self->reason);
 		self->reason = g_strdup("standalone");

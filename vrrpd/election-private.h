@@ -20,6 +20,7 @@
 #include "timer.h"
 
 #define VRRP_TICK_US 100000
+#define VRRP_BEHIND_US G_USEC_PER_SEC
 #define VRRP_REMOVED_US (60 * G_USEC_PER_SEC) /* so long what somebody did once stays a problem */
 #define VRRP_MAX_NEIGHBOURS 16
 
@@ -87,7 +88,8 @@ struct VrrpElection {
 	GPtrArray *lasting_problems;
 	GVariant *problems;                 /* as; as last told */
 	GVariant *link_locals;              /* a{ss}; as last told */
-	gint64 tick_at_us;                  /* when housekeeping is due */
+	gint64 tick_at_us;                  /* when housekeeping is due, */
+	gint64 tick_timer_us;               /* and for when its own timer is set */
 	gint64 problems_us;                 /* when problems were last looked for */
 	VrrpCounters counters;
 };

@@ -80,7 +80,7 @@ static void state_changed(VrrpElection *self, VrrpState old, const char *reason,
 	transition.sequence = self->sequence;
 	transition.time_us = now_us;
 	transition.evidence = evidence;
-	vrrp_timer_set(self->tick, now_us);
+	vrrp_timer_set(self->tick, self->tick_timer_us = now_us);
 	vrrp_election_tell(self);
 	if (self->listener.state_changed)
 		self->listener.state_changed(&transition, self->user_data);
@@ -142,15 +142,14 @@ static void drain(VrrpElection *self)
 	}
 }
 
-/* Housekeeping that is nearly due needs no wake-up of its own. What comes between two adverts moves to one of them: a Backup's to the one
- * before, a Master's to the nearer (tick_cb() for the other half). */
+/* Housekeeping that is nearly due needs no wake-up of its own: it moves to the nearer of two adverts (tick_cb() for the other half). */
 static void tick_along(VrrpElection *self)
 {
 	bool master = self->candidate.machine.state == VRRP_STATE_MASTER;
 	guint interval_cs = master ? self->candidate.machine.interval_cs : self->candidate.machine.master_interval_cs;
 	gint64 interval_us = MIN(interval_cs * G_GINT64_CONSTANT(10000), VRRP_TICK_US);
 
-	if (self->tick_at_us - vrrp_now_us() <= (master ? interval_us * 6 / 10 : interval_us))
+	if (self->tick_at_us - vrrp_now_us() <= interval_us * 6 / 10)
 		vrrp_election_tick(self);
 }
 

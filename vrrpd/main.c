@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 
 #include "election.h"
+#include "heir.h"
 #include "service.h"
 #include "settings/settings.h"
 
@@ -70,6 +71,7 @@ int main(int argc, char **argv)
 
 		vrrp_election_add_problem(election, problem);
 	}
+	(void)vrrp_heir_start();
 	if (!vrrp_service_start(service, election, &error)) {
 		/* Without its socket nobody can steer it: better no election than one that cannot be told to stop. */
 		fprintf(stderr, "understudy-vrrpd: %s\n", error->message);
