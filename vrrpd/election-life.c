@@ -160,7 +160,8 @@ static void next_tick(VrrpElection *self, gint64 now_us)
 	const VrrpMachine *machine = &self->candidate.machine;
 	bool master = machine->state == VRRP_STATE_MASTER;
 	gint64 interval_us = (master ? machine->interval_cs : machine->master_interval_cs) * G_GINT64_CONSTANT(10000);
-	bool hearing = machine->state == VRRP_STATE_BACKUP && machine->deadline_us - now_us > 2 * interval_us && self->dropped_us == 0;
+	bool hearing = machine->state == VRRP_STATE_BACKUP && machine->open && machine->deadline_us - now_us > 2 * interval_us &&
+		       self->dropped_us == 0;
 
 	/* Within the window in which a frame must be heard. */
 	self->tick_at_us = now_us + (hearing ? MAX(VRRP_TICK_US, self->candidate.watch.window_us * 2 / 3) : VRRP_TICK_US);
