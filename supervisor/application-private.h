@@ -53,6 +53,7 @@ struct Applications {
 
 /* ---- applications.c ---- */
 void application_step(Application *application, AppEvent event);
+void applications_keep_back(Applications *applications);
 void application_set_last_exit(Application *application, const char *text);
 
 /* ---- launch.c: its command as a process ---- */

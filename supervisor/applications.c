@@ -281,7 +281,7 @@ static void application_free(Application *application)
 }
 
 /* Units do not start by themselves any more; those that are no applications now may again. */
-static void keep_back(Applications *applications)
+void applications_keep_back(Applications *applications)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new();
 	for (guint i = 0; i < applications->list->len; i++) {
@@ -308,7 +308,7 @@ static void drop_gone(Applications *applications)
 		application_free(application);
 	}
 	if (units)
-		keep_back(applications);
+		applications_keep_back(applications);
 }
 
 /* Gives every application what its turn is now, until nothing more moves. */
@@ -438,7 +438,7 @@ void applications_configure(Applications *applications, Settings *settings)
 			applications->listener.added(application, applications->user_data);
 		}
 	}
-	keep_back(applications);
+	applications_keep_back(applications);
 	pump(applications);
 }
 

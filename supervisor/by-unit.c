@@ -137,5 +137,6 @@ void by_unit_stop_stranger(Application *application)
 		return;
 	g_autofree char *text = g_strdup_printf("%s was running here though no application may; it is stopped", application->unit_name);
 	systemd_unit_stop(application->unit);
+	applications_keep_back(application->all); /* what was to hinder it may be gone */
 	application->all->listener.trouble(application, text, application->all->user_data);
 }

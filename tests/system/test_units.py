@@ -174,6 +174,11 @@ def test_takeover_of_a_unit_while_the_bus_is_frozen(pair):
     backup.run(["systemctl", "start", "kamailio.service"])
     assert backup.run(["systemctl", "is-active", "kamailio.service"], check=False).stdout.strip() == "inactive"
     assert not backup.pid_of("kamailio")
+    # Not even with what hinders it taken away.
+    dropin = "/etc/systemd/system/kamailio.service.d/understudy.conf"
+    backup.run(["sh", "-c", f"rm {dropin} && systemctl daemon-reload && systemctl start kamailio.service"], check=False)
+    wait_until(lambda: "though no application may" in backup.run(["understudy", "events"]).stdout, 20, "told of")
+    wait_until(lambda: not backup.pid_of("kamailio") and os.path.exists(backup.place(dropin)), 20, "stopped again, and kept back again")
     bus = backup.kill("dbus-daemon", signal.SIGSTOP)
     begin = time.monotonic()
     pair.power_cut(master)
