@@ -75,8 +75,8 @@ def test_bus_frozen(pair):
     pair.watch(backup).wait_role("master", 15)
 
 
-def test_unit_stopped_and_backup_rebooted(pair):
-    """`systemctl stop understudy` on the Master hands over in good order; a Backup that reboots changes nothing for the Master."""
+def test_unit_stopped_and_machines_rebooted(pair):
+    """`systemctl stop understudy` on the Master hands over in good order, and so does its reboot; a Backup's reboot changes nothing."""
     master, backup = pair.master(), pair.backup()
     begin = time.monotonic()
     master.run(["systemctl", "stop", "understudy.service"], timeout=100)
@@ -95,6 +95,16 @@ def test_unit_stopped_and_backup_rebooted(pair):
     pair.watch(master).wait_role("backup", 40)
     pair.wait_settled(40)
     assert role_changes(pair)[backup.name] == before and pair.probe.silence_ms(begin)[0] < 1000
+
+    begin = time.monotonic()
+    backup.reboot()
+    pair.addresses.watch(backup)
+    pair.watch(master).wait_role("master", 15)
+    pair.probe.wait_answer_sent_after(begin + 0.3, 15)
+    ended = backup.journal("--boot=-1", "--unit=understudy.service")
+    assert "understudy.service: Deactivated successfully" in ended
+    pair.wait_settled(40)
+    assert pair.master() is master
 
 
 def test_passive_over_a_boot(pair):
