@@ -2,6 +2,7 @@
 """What all scenario tests share: where the programs under test are, and the option for long tests."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # Terminated, a run takes away what it made, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     config.addinivalue_line("markers", "long: takes minutes; run with --long only")
 
 

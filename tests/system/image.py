@@ -18,7 +18,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("UNDERSTUDY_TEST_CACHE", "/var/cache/understudy-tests"))
-KEPT = 3  # of each kind, the ones used last
+KEPT = 2  # of each kind, the ones used last
 
 # Beside what the package itself depends on: an init, and a PBX. (chrt, grep and the like are essential packages.)
 ROOT_PACKAGES = ("systemd-sysv", "iproute2", "kamailio", "kamailio-sqlite-modules")
@@ -79,7 +79,8 @@ def _remove_old(kind):
     for path in locks[KEPT:]:
         with contextlib.suppress(OSError), open(path, "r+", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+            for folder in (path.with_suffix(""), path.with_suffix(".new")):  # the second: its maker was killed
+                shutil.rmtree(folder, ignore_errors=True)
             path.unlink()
 
 
