@@ -249,15 +249,18 @@ def test_heal_at_equal_standing_keeps_the_newer_step(lab):
 
 def test_the_peer_following_brings_the_step_back(lab):
     alpha, beta = lab.two()
-    assert alpha.get("Step", VRRP) == 1 and alpha.get("Priority") == 171
+    alpha.wait_property("Priority", 171)  # steady for long enough
+    assert alpha.get("Step", VRRP) == 1
     alpha.set_peer(beta, follows=True)
-    assert alpha.get("Step", VRRP) == 0 and alpha.get("Priority") == 169
+    assert alpha.get("Step", VRRP) == 0
+    alpha.wait_property("Priority", 169)
 
 
 # ---- Restart ----
 
 def test_killed_and_restarted_master_goes_on(lab):
     alpha, beta = lab.two()
+    alpha.wait_property("Standing", "serving")
     client = lab.client()
     client.probe()
     wire = lab.wire(alpha.lan_port)
