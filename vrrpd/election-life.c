@@ -570,6 +570,41 @@ static void reload_within(VrrpElection *self, Settings *settings)
 	vrrp_election_tell(self);
 }
 
+/* Another version, group or interval: one that leads goes on leading, in the new election, as after a restart of this process. It says no
+ * goodbye in the old one: whoever listens there and is told of the change in time waits, and the others take over as from any lost Master. */
+static bool reload_as_master(VrrpElection *self, Settings *settings)
+{
+	VrrpCandidate *candidate = &self->candidate;
+	bool serving = candidate->serving, served = candidate->served, steady = candidate->steady;
+	gint64 now_us = vrrp_now_us();
+
+	const SettingsInterface *interface = settings_interface(settings, settings_electing_group(settings)->interface);
+
+	if (candidate->machine.state != VRRP_STATE_MASTER || candidate->machine.listening || !self->link.carrier ||
+	    strcmp(interface->device, self->interface->device) != 0)
+		return false;
+	end(self);
+	take_settings(self, settings);
+	begin(self, true);
+	if (!ip_is_set(&candidate->machine.address)) { /* the other family has no address here yet */
+		candidate->machine.state = VRRP_STATE_MASTER; /* as everybody has been told */
+		vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "settings" });
+		check_link(self, "settings");
+		vrrp_election_save(self);
+		vrrp_election_tell(self);
+		return true;
+	}
+	open_ear(self);
+	vrrp_candidate_resume(candidate, serving, served, steady, now_us);
+	vrrp_election_prefer(self);
+	vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_RESUME });
+	vrrp_election_open_neighbours(self);
+	vrrp_election_announce_from(self, now_us);
+	vrrp_election_save(self);
+	vrrp_election_tell(self);
+	return true;
+}
+
 void vrrp_election_reload(VrrpElection *self, Settings *settings)
 {
 	bool was_electing = self->group != NULL;
@@ -578,6 +613,8 @@ void vrrp_election_reload(VrrpElection *self, Settings *settings)
 		reload_within(self, settings);
 		return;
 	}
+	if (was_electing && settings->has_pair && settings->enabled && reload_as_master(self, settings))
+		return;
 	if (was_electing)
 		vrrp_election_stop(self, settings->has_pair && settings->enabled ? "settings" : "standalone");
 	take_settings(self, settings);

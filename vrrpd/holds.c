@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vrrpd/holds.c - the five holds, their leases, and the supervisor's heartbeat. */
+/* vrrpd/holds.c - the six holds, their leases, and the supervisor's heartbeat. */
 #include "holds.h"
 
 #include <string.h>
@@ -7,7 +7,7 @@
 static const char *const names[] = {
 	[VRRP_HOLD_PASSIVE] = "passive",       [VRRP_HOLD_ADMINISTRATOR] = "administrator",
 	[VRRP_HOLD_FIRST_SYNC] = "first-sync", [VRRP_HOLD_COLD_BOOT] = "cold-boot",
-	[VRRP_HOLD_NO_SUPERVISOR] = "no-supervisor",
+	[VRRP_HOLD_SETTINGS] = "settings",     [VRRP_HOLD_NO_SUPERVISOR] = "no-supervisor",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(names) == VRRP_N_HOLDS);
 

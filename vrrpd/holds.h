@@ -10,6 +10,7 @@ typedef enum {
 	VRRP_HOLD_ADMINISTRATOR,
 	VRRP_HOLD_FIRST_SYNC,
 	VRRP_HOLD_COLD_BOOT,
+	VRRP_HOLD_SETTINGS,      /* the other device changes by what the two find each other */
 	VRRP_HOLD_NO_SUPERVISOR, /* vrrpd's own */
 	VRRP_N_HOLDS,
 } VrrpHold;

@@ -59,7 +59,7 @@ static void hold_cb(BusCall *call, GVariant *args, gpointer user_data)
 	if (!is_reason(call, reason))
 		return;
 	if (!vrrp_hold_from_name(name, &hold) || hold == VRRP_HOLD_NO_SUPERVISOR) {
-		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "a hold is passive, administrator, first-sync or cold-boot");
+		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "a hold is passive, administrator, first-sync, cold-boot or settings");
 		return;
 	}
 	vrrp_election_hold(self->election, hold, reason, lease_ms);
@@ -74,7 +74,7 @@ static void lift_cb(BusCall *call, GVariant *args, gpointer user_data)
 
 	g_variant_get(args, "(&s)", &name);
 	if (!vrrp_hold_from_name(name, &hold) || hold == VRRP_HOLD_NO_SUPERVISOR) {
-		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "a hold is passive, administrator, first-sync or cold-boot");
+		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "a hold is passive, administrator, first-sync, cold-boot or settings");
 		return;
 	}
 	vrrp_election_lift(self->election, hold);

@@ -500,6 +500,26 @@ def test_reload_with_another_address_keeps_the_role(lab):
     assert alpha.state() == "master" and alpha.has_service("192.0.2.101")
 
 
+@pytest.mark.parametrize("change", [{"vrrp-version": "2"}, {"group-id": "77"}, {"virtual-mac": "false"}, {"advert-interval-ms": "300"},
+                                    {"multicast": "false"}])
+def test_reload_with_another_election_keeps_the_role(lab, change):
+    """The Backup, told of it and held meanwhile, follows; who leads does not change."""
+    alpha, beta = lab.two()
+    before = alpha.get("Sequence")
+    beta.hold("settings", "the pair's settings are being changed")
+    for host in alpha, beta:
+        host.pair_conf(change)
+        host.call("Reload")
+        assert alpha.state() == "master" and alpha.has_service()
+    beta.wait_state("backup")
+    heard = max(beta.get("LastHeard").values(), default=0)
+    wait_until(lambda: max(beta.get("LastHeard").values(), default=0) > heard, 10, "adverts heard in the new election")
+    beta.lift("settings")
+    wait_until(lambda: max(beta.get("LastHeard").values()) > heard + 3_000_000, 10, "adverts heard for a while")
+    assert (alpha.state(), beta.state()) == ("master", "backup") and beta.get("Holds") == []
+    assert alpha.get("Sequence") == before and alpha.has_service() and not beta.has_service()
+
+
 def test_without_virtual_mac_the_address_is_on_the_interface(lab):
     alpha, beta = lab.two(pair={"virtual-mac": "false"})
     wire = lab.wire(beta.lan_port)
