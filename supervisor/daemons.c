@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -56,6 +57,7 @@ typedef struct {
 	gid_t groups[2]; /* its own, and the one that may enter the folder of the private sockets */
 	char *cgroup;
 	bool killed; /* the group was */
+	bool waited; /* for its group to empty, without a kill */
 	bool apart;  /* it sees other settings than those on disk */
 	Process *process;
 	gint64 started_us;
@@ -264,18 +266,28 @@ static void start(Daemon *daemon)
 	g_autofree char *messages = debug ? g_strconcat("G_MESSAGES_DEBUG=", debug, NULL) : NULL;
 	const char *environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/", messages, NULL };
 	/* Whoever is left in its group is an earlier one nobody knows any more; two would fight over one socket. */
-	if (cgroup_is_populated(daemon->cgroup)) {
-		if (!cgroup_kill(daemon->cgroup, &error))
-			g_warning("%s: %s", kinds[daemon->kind].name, error->message);
-		daemon->killed = true;
+	/* (One that is dying already, and only closes its sockets, is listed no more, and what dies with its parent needs a moment for it.) */
+	if (cgroup_is_populated(daemon->cgroup) && (daemon->killed || cgroup_oldest(daemon->cgroup) != 0)) {
+		if (daemon->waited) {
+			if (!cgroup_kill(daemon->cgroup, &error))
+				g_warning("%s: %s", kinds[daemon->kind].name, error->message);
+			daemon->killed = true;
+		}
+		daemon->waited = true;
 		daemon->timer = g_timeout_add(GONE_AGAIN_MS, on_start_time, daemon);
 		return;
 	}
+	daemon->waited = false;
 	if (daemon->killed)
 		daemon->killed = !cgroup_renew(daemon->cgroup);
+	/* From its first instruction on; what is refused is told below. */
+	const SpawnLimit locked = { .resource = RLIMIT_MEMLOCK, .value = RLIM_INFINITY };
 	SpawnPlan plan = {
 		.argv = argv,
 		.environment = environment,
+		.limits = &locked,
+		.n_limits = kinds[daemon->kind].real_time ? 1 : 0,
+		.realtime = kinds[daemon->kind].real_time ? REAL_TIME_PRIORITY : 0,
 		.directory = "/",
 		.output = STDERR_FILENO,
 		.cgroup = daemon->cgroup,
