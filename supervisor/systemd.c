@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "dbus/bus-error.h"
 #include "dbus/bus-link.h"
 #include "supervisor/cgroup.h"
 
@@ -50,6 +51,7 @@ struct SystemdUnit {
 	char *start_job;   /* not done yet */
 	bool active;       /* as last told */
 	bool expected;     /* it should be, or become, active */
+	bool put_off;      /* its start, until process 1 can be asked again */
 	pid_t pid;
 	char *cgroup;
 	char *program;
@@ -192,7 +194,7 @@ static void look(SystemdUnit *unit)
 		get(unit, ASK_CGROUP, "ControlGroup", on_cgroup);
 		get(unit, ASK_PID, "MainPID", on_pid);
 		unit->listener.up(unit, unit->user_data);
-	} else if (off && unit->expected && !unit->start_job && !unit->starting && !unit->asking[ASK_HOW]) {
+	} else if (off && unit->expected && !unit->put_off && !unit->start_job && !unit->starting && !unit->asking[ASK_HOW]) {
 		/* While its start is still to come it is off as it was before. */
 		get(unit, ASK_HOW, "Result", on_result);
 	}
@@ -230,7 +232,8 @@ static void on_started(GVariant *values, const GError *error, gpointer user_data
 	SystemdUnit *unit = user_data;
 	unit->starting = NULL;
 	if (error) {
-		say_down(unit, false, error->message);
+		bool deaf = g_error_matches(error, BUS_ERROR, BUS_ERROR_NOT_REACHABLE) || g_error_matches(error, BUS_ERROR, BUS_ERROR_TIMED_OUT);
+		say_down(unit, false, deaf ? "systemd does not answer" : error->message);
 		return;
 	}
 	g_free(unit->start_job);
@@ -245,6 +248,11 @@ void systemd_unit_start(SystemdUnit *unit)
 	unit->asking[ASK_HOW] = NULL;
 	g_clear_pointer(&unit->start_job, g_free);
 	bus_pending_cancel(unit->starting);
+	unit->starting = NULL;
+	/* It becomes another program in a moment, or we have only just come. */
+	unit->put_off = !bus_link_is_up(unit->systemd->link) && access(SYSTEMD_SOCKET, F_OK) == 0;
+	if (unit->put_off)
+		return;
 	unit->starting = bus_link_call(unit->systemd->link, NULL, MANAGER_PATH, MANAGER, "StartUnit",
 				       g_variant_new("(ss)", unit->name, "replace"), CALL_MS, on_started, unit);
 }
@@ -252,6 +260,7 @@ void systemd_unit_start(SystemdUnit *unit)
 void systemd_unit_stop(SystemdUnit *unit)
 {
 	unit->expected = true; /* so that its end is told */
+	unit->put_off = false;
 	(void)bus_link_call(unit->systemd->link, NULL, MANAGER_PATH, MANAGER, "StopUnit", g_variant_new("(ss)", unit->name, "replace"), CALL_MS,
 			    NULL, NULL);
 	look(unit); /* it may have ended already */
@@ -368,6 +377,8 @@ static void on_up(BusLink *link, gpointer user_data)
 	for (guint i = 0; i < systemd->units->len; i++) {
 		SystemdUnit *unit = systemd->units->pdata[i];
 		get(unit, ASK_PROGRAM, "ExecStart", on_program);
+		if (unit->put_off)
+			systemd_unit_start(unit);
 	}
 }
 

@@ -271,3 +271,12 @@ def test_a_limit_of_memory_that_cannot_be_had_is_told_of(place):
         assert Path(limit).read_text(encoding="ascii").strip() == str(64 << 20)
     else:
         assert "has no memory controller" in trouble(place, "Application sip runs without its memory-max")["description"]
+
+
+def test_a_unit_where_there_is_no_systemd(place):
+    """An error, and the others run."""
+    place.device.write("/etc/understudy/applications.d/pbx.conf", "[application]\nunit=pbx.service\nrestart-delay-ms=1\ncritical=false\n")
+    place.application("good", "/bin/sleep 1001")
+    place.start()
+    assert "systemd" in failure(place, "pbx")
+    assert place.app("good", "State") == "running"

@@ -99,6 +99,11 @@ def test_life_of_a_unit(place):
     place.machine.run(["systemctl", "stop", "pbx.service"])  # a person does; it is wanted all the same
     wait_until(lambda: place.app("pbx", "State") == "running" and place.app("pbx", "Pid") not in (0, second), 20, "running against that wish")
 
+    place.machine.run(["systemctl", "daemon-reexec"])  # process 1 hangs up, and is asked anew
+    third = place.app("pbx", "Pid")
+    place.machine.run(["kill", "-9", str(third)])
+    wait_until(lambda: place.app("pbx", "State") == "running" and place.app("pbx", "Pid") not in (0, second, third), 20, "followed by the new one")
+
     os.unlink(place.machine.place("/etc/understudy/applications.d/pbx.conf"))
     place.reload()
     wait_until(lambda: place.show("pbx", "ActiveState") == "inactive", 20, "stopped with its settings")
