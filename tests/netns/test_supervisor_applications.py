@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 from lab.device import Lab  # noqa: E402  (the demo's folder must be on the path first)
 from lab.net import wait_until  # noqa: E402
 
-from test_supervisor import PAIR, Place, alive  # noqa: E402
+from test_supervisor import PAIR, Place, alive, application  # noqa: E402
 
 # Answers OPTIONS on the port given, while the file given is there; a second argument says on which address.
 SIP = """\
@@ -280,3 +280,35 @@ def test_a_unit_where_there_is_no_systemd(place):
     place.start()
     assert "systemd" in failure(place, "pbx")
     assert place.app("good", "State") == "running"
+
+
+def test_a_single_pbx_undoes_the_change_that_broke_it(place):
+    """Also without a peer; and not a change that is older than the time of trial, of which this one has none."""
+    for name, trial in (("sip", "300"), ("old", "0")):
+        place.device.write(f"/usr/local/bin/{name}-reads", f"#!/bin/sh\ngrep -q good /var/lib/{name}/config || exit 4\nexec sleep 1001\n", 0o755)
+        place.device.write(f"/var/lib/{name}/config", "good\n")
+        place.device.write(f"/etc/understudy/applications.d/{name}.conf",
+                           application(f"/usr/local/bin/{name}-reads", restart_delay_ms="1", config_trial_s=trial)
+                           + f"\n[data {name}]\npath=/var/lib/{name}\n")
+    place.start()
+    history = lambda: len(json.loads(place.device.run(["understudy", "--json", "history"]).stdout))  # noqa: E731
+    for name in ("sip", "old"):
+        place.wait_app(name, "running")
+    wait_until(lambda: history() >= 1, 10, "the first commit")
+    before = history()
+    place.device.write("/var/lib/old/config", "bad\n")
+    wait_until(lambda: history() > before, 10, "committed")
+    path = "/org/understudy/Supervisor1/application/"
+    place.call("Restart", path=f"{path}old", interface="org.understudy.Application1")
+    failure(place, "old")
+    assert place.device.read("/var/lib/old/config") == "bad\n", "it has no time of trial"
+    place.device.write("/var/lib/old/config", "good\n")
+    wait_until(lambda: place.app("old", "State") == "running", 20, "mended, and tried at once")
+
+    before = history()
+    place.device.write("/var/lib/sip/config", "bad\n")
+    wait_until(lambda: history() > before, 10, "committed")
+    place.call("Restart", path=f"{path}sip", interface="org.understudy.Application1")
+    trouble(place, "Application sip failed after a change of the configuration (1 change: sip.sip/config): the change is undone")
+    wait_until(lambda: place.app("sip", "State") == "running", 20, "running again")
+    assert place.device.read("/var/lib/sip/config") == "good\n"
