@@ -31,12 +31,22 @@ void vrrp_candidate_judge(VrrpCandidate *self, gint64 now_us)
 							self->offset);
 }
 
+/* The peer follows: there is no older Master left to be above of, once its last advert as Master cannot be under way any more. */
+static void bring_back_step(VrrpCandidate *self, gint64 now_us)
+{
+	if (!self->follows || (self->heard_us != 0 && now_us - self->heard_us <= vrrp_machine_peer_down_us(&self->machine)))
+		return;
+	self->step = self->heard_step = 0;
+	self->follows = false;
+	self->unsaved = true;
+}
+
 /* ---- Events ---- */
 
 void vrrp_candidate_begin(VrrpCandidate *self, guint8 version, guint interval_cs, IpAddress address, guint8 configured_priority)
 {
 	self->configured_priority = configured_priority;
-	self->serving = self->served = self->ordered = self->resuming = self->steady = false;
+	self->serving = self->served = self->ordered = self->resuming = self->steady = self->follows = false;
 	self->heard_us = self->raise_until_us = self->renewed_us = 0;
 	vrrp_machine_init(&self->machine, version, interval_cs, address, configured_priority, configured_priority);
 	self->machine.open = false;
@@ -49,7 +59,7 @@ static void state_changed(VrrpCandidate *self)
 		self->step = vrrp_judge_next_step(self->heard_step, self->step);
 	else
 		self->ordered = false;
-	self->serving = self->served = false;
+	self->serving = self->served = self->follows = false;
 	self->unsaved = true;
 }
 
@@ -138,6 +148,7 @@ VrrpTick vrrp_candidate_tick(VrrpCandidate *self, bool heard, gint64 now_us)
 	self->steady = steady;
 	if (vrrp_holds_tick(&self->holds, self->machine.state == VRRP_STATE_MASTER, now_us))
 		self->unsaved = tick.tell = true;
+	bring_back_step(self, now_us);
 	vrrp_candidate_judge(self, now_us);
 	return tick;
 }
@@ -173,9 +184,8 @@ void vrrp_candidate_pair(VrrpCandidate *self, bool paired, guint offset, bool fo
 	self->offset = offset;
 	if (newly && is_master && self->machine.state == VRRP_STATE_BACKUP)
 		vrrp_candidate_hear(self, self->machine.master_priority, now_us);
-	/* The peer follows: there is no older Master left to be above of. */
-	if (follows && self->machine.state == VRRP_STATE_MASTER)
-		self->step = self->heard_step = 0;
+	self->follows = follows && self->machine.state == VRRP_STATE_MASTER;
+	bring_back_step(self, now_us);
 	self->unsaved = true;
 	vrrp_candidate_judge(self, now_us);
 }
@@ -200,5 +210,6 @@ void vrrp_candidate_resume(VrrpCandidate *self, bool serving, bool served, bool 
 	self->served = served;
 	self->steady = steady;
 	self->resuming = true;
+	self->heard_us = now_us; /* perhaps it was: what the peer last said may still be under way */
 	vrrp_link_watch_resume(&self->watch, steady, now_us);
 }

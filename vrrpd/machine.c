@@ -294,11 +294,14 @@ static void master_timer(VrrpMachine *machine, gint64 now_us, Steps *out)
 
 static void step_master(VrrpMachine *machine, const VrrpEvent *event, gint64 now_us, Steps *out)
 {
-	/* Whatever wakes us first after a long sleep: we may have been replaced. */
-	if (!machine->listening && (event->kind == VRRP_EVENT_TIMER || event->kind == VRRP_EVENT_ADVERT) &&
-	    now_us - machine->last_sent_us > vrrp_machine_peer_down_us(machine)) {
+	/* Whatever wakes us first after a long sleep: we may have been replaced. Also when it came in the midst of listening. */
+	gint64 due_us = machine->listening ? machine->deadline_us : machine->last_sent_us + interval_us(machine->interval_cs);
+	bool slept = machine->listening ? now_us - due_us > interval_us(machine->interval_cs) :
+					  now_us - machine->last_sent_us > vrrp_machine_peer_down_us(machine);
+
+	if (slept && (event->kind == VRRP_EVENT_TIMER || event->kind == VRRP_EVENT_ADVERT)) {
 		machine->listening = true;
-		woke_late(machine, machine->last_sent_us + interval_us(machine->interval_cs), now_us);
+		woke_late(machine, due_us, now_us);
 		machine->deadline_us = now_us + interval_us(machine->interval_cs);
 	}
 

@@ -18,9 +18,17 @@ void sim_break(Sim *sim, const char *invariant, const char *format, ...)
 	sim_say(sim, "!! %s: %s", invariant, sim->detail);
 }
 
-static gint64 interval_us(const Sim *sim)
+static gint64 interval_us(guint interval_cs)
 {
-	return (gint64)sim->interval_cs * 10000;
+	return (gint64)interval_cs * 10000;
+}
+
+/* 3768 6.1, 9568 6.1; who is paired waits as if it had priority 254. */
+static gint64 skew_us(const Sim *sim, const SimDevice *device, guint interval_cs)
+{
+	gint64 priority = device->candidate.paired ? 254 : device->configured_priority;
+
+	return (256 - priority) * interval_us(sim->version == 2 ? 100 : interval_cs) / 256;
 }
 
 static bool is_master(const SimDevice *device)
@@ -28,7 +36,30 @@ static bool is_master(const SimDevice *device)
 	return device->condition == SIM_RUNS && device->candidate.machine.state == VRRP_STATE_MASTER;
 }
 
-/* One Backup less than three whole intervals after it received an advert of a Master does not lead by itself. */
+/* A Backup leads by itself only when it has heard no Master for the whole down interval, or one has resigned. */
+static void check_silence(Sim *sim, const SimDevice *device, const char *reason)
+{
+	gint64 now_us = sim_clock(sim, device);
+	guint interval_cs = sim->version == 2 ? device->interval_cs : device->heard_interval_cs;
+	bool heard = device->heard_master_us != 0 && device->heard_master_us > device->heard_zero_us;
+
+	if (g_str_equal(reason, "master-resigned")) {
+		if (device->heard_zero_us == 0 || device->heard_master_us - device->heard_zero_us >= interval_us(sim->interval_cs))
+			sim_break(sim, "resigned-without-zero", "%c: no Master has resigned", device->name);
+		else if (now_us - device->heard_zero_us < skew_us(sim, device, device->zero_interval_cs) - 2)
+			sim_break(sim, "too-early", "%c leads %" G_GINT64_FORMAT " us after priority 0, before its skew", device->name,
+				  now_us - device->heard_zero_us);
+		return;
+	}
+	if (heard && now_us - device->heard_master_us < 3 * interval_us(interval_cs))
+		sim_break(sim, "preempts", "%c takes over %" G_GINT64_FORMAT " us after an advert of the Master (%s)", device->name,
+			  now_us - device->heard_master_us, reason);
+	if (device->heard_zero_us == 0 && device->wait_us != 0 &&
+	    now_us - device->wait_us < 3 * interval_us(device->wait_interval_cs) + skew_us(sim, device, device->wait_interval_cs) - 2)
+		sim_break(sim, "too-early", "%c leads %" G_GINT64_FORMAT " us after it heard a Master or began, before its skew", device->name,
+			  now_us - device->wait_us);
+}
+
 static void check_takeover(Sim *sim, const SimDevice *device, const char *reason)
 {
 	gint64 now_us = sim_clock(sim, device);
@@ -37,25 +68,51 @@ static void check_takeover(Sim *sim, const SimDevice *device, const char *reason
 		return;
 	if (device->candidate.holds.hold[VRRP_HOLD_PASSIVE].set)
 		sim_break(sim, "passive-takes-over", "%c is held as passive and leads for %s", device->name, reason);
-	if (g_str_equal(reason, "master-resigned")) {
-		if (device->heard_zero_us == 0 || device->heard_master_us - device->heard_zero_us >= interval_us(sim))
-			sim_break(sim, "resigned-without-zero", "%c: no Master has resigned", device->name);
-		return;
-	}
-	if (device->heard_master_us != 0 && device->heard_master_us > device->heard_zero_us &&
-	    now_us - device->heard_master_us < 3 * interval_us(sim))
-		sim_break(sim, "preempts", "%c takes over %" G_GINT64_FORMAT " us after an advert of the Master (%s)", device->name,
-			  now_us - device->heard_master_us, reason);
+	for (guint i = 0; i < VRRP_N_HOLDS; i++)
+		if (device->candidate.holds.hold[i].set)
+			sim_break(sim, "held-takes-over", "%c is held (%s) and leads for %s", device->name, vrrp_hold_name(i), reason);
+	if (device->frame_us < device->up_us && now_us - device->up_us < 3000 * SIM_MS)
+		sim_break(sim, "unsettled-takes-over", "%c leads %" G_GINT64_FORMAT " us after its link came up, and has heard nothing on it",
+			  device->name, now_us - device->up_us);
+	check_silence(sim, device, reason);
 }
 
-void sim_check_step(Sim *sim, SimDevice *device, VrrpState old, const char *reason)
+/* Every transition has a cause: the event that brings it, and the world. */
+static bool has_cause(const SimDevice *device, VrrpState old, const char *reason, const VrrpEvent *event)
 {
-	if (!reason || !*reason)
-		sim_break(sim, "no-reason", "%c changed its state without a reason", device->name);
+	VrrpState new = device->candidate.machine.state;
+
+	switch (event->kind) {
+	case VRRP_EVENT_START:
+		return old == VRRP_STATE_INIT && new == VRRP_STATE_BACKUP && device->no_carrier == 0;
+	case VRRP_EVENT_STOP:
+		return new == VRRP_STATE_INIT && (g_str_equal(reason, "settings") || (g_str_equal(reason, "no-carrier") && device->no_carrier > 0));
+	case VRRP_EVENT_TAKE:
+		return old == VRRP_STATE_BACKUP && new == VRRP_STATE_MASTER && g_str_equal(reason, "order");
+	case VRRP_EVENT_RESIGN:
+		return old == VRRP_STATE_MASTER && new == VRRP_STATE_BACKUP && g_str_equal(reason, "order");
+	case VRRP_EVENT_ADVERT:
+		return old == VRRP_STATE_MASTER && new == VRRP_STATE_BACKUP && event->priority != 0 &&
+		       (g_str_equal(reason, "heard-higher") || g_str_equal(reason, "late-wake-up"));
+	case VRRP_EVENT_TIMER:
+	case VRRP_EVENT_GATE:
+		return old == VRRP_STATE_BACKUP && new == VRRP_STATE_MASTER &&
+		       (g_str_equal(reason, "master-down") || g_str_equal(reason, "master-resigned"));
+	case VRRP_EVENT_RESUME:
+		return false;
+	}
+	return false;
+}
+
+void sim_check_step(Sim *sim, SimDevice *device, VrrpState old, const char *reason, const VrrpEvent *event)
+{
+	if (!reason || !*reason || !has_cause(device, old, reason, event))
+		sim_break(sim, "no-cause", "%c: %s -> %s for no cause (%s)", device->name, vrrp_state_name(old),
+			  vrrp_state_name(device->candidate.machine.state), reason ? reason : "no reason");
 	else if (device->candidate.machine.state == VRRP_STATE_MASTER)
 		check_takeover(sim, device, reason);
 	device->transitions++;
-	if (sim->quiet_us)
+	if (sim->quiet_us && event->kind != VRRP_EVENT_START && event->kind != VRRP_EVENT_STOP)
 		device->quiet_transitions++;
 	if (sim->settled_us)
 		sim_break(sim, "restless", "%c changes its state in a quiet network: %s", device->name, reason ? reason : "");
@@ -64,18 +121,75 @@ void sim_check_step(Sim *sim, SimDevice *device, VrrpState old, const char *reas
 		sim_break(sim, "livelock", "%c has changed its state %u times since the network is quiet", device->name, device->quiet_transitions);
 }
 
-/* A Master that is not just waking up yields only to one that has the better right, as the facts say. */
-void sim_check_yield(Sim *sim, const SimDevice *device, const SimPacket *packet, const SimClaim *mine)
+/* A Master that has said nothing for longer than a Backup waits. */
+bool sim_has_slept(const Sim *sim, const SimDevice *device)
 {
-	const SimClaim *other = &packet->claim;
+	return device->candidate.machine.state == VRRP_STATE_MASTER && device->said_us != 0 &&
+	       sim_clock(sim, device) - device->said_us > 3 * interval_us(device->interval_cs) + interval_us(sim->version == 2 ? 100 : device->interval_cs) / 128;
+}
 
-	if (!sim->paired || !device->candidate.paired)
-		return; /* the RFC's order of priorities, and the settled state says whether it was kept */
+static void check_yield(Sim *sim, const SimDevice *device, const SimClaim *mine, const SimClaim *other)
+{
 	if (other->standing < mine->standing)
 		sim_break(sim, "yields-to-worse", "%c is %s and yields to one that is %s", device->name, vrrp_standing_name(mine->standing),
 			  vrrp_standing_name(other->standing));
 	else if (other->standing == mine->standing && mine->comparable && other->comparable && mine->knew_reign == other->reign)
 		sim_break(sim, "yields-to-older", "%c took over from the very Master it yields to", device->name);
+}
+
+static void check_keep(Sim *sim, const SimDevice *device, const SimClaim *mine, const SimClaim *other)
+{
+	if (other->standing > mine->standing)
+		sim_break(sim, "keeps-against-better", "%c is %s and goes on against one that is %s", device->name,
+			  vrrp_standing_name(mine->standing), vrrp_standing_name(other->standing));
+	else if (other->standing == mine->standing && mine->comparable && other->comparable && other->knew_reign == mine->reign)
+		sim_break(sim, "keeps-against-newer", "%c goes on against the one that took over from it", device->name);
+}
+
+/* A Master has heard another. The one that is just waking up yields to anybody; else the better right decides, as the facts say. */
+void sim_check_advert(Sim *sim, const SimDevice *device, const SimPacket *packet, const VrrpAdvert *advert, const SimClaim *mine, bool slept)
+{
+	bool yields = device->candidate.machine.state == VRRP_STATE_BACKUP;
+
+	if (slept != (yields && g_str_equal(device->reason, "late-wake-up"))) {
+		sim_break(sim, slept ? "sleeper-leads" : "no-cause", "%c %s", device->name,
+			  slept ? "has slept, hears another Master, and goes on" : "yields as one that has slept, and has not");
+	} else if (!slept && device->candidate.paired) {
+		if (yields)
+			check_yield(sim, device, mine, &packet->claim);
+		else
+			check_keep(sim, device, mine, &packet->claim);
+	} else if (!slept && !device->candidate.ordered && !mine->ordered) {
+		bool higher = advert->priority > device->configured_priority ||
+			      (advert->priority == device->configured_priority && packet->from > device->index);
+
+		if (higher != yields)
+			sim_break(sim, yields ? "yields-to-lower" : "keeps-against-higher", "%c, of priority %u, hears priority %u", device->name,
+				  device->configured_priority, advert->priority);
+	}
+}
+
+/* What a device may say, and where. */
+void sim_check_say(Sim *sim, const SimDevice *device, guint8 priority, bool everywhere)
+{
+	gint64 now_us = sim_clock(sim, device), unheard_us = now_us - device->frame_us;
+	gint64 window_us = MAX(3 * interval_us(device->interval_cs), 300 * SIM_MS);
+
+	if (priority == 0 && sim_device_holds_addresses(sim, device))
+		sim_break(sim, "addresses-before-zero", "%c says priority 0 with the addresses still there", device->name);
+	if (priority == 0)
+		return;
+	if (sim_has_slept(sim, device) && now_us - device->woke_us < interval_us(device->interval_cs) * 99 / 100)
+		sim_break(sim, "speaks-after-sleep", "%c has slept, and speaks %" G_GINT64_FORMAT " us after it woke up", device->name,
+			  now_us - device->woke_us);
+	if (!device->candidate.paired)
+		return;
+	if (everywhere && unheard_us > window_us + 2)
+		sim_break(sim, "alive-though-isolated", "%c has heard nothing on the LAN for %" G_GINT64_FORMAT " us and says elsewhere that it lives",
+			  device->name, unheard_us);
+	if (!everywhere && device->no_carrier == 0 && unheard_us < window_us / 2 && device->frame_us >= device->up_us &&
+	    (device->candidate.serving || !device->candidate.served))
+		sim_break(sim, "silent-though-alive", "%c is on the LAN, and says so nowhere else", device->name);
 }
 
 void sim_check_always(Sim *sim)
@@ -103,7 +217,7 @@ void sim_check_quiet(Sim *sim)
 
 		if (is_master(device) && is_master(other) && !device->candidate.machine.listening && device->claim.standing == VRRP_STANDING_SERVING &&
 		    other->claim.standing != VRRP_STANDING_SERVING && device->candidate.watch.carrier && other->candidate.serving &&
-		    !vrrp_link_watch_alive(&other->candidate.watch, sim_clock(sim, other)))
+		    sim_clock(sim, other) - other->frame_us > 3 * interval_us(other->interval_cs))
 			keeper = (int)i;
 	}
 	sim->keeper = keeper;

@@ -5,7 +5,6 @@
 #include "sim.h"
 
 #define VRID 42
-#define SERVICE_ADDRESS ip_v4(0xc0000264)
 
 static void update_gate(Sim *sim, SimDevice *device);
 
@@ -46,23 +45,30 @@ bool sim_device_holds_addresses(const Sim *sim, const SimDevice *device)
 
 /* ---- Steps ---- */
 
+/* As vrrp_election_send(): a follower's multicast and unicast to the peer say that we live; without a peer nobody takes the former for that. */
 static void send_advert(Sim *sim, SimDevice *device, guint8 priority, gint64 now_us)
 {
-	bool to_peer = vrrp_candidate_speaks_to_peer(&device->candidate, now_us);
-	VrrpAdvert advert = {
-		.version = device->candidate.machine.version, .vrid = VRID, .priority = priority, .interval_cs = device->candidate.machine.interval_cs,
-		.source = device->candidate.machine.address, .destination = ip_v4(VRRP_GROUP_IPV4), .n_addresses = 1, .addresses = { SERVICE_ADDRESS },
-	};
+	bool everywhere = priority == 0 || !device->candidate.paired || vrrp_candidate_speaks_to_peer(&device->candidate, now_us);
+	static VrrpAdvert advert; /* large, and for a moment */
 
-	if (priority == 0 && sim_device_holds_addresses(sim, device))
-		sim_break(sim, "addresses-before-zero", "%c says priority 0 with the addresses still there", device->name);
-	sim_say(sim, "%c  says priority %u%s", device->name, priority, device->candidate.paired && !to_peer && priority ? ", not on the peer path" : "");
-	sim_send(sim, device->index, SIM_LAN, &advert, &device->claim);
-	if (device->candidate.paired && (priority == 0 || to_peer)) {
-		advert.source = sim_address(device->index, SIM_PEER);
-		advert.destination = sim_address(1 - device->index, SIM_PEER);
-		sim_send(sim, device->index, SIM_PEER, &advert, &device->claim);
+	sim_check_say(sim, device, priority, everywhere);
+	sim_say(sim, "%c  says priority %u%s", device->name, priority, everywhere ? "" : ", on the LAN alone");
+	for (guint path = 0; path < SIM_N_PATHS; path++) {
+		if (path != SIM_LAN && (!everywhere || (path == SIM_FOLLOWER ? !sim->follower : !device->candidate.paired)))
+			continue;
+		advert.version = device->candidate.machine.version;
+		advert.vrid = VRID;
+		advert.priority = priority;
+		advert.interval_cs = device->candidate.machine.interval_cs;
+		advert.source = sim_address(sim, device->index, path);
+		advert.destination = vrrp_group_address(sim_family(sim, path));
+		advert.n_addresses = 1;
+		advert.addresses[0] = sim_service(sim, path);
+		if (path == SIM_PEER)
+			advert.destination = sim_address(sim, 1 - device->index, path);
+		sim_send(sim, device->index, path, &advert, &device->claim);
 	}
+	device->said_us = priority == 0 ? 0 : now_us;
 	device->store.last_advert_us = priority == 0 ? 0 : now_us;
 }
 
@@ -85,7 +91,13 @@ static void do_step(Sim *sim, SimDevice *device, const VrrpStep *step, gint64 no
 	}
 }
 
-static void state_changed(Sim *sim, SimDevice *device, VrrpState old, const char *reason)
+/* What it had heard goes with its process. */
+static void forget(SimDevice *device)
+{
+	device->heard_master_us = device->heard_zero_us = device->wait_us = 0;
+}
+
+static void state_changed(Sim *sim, SimDevice *device, VrrpState old, const char *reason, const VrrpEvent *event)
 {
 	if (device->candidate.machine.state == VRRP_STATE_MASTER) {
 		sim->n_takeovers++;
@@ -96,24 +108,36 @@ static void state_changed(Sim *sim, SimDevice *device, VrrpState old, const char
 	device->claim.standing = standing(sim, device);
 	save(device);
 	sim_say(sim, "%c  %s -> %s (%s)", device->name, vrrp_state_name(old), vrrp_state_name(device->candidate.machine.state), reason);
-	sim_check_step(sim, device, old, reason);
+	sim_check_step(sim, device, old, reason, event);
+	/* It begins with its own interval, whoever spoke before. */
+	if (event->kind == VRRP_EVENT_START || event->kind == VRRP_EVENT_RESIGN)
+		forget(device);
+	if (device->candidate.machine.state == VRRP_STATE_BACKUP) {
+		device->wait_us = sim_clock(sim, device);
+		device->wait_interval_cs = event->kind == VRRP_EVENT_ADVERT && sim->version == 3 ? event->interval_cs : device->interval_cs;
+	}
+	if (device->candidate.machine.state != VRRP_STATE_MASTER)
+		device->said_us = 0;
 }
 
-/* What it knew when it took over, before the first advert of it goes out. */
-static void begin_reign(Sim *sim, SimDevice *device, const VrrpCandidate *before)
+/* What it would know if it took over now. */
+static SimClaim next_reign(const SimDevice *device)
 {
-	device->claim.reign = ++sim->reigns;
-	device->claim.knew_reign = device->heard_reign;
-	/* Ordered before it had heard anything, it may outbid whom it then hears. */
-	device->claim.comparable = before->paired && !(before->ordered && before->heard_us == 0) &&
-				   vrrp_judge_next_step(before->heard_step, before->step) < VRRP_MAX_STEP;
+	const VrrpCandidate *before = &device->candidate;
+
+	return (SimClaim){
+		.knew_reign = device->heard_reign,
+		/* Ordered before it had heard anything, it may outbid whom it then hears. */
+		.comparable = before->paired && !(before->ordered && before->heard_us == 0) &&
+			      vrrp_judge_next_step(before->heard_step, before->step) < VRRP_MAX_STEP,
+	};
 }
 
 static void step(Sim *sim, SimDevice *device, const VrrpEvent *event)
 {
 	VrrpStep steps[VRRP_MAX_STEPS];
-	VrrpCandidate before = device->candidate;
-	VrrpState old = before.machine.state;
+	VrrpState old = device->candidate.machine.state;
+	SimClaim next = next_reign(device);
 	gint64 now_us = sim_clock(sim, device);
 	gsize n;
 
@@ -121,12 +145,13 @@ static void step(Sim *sim, SimDevice *device, const VrrpEvent *event)
 	n = vrrp_candidate_step(&device->candidate, event, now_us, steps);
 	sim->n_steps++;
 	if (old != VRRP_STATE_MASTER && device->candidate.machine.state == VRRP_STATE_MASTER && event->kind != VRRP_EVENT_RESUME)
-		begin_reign(sim, device, &before);
+		device->claim = (SimClaim){ .standing = device->claim.standing, .reign = ++sim->reigns, .knew_reign = next.knew_reign,
+					    .comparable = next.comparable };
 	for (gsize i = 0; i < n; i++)
 		do_step(sim, device, &steps[i], now_us);
 	for (gsize i = 0; i < n; i++)
 		if (steps[i].kind == VRRP_STEP_STATE)
-			state_changed(sim, device, old, steps[i].reason);
+			state_changed(sim, device, old, steps[i].reason, event);
 	save_changes(device);
 	device->timer_generation++;
 	if (device->candidate.machine.deadline_us != 0)
@@ -162,8 +187,11 @@ void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
 	}
 	if (device->received.length >= SIM_SOCKET_PACKETS) {
 		/* Lost here and not on the way: the Master works all the same. */
-		if (device->candidate.paired && packet->from < sim->n_devices && !packet->damaged && packet->bytes[VRRP_IP_HEADER + 2] != 0)
+		if (device->candidate.paired && packet->from < sim->n_devices && !packet->damaged &&
+		    packet->bytes[sim_header(sim, packet->path) + 2] != 0 && (packet->path != SIM_FOLLOWER || sim->follower)) {
 			device->heard_master_us = sim_clock(sim, device);
+			device->heard_interval_cs = sim->device[packet->from].interval_cs;
+		}
 		g_free(packet);
 		return;
 	}
@@ -178,15 +206,17 @@ void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
 
 static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 {
-	IpAddress peer = sim_address(1 - device->index, packet->path);
+	static const char *const names[] = { "LAN", "follower's path", "peer path" };
+	IpAddress peer = sim_address(sim, 1 - device->index, packet->path);
 	VrrpExpect expect = {
 		.version = device->candidate.machine.version, .vrid = VRID, .interval_cs = device->candidate.machine.interval_cs,
-		.own_address = sim_address(device->index, packet->path),
+		.own_address = sim_address(sim, device->index, packet->path),
 		.only_peers = device->candidate.paired || packet->path == SIM_PEER, .peers = &peer, .n_peers = device->candidate.paired ? 1 : 0,
 	};
 	VrrpEvent event = { .kind = VRRP_EVENT_ADVERT, .received_us = packet->received_us };
 	VrrpState old = device->candidate.machine.state;
 	SimClaim mine = device->claim;
+	bool overtaken = true, slept;
 	VrrpAdvert advert;
 
 	if (vrrp_packet_parse(packet->bytes, packet->length, &expect, &advert) != VRRP_DROP_NONE)
@@ -198,26 +228,37 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 			sim_break(sim, "stranger-counts", "%c, paired, counts a stranger's advert", device->name);
 		return; /* not yet paired: plain RFC behaviour, but strangers are for the paired here */
 	}
+	if (packet->path == SIM_FOLLOWER && !device->candidate.paired)
+		return; /* as is_input() */
 	/* An advert overtaken by its sender's own priority 0 says nothing. */
 	if (advert.priority == 0) {
 		device->heard_zero_us = packet->received_us;
+		device->zero_interval_cs = device->candidate.machine.master_interval_cs;
 	} else if (device->heard_zero_us == 0 ||
 		   packet->received_us - device->heard_zero_us >= (gint64)device->candidate.machine.interval_cs * 10000) {
 		device->heard_master_us = MAX(packet->received_us, device->heard_master_us);
+		device->heard_interval_cs = advert.interval_cs;
+		overtaken = false;
+		if (old == VRRP_STATE_BACKUP) {
+			device->wait_us = packet->received_us;
+			device->wait_interval_cs = sim->version == 3 ? advert.interval_cs : device->interval_cs;
+		}
 		if (device->candidate.paired) /* before that it does not know who speaks, and takes no step from it */
 			device->heard_reign = packet->claim.reign;
 	}
 	vrrp_candidate_hear(&device->candidate, advert.priority, packet->received_us);
 	event.priority = advert.priority;
 	event.interval_cs = advert.interval_cs;
-	event.source = sim_address(packet->from, SIM_LAN);
+	event.source = sim_address(sim, packet->from, SIM_LAN);
 	sim_say(sim, "%c  hears %c on the %s: priority %u%s", device->name, sim->device[packet->from].name,
-		packet->path == SIM_LAN ? "LAN" : "peer path", advert.priority,
+		names[packet->path], advert.priority,
 		sim_clock(sim, device) - packet->received_us > 10 * SIM_MS ? ", queued" : "");
 	mine.standing = standing(sim, device);
+	mine.ordered = device->candidate.ordered;
+	slept = sim_has_slept(sim, device);
 	step(sim, device, &event);
-	if (old == VRRP_STATE_MASTER && device->candidate.machine.state == VRRP_STATE_BACKUP && g_str_equal(device->reason, "heard-higher"))
-		sim_check_yield(sim, device, packet, &mine);
+	if (old == VRRP_STATE_MASTER && advert.priority != 0 && !overtaken)
+		sim_check_advert(sim, device, packet, &advert, &mine, slept);
 }
 
 void sim_device_drain(Sim *sim, SimDevice *device)
@@ -237,6 +278,8 @@ void sim_device_check_link(Sim *sim, SimDevice *device)
 	gint64 now_us = sim_clock(sim, device);
 	VrrpEvent event;
 
+	if (device->no_carrier == 0 && !device->candidate.watch.carrier)
+		device->up_us = now_us;
 	(void)vrrp_link_watch_state(&device->candidate.watch, true, device->no_carrier == 0, now_us);
 	if (vrrp_candidate_link(&device->candidate, device->candidate.watch.carrier ? NULL : "no-carrier", "carrier", &event))
 		step(sim, device, &event);
@@ -246,7 +289,7 @@ void sim_device_check_link(Sim *sim, SimDevice *device)
 /* Hosts on the LAN speak now and then; the other device answers when asked. */
 static bool hears_frames(Sim *sim, SimDevice *device)
 {
-	bool heard = device->ear || (device->no_hosts == 0 && device->no_carrier == 0 && sim_below(sim, 1000) >= sim->loss);
+	bool heard = device->ear || (device->no_hosts == 0 && device->no_carrier == 0 && sim->now_us >= device->learning_until_us && sim_below(sim, 1000) >= sim->loss);
 
 	device->ear = false;
 	for (guint i = 0; i < sim->n_devices && !heard; i++)
@@ -258,7 +301,11 @@ static bool hears_frames(Sim *sim, SimDevice *device)
 
 void sim_device_tick(Sim *sim, SimDevice *device)
 {
-	(void)vrrp_candidate_tick(&device->candidate, hears_frames(sim, device), sim_clock(sim, device));
+	bool heard = hears_frames(sim, device);
+
+	if (heard)
+		device->frame_us = sim_clock(sim, device);
+	(void)vrrp_candidate_tick(&device->candidate, heard, sim_clock(sim, device));
 	device->claim.standing = standing(sim, device);
 	save_changes(device);
 	update_gate(sim, device);
@@ -290,13 +337,15 @@ void sim_device_start(Sim *sim, SimDevice *device)
 	} else {
 		vrrp_holds_set(&candidate->holds, VRRP_HOLD_NO_SUPERVISOR, "started anew", 0, now_us);
 	}
-	vrrp_candidate_begin(candidate, sim->version, sim->interval_cs, sim_address(device->index, SIM_LAN), device->configured_priority);
+	device->interval_cs = device->wanted_interval_cs;
+	vrrp_candidate_begin(candidate, sim->version, device->interval_cs, sim_address(sim, device->index, SIM_LAN), device->configured_priority);
 	schedule(sim, device, SIM_EVENT_TICK, 0);
 	schedule(sim, device, SIM_EVENT_SUPERVISOR, sim_upto(sim, 300 * SIM_MS));
 	if (device->saved && device->no_carrier == 0 &&
 	    vrrp_candidate_may_resume(candidate, device->store.role, device->store.last_advert_us, now_us)) {
 		vrrp_candidate_resume(candidate, device->store.serving, device->store.served, device->store.steady, now_us);
 		sim_say(sim, "%c  starts, still Master", device->name);
+		device->frame_us = device->store.steady ? now_us : 0;
 		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_RESUME });
 		schedule(sim, device, SIM_EVENT_SERVES, 100 * SIM_MS);
 		return;
@@ -314,7 +363,7 @@ void sim_device_end(Sim *sim, SimDevice *device, bool lose_state)
 	device->timer_generation++;
 	g_queue_clear_full(&device->received, g_free);
 	device->condition = lose_state ? SIM_OFF : SIM_KILLED;
-	device->heard_master_us = device->heard_zero_us = 0;
+	forget(device);
 	if (lose_state) {
 		device->saved = false;
 		memset(&device->store, 0, sizeof device->store);
@@ -329,6 +378,9 @@ void sim_device_wake(Sim *sim, SimDevice *device)
 	bool due = device->candidate.machine.deadline_us != 0 && sim_clock(sim, device) >= device->candidate.machine.deadline_us;
 
 	device->condition = SIM_RUNS;
+	/* A nap in the midst of listening is as good as listening. */
+	if (sim_clock(sim, device) - device->asleep_us > (gint64)device->interval_cs * 10000)
+		device->woke_us = sim_clock(sim, device);
 	device->generation++;
 	sim_check_always(sim);
 	if (sim_below(sim, 2) && due)
@@ -341,6 +393,7 @@ void sim_device_wake(Sim *sim, SimDevice *device)
 	schedule(sim, device, SIM_EVENT_TICK, 0);
 	schedule(sim, device, SIM_EVENT_SUPERVISOR, sim_upto(sim, 10 * SIM_MS));
 	schedule(sim, device, SIM_EVENT_SERVES, 10 * SIM_MS);
+	sim_device_settings(sim, device, device->wanted_interval_cs);
 }
 
 /* ---- Orders ---- */
@@ -364,12 +417,32 @@ void sim_device_set_serving(Sim *sim, SimDevice *device, bool serving)
 	sim_say(sim, "%c  %s", device->name, serving ? "serves" : "does not serve");
 }
 
+/* The link between the supervisors takes whatever path there is. */
+static bool is_connected(const Sim *sim)
+{
+	for (guint path = 0; path < SIM_N_PATHS; path++)
+		if (sim_reaches(sim, path, 0, 1) && sim_reaches(sim, path, 1, 0))
+			return true;
+	return false;
+}
+
 /* The supervisor's word, every second: who the peer is, our mode, and a heartbeat. */
 void sim_device_supervisor(Sim *sim, SimDevice *device)
 {
-	IpAddress peer = sim_address(1 - device->index, SIM_LAN);
+	IpAddress peer = sim_address(sim, 1 - device->index, SIM_LAN);
+	bool follows = false;
 
-	vrrp_candidate_pair(&device->candidate, sim->paired, device->offset, false,
+	if (sim->paired) {
+		const SimDevice *other = &sim->device[1 - device->index];
+
+		device->word.backup = device->candidate.machine.state == VRRP_STATE_BACKUP;
+		device->word.reign = device->heard_reign;
+		device->word.at_us = is_connected(sim) ? sim->now_us : device->word.at_us;
+		/* Of our time as Master, and not older than the supervisors believe each other. */
+		follows = other->word.backup && other->word.at_us != 0 && sim->now_us - other->word.at_us < 3000 * SIM_MS &&
+			  other->word.reign == device->claim.reign && device->candidate.machine.state == VRRP_STATE_MASTER;
+	}
+	vrrp_candidate_pair(&device->candidate, sim->paired, device->offset, follows,
 			    sim->paired && ip_equal(&device->candidate.machine.master_address, &peer), sim_clock(sim, device));
 	if (device->passive != device->candidate.holds.hold[VRRP_HOLD_PASSIVE].set)
 		sim_device_set_passive(sim, device, device->passive);
@@ -389,4 +462,33 @@ void sim_device_take(Sim *sim, SimDevice *device)
 		return;
 	vrrp_candidate_order(&device->candidate, sim_clock(sim, device));
 	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_TAKE, .reason = "order" });
+}
+
+void sim_device_hold(Sim *sim, SimDevice *device, gint64 lease_us)
+{
+	gint64 now_us = sim_clock(sim, device);
+
+	if (lease_us)
+		vrrp_holds_set(&device->candidate.holds, VRRP_HOLD_ADMINISTRATOR, "by hand", now_us + lease_us, now_us);
+	else
+		vrrp_holds_lift(&device->candidate.holds, VRRP_HOLD_ADMINISTRATOR);
+	update_gate(sim, device);
+	save(device);
+}
+
+/* As vrrp_election_reload(): another interval is another election. */
+void sim_device_settings(Sim *sim, SimDevice *device, guint interval_cs)
+{
+	device->wanted_interval_cs = interval_cs;
+	if (device->interval_cs == interval_cs || device->condition != SIM_RUNS)
+		return;
+	device->interval_cs = interval_cs;
+	sim_say(sim, "%c  an advert every %u ms", device->name, interval_cs * 10);
+	if (device->candidate.machine.state != VRRP_STATE_INIT)
+		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "settings" });
+	forget(device);
+	vrrp_candidate_begin(&device->candidate, sim->version, interval_cs, sim_address(sim, device->index, SIM_LAN), device->configured_priority);
+	vrrp_candidate_judge(&device->candidate, sim_clock(sim, device));
+	sim_device_check_link(sim, device);
+	save(device);
 }

@@ -13,7 +13,7 @@ static const char *const names[] = {
 	[SIM_FAULT_KILL] = "kill",           [SIM_FAULT_REBOOT] = "reboot",   [SIM_FAULT_CARRIER] = "no-carrier",
 	[SIM_FAULT_HOSTS] = "no-hosts",      [SIM_FAULT_APPLICATION] = "application", [SIM_FAULT_SUPERVISOR] = "no-supervisor",
 	[SIM_FAULT_PASSIVE] = "passive",     [SIM_FAULT_RESIGN] = "resign",   [SIM_FAULT_TAKE] = "take",
-	[SIM_FAULT_STRANGER] = "stranger",
+	[SIM_FAULT_STRANGER] = "stranger",   [SIM_FAULT_HOLD] = "hold",       [SIM_FAULT_SETTINGS] = "settings",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(names) == SIM_N_FAULTS);
 
@@ -24,16 +24,27 @@ const char *sim_fault_name(SimFaultKind kind)
 
 void sim_fault_describe(const Sim *sim, const SimFault *fault, GString *out)
 {
-	g_string_append_printf(out, "%-13s %9.3f - %9.3f ms  device %c", names[fault->kind], (double)fault->from_us / 1000,
+	g_string_append_printf(out, "round %u: %-13s %9.3f - %9.3f ms  device %c", fault->round + 1, names[fault->kind], (double)fault->from_us / 1000,
 			       (double)fault->until_us / 1000, 'A' + fault->device);
 	if (fault->kind == SIM_FAULT_CUT || fault->kind == SIM_FAULT_SPLIT)
 		g_string_append_printf(out, " %s %c, %s", fault->kind == SIM_FAULT_CUT ? "to" : "from others; first", 'A' + fault->other,
-				       fault->path == SIM_LAN ? "LAN" : fault->path == SIM_PEER ? "peer path" : "both paths");
+				       fault->path == SIM_LAN ? "LAN" : fault->path == SIM_PEER ? "peer path" :
+				       fault->path == SIM_FOLLOWER ? "follower's path" : "all paths");
+	if (fault->kind == SIM_FAULT_SETTINGS)
+		g_string_append_printf(out, ", an advert every %u ms", fault->amount * 10);
 	if (fault->kind == SIM_FAULT_LOSS || fault->kind == SIM_FAULT_DUPLICATE || fault->kind == SIM_FAULT_DAMAGE)
 		g_string_append_printf(out, ", %u of 1000", fault->amount);
 }
 
 /* ---- Making ---- */
+
+static const guint intervals_cs[] = { 1, 10, 10, 100 };
+
+/* Version 2 drops what has another interval than its own; version 3 learns it. */
+static guint some_interval(Sim *sim)
+{
+	return sim->version == 2 ? 100 * (1 + sim_below(sim, 2)) : intervals_cs[sim_below(sim, G_N_ELEMENTS(intervals_cs))];
+}
 
 static void make_fault(Sim *sim, SimFault *fault, gint64 chaos_us)
 {
@@ -52,18 +63,23 @@ static void make_fault(Sim *sim, SimFault *fault, gint64 chaos_us)
 	fault->device = sim_below(sim, sim->n_devices);
 	fault->other = (fault->device + 1 + sim_below(sim, sim->n_devices - 1)) % sim->n_devices;
 	fault->path = sim_below(sim, SIM_N_PATHS + 1);
-	fault->amount = 1u << sim_below(sim, 10);
+	fault->amount = fault->kind == SIM_FAULT_SETTINGS ? some_interval(sim) : 1u << sim_below(sim, 10);
 }
 
 static void make(Sim *sim)
 {
-	static const guint intervals_cs[] = { 1, 10, 10, 100 };
 	gint64 chaos_us;
+	bool differ;
+	guint longest_cs = 0, shortest_cs = G_MAXUINT;
 
 	sim->paired = sim_below(sim, 4) != 0;
 	sim->n_devices = sim->paired ? 2 : 3 + sim_below(sim, 3);
 	sim->version = sim_below(sim, 4) ? 3 : 2;
+	sim->family = sim->version == 3 && sim_below(sim, 3) == 0 ? AF_INET6 : AF_INET;
+	sim->follower = sim->paired && sim_below(sim, 2) == 0;
+	sim->follower_on_lan = sim->follower && sim_below(sim, 2) == 0;
 	sim->interval_cs = sim->version == 2 ? 100 : intervals_cs[sim_below(sim, G_N_ELEMENTS(intervals_cs))];
+	differ = sim->version == 3 && sim_below(sim, 6) == 0;
 	sim->busy_us = CALM_BUSY_US;
 	sim->keeper = -1;
 	for (guint i = 0; i < sim->n_devices; i++) {
@@ -76,16 +92,50 @@ static void make(Sim *sim)
 		device->ppm = sim_below(sim, 3) ? (gint64)sim_below(sim, 401) - 200 : (gint64)sim_below(sim, 4001) - 2000;
 		device->configured_priority = (guint8)(sim_below(sim, 4) ? 1 + sim_below(sim, 254) : 100);
 		device->offset = i;
+		device->own_interval_cs = differ ? some_interval(sim) : sim->interval_cs;
+		longest_cs = MAX(longest_cs, device->own_interval_cs);
+		shortest_cs = MIN(shortest_cs, device->own_interval_cs);
+		device->interval_cs = device->wanted_interval_cs = device->own_interval_cs;
 		device->passive = sim->paired && sim_below(sim, 8) == 0;
 		g_queue_init(&device->received);
 		sim_push(sim, (SimEvent){ .at_us = sim_below(sim, 2) ? 0 : sim_upto(sim, 3000 * SIM_MS), .kind = SIM_EVENT_FAULT,
 					  .device = i, .generation = SIM_MAX_FAULTS });
 	}
+	sim->interval_cs = longest_cs;
+	sim->shortest_cs = shortest_cs;
 	chaos_us = 4000 * SIM_MS + (gint64)sim->interval_cs * 10000 * (10 + sim_below(sim, 50));
+	sim->n_rounds = 1 + sim_below(sim, SIM_MAX_ROUNDS);
 	sim->n_faults = 1 + sim_below(sim, sim_below(sim, 2) ? 4 : SIM_MAX_FAULTS);
-	for (guint i = 0; i < sim->n_faults; i++)
+	sim->chaos_us = chaos_us;
+	for (guint i = 0; i < sim->n_faults; i++) {
 		make_fault(sim, &sim->fault[i], chaos_us);
-	sim_push(sim, (SimEvent){ .at_us = chaos_us + 1, .kind = SIM_EVENT_QUIET });
+		sim->fault[i].round = i * sim->n_rounds / sim->n_faults;
+		if (sim->fault[i].kind == SIM_FAULT_SETTINGS) {
+			sim->interval_cs = MAX(sim->interval_cs, sim->fault[i].amount);
+			sim->shortest_cs = MIN(sim->shortest_cs, sim->fault[i].amount);
+		}
+	}
+}
+
+/* Faults, and then quiet. The first round begins with devices that are off, a later one with an election that has settled. */
+static void begin_round(Sim *sim)
+{
+	sim->quiet_us = sim->settled_us = 0;
+	sim->keeper = -1;
+	sim->round_ends_us = sim->now_us + sim->chaos_us;
+	for (guint i = 0; i < sim->n_devices; i++)
+		sim->device[i].quiet_transitions = 0;
+	for (guint i = 0; i < sim->n_faults; i++) {
+		SimFault *fault = &sim->fault[i];
+
+		if (fault->round != sim->round)
+			continue;
+		fault->from_us += sim->now_us;
+		fault->until_us += sim->now_us;
+		if (!fault->off)
+			sim_push(sim, (SimEvent){ .at_us = fault->from_us, .kind = SIM_EVENT_FAULT, .generation = i });
+	}
+	sim_push(sim, (SimEvent){ .at_us = sim->round_ends_us + 1, .kind = SIM_EVENT_QUIET });
 }
 
 /* ---- Doing ---- */
@@ -123,10 +173,12 @@ static void set_passive(Sim *sim, SimDevice *device, bool passive)
 		sim_device_set_passive(sim, device, passive);
 }
 
-static void stop_running(SimDevice *device, SimCondition condition)
+static void stop_running(const Sim *sim, SimDevice *device, SimCondition condition)
 {
-	if (device->condition == SIM_RUNS)
-		device->condition = condition;
+	if (device->condition != SIM_RUNS)
+		return;
+	device->condition = condition;
+	device->asleep_us = sim_clock(sim, device);
 }
 
 static void begin_fault(Sim *sim, SimFault *fault)
@@ -149,16 +201,16 @@ static void begin_fault(Sim *sim, SimFault *fault)
 		sim->damage = fault->amount;
 		break;
 	case SIM_FAULT_DELAY:
-		sim->jitter_us = (gint64)sim->interval_cs * 10 * fault->amount * 4;
+		sim->jitter_us = (gint64)sim->shortest_cs * 10 * fault->amount * 4;
 		break;
 	case SIM_FAULT_BUSY:
-		sim->busy_us = (gint64)sim->interval_cs * 10 * fault->amount * 4;
+		sim->busy_us = (gint64)sim->shortest_cs * 10 * fault->amount * 4;
 		break;
 	case SIM_FAULT_FREEZE:
-		stop_running(device, SIM_FROZEN);
+		stop_running(sim, device, SIM_FROZEN);
 		break;
 	case SIM_FAULT_SUSPEND:
-		stop_running(device, SIM_SUSPENDED);
+		stop_running(sim, device, SIM_SUSPENDED);
 		break;
 	case SIM_FAULT_KILL:
 		if (runs)
@@ -194,6 +246,13 @@ static void begin_fault(Sim *sim, SimFault *fault)
 	case SIM_FAULT_TAKE:
 		if (runs)
 			sim_device_take(sim, device);
+		break;
+	case SIM_FAULT_HOLD:
+		if (runs)
+			sim_device_hold(sim, device, fault->until_us - fault->from_us);
+		break;
+	case SIM_FAULT_SETTINGS:
+		sim_device_settings(sim, device, fault->amount);
 		break;
 	case SIM_FAULT_STRANGER:
 		sim_push(sim, (SimEvent){ .at_us = sim->now_us, .kind = SIM_EVENT_STRANGER, .generation = (guint)(fault - sim->fault) });
@@ -240,6 +299,12 @@ static void end_fault(Sim *sim, const SimFault *fault)
 		break;
 	case SIM_FAULT_CARRIER:
 		device->no_carrier--;
+		/* Some switches forward nothing before they have learned, for seconds. */
+		if (fault->amount > 16) {
+			gint64 until_us = sim->now_us + sim_upto(sim, 5000 * SIM_MS);
+
+			device->learning_until_us = MIN(until_us, sim->round_ends_us);
+		}
 		if (device->condition == SIM_RUNS)
 			sim_device_check_link(sim, device);
 		break;
@@ -253,6 +318,13 @@ static void end_fault(Sim *sim, const SimFault *fault)
 	case SIM_FAULT_SUPERVISOR:
 		if (--device->no_supervisor == 0 && device->condition == SIM_RUNS)
 			sim_device_supervisor(sim, device);
+		break;
+	case SIM_FAULT_HOLD:
+		if (device->condition == SIM_RUNS)
+			sim_device_hold(sim, device, 0);
+		break;
+	case SIM_FAULT_SETTINGS:
+		sim_device_settings(sim, device, device->own_interval_cs);
 		break;
 	case SIM_FAULT_PASSIVE:
 	case SIM_FAULT_RESIGN:
@@ -268,7 +340,8 @@ static void stranger(Sim *sim, const SimFault *fault)
 {
 	VrrpAdvert advert = {
 		.version = sim->version, .vrid = 42, .priority = fault->amount & 1 ? 0 : 255, .interval_cs = sim->interval_cs,
-		.source = ip_v4(0xc00002c8), .destination = ip_v4(VRRP_GROUP_IPV4), .n_addresses = 1, .addresses = { ip_v4(0xc0000264) },
+		.source = sim_address(sim, 190, SIM_LAN), .destination = vrrp_group_address(sim->family), .n_addresses = 1,
+		.addresses = { sim_service(sim, SIM_LAN) },
 	};
 
 	if (sim->now_us > fault->until_us)
@@ -356,15 +429,20 @@ static void on_event(Sim *sim, SimEvent *event)
 		break;
 	case SIM_EVENT_QUIET:
 		sim_check_quiet(sim);
-		/* What the network still carries, a tick, and the supervisor of a device just started; then three down intervals. */
-		sim_push(sim, (SimEvent){ .at_us = sim->now_us + (gint64)sim->interval_cs * 10 * 2048 + 500 * SIM_MS + 3 * down_us,
+		/* What the network still carries, and the supervisor of a device just started; then quiet for a down interval. */
+		sim_push(sim, (SimEvent){ .at_us = sim->now_us + (gint64)sim->interval_cs * 10 * 2048 + 1500 * SIM_MS + down_us,
 					  .kind = SIM_EVENT_SETTLED });
 		break;
 	case SIM_EVENT_SETTLED:
 		sim_check_settled(sim);
-		sim->end_us = sim->now_us + 3 * down_us + SIM_ADDRESS_LIFE_US;
+		sim_push(sim, (SimEvent){ .at_us = sim->now_us + 3 * down_us + SIM_ADDRESS_LIFE_US, .kind = SIM_EVENT_ROUND });
 		break;
-	case SIM_EVENT_END:
+	case SIM_EVENT_ROUND:
+		sim_check_end(sim);
+		if (++sim->round == sim->n_rounds)
+			sim->ended = true;
+		else
+			begin_round(sim);
 		break;
 	}
 }
@@ -376,25 +454,17 @@ void sim_run(Sim *sim, guint64 seed, const bool *off, GString *trace)
 	memset(sim, 0, sizeof *sim);
 	sim->seed = sim->chance = seed;
 	sim->trace = trace;
-	sim->end_us = G_MAXINT64;
 	make(sim);
-	sim_say(sim, "-- seed %" G_GUINT64_FORMAT ": %u %s devices, version %u, an advert every %u ms", seed, sim->n_devices,
-		sim->paired ? "paired" : "plain", sim->version, sim->interval_cs * 10);
-	for (guint i = 0; i < sim->n_faults; i++) {
+	sim_say(sim, "-- seed %" G_GUINT64_FORMAT ": %u %s devices, version %u, %s%s, an advert every %u ms at most, %u rounds", seed, sim->n_devices,
+		sim->paired ? "paired" : "plain", sim->version, sim->family == AF_INET ? "IPv4" : "IPv6",
+		!sim->follower ? "" : sim->follower_on_lan ? ", a follower on the LAN" : ", a follower elsewhere", sim->interval_cs * 10, sim->n_rounds);
+	for (guint i = 0; i < sim->n_faults; i++)
 		sim->fault[i].off = off && off[i];
-		if (!sim->fault[i].off)
-			sim_push(sim, (SimEvent){ .at_us = sim->fault[i].from_us, .kind = SIM_EVENT_FAULT, .generation = i });
-	}
-	while (!sim->broken && sim_pop(sim, &event)) {
-		if (event.at_us > sim->end_us) {
-			g_free(event.packet);
-			break;
-		}
+	begin_round(sim);
+	while (!sim->broken && !sim->ended && sim_pop(sim, &event)) {
 		sim->now_us = event.at_us;
 		on_event(sim, &event);
 	}
-	if (!sim->broken)
-		sim_check_end(sim);
 	for (gsize i = 0; i < sim->n_events; i++)
 		g_free(sim->events[i].packet);
 	g_clear_pointer(&sim->events, g_free);

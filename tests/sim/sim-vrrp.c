@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/sim/sim-vrrp.c - runs simulated elections by their seeds, as TAP; replays, shrinks and shows one that breaks an invariant. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "sim.h"
 
 #define BATCH 100
+#define MAX_JOBS 64
 #define LONG_TAKEOVERS 1000000
 #define TRACE_LINES 60
 
@@ -82,42 +86,108 @@ static int replay(void)
 	return sim.broken ? 1 : 0;
 }
 
-/* One TAP case: @n seeds from @begin. */
-static bool batch(guint number, guint64 begin, guint n, guint64 *takeovers)
-{
-	guint bad = 0;
-	guint64 led = 0;
+typedef struct {
+	guint64 begin, takeovers, scenarios;
+	guint n, bad;
+} Batch;
 
-	for (guint i = 0; i < n; i++) {
-		sim_run(&sim, begin + i, NULL, NULL);
-		led += sim.n_takeovers;
-		if (sim.broken && bad++ == 0)
-			explain(begin + i);
+/* @n seeds from @begin; what breaks is said at once, so that it is there whatever comes. */
+static void run_batch(Batch *batch)
+{
+	for (guint i = 0; i < batch->n; i++) {
+		sim_run(&sim, batch->begin + i, NULL, NULL);
+		batch->takeovers += sim.n_takeovers;
+		if (sim.broken && batch->bad++ == 0)
+			explain(batch->begin + i);
 		else if (sim.broken)
-			printf("# seed %" G_GUINT64_FORMAT " breaks \"%s\": %s\n", begin + i, sim.invariant, sim.detail);
+			printf("# seed %" G_GUINT64_FORMAT " breaks \"%s\": %s\n", batch->begin + i, sim.invariant, sim.detail);
 	}
-	*takeovers += led;
-	printf("%sok %u - seeds %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT " takeovers\n", bad ? "not " : "",
-	       number, begin, begin + n - 1, led);
 	fflush(stdout);
-	return bad == 0;
+}
+
+/* Batches of seeds, numbered; a worker takes every so many-th of them and writes down each that is done. */
+static void work(int out, guint worker, guint n_workers)
+{
+	for (guint64 k = worker; run_long || (gint64)(k * BATCH) < count; k += n_workers) {
+		Batch batch = { .begin = (guint64)first + k * BATCH, .n = run_long ? BATCH : (guint)MIN(BATCH, count - (gint64)(k * BATCH)) };
+
+		run_batch(&batch);
+		if (write(out, &batch, sizeof batch) != sizeof batch)
+			_exit(0); /* enough */
+	}
+	_exit(0);
+}
+
+static bool start_workers(guint n, pid_t *ret_pids, int *ret_in)
+{
+	int ends[2];
+
+	if (pipe(ends) < 0)
+		return false;
+	fflush(stdout);
+	signal(SIGPIPE, SIG_IGN); /* a worker learns by it that the million is full */
+	for (guint i = 0; i < n; i++) {
+		ret_pids[i] = fork();
+		if (ret_pids[i] < 0)
+			return false;
+		if (ret_pids[i] == 0) {
+			close(ends[0]);
+			work(ends[1], i, n);
+		}
+	}
+	close(ends[1]);
+	*ret_in = ends[0];
+	return true;
+}
+
+/* A case of TAP for each batch that is done. True when none is bad. */
+static bool collect(int in)
+{
+	gint64 begun_us = g_get_monotonic_time(), said_us = begun_us;
+	guint64 takeovers = 0, scenarios = 0, last = 0;
+	bool good = true;
+	guint n = 0;
+	Batch batch;
+
+	while ((!run_long || takeovers < LONG_TAKEOVERS) && read(in, &batch, sizeof batch) == sizeof batch) {
+		gint64 now_us = g_get_monotonic_time();
+
+		takeovers += batch.takeovers;
+		scenarios += batch.n;
+		last = MAX(last, batch.begin + batch.n - 1);
+		good &= batch.bad == 0;
+		printf("%sok %u - seeds %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT " takeovers\n", batch.bad ? "not " : "",
+		       ++n, batch.begin, batch.begin + batch.n - 1, batch.takeovers);
+		if (now_us - said_us > 10 * G_USEC_PER_SEC) {
+			said_us = now_us;
+			fprintf(stderr, "sim-vrrp: %" G_GUINT64_FORMAT " takeovers in %" G_GUINT64_FORMAT " scenarios, %" G_GINT64_FORMAT " s\n",
+				takeovers, scenarios, (now_us - begun_us) / G_USEC_PER_SEC);
+		}
+		fflush(stdout);
+	}
+	printf("1..%u\n# %" G_GUINT64_FORMAT " takeovers in %" G_GUINT64_FORMAT " scenarios, seeds %" G_GINT64_FORMAT " to %" G_GUINT64_FORMAT
+	       ", %" G_GINT64_FORMAT " s\n", n, takeovers, scenarios, first, last, (g_get_monotonic_time() - begun_us) / G_USEC_PER_SEC);
+	return good && n > 0;
 }
 
 int main(int argc, char **argv)
 {
+	gint64 jobs = g_get_num_processors();
 	const GOptionEntry entries[] = {
 		{ "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "Replay this scenario alone", "N" },
 		{ "trace", 0, 0, G_OPTION_ARG_NONE, &trace, "With --seed: say all that happens", NULL },
 		{ "first", 0, 0, G_OPTION_ARG_INT64, &first, "Begin with this seed (default 1)", "N" },
 		{ "count", 0, 0, G_OPTION_ARG_INT64, &count, "So many scenarios (default 2000)", "N" },
+		{ "jobs", 0, 0, G_OPTION_ARG_INT64, &jobs, "So many at a time (default: one a processor)", "N" },
 		{ "long", 0, 0, G_OPTION_ARG_NONE, &run_long, "Until a million takeovers, from a seed of the day unless --first says one", NULL },
 		{ NULL },
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("- simulated elections");
 	g_autoptr(GError) error = NULL;
-	guint64 takeovers = 0;
-	bool good = true;
-	guint n = 0;
+	const char *from = g_getenv("UNDERSTUDY_SEED");
+	pid_t pids[MAX_JOBS];
+	bool good;
+	int in;
 
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, &error)) {
@@ -127,11 +197,19 @@ int main(int argc, char **argv)
 	if (seed >= 0)
 		return replay();
 	run_long |= g_strcmp0(g_getenv("UNDERSTUDY_LONG"), "1") == 0;
-	if (run_long && first == 1)
+	if (from && first == 1)
+		first = g_ascii_strtoll(from, NULL, 10);
+	else if (run_long && first == 1)
 		first = g_get_real_time();
-	printf("# first seed %" G_GINT64_FORMAT "\n", first);
-	for (gint64 done = 0; run_long ? takeovers < LONG_TAKEOVERS : done < count; done += BATCH)
-		good &= batch(++n, (guint64)(first + done), run_long ? BATCH : (guint)MIN(BATCH, count - done), &takeovers);
-	printf("1..%u\n# %" G_GUINT64_FORMAT " takeovers\n", n, takeovers);
+	jobs = CLAMP(jobs, 1, MAX_JOBS);
+	printf("# first seed %" G_GINT64_FORMAT ", %" G_GINT64_FORMAT " at a time\n", first, jobs);
+	if (!start_workers((guint)jobs, pids, &in)) {
+		perror("sim-vrrp");
+		return 1;
+	}
+	good = collect(in);
+	close(in);
+	for (gint64 i = 0; i < jobs; i++)
+		waitpid(pids[i], NULL, 0);
 	return good ? 0 : 1;
 }

@@ -17,28 +17,31 @@
 #define SIM_MS 1000
 #define SIM_MAX_DEVICES 5
 #define SIM_MAX_FAULTS 24
+#define SIM_MAX_ROUNDS 3
 #define SIM_TICK_US 100000             /* as in election-private.h */
 #define SIM_ADDRESS_LIFE_US 3000000    /* as the kernel is told in address.c */
 #define SIM_SOCKET_PACKETS 250         /* of both paths; fewer than a real buffer, so that it runs over sooner */
 
-typedef enum { SIM_LAN, SIM_PEER, SIM_N_PATHS } SimPathKind;
+/* The electing member's multicast, a follower's (the other family, or another interface), unicast to the peer. */
+typedef enum { SIM_LAN, SIM_FOLLOWER, SIM_PEER, SIM_N_PATHS } SimPathKind;
 
 /* What a device knew when it sent, so that who yields to whom can be judged without the priority it travelled in. */
 typedef struct {
 	VrrpStanding standing;
 	guint64 reign;        /* number of this time as Master; unique in the scenario */
 	guint64 knew_reign;   /* of the other, heard before the takeover */
+	bool ordered;         /* by a command */
 	bool comparable;      /* steps neither saturated nor reset since the takeover */
 } SimClaim;
 
 typedef struct {
-	guint8 bytes[VRRP_MAX_PACKET];
-	gsize length;
 	SimPathKind path;
 	guint from;           /* SIM_MAX_DEVICES: a stranger */
 	bool damaged;
 	gint64 received_us;   /* receiver's clock */
 	SimClaim claim;
+	gsize length;
+	guint8 bytes[VRRP_MAX_PACKET]; /* last: only @length of them are carried */
 } SimPacket;
 
 typedef enum { SIM_RUNS, SIM_FROZEN, SIM_SUSPENDED, SIM_KILLED, SIM_OFF } SimCondition;
@@ -51,6 +54,7 @@ typedef struct {
 	guint timer_generation;
 	gint64 offset_us, ppm;
 	guint8 configured_priority;
+	guint own_interval_cs, interval_cs, wanted_interval_cs; /* once it runs */
 	guint offset;
 
 	VrrpCandidate candidate;     /* as vrrpd has it */
@@ -74,6 +78,19 @@ typedef struct {
 
 	/* For the invariants. */
 	const char *reason;          /* of its last change of state */
+	gint64 up_us, frame_us;      /* own clock: since when it has a carrier, when it last heard anything on the LAN; 0: never */
+	gint64 learning_until_us;    /* world: the switch's port forwards nothing yet */
+	gint64 said_us;              /* own clock: its last advert, other than priority 0 */
+	gint64 asleep_us, woke_us;   /* own clock: when it was last frozen, and last thawed after more than an interval */
+	guint heard_interval_cs;     /* of the Master heard last */
+	guint zero_interval_cs;      /* known when it heard priority 0 */
+	gint64 wait_us;              /* own clock: since when it waits as a Backup, */
+	guint wait_interval_cs;      /* and by which interval */
+	struct {
+		bool backup;
+		guint64 reign;
+		gint64 at_us;        /* world */
+	} word;                      /* what its supervisor told the other last */
 	SimClaim claim;
 	guint64 heard_reign;
 	gint64 heard_master_us, heard_zero_us; /* arrival, own clock; 0: never */
@@ -99,6 +116,8 @@ typedef enum {
 	SIM_FAULT_PASSIVE,
 	SIM_FAULT_RESIGN,
 	SIM_FAULT_TAKE,
+	SIM_FAULT_HOLD,       /* administrator's, with a lease */
+	SIM_FAULT_SETTINGS,   /* another interval between adverts */
 	SIM_FAULT_STRANGER,
 	SIM_N_FAULTS,
 } SimFaultKind;
@@ -106,8 +125,9 @@ typedef enum {
 typedef struct {
 	SimFaultKind kind;
 	gint64 from_us, until_us;
-	guint device, other, path;  /* path SIM_N_PATHS: both */
+	guint device, other, path;  /* path SIM_N_PATHS: all */
 	guint amount;
+	guint round;
 	bool off;                   /* left out while shrinking */
 } SimFault;
 
@@ -115,20 +135,25 @@ typedef struct SimEvent SimEvent;
 
 typedef struct {
 	guint64 seed, chance, reigns;
-	gint64 now_us, end_us;
+	gint64 now_us, chaos_us;    /* how long a round's faults last */
+	bool ended;
 	GString *trace;             /* NULL: none is kept */
 
 	guint n_devices;
 	bool paired;
 	guint8 version;
-	guint interval_cs;
+	sa_family_t family;         /* of the electing member */
+	bool follower;              /* another member advertises too, */
+	bool follower_on_lan;       /* on the same interface */
+	guint interval_cs, shortest_cs; /* the longest and the shortest of any device's, ever */
 	SimDevice device[SIM_MAX_DEVICES];
 	guint cut[SIM_N_PATHS][SIM_MAX_DEVICES][SIM_MAX_DEVICES];
 	guint loss, duplicate, damage; /* per mille */
 	gint64 jitter_us, busy_us;
 
 	SimFault fault[SIM_MAX_FAULTS];
-	guint n_faults;
+	guint n_faults, n_rounds, round;
+	gint64 round_ends_us;
 
 	SimEvent *events;           /* a heap */
 	gsize n_events, room;
@@ -145,7 +170,7 @@ typedef struct {
 
 typedef enum {
 	SIM_EVENT_ARRIVAL, SIM_EVENT_READABLE, SIM_EVENT_TIMER, SIM_EVENT_TICK, SIM_EVENT_SUPERVISOR, SIM_EVENT_SERVES,
-	SIM_EVENT_FAULT, SIM_EVENT_FAULT_ENDS, SIM_EVENT_STRANGER, SIM_EVENT_QUIET, SIM_EVENT_SETTLED, SIM_EVENT_END,
+	SIM_EVENT_FAULT, SIM_EVENT_FAULT_ENDS, SIM_EVENT_STRANGER, SIM_EVENT_QUIET, SIM_EVENT_SETTLED, SIM_EVENT_ROUND,
 } SimEventKind;
 
 struct SimEvent {
@@ -165,7 +190,10 @@ bool sim_pop(Sim *sim, SimEvent *ret_event);
 gint64 sim_clock(const Sim *sim, const SimDevice *device);
 gint64 sim_when(const Sim *sim, const SimDevice *device, gint64 clock_us);
 void sim_send(Sim *sim, guint from, SimPathKind path, const VrrpAdvert *advert, const SimClaim *claim);
-IpAddress sim_address(guint device, SimPathKind path);
+sa_family_t sim_family(const Sim *sim, SimPathKind path);
+guint sim_header(const Sim *sim, SimPathKind path); /* length of the IP header */
+IpAddress sim_address(const Sim *sim, guint device, SimPathKind path);
+IpAddress sim_service(const Sim *sim, SimPathKind path);
 bool sim_reaches(const Sim *sim, SimPathKind path, guint from, guint to);
 void sim_say(Sim *sim, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
@@ -183,12 +211,16 @@ void sim_device_set_serving(Sim *sim, SimDevice *device, bool serving);
 void sim_device_supervisor(Sim *sim, SimDevice *device);
 void sim_device_resign(Sim *sim, SimDevice *device);
 void sim_device_take(Sim *sim, SimDevice *device);
+void sim_device_hold(Sim *sim, SimDevice *device, gint64 lease_us);
+void sim_device_settings(Sim *sim, SimDevice *device, guint interval_cs);
 bool sim_device_holds_addresses(const Sim *sim, const SimDevice *device);
 
 /* check.c: the invariants */
 void sim_break(Sim *sim, const char *invariant, const char *format, ...) G_GNUC_PRINTF(3, 4);
-void sim_check_step(Sim *sim, SimDevice *device, VrrpState old, const char *reason);
-void sim_check_yield(Sim *sim, const SimDevice *device, const SimPacket *packet, const SimClaim *mine);
+void sim_check_step(Sim *sim, SimDevice *device, VrrpState old, const char *reason, const VrrpEvent *event);
+void sim_check_advert(Sim *sim, const SimDevice *device, const SimPacket *packet, const VrrpAdvert *advert, const SimClaim *mine, bool slept);
+bool sim_has_slept(const Sim *sim, const SimDevice *device);
+void sim_check_say(Sim *sim, const SimDevice *device, guint8 priority, bool to_peer);
 void sim_check_always(Sim *sim);
 void sim_check_quiet(Sim *sim);
 void sim_check_settled(Sim *sim);

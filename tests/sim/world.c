@@ -92,15 +92,47 @@ gint64 sim_when(const Sim *sim, const SimDevice *device, gint64 clock_us)
 
 /* ---- Network ---- */
 
-IpAddress sim_address(guint device, SimPathKind path)
+sa_family_t sim_family(const Sim *sim, SimPathKind path)
 {
-	return ip_v4((path == SIM_LAN ? 0xc000020au : 0xc6336401u) + device);
+	if (path == SIM_FOLLOWER && sim->version == 3)
+		return sim->family == AF_INET ? AF_INET6 : AF_INET;
+	return path == SIM_PEER ? AF_INET : sim->family;
+}
+
+guint sim_header(const Sim *sim, SimPathKind path)
+{
+	return sim_family(sim, path) == AF_INET ? VRRP_IP_HEADER : VRRP_IPV6_HEADER;
+}
+
+static IpAddress address_on(const Sim *sim, SimPathKind path, guint8 last)
+{
+	static const guint32 networks[] = { 0xc0000200u, 0xcb007100u, 0xc6336400u };
+	guint8 link_local[16] = { 0xfe, 0x80, [13] = (guint8)path, [14] = 1, [15] = last };
+
+	return sim_family(sim, path) == AF_INET ? ip_v4(networks[path] + last) : ip_v6(link_local);
+}
+
+IpAddress sim_address(const Sim *sim, guint device, SimPathKind path)
+{
+	return address_on(sim, path, (guint8)(10 + device));
+}
+
+IpAddress sim_service(const Sim *sim, SimPathKind path)
+{
+	return address_on(sim, path, 100);
+}
+
+static bool port_forwards(const Sim *sim, guint device)
+{
+	return sim->device[device].no_carrier == 0 && sim->now_us >= sim->device[device].learning_until_us;
 }
 
 bool sim_reaches(const Sim *sim, SimPathKind path, guint from, guint to)
 {
-	if (path == SIM_LAN && ((from < sim->n_devices && sim->device[from].no_carrier) || sim->device[to].no_carrier))
-		return false;
+	if (path == SIM_LAN || (path == SIM_FOLLOWER && sim->follower_on_lan)) {
+		if (!port_forwards(sim, to) || (from < sim->n_devices && !port_forwards(sim, from)))
+			return false;
+	}
 	return from >= sim->n_devices || sim->cut[path][from][to] == 0;
 }
 
@@ -110,11 +142,11 @@ static void carry(Sim *sim, const SimPacket *packet, guint to)
 
 	if (sim_below(sim, 1000) < sim->loss)
 		return;
-	copy = g_memdup2(packet, sizeof *packet);
+	copy = g_memdup2(packet, offsetof(SimPacket, bytes) + packet->length);
 	if (sim_below(sim, 1000) < sim->damage) {
-		guint bit = sim_below(sim, (guint)(packet->length - VRRP_IP_HEADER) * 8);
+		guint header = sim_header(sim, packet->path), bit = sim_below(sim, (guint)(packet->length - header) * 8);
 
-		copy->bytes[VRRP_IP_HEADER + bit / 8] ^= (guint8)(1u << bit % 8);
+		copy->bytes[header + bit / 8] ^= (guint8)(1u << bit % 8);
 		copy->damaged = true;
 	}
 	sim_push(sim, (SimEvent){ .at_us = sim->now_us + 50 + sim_upto(sim, 200) + sim_upto(sim, sim->jitter_us),
@@ -123,7 +155,11 @@ static void carry(Sim *sim, const SimPacket *packet, guint to)
 
 void sim_send(Sim *sim, guint from, SimPathKind path, const VrrpAdvert *advert, const SimClaim *claim)
 {
-	SimPacket packet = { .path = path, .from = from, .claim = *claim };
+	static SimPacket packet; /* large; whole again each time but for its bytes */
+
+	packet.path = path;
+	packet.from = from;
+	packet.claim = *claim;
 
 	packet.length = vrrp_packet_build(advert, packet.bytes);
 	for (guint to = 0; to < sim->n_devices; to++) {

@@ -99,6 +99,28 @@ static void test_priority(void)
 	g_assert_cmpuint(world.candidate.machine.priority, ==, 169);
 }
 
+/* What it said as Master may still be under way when it says that it follows: the step comes back after that. */
+static void test_follows(void)
+{
+	World world = backup(true);
+
+	hear(&world, 169 + 1);
+	take(&world);
+	(void)vrrp_candidate_serve(&world.candidate, true, world.now_us);
+	vrrp_candidate_pair(&world.candidate, true, 0, true, false, world.now_us);
+	g_assert_cmpuint(world.candidate.step, ==, 1);
+	world.now_us += 200 * MS;
+	hear(&world, 169 + 1);
+	g_assert_cmpint(world.candidate.machine.state, ==, VRRP_STATE_MASTER);
+	world.now_us += 250 * MS;
+	(void)vrrp_candidate_tick(&world.candidate, true, world.now_us);
+	g_assert_cmpuint(world.candidate.step, ==, 1);
+	world.now_us += 100 * MS;
+	(void)vrrp_candidate_tick(&world.candidate, true, world.now_us);
+	g_assert_cmpuint(world.candidate.step, ==, 0);
+	g_assert_true(world.candidate.unsaved);
+}
+
 /* The step heard last is told to a restarted process at once. */
 static void test_heard_step_is_saved(void)
 {
@@ -224,6 +246,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/vrrp/candidate/priority", test_priority);
+	g_test_add_func("/vrrp/candidate/follows", test_follows);
 	g_test_add_func("/vrrp/candidate/heard-step-is-saved", test_heard_step_is_saved);
 	g_test_add_func("/vrrp/candidate/order-before-anything-was-heard", test_order_before_anything_was_heard);
 	g_test_add_func("/vrrp/candidate/pairing-knows-the-master", test_pairing_knows_the_master);

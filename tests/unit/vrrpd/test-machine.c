@@ -447,6 +447,23 @@ static void test_master_late_alone(void)
 	SAID(world, "S100");
 }
 
+/* Asleep again before it has listened to the end. */
+static void test_master_late_twice(void)
+{
+	World world = master(3);
+
+	world.now_us += 5000 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	SAID(world, "");
+	world.now_us += 5000 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	SAID(world, "");
+	DUE_IN(world, 100 * MS);
+	g_assert_cmpint(world.machine.late_wake_ups, ==, 2);
+	expire(&world);
+	SAID(world, "S100 H A");
+}
+
 /* Even a lower one: it has led while we slept. */
 static void test_master_late_replaced(void)
 {
@@ -535,6 +552,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/machine/orders/resign", test_master_resign);
 	g_test_add_func("/vrrp/machine/holds/master-stays", test_master_hold_is_no_reason_to_go);
 	g_test_add_func("/vrrp/machine/late/master-alone", test_master_late_alone);
+	g_test_add_func("/vrrp/machine/late/master-twice", test_master_late_twice);
 	g_test_add_func("/vrrp/machine/late/master-replaced", test_master_late_replaced);
 	g_test_add_func("/vrrp/machine/late/master-not-late", test_master_not_late);
 	g_test_add_func("/vrrp/machine/random-walk", test_random_walk);
