@@ -105,7 +105,7 @@ static void make(Sim *sim)
 	sim->shortest_cs = shortest_cs;
 	chaos_us = 4000 * SIM_MS + (gint64)sim->interval_cs * 10000 * (10 + sim_below(sim, 50));
 	sim->n_rounds = 1 + sim_below(sim, SIM_MAX_ROUNDS);
-	sim->n_faults = 1 + sim_below(sim, sim_below(sim, 2) ? 4 : SIM_MAX_FAULTS);
+	sim->n_faults = 1 + sim_below(sim, sim_below(sim, 4) ? SIM_MAX_FAULTS : 4);
 	sim->chaos_us = chaos_us;
 	for (guint i = 0; i < sim->n_faults; i++) {
 		make_fault(sim, &sim->fault[i], chaos_us);
@@ -401,6 +401,7 @@ static void on_device(Sim *sim, const SimEvent *event)
 
 static void on_event(Sim *sim, SimEvent *event)
 {
+	bool last = sim->round + 1 == sim->n_rounds;
 	gint64 down_us = (3 * (gint64)sim->interval_cs + MAX(sim->interval_cs, sim->version == 2 ? 100 : 0)) * 10000;
 
 	switch (event->kind) {
@@ -435,7 +436,8 @@ static void on_event(Sim *sim, SimEvent *event)
 		break;
 	case SIM_EVENT_SETTLED:
 		sim_check_settled(sim);
-		sim_push(sim, (SimEvent){ .at_us = sim->now_us + 3 * down_us + SIM_ADDRESS_LIFE_US, .kind = SIM_EVENT_ROUND });
+		sim_push(sim, (SimEvent){ .at_us = sim->now_us + (last ? 3 * down_us + SIM_ADDRESS_LIFE_US : down_us),
+					  .kind = SIM_EVENT_ROUND });
 		break;
 	case SIM_EVENT_ROUND:
 		sim_check_end(sim);

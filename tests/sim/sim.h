@@ -16,7 +16,7 @@
 
 #define SIM_MS 1000
 #define SIM_MAX_DEVICES 5
-#define SIM_MAX_FAULTS 24
+#define SIM_MAX_FAULTS 60
 #define SIM_MAX_ROUNDS 3
 #define SIM_TICK_US 100000             /* as in election-private.h */
 #define SIM_ADDRESS_LIFE_US 3000000    /* as the kernel is told in address.c */
