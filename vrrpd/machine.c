@@ -180,8 +180,8 @@ static void backup_advert(VrrpMachine *machine, const VrrpEvent *event, gint64 n
 		machine->resigned = true;
 		machine->master_priority = 0;
 		machine->master_address = event->source;
-		if (!machine->master_gone)
-			machine->deadline_us = from_us + vrrp_machine_skew_us(machine);
+		machine->master_gone = false; /* one there was, and others may come before us */
+		machine->deadline_us = from_us + vrrp_machine_skew_us(machine);
 		return;
 	}
 	/* Preempt_Mode is false: any Master keeps us Backup. */

@@ -378,8 +378,8 @@ void sim_device_wake(Sim *sim, SimDevice *device)
 	bool due = device->candidate.machine.deadline_us != 0 && sim_clock(sim, device) >= device->candidate.machine.deadline_us;
 
 	device->condition = SIM_RUNS;
-	/* A nap in the midst of listening is as good as listening. */
-	if (sim_clock(sim, device) - device->asleep_us > (gint64)device->interval_cs * 10000)
+	/* A nap in the midst of listening may pass unnoticed. */
+	if (sim_clock(sim, device) - device->asleep_us > 2 * (gint64)device->interval_cs * 10000)
 		device->woke_us = sim_clock(sim, device);
 	device->generation++;
 	sim_check_always(sim);

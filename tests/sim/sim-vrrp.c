@@ -11,11 +11,13 @@
 
 #define BATCH 100
 #define MAX_JOBS 64
+#define MAX_EXPLAINED 3 /* by one worker: shrinking takes a while */
 #define LONG_TAKEOVERS 1000000
 #define TRACE_LINES 60
 
 static gint64 seed = -1, first = 1, count = 2000;
 static gboolean trace, run_long;
+static guint n_explained;
 static Sim sim; /* large, and one at a time */
 
 /* Leaves out fault after fault for as long as the same invariant still breaks. */
@@ -97,9 +99,12 @@ static void run_batch(Batch *batch)
 	for (guint i = 0; i < batch->n; i++) {
 		sim_run(&sim, batch->begin + i, NULL, NULL);
 		batch->takeovers += sim.n_takeovers;
-		if (sim.broken && batch->bad++ == 0)
+		if (!sim.broken)
+			continue;
+		batch->bad++;
+		if (n_explained++ < MAX_EXPLAINED)
 			explain(batch->begin + i);
-		else if (sim.broken)
+		else
 			printf("# seed %" G_GUINT64_FORMAT " breaks \"%s\": %s\n", batch->begin + i, sim.invariant, sim.detail);
 	}
 	fflush(stdout);

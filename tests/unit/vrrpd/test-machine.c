@@ -230,6 +230,22 @@ static void test_backup_held_master_returns(void)
 	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
 }
 
+/* One that has waited in vain for a Master, and is held, hears one resign: its skew counts from then. */
+static void test_backup_held_master_resigns(void)
+{
+	World world = backup(3);
+
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_GATE, .open = false });
+	expire(&world);
+	hear(&world, 0, HIGHER, 10);
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_GATE, .open = true });
+	SAID(world, "");
+	DUE_IN(world, 156 * 100000 / 256);
+	expire(&world);
+	SAID(world, "S100 H A T:master");
+	g_assert_cmpstr(world.reason, ==, "master-resigned");
+}
+
 static void test_backup_take(void)
 {
 	World world = backup(3);
@@ -536,6 +552,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/machine/9568-6.4.2/backup/shutdown", test_backup_shutdown);
 	g_test_add_func("/vrrp/machine/holds/backup-waits", test_backup_held);
 	g_test_add_func("/vrrp/machine/holds/master-returns", test_backup_held_master_returns);
+	g_test_add_func("/vrrp/machine/holds/master-resigns", test_backup_held_master_resigns);
 	g_test_add_func("/vrrp/machine/orders/take", test_backup_take);
 	g_test_add_func("/vrrp/machine/late/backup", test_backup_late);
 	g_test_add_func("/vrrp/machine/late/backup-queue-ran-over", test_backup_late_queue);
