@@ -184,6 +184,9 @@ def run_meson(suite, options, folder, sanitized):
     env = dict(os.environ, UNDERSTUDY_BUILD=str(folder), **(SANITIZER_ENV if sanitized else {}))
     if options.long and not sanitized:
         env["UNDERSTUDY_LONG"] = "1"
+        if options.seed is not None:
+            env["UNDERSTUDY_SEED"] = str(options.seed)
+        env["UNDERSTUDY_PROGRESS"] = f"/proc/{os.getpid()}/fd/2"  # meson keeps what a test says until it ends
         command += ["--timeout-multiplier", "10"]
     status = finish(start(command, env=env))
 
@@ -317,6 +320,7 @@ def main():
         epilog="tests/run bench NAME --json FILE runs one benchmark instead.")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join((*ALWAYS, *WHEN_THERE))}; default: all that have tests")
     parser.add_argument("--long", action="store_true", help="also run the tests marked as long, and with the suite fuzz named search for new inputs")
+    parser.add_argument("--seed", type=int, help="where the simulations of --long begin; default: the time of day, which they print")
     parser.add_argument("--allow-skip", action="store_true", help="a skipped test or an empty suite does not fail the run")
     children_die_with_us()
     try:

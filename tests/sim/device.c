@@ -133,6 +133,22 @@ static SimClaim next_reign(const SimDevice *device)
 	};
 }
 
+/* A timer that is put off fires when it was due before, and is set again then: so there is one event and not one an advert. */
+static void set_timer(Sim *sim, SimDevice *device)
+{
+	gint64 at_us;
+
+	if (device->candidate.machine.deadline_us == 0)
+		return;
+	at_us = sim_when(sim, device, device->candidate.machine.deadline_us);
+	if (device->timer_at_us != 0 && device->timer_at_us <= at_us)
+		return;
+	device->timer_generation++;
+	device->timer_at_us = at_us;
+	sim_push(sim, (SimEvent){ .at_us = at_us + sim_upto(sim, sim->busy_us), .kind = SIM_EVENT_TIMER, .device = device->index,
+				  .generation = device->timer_generation });
+}
+
 static void step(Sim *sim, SimDevice *device, const VrrpEvent *event)
 {
 	VrrpStep steps[VRRP_MAX_STEPS];
@@ -153,15 +169,17 @@ static void step(Sim *sim, SimDevice *device, const VrrpEvent *event)
 		if (steps[i].kind == VRRP_STEP_STATE)
 			state_changed(sim, device, old, steps[i].reason, event);
 	save_changes(device);
-	device->timer_generation++;
-	if (device->candidate.machine.deadline_us != 0)
-		sim_push(sim, (SimEvent){ .at_us = sim_when(sim, device, device->candidate.machine.deadline_us) + sim_upto(sim, sim->busy_us),
-					  .kind = SIM_EVENT_TIMER, .device = device->index, .generation = device->timer_generation });
+	set_timer(sim, device);
 	sim_check_always(sim);
 }
 
 void sim_device_timer(Sim *sim, SimDevice *device)
 {
+	device->timer_at_us = 0;
+	if (device->candidate.machine.deadline_us == 0 || sim_clock(sim, device) < device->candidate.machine.deadline_us) {
+		set_timer(sim, device);
+		return;
+	}
 	sim_device_drain(sim, device);
 	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_TIMER });
 }
@@ -361,6 +379,7 @@ void sim_device_end(Sim *sim, SimDevice *device, bool lose_state)
 {
 	device->generation++;
 	device->timer_generation++;
+	device->timer_at_us = 0;
 	g_queue_clear_full(&device->received, g_free);
 	device->condition = lose_state ? SIM_OFF : SIM_KILLED;
 	forget(device);
@@ -382,6 +401,8 @@ void sim_device_wake(Sim *sim, SimDevice *device)
 	if (sim_clock(sim, device) - device->asleep_us > 2 * (gint64)device->interval_cs * 10000)
 		device->woke_us = sim_clock(sim, device);
 	device->generation++;
+	device->timer_generation++;
+	device->timer_at_us = 0;
 	sim_check_always(sim);
 	if (sim_below(sim, 2) && due)
 		sim_device_timer(sim, device);

@@ -46,7 +46,13 @@ static guint some_interval(Sim *sim)
 	return sim->version == 2 ? 100 * (1 + sim_below(sim, 2)) : intervals_cs[sim_below(sim, G_N_ELEMENTS(intervals_cs))];
 }
 
-static void make_fault(Sim *sim, SimFault *fault, gint64 chaos_us)
+/* How long a round's faults last; the first has devices that start, and holds of seconds. */
+static gint64 chaos_us(const Sim *sim, guint round)
+{
+	return (round == 0 ? 4000 : 1000) * SIM_MS + (gint64)sim->own_cs * 10000 * sim->n_intervals;
+}
+
+static void make_fault(Sim *sim, SimFault *fault, gint64 length_of_round_us)
 {
 	gint64 unit_us = (gint64)sim->interval_cs * 10000, length_us;
 
@@ -57,9 +63,9 @@ static void make_fault(Sim *sim, SimFault *fault, gint64 chaos_us)
 	length_us = unit_us / 10 << sim_below(sim, 11);
 	if (sim_below(sim, 8) == 0) /* long enough for a socket's buffer to run over, and for addresses to run out */
 		length_us = MAX(length_us, 3000 * SIM_MS);
-	fault->from_us = sim_upto(sim, chaos_us);
+	fault->from_us = sim_upto(sim, length_of_round_us);
 	length_us = length_us / 2 + sim_upto(sim, length_us);
-	fault->until_us = MIN(fault->from_us + length_us, chaos_us);
+	fault->until_us = MIN(fault->from_us + length_us, length_of_round_us);
 	fault->device = sim_below(sim, sim->n_devices);
 	fault->other = (fault->device + 1 + sim_below(sim, sim->n_devices - 1)) % sim->n_devices;
 	fault->path = sim_below(sim, SIM_N_PATHS + 1);
@@ -68,7 +74,6 @@ static void make_fault(Sim *sim, SimFault *fault, gint64 chaos_us)
 
 static void make(Sim *sim)
 {
-	gint64 chaos_us;
 	bool differ;
 	guint longest_cs = 0, shortest_cs = G_MAXUINT;
 
@@ -101,15 +106,14 @@ static void make(Sim *sim)
 		sim_push(sim, (SimEvent){ .at_us = sim_below(sim, 2) ? 0 : sim_upto(sim, 3000 * SIM_MS), .kind = SIM_EVENT_FAULT,
 					  .device = i, .generation = SIM_MAX_FAULTS });
 	}
-	sim->interval_cs = longest_cs;
+	sim->interval_cs = sim->own_cs = longest_cs;
 	sim->shortest_cs = shortest_cs;
-	chaos_us = 4000 * SIM_MS + (gint64)sim->interval_cs * 10000 * (10 + sim_below(sim, 50));
 	sim->n_rounds = 1 + sim_below(sim, SIM_MAX_ROUNDS);
 	sim->n_faults = 1 + sim_below(sim, sim_below(sim, 4) ? SIM_MAX_FAULTS : 4);
-	sim->chaos_us = chaos_us;
+	sim->n_intervals = 10 + sim_below(sim, 50);
 	for (guint i = 0; i < sim->n_faults; i++) {
-		make_fault(sim, &sim->fault[i], chaos_us);
 		sim->fault[i].round = i * sim->n_rounds / sim->n_faults;
+		make_fault(sim, &sim->fault[i], chaos_us(sim, sim->fault[i].round));
 		if (sim->fault[i].kind == SIM_FAULT_SETTINGS) {
 			sim->interval_cs = MAX(sim->interval_cs, sim->fault[i].amount);
 			sim->shortest_cs = MIN(sim->shortest_cs, sim->fault[i].amount);
@@ -122,7 +126,7 @@ static void begin_round(Sim *sim)
 {
 	sim->quiet_us = sim->settled_us = 0;
 	sim->keeper = -1;
-	sim->round_ends_us = sim->now_us + sim->chaos_us;
+	sim->round_ends_us = sim->now_us + chaos_us(sim, sim->round);
 	for (guint i = 0; i < sim->n_devices; i++)
 		sim->device[i].quiet_transitions = 0;
 	for (guint i = 0; i < sim->n_faults; i++) {

@@ -148,6 +148,8 @@ static bool start_workers(guint n, pid_t *ret_pids, int *ret_in)
 /* A case of TAP for each batch that is done. True when none is bad. */
 static bool collect(int in)
 {
+	const char *progress = g_getenv("UNDERSTUDY_PROGRESS"); /* where somebody looks, when nobody sees our standard error */
+	FILE *file = progress ? fopen(progress, "a") : NULL, *to = file ? file : stderr;
 	gint64 begun_us = g_get_monotonic_time(), said_us = begun_us;
 	guint64 takeovers = 0, scenarios = 0, last = 0;
 	bool good = true;
@@ -165,13 +167,16 @@ static bool collect(int in)
 		       ++n, batch.begin, batch.begin + batch.n - 1, batch.takeovers);
 		if (now_us - said_us > 10 * G_USEC_PER_SEC) {
 			said_us = now_us;
-			fprintf(stderr, "sim-vrrp: %" G_GUINT64_FORMAT " takeovers in %" G_GUINT64_FORMAT " scenarios, %" G_GINT64_FORMAT " s\n",
+			fprintf(to, "sim-vrrp: %" G_GUINT64_FORMAT " takeovers in %" G_GUINT64_FORMAT " scenarios, %" G_GINT64_FORMAT " s\n",
 				takeovers, scenarios, (now_us - begun_us) / G_USEC_PER_SEC);
+			fflush(to);
 		}
 		fflush(stdout);
 	}
 	printf("1..%u\n# %" G_GUINT64_FORMAT " takeovers in %" G_GUINT64_FORMAT " scenarios, seeds %" G_GINT64_FORMAT " to %" G_GUINT64_FORMAT
 	       ", %" G_GINT64_FORMAT " s\n", n, takeovers, scenarios, first, last, (g_get_monotonic_time() - begun_us) / G_USEC_PER_SEC);
+	if (file)
+		fclose(file);
 	return good && n > 0;
 }
 

@@ -52,6 +52,7 @@ typedef struct {
 	SimCondition condition;
 	guint generation;            /* of the process: what was due to an earlier one is void */
 	guint timer_generation;
+	gint64 timer_at_us;          /* world: when it fires; 0: it is not set */
 	gint64 offset_us, ppm;
 	guint8 configured_priority;
 	guint own_interval_cs, interval_cs, wanted_interval_cs; /* once it runs */
@@ -135,7 +136,8 @@ typedef struct SimEvent SimEvent;
 
 typedef struct {
 	guint64 seed, chance, reigns;
-	gint64 now_us, chaos_us;    /* how long a round's faults last */
+	gint64 now_us;
+	guint own_cs, n_intervals;  /* make the length of a round's faults */
 	bool ended;
 	GString *trace;             /* NULL: none is kept */
 
