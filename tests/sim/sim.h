@@ -18,6 +18,7 @@
 #define SIM_MAX_DEVICES 5
 #define SIM_MAX_FAULTS 60
 #define SIM_MAX_ROUNDS 3
+#define SIM_MAX_EVENTS 20000
 #define SIM_TICK_US 100000             /* as in election-private.h */
 #define SIM_ADDRESS_LIFE_US 3000000    /* as the kernel is told in address.c */
 #define SIM_SOCKET_PACKETS 250         /* of both paths; fewer than a real buffer, so that it runs over sooner */

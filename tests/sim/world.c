@@ -157,6 +157,9 @@ void sim_send(Sim *sim, guint from, SimPathKind path, const VrrpAdvert *advert, 
 {
 	static SimPacket packet; /* large; whole again each time but for its bytes */
 
+	/* Each answers the other's answer, on every path: that grows without end. */
+	if (sim->n_events > SIM_MAX_EVENTS)
+		sim_break(sim, "storm", "%" G_GSIZE_FORMAT " adverts are under way", sim->n_events);
 	packet.path = path;
 	packet.from = from;
 	packet.claim = *claim;
