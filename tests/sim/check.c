@@ -54,6 +54,8 @@ static void check_silence(Sim *sim, const SimDevice *device, const char *reason)
 	if (heard && now_us - device->heard_master_us < 3 * interval_us(interval_cs))
 		sim_break(sim, "preempts", "%c takes over %" G_GINT64_FORMAT " us after an advert of the Master (%s)", device->name,
 			  now_us - device->heard_master_us, reason);
+	if (device->resigned)
+		sim_break(sim, "resignation-ignored", "%c heard a Master resign, and waits as if it had not", device->name);
 	if (device->heard_zero_us == 0 && device->wait_us != 0 &&
 	    now_us - device->wait_us < 3 * interval_us(device->wait_interval_cs) + skew_us(sim, device, device->wait_interval_cs) - 2)
 		sim_break(sim, "too-early", "%c leads %" G_GINT64_FORMAT " us after it heard a Master or began, before its skew", device->name,
@@ -154,6 +156,8 @@ void sim_check_advert(Sim *sim, const SimDevice *device, const SimPacket *packet
 	if (slept != (yields && g_str_equal(device->reason, "late-wake-up"))) {
 		sim_break(sim, slept ? "sleeper-leads" : "no-cause", "%c %s", device->name,
 			  slept ? "has slept, hears another Master, and goes on" : "yields as one that has slept, and has not");
+	} else if (!slept && device->candidate.paired && !packet->claim.paired) {
+		return; /* it does not know the bands yet */
 	} else if (!slept && device->candidate.paired) {
 		if (yields)
 			check_yield(sim, device, mine, &packet->claim);

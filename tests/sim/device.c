@@ -51,6 +51,7 @@ static void send_advert(Sim *sim, SimDevice *device, guint8 priority, gint64 now
 	bool everywhere = priority == 0 || !device->candidate.paired || vrrp_candidate_speaks_to_peer(&device->candidate, now_us);
 	static VrrpAdvert advert; /* large, and for a moment */
 
+	device->claim.paired = device->candidate.paired;
 	sim_check_say(sim, device, priority, everywhere);
 	sim_say(sim, "%c  says priority %u%s", device->name, priority, everywhere ? "" : ", on the LAN alone");
 	for (guint path = 0; path < SIM_N_PATHS; path++) {
@@ -95,6 +96,7 @@ static void do_step(Sim *sim, SimDevice *device, const VrrpStep *step, gint64 no
 static void forget(SimDevice *device)
 {
 	device->heard_master_us = device->heard_zero_us = device->wait_us = 0;
+	device->resigned = false;
 }
 
 static void state_changed(Sim *sim, SimDevice *device, VrrpState old, const char *reason, const VrrpEvent *event)
@@ -105,6 +107,8 @@ static void state_changed(Sim *sim, SimDevice *device, VrrpState old, const char
 					  .device = device->index, .generation = device->generation });
 	}
 	device->reason = reason;
+	if (device->candidate.machine.state != VRRP_STATE_MASTER)
+		device->resigned = false;
 	device->claim.standing = standing(sim, device);
 	save(device);
 	sim_say(sim, "%c  %s -> %s (%s)", device->name, vrrp_state_name(old), vrrp_state_name(device->candidate.machine.state), reason);
@@ -234,7 +238,8 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 	VrrpEvent event = { .kind = VRRP_EVENT_ADVERT, .received_us = packet->received_us };
 	VrrpState old = device->candidate.machine.state;
 	SimClaim mine = device->claim;
-	bool overtaken = true, slept;
+	bool overtaken = true, slept, ghost;
+	gint64 due_us;
 	VrrpAdvert advert;
 
 	if (vrrp_packet_parse(packet->bytes, packet->length, &expect, &advert) != VRRP_DROP_NONE)
@@ -251,6 +256,8 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 	/* An advert overtaken by its sender's own priority 0 says nothing. */
 	if (advert.priority == 0) {
 		device->heard_zero_us = packet->received_us;
+		device->resigned = old == VRRP_STATE_BACKUP;
+		device->zero_reign = packet->claim.reign;
 		device->zero_interval_cs = device->candidate.machine.master_interval_cs;
 	} else if (device->heard_zero_us == 0 ||
 		   packet->received_us - device->heard_zero_us >= (gint64)device->candidate.machine.interval_cs * 10000) {
@@ -264,6 +271,8 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 		if (device->candidate.paired) /* before that it does not know who speaks, and takes no step from it */
 			device->heard_reign = packet->claim.reign;
 	}
+	if (advert.priority != 0)
+		device->resigned = false;
 	vrrp_candidate_hear(&device->candidate, advert.priority, packet->received_us);
 	event.priority = advert.priority;
 	event.interval_cs = advert.interval_cs;
@@ -273,8 +282,13 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 		sim_clock(sim, device) - packet->received_us > 10 * SIM_MS ? ", queued" : "");
 	mine.standing = standing(sim, device);
 	mine.ordered = device->candidate.ordered;
+	ghost = advert.priority != 0 && packet->claim.reign == device->zero_reign && device->zero_reign != 0 &&
+		packet->received_us - device->heard_zero_us < (gint64)device->interval_cs * 10000 / 2;
+	due_us = device->candidate.machine.deadline_us;
 	slept = sim_has_slept(sim, device);
 	step(sim, device, &event);
+	if (ghost && device->candidate.machine.deadline_us != due_us)
+		sim_break(sim, "ghost-counts", "%c counts an advert of one whose priority 0 it has heard", device->name);
 	if (old == VRRP_STATE_MASTER && advert.priority != 0 && !overtaken)
 		sim_check_advert(sim, device, packet, &advert, &mine, slept);
 }
@@ -382,6 +396,11 @@ void sim_device_end(Sim *sim, SimDevice *device, bool lose_state)
 	device->timer_at_us = 0;
 	g_queue_clear_full(&device->received, g_free);
 	device->condition = lose_state ? SIM_OFF : SIM_KILLED;
+	/* What the next process must know is where it looks for it. */
+	if (!lose_state && (device->store.role != device->candidate.machine.state || device->store.step != device->candidate.step ||
+			    device->store.heard_step != device->candidate.heard_step || device->store.serving != device->candidate.serving ||
+			    device->store.steady != device->candidate.steady))
+		sim_break(sim, "unsaved", "%c is killed, and what it knew is not saved", device->name);
 	forget(device);
 	if (lose_state) {
 		device->saved = false;
@@ -397,6 +416,12 @@ void sim_device_wake(Sim *sim, SimDevice *device)
 	bool due = device->candidate.machine.deadline_us != 0 && sim_clock(sim, device) >= device->candidate.machine.deadline_us;
 
 	device->condition = SIM_RUNS;
+	/* Nothing was said while it slept, as far as it knows: it waits as one that begins. */
+	if (device->candidate.machine.state == VRRP_STATE_BACKUP && due && !device->candidate.machine.listened &&
+	    device->received.length == 0 &&
+	    sim_clock(sim, device) - device->candidate.machine.deadline_us > (gint64)device->wait_interval_cs * 10000) {
+		device->wait_us = sim_clock(sim, device);
+	}
 	/* A nap in the midst of listening may pass unnoticed. */
 	if (sim_clock(sim, device) - device->asleep_us > 2 * (gint64)device->interval_cs * 10000)
 		device->woke_us = sim_clock(sim, device);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 static gint64 seed = -1, first = 1, count = 2000;
 static gboolean trace, run_long;
 static guint n_explained;
+static int turn; /* a file to be locked */
 static Sim sim; /* large, and one at a time */
 
 /* Leaves out fault after fault for as long as the same invariant still breaks. */
@@ -93,6 +95,16 @@ typedef struct {
 	guint n, bad;
 } Batch;
 
+/* Workers and their parent write to the same place, each a batch at a time. */
+static void say_all(void)
+{
+	if (lockf(turn, F_LOCK, 0) < 0)
+		perror("sim-vrrp");
+	fflush(stdout);
+	if (lockf(turn, F_ULOCK, 0) < 0)
+		perror("sim-vrrp");
+}
+
 /* @n seeds from @begin; what breaks is said at once, so that it is there whatever comes. */
 static void run_batch(Batch *batch)
 {
@@ -107,7 +119,7 @@ static void run_batch(Batch *batch)
 		else
 			printf("# seed %" G_GUINT64_FORMAT " breaks \"%s\": %s\n", batch->begin + i, sim.invariant, sim.detail);
 	}
-	fflush(stdout);
+	say_all();
 }
 
 /* Batches of seeds, numbered; a worker takes every so many-th of them and writes down each that is done. */
@@ -171,7 +183,7 @@ static bool collect(int in)
 				takeovers, scenarios, (now_us - begun_us) / G_USEC_PER_SEC);
 			fflush(to);
 		}
-		fflush(stdout);
+		say_all();
 	}
 	printf("1..%u\n# %" G_GUINT64_FORMAT " takeovers in %" G_GUINT64_FORMAT " scenarios, seeds %" G_GINT64_FORMAT " to %" G_GUINT64_FORMAT
 	       ", %" G_GINT64_FORMAT " s\n", n, takeovers, scenarios, first, last, (g_get_monotonic_time() - begun_us) / G_USEC_PER_SEC);
@@ -212,6 +224,8 @@ int main(int argc, char **argv)
 	else if (run_long && first == 1)
 		first = g_get_real_time();
 	jobs = CLAMP(jobs, 1, MAX_JOBS);
+	turn = memfd_create("turn", MFD_CLOEXEC);
+	setvbuf(stdout, NULL, _IOFBF, 1 << 20); /* whole batches, however much there is to say */
 	printf("# first seed %" G_GINT64_FORMAT ", %" G_GINT64_FORMAT " at a time\n", first, jobs);
 	if (!start_workers((guint)jobs, pids, &in)) {
 		perror("sim-vrrp");

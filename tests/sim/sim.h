@@ -32,6 +32,7 @@ typedef struct {
 	guint64 reign;        /* number of this time as Master; unique in the scenario */
 	guint64 knew_reign;   /* of the other, heard before the takeover */
 	bool ordered;         /* by a command */
+	bool paired;          /* else its priority is only the configured one */
 	bool comparable;      /* steps neither saturated nor reset since the takeover */
 } SimClaim;
 
@@ -86,6 +87,8 @@ typedef struct {
 	gint64 asleep_us, woke_us;   /* own clock: when it was last frozen, and last thawed after more than an interval */
 	guint heard_interval_cs;     /* of the Master heard last */
 	guint zero_interval_cs;      /* known when it heard priority 0 */
+	guint64 zero_reign;          /* whose it was */
+	bool resigned;               /* as a Backup it heard priority 0, and nothing since */
 	gint64 wait_us;              /* own clock: since when it waits as a Backup, */
 	guint wait_interval_cs;      /* and by which interval */
 	struct {

@@ -104,12 +104,13 @@ static void test_follows(void)
 {
 	World world = backup(true);
 
+	tick(&world, world.now_us + 400 * MS);
 	hear(&world, 169 + 1);
 	take(&world);
 	(void)vrrp_candidate_serve(&world.candidate, true, world.now_us);
 	vrrp_candidate_pair(&world.candidate, true, 0, true, false, world.now_us);
 	g_assert_cmpuint(world.candidate.step, ==, 1);
-	world.now_us += 200 * MS;
+	world.now_us += 150 * MS;
 	hear(&world, 169 + 1);
 	g_assert_cmpint(world.candidate.machine.state, ==, VRRP_STATE_MASTER);
 	world.now_us += 250 * MS;
