@@ -36,8 +36,11 @@ static void bring_back_step(VrrpCandidate *self, gint64 now_us)
 {
 	if (!self->follows || (self->heard_us != 0 && now_us - self->heard_us <= vrrp_machine_peer_down_us(&self->machine)))
 		return;
-	self->step = self->heard_step = 0;
 	self->follows = false;
+	/* Unless it was heard to lead anew: then its word is older than that. */
+	if (self->heard_step >= self->step)
+		return;
+	self->step = self->heard_step = 0;
 	self->unsaved = true;
 }
 

@@ -120,6 +120,11 @@ static void test_follows(void)
 	(void)vrrp_candidate_tick(&world.candidate, true, world.now_us);
 	g_assert_cmpuint(world.candidate.step, ==, 0);
 	g_assert_true(world.candidate.unsaved);
+	/* It has led anew since it said so: a word of before does not make that forgotten. */
+	hear(&world, 2 * 3 + 2);
+	world.now_us += 400 * MS;
+	vrrp_candidate_pair(&world.candidate, true, 0, true, false, world.now_us);
+	g_assert_cmpuint(world.candidate.heard_step, ==, 3);
 }
 
 /* The step heard last is told to a restarted process at once. */
