@@ -10,6 +10,7 @@ static const struct {
 	CtlCommand run;
 } COMMANDS[] = {
 	{ "status", "", "both devices, their roles, applications, copies and problems", ctl_status },
+	{ "doctor", "", "why a takeover would not work now, or not well, and what to do", ctl_doctor },
 	{ "election", "", "who leads, why, on which paths it is heard, who else is about", ctl_election },
 	{ "swap", "[--reason TEXT]", "hand the service over to the other device (on the Master)", ctl_swap },
 	{ "mode", "[active|passive]", "show or set whether the Backup takes over by itself", ctl_mode },

@@ -347,5 +347,5 @@ void act_foreign_found(GPtrArray *found, gpointer user_data)
 	g_ptr_array_add(problems, NULL);
 	g_strfreev(supervisor->foreign_found);
 	supervisor->foreign_found = (char **)g_ptr_array_free(g_steal_pointer(&problems), FALSE);
-	service_changed(supervisor->service, "Problems");
+	examine_soon(supervisor->examine);
 }

@@ -16,6 +16,7 @@
 #define CALL_MS 1000
 /* A change shown by the properties is waited for as a signal, which has the evidence. */
 #define SIGNAL_WITHIN_MS 20
+#define STRANGER_LASTS_US (150 * G_TIME_SPAN_SECOND) /* it is told of once a minute */
 #define HEARD_WITHIN_US (2 * G_TIME_SPAN_SECOND)
 
 typedef enum { HOLD_PASSIVE, HOLD_FIRST_SYNC, HOLD_COLD_BOOT } Hold;
@@ -45,6 +46,9 @@ struct Elect {
 	bool known; /* state and sequence are of the present connection */
 	guint signal_timer;
 	gint64 heard_us;
+	char *stranger;      /* who spoke for our group last */
+	gint64 stranger_us;
+	bool stranger_counts;
 	BusPending *asking;
 
 	/* Told on the present connection. */
@@ -120,6 +124,13 @@ static void on_stranger(const char *path, const char *member, GVariant *args, gp
 	bool clash = strcmp(cause, "address-clash") == 0;
 	/* Told of, but heard all the same: another interval or list of addresses than ours. */
 	bool heard = g_str_has_suffix(cause, "-mismatch");
+	if (!clash) {
+		g_free(elect->stranger);
+		elect->stranger = g_strdup(address);
+		elect->stranger_us = g_get_monotonic_time();
+		elect->stranger_counts = heard;
+		examine_soon(elect->supervisor->examine);
+	}
 	g_autofree char *text =
 		clash ? g_strdup_printf("Somebody else on the LAN has a service address: %s (%" G_GUINT64_FORMAT " times so far)", address, count) :
 			g_strdup_printf("VRRP adverts of group %u from %s %s (%s, %" G_GUINT64_FORMAT " so far)",
@@ -177,7 +188,7 @@ static void on_mirror(BusMirror *mirror, gpointer user_data)
 	else
 		supervisor_think(elect->supervisor, ROLE_EVENT_FACTS);
 	tell_problems(elect);
-	service_changed(elect->supervisor->service, "Problems");
+	examine_soon(elect->supervisor->examine);
 }
 
 void elect_gather(Elect *elect, RoleFacts *facts)
@@ -225,6 +236,25 @@ GVariant *elect_evidence(const Elect *elect)
 GVariant *elect_problems(const Elect *elect)
 {
 	return bus_mirror_get(elect->mirror, "Problems", "as");
+}
+
+const char *elect_stranger(const Elect *elect, bool *ret_counts)
+{
+	*ret_counts = elect->stranger_counts;
+	return elect->stranger && g_get_monotonic_time() - elect->stranger_us < STRANGER_LASTS_US ? elect->stranger : NULL;
+}
+
+char **elect_holds(const Elect *elect)
+{
+	GVariant *list = bus_mirror_get(elect->mirror, "Holds", "a(ssx)");
+	g_autoptr(GPtrArray) names = g_ptr_array_new();
+	for (gsize i = 0; list && i < g_variant_n_children(list); i++) {
+		char *name;
+		g_variant_get_child(list, i, "(ssx)", &name, NULL, NULL);
+		g_ptr_array_add(names, name);
+	}
+	g_ptr_array_add(names, NULL);
+	return (char **)g_ptr_array_free(g_steal_pointer(&names), FALSE);
 }
 
 /* ---- What it is told ---- */
@@ -391,6 +421,7 @@ void elect_free(Elect *elect)
 	bus_link_free(elect->link);
 	g_clear_pointer(&elect->peer, g_variant_unref);
 	g_clear_pointer(&elect->evidence, g_variant_unref);
+	g_free(elect->stranger);
 	g_free(elect->reason);
 	g_free(elect);
 }

@@ -39,7 +39,7 @@ struct Peer {
 	Term term;
 	BusPending *setting_role;
 	bool settled;
-	GVariant *published;
+	GVariant *published, *doctor;
 	guint again_timer;
 };
 
@@ -457,6 +457,28 @@ void peer_apply(Peer *peer)
 	}
 }
 
+GVariant *peer_doctor(const Peer *peer)
+{
+	GVariant *published = peer_is_connected(peer) ? bus_mirror_get(peer->peer, "Published", "a{sa{sv}}") : NULL;
+	return published ? g_variant_lookup_value(published, "doctor", G_VARIANT_TYPE_VARDICT) : NULL;
+}
+
+void peer_publish_doctor(Peer *peer, GVariant *value)
+{
+	g_autoptr(GVariant) doctor = g_variant_ref_sink(value);
+	if (!bus_link_is_up(peer->link) || (peer->doctor && g_variant_equal(peer->doctor, doctor)))
+		return;
+	g_clear_pointer(&peer->doctor, g_variant_unref);
+	peer->doctor = g_variant_ref(doctor);
+	(void)bus_link_call(peer->link, NULL, SYNC_PATH, PEER_INTERFACE, "Publish", g_variant_new("(s@a{sv})", "doctor", doctor), CALL_MS, NULL,
+			    NULL);
+}
+
+GVariant *peer_sync_get(const Peer *peer, const char *property, const char *type)
+{
+	return bus_mirror_get(peer->sync, property, type);
+}
+
 void peer_reload(Peer *peer)
 {
 	(void)bus_link_call(peer->link, NULL, SYNC_PATH, SYNC_INTERFACE, "Reload", NULL, CALL_MS, NULL, NULL);
@@ -531,6 +553,14 @@ static GVariant *answer_swap(Supervisor *supervisor, GVariant *args, GError **er
 	return swap_answer(supervisor, args, error) ? g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0) : NULL;
 }
 
+static GVariant *answer_clock(Supervisor *supervisor, GVariant *args, GError **error)
+{
+	GVariantBuilder builder;
+	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+	g_variant_builder_add(&builder, "{sv}", "time_ms", g_variant_new_int64(g_get_real_time() / 1000));
+	return g_variant_builder_end(&builder);
+}
+
 static const struct {
 	const char *topic;
 	GVariant *(*answer)(Supervisor *supervisor, GVariant *args, GError **error);
@@ -539,6 +569,7 @@ static const struct {
 	{ "mode", answer_mode },
 	{ "timeline", answer_timeline },
 	{ "settings", answer_settings },
+	{ "clock", answer_clock },
 };
 
 static void on_requested(const char *path, const char *member, GVariant *args, gpointer user_data)
@@ -613,12 +644,13 @@ static void on_mirror(BusMirror *mirror, gpointer user_data)
 static void on_up(BusLink *link, gpointer user_data)
 {
 	Peer *peer = user_data;
-	const char *owned[G_N_ELEMENTS(topics) + 2] = { "state" };
+	const char *owned[G_N_ELEMENTS(topics) + 3] = { "state", "doctor" };
 	for (gsize i = 0; i < G_N_ELEMENTS(topics); i++)
-		owned[i + 1] = topics[i].topic;
+		owned[i + 2] = topics[i].topic;
 	peer->up_us = g_get_monotonic_time();
 	peer->role = SYNC_KEEP;
 	g_clear_pointer(&peer->published, g_variant_unref);
+	g_clear_pointer(&peer->doctor, g_variant_unref);
 	(void)bus_link_call(link, NULL, SYNC_PATH, PEER_INTERFACE, "Serve", g_variant_new("(^as)", owned), CALL_MS, NULL, NULL);
 	peer_apply(peer);
 }
@@ -663,6 +695,7 @@ void peer_free(Peer *peer)
 	g_clear_pointer(&peer->record, g_variant_unref);
 	g_clear_pointer(&peer->state, g_variant_unref);
 	g_clear_pointer(&peer->published, g_variant_unref);
+	g_clear_pointer(&peer->doctor, g_variant_unref);
 	g_free(peer->refused);
 	g_free(peer->refused_text);
 	g_free(peer);

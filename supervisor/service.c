@@ -2,6 +2,7 @@
 /* supervisor/service.c - Supervisor1 and Application1 on the system bus and on the private socket. */
 #include <string.h>
 
+#include "supervisor/doctor.h"
 #include "supervisor/supervisor.h"
 
 #define ROOT "/org/understudy/Supervisor1"
@@ -128,50 +129,10 @@ static GVariant *get_peer(gpointer user_data)
 	return g_variant_dict_end(dictionary);
 }
 
-/* Reasons why the peer could not take over now, or we could not. */
 static GVariant *get_problems(gpointer user_data)
 {
-	const Supervisor *supervisor = user_data;
-	const RoleFacts *facts = &supervisor->facts;
-	GVariantBuilder builder;
-	g_variant_builder_init(&builder, G_VARIANT_TYPE("as"));
-	GVariant *election = elect_problems(supervisor->elect);
-	for (gsize i = 0; election && i < g_variant_n_children(election); i++) {
-		const char *text;
-		g_variant_get_child(election, i, "&s", &text);
-		g_variant_builder_add(&builder, "s", text);
-	}
-	if (facts->redundant && facts->election == ELECTION_UNKNOWN)
-		g_variant_builder_add(&builder, "s", "election-absent: vrrpd does not answer");
-	if (facts->redundant && !facts->paired)
-		g_variant_builder_add(&builder, "s", "not-paired: there is no second device");
-	if (facts->redundant && facts->paired && !facts->peer_fresh)
-		g_variant_builder_add(&builder, "s", "peer-absent: the peer is not connected");
-	if (applications_have_failed(supervisor->applications))
-		g_variant_builder_add(&builder, "s", "application-failed: an application does not stay up");
-	for (char **each = supervisor->foreign_found; each && *each; each++) {
-		g_autofree char *text = g_strconcat("foreign-instance: ", *each, NULL);
-		g_variant_builder_add(&builder, "s", text);
-	}
-	if (*supervisor->settings_error)
-		g_variant_builder_add(&builder, "s", "settings-bad: the settings on disk are wrong, older ones are in use");
-	if (supervisor->joining)
-		g_variant_builder_add(&builder, "s", "first-sync: the first synchronisation is not done");
-	if (facts->redundant && supervisor->mode == MODE_PASSIVE && supervisor->role.role == ROLE_BACKUP)
-		g_variant_builder_add(&builder, "s", "passive: this device takes over by order only");
-	GVariant *state = peer_state(supervisor->peer);
-	if (state && facts->peer_fresh) {
-		const char *version = "", *hash = "";
-		(void)g_variant_lookup(state, "version", "&s", &version);
-		(void)g_variant_lookup(state, "pair_hash", "&s", &hash);
-		if (strcmp(version, UNDERSTUDY_VERSION) != 0)
-			g_variant_builder_add(&builder, "s", "version-differs: the devices run different versions");
-		if (g_strcmp0(hash, supervisor->settings->pair_hash) != 0)
-			g_variant_builder_add(&builder, "s", "settings-differ: pair.conf is not the same on both devices");
-		if (facts->peer_mode == MODE_PASSIVE && supervisor->role.role == ROLE_MASTER)
-			g_variant_builder_add(&builder, "s", "peer-passive: the Backup takes over by order only");
-	}
-	return g_variant_builder_end(&builder);
+	g_autoptr(GVariant) findings = examine_findings(SUPERVISOR->examine);
+	return doctor_problems(findings);
 }
 
 /* ---- Supervisor1: methods ---- */
@@ -297,6 +258,12 @@ static void on_timeline(BusCall *call, GVariant *args, gpointer user_data)
 	peer_request(supervisor->peer, "timeline", g_variant_builder_end(&builder), TIMELINE_ASK_MS, on_timeline_of_peer, ask);
 }
 
+static void on_doctor(BusCall *call, GVariant *args, gpointer user_data)
+{
+	GVariant *findings[] = { examine_both(SUPERVISOR->examine) };
+	bus_call_reply(call, g_variant_new_tuple(findings, 1));
+}
+
 static void on_reset_health(BusCall *call, GVariant *args, gpointer user_data)
 {
 	undo_reset(SUPERVISOR->undo);
@@ -333,6 +300,7 @@ static const BusMember members[] = {
 	{ "Swap", .method = on_swap },
 	{ "SetMode", .method = on_set_mode },
 	{ "TakeOver", .method = on_take_over },
+	{ "Doctor", .method = on_doctor },
 	{ "Timeline", .method = on_timeline },
 	{ "ResetHealth", .method = on_reset_health },
 	{ "Reload", .method = on_reload },

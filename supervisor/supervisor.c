@@ -83,7 +83,7 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event)
 	set_think_timer(supervisor);
 	supervisor_remember(supervisor);
 	swap_look(supervisor->swap);
-	service_changed(supervisor->service, "Problems");
+	examine_soon(supervisor->examine);
 }
 
 static gboolean on_write_idle(gpointer user_data)
@@ -232,6 +232,7 @@ static void set_settings_error(Supervisor *supervisor, const char *text)
 		events_raise(supervisor->events, EVENT_APPLICATION, "settings", 2, event);
 	}
 	service_changed(supervisor->service, "SettingsError");
+	examine_soon(supervisor->examine);
 }
 
 int settings_revision_compare(guint64 term, const char *device, guint64 n, const Settings *settings)
@@ -289,6 +290,7 @@ bool supervisor_reload(Supervisor *supervisor, GError **error)
 	drop_configure(supervisor->drop, settings);
 	daemons_configure(supervisor->daemons, settings);
 	applications_configure(supervisor->applications, settings);
+	examine_reload(supervisor->examine);
 	supervisor->posture_done = false; /* the addresses may be others */
 	static const char *const properties[] = { "SettingsError", "DeviceId", "DeviceName", "Enabled", "GroupId", "ServiceAddresses",
 						  "PairRevision", "PairHash" };
@@ -428,6 +430,7 @@ static bool make_parts(Supervisor *supervisor, GError **error)
 	supervisor->peer = peer_new(supervisor);
 	supervisor->swap = swap_new(supervisor);
 	supervisor->undo = undo_new(supervisor);
+	supervisor->examine = examine_new(supervisor);
 	keep_load_failed(supervisor);
 	applications_configure(supervisor->applications, supervisor->settings);
 	supervisor->service = service_new(supervisor, error);
@@ -483,6 +486,7 @@ bool supervisor_start(Supervisor *supervisor)
 void supervisor_free(Supervisor *supervisor)
 {
 	service_free(supervisor->service);
+	examine_free(supervisor->examine);
 	foreign_free(supervisor->foreign);
 	g_strfreev(supervisor->foreign_found);
 	undo_free(supervisor->undo);

@@ -33,6 +33,7 @@ typedef struct Elect Elect;     /* elect.c: vrrpd's client */
 typedef struct Peer Peer;       /* peer.c: syncd's client, and through it the other device */
 typedef struct Swap Swap;       /* swap.c: handing over by order */
 typedef struct Undo Undo;       /* undo.c: changes that break an application, and what has failed here */
+typedef struct Examine Examine; /* examine.c: what would hinder a takeover */
 typedef struct Service Service; /* service.c: the bus */
 
 typedef struct Supervisor {
@@ -55,6 +56,7 @@ typedef struct Supervisor {
 	Peer *peer;
 	Swap *swap;
 	Undo *undo;
+	Examine *examine;
 	Foreign *foreign;
 	char **foreign_found; /* as people read it; may be NULL */
 	Service *service;
@@ -160,6 +162,9 @@ gint64 elect_changed_boot_us(const Elect *elect); /* on the clock of the evidenc
 GVariant *elect_evidence(const Elect *elect);
 /* vrrpd's own words about what would hinder a takeover; borrowed until the loop runs, or NULL. */
 GVariant *elect_problems(const Elect *elect);
+char **elect_holds(const Elect *elect); /* names; transfer full */
+/* Who speaks for our group beside us, lately, and whether it is heard all the same; NULL: nobody. */
+const char *elect_stranger(const Elect *elect, bool *ret_counts);
 
 /* ---- peer.c ---- */
 
@@ -178,6 +183,11 @@ gint64 peer_state_age_ms(const Peer *peer); /* -1: never heard */
 /* For vrrpd's SetPeer: floating a{sv}; empty when not paired. */
 GVariant *peer_for_election(const Peer *peer);
 bool peer_first_sync_done(const Peer *peer);
+/* What it says of itself (topic doctor); NULL while it is not connected, or has not. Transfer full. */
+GVariant *peer_doctor(const Peer *peer);
+void peer_publish_doctor(Peer *peer, GVariant *doctor); /* when it is another than last */
+/* A property of Sync1, of our own syncd; borrowed until the loop runs, or NULL. */
+GVariant *peer_sync_get(const Peer *peer, const char *property, const char *type);
 void peer_reload(Peer *peer);
 void peer_request(Peer *peer, const char *topic, GVariant *args, guint timeout_ms, BusReplyCb done, gpointer user_data);
 
@@ -205,6 +215,15 @@ void undo_remember_failed(Undo *undo, const char *const *names);
 /* The peer says of itself that one of those has failed there, too. */
 bool undo_failed_alike(const Undo *undo, GVariant *peer_state);
 void undo_reset(Undo *undo); /* by order: may give up once more */
+
+/* ---- examine.c ---- */
+
+Examine *examine_new(Supervisor *supervisor);
+void examine_free(Examine *examine);
+void examine_soon(Examine *examine);   /* something may have changed; NULL is fine */
+void examine_reload(Examine *examine); /* the settings have */
+GVariant *examine_findings(const Examine *examine); /* this device's own, aa{sv}; transfer full */
+GVariant *examine_both(Examine *examine);           /* as Supervisor1.Doctor answers; floating */
 
 /* ---- service.c ---- */
 

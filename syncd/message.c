@@ -28,6 +28,8 @@ static const TopicKey sync_keys[] = {
 static const TopicKey swap_keys[] = { { "phase", "s" }, { NULL, NULL } };
 static const TopicKey mode_keys[] = { { "mode", "s" }, { NULL, NULL } };
 static const TopicKey timeline_keys[] = { { "transitions", "aa{sv}" }, { NULL, NULL } };
+static const TopicKey doctor_keys[] = { { "findings", "aa{sv}" }, { "applications", "a{ss}" }, { NULL, NULL } };
+static const TopicKey clock_keys[] = { { "time_ms", "x" }, { NULL, NULL } };
 static const TopicKey settings_keys[] = { { "pair_conf", "s" }, { NULL, NULL } };
 
 static const struct {
@@ -38,6 +40,7 @@ static const struct {
 	{ "state", true, state_keys },	      { "sync", true, sync_keys },
 	{ "swap", false, swap_keys },	      { "mode", false, mode_keys },
 	{ "timeline", false, timeline_keys }, { "settings", false, settings_keys },
+	{ "doctor", true, doctor_keys },      { "clock", false, clock_keys },
 };
 
 void sync_message_clear(SyncMessage *message)

@@ -417,6 +417,26 @@ def test_status_with_the_supervisor_alone(bus, scripted):
     assert status["applications"] == [] and status["holds"] == []
 
 
+def test_doctor(bus, scripted):
+    def finding(code, severity, since_s):
+        return {"code": GLib.Variant("s", code), "severity": GLib.Variant("s", severity), "device": GLib.Variant("s", "dev-a\033[2J"),
+                "text": GLib.Variant("s", f"the text of {code}"), "action": GLib.Variant("s", f"what to do about {code}"),
+                "since_ms": GLib.Variant("x", time.time_ns() // 1000000 - since_s * 1000)}
+
+    supervisor, findings = scripted(SUPERVISOR), []
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {}, Doctor=lambda: GLib.Variant("(aa{sv})", (findings,)))
+    assert run(bus, "doctor") == (OK, "nothing stands in the way of a takeover\n", "")
+    assert run(bus, "doctor", "--json")[:2] == (OK, "[]\n")
+    findings.append(finding("disk-low", "warning", 65))
+    assert run(bus, "doctor") == (OK, "warning: disk-low (dev-a?[2J, for 1 min 5 s)\n      the text of disk-low\n"
+                                  "  ->  what to do about disk-low\n", "")
+    findings.insert(0, finding("peer-absent", "error", 5))
+    code, out, _ = run(bus, "doctor")
+    assert code == REFUSED and out.startswith("peer-absent (dev-a?[2J, for 5 s)\n")
+    code, out, _ = run(bus, "doctor", "--json")
+    assert code == REFUSED and [each["code"] for each in json.loads(out)] == ["peer-absent", "disk-low"]
+
+
 VRRPD, VRRPD_PATH, ELECTION, VRRP = "org.understudy.Vrrp1", "/org/understudy/Vrrp1", "org.understudy.Election1", "org.understudy.Vrrp1"
 
 
