@@ -34,7 +34,7 @@ void vrrp_candidate_judge(VrrpCandidate *self, gint64 now_us)
 /* The peer follows: there is no older Master left to be above of, once its last advert as Master cannot be under way any more. */
 static void bring_back_step(VrrpCandidate *self, gint64 now_us)
 {
-	if (!self->follows || (self->heard_us != 0 && now_us - self->heard_us <= vrrp_machine_peer_down_us(&self->machine)))
+	if (!self->follows || (self->heard_us != 0 && now_us - MAX(self->heard_us, self->follows_us) <= vrrp_machine_peer_down_us(&self->machine)))
 		return;
 	self->follows = false;
 	/* Unless it was heard to lead anew: then its word is older than that. */
@@ -187,7 +187,10 @@ void vrrp_candidate_pair(VrrpCandidate *self, bool paired, guint offset, bool fo
 	self->offset = offset;
 	if (newly && is_master && self->machine.state == VRRP_STATE_BACKUP)
 		vrrp_candidate_hear(self, self->machine.master_priority, now_us);
-	self->follows = follows && self->machine.state == VRRP_STATE_MASTER;
+	follows = follows && self->machine.state == VRRP_STATE_MASTER;
+	if (follows && !self->follows)
+		self->follows_us = now_us;
+	self->follows = follows;
 	bring_back_step(self, now_us);
 	self->unsaved = true;
 	vrrp_candidate_judge(self, now_us);

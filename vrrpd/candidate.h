@@ -38,6 +38,7 @@ typedef struct {
 	gint64 heard_us;         /* the peer, as Master; 0: not yet */
 	gint64 raise_until_us;   /* ordered: until then it may raise its step above a Master heard only now */
 	bool follows;            /* the peer has said so of our time as Master; the step goes back once nothing of its own time is under way */
+	gint64 follows_us;       /* since when it says so */
 	gint64 renewed_us;       /* 0: there are no addresses to renew */
 } VrrpCandidate;
 

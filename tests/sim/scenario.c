@@ -289,6 +289,7 @@ static void end_fault(Sim *sim, const SimFault *fault)
 		break;
 	case SIM_FAULT_BUSY:
 		sim->busy_us = CALM_BUSY_US;
+		sim->busy_until_us = sim->now_us;
 		break;
 	case SIM_FAULT_FREEZE:
 		wake(sim, device, SIM_FROZEN);
@@ -435,7 +436,8 @@ static void on_event(Sim *sim, SimEvent *event)
 	case SIM_EVENT_QUIET:
 		sim_check_quiet(sim);
 		/* What the network still carries, and the supervisor of a device just started; then quiet for a down interval. */
-		sim_push(sim, (SimEvent){ .at_us = sim->now_us + (gint64)sim->interval_cs * 10 * 2048 + 1500 * SIM_MS + down_us,
+		sim_push(sim, (SimEvent){ .at_us = sim->now_us + (gint64)sim->interval_cs * 10 * 2048 + 1500 * SIM_MS + down_us +
+						   (sim->now_us - sim->busy_until_us < 2 * down_us ? down_us : 0), /* who woke late waits once more */
 					  .kind = SIM_EVENT_SETTLED });
 		break;
 	case SIM_EVENT_SETTLED:

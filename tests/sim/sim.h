@@ -160,6 +160,7 @@ typedef struct {
 	SimFault fault[SIM_MAX_FAULTS];
 	guint n_faults, n_rounds, round;
 	gint64 round_ends_us;
+	gint64 busy_until_us;       /* wake-ups set before were late */
 
 	SimEvent *events;           /* a heap */
 	gsize n_events, room;

@@ -124,6 +124,8 @@ static void test_follows(void)
 	hear(&world, 2 * 3 + 2);
 	world.now_us += 400 * MS;
 	vrrp_candidate_pair(&world.candidate, true, 0, true, false, world.now_us);
+	world.now_us += 400 * MS;
+	(void)vrrp_candidate_tick(&world.candidate, true, world.now_us);
 	g_assert_cmpuint(world.candidate.heard_step, ==, 3);
 }
 
