@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * supervisor/swap.c - handing the service over by order, step by step as docs/contracts.md says, and the other side of it.
- *
- * Until the peer has agreed to take, every failure leads back: the applications start again here and the job says why.
+ * supervisor/swap.c - handing the service over by order, step by step as docs/contracts.md says, and the other side of it: carries out what
+ * handover.c decides.
  */
 #include <string.h>
 
+#include "supervisor/handover.h"
 #include "supervisor/supervisor.h"
 
 #define SYNC_PATH "/org/understudy/Sync1"
@@ -19,46 +19,32 @@
 #define LEADS_MS 10000
 #define KEEP_JOBS 5
 
-typedef enum {
-	SWAP_PREPARE,  /* the peer is asked whether it would */
-	SWAP_COMMIT,   /* what there is, while serving */
-	SWAP_APPLY,
-	SWAP_STOP,     /* handing-over: the applications stop */
-	SWAP_LAST_COMMIT,
-	SWAP_LAST_APPLY,
-	SWAP_TAKE,     /* the peer promises; from here there is no way back */
-	SWAP_RESIGN,
-	SWAP_LEADS,    /* wait until the peer leads */
-	SWAP_DONE,
-	SWAP_FAILED,
-	SWAP_CANCELLED,
-} SwapStep;
-
 static const struct {
 	double progress;
 	const char *message;
 } steps[] = {
-	[SWAP_PREPARE] = { 0.0, "asking the peer" },
-	[SWAP_COMMIT] = { 0.1, "storing what is new" },
-	[SWAP_APPLY] = { 0.2, "the peer applies it" },
-	[SWAP_STOP] = { 0.5, "applications stop" },
-	[SWAP_LAST_COMMIT] = { 0.6, "storing what they wrote last" },
-	[SWAP_LAST_APPLY] = { 0.7, "the peer applies it" },
-	[SWAP_TAKE] = { 0.8, "the peer takes over" },
-	[SWAP_RESIGN] = { 0.85, "letting go of the addresses" },
-	[SWAP_LEADS] = { 0.9, "the peer starts its applications" },
-	[SWAP_DONE] = { 1.0, "done" },
-	[SWAP_FAILED] = { 1.0, "failed" },
-	[SWAP_CANCELLED] = { 1.0, "cancelled" },
+	[HANDOVER_PREPARE] = { 0.0, "asking the peer" },
+	[HANDOVER_COMMIT] = { 0.1, "storing what is new" },
+	[HANDOVER_APPLY] = { 0.2, "the peer applies it" },
+	[HANDOVER_STOP] = { 0.5, "applications stop" },
+	[HANDOVER_LAST_COMMIT] = { 0.6, "storing what they wrote last" },
+	[HANDOVER_LAST_APPLY] = { 0.7, "the peer applies it" },
+	[HANDOVER_TAKE] = { 0.8, "the peer takes over" },
+	[HANDOVER_RESIGN] = { 0.85, "letting go of the addresses" },
+	[HANDOVER_LEADS] = { 0.9, "the peer starts its applications" },
+	[HANDOVER_DONE] = { 1.0, "done" },
+	[HANDOVER_FAILED] = { 1.0, "failed" },
+	[HANDOVER_CANCELLED] = { 1.0, "cancelled" },
 };
 
 typedef struct {
 	Swap *swap;
 	BusObject *object;
 	char *path;
-	SwapStep step;
+	Handover handover;
 	double failed_at;
 	char *error;
+	GVariant *commits; /* that the peer shall have applied */
 	gint64 began_us;
 	gint64 handing_over_us;
 	gint64 ended_us;
@@ -76,7 +62,7 @@ struct Swap {
 static Job *running(const Swap *swap)
 {
 	Job *job = g_queue_peek_head((GQueue *)&swap->jobs);
-	return job && job->step < SWAP_DONE ? job : NULL;
+	return job && !handover_is_over(&job->handover) ? job : NULL;
 }
 
 bool swap_is_running(const Swap *swap)
@@ -94,21 +80,21 @@ static GVariant *get_kind(gpointer user_data)
 static GVariant *get_state(gpointer user_data)
 {
 	const Job *job = user_data;
-	return g_variant_new_string(job->step == SWAP_DONE	  ? "done"
-				    : job->step == SWAP_FAILED	  ? "failed"
-				    : job->step == SWAP_CANCELLED ? "cancelled"
+	return g_variant_new_string(job->handover.step == HANDOVER_DONE	  ? "done"
+				    : job->handover.step == HANDOVER_FAILED	  ? "failed"
+				    : job->handover.step == HANDOVER_CANCELLED ? "cancelled"
 								  : "running");
 }
 
 static GVariant *get_progress(gpointer user_data)
 {
 	const Job *job = user_data;
-	return g_variant_new_double(job->step > SWAP_DONE ? job->failed_at : steps[job->step].progress);
+	return g_variant_new_double(job->handover.step > HANDOVER_DONE ? job->failed_at : steps[job->handover.step].progress);
 }
 
 static GVariant *get_message(gpointer user_data)
 {
-	return g_variant_new_string(steps[((Job *)user_data)->step].message);
+	return g_variant_new_string(steps[((Job *)user_data)->handover.step].message);
 }
 
 static GVariant *get_error(gpointer user_data)
@@ -130,7 +116,7 @@ static GVariant *get_result(gpointer user_data)
 	return g_variant_builder_end(&builder);
 }
 
-static void finish(Job *job, SwapStep how, char *error);
+static void step(Job *job, HandoverEvent event, char *error);
 
 static void on_cancel(BusCall *call, GVariant *args, gpointer user_data)
 {
@@ -139,11 +125,11 @@ static void on_cancel(BusCall *call, GVariant *args, gpointer user_data)
 		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "ended: the job is over");
 		return;
 	}
-	if (job->step >= SWAP_STOP) {
+	if (!handover_can_cancel(&job->handover)) {
 		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "under-way: the applications are stopping; going on is the shorter way");
 		return;
 	}
-	finish(job, SWAP_CANCELLED, NULL);
+	step(job, HANDOVER_EVENT_CANCEL, NULL);
 	bus_call_reply(call, NULL);
 }
 
@@ -166,13 +152,12 @@ static void job_free(gpointer data)
 	Job *job = data;
 	bus_object_withdraw(job->object);
 	g_free(job->path);
+	g_clear_pointer(&job->commits, g_variant_unref);
 	g_free(job->error);
 	g_free(job);
 }
 
 /* ---- Steps ---- */
-
-static void enter(Job *job, SwapStep step);
 
 static void forget_waiting(Swap *swap)
 {
@@ -183,22 +168,17 @@ static void forget_waiting(Swap *swap)
 	swap->timer = 0;
 }
 
-/* Takes @error. */
-static void finish(Job *job, SwapStep how, char *error)
+static void finish(Job *job)
 {
 	Supervisor *supervisor = job->swap->supervisor;
-	bool stopped = job->step >= SWAP_STOP && job->step < SWAP_RESIGN;
 	forget_waiting(job->swap);
-	job->failed_at = steps[job->step].progress;
-	job->step = how;
-	job->error = error;
 	job->ended_us = g_get_monotonic_time();
 	say_changed(job);
-	if (error) {
-		g_autofree char *text = g_strdup_printf("The swap failed: %s", error);
+	if (job->error) {
+		g_autofree char *text = g_strdup_printf("The swap failed: %s", job->error);
 		events_raise(supervisor->events, EVENT_APPLICATION, "swap-failed", 2, text);
 	}
-	if (stopped && how != SWAP_DONE)
+	if (job->handover.give_back)
 		supervisor_think(supervisor, ROLE_EVENT_HAND_OVER_ABORT);
 	while (g_queue_get_length(&job->swap->jobs) > KEEP_JOBS)
 		job_free(g_queue_pop_tail(&job->swap->jobs));
@@ -212,26 +192,21 @@ static char *reason_of(const GError *error, const char *code)
 	return g_strdup_printf("%s: %s", code, error->message);
 }
 
+/* What was asked for in one step is no answer to another: it may have been cancelled meanwhile. */
+static void answered(Job *job, HandoverStep asked, const GError *error, const char *code)
+{
+	if (job->handover.step == asked)
+		step(job, error ? HANDOVER_EVENT_REFUSED : HANDOVER_EVENT_OK, error ? reason_of(error, code) : NULL);
+}
+
 static void on_prepared(GVariant *values, const GError *error, gpointer user_data)
 {
-	Job *job = user_data;
-	if (job->step != SWAP_PREPARE)
-		return; /* cancelled meanwhile */
-	if (error)
-		finish(job, SWAP_FAILED, reason_of(error, "peer-refused"));
-	else
-		enter(job, SWAP_COMMIT);
+	answered(user_data, HANDOVER_PREPARE, error, "peer-refused");
 }
 
 static void on_taken(GVariant *values, const GError *error, gpointer user_data)
 {
-	Job *job = user_data;
-	if (job->step != SWAP_TAKE)
-		return; /* another device leads meanwhile */
-	if (error)
-		finish(job, SWAP_FAILED, reason_of(error, "peer-refused"));
-	else
-		enter(job, SWAP_RESIGN);
+	answered(user_data, HANDOVER_TAKE, error, "peer-refused");
 }
 
 static void ask_peer(Job *job, const char *phase, guint timeout_ms, BusReplyCb done)
@@ -255,32 +230,29 @@ static void on_applied(GVariant *values, const GError *error, gpointer user_data
 {
 	Job *job = user_data;
 	job->swap->pending = NULL;
-	if (error)
-		finish(job, SWAP_FAILED, reason_of(error, "apply-timeout"));
-	else
-		enter(job, job->step == SWAP_APPLY ? SWAP_STOP : SWAP_TAKE);
+	answered(job, job->handover.step, error, "apply-timeout");
 }
 
 static void on_committed(GVariant *values, const GError *error, gpointer user_data)
 {
 	Job *job = user_data;
-	bool last = job->step == SWAP_LAST_COMMIT;
 	job->swap->pending = NULL;
-	if (error) {
-		finish(job, SWAP_FAILED, reason_of(error, "commit-failed"));
-		return;
-	}
-	g_autoptr(GVariant) commits = g_variant_get_child_value(values, 0);
-	guint timeout_ms = last ? FINAL_MS : BULK_MS;
-	enter(job, last ? SWAP_LAST_APPLY : SWAP_APPLY);
-	job->swap->pending = call_sync(job, "WaitApplied", g_variant_new("(@a{ss}u)", commits, timeout_ms), (int)timeout_ms + 500, on_applied);
+	g_clear_pointer(&job->commits, g_variant_unref);
+	job->commits = values ? g_variant_get_child_value(values, 0) : NULL;
+	answered(job, job->handover.step, error, "commit-failed");
+}
+
+static void wait_applied(Job *job, guint timeout_ms)
+{
+	job->swap->pending = call_sync(job, "WaitApplied", g_variant_new("(@a{ss}u)", job->commits, timeout_ms), (int)timeout_ms + 500,
+				       on_applied);
 }
 
 static gboolean on_leads_late(gpointer user_data)
 {
 	Job *job = user_data;
 	job->swap->timer = 0;
-	finish(job, SWAP_FAILED, g_strdup("peer-late: the peer took over but does not say that it leads"));
+	step(job, HANDOVER_EVENT_LATE, NULL);
 	return G_SOURCE_REMOVE;
 }
 
@@ -292,76 +264,78 @@ static void on_resigned(const GError *error, gpointer user_data)
 		g_warning("resigning: %s", error->message);
 }
 
-static void enter(Job *job, SwapStep step)
+static void enter(Job *job)
 {
 	Swap *swap = job->swap;
 	Supervisor *supervisor = swap->supervisor;
-	job->step = step;
 	say_changed(job);
-	switch (step) {
-	case SWAP_PREPARE:
+	switch (job->handover.step) {
+	case HANDOVER_PREPARE:
 		ask_peer(job, "prepare", PREPARE_MS, on_prepared);
 		break;
-	case SWAP_COMMIT:
+	case HANDOVER_COMMIT:
 		swap->pending = call_sync(job, "Commit", g_variant_new("(ss)", "supervisor", "before a swap"), COMMIT_MS, on_committed);
 		break;
-	case SWAP_STOP:
+	case HANDOVER_APPLY:
+		wait_applied(job, BULK_MS);
+		break;
+	case HANDOVER_STOP:
 		job->handing_over_us = g_get_monotonic_time();
 		supervisor_think(supervisor, ROLE_EVENT_HAND_OVER); /* swap_look() sees them stopped */
 		break;
-	case SWAP_LAST_COMMIT:
+	case HANDOVER_LAST_COMMIT:
 		swap->pending = call_sync(job, "Commit", g_variant_new("(ss)", "supervisor", "final"), FINAL_MS, on_committed);
 		break;
-	case SWAP_TAKE:
+	case HANDOVER_LAST_APPLY:
+		wait_applied(job, FINAL_MS);
+		break;
+	case HANDOVER_TAKE:
 		ask_peer(job, "take", TAKE_MS, on_taken);
 		break;
-	case SWAP_RESIGN:
+	case HANDOVER_RESIGN:
 		elect_resign(supervisor->elect, "swap", on_resigned, swap);
-		if (job->step == SWAP_RESIGN)
-			enter(job, SWAP_LEADS);
+		step(job, HANDOVER_EVENT_OK, NULL);
 		break;
-	case SWAP_LEADS:
+	case HANDOVER_LEADS:
 		swap->timer = g_timeout_add(LEADS_MS, on_leads_late, job);
 		break;
-	case SWAP_APPLY:
-	case SWAP_LAST_APPLY:
-	case SWAP_DONE:
-	case SWAP_FAILED:
-	case SWAP_CANCELLED:
+	case HANDOVER_DONE:
+		/* Ours only now: passive before that, this device would stay out if the peer died on its way. */
+		if (job->handover.exchanged)
+			supervisor_set_mode(supervisor, swap->peer_mode);
+		finish(job);
+		break;
+	case HANDOVER_FAILED:
+	case HANDOVER_CANCELLED:
+		finish(job);
 		break;
 	}
 }
 
-/* The old Backup's mode is ours only now: passive before that, this device would stay out if the peer died on its way. */
-static void peer_leads(Job *job)
+/* Takes @error: why somebody refused. */
+static void step(Job *job, HandoverEvent event, char *error)
 {
-	supervisor_set_mode(job->swap->supervisor, job->swap->peer_mode);
-	if (job->step == SWAP_LEADS)
-		finish(job, SWAP_DONE, NULL);
+	const Supervisor *supervisor = job->swap->supervisor;
+	double progress = steps[job->handover.step].progress;
+	if (!handover_step(&job->handover, event, supervisor->role.role, &supervisor->facts)) {
+		g_free(error);
+		return;
+	}
+	if (handover_is_over(&job->handover)) {
+		job->failed_at = progress;
+		job->error = error ? error : g_strdup(job->handover.error);
+	}
+	enter(job);
 }
 
 void swap_look(Swap *swap)
 {
-	const Supervisor *supervisor = swap->supervisor;
 	Job *job = running(swap);
-	if (!job) {
-		/* A supervisor before us has died in the middle of one: nobody will finish it. */
-		if (supervisor->role.role == ROLE_HANDING_OVER)
-			supervisor_think(swap->supervisor, ROLE_EVENT_HAND_OVER_ABORT);
-		return;
-	}
-	const RoleFacts *facts = &supervisor->facts;
-	Role role = supervisor->role.role;
-	if (job->step == SWAP_STOP && role != ROLE_HANDING_OVER)
-		finish(job, SWAP_FAILED, g_strdup("not-master: another device leads meanwhile"));
-	else if (job->step == SWAP_STOP && facts->apps_stopped)
-		enter(job, SWAP_LAST_COMMIT);
-	else if (job->step == SWAP_LEADS && facts->peer_fresh && facts->peer_role == ROLE_MASTER)
-		peer_leads(job);
-	else if (job->step == SWAP_LEADS && (role == ROLE_TAKING_OVER || role == ROLE_MASTER))
-		finish(job, SWAP_FAILED, g_strdup("peer-late: the peer did not come to lead; this device leads again"));
-	else if (job->step < SWAP_RESIGN && role != ROLE_MASTER && role != ROLE_HANDING_OVER)
-		finish(job, SWAP_FAILED, g_strdup("not-master: another device leads meanwhile"));
+	/* A supervisor before us has died in the middle of one: nobody will finish it. */
+	if (!job && swap->supervisor->role.role == ROLE_HANDING_OVER)
+		supervisor_think(swap->supervisor, ROLE_EVENT_HAND_OVER_ABORT);
+	else if (job)
+		step(job, HANDOVER_EVENT_FACTS, NULL);
 }
 
 static bool refuse(GError **error, const char *text)
@@ -373,26 +347,19 @@ static bool refuse(GError **error, const char *text)
 static bool is_possible(const Swap *swap, GError **error)
 {
 	const Supervisor *supervisor = swap->supervisor;
-	const RoleFacts *facts = &supervisor->facts;
 	if (running(swap)) {
 		g_set_error_literal(error, BUS_ERROR, BUS_ERROR_BUSY, "busy: a swap is under way");
 		return false;
 	}
-	if (supervisor->role.role != ROLE_MASTER)
-		return refuse(error, "not-master: a swap is ordered on the Master");
 	GVariant *state = peer_state(supervisor->peer);
-	if (!facts->paired || !facts->peer_fresh || !state)
-		return refuse(error, "peer-absent: the peer is not connected");
 	const char *version = "", *hash = "";
-	(void)g_variant_lookup(state, "version", "&s", &version);
-	(void)g_variant_lookup(state, "pair_hash", "&s", &hash);
-	if (strcmp(version, UNDERSTUDY_VERSION) != 0)
-		return refuse(error, "version-differs: the devices run different versions");
-	if (g_strcmp0(hash, supervisor->settings->pair_hash) != 0)
-		return refuse(error, "settings-differ: the pair's settings are not the same on both devices");
-	if (facts->peer_role != ROLE_BACKUP)
-		return refuse(error, "peer-not-backup: the peer is not ready as Backup");
-	return true;
+	if (state) {
+		(void)g_variant_lookup(state, "version", "&s", &version);
+		(void)g_variant_lookup(state, "pair_hash", "&s", &hash);
+	}
+	const char *why = handover_refusal(supervisor->role.role, &supervisor->facts, strcmp(version, UNDERSTUDY_VERSION) == 0,
+					   g_strcmp0(hash, supervisor->settings->pair_hash) == 0);
+	return !why || refuse(error, why);
 }
 
 const char *swap_begin(Swap *swap, const char *reason, GError **error)
@@ -413,7 +380,7 @@ const char *swap_begin(Swap *swap, const char *reason, GError **error)
 	g_queue_push_head(&swap->jobs, job);
 	swap->peer_mode = supervisor->facts.peer_mode;
 	g_message("swap ordered (%s)", reason && *reason ? reason : "no reason given");
-	enter(job, SWAP_PREPARE);
+	enter(job);
 	return job->path;
 }
 
@@ -426,18 +393,11 @@ bool swap_answer(Supervisor *supervisor, GVariant *args, GError **error)
 	(void)g_variant_lookup(args, "phase", "&s", &phase);
 	(void)g_variant_lookup(args, "version", "&s", &version);
 	(void)g_variant_lookup(args, "pair_hash", "&s", &hash);
-	if (supervisor->role.role != ROLE_BACKUP)
-		return refuse(error, "peer-not-backup: this device is not a Backup");
-	if (strcmp(version, UNDERSTUDY_VERSION) != 0)
-		return refuse(error, "version-differs: the devices run different versions");
-	if (g_strcmp0(hash, supervisor->settings->pair_hash) != 0)
-		return refuse(error, "settings-differ: the pair's settings are not the same on both devices");
-	if (supervisor->joining)
-		return refuse(error, "first-sync: the first synchronisation is not done");
-	if (!applications_are_stopped(supervisor->applications))
-		return refuse(error, "applications-stopping: applications are still running here");
-	if (supervisor->facts.election != ELECTION_BACKUP)
-		return refuse(error, "no-election: this device cannot take over now");
+	supervisor->facts.apps_stopped = applications_are_stopped(supervisor->applications);
+	const char *why = handover_take_refusal(supervisor->role.role, &supervisor->facts, strcmp(version, UNDERSTUDY_VERSION) == 0,
+						g_strcmp0(hash, supervisor->settings->pair_hash) == 0);
+	if (why)
+		return refuse(error, why);
 	if (strcmp(phase, "prepare") == 0)
 		return true;
 	if (strcmp(phase, "take") != 0) {
