@@ -41,7 +41,6 @@ static void note_removed(VrrpElection *self, const VrrpServiceAddress *address, 
 		return;
 	self->removed_us = now_us;
 	g_free(self->removed);
-	g_free(self->clash);
 	self->removed = g_strdup_printf("address-removed: %s was taken from %s by somebody else, and put back", address->text,
 					address->interface);
 	g_warning("%s", self->removed);
@@ -277,6 +276,7 @@ void vrrp_election_free(VrrpElection *self)
 	settings_unref(self->settings);
 	g_free(self->reason);
 	g_free(self->removed);
+	g_free(self->clash);
 	g_free(self);
 }
 

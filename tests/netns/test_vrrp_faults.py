@@ -252,14 +252,18 @@ def squat(lab, address=SERVICE, mac=CLASH_MAC, quiet=True):
     lab.lan.connect(namespace, "eth0", mac=mac)
     namespace.ip("address", "add", f"{address}/24", "dev", "eth0")
     if not quiet:
-        namespace.run(["/usr/bin/python3", "-c", f"""
+        claim(namespace, address, mac)
+    return namespace
+
+
+def claim(namespace, address=SERVICE, mac=CLASH_MAC):
+    namespace.run(["/usr/bin/python3", "-c", f"""
 import socket
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0); s.bind(('eth0', 0x0806))
 mac, ip = bytes.fromhex('{mac}'.replace(':', '')), socket.inet_aton('{address}')
 for _ in range(5):
     s.send(b'\\xff' * 6 + mac + bytes.fromhex('08060001080006040001') + mac + ip + bytes(6) + ip)
 """])
-    return namespace
 
 
 @pytest.mark.parametrize("virtual_mac", [True, False], ids=["virtual-mac", "own-mac"])
@@ -282,6 +286,23 @@ def test_a_second_host_at_the_service_address_is_told_by_both(lab, virtual_mac):
         wait_until(lambda h=host: any(p.startswith("address-clash") and CLASH_MAC in p for p in h.get("Problems")), 3, "a problem")
         assert len([s for s in host.signals if s[0] == "Stranger" and s[1][1] == "address-clash"]) == 1, "once, with a count"
     assert alpha.state() == "master" and beta.state() == "backup"
+
+
+def test_a_second_host_and_an_address_taken_away_are_two_problems(lab):
+    alpha, _beta = lab.two(peer_link=False)
+    squatter = squat(lab, quiet=False)
+
+    def problems(*codes):
+        now = alpha.get("Problems")
+        return all(any(p.startswith(code) for p in now) for code in codes)
+
+    wait_until(lambda: problems("address-clash"), 3, "the second host")
+    alpha.namespace.ip("address", "del", f"{SERVICE}/24", "dev", MACVLAN)
+    wait_until(lambda: problems("address-clash", "address-removed"), 3, "both")
+    told = alpha.counters()["address-clash"]
+    claim(squatter)
+    wait_until(lambda: alpha.counters()["address-clash"] > told, 3, "it claims the address again")
+    assert problems("address-clash", "address-removed") and alpha.state() == "master"
 
 
 def test_a_silent_second_host_is_found_when_taking_over(lab):
