@@ -12,7 +12,7 @@ static const struct {
 	{ "status", "", "both devices, their roles, applications, copies and problems", ctl_status },
 	{ "doctor", "", "why a takeover would not work now, or not well, and what to do", ctl_doctor },
 	{ "election", "", "who leads, why, on which paths it is heard, who else is about", ctl_election },
-	{ "swap", "[--reason TEXT]", "hand the service over to the other device (on the Master)", ctl_swap },
+	{ "swap", "[--reason TEXT] [--when-quiet SECONDS] [--force]", "hand the service over to the other device (on the Master)", ctl_swap },
 	{ "mode", "[active|passive]", "show or set whether the Backup takes over by itself", ctl_mode },
 	{ "takeover", "[--force]", "make this Backup the Master", ctl_takeover },
 	{ "reset-health", "", "forget which applications have failed: the service may be handed over again", ctl_reset_health },

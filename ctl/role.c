@@ -100,11 +100,51 @@ static CtlExit wait_for_job(Ctl *ctl, const char *path, int timeout_ms, GVariant
 			    timeout_ms / 1000);
 }
 
+static GVariant *swap_options(const char *reason, gboolean force, int quiet_s)
+{
+	GVariantBuilder builder;
+
+	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+	if (reason)
+		g_variant_builder_add(&builder, "{sv}", "reason", g_variant_new_string(reason));
+	if (force)
+		g_variant_builder_add(&builder, "{sv}", "force", g_variant_new_boolean(TRUE));
+	if (quiet_s)
+		g_variant_builder_add(&builder, "{sv}", "when_quiet_s", g_variant_new_uint32((guint32)quiet_s));
+	return g_variant_builder_end(&builder);
+}
+
+/* Before it is done. */
+static CtlExit say_what_force_gives_up(Ctl *ctl)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GVariant) answer =
+		ctl_call(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, "CheckSwap", NULL, CTL_CALL_TIMEOUT_MS, &error);
+	g_autoptr(GVariant) obstacles = answer ? g_variant_get_child_value(answer, 0) : NULL;
+
+	if (!obstacles)
+		return ctl_fail(ctl, CTL_SUPERVISOR, error);
+	for (gsize i = 0; i < g_variant_n_children(obstacles); i++) {
+		g_autoptr(GVariant) obstacle = g_variant_get_child_value(obstacles, i);
+		g_autofree char *gives_up = render_clean(dict_string(obstacle, "gives_up", ""));
+		g_autofree char *text = render_clean(dict_string(obstacle, "text", ""));
+
+		if (*gives_up)
+			ctl_note(ctl, "--force gives up %s: %s", gives_up, text);
+	}
+	ctl_note(ctl, "--force gives up whatever the other device cannot apply in time");
+	return CTL_OK;
+}
+
 CtlExit ctl_swap(Ctl *ctl, int argc, char **argv)
 {
 	g_autofree char *reason = NULL;
+	gboolean force = FALSE;
+	int quiet_s = 0;
 	const GOptionEntry entries[] = {
 		{ "reason", 0, 0, G_OPTION_ARG_STRING, &reason, "Goes into the timeline and the events", "TEXT" },
+		{ "when-quiet", 0, 0, G_OPTION_ARG_INT, &quiet_s, "Waits at most so long until nobody is on the phone", "SECONDS" },
+		{ "force", 0, 0, G_OPTION_ARG_NONE, &force, "Over what is in the way; says first what that gives up", NULL },
 		{ 0 },
 	};
 	g_autoptr(GVariant) answer = NULL, end = NULL;
@@ -115,13 +155,16 @@ CtlExit ctl_swap(Ctl *ctl, int argc, char **argv)
 	if (!ctl_options(ctl, &argc, &argv, entries, "",
 			 "Hands the service over to the other device. Ordered on the Master.", 0, 0))
 		return CTL_BAD_INPUT;
+	if (quiet_s < 0 || quiet_s > 7 * 24 * 3600)
+		return ctl_complain(ctl, CTL_BAD_INPUT, "swap: --when-quiet is a number of seconds, a week at most");
+	if (force && (code = say_what_force_gives_up(ctl)) != CTL_OK)
+		return code;
 	answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, "Swap",
-			  g_variant_new("(@a{sv})", option("reason", reason ? g_variant_new_string(reason) : NULL)),
-			  CTL_CALL_TIMEOUT_MS, &error);
+			  g_variant_new("(@a{sv})", swap_options(reason, force, quiet_s)), CTL_CALL_TIMEOUT_MS, &error);
 	if (!answer)
 		return ctl_fail(ctl, CTL_SUPERVISOR, error);
 	g_variant_get(answer, "(&o)", &job);
-	code = wait_for_job(ctl, job, SWAP_TIMEOUT_MS, &end);
+	code = wait_for_job(ctl, job, SWAP_TIMEOUT_MS + quiet_s * 1000, &end);
 	if (code != CTL_OK)
 		return code;
 	if (ctl->json)

@@ -13,7 +13,8 @@ static const ScannerRule rules[] = {
 	  false,
 	  { "description", "command", "unit", "program", "environment", "needs", "user", "group", "working-directory", "ready", "ready-command",
 	    "ready-address", "ready-timeout-ms", "health", "health-command", "health-address", "health-interval-ms", "health-timeout-ms",
-	    "health-tolerance", "watchdog-ms", "restart", "restart-delay-ms", "stop-signal", "stop-timeout-ms", "critical", "config-trial-s", "capabilities",
+	    "health-tolerance", "watchdog-ms", "restart", "restart-delay-ms", "stop-signal", "stop-timeout-ms", "critical", "config-trial-s", "quiet-command",
+	    "count-command", "capabilities",
 	    "capability-bounds", "nofile", "nproc", "core", "memlock", "memory-max", "nice", "oom-score-adj", "realtime" } },
 	{ "data", true, { "path", "ref", "kind", "exclude" } },
 	{ 0 },
@@ -172,6 +173,8 @@ static bool read_section(Draft *draft, const ScannerFile *file, const ScannerSec
 	    !value_uint(file, section, "restart-delay-ms", 1, 30000, &application->restart_delay_ms, error) ||
 	    !value_uint(file, section, "stop-timeout-ms", 0, 600000, &application->stop_timeout_ms, error) ||
 	    !value_uint(file, section, "config-trial-s", 0, 86400, &application->config_trial_s, error) ||
+	    !value_words(file, section, "quiet-command", true, &application->quiet_command, error) ||
+	    !value_words(file, section, "count-command", true, &application->count_command, error) ||
 	    !value_bool(file, section, "critical", &application->critical, error))
 		return false;
 	application->restart = (SettingsRestart)restart;

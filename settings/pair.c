@@ -10,8 +10,10 @@ static const ScannerRule rules[] = {
 	{ "pair",
 	  false,
 	  { "enabled", "group-id", "vrrp-version", "advert-interval-ms", "priority", "virtual-mac", "multicast", "family",
-	    "checksum", "witness", "peer-port", "peer-timeout-ms", "sync-interval-s", "gui-port", "cold-boot-wait-ms", "first-answer-ms" } },
+	    "checksum", "witness", "peer-port", "peer-timeout-ms", "sync-interval-s", "gui-port", "cold-boot-wait-ms", "first-answer-ms",
+	    "passive-reminder-min" } },
 	{ "group", true, { "interface", "addresses", "routes", "elects", "adverts" } },
+	{ "drill", false, { "max-silence-ms", "max-age-days" } },
 	{ "revision", false, { "term", "device", "n" } },
 	{ 0 },
 };
@@ -32,6 +34,9 @@ void pair_set_defaults(Settings *settings)
 	settings->gui_port = 7777;
 	settings->cold_boot_wait_ms = 15000;
 	settings->first_answer_ms = 30000;
+	settings->passive_reminder_min = 60;
+	settings->drill_max_silence_ms = 5000;
+	settings->drill_max_age_days = 90;
 	settings->revision_device = g_strdup("");
 }
 
@@ -76,7 +81,8 @@ static bool read_pair(Settings *settings, const ScannerFile *file, const Scanner
 	    !value_uint(file, pair, "sync-interval-s", 1, 86400, &settings->sync_interval_s, error) ||
 	    !value_uint(file, pair, "gui-port", 1, 65535, &settings->gui_port, error) ||
 	    !value_uint(file, pair, "cold-boot-wait-ms", 0, 600000, &settings->cold_boot_wait_ms, error) ||
-	    !value_uint(file, pair, "first-answer-ms", 0, 600000, &settings->first_answer_ms, error))
+	    !value_uint(file, pair, "first-answer-ms", 0, 600000, &settings->first_answer_ms, error) ||
+	    !value_uint(file, pair, "passive-reminder-min", 0, 10080, &settings->passive_reminder_min, error))
 		return false;
 	settings->vrrp_version = version + 2;
 	settings->checksum = (SettingsChecksum)checksum;
@@ -416,6 +422,12 @@ static char *hash_meaning(const Settings *settings)
 		g_string_append_printf(text, "witness=%s\n", ip_text(&g_array_index(settings->witnesses, IpAddress, i), ip));
 	}
 
+	if (settings->passive_reminder_min != 60)
+		g_string_append_printf(text, "passive-reminder-min=%u\n", settings->passive_reminder_min);
+	if (settings->drill_max_silence_ms != 5000)
+		g_string_append_printf(text, "drill-max-silence-ms=%u\n", settings->drill_max_silence_ms);
+	if (settings->drill_max_age_days != 90)
+		g_string_append_printf(text, "drill-max-age-days=%u\n", settings->drill_max_age_days);
 	g_autoptr(GPtrArray) groups = g_ptr_array_copy(settings->groups, NULL, NULL);
 	g_ptr_array_set_free_func(groups, NULL);
 	g_ptr_array_sort(groups, compare_groups);
@@ -450,6 +462,10 @@ bool pair_read(Settings *settings, const char *file_name, const char *text, GErr
 	}
 	if (!check_election(settings, file, error) || !read_family(settings, file, pair, error) || !check_adverts(settings, file, error) ||
 	    !read_witnesses(settings, file, pair, error) || (revision && !read_revision(settings, file, revision, error)))
+		return false;
+	const ScannerSection *drill = scanner_section(file, "drill");
+	if (drill && (!value_uint(file, drill, "max-silence-ms", 1, 600000, &settings->drill_max_silence_ms, error) ||
+		      !value_uint(file, drill, "max-age-days", 0, 3650, &settings->drill_max_age_days, error)))
 		return false;
 
 	settings->has_pair = true;

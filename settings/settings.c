@@ -67,6 +67,8 @@ void settings_application_free(gpointer data)
 	g_strfreev(application->command);
 	g_strfreev(application->environment);
 	g_strfreev(application->needs);
+	g_strfreev(application->quiet_command);
+	g_strfreev(application->count_command);
 	g_free(application->user);
 	g_free(application->group);
 	g_free(application->working_directory);
@@ -88,6 +90,7 @@ static void settings_clear(gpointer data)
 	g_free(settings->model);
 	g_ptr_array_unref(settings->interfaces);
 	g_strfreev(settings->peer_addresses);
+	g_strfreev(settings->reboot_command);
 	g_free(settings->revision_device);
 	g_ptr_array_unref(settings->groups);
 	g_array_unref(settings->witnesses);

@@ -123,6 +123,8 @@ typedef struct {
 	guint health_timeout_ms;   /* 2000: a check that takes longer has failed */
 	guint health_tolerance;    /* 2: so many failed checks in a row are forgiven */
 	guint watchdog_ms;       /* 0: none; else WATCHDOG=1 (sd_notify) must come this often */
+	char **quiet_command;    /* exit 0: nobody is on the phone, 1: somebody is; NULL: none */
+	char **count_command;    /* prints how many contacts are registered; NULL: none */
 	guint config_trial_s;    /* 300: failing so soon after a change of the configuration it has that change undone first; 0: never */
 	bool critical;           /* true: its failure makes this device give up the service; false: is an event */
 	SettingsRights rights;
@@ -134,6 +136,7 @@ typedef struct {
 	char *id;               /* unique; names terms, lines and events */
 	char *name;             /* for people; defaults to the host name */
 	char *model;            /* "" when not given */
+	char **reboot_command;  /* NULL: logind is asked */
 	GPtrArray *interfaces;  /* of SettingsInterface* */
 	char **peer_addresses;  /* [peer] addresses=, normalised: where the peer is reached, best first; empty: those learned at pairing */
 
@@ -155,6 +158,9 @@ typedef struct {
 	guint gui_port;         /* 7777 */
 	guint cold_boot_wait_ms; /* 15000 */
 	guint first_answer_ms;  /* 30000: longest time traffic is dropped while applications start */
+	guint passive_reminder_min; /* 60: how often it is said that the Backup is passive; 0: never */
+	guint drill_max_silence_ms; /* [drill] max-silence-ms= (5000): longer, and the drill has not passed */
+	guint drill_max_age_days; /* [drill] max-age-days= (90): a drill older than that is a warning; 0: never */
 	guint64 revision_term;  /* [revision] term=, device=, n=: written by the supervisor; 0, "", 0 when absent */
 	char *revision_device;
 	guint64 revision_n;

@@ -9,6 +9,7 @@
 #include "supervisor/proc.h"
 #include "supervisor/supervisor.h"
 
+#define ORDER_LASTS_US (300 * G_TIME_SPAN_SECOND)
 #define TIMELINE_FILE STATE_DIR "/timeline"
 
 /* ---- Timeline ---- */
@@ -74,6 +75,18 @@ static bool is_lasting(Role role)
 	g_assert_not_reached();
 }
 
+void act_forget_order(Supervisor *supervisor)
+{
+	g_clear_pointer(&supervisor->order, g_free);
+}
+
+void act_order(Supervisor *supervisor, const char *reason)
+{
+	act_forget_order(supervisor);
+	supervisor->order = reason && *reason ? g_strdup(reason) : NULL;
+	supervisor->order_us = g_get_monotonic_time();
+}
+
 static void role_has_changed(Supervisor *supervisor, Role old)
 {
 	const RoleMachine *role = &supervisor->role;
@@ -92,6 +105,10 @@ static void role_has_changed(Supervisor *supervisor, Role old)
 	GVariant *known = elected ? elect_evidence(supervisor->elect) : NULL;
 	g_autoptr(GVariantDict) dictionary = g_variant_dict_new(known);
 	g_variant_dict_insert(dictionary, "peer_connected", "b", peer_is_connected(supervisor->peer));
+	if (supervisor->order && now_us - supervisor->order_us < ORDER_LASTS_US)
+		g_variant_dict_insert(dictionary, "order", "s", supervisor->order);
+	if (is_lasting(role->role))
+		act_forget_order(supervisor);
 	if (old == ROLE_TAKING_OVER || old == ROLE_HANDING_OVER)
 		g_variant_dict_insert(dictionary, "took_ms", "d", took_ms);
 	g_autoptr(GVariant) evidence = g_variant_ref_sink(g_variant_dict_end(dictionary));

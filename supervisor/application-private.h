@@ -59,6 +59,10 @@ void application_set_last_exit(Application *application, const char *text);
 /* ---- launch.c: its command as a process ---- */
 bool launch(Application *application, char **argv, Spawned *ret_spawned, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Another command with the same rights, in a control group and with an output of its own. */
+bool launch_beside(Application *application, char **argv, const char *cgroup, int output, Spawned *ret_spawned, GError **error)
+	G_GNUC_WARN_UNUSED_RESULT;
+
 /* ---- by-unit.c: an application that systemd starts ---- */
 void by_unit_follow_settings(Application *application); /* only while nothing of it runs */
 void by_unit_start(Application *application);

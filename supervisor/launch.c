@@ -49,7 +49,7 @@ static void limit_memory(Application *application)
 	application->all->listener.trouble(application, text, application->all->user_data);
 }
 
-bool launch(Application *application, char **argv, Spawned *ret_spawned, GError **error)
+bool launch_beside(Application *application, char **argv, const char *cgroup, int output, Spawned *ret_spawned, GError **error)
 {
 	const SettingsApplication *settings = application->settings;
 	const SettingsRights *rights = &settings->rights;
@@ -63,7 +63,8 @@ bool launch(Application *application, char **argv, Spawned *ret_spawned, GError 
 		.argv = (const char *const *)argv,
 		.environment = (const char *const *)environment,
 		.directory = settings->working_directory ? settings->working_directory : "/",
-		.cgroup = application->cgroup,
+		.output = output,
+		.cgroup = cgroup,
 		.keep_capabilities = !rights->has_capabilities && !rights->has_bounds,
 		.capabilities = rights->capabilities,
 		.n_capabilities = rights->n_capabilities,
@@ -87,9 +88,14 @@ bool launch(Application *application, char **argv, Spawned *ret_spawned, GError 
 		plan.gid = identity_gid(application->identity);
 		plan.groups = identity_groups(application->identity, &plan.n_groups);
 	}
+	return spawn_process(&plan, ret_spawned, error);
+}
+
+bool launch(Application *application, char **argv, Spawned *ret_spawned, GError **error)
+{
 	limit_memory(application);
-	plan.output = output_open(settings->name);
-	bool ok = spawn_process(&plan, ret_spawned, error);
-	close(plan.output);
+	int output = output_open(application->settings->name);
+	bool ok = launch_beside(application, argv, application->cgroup, output, ret_spawned, error);
+	close(output);
 	return ok;
 }

@@ -14,6 +14,8 @@
 #define TIMELINE_MOST 1000
 #define MODE_ASK_MS 2000
 #define UNSAID_MOST 32
+#define QUIET_MOST_S (7 * 24 * 3600)
+#define REASON_MOST 200
 
 struct Service {
 	Supervisor *supervisor;
@@ -137,13 +139,35 @@ static GVariant *get_problems(gpointer user_data)
 
 /* ---- Supervisor1: methods ---- */
 
+/* It will stand in events, on terminals, in the timeline. */
+static bool check_reason(const char *reason, GError **error)
+{
+	bool good = strlen(reason) <= REASON_MOST;
+	for (const char *at = reason; good && *at; at++)
+		good = (guchar)*at >= ' ' && *at != 127;
+	if (!good)
+		g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "a reason is one line of at most %d bytes", REASON_MOST);
+	return good;
+}
+
+static void on_check_swap(BusCall *call, GVariant *args, gpointer user_data)
+{
+	GVariant *obstacles[] = { swap_check(SUPERVISOR) };
+	bus_call_reply(call, g_variant_new_tuple(obstacles, 1));
+}
+
 static void on_swap(BusCall *call, GVariant *args, gpointer user_data)
 {
 	g_autoptr(GVariant) options = g_variant_get_child_value(args, 0);
 	g_autoptr(GError) error = NULL;
-	const char *reason = "";
-	(void)g_variant_lookup(options, "reason", "&s", &reason);
-	const char *path = swap_begin(SUPERVISOR->swap, reason, &error);
+	SwapOrder order = { .reason = "" };
+	gboolean force = FALSE;
+	(void)g_variant_lookup(options, "reason", "&s", &order.reason);
+	(void)g_variant_lookup(options, "when_quiet_s", "u", &order.when_quiet_s);
+	(void)g_variant_lookup(options, "force", "b", &force);
+	order.force = force;
+	order.when_quiet_s = MIN(order.when_quiet_s, QUIET_MOST_S);
+	const char *path = check_reason(order.reason, &error) ? swap_begin(SUPERVISOR->swap, &order, &error) : NULL;
 	if (path)
 		undo_reset(SUPERVISOR->undo);
 	if (path)
@@ -297,6 +321,7 @@ static const BusMember members[] = {
 	{ "SettingsError", .get = get_settings_error },
 	{ "Peer", .get = get_peer },
 	{ "Problems", .get = get_problems },
+	{ "CheckSwap", .method = on_check_swap },
 	{ "Swap", .method = on_swap },
 	{ "SetMode", .method = on_set_mode },
 	{ "TakeOver", .method = on_take_over },

@@ -434,6 +434,8 @@ static bool make_parts(Supervisor *supervisor, GError **error)
 	keep_load_failed(supervisor);
 	applications_configure(supervisor->applications, supervisor->settings);
 	supervisor->service = service_new(supervisor, error);
+	if (supervisor->service)
+		supervisor->jobs = jobs_new(service_tree(supervisor->service), "/org/understudy/Supervisor1");
 	return supervisor->service != NULL;
 }
 
@@ -485,6 +487,7 @@ bool supervisor_start(Supervisor *supervisor)
 
 void supervisor_free(Supervisor *supervisor)
 {
+	jobs_free(supervisor->jobs);
 	service_free(supervisor->service);
 	examine_free(supervisor->examine);
 	foreign_free(supervisor->foreign);
@@ -505,6 +508,7 @@ void supervisor_free(Supervisor *supervisor)
 	g_hash_table_destroy(supervisor->app_begun);
 	g_main_loop_unref(supervisor->loop);
 	g_free(supervisor->settings_error);
+	g_free(supervisor->order);
 	g_free(supervisor->written);
 	g_free(supervisor->cgroup);
 	g_free(supervisor);

@@ -21,6 +21,7 @@
 #include "supervisor/events.h"
 #include "supervisor/foreign.h"
 #include "supervisor/health.h"
+#include "supervisor/job.h"
 #include "supervisor/process.h"
 #include "supervisor/role.h"
 #include "supervisor/store.h"
@@ -54,6 +55,7 @@ typedef struct Supervisor {
 	Timeline *timeline;
 	Elect *elect;
 	Peer *peer;
+	Jobs *jobs;
 	Swap *swap;
 	Undo *undo;
 	Examine *examine;
@@ -80,6 +82,8 @@ typedef struct Supervisor {
 	gint64 transition_us; /* monotonic; what its phases count from */
 	gint64 settle_asked_us;
 	bool drop_lifted;
+	char *order;         /* what people gave as the reason of an order that changes roles; NULL: none lately */
+	gint64 order_us;
 	GHashTable *app_begun;  /* application name -> gint64*, when its start began */
 
 	/* What was last carried out of the posture. */
@@ -135,6 +139,9 @@ void keep_forget_good_settings(void);
 
 void act_on_posture(Supervisor *supervisor, const RoleOnce *once);
 void act_application_changed(Supervisor *supervisor, Application *application, AppState old);
+/* An order that will change roles was given: the timeline says so until a role is kept. */
+void act_order(Supervisor *supervisor, const char *reason);
+void act_forget_order(Supervisor *supervisor);
 void act_settled(Supervisor *supervisor);
 void act_watch_backup(Supervisor *supervisor); /* the three redundancy events */
 GPtrArray *act_foreign_wanted(gpointer supervisor); /* what foreign.c looks for, */
@@ -195,9 +202,21 @@ void peer_request(Peer *peer, const char *topic, GVariant *args, guint timeout_m
 
 Swap *swap_new(Supervisor *supervisor);
 void swap_free(Swap *swap);
+typedef void (*SwapEndedCb)(bool done, const char *error, gpointer user_data);
+
+typedef struct {
+	const char *reason; /* for people; may be NULL */
+	bool force;
+	guint when_quiet_s; /* patience for a moment when nobody is on the phone; 0: not asked */
+	SwapEndedCb ended;  /* may be NULL */
+	gpointer user_data;
+} SwapOrder;
+
 /* Begins; the path of its job, or @error. */
-const char *swap_begin(Swap *swap, const char *reason, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+const char *swap_begin(Swap *swap, const SwapOrder *order, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool swap_is_running(const Swap *swap);
+/* As Supervisor1.CheckSwap answers; floating. */
+GVariant *swap_check(const Supervisor *supervisor);
 /* Something has changed that it may wait for. */
 void swap_look(Swap *swap);
 /* The other side of it: answers the topic `swap`. True: agreed. */

@@ -5,19 +5,20 @@
  */
 #include <string.h>
 
+#include "supervisor/ask.h"
 #include "supervisor/handover.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/swap-rules.h"
 
 #define SYNC_PATH "/org/understudy/Sync1"
 #define SYNC_INTERFACE "org.understudy.Sync1"
-#define JOB_INTERFACE "org.understudy.Job1"
 #define PREPARE_MS 2000
 #define COMMIT_MS 10000
 #define BULK_MS 60000
 #define FINAL_MS 5000
 #define TAKE_MS 1000
 #define LEADS_MS 10000
-#define KEEP_JOBS 5
+#define QUIET_AGAIN_MS 2000
 
 static const struct {
 	double progress;
@@ -39,122 +40,72 @@ static const struct {
 
 typedef struct {
 	Swap *swap;
-	BusObject *object;
-	char *path;
+	Job *job;
+	guint number;
 	Handover handover;
-	double failed_at;
-	char *error;
-	GVariant *commits; /* that the peer shall have applied */
+	bool waits_for_quiet;   /* nothing has been asked of anybody yet */
+	gint64 quiet_until_us;
+	bool force;
+	char *reason;
+	GPtrArray *gave_up;     /* of char*: by force */
+	GVariant *commits;      /* that the peer shall have applied */
 	gint64 began_us;
 	gint64 handing_over_us;
-	gint64 ended_us;
-} Job;
+	SwapEndedCb ended;
+	gpointer user_data;
+} Course;
 
 struct Swap {
 	Supervisor *supervisor;
-	GQueue jobs; /* of Job*, the newest first */
-	guint n_jobs;
+	Course *course; /* the one under way, or NULL */
+	guint n_courses;
 	BusPending *pending;
+	Ask *ask;
 	guint timer;
 	Mode peer_mode; /* that the old Backup had */
 };
 
-static Job *running(const Swap *swap)
-{
-	Job *job = g_queue_peek_head((GQueue *)&swap->jobs);
-	return job && !handover_is_over(&job->handover) ? job : NULL;
-}
-
 bool swap_is_running(const Swap *swap)
 {
-	return running(swap) != NULL;
+	return swap->course != NULL;
 }
 
-/* ---- The job on the bus ---- */
-
-static GVariant *get_kind(gpointer user_data)
+static void course_free(Course *course)
 {
-	return g_variant_new_string("swap");
+	g_free(course->reason);
+	g_ptr_array_unref(course->gave_up);
+	g_clear_pointer(&course->commits, g_variant_unref);
+	g_free(course);
 }
 
-static GVariant *get_state(gpointer user_data)
+static GVariant *result_of(const Course *course)
 {
-	const Job *job = user_data;
-	return g_variant_new_string(job->handover.step == HANDOVER_DONE	  ? "done"
-				    : job->handover.step == HANDOVER_FAILED	  ? "failed"
-				    : job->handover.step == HANDOVER_CANCELLED ? "cancelled"
-								  : "running");
-}
-
-static GVariant *get_progress(gpointer user_data)
-{
-	const Job *job = user_data;
-	return g_variant_new_double(job->handover.step > HANDOVER_DONE ? job->failed_at : steps[job->handover.step].progress);
-}
-
-static GVariant *get_message(gpointer user_data)
-{
-	return g_variant_new_string(steps[((Job *)user_data)->handover.step].message);
-}
-
-static GVariant *get_error(gpointer user_data)
-{
-	const Job *job = user_data;
-	return g_variant_new_string(job->error ? job->error : "");
-}
-
-static GVariant *get_result(gpointer user_data)
-{
-	const Job *job = user_data;
+	gint64 now_us = g_get_monotonic_time();
 	GVariantBuilder builder;
 	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
-	if (job->ended_us)
-		g_variant_builder_add(&builder, "{sv}", "took_ms", g_variant_new_double((double)(job->ended_us - job->began_us) / 1000.0));
-	if (job->ended_us && job->handing_over_us)
+	g_variant_builder_add(&builder, "{sv}", "took_ms", g_variant_new_double((double)(now_us - course->began_us) / 1000.0));
+	if (course->handing_over_us)
 		g_variant_builder_add(&builder, "{sv}", "handing_over_ms",
-				      g_variant_new_double((double)(job->ended_us - job->handing_over_us) / 1000.0));
+				      g_variant_new_double((double)(now_us - course->handing_over_us) / 1000.0));
+	if (*course->reason)
+		g_variant_builder_add(&builder, "{sv}", "reason", g_variant_new_string(course->reason));
+	g_variant_builder_add(&builder, "{sv}", "gave_up", g_variant_new_strv((const char *const *)course->gave_up->pdata, course->gave_up->len));
 	return g_variant_builder_end(&builder);
 }
 
-static void step(Job *job, HandoverEvent event, char *error);
+static void step(Course *course, HandoverEvent event, char *error);
+static void enter(Course *course);
 
-static void on_cancel(BusCall *call, GVariant *args, gpointer user_data)
+static bool on_cancel(Job *job, gpointer user_data, GError **error)
 {
-	Job *job = user_data;
-	if (job != running(job->swap)) {
-		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "ended: the job is over");
-		return;
+	Course *course = user_data;
+	if (!handover_can_cancel(&course->handover)) {
+		g_set_error_literal(error, BUS_ERROR, BUS_ERROR_REFUSED,
+				    "under-way: the applications are stopping; going on is the shorter way");
+		return false;
 	}
-	if (!handover_can_cancel(&job->handover)) {
-		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "under-way: the applications are stopping; going on is the shorter way");
-		return;
-	}
-	step(job, HANDOVER_EVENT_CANCEL, NULL);
-	bus_call_reply(call, NULL);
-}
-
-static const BusMember job_members[] = {
-	{ "Kind", .get = get_kind },	     { "State", .get = get_state },   { "Progress", .get = get_progress },
-	{ "Message", .get = get_message },   { "Error", .get = get_error },   { "Result", .get = get_result },
-	{ "Cancel", .method = on_cancel },   { 0 },
-};
-static const BusInterface job_interfaces[] = { { JOB_INTERFACE, job_members }, { 0 } };
-
-static void say_changed(Job *job)
-{
-	static const char *const properties[] = { "State", "Progress", "Message", "Error", "Result" };
-	for (gsize i = 0; i < G_N_ELEMENTS(properties); i++)
-		bus_object_changed(job->object, JOB_INTERFACE, properties[i]);
-}
-
-static void job_free(gpointer data)
-{
-	Job *job = data;
-	bus_object_withdraw(job->object);
-	g_free(job->path);
-	g_clear_pointer(&job->commits, g_variant_unref);
-	g_free(job->error);
-	g_free(job);
+	step(course, HANDOVER_EVENT_CANCEL, NULL);
+	return true;
 }
 
 /* ---- Steps ---- */
@@ -163,25 +114,34 @@ static void forget_waiting(Swap *swap)
 {
 	bus_pending_cancel(swap->pending);
 	swap->pending = NULL;
+	ask_free(swap->ask);
+	swap->ask = NULL;
 	if (swap->timer)
 		g_source_remove(swap->timer);
 	swap->timer = 0;
 }
 
-static void finish(Job *job)
+/* Takes the course. @why: it has failed, or was cancelled. */
+static void finish(Course *course, const char *why)
 {
-	Supervisor *supervisor = job->swap->supervisor;
-	forget_waiting(job->swap);
-	job->ended_us = g_get_monotonic_time();
-	say_changed(job);
-	if (job->error) {
-		g_autofree char *text = g_strdup_printf("The swap failed: %s", job->error);
+	static const JobState ends[] = { [HANDOVER_DONE] = JOB_DONE, [HANDOVER_FAILED] = JOB_FAILED, [HANDOVER_CANCELLED] = JOB_CANCELLED };
+	Swap *swap = course->swap;
+	Supervisor *supervisor = swap->supervisor;
+	JobState how = ends[course->handover.step];
+	forget_waiting(swap);
+	swap->course = NULL;
+	job_end(course->job, how, how == JOB_FAILED ? why : NULL, result_of(course));
+	if (how == JOB_FAILED) {
+		g_autofree char *text = g_strdup_printf("The swap failed: %s", why);
 		events_raise(supervisor->events, EVENT_APPLICATION, "swap-failed", 2, text);
 	}
-	if (job->handover.give_back)
+	if (course->handover.give_back)
 		supervisor_think(supervisor, ROLE_EVENT_HAND_OVER_ABORT);
-	while (g_queue_get_length(&job->swap->jobs) > KEEP_JOBS)
-		job_free(g_queue_pop_tail(&job->swap->jobs));
+	else if (how != JOB_DONE)
+		act_forget_order(supervisor);
+	if (course->ended)
+		course->ended(how == JOB_DONE, why, course->user_data);
+	course_free(course);
 }
 
 /* An answer of somebody else as a reason code of ours; codes the peer gave are kept. */
@@ -192,150 +152,203 @@ static char *reason_of(const GError *error, const char *code)
 	return g_strdup_printf("%s: %s", code, error->message);
 }
 
-/* What was asked for in one step is no answer to another: it may have been cancelled meanwhile. */
-static void answered(Job *job, HandoverStep asked, const GError *error, const char *code)
+/* What force steps over is written down. */
+static bool forces(Course *course)
 {
-	if (job->handover.step == asked)
-		step(job, error ? HANDOVER_EVENT_REFUSED : HANDOVER_EVENT_OK, error ? reason_of(error, code) : NULL);
+	static const char *const gives_up[HANDOVER_CANCELLED + 1] = {
+		[HANDOVER_COMMIT] = "what could not be stored", [HANDOVER_APPLY] = "what the other device had not applied",
+		[HANDOVER_LAST_COMMIT] = "what could not be stored at last",
+		[HANDOVER_LAST_APPLY] = "what the other device had not applied at last",
+	};
+	const char *what = gives_up[course->handover.step];
+	if (course->force && what)
+		g_ptr_array_add(course->gave_up, g_strdup(what));
+	return course->force && what;
 }
 
-static void on_prepared(GVariant *values, const GError *error, gpointer user_data)
+static void answered(Course *course, const GError *error, const char *code)
 {
-	answered(user_data, HANDOVER_PREPARE, error, "peer-refused");
+	bool good = !error || forces(course);
+	step(course, good ? HANDOVER_EVENT_OK : HANDOVER_EVENT_REFUSED, good ? NULL : reason_of(error, code));
 }
 
-static void on_taken(GVariant *values, const GError *error, gpointer user_data)
+/* A question to the peer is not taken back: by its number the course is known that asked it, by the step what it asked. */
+typedef struct {
+	Swap *swap;
+	guint number;
+	HandoverStep step;
+} Asked;
+
+static void on_peer_answered(GVariant *values, const GError *error, gpointer user_data)
 {
-	answered(user_data, HANDOVER_TAKE, error, "peer-refused");
+	g_autofree Asked *asked = user_data;
+	Course *course = asked->swap->course;
+	if (course && course->number == asked->number && course->handover.step == asked->step)
+		answered(course, error, "peer-refused");
 }
 
-static void ask_peer(Job *job, const char *phase, guint timeout_ms, BusReplyCb done)
+static void ask_peer(Course *course, const char *phase, guint timeout_ms)
 {
-	Supervisor *supervisor = job->swap->supervisor;
+	Supervisor *supervisor = course->swap->supervisor;
 	GVariantBuilder builder;
 	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
 	g_variant_builder_add(&builder, "{sv}", "phase", g_variant_new_string(phase));
 	g_variant_builder_add(&builder, "{sv}", "mode", g_variant_new_string(mode_name(supervisor->mode)));
 	g_variant_builder_add(&builder, "{sv}", "version", g_variant_new_string(UNDERSTUDY_VERSION));
 	g_variant_builder_add(&builder, "{sv}", "pair_hash", g_variant_new_string(supervisor->settings->pair_hash));
-	peer_request(supervisor->peer, "swap", g_variant_builder_end(&builder), timeout_ms, done, job);
+	g_variant_builder_add(&builder, "{sv}", "force", g_variant_new_boolean(course->force));
+	g_variant_builder_add(&builder, "{sv}", "order", g_variant_new_string(course->reason));
+	Asked *asked = g_new0(Asked, 1);
+	*asked = (Asked){ course->swap, course->number, course->handover.step };
+	peer_request(supervisor->peer, "swap", g_variant_builder_end(&builder), timeout_ms, on_peer_answered, asked);
 }
 
-static BusPending *call_sync(Job *job, const char *method, GVariant *args, int timeout_ms, BusReplyCb done)
+static BusPending *call_sync(Course *course, const char *method, GVariant *args, int timeout_ms, BusReplyCb done)
 {
-	return bus_link_call(peer_link(job->swap->supervisor->peer), NULL, SYNC_PATH, SYNC_INTERFACE, method, args, timeout_ms, done, job);
+	return bus_link_call(peer_link(course->swap->supervisor->peer), NULL, SYNC_PATH, SYNC_INTERFACE, method, args, timeout_ms, done, course);
 }
 
 static void on_applied(GVariant *values, const GError *error, gpointer user_data)
 {
-	Job *job = user_data;
-	job->swap->pending = NULL;
-	answered(job, job->handover.step, error, "apply-timeout");
+	Course *course = user_data;
+	course->swap->pending = NULL;
+	answered(course, error, "apply-timeout");
 }
 
 static void on_committed(GVariant *values, const GError *error, gpointer user_data)
 {
-	Job *job = user_data;
-	job->swap->pending = NULL;
-	g_clear_pointer(&job->commits, g_variant_unref);
-	job->commits = values ? g_variant_get_child_value(values, 0) : NULL;
-	answered(job, job->handover.step, error, "commit-failed");
+	Course *course = user_data;
+	course->swap->pending = NULL;
+	g_clear_pointer(&course->commits, g_variant_unref);
+	course->commits = values ? g_variant_get_child_value(values, 0) : NULL;
+	answered(course, error, "commit-failed");
 }
 
-static void wait_applied(Job *job, guint timeout_ms)
+static void wait_applied(Course *course, guint timeout_ms)
 {
-	job->swap->pending = call_sync(job, "WaitApplied", g_variant_new("(@a{ss}u)", job->commits, timeout_ms), (int)timeout_ms + 500,
+	if (!course->commits) {
+		step(course, HANDOVER_EVENT_OK, NULL); /* by force: there is nothing to wait for */
+		return;
+	}
+	course->swap->pending = call_sync(course, "WaitApplied", g_variant_new("(@a{ss}u)", course->commits, timeout_ms), (int)timeout_ms + 500,
 				       on_applied);
 }
 
 static gboolean on_leads_late(gpointer user_data)
 {
-	Job *job = user_data;
-	job->swap->timer = 0;
-	step(job, HANDOVER_EVENT_LATE, NULL);
+	Course *course = user_data;
+	course->swap->timer = 0;
+	step(course, HANDOVER_EVENT_LATE, NULL);
 	return G_SOURCE_REMOVE;
 }
 
 static void on_resigned(const GError *error, gpointer user_data)
 {
 	Swap *swap = user_data;
-	Job *job = running(swap);
-	if (job && error)
+	Course *course = swap->course;
+	if (course && error)
 		g_warning("resigning: %s", error->message);
 }
 
-static void enter(Job *job)
+static gboolean on_quiet_again(gpointer user_data);
+
+static void on_quiet(const Answers *answers, gpointer user_data)
 {
-	Swap *swap = job->swap;
+	Course *course = user_data;
+	Swap *swap = course->swap;
+	swap->ask = NULL;
+	if (answers->quiet) {
+		course->waits_for_quiet = false;
+		enter(course);
+		return;
+	}
+	if (g_get_monotonic_time() >= course->quiet_until_us) {
+		step(course, HANDOVER_EVENT_REFUSED, g_strdup_printf("not-quiet: %s", answers->text));
+		return;
+	}
+	g_autofree char *message = g_strdup_printf("waiting for a quiet moment (%s)", answers->text);
+	job_say(course->job, 0.0, message);
+	swap->timer = g_timeout_add(QUIET_AGAIN_MS, on_quiet_again, course);
+}
+
+static gboolean on_quiet_again(gpointer user_data)
+{
+	Course *course = user_data;
+	course->swap->timer = 0;
+	course->swap->ask = ask_begin(course->swap->supervisor->applications, ASK_QUIET, on_quiet, course);
+	return G_SOURCE_REMOVE;
+}
+
+static void enter(Course *course)
+{
+	Swap *swap = course->swap;
 	Supervisor *supervisor = swap->supervisor;
-	say_changed(job);
-	switch (job->handover.step) {
+	job_say(course->job, steps[course->handover.step].progress, steps[course->handover.step].message);
+	switch (course->handover.step) {
 	case HANDOVER_PREPARE:
-		ask_peer(job, "prepare", PREPARE_MS, on_prepared);
+		ask_peer(course, "prepare", PREPARE_MS);
 		break;
 	case HANDOVER_COMMIT:
-		swap->pending = call_sync(job, "Commit", g_variant_new("(ss)", "supervisor", "before a swap"), COMMIT_MS, on_committed);
+		swap->pending = call_sync(course, "Commit", g_variant_new("(ss)", "supervisor", "before a swap"), COMMIT_MS, on_committed);
 		break;
 	case HANDOVER_APPLY:
-		wait_applied(job, BULK_MS);
+		wait_applied(course, BULK_MS);
 		break;
 	case HANDOVER_STOP:
-		job->handing_over_us = g_get_monotonic_time();
+		course->handing_over_us = g_get_monotonic_time();
 		supervisor_think(supervisor, ROLE_EVENT_HAND_OVER); /* swap_look() sees them stopped */
 		break;
 	case HANDOVER_LAST_COMMIT:
-		swap->pending = call_sync(job, "Commit", g_variant_new("(ss)", "supervisor", "final"), FINAL_MS, on_committed);
+		swap->pending = call_sync(course, "Commit", g_variant_new("(ss)", "supervisor", "final"), FINAL_MS, on_committed);
 		break;
 	case HANDOVER_LAST_APPLY:
-		wait_applied(job, FINAL_MS);
+		wait_applied(course, FINAL_MS);
 		break;
 	case HANDOVER_TAKE:
-		ask_peer(job, "take", TAKE_MS, on_taken);
+		ask_peer(course, "take", TAKE_MS);
 		break;
 	case HANDOVER_RESIGN:
 		elect_resign(supervisor->elect, "swap", on_resigned, swap);
-		step(job, HANDOVER_EVENT_OK, NULL);
+		step(course, HANDOVER_EVENT_OK, NULL);
 		break;
 	case HANDOVER_LEADS:
-		swap->timer = g_timeout_add(LEADS_MS, on_leads_late, job);
+		swap->timer = g_timeout_add(LEADS_MS, on_leads_late, course);
 		break;
 	case HANDOVER_DONE:
 		/* Ours only now: passive before that, this device would stay out if the peer died on its way. */
-		if (job->handover.exchanged)
+		if (course->handover.exchanged)
 			supervisor_set_mode(supervisor, swap->peer_mode);
-		finish(job);
+		finish(course, NULL);
 		break;
 	case HANDOVER_FAILED:
+		finish(course, course->handover.error);
+		break;
 	case HANDOVER_CANCELLED:
-		finish(job);
+		finish(course, "cancelled: by order");
 		break;
 	}
 }
 
 /* Takes @error: why somebody refused. */
-static void step(Job *job, HandoverEvent event, char *error)
+static void step(Course *course, HandoverEvent event, char *error)
 {
-	const Supervisor *supervisor = job->swap->supervisor;
-	double progress = steps[job->handover.step].progress;
-	if (!handover_step(&job->handover, event, supervisor->role.role, &supervisor->facts)) {
-		g_free(error);
+	g_autofree char *why = error;
+	const Supervisor *supervisor = course->swap->supervisor;
+	if (!handover_step(&course->handover, event, supervisor->role.role, &supervisor->facts))
 		return;
-	}
-	if (handover_is_over(&job->handover)) {
-		job->failed_at = progress;
-		job->error = error ? error : g_strdup(job->handover.error);
-	}
-	enter(job);
+	if (why)
+		course->handover.error = why; /* until it is told */
+	enter(course);
 }
 
 void swap_look(Swap *swap)
 {
-	Job *job = running(swap);
+	Course *course = swap->course;
 	/* A supervisor before us has died in the middle of one: nobody will finish it. */
-	if (!job && swap->supervisor->role.role == ROLE_HANDING_OVER)
+	if (!course && swap->supervisor->role.role == ROLE_HANDING_OVER)
 		supervisor_think(swap->supervisor, ROLE_EVENT_HAND_OVER_ABORT);
-	else if (job)
-		step(job, HANDOVER_EVENT_FACTS, NULL);
+	else if (course)
+		step(course, HANDOVER_EVENT_FACTS, NULL);
 }
 
 static bool refuse(GError **error, const char *text)
@@ -344,58 +357,101 @@ static bool refuse(GError **error, const char *text)
 	return false;
 }
 
-static bool is_possible(const Swap *swap, GError **error)
+static void judge(const Supervisor *supervisor, SwapObstacle obstacles[SWAP_OBSTACLES_MAX])
 {
-	const Supervisor *supervisor = swap->supervisor;
-	if (running(swap)) {
-		g_set_error_literal(error, BUS_ERROR, BUS_ERROR_BUSY, "busy: a swap is under way");
-		return false;
-	}
 	GVariant *state = peer_state(supervisor->peer);
 	const char *version = "", *hash = "";
 	if (state) {
 		(void)g_variant_lookup(state, "version", "&s", &version);
 		(void)g_variant_lookup(state, "pair_hash", "&s", &hash);
 	}
-	const char *why = handover_refusal(supervisor->role.role, &supervisor->facts, strcmp(version, UNDERSTUDY_VERSION) == 0,
-					   g_strcmp0(hash, supervisor->settings->pair_hash) == 0);
-	return !why || refuse(error, why);
+	swap_rules_judge(supervisor->role.role, &supervisor->facts, strcmp(version, UNDERSTUDY_VERSION) == 0,
+			 g_strcmp0(hash, supervisor->settings->pair_hash) == 0, obstacles);
 }
 
-const char *swap_begin(Swap *swap, const char *reason, GError **error)
+GVariant *swap_check(const Supervisor *supervisor)
+{
+	SwapObstacle obstacles[SWAP_OBSTACLES_MAX];
+	GVariantBuilder builder;
+	judge(supervisor, obstacles);
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("aa{sv}"));
+	for (const SwapObstacle *each = obstacles; each->refusal; each++) {
+		const char *colon = strstr(each->refusal, ": ");
+		g_variant_builder_open(&builder, G_VARIANT_TYPE_VARDICT);
+		g_variant_builder_add(&builder, "{sv}", "code", g_variant_new_take_string(g_strndup(each->refusal, (gsize)(colon - each->refusal))));
+		g_variant_builder_add(&builder, "{sv}", "text", g_variant_new_string(colon + 2));
+		g_variant_builder_add(&builder, "{sv}", "forcible", g_variant_new_boolean(each->gives_up != NULL));
+		g_variant_builder_add(&builder, "{sv}", "gives_up", g_variant_new_string(each->gives_up ? each->gives_up : ""));
+		g_variant_builder_close(&builder);
+	}
+	return g_variant_builder_end(&builder);
+}
+
+static Course *course_new(Swap *swap, const SwapOrder *order)
+{
+	Course *course = g_new0(Course, 1);
+	course->swap = swap;
+	course->number = ++swap->n_courses;
+	course->force = order->force;
+	course->reason = g_strdup(order->reason ? order->reason : "");
+	course->gave_up = g_ptr_array_new_with_free_func(g_free);
+	course->began_us = g_get_monotonic_time();
+	course->waits_for_quiet = order->when_quiet_s > 0;
+	course->quiet_until_us = course->began_us + order->when_quiet_s * G_TIME_SPAN_SECOND;
+	course->ended = order->ended;
+	course->user_data = order->user_data;
+	return course;
+}
+
+const char *swap_begin(Swap *swap, const SwapOrder *order, GError **error)
 {
 	Supervisor *supervisor = swap->supervisor;
-	if (!is_possible(swap, error))
-		return NULL;
-	Job *job = g_new0(Job, 1);
-	job->swap = swap;
-	job->path = g_strdup_printf("/org/understudy/Supervisor1/job/%u", ++swap->n_jobs);
-	job->began_us = g_get_monotonic_time();
-	job->object = bus_object_publish(service_tree(supervisor->service), job->path, job_interfaces, job, error);
-	if (!job->object) {
-		g_free(job->path);
-		g_free(job);
+	SwapObstacle obstacles[SWAP_OBSTACLES_MAX];
+	if (swap->course) {
+		g_set_error_literal(error, BUS_ERROR, BUS_ERROR_BUSY, "busy: a swap is under way");
 		return NULL;
 	}
-	g_queue_push_head(&swap->jobs, job);
+	judge(supervisor, obstacles);
+	const char *refusal = swap_rules_refusal(obstacles, order->force);
+	if (refusal) {
+		(void)refuse(error, refusal);
+		return NULL;
+	}
+	Course *course = course_new(swap, order);
+	course->job = job_begin(supervisor->jobs, "swap", on_cancel, course, error);
+	if (!course->job) {
+		course_free(course);
+		return NULL;
+	}
+	for (const SwapObstacle *each = obstacles; each->refusal; each++)
+		g_ptr_array_add(course->gave_up, g_strdup(each->gives_up));
+	swap->course = course;
 	swap->peer_mode = supervisor->facts.peer_mode;
-	g_message("swap ordered (%s)", reason && *reason ? reason : "no reason given");
-	enter(job);
-	return job->path;
+	act_order(supervisor, course->reason);
+	g_message("swap ordered (%s)%s", *course->reason ? course->reason : "no reason given", course->force ? ", by force" : "");
+	const char *path = job_path(course->job);
+	if (course->waits_for_quiet)
+		swap->ask = ask_begin(supervisor->applications, ASK_QUIET, on_quiet, course);
+	else
+		enter(course);
+	return path;
 }
 
 /* ---- The other side ---- */
 
 bool swap_answer(Supervisor *supervisor, GVariant *args, GError **error)
 {
-	const char *phase = "", *mode_text = "", *version = "", *hash = "";
+	const char *phase = "", *mode_text = "", *version = "", *hash = "", *order = "";
+	gboolean force = FALSE;
 	Mode mode = MODE_ACTIVE;
 	(void)g_variant_lookup(args, "phase", "&s", &phase);
 	(void)g_variant_lookup(args, "version", "&s", &version);
 	(void)g_variant_lookup(args, "pair_hash", "&s", &hash);
+	(void)g_variant_lookup(args, "force", "b", &force);
+	(void)g_variant_lookup(args, "order", "&s", &order);
 	supervisor->facts.apps_stopped = applications_are_stopped(supervisor->applications);
-	const char *why = handover_take_refusal(supervisor->role.role, &supervisor->facts, strcmp(version, UNDERSTUDY_VERSION) == 0,
-						g_strcmp0(hash, supervisor->settings->pair_hash) == 0);
+	const char *why = handover_take_refusal(supervisor->role.role, &supervisor->facts, force || strcmp(version, UNDERSTUDY_VERSION) == 0,
+						force || g_strcmp0(hash, supervisor->settings->pair_hash) == 0);
 	if (why)
 		return refuse(error, why);
 	if (strcmp(phase, "prepare") == 0)
@@ -404,6 +460,7 @@ bool swap_answer(Supervisor *supervisor, GVariant *args, GError **error)
 		g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "unknown phase");
 		return false;
 	}
+	act_order(supervisor, order);
 	/* The two exchange their modes: who was passive leads now, who led is what it was. */
 	supervisor_think(supervisor, ROLE_EVENT_TAKE_EXPECTED);
 	if (g_variant_lookup(args, "mode", "&s", &mode_text) && mode_parse(mode_text, &mode))
@@ -423,6 +480,7 @@ void swap_free(Swap *swap)
 	if (!swap)
 		return;
 	forget_waiting(swap);
-	g_queue_clear_full(&swap->jobs, job_free);
+	if (swap->course)
+		course_free(swap->course);
 	g_free(swap);
 }

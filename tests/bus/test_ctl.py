@@ -336,6 +336,19 @@ def test_supervisor_dies_during_a_swap(bus, scripted):
     assert code == NOT_REACHABLE and "went away before the job's end" in err
 
 
+def test_swap_options_and_what_force_gives_up(bus, scripted):
+    supervisor = scripted(SUPERVISOR)
+    obstacles = [{"code": GLib.Variant("s", "version-differs"), "text": GLib.Variant("s", "the versions"), "forcible": GLib.Variant("b", True),
+                  "gives_up": GLib.Variant("s", "this and that")}]
+    supervisor.publish(JOB_PATH, JOB, job_properties(State="done"))
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {}, Swap=lambda _options: GLib.Variant("(o)", (JOB_PATH,)),
+                       CheckSwap=lambda: GLib.Variant("(aa{sv})", (obstacles,)))
+    code, _, err = run(bus, "swap", "--force", "--reason", "new disk", "--when-quiet", "60")
+    assert code == OK and "--force gives up this and that: the versions\n" in err
+    assert supervisor.calls == [("CheckSwap", ()), ("Swap", ({"reason": "new disk", "force": True, "when_quiet_s": 60},))]
+    assert run(bus, "swap", "--when-quiet", "-1")[0] == BAD_INPUT
+
+
 # ---- mode, takeover, timeline, history, status ----
 
 

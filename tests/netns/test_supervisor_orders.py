@@ -4,7 +4,7 @@
 import json
 import os
 
-from test_supervisor_pair import call, changes, get, module_pair, pair  # noqa: F401  (fixtures)
+from test_supervisor_pair import APPLICATION, call, changes, get, job_of, module_pair, pair  # noqa: F401  (fixtures)
 
 from lab.net import wait_until  # noqa: E402  (test_supervisor_pair puts the demo's folder on the path)
 
@@ -60,3 +60,78 @@ def test_doctor_of_a_device_that_is_left_alone(pair):  # noqa: F811
         backup.kill("understudy-syncd", 18)
     wait_until(lambda: "peer-absent" not in {code for code, _ in codes(master)}, 10, "it is back")
     assert changes(pair) == before
+
+
+# ---- Swaps with conditions ----
+
+
+def set_application(device, text):
+    device.write("/etc/understudy/applications.d/echo.conf", text)
+    assert call(device, "Reload", "").returncode == 0
+
+
+def test_swap_waits_for_a_quiet_moment(pair):  # noqa: F811
+    master, backup = pair.master(), pair.backup()
+    asks = APPLICATION.replace("ready=notify", "ready=notify\nquiet-command=/bin/sh -c 'cat /run/calls; test ! -e /run/calls'")
+    for device in (master, backup):
+        set_application(device, asks)
+    master.write("/run/calls", "3 calls\n")
+    try:
+        job = job_of(master, call(master, "Swap", "a{sv}", "1", "when_quiet_s", "u", "1"))
+        assert job["State"] == "failed" and job["Error"] == "not-quiet: echo: 3 calls"
+        assert pair.master() is master
+        done = call(master, "Swap", "a{sv}", "2", "when_quiet_s", "u", "60", "reason", "s", "a new disk")
+        path = json.loads(done.stdout)["data"][0]
+        assert call(master, "Swap", "a{sv}", "0").returncode != 0  # busy
+        os.unlink(master.file("/run/calls"))
+        job = job_of(master, done)
+        assert job["State"] == "done" and job["Result"]["reason"]["data"] == "a new disk" and path
+    finally:
+        for device in (master, backup):
+            set_application(device, APPLICATION)
+    pair.wait_settled()
+    for device in (master, backup):
+        changed = [each for each in json.loads(device.run(["understudy", "--json", "timeline", "--count", "4"]).stdout)
+                   if each["evidence"].get("order") == "a new disk"]
+        assert {(each["device"], each["new"]) for each in changed} >= {(master.name, "backup"), (backup.name, "master")}
+
+
+def test_swap_that_is_cancelled_while_it_waits(pair):  # noqa: F811
+    master = pair.master()
+    set_application(master, APPLICATION.replace("ready=notify", "ready=notify\nquiet-command=/bin/false"))
+    before = changes(pair)
+    done = call(master, "Swap", "a{sv}", "1", "when_quiet_s", "u", "600")
+    path = json.loads(done.stdout)["data"][0]
+    master.run(["busctl", "call", "org.understudy.Supervisor1", path, "org.understudy.Job1", "Cancel"])
+    assert job_of(master, done)["State"] == "cancelled"
+    set_application(master, APPLICATION)
+    assert changes(pair) == before
+
+
+def test_a_supervisor_that_dies_fails_its_job_visibly(pair):  # noqa: F811
+    master = pair.master()
+    set_application(master, APPLICATION.replace("ready=notify", "ready=notify\nquiet-command=/bin/false"))
+    done = call(master, "Swap", "a{sv}", "1", "when_quiet_s", "u", "600")
+    killed = master.kill("understudy-supervisor")
+    master.wait_process("understudy-supervisor", not_pid=killed)
+    job = job_of(master, done)
+    assert job["State"] == "failed" and job["Error"].startswith("supervisor-restarted: ")
+    set_application(master, APPLICATION)
+    pair.wait_settled()
+
+
+def test_a_swap_by_force_says_what_it_gave_up(pair):  # noqa: F811
+    master, backup = pair.master(), pair.backup()
+    text = backup.read("/etc/understudy/pair.conf")
+    backup.write("/etc/understudy/pair.conf", text.replace("[pair]\n", "[pair]\ngui-port=7779\n"))
+    assert call(backup, "Reload", "").returncode == 0
+    wait_until(lambda: any(each.startswith("settings-differ") for each in get(master, "Problems")), 5, "a difference seen")
+    obstacles = json.loads(call(master, "CheckSwap", "").stdout)["data"][0]
+    assert [(each["code"]["data"], each["forcible"]["data"]) for each in obstacles] == [("settings-differ", True)]
+    job = job_of(master, call(master, "Swap", "a{sv}", "1", "force", "b", "true"))
+    assert job["State"] == "done" and len(job["Result"]["gave_up"]["data"]) == 1
+    assert pair.master() is backup
+    backup.write("/etc/understudy/pair.conf", text)
+    assert call(backup, "Reload", "").returncode == 0
+    pair.wait_settled()
+    assert "not-master" in json.loads(call(master, "CheckSwap", "").stdout)["data"][0][0]["code"]["data"]
