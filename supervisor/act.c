@@ -240,6 +240,18 @@ static void act_on_master_file(Supervisor *supervisor)
 		close(fd);
 }
 
+static void tell_of_terms(Supervisor *supervisor)
+{
+	g_autofree char *text = NULL;
+	if (supervisor->role.doubtful)
+		text = g_strdup("Before it was switched off this device led in a term that its disk did not take: it waits for the peer, or "
+				"for understudy takeover");
+	else
+		text = g_strdup_printf("This device leads in term %" G_GUINT64_FORMAT " and its disk has not taken that: make room; switched off "
+				       "now, it would wait for the peer", supervisor->role.known.number);
+	events_raise_once(supervisor->events, text, 3600, EVENT_APPLICATION, "term-not-stored", 3, text);
+}
+
 void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 {
 	/* Traffic first: nobody shall meet a closed port between what follows. Only a Backup that takes over has the drop already, and the
@@ -266,6 +278,15 @@ void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 		events_raise(supervisor->events, EVENT_APPLICATION, "resigned", 3, text);
 		elect_resign(supervisor->elect, once->resign, NULL, NULL);
 	}
+	keep_mark_unstored(supervisor);
+	if (once->unstored || supervisor->role.doubtful)
+		tell_of_terms(supervisor);
+	if (once->fresher_peer)
+		events_raise(supervisor->events, EVENT_APPLICATION, "fresher-peer", 3,
+			     "The peer came later and has newer data than this device, which goes on leading; the peer keeps its line under "
+			     "refs/diverged. If that is the one you want: understudy history, understudy restore");
+	if (once->took_as_told)
+		swap_taken(supervisor->swap);
 	if (once->term_changed) {
 		keep_write_term(supervisor);
 		service_changed(supervisor->service, "Term");

@@ -293,7 +293,8 @@ void elect_apply(Elect *elect)
 	gint64 left_us = posture->cold_boot_until_us - g_get_monotonic_time();
 	tell_hold(elect, HOLD_PASSIVE, posture->hold_passive, 0);
 	tell_hold(elect, HOLD_FIRST_SYNC, posture->hold_first_sync, 0);
-	tell_hold(elect, HOLD_COLD_BOOT, posture->hold_cold_boot, (guint32)MAX(1, left_us / 1000));
+	tell_hold(elect, HOLD_COLD_BOOT, posture->hold_cold_boot,
+		  posture->cold_boot_until_us ? (guint32)MAX(1, left_us / 1000) : 0);
 	if (elect->serving != posture->serving) {
 		elect->serving = posture->serving;
 		call(elect, "SetServing", g_variant_new("(b)", posture->serving));

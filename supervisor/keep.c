@@ -5,6 +5,7 @@
  * /run/understudy/supervisor/state      role, term, flags: where the next supervisor goes on
  * /run/understudy/supervisor/settings/  the settings last in use
  * /var/lib/understudy/supervisor/term   newest term known and the one reserved
+ * /var/lib/understudy/supervisor/term-unstored  1: a term was led in that the file above does not have
  * /var/lib/understudy/supervisor/mode, joining, pair.conf
  */
 #include <errno.h>
@@ -19,23 +20,37 @@
 #define STATE_FILE SUPERVISOR_RUN_DIR "/state"
 #define GOOD_DIR KEEP_GOOD_DIR
 #define TERM_FILE STATE_DIR "/term"
+#define UNSTORED_FILE STATE_DIR "/term-unstored"
+#define AGAIN_US (5 * G_TIME_SPAN_SECOND)
 #define MODE_FILE STATE_DIR "/mode"
 #define JOINING_FILE STATE_DIR "/joining"
 #define GOOD_PAIR_FILE STATE_DIR "/pair.conf"
 
 #define GROUP "supervisor"
 
-static void load_term(RoleMachine *role)
+static guint64 reserved_in(const char *text)
 {
-	g_autofree char *text = NULL;
+	g_auto(GStrv) words = g_strsplit_set(text, " \n", -1);
+	return g_strv_length(words) < 3 ? 0 : g_ascii_strtoull(words[2], NULL, 10);
+}
+
+static void load_term(Supervisor *supervisor)
+{
+	g_autofree char *text = NULL, *mark = NULL;
+	Term known = { 0 };
+	bool unstored = g_file_get_contents(UNSTORED_FILE, &mark, NULL, NULL) && *mark == '1';
+	supervisor->mark_told = unstored;
+	if (!mark)
+		store_overwrite(supervisor->store, UNSTORED_FILE, "0\n"); /* while there is room */
 	if (!g_file_get_contents(TERM_FILE, &text, NULL, NULL))
 		return;
 	g_auto(GStrv) words = g_strsplit_set(text, " \n", -1);
 	if (g_strv_length(words) < 3)
 		return;
-	role->known.number = g_ascii_strtoull(words[0], NULL, 10);
-	g_strlcpy(role->known.id, strcmp(words[1], "-") == 0 ? "" : words[1], sizeof role->known.id);
-	role->reserved = g_ascii_strtoull(words[2], NULL, 10);
+	known.number = g_ascii_strtoull(words[0], NULL, 10);
+	g_strlcpy(known.id, strcmp(words[1], "-") == 0 ? "" : words[1], sizeof known.id);
+	supervisor->term_stored = reserved_in(text);
+	role_remember(&supervisor->role, &known, supervisor->term_stored, unstored);
 }
 
 void keep_write_term(Supervisor *supervisor)
@@ -43,21 +58,50 @@ void keep_write_term(Supervisor *supervisor)
 	const RoleMachine *role = &supervisor->role;
 	g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT " %s %" G_GUINT64_FORMAT "\n", role->known.number,
 						*role->known.id ? role->known.id : "-", role->reserved);
+	supervisor->term_tried_us = g_get_monotonic_time();
 	store_write(supervisor->store, TERM_FILE, text);
+}
+
+void keep_mark_unstored(Supervisor *supervisor)
+{
+	if (supervisor->mark_told == supervisor->posture.mark_unstored)
+		return;
+	supervisor->mark_told = supervisor->posture.mark_unstored;
+	store_overwrite(supervisor->store, UNSTORED_FILE, supervisor->mark_told ? "1\n" : "0\n");
+}
+
+void keep_written(Supervisor *supervisor, const char *path, const char *text)
+{
+	if (strcmp(path, TERM_FILE) != 0)
+		return;
+	supervisor->term_stored = MAX(supervisor->term_stored, reserved_in(text));
+	supervisor_think(supervisor, ROLE_EVENT_FACTS);
+}
+
+void keep_again(Supervisor *supervisor)
+{
+	if (supervisor->term_stored < supervisor->role.reserved && g_get_monotonic_time() - supervisor->term_tried_us >= AGAIN_US)
+		keep_write_term(supervisor);
+}
+
+static void load_term_from(GKeyFile *file, const char *key, Term *ret_term)
+{
+	g_autofree char *id_key = g_strconcat(key, "-id", NULL), *id = g_key_file_get_string(file, GROUP, id_key, NULL);
+	ret_term->number = g_key_file_get_uint64(file, GROUP, key, NULL);
+	g_strlcpy(ret_term->id, id ? id : "", sizeof ret_term->id);
 }
 
 static bool load_run(Supervisor *supervisor)
 {
 	RoleMachine *role = &supervisor->role;
 	g_autoptr(GKeyFile) file = g_key_file_new();
-	g_autofree char *name = NULL, *reason = NULL, *term_id = NULL;
+	g_autofree char *name = NULL, *reason = NULL;
 	if (!g_key_file_load_from_file(file, STATE_FILE, G_KEY_FILE_NONE, NULL))
 		return false;
 	name = g_key_file_get_string(file, GROUP, "role", NULL);
 	if (!role_parse(name, &role->role))
 		return false;
 	reason = g_key_file_get_string(file, GROUP, "reason", NULL);
-	term_id = g_key_file_get_string(file, GROUP, "term-id", NULL);
 	g_strlcpy(role->reason, reason ? reason : "started", sizeof role->reason);
 	role->sequence = g_key_file_get_uint64(file, GROUP, "sequence", NULL);
 	role->since_us = g_key_file_get_int64(file, GROUP, "since-us", NULL);
@@ -69,11 +113,18 @@ static bool load_run(Supervisor *supervisor)
 	role->cold_until_us = g_key_file_get_int64(file, GROUP, "cold-until-us", NULL);
 	supervisor->presence = CLAMP(g_key_file_get_integer(file, GROUP, "presence", NULL), PRESENCE_UNKNOWN, PRESENCE_DOWN);
 	/* Newer than the one on disk when the last write was still under way. */
-	Term term = { .number = g_key_file_get_uint64(file, GROUP, "term", NULL) };
-	g_strlcpy(term.id, term_id ? term_id : "", sizeof term.id);
+	Term term;
+	load_term_from(file, "term", &term);
+	load_term_from(file, "line", &role->line);
+	load_term_from(file, "booted", &role->booted);
+	role->doubtful = g_key_file_get_boolean(file, GROUP, "doubtful", NULL);
+	role->unmet = g_key_file_get_boolean(file, GROUP, "unmet", NULL);
+	role->unstored = g_key_file_get_boolean(file, GROUP, "unstored", NULL);
+	role->lead_us = g_key_file_get_int64(file, GROUP, "lead-us", NULL);
+	role->spent = 0; /* what was led in since is in here */
 	if (term_compare(&term, &role->known) > 0)
 		role->known = term;
-	role->reserved = MAX(role->reserved, g_key_file_get_uint64(file, GROUP, "reserved", NULL));
+	role->reserved = MAX(supervisor->term_stored, g_key_file_get_uint64(file, GROUP, "reserved", NULL));
 	role_resume(role, g_get_monotonic_time());
 	return true;
 }
@@ -92,7 +143,7 @@ void keep_load(Supervisor *supervisor)
 	g_autofree char *mode = NULL;
 	role_init(&supervisor->role, supervisor->settings->id, g_get_monotonic_time());
 	supervisor->role_since_ms = g_get_real_time() / 1000;
-	load_term(&supervisor->role);
+	load_term(supervisor);
 	if (g_file_get_contents(MODE_FILE, &mode, NULL, NULL))
 		(void)mode_parse(g_strstrip(mode), &supervisor->mode);
 	supervisor->joining = g_file_test(JOINING_FILE, G_FILE_TEST_EXISTS);
@@ -110,6 +161,10 @@ void keep_write_run(Supervisor *supervisor)
 			       supervisor->role_since_ms);
 	g_string_append_printf(text, "term=%" G_GUINT64_FORMAT "\nterm-id=%s\nreserved=%" G_GUINT64_FORMAT "\n", role->known.number,
 			       role->known.id, role->reserved);
+	g_string_append_printf(text, "line=%" G_GUINT64_FORMAT "\nline-id=%s\nbooted=%" G_GUINT64_FORMAT "\nbooted-id=%s\n",
+			       role->line.number, role->line.id, role->booted.number, role->booted.id);
+	g_string_append_printf(text, "doubtful=%s\nunmet=%s\nunstored=%s\nlead-us=%" G_GINT64_FORMAT "\n", role->doubtful ? "true" : "false",
+			       role->unmet ? "true" : "false", role->unstored ? "true" : "false", role->lead_us);
 	g_string_append_printf(text, "settled=%s\nserving=%s\nresigned=%s\n", role->settled ? "true" : "false",
 			       role->serving ? "true" : "false", role->resigned_for_health ? "true" : "false");
 	g_string_append_printf(text, "cold=%s\ncold-until-us=%" G_GINT64_FORMAT "\npresence=%d\n", role->cold ? "true" : "false",

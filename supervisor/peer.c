@@ -31,6 +31,7 @@ struct Peer {
 	GVariant *state;       /* what the peer published last */
 	gint64 up_us;          /* when our syncd's link came up last, or the two were paired */
 	gint64 lost_us;        /* since when the peer has not been connected; 0: it is */
+	char *lead_config;     /* the commit of the configuration with which we began to lead; NULL: not known */
 	gint64 heard_us;       /* when its state was last seen while connected */
 	guint look_timer;
 
@@ -119,14 +120,21 @@ static bool same_data(const Peer *peer, GVariant *state)
 	return true;
 }
 
-static Term term_of(GVariant *state)
+static Term term_of(GVariant *state, const char *key, const char *id_key)
 {
 	Term term = { 0 };
 	const char *id = "";
-	(void)g_variant_lookup(state, "term", "t", &term.number);
-	(void)g_variant_lookup(state, "term_id", "&s", &id);
+	(void)g_variant_lookup(state, key, "t", &term.number);
+	(void)g_variant_lookup(state, id_key, "&s", &id);
 	g_strlcpy(term.id, id, sizeof term.id);
 	return term;
+}
+
+static const char *stored_config(const Peer *peer)
+{
+	GVariant *stored = bus_mirror_get(peer->sync, "Stored", "a{ss}");
+	const char *commit = NULL;
+	return stored && g_variant_lookup(stored, "config", "&s", &commit) ? commit : NULL;
 }
 
 void peer_gather(Peer *peer, RoleFacts *facts)
@@ -138,7 +146,8 @@ void peer_gather(Peer *peer, RoleFacts *facts)
 			    role_parse(role, &facts->peer_role);
 	facts->peer_mode = MODE_ACTIVE;
 	if (facts->peer_fresh) {
-		facts->peer_term = term_of(state);
+		facts->peer_term = term_of(state, "term", "term_id");
+		facts->peer_line = term_of(state, "line", "line_id");
 		if (g_variant_lookup(state, "mode", "&s", &mode))
 			(void)mode_parse(mode, &facts->peer_mode);
 		facts->peer_same_data = same_data(peer, state);
@@ -150,6 +159,7 @@ void peer_gather(Peer *peer, RoleFacts *facts)
 	}
 	GVariant *activity = bus_mirror_get(peer->sync, "Activity", "s");
 	facts->sync_settled = peer->settled;
+	facts->committed = !peer->lead_config || g_strcmp0(peer->lead_config, stored_config(peer)) != 0;
 	facts->sync_applying = activity && strcmp(g_variant_get_string(activity, NULL), "applying") == 0;
 }
 
@@ -359,6 +369,8 @@ static GVariant *own_state(Peer *peer)
 		{ "mode", g_variant_new_string(mode_name(supervisor->mode)) },
 		{ "term", g_variant_new_uint64(supervisor->role.known.number) },
 		{ "term_id", g_variant_new_string(supervisor->role.known.id) },
+		{ "line", g_variant_new_uint64(supervisor->role.line.number) },
+		{ "line_id", g_variant_new_string(supervisor->role.line.id) },
 		{ "pair_hash", g_variant_new_string(settings->pair_hash ? settings->pair_hash : "") },
 		{ "pair_revision", g_variant_new("(tst)", settings->revision_term,
 						 settings->revision_device ? settings->revision_device : "", settings->revision_n) },
@@ -432,6 +444,10 @@ static void apply_role(Peer *peer)
 		return;
 	if (wanted != SYNC_LEAD || peer->role != SYNC_LEAD)
 		peer->settled = false;
+	if (wanted == SYNC_LEAD && peer->role != SYNC_LEAD && peer->supervisor->role.role == ROLE_TAKING_OVER) {
+		g_free(peer->lead_config);
+		peer->lead_config = g_strdup(stored_config(peer));
+	}
 	bus_pending_cancel(peer->setting_role);
 	peer->role = wanted;
 	peer->term = *term;
@@ -696,6 +712,7 @@ void peer_free(Peer *peer)
 	g_clear_pointer(&peer->state, g_variant_unref);
 	g_clear_pointer(&peer->published, g_variant_unref);
 	g_clear_pointer(&peer->doctor, g_variant_unref);
+	g_free(peer->lead_config);
 	g_free(peer->refused);
 	g_free(peer->refused_text);
 	g_free(peer);

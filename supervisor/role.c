@@ -17,6 +17,12 @@
 #define ISOLATED_AFTER_US (3 * G_TIME_SPAN_SECOND)
 /* Giving up for being alone on the LAN happens once in so long at most. */
 #define ISOLATED_EVERY_US (60 * G_TIME_SPAN_SECOND)
+/* A term of our own is waited for on disk so long, and then led in all the same. */
+#define STORE_WITHIN_US (1 * G_TIME_SPAN_SECOND)
+/* Who booted alone gives way to one who comes later with newer data only in this time; */
+#define GIVE_WAY_WITHIN_US (10 * 60 * G_TIME_SPAN_SECOND)
+/* that one's election comes up within this, or is not waited for. */
+#define MEET_WITHIN_US (10 * G_TIME_SPAN_SECOND)
 /* A Backup told to take over lifts its own hold for so long. */
 #define TAKE_WITHIN_US (10 * G_TIME_SPAN_SECOND)
 
@@ -40,12 +46,20 @@ void role_init(RoleMachine *machine, const char *id, gint64 now_us)
 	g_strlcpy(machine->reason, "started", sizeof machine->reason);
 }
 
+void role_remember(RoleMachine *machine, const Term *known, guint64 reserved, bool unstored)
+{
+	machine->known = machine->line = machine->booted = *known;
+	machine->spent = reserved;
+	machine->unstored = machine->doubtful = unstored;
+}
+
 void role_resume(RoleMachine *machine, gint64 now_us)
 {
 	machine->started_us = now_us - BOOTING_US; /* the device did not boot, only we did */
 	machine->asked_settle_us = now_us;
 	machine->election_missing_us = 0;
 	machine->take_until_us = 0;
+	machine->meeting_us = machine->raising_us = 0;
 }
 
 static bool leads(Role role)
@@ -79,46 +93,74 @@ static void become(RoleMachine *machine, Role role, const char *reason, gint64 n
 
 /* ---- Terms ---- */
 
-static void hear_term(RoleMachine *machine, const RoleFacts *facts, RoleOnce *once)
+/* Reserved in advance, so that taking over has nothing to write first. */
+static void reserve(RoleMachine *machine, guint64 number, RoleOnce *once)
 {
-	if (!facts->peer_fresh || facts->peer_term.number == 0)
+	if (machine->reserved >= number)
 		return;
+	machine->reserved = number;
+	once->term_changed = true;
+}
+
+static void begin_term(RoleMachine *machine, const RoleFacts *facts, RoleOnce *once)
+{
+	term_set(&machine->known, MAX(machine->known.number + 1, machine->reserved), machine->id);
+	machine->line = machine->known;
+	machine->raising_us = 0;
+	once->term_changed = true;
+	if (machine->known.number > facts->stored)
+		machine->unstored = once->unstored = true;
+	reserve(machine, machine->known.number + 1, once);
+}
+
+/* The election is ours and the other has led since, or elsewhere: the line that goes on must be the newest. */
+static void raise_term(RoleMachine *machine, const RoleFacts *facts, gint64 now_us, RoleOnce *once)
+{
+	reserve(machine, facts->peer_term.number + 1, once);
+	if (machine->raising_us == 0)
+		machine->raising_us = now_us;
+	if (facts->stored < machine->reserved && now_us - machine->raising_us < STORE_WITHIN_US)
+		return;
+	begin_term(machine, facts, once);
+}
+
+static void hear_term(RoleMachine *machine, const RoleFacts *facts, gint64 now_us, RoleOnce *once)
+{
 	const Term *theirs = &facts->peer_term;
-	int order = term_compare(theirs, &machine->known);
-	if (leads(machine->role) && facts->election == ELECTION_MASTER) {
-		/* The election is ours and the other has led since, or elsewhere: the line that goes on must be the newest. While the other
-		 * leads too nothing is decided, and two that hear each other would outbid each other without end. */
-		if (order > 0 && !leads(facts->peer_role) && strcmp(theirs->id, machine->id) != 0) {
-			term_set(&machine->known, theirs->number + 1, machine->id);
-			once->term_changed = true;
-		}
-	} else if (order > 0) {
+	bool heard = facts->peer_fresh && theirs->number != 0;
+	if (heard && leads(machine->role) && facts->election == ELECTION_MASTER) {
+		/* While the other leads too nothing is decided, and two that hear each other would outbid each other without end. */
+		if (term_compare(theirs, &machine->known) > 0 && !leads(facts->peer_role) && !machine->unmet)
+			raise_term(machine, facts, now_us, once);
+	} else if (heard && term_compare(theirs, &machine->known) > 0) {
 		machine->known = *theirs;
 		once->term_changed = true;
 	}
-	/* Reserved in advance, so that taking over has nothing to write first. */
-	if (machine->reserved <= machine->known.number) {
-		machine->reserved = machine->known.number + 1;
-		once->term_changed = true;
-	}
-}
-
-static void begin_term(RoleMachine *machine, RoleOnce *once)
-{
-	term_set(&machine->known, MAX(machine->known.number + 1, machine->reserved), machine->id);
-	machine->reserved = machine->known.number + 1;
-	once->term_changed = true;
+	if (machine->role == ROLE_BACKUP && facts->peer_fresh && leads(facts->peer_role) && facts->peer_same_data)
+		machine->line = *theirs;
+	reserve(machine, MAX(machine->known.number, machine->spent) + 1, once);
+	if (machine->unstored && !machine->doubtful && facts->stored >= machine->known.number)
+		machine->unstored = false;
 }
 
 /* ---- Cold boot ---- */
 
-/* After a common power loss: whose data is newer. The one that led in the newest term has what it wrote last. */
+/* After a common power loss: whose data is newer. The one that led in the newest term has what it wrote last. 0: nobody's is known to be. */
+static int compare_lines(const RoleMachine *machine, const Term *ours, const RoleFacts *facts)
+{
+	const Term *theirs = &facts->peer_line;
+	if (ours->number != theirs->number)
+		return ours->number > theirs->number ? 1 : -1;
+	if (!facts->peer_same_data && ours->number > 0 && strcmp(ours->id, theirs->id) == 0)
+		return strcmp(ours->id, machine->id) == 0 ? 1 : -1;
+	return 0;
+}
+
 static bool fresher_than_peer(const RoleMachine *machine, const RoleFacts *facts)
 {
-	if (machine->known.number != facts->peer_term.number)
-		return machine->known.number > facts->peer_term.number;
-	if (!facts->peer_same_data && machine->known.number > 0 && strcmp(machine->known.id, facts->peer_term.id) == 0)
-		return strcmp(machine->known.id, machine->id) == 0;
+	int order = compare_lines(machine, &machine->line, facts);
+	if (order != 0)
+		return order > 0;
 	if (facts->own_boot_ms != facts->peer_boot_ms)
 		return facts->own_boot_ms < facts->peer_boot_ms;
 	return true; /* both may lift their hold: the election itself then has one winner */
@@ -126,6 +168,11 @@ static bool fresher_than_peer(const RoleMachine *machine, const RoleFacts *facts
 
 static void judge_cold_boot(RoleMachine *machine, const RoleFacts *facts, gint64 now_us)
 {
+	/* Which term we led in the peer may know, who followed us; an order is an answer, too. */
+	if (machine->doubtful && (facts->peer_fresh || leads(machine->role) || !facts->redundant || !facts->paired)) {
+		machine->doubtful = false;
+		machine->cold_until_us = 0;
+	}
 	if (!machine->cold)
 		return;
 	if (machine->cold_until_us == 0)
@@ -133,8 +180,36 @@ static void judge_cold_boot(RoleMachine *machine, const RoleFacts *facts, gint64
 	/* Alone in its pair there is nobody to wait for; a Master that is heard ends the question; so does the end of the wait. */
 	bool heard = facts->master_heard || (facts->peer_fresh && leads(facts->peer_role));
 	bool ahead = facts->peer_fresh && !leads(facts->peer_role) && fresher_than_peer(machine, facts);
-	if (!facts->redundant || !facts->paired || heard || ahead || leads(machine->role) || now_us >= machine->cold_until_us)
+	bool late = now_us >= machine->cold_until_us && !machine->doubtful;
+	if (!facts->redundant || !facts->paired || heard || ahead || leads(machine->role) || late) {
+		machine->unmet = facts->redundant && facts->paired && !heard && !facts->peer_fresh;
 		machine->cold = false;
+	}
+}
+
+/* Who booted alone and leads now hears of the other: is its data newer? */
+static void meet_peer(RoleMachine *machine, const RoleFacts *facts, gint64 now_us, RoleOnce *once)
+{
+	if (!machine->unmet)
+		return;
+	if (!facts->peer_fresh) {
+		machine->meeting_us = 0;
+		return;
+	}
+	if (machine->meeting_us == 0)
+		machine->meeting_us = now_us;
+	bool fresher = compare_lines(machine, &machine->booted, facts) < 0;
+	bool leads_too = leads(facts->peer_role); /* a split: the election decides */
+	if (fresher && leads(machine->role) && facts->peer_role == ROLE_INIT && now_us - machine->meeting_us < MEET_WITHIN_US)
+		return;
+	machine->unmet = false;
+	if (!fresher || leads_too || !leads(machine->role))
+		return;
+	if (machine->role != ROLE_HANDING_OVER && facts->peer_role == ROLE_BACKUP && facts->peer_mode == MODE_ACTIVE && !facts->committed &&
+	    !facts->calls_up && now_us - machine->lead_us < GIVE_WAY_WITHIN_US)
+		once->resign = "fresher-peer";
+	else
+		once->fresher_peer = true;
 }
 
 /* ---- Role ---- */
@@ -181,7 +256,9 @@ static void follow_election(RoleMachine *machine, const RoleFacts *facts, gint64
 		if (leads(machine->role))
 			return;
 		become(machine, ROLE_TAKING_OVER, facts->election_reason, now_us, once);
-		begin_term(machine, once);
+		begin_term(machine, facts, once);
+		once->took_as_told = now_us < machine->take_until_us;
+		machine->lead_us = now_us;
 		forget_lead(machine);
 		machine->asked_settle_us = now_us;
 		return;
@@ -216,7 +293,7 @@ static void lead(RoleMachine *machine, const RoleFacts *facts, gint64 now_us, Ro
 			machine->serving = true;
 	}
 	/* Cut off from the LAN that the other still reaches. Nobody there: better one who serves few than none. Not at every turn of a bad cable. */
-	if (machine->role != ROLE_HANDING_OVER && machine->witness_lost_us != 0 &&
+	if (machine->role != ROLE_HANDING_OVER && !once->resign && machine->witness_lost_us != 0 &&
 	    now_us - machine->witness_lost_us >= ISOLATED_AFTER_US && facts->peer_fresh && facts->peer_has_witness &&
 	    facts->peer_role == ROLE_BACKUP && facts->peer_mode == MODE_ACTIVE &&
 	    (machine->isolated_us == 0 || now_us - machine->isolated_us >= ISOLATED_EVERY_US)) {
@@ -258,7 +335,9 @@ static void obey(RoleMachine *machine, const RoleFacts *facts, RoleEvent event, 
 
 static void take_posture(RoleMachine *machine, const RoleFacts *facts, gint64 now_us, RolePosture *posture)
 {
-	SyncRole stopped = facts->apps_stopped ? SYNC_FOLLOW : SYNC_KEEP; /* nothing is applied under a running application */
+	/* Nothing is applied under a running application; nor the older over the newer: a Master that goes on takes a newer term first. */
+	bool older = facts->peer_fresh && leads(facts->peer_role) && term_compare(&facts->peer_term, &machine->known) < 0;
+	SyncRole stopped = facts->apps_stopped && !older ? SYNC_FOLLOW : SYNC_KEEP;
 	switch (machine->role) {
 	case ROLE_STANDALONE:
 		posture->run_applications = machine->settled;
@@ -297,7 +376,8 @@ static void take_posture(RoleMachine *machine, const RoleFacts *facts, gint64 no
 	posture->hold_passive = facts->mode == MODE_PASSIVE && !leads(machine->role) && now_us >= machine->take_until_us;
 	posture->hold_first_sync = facts->joining && !leads(machine->role);
 	posture->hold_cold_boot = machine->cold;
-	posture->cold_boot_until_us = machine->cold_until_us;
+	posture->cold_boot_until_us = machine->doubtful ? 0 : machine->cold_until_us;
+	posture->mark_unstored = machine->unstored;
 }
 
 static void earliest(gint64 *next_us, gint64 candidate_us)
@@ -309,7 +389,7 @@ static void earliest(gint64 *next_us, gint64 candidate_us)
 static gint64 next_step_us(const RoleMachine *machine, const RoleFacts *facts, gint64 now_us)
 {
 	gint64 next_us = 0;
-	if (machine->cold && facts->redundant)
+	if (machine->cold && facts->redundant && !machine->doubtful)
 		earliest(&next_us, machine->cold_until_us);
 	if (machine->take_until_us > now_us)
 		earliest(&next_us, machine->take_until_us);
@@ -327,6 +407,10 @@ static gint64 next_step_us(const RoleMachine *machine, const RoleFacts *facts, g
 	}
 	if (machine->role == ROLE_TAKING_OVER)
 		earliest(&next_us, machine->since_us + facts->first_answer_us);
+	if (machine->meeting_us != 0 && leads(machine->role) && machine->unmet)
+		earliest(&next_us, machine->meeting_us + MEET_WITHIN_US);
+	if (machine->raising_us != 0)
+		earliest(&next_us, machine->raising_us + STORE_WITHIN_US);
 	return next_us <= now_us && next_us != 0 ? now_us + G_TIME_SPAN_SECOND : next_us; /* what is due has been looked at */
 }
 
@@ -343,7 +427,8 @@ void role_step(RoleMachine *machine, const RoleFacts *facts, RoleEvent event, gi
 		machine->witness_lost_us = now_us;
 	if (facts->redundant) {
 		judge_cold_boot(machine, facts, now_us);
-		hear_term(machine, facts, &once);
+		meet_peer(machine, facts, now_us, &once);
+		hear_term(machine, facts, now_us, &once);
 		follow_election(machine, facts, now_us, &once);
 		if (leads(machine->role))
 			lead(machine, facts, now_us, &once);

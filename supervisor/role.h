@@ -61,6 +61,10 @@ typedef struct {
 	bool witness_lost;     /* and here none does */
 	gint64 peer_boot_ms; /* when the two came up, wall clock */
 	gint64 own_boot_ms;
+	Term peer_line;      /* in which what is on its files was led */
+	guint64 stored;      /* the number that is reserved on disk; up to it a term may be led in that no crash makes anybody forget */
+	bool committed;      /* leading, it has committed something outside `volatile`; also when that is not known */
+	bool calls_up;       /* somebody is on the phone; also when that is not known */
 
 	bool apps_ready;     /* all of them; true when there are none */
 	bool apps_stopped;   /* all of them, for certain */
@@ -92,7 +96,8 @@ typedef struct {
 	bool hold_passive;
 	bool hold_first_sync;
 	bool hold_cold_boot;
-	gint64 cold_boot_until_us;
+	gint64 cold_boot_until_us; /* 0: until the peer or an administrator has spoken */
+	bool mark_unstored;  /* on disk, where even a full one takes it: a term was led in that is not stored */
 	gint64 next_us;      /* step again then at the latest; 0: no need */
 } RolePosture;
 
@@ -103,6 +108,9 @@ typedef struct {
 	bool term_changed;   /* `known` or `reserved`: to be kept on disk, after acting */
 	bool announce;       /* say again whose the addresses are */
 	const char *resign;  /* give the election up, for this reason; NULL: no */
+	bool unstored;       /* it leads in a term that is not on disk */
+	bool fresher_peer;   /* what the peer has is newer, and this device goes on all the same: an administrator must say which */
+	bool took_as_told;   /* it leads because the Master has handed over to it */
 } RoleOnce;
 
 typedef struct {
@@ -113,24 +121,36 @@ typedef struct {
 	gint64 since_us;
 	Term known;          /* the newest heard of or led in */
 	guint64 reserved;    /* ours when we lead next */
+	Term line;           /* in which what is on our files was led */
+	bool unstored;       /* we have led in a term that is not on disk */
 	bool settled;
 	bool serving;
 	bool resigned_for_health;
 	bool cold;           /* just booted; the peer has not been compared with */
 	gint64 cold_until_us;
+	bool doubtful;       /* booted after leading in a term that is not on disk: which one nobody here knows */
+	bool unmet;          /* booted alone: the peer has not been compared with yet */
+	Term booted;         /* the line it booted with */
+	gint64 lead_us;      /* since when it leads */
 
 	/* Not kept. */
 	char id[64];
+	guint64 spent;      /* the number reserved when the device last ran */
 	gint64 started_us;
 	gint64 asked_settle_us;
 	gint64 election_missing_us; /* since when the election is unknown or in init; 0: it is not */
 	gint64 take_until_us;
 	gint64 witness_lost_us; /* since when no witness has answered; 0: one does */
+	gint64 meeting_us;  /* unmet, and leading: since when the peer has been there; 0: it is not */
+	gint64 raising_us;  /* since when a greater term of our own is waited for on disk; 0: it is not */
 	gint64 isolated_us; /* when it last gave up for being alone on the LAN; 0: never */
 } RoleMachine;
 
 /* A device that has just booted, or was never anything. */
 void role_init(RoleMachine *machine, const char *id, gint64 now_us);
+
+/* After role_init(), what the disk says: a number that was reserved may have been led in, and is not taken again. @unstored: the mark was there. */
+void role_remember(RoleMachine *machine, const Term *known, guint64 reserved, bool unstored);
 
 /* After restoring the kept part: the supervisor begins again where the last one ended. */
 void role_resume(RoleMachine *machine, gint64 now_us);

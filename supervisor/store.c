@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-typedef enum { ORDER_WRITE, ORDER_APPEND, ORDER_REMOVE, ORDER_END } OrderKind;
+typedef enum { ORDER_WRITE, ORDER_OVERWRITE, ORDER_APPEND, ORDER_REMOVE, ORDER_END } OrderKind;
 
 typedef struct {
 	OrderKind kind;
@@ -21,6 +21,7 @@ struct Store {
 	GAsyncQueue *orders;
 	GThread *thread;
 	StoreFailedCb failed;
+	StoreWrittenCb written;
 	gpointer user_data;
 	GMainContext *context;
 };
@@ -28,8 +29,9 @@ struct Store {
 typedef struct {
 	Store *store;
 	char *path;
-	char *reason;
-} Failure;
+	char *text;
+	char *reason; /* NULL: it is done */
+} Outcome;
 
 static bool fail(GError **error, const char *path)
 {
@@ -109,19 +111,36 @@ static bool append(const char *path, const char *text, GError **error)
 	return ok || fail(error, path);
 }
 
-static gboolean tell_failure(gpointer data)
+static bool overwrite(const char *path, const char *text, GError **error)
 {
-	Failure *failure = data;
-	failure->store->failed(failure->path, failure->reason, failure->store->user_data);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		return fail(error, path);
+	bool ok = put(fd, text) && fdatasync(fd) == 0;
+	int reason = errno;
+	close(fd);
+	errno = reason;
+	return ok || fail(error, path);
+}
+
+static gboolean tell_outcome(gpointer data)
+{
+	const Outcome *outcome = data;
+	const Store *store = outcome->store;
+	if (outcome->reason && store->failed)
+		store->failed(outcome->path, outcome->reason, store->user_data);
+	else if (!outcome->reason && store->written)
+		store->written(outcome->path, outcome->text, store->user_data);
 	return G_SOURCE_REMOVE;
 }
 
-static void failure_free(gpointer data)
+static void outcome_free(gpointer data)
 {
-	Failure *failure = data;
-	g_free(failure->path);
-	g_free(failure->reason);
-	g_free(failure);
+	Outcome *outcome = data;
+	g_free(outcome->path);
+	g_free(outcome->text);
+	g_free(outcome->reason);
+	g_free(outcome);
 }
 
 static gpointer work(gpointer data)
@@ -134,6 +153,9 @@ static gpointer work(gpointer data)
 		switch (order->kind) {
 		case ORDER_WRITE:
 			ok = replace(order->path, order->text, true, &error);
+			break;
+		case ORDER_OVERWRITE:
+			ok = overwrite(order->path, order->text, &error);
 			break;
 		case ORDER_APPEND:
 			ok = append(order->path, order->text, &error);
@@ -148,10 +170,10 @@ static gpointer work(gpointer data)
 			end = true;
 			break;
 		}
-		if (!ok && store->failed) {
-			Failure *failure = g_new0(Failure, 1);
-			*failure = (Failure){ store, g_strdup(order->path), g_strdup(error->message) };
-			g_main_context_invoke_full(store->context, G_PRIORITY_DEFAULT, tell_failure, failure, failure_free);
+		if (!ok || order->kind == ORDER_WRITE || order->kind == ORDER_OVERWRITE) {
+			Outcome *outcome = g_new0(Outcome, 1);
+			*outcome = (Outcome){ store, g_strdup(order->path), g_strdup(order->text), ok ? NULL : g_strdup(error->message) };
+			g_main_context_invoke_full(store->context, G_PRIORITY_DEFAULT, tell_outcome, outcome, outcome_free);
 		}
 		g_free(order->path);
 		g_free(order->text);
@@ -160,11 +182,12 @@ static gpointer work(gpointer data)
 	return NULL;
 }
 
-Store *store_new(StoreFailedCb failed, gpointer user_data)
+Store *store_new(StoreFailedCb failed, StoreWrittenCb written, gpointer user_data)
 {
 	Store *store = g_new0(Store, 1);
 	store->orders = g_async_queue_new();
 	store->failed = failed;
+	store->written = written;
 	store->user_data = user_data;
 	store->context = g_main_context_ref_thread_default();
 	store->thread = g_thread_new("store", work, store);
@@ -192,6 +215,11 @@ void store_free(Store *store)
 void store_write(Store *store, const char *path, const char *text)
 {
 	give(store, ORDER_WRITE, path, text);
+}
+
+void store_overwrite(Store *store, const char *path, const char *text)
+{
+	give(store, ORDER_OVERWRITE, path, text);
 }
 
 void store_append(Store *store, const char *path, const char *text)

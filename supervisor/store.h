@@ -13,11 +13,15 @@ typedef struct Store Store;
 
 /* Runs in the main loop for an order that could not be carried out. */
 typedef void (*StoreFailedCb)(const char *path, const char *reason, gpointer user_data);
+/* For a store_write() or store_overwrite() that is on disk now. */
+typedef void (*StoreWrittenCb)(const char *path, const char *text, gpointer user_data);
 
-Store *store_new(StoreFailedCb failed, gpointer user_data);
+Store *store_new(StoreFailedCb failed, StoreWrittenCb written, gpointer user_data);
 void store_free(Store *store); /* carries out what is still waiting; NULL is fine */
 
 void store_write(Store *store, const char *path, const char *text);  /* by rename, fsynced with its folder */
+/* In its place, of the same length: a full disk takes that, too. Not whole when the power goes, so one character should say it. */
+void store_overwrite(Store *store, const char *path, const char *text);
 void store_append(Store *store, const char *path, const char *text); /* fsynced */
 void store_remove(Store *store, const char *path);
 

@@ -36,6 +36,8 @@ static void gather_facts(Supervisor *supervisor)
 	facts->apps_stopped = applications_are_stopped(supervisor->applications);
 	facts->apps_failed = undo_gives_up(supervisor->undo);
 	facts->peer_failed_alike = undo_failed_alike(supervisor->undo, peer_state(supervisor->peer));
+	facts->stored = supervisor->term_stored;
+	facts->calls_up = supervisor->posture.serving;
 	elect_gather(supervisor->elect, facts);
 	peer_gather(supervisor->peer, facts);
 }
@@ -154,6 +156,11 @@ static void on_store_failed(const char *path, const char *reason, gpointer user_
 		events_raise_once(supervisor->events, path, 3600, EVENT_APPLICATION, "disk", 3, reason);
 }
 
+static void on_store_written(const char *path, const char *text, gpointer user_data)
+{
+	keep_written(user_data, path, text);
+}
+
 static void on_notify_up(BusLink *link, gpointer user_data)
 {
 	Supervisor *supervisor = user_data;
@@ -205,6 +212,7 @@ static gboolean on_second(gpointer user_data)
 {
 	Supervisor *supervisor = user_data;
 	elect_heartbeat(supervisor->elect);
+	keep_again(supervisor);
 	output_trim();
 	return G_SOURCE_CONTINUE;
 }
@@ -414,7 +422,7 @@ static bool make_parts(Supervisor *supervisor, GError **error)
 	if (!supervisor->daemons || !daemons_make_folders(supervisor->daemons, error))
 		return false;
 	output_prepare();
-	supervisor->store = store_new(on_store_failed, supervisor);
+	supervisor->store = store_new(on_store_failed, on_store_written, supervisor);
 	supervisor->applications = applications_new(supervisor->processes, supervisor->cgroup, &on_applications, supervisor);
 	supervisor->drop = drop_new();
 	drop_configure(supervisor->drop, supervisor->settings);

@@ -66,6 +66,9 @@ typedef struct Supervisor {
 	Mode mode;
 	bool joining;        /* joined, first synchronisation not done; kept on disk */
 	RoleMachine role;
+	guint64 term_stored; /* the number reserved on disk */
+	gint64 term_tried_us; /* when it was last tried to write it */
+	bool mark_told;      /* whether the mark on disk says so */
 	RoleFacts facts;
 	RolePosture posture; /* as last decided */
 	gint64 role_since_ms; /* wall clock */
@@ -130,6 +133,9 @@ void keep_load(Supervisor *supervisor);  /* terms, mode, and the role if the dev
 void keep_load_failed(Supervisor *supervisor); /* what undo.c remembers */
 void keep_write_run(Supervisor *supervisor);
 void keep_write_term(Supervisor *supervisor);
+void keep_mark_unstored(Supervisor *supervisor); /* as the posture says */
+void keep_written(Supervisor *supervisor, const char *path, const char *text);
+void keep_again(Supervisor *supervisor); /* what could not be written is tried again now and then */
 void keep_good_settings(Supervisor *supervisor);
 /* The settings last in use: NULL when there are none. */
 Settings *keep_load_good_settings(GError **error) G_GNUC_WARN_UNUSED_RESULT;
@@ -214,6 +220,8 @@ typedef struct {
 
 /* Begins; the path of its job, or @error. */
 const char *swap_begin(Swap *swap, const SwapOrder *order, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* We lead because the Master has handed over to us: the mode it gave us is ours. */
+void swap_taken(Swap *swap);
 bool swap_is_running(const Swap *swap);
 /* As Supervisor1.CheckSwap answers; floating. */
 GVariant *swap_check(const Supervisor *supervisor);

@@ -62,6 +62,7 @@ struct Swap {
 	BusPending *pending;
 	Ask *ask;
 	guint timer;
+	Mode mode_given; /* by the Master that hands over to us */
 	Mode peer_mode; /* that the old Backup had */
 };
 
@@ -461,11 +462,15 @@ bool swap_answer(Supervisor *supervisor, GVariant *args, GError **error)
 		return false;
 	}
 	act_order(supervisor, order);
-	/* The two exchange their modes: who was passive leads now, who led is what it was. */
+	supervisor->swap->mode_given = g_variant_lookup(args, "mode", "&s", &mode_text) && mode_parse(mode_text, &mode) ? mode : supervisor->mode;
 	supervisor_think(supervisor, ROLE_EVENT_TAKE_EXPECTED);
-	if (g_variant_lookup(args, "mode", "&s", &mode_text) && mode_parse(mode_text, &mode))
-		supervisor_set_mode(supervisor, mode);
 	return true;
+}
+
+/* The two exchange their modes, once it has come to it: who was passive leads now, who led is what it was. */
+void swap_taken(Swap *swap)
+{
+	supervisor_set_mode(swap->supervisor, swap->mode_given);
 }
 
 Swap *swap_new(Supervisor *supervisor)
