@@ -50,7 +50,7 @@ void vrrp_candidate_begin(VrrpCandidate *self, guint8 version, guint interval_cs
 {
 	self->configured_priority = configured_priority;
 	self->serving = self->served = self->ordered = self->resuming = self->steady = self->follows = false;
-	self->heard_us = self->raise_until_us = self->renewed_us = 0;
+	self->heard_us = self->master_us = self->raise_until_us = self->renewed_us = 0;
 	vrrp_machine_init(&self->machine, version, interval_cs, address, configured_priority, configured_priority);
 	self->machine.open = false;
 	vrrp_link_watch_init(&self->watch, (gint64)interval_cs * 10000);
@@ -105,7 +105,10 @@ void vrrp_candidate_hear(VrrpCandidate *self, guint8 priority, gint64 received_u
 {
 	guint heard = vrrp_judge_step_of(priority);
 
-	if (priority == 0 || !self->paired)
+	if (priority == 0)
+		return;
+	self->master_us = MAX(self->master_us, received_us);
+	if (!self->paired)
 		return;
 	self->heard_us = MAX(self->heard_us, received_us);
 	if (heard == self->heard_step)
@@ -137,6 +140,15 @@ bool vrrp_candidate_link(const VrrpCandidate *self, const char *unusable, const 
 		return false;
 	*ret_event = (VrrpEvent){ .kind = unusable ? VRRP_EVENT_STOP : VRRP_EVENT_START, .reason = unusable ? unusable : up_reason };
 	return true;
+}
+
+/* As long as another leads. When nobody does (a switch that fails takes both links), one that may go again is better than none. */
+bool vrrp_candidate_distrusts_link(const VrrpCandidate *self, gint64 now_us)
+{
+	gint64 wait_us = MAX(VRRP_FLAP_FIRST_US, vrrp_machine_down_us(&self->machine));
+
+	return !vrrp_link_watch_stable(&self->watch, now_us) &&
+	       (now_us - self->watch.up_us < wait_us || (self->master_us != 0 && now_us - self->master_us < wait_us));
 }
 
 VrrpTick vrrp_candidate_tick(VrrpCandidate *self, bool heard, gint64 now_us)

@@ -36,6 +36,7 @@ typedef struct {
 	bool resuming;           /* about to be the Master we were before a restart */
 	bool steady;             /* vrrp_link_watch_steady() when last looked at */
 	gint64 heard_us;         /* the peer, as Master; 0: not yet */
+	gint64 master_us;        /* any Master, whether there is a peer or not; 0: not yet */
 	gint64 raise_until_us;   /* ordered: until then it may raise its step above a Master heard only now */
 	bool follows;            /* the peer has said so of our time as Master; the step goes back once nothing of its own time is under way */
 	gint64 follows_us;       /* since when it says so */
@@ -64,6 +65,9 @@ bool vrrp_candidate_gate(const VrrpCandidate *candidate, gint64 now_us, VrrpEven
 
 /* True when @ret_event is to be stepped: the electing interface became usable (@unusable is NULL), or no longer is. */
 bool vrrp_candidate_link(const VrrpCandidate *candidate, const char *unusable, const char *up_reason, VrrpEvent *ret_event);
+
+/* Whether a carrier that comes and goes is still to be left alone. */
+bool vrrp_candidate_distrusts_link(const VrrpCandidate *candidate, gint64 now_us);
 
 typedef struct {
 	bool probe;  /* nothing was heard: ask a neighbour, whose answer is */

@@ -99,8 +99,7 @@ static void refresh_paths(VrrpElection *self)
 		self->candidate.machine.address = elector->own;
 }
 
-/* Why the electing interface cannot be used; NULL when it can. */
-static const char *unusable_because(const VrrpElection *self)
+const char *vrrp_election_unusable(const VrrpElection *self)
 {
 	const VrrpPath *elector = self->paths->pdata[0];
 
@@ -109,7 +108,7 @@ static const char *unusable_because(const VrrpElection *self)
 	if (!self->candidate.watch.carrier)
 		return "no-carrier";
 	/* Only from coming back: one that leads has a carrier. */
-	if (self->candidate.machine.state == VRRP_STATE_INIT && !vrrp_link_watch_stable(&self->candidate.watch, vrrp_now_us()))
+	if (self->candidate.machine.state == VRRP_STATE_INIT && vrrp_candidate_distrusts_link(&self->candidate, vrrp_now_us()))
 		return "link-flapping";
 	if (!ip_is_set(&elector->own))
 		return "no-link-local";
@@ -135,7 +134,7 @@ static void check_link(VrrpElection *self, const char *up_reason)
 	addresses = vrrp_netlink_addresses(self->netlink);
 	check_own_addresses(self, addresses);
 	vrrp_election_open_neighbours(self);
-	because = unusable_because(self);
+	because = vrrp_election_unusable(self);
 	if (vrrp_candidate_link(&self->candidate, because, up_reason, &event))
 		vrrp_election_step(self, &event);
 	else
@@ -456,9 +455,9 @@ void vrrp_election_start(VrrpElection *self, Settings *settings)
 		self->restoring = true;
 	}
 	check_link(self, "started");
-	if (self->candidate.machine.state == VRRP_STATE_INIT && unusable_because(self)) {
+	if (self->candidate.machine.state == VRRP_STATE_INIT && vrrp_election_unusable(self)) {
 		g_free(self->reason);
-		self->reason = g_strdup(unusable_because(self));
+		self->reason = g_strdup(vrrp_election_unusable(self));
 	}
 	self->restoring = false;
 	vrrp_election_save(self);

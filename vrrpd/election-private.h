@@ -54,7 +54,6 @@ struct VrrpElection {
 		guint64 count;
 		gint64 at_us;
 	} last_stranger;
-	gint64 odd_us;                      /* since when adverts that count differ from ours; 0: they do not */
 
 	VrrpCandidate candidate;
 	VrrpLink link;                      /* of the electing interface */
@@ -121,6 +120,7 @@ void vrrp_election_note_clash(VrrpElection *self, const IpAddress *address, cons
 /* election-life.c: settings, links, housekeeping */
 void vrrp_election_tick(VrrpElection *self);
 void vrrp_election_open_paths(VrrpElection *self);
+const char *vrrp_election_unusable(const VrrpElection *self); /* why the electing interface cannot be used; NULL when it can */
 
 /* election-status.c: what can be seen */
 void vrrp_election_check_problems(VrrpElection *self);

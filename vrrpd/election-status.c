@@ -65,7 +65,7 @@ static GVariant *problems_now(VrrpElection *self)
 		if (self->candidate.watch.present && !self->candidate.watch.carrier)
 			g_ptr_array_add(list, g_strdup_printf("no-carrier: %s has no link", self->interface->device));
 		if (self->candidate.machine.state == VRRP_STATE_INIT && self->candidate.watch.carrier &&
-		    !vrrp_link_watch_stable(&self->candidate.watch, vrrp_now_us()))
+		    vrrp_candidate_distrusts_link(&self->candidate, vrrp_now_us()))
 			g_ptr_array_add(list, g_strdup_printf("link-flapping: %s has lost its carrier %u times; waiting until it stays",
 							      self->interface->device, self->candidate.watch.losses));
 		for (guint i = 0; i < self->paths->len; i++) {

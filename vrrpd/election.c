@@ -221,7 +221,7 @@ static bool same_addresses(const VrrpMember *member, const VrrpAdvert *advert)
 }
 
 /* What RFC 9568 7.1 lets count and wants to be told. While a change of pair.conf goes from one device to the other they differ by right. */
-static void note_oddities(VrrpElection *self, const VrrpPath *path, const VrrpAdvert *advert, gint64 now_us)
+static void note_oddities(VrrpElection *self, VrrpPath *path, const VrrpAdvert *advert, gint64 now_us)
 {
 	const VrrpMember *member = vrrp_election_member_of(self, path);
 	bool interval = advert->interval_cs != self->candidate.machine.interval_cs, addresses = member && !same_addresses(member, advert);
@@ -229,12 +229,12 @@ static void note_oddities(VrrpElection *self, const VrrpPath *path, const VrrpAd
 	self->counters.interval_mismatch += interval;
 	self->counters.address_mismatch += addresses;
 	if (!interval && !addresses) {
-		self->odd_us = 0;
+		path->odd_us = 0;
 		return;
 	}
-	if (self->odd_us == 0)
-		self->odd_us = now_us;
-	if (self->peer.paired && now_us - self->odd_us < ODD_AFTER_US)
+	if (path->odd_us == 0)
+		path->odd_us = now_us;
+	if (self->peer.paired && now_us - path->odd_us < ODD_AFTER_US)
 		return;
 	if (interval)
 		note_stranger(self, &advert->source, "interval-mismatch", true);
@@ -363,7 +363,9 @@ bool vrrp_election_take(VrrpElection *self, const char *reason, GError **error)
 		return false;
 	}
 	if (self->candidate.machine.state == VRRP_STATE_INIT) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "no-carrier: %s has no link", self->interface->device);
+		const char *because = vrrp_election_unusable(self);
+
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "%s: %s cannot be used", because ? because : "init", self->interface->device);
 		return false;
 	}
 	vrrp_candidate_order(&self->candidate, vrrp_now_us());

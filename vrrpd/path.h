@@ -38,6 +38,7 @@ struct VrrpPath {
 	bool only_peers;     /* as the socket's filter has it */
 	VrrpSocket *socket;
 	char *problem;
+	gint64 odd_us;       /* since when adverts that count differ from ours; 0: they do not */
 	bool own_missing;    /* nobody has our address: nothing comes or goes by unicast */
 	VrrpPathCb received;
 	gpointer user_data;

@@ -5,6 +5,7 @@ import subprocess
 import time
 
 import pytest
+from gi.repository import GLib
 from vrrp_lab import GROUP, SERVICE, VIRTUAL_MAC, VRRP, Lab, wait_until
 
 MACVLAN = f"vrrp{GROUP}.0"
@@ -396,6 +397,36 @@ def test_a_flapping_link_does_not_flap_the_roles(lab):
     alpha.wait_state("backup", 20)
     wait_until(lambda: "link-flapping" not in str(alpha.get("Problems")), 3, "the problem is gone")
     assert beta.state() == "master" and beta.get("Sequence") == 2
+
+
+def test_a_switch_that_flaps_for_both_leaves_nobody_waiting(lab):
+    """Each would wait 16 s for its link to stay; but there is no Master for which it would be better to wait."""
+    alpha, beta = lab.two()
+    for _ in range(6):
+        for host in alpha, beta:
+            host.lan_port.cut()
+        for host in alpha, beta:
+            wait_until(lambda h=host: not h.get("Carrier"), 5, "the carrier is lost")
+        for host in alpha, beta:
+            host.lan_port.plug()
+        for host in alpha, beta:
+            wait_until(lambda h=host: h.get("Carrier"), 5, "and back")
+    wait_until(lambda: "master" in (alpha.state(), beta.state()), 10, "one leads")
+    wait_until(lambda: sorted((alpha.state(), beta.state())) == ["backup", "master"], 10, "and the other follows")
+
+
+def test_an_order_to_lead_without_a_link_says_why_not(lab):
+    alpha = lab.host("alpha", "192.0.2.11").start()
+    alpha.lan_port.close()
+    alpha.wait_state("init")
+    with pytest.raises(GLib.GError, match="no-interface"):
+        alpha.take()
+    alpha.lan_port = lab.lan.connect(alpha.namespace, "eth0", "192.0.2.11/24")
+    alpha.wait_state("backup")
+    alpha.lan_port.cut()
+    alpha.wait_state("init")
+    with pytest.raises(GLib.GError, match="no-carrier: eth0"):
+        alpha.take()
 
 
 def test_a_flapping_link_of_one_that_is_alone(lab):

@@ -234,6 +234,16 @@ def test_all_members_say_the_same_priority(lab):
     assert {a[3][8:12] for a in wan.adverts()} == {bytes([203, 0, 113, 100])}
 
 
+def test_a_followers_address_list_that_differs_is_told(lab):
+    """The elector's adverts, which are as they should be, do not hide it."""
+    alpha, beta = pair_of(lab, groups=SET, peer_link=False, wan=True)
+    beta.pair_conf(groups={"lan": LAN46, "wan": WAN46 | {"addresses": "203.0.113.101/24"}})
+    beta.call("Reload")
+    address, _cause, _count = beta.wait_signal("Stranger", lambda args: args[1] == "address-mismatch", 15)
+    assert address == "203.0.113.11"
+    assert (alpha.state(), beta.state()) == ("master", "backup")
+
+
 def test_a_follower_without_adverts_says_nothing_and_moves_along(lab):
     groups = {"lan": LAN4, "wan": WAN46 | {"adverts": "false"}}
     alpha, beta = pair_of(lab, groups=groups, peer_link=False, wan=True)

@@ -250,6 +250,37 @@ static void test_gate(void)
 	g_assert_cmpstr(event.reason, ==, "no-carrier");
 }
 
+/* A link that comes and goes is left alone as long as somebody leads without it; when nobody does, waiting helps nobody. */
+static void test_flapping_link(bool paired)
+{
+	World world = backup(paired);
+	VrrpCandidate *candidate = &world.candidate;
+	gint64 up_us;
+
+	for (guint i = 0; i < 8; i++) {
+		(void)vrrp_link_watch_state(&candidate->watch, true, false, world.now_us);
+		world.now_us += 10 * MS;
+		(void)vrrp_link_watch_state(&candidate->watch, true, true, world.now_us);
+	}
+	up_us = world.now_us;
+	g_assert_true(vrrp_candidate_distrusts_link(candidate, up_us + 999 * MS));
+	g_assert_false(vrrp_candidate_distrusts_link(candidate, up_us + 1000 * MS));
+	vrrp_candidate_hear(candidate, 0, up_us + 900 * MS);
+	g_assert_false(vrrp_candidate_distrusts_link(candidate, up_us + 1000 * MS));
+	vrrp_candidate_hear(candidate, 100, up_us + 900 * MS);
+	g_assert_true(vrrp_candidate_distrusts_link(candidate, up_us + 1000 * MS));
+	g_assert_false(vrrp_candidate_distrusts_link(candidate, up_us + 1900 * MS));
+	vrrp_candidate_hear(candidate, 100, up_us + 15900 * MS);
+	g_assert_true(vrrp_candidate_distrusts_link(candidate, up_us + 15999 * MS));
+	g_assert_false(vrrp_candidate_distrusts_link(candidate, up_us + 16000 * MS));
+}
+
+static void test_flapping(void)
+{
+	test_flapping_link(true);
+	test_flapping_link(false);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -261,5 +292,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/candidate/addresses-are-renewed-with-adverts", test_addresses_are_renewed_with_adverts);
 	g_test_add_func("/vrrp/candidate/restart", test_restart);
 	g_test_add_func("/vrrp/candidate/gate", test_gate);
+	g_test_add_func("/vrrp/candidate/flapping-link", test_flapping);
 	return g_test_run();
 }
