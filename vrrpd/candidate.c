@@ -50,7 +50,7 @@ void vrrp_candidate_begin(VrrpCandidate *self, guint8 version, guint interval_cs
 {
 	self->configured_priority = configured_priority;
 	self->serving = self->served = self->ordered = self->resuming = self->steady = self->follows = false;
-	self->heard_us = self->master_us = self->raise_until_us = self->renewed_us = 0;
+	self->heard_us = self->heard_step_us = self->master_us = self->raise_until_us = self->renewed_us = 0;
 	vrrp_machine_init(&self->machine, version, interval_cs, address, configured_priority, configured_priority);
 	self->machine.open = false;
 	vrrp_link_watch_init(&self->watch, (gint64)interval_cs * 10000);
@@ -111,7 +111,11 @@ void vrrp_candidate_hear(VrrpCandidate *self, guint8 priority, gint64 received_u
 	if (!self->paired)
 		return;
 	self->heard_us = MAX(self->heard_us, received_us);
-	if (heard == self->heard_step)
+	/* A lower one is believed when what was said before it can no longer be under way: else who takes over now would yield to that. */
+	if (heard >= self->heard_step || self->heard_step_us == 0)
+		self->heard_step_us = received_us;
+	if (heard == self->heard_step ||
+	    (heard < self->heard_step && received_us - self->heard_step_us <= vrrp_machine_peer_down_us(&self->machine)))
 		return;
 	/* Known to a restarted process too, so that a device that is killed takes over with a step above it all the same. */
 	self->heard_step = heard;

@@ -37,6 +37,7 @@ typedef struct {
 	bool steady;             /* vrrp_link_watch_steady() when last looked at */
 	gint64 heard_us;         /* the peer, as Master; 0: not yet */
 	gint64 master_us;        /* any Master, whether there is a peer or not; 0: not yet */
+	gint64 heard_step_us;    /* when it last said that step, or a higher one; 0: not since we began */
 	gint64 raise_until_us;   /* ordered: until then it may raise its step above a Master heard only now */
 	bool follows;            /* the peer has said so of our time as Master; the step goes back once nothing of its own time is under way */
 	gint64 follows_us;       /* since when it says so */

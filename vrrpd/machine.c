@@ -128,6 +128,7 @@ static void give_up(VrrpMachine *machine, gint64 now_us, Steps *out)
 	add_kind(out, VRRP_STEP_DROP);
 	say(machine, 0, now_us, out);
 	machine->master_interval_cs = machine->interval_cs;
+	machine->zero_us = 0; /* whoever resigned before may lead anew from here on */
 }
 
 /* One sleep is one, whatever it made late: what was due before the last wake-up belongs to that. */
@@ -137,6 +138,16 @@ static void woke_late(VrrpMachine *machine, gint64 due_us, gint64 now_us)
 		return;
 	machine->late_wake_ups++;
 	machine->woke_us = now_us;
+}
+
+/* A Backup that has slept knows no more than one that begins: what the Master said meanwhile, of a longer interval too, may never have
+ * reached it. */
+static void wait_anew(VrrpMachine *machine, gint64 due_us, gint64 now_us)
+{
+	woke_late(machine, due_us, now_us);
+	machine->listened = true;
+	machine->master_interval_cs = MAX(machine->master_interval_cs, machine->interval_cs);
+	machine->deadline_us = now_us + vrrp_machine_down_us(machine);
 }
 
 /* ---- Init ---- */
@@ -189,12 +200,9 @@ static void backup_advert(VrrpMachine *machine, const VrrpEvent *event, gint64 n
 	machine->resigned = false;
 	machine->master_gone = false;
 	machine->deadline_us = from_us + vrrp_machine_down_us(machine);
-	if (now_us - event->received_us <= interval_us(machine->master_interval_cs))
-		return;
 	/* It lay in the queue while we slept, and the queue may have run over: what came after it is lost, not unsaid. */
-	woke_late(machine, event->received_us, now_us);
-	machine->listened = true;
-	machine->deadline_us = now_us + vrrp_machine_down_us(machine);
+	if (now_us - event->received_us > interval_us(machine->master_interval_cs))
+		wait_anew(machine, event->received_us, now_us);
 }
 
 static void backup_timer(VrrpMachine *machine, gint64 now_us, Steps *out)
@@ -202,10 +210,7 @@ static void backup_timer(VrrpMachine *machine, gint64 now_us, Steps *out)
 	if (machine->deadline_us == 0 || now_us < machine->deadline_us)
 		return;
 	if (!machine->listened && now_us - machine->deadline_us > interval_us(machine->master_interval_cs)) {
-		/* We slept, perhaps with the whole machine: what the Master sent meanwhile may never have reached us. */
-		woke_late(machine, machine->deadline_us, now_us);
-		machine->listened = true;
-		machine->deadline_us = now_us + vrrp_machine_down_us(machine);
+		wait_anew(machine, machine->deadline_us, now_us);
 		return;
 	}
 	if (!machine->open) {
@@ -332,7 +337,7 @@ static void step_master(VrrpMachine *machine, const VrrpEvent *event, gint64 now
 }
 
 /* Adverts come by several paths, and a slow path may bring one that was sent before the priority 0 of a faster one. Nobody who has
- * resigned leads again within half an interval. */
+ * resigned leads again within half an interval, unless we have resigned since. */
 static bool is_overtaken(VrrpMachine *machine, const VrrpEvent *event)
 {
 	if (event->kind != VRRP_EVENT_ADVERT)

@@ -7,7 +7,8 @@
  *  - a Master that finds itself later than a Backup would wait is silent for one interval, and steps down if it hears another Master
  *    whatever that one's priority;
  *  - a Backup whose timer fires more than an interval late, or that has only adverts which have lain in its queue for longer, waits a whole
- *    down interval more before it believes that the Master is gone, as one that has just started;
+ *    down interval more before it believes that the Master is gone, as one that has just started, by the longer of its own and the
+ *    Master's interval;
  *  - addresses are let go before priority 0 is said, so that they are never on two devices.
  * Time is microseconds of CLOCK_BOOTTIME.
  */

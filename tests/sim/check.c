@@ -40,23 +40,27 @@ static bool is_master(const SimDevice *device)
 static void check_silence(Sim *sim, const SimDevice *device, const char *reason)
 {
 	gint64 now_us = sim_clock(sim, device);
-	guint interval_cs = sim->version == 2 ? device->interval_cs : device->heard_interval_cs;
 	bool heard = device->heard_master_us != 0 && device->heard_master_us > device->heard_zero_us;
 
 	if (g_str_equal(reason, "master-resigned")) {
-		if (device->heard_zero_us == 0 || device->heard_master_us - device->heard_zero_us >= interval_us(sim->interval_cs))
+		if (device->heard_zero_us == 0 || heard)
 			sim_break(sim, "resigned-without-zero", "%c: no Master has resigned", device->name);
 		else if (now_us - device->heard_zero_us < skew_us(sim, device, device->zero_interval_cs) - 2)
 			sim_break(sim, "too-early", "%c leads %" G_GINT64_FORMAT " us after priority 0, before its skew", device->name,
 				  now_us - device->heard_zero_us);
 		return;
 	}
-	if (heard && now_us - device->heard_master_us < 3 * interval_us(interval_cs))
+	if (heard && now_us - device->heard_master_us < 3 * interval_us(device->heard_interval_cs))
 		sim_break(sim, "preempts", "%c takes over %" G_GINT64_FORMAT " us after an advert of the Master (%s)", device->name,
 			  now_us - device->heard_master_us, reason);
+	/* Of a longer interval than any it knows it cannot know, if that went with its buffer. */
+	if (device->lost_us > device->heard_master_us &&
+	    now_us - device->lost_us < 3 * interval_us(MIN(device->lost_interval_cs, MAX(device->interval_cs, device->heard_interval_cs))))
+		sim_break(sim, "preempts", "%c takes over %" G_GINT64_FORMAT " us after an advert for which its buffer had no room", device->name,
+			  now_us - device->lost_us);
 	if (device->resigned)
 		sim_break(sim, "resignation-ignored", "%c heard a Master resign, and waits as if it had not", device->name);
-	if (device->heard_zero_us == 0 && device->wait_us != 0 &&
+	if (device->wait_us > device->heard_zero_us &&
 	    now_us - device->wait_us < 3 * interval_us(device->wait_interval_cs) + skew_us(sim, device, device->wait_interval_cs) - 2)
 		sim_break(sim, "too-early", "%c leads %" G_GINT64_FORMAT " us after it heard a Master or began, before its skew", device->name,
 			  now_us - device->wait_us);

@@ -95,7 +95,9 @@ static void do_step(Sim *sim, SimDevice *device, const VrrpStep *step, gint64 no
 /* What it had heard goes with its process. */
 static void forget(SimDevice *device)
 {
-	device->heard_master_us = device->heard_zero_us = device->wait_us = 0;
+	device->heard_master_us = device->heard_zero_us = device->wait_us = device->lost_us = 0;
+	device->heard_interval_cs = 0;
+	device->zero_reign = 0;
 	device->resigned = false;
 }
 
@@ -208,11 +210,10 @@ void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
 		return;
 	}
 	if (device->received.length >= SIM_SOCKET_PACKETS) {
-		/* Lost here and not on the way: the Master works all the same. */
-		if (device->candidate.paired && packet->from < sim->n_devices && !packet->damaged &&
-		    packet->bytes[sim_header(sim, packet->path) + 2] != 0 && (packet->path != SIM_FOLLOWER || sim->follower)) {
-			device->heard_master_us = sim_clock(sim, device);
-			device->heard_interval_cs = sim->device[packet->from].interval_cs;
+		/* Lost here and not on the way: the Master works all the same, unless it said priority 0. */
+		if (device->candidate.paired && packet->from < sim->n_devices && !packet->damaged) {
+			device->lost_us = packet->bytes[sim_header(sim, packet->path) + 2] != 0 ? sim_clock(sim, device) : 0;
+			device->lost_interval_cs = packet->interval_cs;
 		}
 		g_free(packet);
 		return;
@@ -224,6 +225,15 @@ void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
 	if (device->condition == SIM_RUNS)
 		sim_push(sim, (SimEvent){ .at_us = sim->now_us + sim_upto(sim, sim->busy_us), .kind = SIM_EVENT_READABLE,
 					  .device = device->index, .generation = device->generation });
+}
+
+/* For a Master last known of @from_us ago; one that finds itself late waits as one that begins. */
+static void begin_to_wait(SimDevice *device, gint64 from_us, gint64 now_us, guint interval_cs)
+{
+	bool late = now_us - from_us > (gint64)interval_cs * 10000;
+
+	device->wait_us = late ? now_us : from_us;
+	device->wait_interval_cs = late ? MAX(interval_cs, device->interval_cs) : interval_cs;
 }
 
 static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
@@ -238,7 +248,7 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 	VrrpEvent event = { .kind = VRRP_EVENT_ADVERT, .received_us = packet->received_us };
 	VrrpState old = device->candidate.machine.state;
 	SimClaim mine = device->claim;
-	bool overtaken = true, slept, ghost;
+	bool overtaken, slept, ghost;
 	gint64 due_us;
 	VrrpAdvert advert;
 
@@ -254,25 +264,23 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 	if (packet->path == SIM_FOLLOWER && !device->candidate.paired)
 		return; /* as is_input() */
 	/* An advert overtaken by its sender's own priority 0 says nothing. */
+	overtaken = device->heard_zero_us != 0 && packet->from == device->zero_from &&
+		    packet->received_us - device->heard_zero_us < (gint64)device->interval_cs * 10000 / 2;
 	if (advert.priority == 0) {
+		device->zero_from = packet->from;
 		device->heard_zero_us = packet->received_us;
 		device->resigned = old == VRRP_STATE_BACKUP;
 		device->zero_reign = packet->claim.reign;
 		device->zero_interval_cs = device->candidate.machine.master_interval_cs;
-	} else if (device->heard_zero_us == 0 ||
-		   packet->received_us - device->heard_zero_us >= (gint64)device->candidate.machine.interval_cs * 10000) {
+	} else if (!overtaken) {
 		device->heard_master_us = MAX(packet->received_us, device->heard_master_us);
-		device->heard_interval_cs = advert.interval_cs;
-		overtaken = false;
-		if (old == VRRP_STATE_BACKUP) {
-			device->wait_us = packet->received_us;
-			device->wait_interval_cs = sim->version == 3 ? advert.interval_cs : device->interval_cs;
-		}
+		device->heard_interval_cs = sim->version == 3 ? advert.interval_cs : device->interval_cs;
+		device->resigned = false;
+		if (old == VRRP_STATE_BACKUP)
+			begin_to_wait(device, packet->received_us, sim_clock(sim, device), device->heard_interval_cs);
 		if (device->candidate.paired) /* before that it does not know who speaks, and takes no step from it */
 			device->heard_reign = packet->claim.reign;
 	}
-	if (advert.priority != 0)
-		device->resigned = false;
 	vrrp_candidate_hear(&device->candidate, advert.priority, packet->received_us);
 	event.priority = advert.priority;
 	event.interval_cs = advert.interval_cs;
@@ -419,9 +427,8 @@ void sim_device_wake(Sim *sim, SimDevice *device)
 	/* Nothing was said while it slept, as far as it knows: it waits as one that begins. */
 	if (device->candidate.machine.state == VRRP_STATE_BACKUP && due && !device->candidate.machine.listened &&
 	    device->received.length == 0 &&
-	    sim_clock(sim, device) - device->candidate.machine.deadline_us > (gint64)device->wait_interval_cs * 10000) {
-		device->wait_us = sim_clock(sim, device);
-	}
+	    sim_clock(sim, device) - device->candidate.machine.deadline_us > (gint64)device->wait_interval_cs * 10000)
+		begin_to_wait(device, device->candidate.machine.deadline_us, sim_clock(sim, device), device->wait_interval_cs);
 	/* A nap in the midst of listening may pass unnoticed. */
 	if (sim_clock(sim, device) - device->asleep_us > 2 * (gint64)device->interval_cs * 10000)
 		device->woke_us = sim_clock(sim, device);

@@ -40,6 +40,7 @@ typedef struct {
 	SimPathKind path;
 	guint from;           /* SIM_MAX_DEVICES: a stranger */
 	bool damaged;
+	guint interval_cs;    /* as it says */
 	gint64 received_us;   /* receiver's clock */
 	SimClaim claim;
 	gsize length;
@@ -85,9 +86,12 @@ typedef struct {
 	gint64 learning_until_us;    /* world: the switch's port forwards nothing yet */
 	gint64 said_us;              /* own clock: its last advert, other than priority 0 */
 	gint64 asleep_us, woke_us;   /* own clock: when it was last frozen, and last thawed after more than an interval */
-	guint heard_interval_cs;     /* of the Master heard last */
+	guint heard_interval_cs;     /* of the Master heard last; 0: none */
+	gint64 lost_us;              /* own clock: when its buffer had no room for a Master's advert; 0: never, or that one has resigned since */
+	guint lost_interval_cs;
 	guint zero_interval_cs;      /* known when it heard priority 0 */
 	guint64 zero_reign;          /* whose it was */
+	guint zero_from;
 	bool resigned;               /* as a Backup it heard priority 0, and nothing since */
 	gint64 wait_us;              /* own clock: since when it waits as a Backup, */
 	guint wait_interval_cs;      /* and by which interval */

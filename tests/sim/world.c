@@ -163,6 +163,7 @@ void sim_send(Sim *sim, guint from, SimPathKind path, const VrrpAdvert *advert, 
 	packet.path = path;
 	packet.from = from;
 	packet.claim = *claim;
+	packet.interval_cs = advert->interval_cs;
 
 	packet.length = vrrp_packet_build(advert, packet.bytes);
 	for (guint to = 0; to < sim->n_devices; to++) {

@@ -147,6 +147,36 @@ static void test_heard_step_is_saved(void)
 	g_assert_false(world.candidate.unsaved);
 }
 
+/* The Master has brought its step back, and what it said before that comes late: who takes over now is above that too. */
+static void test_overtaken_step(void)
+{
+	World world = backup(true);
+
+	tick(&world, world.now_us + 400 * MS);
+	hear(&world, 169 + 2 * 1 + 1);
+	world.now_us += 100 * MS;
+	hear(&world, 169 + 1);
+	world.now_us += 10 * MS;
+	take(&world);
+	g_assert_cmpuint(world.candidate.machine.priority, ==, 169 + 2 * 2);
+	hear(&world, 169 + 2 * 1 + 1);
+	g_assert_cmpint(world.candidate.machine.state, ==, VRRP_STATE_MASTER);
+	/* A down interval later nothing of it is under way, */
+	world = backup(true);
+	hear(&world, 169 + 2 * 5 + 1);
+	for (guint i = 0; i < 4; i++) {
+		g_assert_cmpuint(world.candidate.heard_step, ==, 5);
+		world.now_us += 100 * MS;
+		hear(&world, 169 + 2 * 3 + 1);
+	}
+	g_assert_cmpuint(world.candidate.heard_step, ==, 3);
+	/* and what a former process has heard may just have been said. */
+	world = backup(true);
+	world.candidate.heard_step = 5;
+	hear(&world, 169 + 2 * 3 + 1);
+	g_assert_cmpuint(world.candidate.heard_step, ==, 5);
+}
+
 /* Ordered before anything was heard of the Master: its next advert does not undo the order. */
 static void test_order_before_anything_was_heard(void)
 {
@@ -287,6 +317,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/candidate/priority", test_priority);
 	g_test_add_func("/vrrp/candidate/follows", test_follows);
 	g_test_add_func("/vrrp/candidate/heard-step-is-saved", test_heard_step_is_saved);
+	g_test_add_func("/vrrp/candidate/overtaken-step", test_overtaken_step);
 	g_test_add_func("/vrrp/candidate/order-before-anything-was-heard", test_order_before_anything_was_heard);
 	g_test_add_func("/vrrp/candidate/pairing-knows-the-master", test_pairing_knows_the_master);
 	g_test_add_func("/vrrp/candidate/addresses-are-renewed-with-adverts", test_addresses_are_renewed_with_adverts);

@@ -295,6 +295,29 @@ static void test_backup_late_queue(void)
 	SAID(world, "S100 H A T:master");
 }
 
+/* What ran over may also have told of a longer interval: one that has slept knows no more than one that begins. */
+static void test_backup_late_forgets_a_short_interval(void)
+{
+	World world = backup(3);
+
+	hear(&world, 200, HIGHER, 1);
+	DUE_IN(world, 30 * MS + 156 * 10000 / 256);
+	world.now_us += 5000 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_ADVERT, .priority = 200, .source = HIGHER, .interval_cs = 1,
+				  .received_us = world.now_us - 4000 * MS });
+	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
+	hear(&world, 200, HIGHER, 1);
+	DUE_IN(world, 30 * MS + 156 * 10000 / 256);
+	world.now_us += 5000 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
+	/* A longer one it knows stays known. */
+	hear(&world, 200, HIGHER, 100);
+	world.now_us += 9000 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	DUE_IN(world, 3000 * MS + 156 * 1000000 / 256);
+}
+
 /* Woken by its timer, then the queue: that was one sleep. The next is another. */
 static void test_one_sleep_is_one_count(void)
 {
@@ -336,6 +359,23 @@ static void test_backup_overtaken(void)
 	world.now_us += 60 * MS;
 	hear(&world, 254, HIGHER, 10);
 	SAID(world, "D T:backup");
+}
+
+/* Who has given up itself since knows that the other may lead anew, however short the while. */
+static void test_resigned_to_and_fro(void)
+{
+	World world = backup(3);
+
+	world.machine.skew_priority = VRRP_SKEW_PRIORITY;
+	hear(&world, 0, HIGHER, 10);
+	expire(&world);
+	g_assert_cmpint(world.machine.state, ==, VRRP_STATE_MASTER);
+	world.now_us += 10 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_RESIGN, .reason = "order" });
+	world.now_us += 10 * MS;
+	hear(&world, 200, HIGHER, 50);
+	DUE_IN(world, 1500 * MS + 2 * 500000 / 256);
+	g_assert_cmpuint(world.machine.master_priority, ==, 200);
 }
 
 /* ---- 6.4.3 Master ---- */
@@ -556,8 +596,10 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/machine/orders/take", test_backup_take);
 	g_test_add_func("/vrrp/machine/late/backup", test_backup_late);
 	g_test_add_func("/vrrp/machine/late/backup-queue-ran-over", test_backup_late_queue);
+	g_test_add_func("/vrrp/machine/late/backup-forgets-a-short-interval", test_backup_late_forgets_a_short_interval);
 	g_test_add_func("/vrrp/machine/late/one-sleep-is-one-count", test_one_sleep_is_one_count);
 	g_test_add_func("/vrrp/machine/paths/overtaken-advert", test_backup_overtaken);
+	g_test_add_func("/vrrp/machine/paths/resigned-to-and-fro", test_resigned_to_and_fro);
 	g_test_add_func("/vrrp/machine/9568-6.4.3/master/timer", test_master_timer);
 	g_test_add_func("/vrrp/machine/9568-6.4.3/master/keeps-the-beat", test_master_keeps_the_beat);
 	g_test_add_func("/vrrp/machine/9568-6.4.3/master/priority-zero", test_master_priority_zero);
