@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <sys/epoll.h>
 
 #include "timer.h"
 
 #define MAX_HOT 64 /* more stay with GLib alone */
+#define MAX_READY 16
 
 G_STATIC_ASSERT(sizeof(GPollFD) == sizeof(struct pollfd));
+G_STATIC_ASSERT(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLERR == POLLERR && EPOLLHUP == POLLHUP && EPOLLPRI == POLLPRI);
 
 typedef struct {
 	int fd;
@@ -26,6 +29,7 @@ static struct {
 	gpointer user_data;
 } timer;
 static bool installed, leave;
+static int epoll = -1; /* what the last turn of the loop waits for: to wait again costs nothing a descriptor */
 
 static const Hot *find(int fd)
 {
@@ -35,25 +39,58 @@ static const Hot *find(int fd)
 	return NULL;
 }
 
-/* Returns how many of the ready ones are left for GLib. */
-static gint serve(GPollFD *fds, guint n, gint ready)
+/* Every turn anew: a descriptor that was closed and opened again bears the same number, and is another. */
+static bool enlist(const GPollFD *fds, guint n)
 {
-	gint left = 0;
+	for (guint i = 0; i < n; i++) {
+		struct epoll_event event = { .events = fds[i].events, .data.u64 = (guint64)i << 32 | (guint32)fds[i].fd };
 
-	for (guint i = 0; i < n && ready > 0; i++) {
-		const Hot *at = fds[i].revents ? find(fds[i].fd) : NULL;
+		if (epoll_ctl(epoll, EPOLL_CTL_MOD, fds[i].fd, &event) < 0 &&
+		    (errno != ENOENT || epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i].fd, &event) < 0))
+			return false;
+	}
+	return true;
+}
 
-		if (!fds[i].revents)
-			continue;
-		ready--;
-		if (at && !(fds[i].revents & G_IO_NVAL)) {
-			(void)at->callback(fds[i].fd, G_IO_IN, at->user_data);
-			fds[i].revents = 0;
+/* Serves what is ready and hot; returns how many are left for GLib, with their revents; -1: see errno. */
+static gint wait_listed(GPollFD *fds, guint n, const struct timespec *wait)
+{
+	struct epoll_event ready[MAX_READY];
+	gint n_ready = epoll_pwait2(epoll, ready, MAX_READY, wait, NULL), left = 0;
+
+	for (gint i = 0; i < n_ready; i++) {
+		guint at = (guint)(ready[i].data.u64 >> 32);
+		int fd = (int)(guint32)ready[i].data.u64;
+		const Hot *callee = find(fd);
+
+		if (at >= n || fds[at].fd != fd) { /* of a former turn */
+			(void)epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
+		} else if (callee) {
+			(void)callee->callback(fd, G_IO_IN, callee->user_data);
 		} else {
+			fds[at].revents = (gushort)ready[i].events;
 			left++;
 		}
 	}
-	return left;
+	return n_ready < 0 ? -1 : left;
+}
+
+/* The same where epoll does not serve: a kernel without epoll_pwait2(), or a descriptor that it does not take. */
+static gint wait_each(GPollFD *fds, guint n, const struct timespec *wait)
+{
+	gint ready = ppoll((struct pollfd *)fds, n, wait, NULL), left = 0;
+
+	for (guint i = 0; i < n && ready > 0; i++) {
+		const Hot *callee = fds[i].revents ? find(fds[i].fd) : NULL;
+
+		if (callee && !(fds[i].revents & G_IO_NVAL)) {
+			(void)callee->callback(fds[i].fd, G_IO_IN, callee->user_data);
+			fds[i].revents = 0;
+		} else if (fds[i].revents) {
+			left++;
+		}
+	}
+	return ready < 0 ? -1 : left;
 }
 
 static void serve_timer(void)
@@ -66,28 +103,40 @@ static void serve_timer(void)
 
 static gint hot_poll(GPollFD *fds, guint n, gint timeout_ms)
 {
-	gint64 until_us = timeout_ms < 0 ? G_MAXINT64 : vrrp_now_us() + (gint64)timeout_ms * 1000;
+	gint64 now_us = vrrp_now_us(), until_us = timeout_ms < 0 ? G_MAXINT64 : now_us + (gint64)timeout_ms * 1000;
+	bool listed = epoll >= 0 && enlist(fds, n);
 
+	for (guint i = 0; i < n; i++)
+		fds[i].revents = 0;
 	for (;;) {
 		gint64 at_us = timer.at_us ? MIN(timer.at_us, until_us) : until_us;
-		gint64 wait_us = timeout_ms == 0 ? 0 : MAX(at_us - vrrp_now_us(), 0);
+		gint64 wait_us = timeout_ms == 0 ? 0 : MAX(at_us - now_us, 0);
 		struct timespec wait = { .tv_sec = wait_us / G_USEC_PER_SEC, .tv_nsec = wait_us % G_USEC_PER_SEC * 1000 };
-		gint ready = ppoll((struct pollfd *)fds, n, at_us == G_MAXINT64 ? NULL : &wait, NULL), left;
+		const struct timespec *at_most = at_us == G_MAXINT64 ? NULL : &wait;
+		gint left;
 
-		if (ready < 0)
-			return ready;
 		leave = false;
-		left = serve(fds, n, ready);
+		left = listed ? wait_listed(fds, n, at_most) : wait_each(fds, n, at_most);
+		if (left < 0 && errno == ENOSYS) {
+			epoll = -1;
+			listed = false;
+			continue;
+		}
+		if (left < 0)
+			return left;
 		serve_timer();
-		if (left > 0 || leave || timeout_ms == 0 || vrrp_now_us() >= until_us)
+		now_us = vrrp_now_us();
+		if (left > 0 || leave || timeout_ms == 0 || now_us >= until_us)
 			return left;
 	}
 }
 
 static void install(void)
 {
-	if (!installed)
-		g_main_context_set_poll_func(NULL, hot_poll);
+	if (installed)
+		return;
+	epoll = epoll_create1(EPOLL_CLOEXEC);
+	g_main_context_set_poll_func(NULL, hot_poll);
 	installed = true;
 }
 

@@ -273,7 +273,6 @@ static gboolean rest_again_cb(gpointer user_data)
 {
 	VrrpSocket *self = user_data;
 
-	vrrp_hot_add(self->counting_fd, counting_ready_cb, self);
 	self->rest_source = watch(self->rest_fd, G_PRIORITY_LOW, rest_ready_cb, self);
 	return G_SOURCE_REMOVE;
 }
