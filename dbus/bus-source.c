@@ -258,7 +258,9 @@ static BusSource *source_new(const char *name)
 
 	g_source_set_static_name(source, name);
 	g_source_set_priority(source, BUS_PRIORITY);
-	g_source_set_can_recurse(source, false);
+	/* No handler runs the loop. Without this GLib would take the descriptors out of its poll for the time of a dispatch, and wake itself up
+	 * twice for that. */
+	g_source_set_can_recurse(source, true);
 	self->watches = g_ptr_array_new_with_free_func(g_rc_box_release);
 	self->timeouts = g_ptr_array_new_with_free_func(g_rc_box_release);
 	return self;
