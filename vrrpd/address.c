@@ -438,6 +438,56 @@ void vrrp_addresses_hold(VrrpAddresses *self)
 			hold_place(self, i);
 }
 
+static VrrpRenewalExpect expect(bool works)
+{
+	return works ? VRRP_RENEWAL_WORKS : VRRP_RENEWAL_REFUSED;
+}
+
+static void renew_place(VrrpAddresses *self, guint n)
+{
+	const Place *place = &self->places[n];
+
+	for (guint i = 0; i < self->list->len; i++) {
+		const VrrpServiceAddress *address = self->list->pdata[i];
+		g_autoptr(GArray) preference = NULL;
+
+		if (address->place != n)
+			continue;
+		vrrp_netlink_renew_address(self->netlink, place->index, &address->address, address->prefix, self->lifetime_s,
+					   place->connected || is_ipv6_link_local(&address->address), expect(address->held));
+		if (!self->between || !address->held)
+			continue;
+		preference = preference_of(self, address);
+		for (guint k = 0; k < preference->len; k++)
+			vrrp_netlink_renew_route(self->netlink, &g_array_index(preference, VrrpRoute, k), VRRP_RENEWAL_EITHER);
+	}
+	for (guint i = 0; i < place->member->routes->len; i++) {
+		VrrpRoute route = route_of(place, i, self->lifetime_s), gateway;
+
+		if (to_gateway(&route, &gateway))
+			vrrp_netlink_renew_route(self->netlink, &gateway, VRRP_RENEWAL_EITHER);
+		vrrp_netlink_renew_route(self->netlink, &route, expect(!place->no_route[i]));
+	}
+}
+
+void vrrp_addresses_renew(VrrpAddresses *self, gint64 until_us)
+{
+	bool whole = true;
+
+	for (guint i = 0; i < self->n_places; i++)
+		whole &= self->places[i].index == 0 || self->places[i].up;
+	if (!whole) {
+		vrrp_addresses_hold(self);
+		return;
+	}
+	if (!vrrp_netlink_renew_begin(self->netlink))
+		return;
+	for (guint i = 0; i < self->n_places; i++)
+		if (self->places[i].index)
+			renew_place(self, i);
+	vrrp_netlink_renew_send(self->netlink, until_us);
+}
+
 static bool is_present(const GArray *present, int index, const IpAddress *ip)
 {
 	for (guint i = 0; i < present->len; i++) {

@@ -48,7 +48,9 @@ bool vrrp_addresses_prepare(VrrpAddresses *addresses, bool clean);
 /* The first held address that is not among @present (of VrrpPresent) any more, NULL when all are; none of the missing counts as held then. */
 const VrrpServiceAddress *vrrp_addresses_missing(VrrpAddresses *addresses, const GArray *present);
 
-void vrrp_addresses_hold(VrrpAddresses *addresses);  /* idempotent: also the renewal */
+void vrrp_addresses_hold(VrrpAddresses *addresses);  /* idempotent */
+/* Their lifetimes anew, beside the adverts; not begun any more after @until_us. What has become otherwise is told as a change of links is. */
+void vrrp_addresses_renew(VrrpAddresses *addresses, gint64 until_us);
 /* From now until they are dropped, what goes from an unbound socket to the service addresses' networks bears the service address; what goes
  * from one device to the other (@between, of VrrpBetween, taken over) the device's own. */
 void vrrp_addresses_prefer(VrrpAddresses *addresses, GArray *between);

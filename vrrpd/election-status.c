@@ -22,13 +22,12 @@ static void add_no_peer_path(const VrrpElection *self, GPtrArray *list)
 		return;
 	for (guint i = 0; i < self->paths->len; i++) {
 		const VrrpPath *path = self->paths->pdata[i];
-		VrrpLink link;
 
 		if (path->n_peers == 0 || strcmp(path->device, self->interface->device) == 0)
 			continue;
-		if (!vrrp_netlink_link(self->netlink, path->device, &link))
-			return; /* told by the path itself */
-		if (link.lower == 0 || (link.lower != self->link.index && link.lower != self->link.lower))
+		if (path->link.index == 0) /* told by the path itself */
+			return;
+		if (path->link.lower == 0 || (path->link.lower != self->link.index && path->link.lower != self->link.lower))
 			return;
 		shared = path->device;
 	}

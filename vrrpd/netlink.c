@@ -20,24 +20,25 @@
 struct VrrpNetlink {
 	struct nl_sock *request;
 	struct nl_sock *events;
+	VrrpRenewal *renewal;
 	guint source;
 	void (*changed)(gpointer user_data);
 	gpointer user_data;
 };
 
 typedef struct {
-	guint32 own_port; /* of our requests */
+	guint32 own_port, renewal_port; /* of our requests */
 	bool any;
 } Events;
 
 /* Over IPv4 the kernel says whose request it was; over IPv6 what we put up is what comes without duplicate detection. */
-static bool is_renewal(struct nlmsghdr *header, guint32 own_port)
+static bool is_renewal(struct nlmsghdr *header, const Events *events)
 {
 	const struct ifaddrmsg *info = nlmsg_data(header);
 	struct nlattr *flags = nlmsg_find_attr(header, sizeof *info, IFA_FLAGS);
 
 	if (info->ifa_family == AF_INET)
-		return header->nlmsg_pid == own_port;
+		return header->nlmsg_pid == events->own_port || header->nlmsg_pid == events->renewal_port;
 	return header->nlmsg_type == RTM_NEWADDR && flags && (nla_get_u32(flags) & IFA_F_NODAD);
 }
 
@@ -48,7 +49,7 @@ static int event_cb(struct nl_msg *message, void *data)
 	bool of_address = header->nlmsg_type == RTM_NEWADDR || header->nlmsg_type == RTM_DELADDR;
 
 	/* Every renewal of a service address is told to us too. */
-	if (!of_address || !is_renewal(nlmsg_hdr(message), events->own_port))
+	if (!of_address || !is_renewal(nlmsg_hdr(message), events))
 		events->any = true;
 	return NL_OK;
 }
@@ -56,7 +57,7 @@ static int event_cb(struct nl_msg *message, void *data)
 static gboolean events_ready_cb(gint fd, GIOCondition condition, gpointer user_data)
 {
 	VrrpNetlink *netlink = user_data;
-	Events events = { .own_port = nl_socket_get_local_port(netlink->request) };
+	Events events = { .own_port = nl_socket_get_local_port(netlink->request), .renewal_port = vrrp_renewal_port(netlink->renewal) };
 	int result;
 
 	nl_socket_modify_cb(netlink->events, NL_CB_VALID, NL_CB_CUSTOM, event_cb, &events);
@@ -67,6 +68,14 @@ static gboolean events_ready_cb(gint fd, GIOCondition condition, gpointer user_d
 	if (events.any || result == -NLE_NOMEM)
 		netlink->changed(netlink->user_data);
 	return G_SOURCE_CONTINUE;
+}
+
+/* What could not be renewed is looked at as when somebody has changed it. */
+static void differs_cb(gpointer user_data)
+{
+	VrrpNetlink *netlink = user_data;
+
+	netlink->changed(netlink->user_data);
 }
 
 static struct nl_sock *open_socket(GError **error)
@@ -92,6 +101,9 @@ VrrpNetlink *vrrp_netlink_new(void (*changed)(gpointer user_data), gpointer user
 	if (!netlink->request)
 		return NULL;
 	nl_socket_set_buffer_size(netlink->request, 256 * 1024, 0);
+	netlink->renewal = vrrp_renewal_new(differs_cb, netlink, error);
+	if (!netlink->renewal)
+		return NULL;
 	netlink->events = open_socket(error);
 	if (!netlink->events)
 		return NULL;
@@ -102,6 +114,7 @@ VrrpNetlink *vrrp_netlink_new(void (*changed)(gpointer user_data), gpointer user
 	source = g_unix_fd_source_new(nl_socket_get_fd(netlink->events), G_IO_IN);
 	g_source_set_priority(source, G_PRIORITY_HIGH);
 	g_source_set_callback(source, G_SOURCE_FUNC(events_ready_cb), netlink, NULL);
+	g_source_set_can_recurse(source, TRUE); /* as in timer.c */
 	netlink->source = g_source_attach(source, NULL);
 	g_source_unref(source);
 	return g_steal_pointer(&netlink);
@@ -113,6 +126,7 @@ void vrrp_netlink_free(VrrpNetlink *netlink)
 		return;
 	if (netlink->source)
 		g_source_remove(netlink->source);
+	vrrp_renewal_free(netlink->renewal);
 	nl_socket_free(netlink->events);
 	nl_socket_free(netlink->request);
 	g_free(netlink);
@@ -121,8 +135,10 @@ void vrrp_netlink_free(VrrpNetlink *netlink)
 /* Sends @message (consumed) and takes the kernel's answer, which is there when the send returns. */
 static bool request(VrrpNetlink *netlink, struct nl_msg *message, int tolerated, const char *what, GError **error)
 {
-	int result = nl_send_sync(netlink->request, message);
+	int result;
 
+	vrrp_renewal_settle(netlink->renewal);
+	result = nl_send_sync(netlink->request, message);
 	if (result >= 0 || result == tolerated)
 		return true;
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s: %s", what, nl_geterror(result));
@@ -257,8 +273,7 @@ bool vrrp_netlink_link_up(VrrpNetlink *netlink, int index, bool up, GError **err
 
 /* ---- Addresses ---- */
 
-bool vrrp_netlink_address_set(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix, guint lifetime_s, bool connected,
-			      GError **error)
+static struct nl_msg *address_message(int index, const IpAddress *address, guint prefix, guint lifetime_s, bool connected)
 {
 	struct ifaddrmsg info = { .ifa_family = (guint8)address->family, .ifa_prefixlen = (guint8)prefix, .ifa_index = (guint)index };
 	struct nl_msg *message = message_new(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &info, sizeof info);
@@ -270,7 +285,13 @@ bool vrrp_netlink_address_set(VrrpNetlink *netlink, int index, const IpAddress *
 	put_ip(message, IFA_ADDRESS, address);
 	put(message, IFA_FLAGS, &flags, sizeof flags);
 	put(message, IFA_CACHEINFO, &lifetime, sizeof lifetime);
-	return request(netlink, message, 0, "service address", error);
+	return message;
+}
+
+bool vrrp_netlink_address_set(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix, guint lifetime_s, bool connected,
+			      GError **error)
+{
+	return request(netlink, address_message(index, address, prefix, lifetime_s, connected), 0, "service address", error);
 }
 
 bool vrrp_netlink_address_delete(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix, GError **error)
@@ -424,6 +445,35 @@ bool vrrp_netlink_route_add(VrrpNetlink *netlink, const VrrpRoute *route, GError
 bool vrrp_netlink_route_delete(VrrpNetlink *netlink, const VrrpRoute *route, GError **error)
 {
 	return request(netlink, route_message(RTM_DELROUTE, 0, route), -NLE_OBJ_NOTFOUND, "route", error);
+}
+
+/* ---- Renewal ---- */
+
+bool vrrp_netlink_renew_begin(VrrpNetlink *netlink)
+{
+	return vrrp_renewal_begin(netlink->renewal);
+}
+
+static void renew(VrrpNetlink *netlink, struct nl_msg *message, int tolerated, VrrpRenewalExpect expect)
+{
+	vrrp_renewal_add(netlink->renewal, nlmsg_hdr(message), tolerated, expect);
+	nlmsg_free(message);
+}
+
+void vrrp_netlink_renew_address(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix, guint lifetime_s, bool connected,
+				VrrpRenewalExpect expect)
+{
+	renew(netlink, address_message(index, address, prefix, lifetime_s, connected), 0, expect);
+}
+
+void vrrp_netlink_renew_route(VrrpNetlink *netlink, const VrrpRoute *route, VrrpRenewalExpect expect)
+{
+	renew(netlink, route_message(RTM_NEWROUTE, NLM_F_CREATE, route), EEXIST, expect);
+}
+
+void vrrp_netlink_renew_send(VrrpNetlink *netlink, gint64 until_us)
+{
+	vrrp_renewal_send(netlink->renewal, until_us);
 }
 
 /* ---- Neighbours ---- */

@@ -2,13 +2,15 @@
 /*
  * vrrpd/netlink.h - links, addresses and routes by rtnetlink, and the kernel's word when a link changes.
  *
- * Requests are answered by the kernel while they are sent; nothing here waits for the network.
+ * Requests are answered by the kernel while they are sent; nothing here waits for the network. But they wait for the kernel's lock, so what is
+ * repeated while adverts go out is left to a thread (renewal.h).
  */
 #pragma once
 
 #include <glib.h>
 #include <stdbool.h>
 
+#include "renewal.h"
 #include "settings/ip.h"
 
 typedef struct VrrpNetlink VrrpNetlink;
@@ -65,6 +67,13 @@ GArray *vrrp_netlink_addresses(VrrpNetlink *netlink);
 /* Before others to the same destination; one that is there already is no error. */
 bool vrrp_netlink_route_add(VrrpNetlink *netlink, const VrrpRoute *route, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool vrrp_netlink_route_delete(VrrpNetlink *netlink, const VrrpRoute *route, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The same beside the adverts, all as one (renewal.h). What comes otherwise than expected is told as a change. */
+bool vrrp_netlink_renew_begin(VrrpNetlink *netlink); /* false: the last is still under way */
+void vrrp_netlink_renew_address(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix, guint lifetime_s, bool connected,
+				VrrpRenewalExpect expect);
+void vrrp_netlink_renew_route(VrrpNetlink *netlink, const VrrpRoute *route, VrrpRenewalExpect expect);
+void vrrp_netlink_renew_send(VrrpNetlink *netlink, gint64 until_us);
 
 /* Whether a link other than @except has an address in the same subnet. */
 bool vrrp_netlink_subnet_present(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix);
