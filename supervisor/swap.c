@@ -345,8 +345,8 @@ static void step(Course *course, HandoverEvent event, char *error)
 void swap_look(Swap *swap)
 {
 	Course *course = swap->course;
-	/* A supervisor before us has died in the middle of one: nobody will finish it. */
-	if (!course && swap->supervisor->role.role == ROLE_HANDING_OVER)
+	/* A supervisor before us has died in the middle of one: nobody will finish it. But it may have resigned already; only vrrpd knows. */
+	if (!course && swap->supervisor->role.role == ROLE_HANDING_OVER && swap->supervisor->facts.election == ELECTION_MASTER)
 		supervisor_think(swap->supervisor, ROLE_EVENT_HAND_OVER_ABORT);
 	else if (course)
 		step(course, HANDOVER_EVENT_FACTS, NULL);
