@@ -23,13 +23,14 @@ NOTIFY = ("org.understudy.Notify1", "/org/understudy/Notify1")
 
 
 class BusWatch:
-    """Listens on one device's bus, through the death of the bus, of its services and of the device; remembers roles and events."""
+    """Listens on one device's bus, through the death of the bus, of its services and of the device; remembers roles, events and jobs."""
 
     def __init__(self, device, origin):
         self.device = device
         self.origin = origin
         self.roles = []
         self.events = []
+        self.jobs = []
         self.changed = threading.Condition()
         self._connection = None
         self._run = True
@@ -57,6 +58,8 @@ class BusWatch:
         connection.connect("closed", lambda *_: self._closed())
         connection.signal_subscribe(None, "org.understudy.Supervisor1", "RoleChanged", None, None, Gio.DBusSignalFlags.NONE, self._on_role)
         connection.signal_subscribe(None, "org.understudy.Notify1", "Raised", None, None, Gio.DBusSignalFlags.NONE, self._on_event)
+        connection.signal_subscribe(None, "org.freedesktop.DBus.Properties", "PropertiesChanged", None, "org.understudy.Job1",
+                                    Gio.DBusSignalFlags.NONE, self._on_job)
         with self.changed:
             self._connection = connection
             self.changed.notify_all()
@@ -82,6 +85,12 @@ class BusWatch:
         with self.changed:
             self.events.append({"device": self.device.name, "t_ms": self._now_ms(),
                                 **{key: event.get(key) for key in ("application", "name", "priority", "description")}})
+            self.changed.notify_all()
+
+    def _on_job(self, _connection, _sender, path, _interface, _signal, parameters):
+        _, changed, _ = parameters.unpack()
+        with self.changed:
+            self.jobs.append({"path": path, **changed})
             self.changed.notify_all()
 
     def call(self, service, interface, method, parameters=None, timeout_s=5):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What all scenario tests share: where the programs under test are, and the option for long tests."""
+"""What all scenario tests share: where the programs under test are, the option for long tests, and the seed of those that choose."""
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,13 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     # Terminated, a run takes away what it made, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Before the workers are started, so that all of them choose the same.
+    os.environ.setdefault("UNDERSTUDY_SEED", str(int(time.time())))
     config.addinivalue_line("markers", "long: takes minutes; run with --long only")
+
+
+def pytest_report_header(config):
+    return f"UNDERSTUDY_SEED={os.environ['UNDERSTUDY_SEED']}"
 
 
 def pytest_collection_modifyitems(config, items):

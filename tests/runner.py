@@ -212,6 +212,8 @@ def run_pytest(suite, options, folder, sanitized):
     if options.long:
         command.append("--long")
     env = dict(os.environ, UNDERSTUDY_BUILD=str(folder), PYTHONDONTWRITEBYTECODE="1")
+    if options.seed is not None:
+        env["UNDERSTUDY_SEED"] = str(options.seed)
     complaints = folder / "meson-logs" / f"sanitizer-{suite}"
     if sanitized:
         # Daemons in scenarios run as users of their own, and nobody may look at their exit code: what they complain of goes to files.
@@ -320,7 +322,7 @@ def main():
         epilog="tests/run bench NAME --json FILE runs one benchmark instead.")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join((*ALWAYS, *WHEN_THERE))}; default: all that have tests")
     parser.add_argument("--long", action="store_true", help="also run the tests marked as long, and with the suite fuzz named search for new inputs")
-    parser.add_argument("--seed", type=int, help="where the simulations of --long begin; default: the time of day, which they print")
+    parser.add_argument("--seed", type=int, help="what the simulations of --long and the kill matrix choose by; default: the time of day, which they print")
     parser.add_argument("--allow-skip", action="store_true", help="a skipped test or an empty suite does not fail the run")
     children_die_with_us()
     try:
