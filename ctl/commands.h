@@ -12,6 +12,8 @@ CtlExit ctl_doctor(Ctl *ctl, int argc, char **argv); /* doctor.c */
 CtlExit ctl_swap(Ctl *ctl, int argc, char **argv);   /* role.c */
 CtlExit ctl_mode(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_takeover(Ctl *ctl, int argc, char **argv);
+CtlExit ctl_restart(Ctl *ctl, int argc, char **argv);
+CtlExit ctl_reboot(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_reset_health(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_events(Ctl *ctl, int argc, char **argv);  /* events.c */
 CtlExit ctl_history(Ctl *ctl, int argc, char **argv); /* past.c */

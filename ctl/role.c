@@ -181,6 +181,16 @@ CtlExit ctl_swap(Ctl *ctl, int argc, char **argv)
 
 /* ---- Mode ---- */
 
+static void note_mode(Ctl *ctl, gint64 until_ms, const char *reason)
+{
+	g_autofree char *until = render_time(until_ms, ctl->zone, false), *clean = render_clean(reason);
+
+	if (until_ms)
+		ctl_note(ctl, "until %s", until);
+	if (*clean)
+		ctl_note(ctl, "reason: %s", clean);
+}
+
 static CtlExit show_mode(Ctl *ctl)
 {
 	g_autoptr(GError) error = NULL;
@@ -211,6 +221,10 @@ static CtlExit show_mode(Ctl *ctl)
 	/* The mode is a Backup's: a Master has one only for when it will be Backup again. What it sets here, it shows here. */
 	backups = g_str_equal(role, "master") && connected ? dict_string(peer, "mode", "unknown") : mode;
 	ctl_printf("%s\n", backups);
+	if (backups == mode)
+		note_mode(ctl, dict_int(all, "ModeUntilMs", 0), dict_string(all, "ModeReason", ""));
+	else
+		note_mode(ctl, dict_int(peer, "mode_until_ms", 0), dict_string(peer, "mode_reason", ""));
 	if (!g_str_equal(role, "backup") && ctl->out.width) {
 		if (backups != mode)
 			ctl_note(ctl, "this is the Backup's mode; this device is %s, and as a Backup it would be %s", role, mode);
@@ -220,12 +234,31 @@ static CtlExit show_mode(Ctl *ctl)
 	return CTL_OK;
 }
 
+static GVariant *mode_options(int minutes, const char *reason)
+{
+	GVariantBuilder builder;
+
+	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+	if (minutes)
+		g_variant_builder_add(&builder, "{sv}", "minutes", g_variant_new_uint32((guint32)minutes));
+	if (reason)
+		g_variant_builder_add(&builder, "{sv}", "reason", g_variant_new_string(reason));
+	return g_variant_builder_end(&builder);
+}
+
 CtlExit ctl_mode(Ctl *ctl, int argc, char **argv)
 {
+	g_autofree char *reason = NULL;
+	int minutes = 0;
+	const GOptionEntry entries[] = {
+		{ "minutes", 0, 0, G_OPTION_ARG_INT, &minutes, "Passive for so long, then active again", "N" },
+		{ "reason", 0, 0, G_OPTION_ARG_STRING, &reason, "Shown with the mode", "TEXT" },
+		{ 0 },
+	};
 	g_autoptr(GVariant) answer = NULL;
 	g_autoptr(GError) error = NULL;
 
-	if (!ctl_options(ctl, &argc, &argv, NULL, "[active|passive]",
+	if (!ctl_options(ctl, &argc, &argv, entries, "[active|passive]",
 			 "Shows or sets the mode of the Backup: active takes over by itself, passive only by order. "
 			 "Set on the Backup, or on the Master for its "
 			 "peer.",
@@ -235,12 +268,16 @@ CtlExit ctl_mode(Ctl *ctl, int argc, char **argv)
 		return show_mode(ctl);
 	if (!g_str_equal(argv[1], "active") && !g_str_equal(argv[1], "passive"))
 		return ctl_complain(ctl, CTL_BAD_INPUT, "mode \"%s\": it is active or passive", argv[1]);
+	if (minutes < 0 || (minutes && g_str_equal(argv[1], "active")))
+		return ctl_complain(ctl, CTL_BAD_INPUT, "mode: --minutes is a number of minutes for which it is passive");
 	answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, "SetMode",
-			  g_variant_new("(s@a{sv})", argv[1], option(NULL, NULL)), CTL_CALL_TIMEOUT_MS * 2, &error);
+			  g_variant_new("(s@a{sv})", argv[1], mode_options(minutes, reason)), CTL_CALL_TIMEOUT_MS * 2, &error);
 	if (!answer)
 		return ctl_fail(ctl, CTL_SUPERVISOR, error);
 	if (ctl->json)
 		ctl_print_json(option("mode", g_variant_new_string(argv[1])));
+	else if (minutes)
+		ctl_printf("the Backup's mode is %s now, for %d minutes\n", argv[1], minutes);
 	else
 		ctl_printf("the Backup's mode is %s now\n", argv[1]);
 	return CTL_OK;
@@ -333,6 +370,81 @@ CtlExit ctl_takeover(Ctl *ctl, int argc, char **argv)
 	g_free(watch.role);
 	g_free(watch.reason);
 	return code;
+}
+
+/* ---- Restart and reboot ---- */
+
+/* As the supervisor names its objects: letters and digits stay, everything else becomes _xx. */
+static char *application_path(const char *name)
+{
+	GString *path = g_string_new("/org/understudy/Supervisor1/application/");
+
+	for (const char *at = name; *at; at++) {
+		if (g_ascii_isalpha(*at) || (at != name && g_ascii_isdigit(*at)))
+			g_string_append_c(path, *at);
+		else
+			g_string_append_printf(path, "_%02x", (guchar)*at);
+	}
+	return g_string_free(path, FALSE);
+}
+
+CtlExit ctl_restart(Ctl *ctl, int argc, char **argv)
+{
+	g_autofree char *reason = NULL, *path = NULL;
+	const GOptionEntry entries[] = {
+		{ "reason", 0, 0, G_OPTION_ARG_STRING, &reason, "Goes into the log", "TEXT" },
+		{ 0 },
+	};
+	g_autoptr(GVariant) answer = NULL;
+	g_autoptr(GError) error = NULL;
+
+	if (!ctl_options(ctl, &argc, &argv, entries, "APPLICATION", "Stops an application of this device and starts it again.", 1, 1))
+		return CTL_BAD_INPUT;
+	path = application_path(argv[1]);
+	answer = ctl_call(ctl, CTL_SUPERVISOR, path, CTL_APPLICATION_INTERFACE, "Restart", g_variant_new("(s)", reason ? reason : ""),
+			  CTL_CALL_TIMEOUT_MS, &error);
+	if (!answer && (g_error_matches(error, BUS_ERROR, BUS_ERROR_UNKNOWN_OBJECT) || g_error_matches(error, BUS_ERROR, BUS_ERROR_NOT_FOUND)))
+		return ctl_complain(ctl, CTL_BAD_INPUT, "restart: there is no application %s; see understudy status", argv[1]);
+	if (!answer)
+		return ctl_fail(ctl, CTL_SUPERVISOR, error);
+	if (!ctl->json)
+		ctl_printf("application %s is restarted\n", argv[1]);
+	else
+		ctl_print_json(option("application", g_variant_new_string(argv[1])));
+	return CTL_OK;
+}
+
+CtlExit ctl_reboot(Ctl *ctl, int argc, char **argv)
+{
+	g_autofree char *reason = NULL;
+	gboolean force = FALSE;
+	const GOptionEntry entries[] = {
+		{ "reason", 0, 0, G_OPTION_ARG_STRING, &reason, "Goes into the timeline and the events", "TEXT" },
+		{ "force", 0, 0, G_OPTION_ARG_NONE, &force, "Also when nobody can take over", NULL },
+		{ 0 },
+	};
+	g_autoptr(GVariant) answer = NULL, end = NULL;
+	g_autoptr(GError) error = NULL;
+	const char *job;
+	CtlExit code;
+
+	if (!ctl_options(ctl, &argc, &argv, entries, "", "Reboots this device. A Master hands the service over first.", 0, 0))
+		return CTL_BAD_INPUT;
+	answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, "Reboot", g_variant_new("(@a{sv})", swap_options(reason, force, 0)),
+			  CTL_CALL_TIMEOUT_MS, &error);
+	if (!answer)
+		return ctl_fail(ctl, CTL_SUPERVISOR, error);
+	g_variant_get(answer, "(&o)", &job);
+	code = wait_for_job(ctl, job, SWAP_TIMEOUT_MS, &end);
+	if (code != CTL_OK)
+		return code;
+	if (ctl->json)
+		ctl_print_json(end);
+	if (!g_str_equal(dict_string(end, "state", ""), "done"))
+		return ctl_complain(ctl, CTL_REFUSED, "reboot: %s", dict_string(end, "error", "failed"));
+	if (!ctl->json)
+		ctl_print("this device reboots now\n");
+	return CTL_OK;
 }
 
 CtlExit ctl_reset_health(Ctl *ctl, int argc, char **argv)

@@ -349,6 +349,22 @@ void act_watch_backup(Supervisor *supervisor)
 	}
 }
 
+void act_remind(Supervisor *supervisor)
+{
+	gint64 now_us = g_get_monotonic_time();
+	if (supervisor->role.role != ROLE_MASTER || supervisor->presence != PRESENCE_PASSIVE) {
+		supervisor->passive_since_us = supervisor->passive_told_us = 0;
+		return;
+	}
+	if (supervisor->passive_since_us == 0)
+		supervisor->passive_since_us = now_us;
+	if (!mode_reminder_is_due(supervisor->passive_since_us, supervisor->passive_told_us, supervisor->settings->passive_reminder_min, now_us))
+		return;
+	supervisor->passive_told_us = now_us;
+	g_autofree char *text = g_strdup_printf("Backup device with ID %s is still passive: it takes over by order only", peer_id(supervisor->peer));
+	events_raise(supervisor->events, EVENT_APPLICATION, "still passive", 2, text);
+}
+
 /* ---- Foreign instances ---- */
 
 static void add_wanted(Application *application, gpointer user_data)

@@ -229,7 +229,7 @@ static GVariant *judge(Examine *examine)
 		.behind_ms = examine->behind_us ? (g_get_monotonic_time() - examine->behind_us) / 1000 : 0,
 		.disk = examine->disk,
 	};
-	facts.role.mode = supervisor->mode;
+	facts.role.mode = supervisor->mode.mode;
 	facts.stranger = elect_stranger(supervisor->elect, &facts.stranger_counts);
 	return doctor_examine(&facts, supervisor->settings->id, examine->findings, g_get_real_time() / 1000);
 }

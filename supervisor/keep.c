@@ -145,7 +145,7 @@ void keep_load(Supervisor *supervisor)
 	supervisor->role_since_ms = g_get_real_time() / 1000;
 	load_term(supervisor);
 	if (g_file_get_contents(MODE_FILE, &mode, NULL, NULL))
-		(void)mode_parse(g_strstrip(mode), &supervisor->mode);
+		(void)mode_order_parse(mode, &supervisor->mode);
 	supervisor->joining = g_file_test(JOINING_FILE, G_FILE_TEST_EXISTS);
 	if (load_run(supervisor))
 		g_message("going on as %s", role_name(supervisor->role.role));
@@ -185,16 +185,30 @@ void keep_write_run(Supervisor *supervisor)
 	(void)store_write_run(SUPERVISOR_PROCESSES, processes->str);
 }
 
-void supervisor_set_mode(Supervisor *supervisor, Mode mode)
+void supervisor_set_mode(Supervisor *supervisor, const ModeOrder *order)
 {
-	if (supervisor->mode == mode)
+	ModeOrder *mode = &supervisor->mode;
+	if (mode->mode == order->mode && mode->until_ms == order->until_ms && strcmp(mode->reason, order->reason) == 0)
 		return;
-	g_message("mode: %s -> %s", mode_name(supervisor->mode), mode_name(mode));
-	g_autofree char *text = g_strdup_printf("%s\n", mode_name(mode));
-	supervisor->mode = mode;
+	g_message("mode: %s -> %s%s%s", mode_name(mode->mode), mode_name(order->mode), *order->reason ? ": " : "", order->reason);
+	g_autofree char *text = mode_order_text(order);
+	*mode = *order;
 	store_write(supervisor->store, MODE_FILE, text);
 	service_changed(supervisor->service, "Mode");
+	service_changed(supervisor->service, "ModeUntilMs");
+	service_changed(supervisor->service, "ModeReason");
 	supervisor_think(supervisor, ROLE_EVENT_FACTS);
+}
+
+void keep_watch_mode(Supervisor *supervisor)
+{
+	gint64 now_ms = g_get_real_time() / 1000;
+	if (!mode_order_is_over(&supervisor->mode, now_ms))
+		return;
+	ModeOrder active = mode_order(MODE_ACTIVE, 0, "", now_ms);
+	g_autofree char *text = g_strdup_printf("Device %s is active again: the time for which it was to be passive is over", supervisor->settings->name);
+	events_raise(supervisor->events, EVENT_APPLICATION, "mode", 1, text);
+	supervisor_set_mode(supervisor, &active);
 }
 
 void supervisor_set_joining(Supervisor *supervisor, bool joining)

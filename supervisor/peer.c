@@ -366,7 +366,9 @@ static GVariant *own_state(Peer *peer)
 		{ "version", g_variant_new_string(UNDERSTUDY_VERSION) },
 		{ "model", g_variant_new_string(settings->model) },
 		{ "role", g_variant_new_string(role_name(supervisor->role.role)) },
-		{ "mode", g_variant_new_string(mode_name(supervisor->mode)) },
+		{ "mode", g_variant_new_string(mode_name(supervisor->mode.mode)) },
+		{ "mode_until_ms", g_variant_new_int64(supervisor->mode.until_ms) },
+		{ "mode_reason", g_variant_new_string(supervisor->mode.reason) },
 		{ "term", g_variant_new_uint64(supervisor->role.known.number) },
 		{ "term_id", g_variant_new_string(supervisor->role.known.id) },
 		{ "line", g_variant_new_uint64(supervisor->role.line.number) },
@@ -531,14 +533,18 @@ void peer_request(Peer *peer, const char *topic, GVariant *args, guint timeout_m
 
 static GVariant *answer_mode(Supervisor *supervisor, GVariant *args, GError **error)
 {
-	const char *text = "";
+	const char *text = "", *reason = "";
 	Mode mode;
+	guint minutes = 0;
 	(void)g_variant_lookup(args, "mode", "&s", &text);
+	(void)g_variant_lookup(args, "minutes", "u", &minutes);
+	(void)g_variant_lookup(args, "reason", "&s", &reason);
 	if (!mode_parse(text, &mode)) {
 		g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "a mode is \"active\" or \"passive\"");
 		return NULL;
 	}
-	supervisor_set_mode(supervisor, mode);
+	ModeOrder order = mode_order(mode, minutes, reason, g_get_real_time() / 1000);
+	supervisor_set_mode(supervisor, &order);
 	return g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0);
 }
 

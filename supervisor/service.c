@@ -57,7 +57,17 @@ static GVariant *get_term(gpointer user_data)
 
 static GVariant *get_mode(gpointer user_data)
 {
-	return g_variant_new_string(mode_name(SUPERVISOR->mode));
+	return g_variant_new_string(mode_name(SUPERVISOR->mode.mode));
+}
+
+static GVariant *get_mode_until(gpointer user_data)
+{
+	return g_variant_new_int64(SUPERVISOR->mode.until_ms);
+}
+
+static GVariant *get_mode_reason(gpointer user_data)
+{
+	return g_variant_new_string(SUPERVISOR->mode.reason);
 }
 
 static GVariant *get_device_id(gpointer user_data)
@@ -188,13 +198,23 @@ static void on_mode_taken(GVariant *values, const GError *error, gpointer user_d
 static void on_set_mode(BusCall *call, GVariant *args, gpointer user_data)
 {
 	Supervisor *supervisor = user_data;
-	const char *text;
+	const char *text, *reason = "";
 	Mode mode;
+	guint minutes = 0;
+	g_autoptr(GVariant) options = g_variant_get_child_value(args, 1);
+	g_autoptr(GError) error = NULL;
 	g_variant_get_child(args, 0, "&s", &text);
+	(void)g_variant_lookup(options, "minutes", "u", &minutes);
+	(void)g_variant_lookup(options, "reason", "&s", &reason);
+	if (!check_reason(reason, &error)) {
+		bus_call_fail(call, error);
+		return;
+	}
 	if (!mode_parse(text, &mode)) {
 		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "a mode is \"active\" or \"passive\"");
 		return;
 	}
+	ModeOrder order;
 	switch (supervisor->role.role) {
 	case ROLE_TAKING_OVER:
 	case ROLE_MASTER:
@@ -206,13 +226,16 @@ static void on_set_mode(BusCall *call, GVariant *args, gpointer user_data)
 		GVariantBuilder builder;
 		g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
 		g_variant_builder_add(&builder, "{sv}", "mode", g_variant_new_string(text));
+		g_variant_builder_add(&builder, "{sv}", "minutes", g_variant_new_uint32(minutes));
+		g_variant_builder_add(&builder, "{sv}", "reason", g_variant_new_string(reason));
 		peer_request(supervisor->peer, "mode", g_variant_builder_end(&builder), MODE_ASK_MS, on_mode_taken, call);
 		return;
 	case ROLE_STANDALONE:
 	case ROLE_INIT:
 	case ROLE_BACKUP:
 	case ROLE_FAULT:
-		supervisor_set_mode(supervisor, mode);
+		order = mode_order(mode, minutes, reason, g_get_real_time() / 1000);
+		supervisor_set_mode(supervisor, &order);
 		bus_call_reply(call, NULL);
 		return;
 	}
@@ -282,6 +305,21 @@ static void on_timeline(BusCall *call, GVariant *args, gpointer user_data)
 	peer_request(supervisor->peer, "timeline", g_variant_builder_end(&builder), TIMELINE_ASK_MS, on_timeline_of_peer, ask);
 }
 
+static void on_reboot(BusCall *call, GVariant *args, gpointer user_data)
+{
+	g_autoptr(GVariant) options = g_variant_get_child_value(args, 0);
+	g_autoptr(GError) error = NULL;
+	const char *reason = "";
+	gboolean force = FALSE;
+	(void)g_variant_lookup(options, "reason", "&s", &reason);
+	(void)g_variant_lookup(options, "force", "b", &force);
+	const char *path = check_reason(reason, &error) ? reboot_begin(SUPERVISOR->reboot, reason, force, &error) : NULL;
+	if (path)
+		bus_call_reply(call, g_variant_new("(o)", path));
+	else
+		bus_call_fail(call, error);
+}
+
 static void on_doctor(BusCall *call, GVariant *args, gpointer user_data)
 {
 	GVariant *findings[] = { examine_both(SUPERVISOR->examine) };
@@ -310,6 +348,8 @@ static const BusMember members[] = {
 	{ "RoleSinceMs", .get = get_role_since },
 	{ "Term", .get = get_term },
 	{ "Mode", .get = get_mode },
+	{ "ModeUntilMs", .get = get_mode_until },
+	{ "ModeReason", .get = get_mode_reason },
 	{ "DeviceId", .get = get_device_id },
 	{ "DeviceName", .get = get_device_name },
 	{ "Version", .get = get_version },
@@ -325,6 +365,7 @@ static const BusMember members[] = {
 	{ "Swap", .method = on_swap },
 	{ "SetMode", .method = on_set_mode },
 	{ "TakeOver", .method = on_take_over },
+	{ "Reboot", .method = on_reboot },
 	{ "Doctor", .method = on_doctor },
 	{ "Timeline", .method = on_timeline },
 	{ "ResetHealth", .method = on_reset_health },
@@ -391,10 +432,20 @@ static GVariant *get_app_last_output(gpointer user_data)
 
 static void on_app_restart(BusCall *call, GVariant *args, gpointer user_data)
 {
-	if (application_restart(APPLICATION))
+	g_autoptr(GError) error = NULL;
+	const char *reason;
+	g_variant_get_child(args, 0, "&s", &reason);
+	if (!check_reason(reason, &error)) {
+		bus_call_fail(call, error);
+		return;
+	}
+	g_autofree char *caller = g_strdup(bus_call_caller(call));
+	if (application_restart(APPLICATION)) {
+		g_message("application %s is restarted by order of %s%s%s", application_name(APPLICATION), caller, *reason ? ": " : "", reason);
 		bus_call_reply(call, NULL);
-	else
+	} else {
 		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "not-wanted: applications do not run in this role");
+	}
 }
 
 static const BusMember app_members[] = {
@@ -452,6 +503,11 @@ void service_application_gone(Application *application)
 }
 
 /* ---- The tree ---- */
+
+BusLink *service_link(Service *service)
+{
+	return service->link;
+}
 
 BusTree *service_tree(Service *service)
 {

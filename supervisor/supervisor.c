@@ -27,7 +27,7 @@ static void gather_facts(Supervisor *supervisor)
 	RoleFacts *facts = &supervisor->facts;
 	const Settings *settings = supervisor->settings;
 	facts->redundant = settings->has_pair && settings->enabled;
-	facts->mode = supervisor->mode;
+	facts->mode = supervisor->mode.mode;
 	facts->joining = supervisor->joining;
 	facts->cold_boot_wait_us = settings->cold_boot_wait_ms * (gint64)G_TIME_SPAN_MILLISECOND;
 	facts->first_answer_us = settings->first_answer_ms * (gint64)G_TIME_SPAN_MILLISECOND;
@@ -213,6 +213,8 @@ static gboolean on_second(gpointer user_data)
 	Supervisor *supervisor = user_data;
 	elect_heartbeat(supervisor->elect);
 	keep_again(supervisor);
+	keep_watch_mode(supervisor);
+	act_remind(supervisor);
 	output_trim();
 	return G_SOURCE_CONTINUE;
 }
@@ -438,6 +440,7 @@ static bool make_parts(Supervisor *supervisor, GError **error)
 	supervisor->peer = peer_new(supervisor);
 	supervisor->swap = swap_new(supervisor);
 	supervisor->undo = undo_new(supervisor);
+	supervisor->reboot = reboot_new(supervisor);
 	supervisor->examine = examine_new(supervisor);
 	keep_load_failed(supervisor);
 	applications_configure(supervisor->applications, supervisor->settings);
@@ -501,6 +504,7 @@ void supervisor_free(Supervisor *supervisor)
 	foreign_free(supervisor->foreign);
 	g_strfreev(supervisor->foreign_found);
 	undo_free(supervisor->undo);
+	reboot_free(supervisor->reboot);
 	swap_free(supervisor->swap);
 	peer_free(supervisor->peer);
 	elect_free(supervisor->elect);

@@ -22,6 +22,7 @@
 #include "supervisor/foreign.h"
 #include "supervisor/health.h"
 #include "supervisor/job.h"
+#include "supervisor/mode.h"
 #include "supervisor/process.h"
 #include "supervisor/role.h"
 #include "supervisor/store.h"
@@ -34,6 +35,7 @@ typedef struct Elect Elect;     /* elect.c: vrrpd's client */
 typedef struct Peer Peer;       /* peer.c: syncd's client, and through it the other device */
 typedef struct Swap Swap;       /* swap.c: handing over by order */
 typedef struct Undo Undo;       /* undo.c: changes that break an application, and what has failed here */
+typedef struct Reboot Reboot;   /* reboot.c: of this device, by order */
 typedef struct Examine Examine; /* examine.c: what would hinder a takeover */
 typedef struct Service Service; /* service.c: the bus */
 
@@ -59,11 +61,12 @@ typedef struct Supervisor {
 	Swap *swap;
 	Undo *undo;
 	Examine *examine;
+	Reboot *reboot;
 	Foreign *foreign;
 	char **foreign_found; /* as people read it; may be NULL */
 	Service *service;
 
-	Mode mode;
+	ModeOrder mode;
 	bool joining;        /* joined, first synchronisation not done; kept on disk */
 	RoleMachine role;
 	guint64 term_stored; /* the number reserved on disk */
@@ -97,6 +100,7 @@ typedef struct Supervisor {
 
 	/* The Backup as the Master's events last told of it. */
 	enum { PRESENCE_UNKNOWN, PRESENCE_ACTIVE, PRESENCE_PASSIVE, PRESENCE_DOWN } presence;
+	gint64 passive_since_us, passive_told_us; /* monotonic; 0: it is not, or was not told */
 } Supervisor;
 
 /* ---- supervisor.c ---- */
@@ -114,7 +118,7 @@ bool supervisor_reload(Supervisor *supervisor, GError **error) G_GNUC_WARN_UNUSE
 int settings_revision_compare(guint64 term, const char *device, guint64 n, const Settings *settings);
 /* A pair.conf from the pair: checked, written, in use. */
 bool supervisor_adopt_pair(Supervisor *supervisor, const char *text, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-void supervisor_set_mode(Supervisor *supervisor, Mode mode);
+void supervisor_set_mode(Supervisor *supervisor, const ModeOrder *order);
 void supervisor_set_joining(Supervisor *supervisor, bool joining);
 /* Things of /run that the next supervisor wants; written when the loop is idle. */
 void supervisor_remember(Supervisor *supervisor);
@@ -132,6 +136,7 @@ void stop_look(Supervisor *supervisor); /* something has stopped */
 void keep_load(Supervisor *supervisor);  /* terms, mode, and the role if the device has not been off */
 void keep_load_failed(Supervisor *supervisor); /* what undo.c remembers */
 void keep_write_run(Supervisor *supervisor);
+void keep_watch_mode(Supervisor *supervisor); /* to be called every second: a mode may have an end */
 void keep_write_term(Supervisor *supervisor);
 void keep_mark_unstored(Supervisor *supervisor); /* as the posture says */
 void keep_written(Supervisor *supervisor, const char *path, const char *text);
@@ -149,6 +154,7 @@ void act_application_changed(Supervisor *supervisor, Application *application, A
 void act_order(Supervisor *supervisor, const char *reason);
 void act_forget_order(Supervisor *supervisor);
 void act_settled(Supervisor *supervisor);
+void act_remind(Supervisor *supervisor); /* that the Backup is passive, now and then */
 void act_watch_backup(Supervisor *supervisor); /* the three redundancy events */
 GPtrArray *act_foreign_wanted(gpointer supervisor); /* what foreign.c looks for, */
 void act_foreign_found(GPtrArray *found, gpointer supervisor); /* and what it has found */
@@ -230,6 +236,13 @@ void swap_look(Swap *swap);
 /* The other side of it: answers the topic `swap`. True: agreed. */
 bool swap_answer(Supervisor *supervisor, GVariant *args, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* ---- reboot.c ---- */
+
+Reboot *reboot_new(Supervisor *supervisor);
+void reboot_free(Reboot *reboot);
+/* The path of its job, or @error. A Master hands over first, or, by @force, not. */
+const char *reboot_begin(Reboot *reboot, const char *reason, bool force, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* ---- undo.c ---- */
 
 Undo *undo_new(Supervisor *supervisor);
@@ -257,6 +270,7 @@ GVariant *examine_both(Examine *examine);           /* as Supervisor1.Doctor ans
 Service *service_new(Supervisor *supervisor, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void service_free(Service *service);
 BusTree *service_tree(Service *service);
+BusLink *service_link(Service *service); /* the system bus */
 void service_changed(Service *service, const char *property);
 void service_role_changed(Service *service, Role old, GVariant *evidence);
 void service_application_added(Service *service, Application *application);

@@ -62,8 +62,8 @@ struct Swap {
 	BusPending *pending;
 	Ask *ask;
 	guint timer;
-	Mode mode_given; /* by the Master that hands over to us */
-	Mode peer_mode; /* that the old Backup had */
+	ModeOrder mode_given; /* by the Master that hands over to us */
+	ModeOrder peer_mode; /* that the old Backup had */
 };
 
 bool swap_is_running(const Swap *swap)
@@ -194,7 +194,9 @@ static void ask_peer(Course *course, const char *phase, guint timeout_ms)
 	GVariantBuilder builder;
 	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
 	g_variant_builder_add(&builder, "{sv}", "phase", g_variant_new_string(phase));
-	g_variant_builder_add(&builder, "{sv}", "mode", g_variant_new_string(mode_name(supervisor->mode)));
+	g_variant_builder_add(&builder, "{sv}", "mode", g_variant_new_string(mode_name(supervisor->mode.mode)));
+	g_variant_builder_add(&builder, "{sv}", "mode_until_ms", g_variant_new_int64(supervisor->mode.until_ms));
+	g_variant_builder_add(&builder, "{sv}", "mode_reason", g_variant_new_string(supervisor->mode.reason));
 	g_variant_builder_add(&builder, "{sv}", "version", g_variant_new_string(UNDERSTUDY_VERSION));
 	g_variant_builder_add(&builder, "{sv}", "pair_hash", g_variant_new_string(supervisor->settings->pair_hash));
 	g_variant_builder_add(&builder, "{sv}", "force", g_variant_new_boolean(course->force));
@@ -318,7 +320,7 @@ static void enter(Course *course)
 	case HANDOVER_DONE:
 		/* Ours only now: passive before that, this device would stay out if the peer died on its way. */
 		if (course->handover.exchanged)
-			supervisor_set_mode(supervisor, swap->peer_mode);
+			supervisor_set_mode(supervisor, &swap->peer_mode);
 		finish(course, NULL);
 		break;
 	case HANDOVER_FAILED:
@@ -350,6 +352,20 @@ void swap_look(Swap *swap)
 		supervisor_think(swap->supervisor, ROLE_EVENT_HAND_OVER_ABORT);
 	else if (course)
 		step(course, HANDOVER_EVENT_FACTS, NULL);
+}
+
+/* With its end and its reason, as `state` and `take` tell them. */
+static ModeOrder mode_told(GVariant *dictionary, Mode mode)
+{
+	const char *reason = "";
+	gint64 until_ms = 0;
+	if (dictionary) {
+		(void)g_variant_lookup(dictionary, "mode_until_ms", "x", &until_ms);
+		(void)g_variant_lookup(dictionary, "mode_reason", "&s", &reason);
+	}
+	ModeOrder order = mode_order(mode, 0, reason, 0);
+	order.until_ms = mode == MODE_PASSIVE ? MAX(0, until_ms) : 0;
+	return order;
 }
 
 static bool refuse(GError **error, const char *text)
@@ -427,7 +443,7 @@ const char *swap_begin(Swap *swap, const SwapOrder *order, GError **error)
 	for (const SwapObstacle *each = obstacles; each->refusal; each++)
 		g_ptr_array_add(course->gave_up, g_strdup(each->gives_up));
 	swap->course = course;
-	swap->peer_mode = supervisor->facts.peer_mode;
+	swap->peer_mode = mode_told(peer_state(supervisor->peer), supervisor->facts.peer_mode);
 	act_order(supervisor, course->reason);
 	g_message("swap ordered (%s)%s", *course->reason ? course->reason : "no reason given", course->force ? ", by force" : "");
 	const char *path = job_path(course->job);
@@ -462,7 +478,8 @@ bool swap_answer(Supervisor *supervisor, GVariant *args, GError **error)
 		return false;
 	}
 	act_order(supervisor, order);
-	supervisor->swap->mode_given = g_variant_lookup(args, "mode", "&s", &mode_text) && mode_parse(mode_text, &mode) ? mode : supervisor->mode;
+	bool given = g_variant_lookup(args, "mode", "&s", &mode_text) && mode_parse(mode_text, &mode);
+	supervisor->swap->mode_given = given ? mode_told(args, mode) : supervisor->mode;
 	supervisor_think(supervisor, ROLE_EVENT_TAKE_EXPECTED);
 	return true;
 }
@@ -470,7 +487,7 @@ bool swap_answer(Supervisor *supervisor, GVariant *args, GError **error)
 /* The two exchange their modes, once it has come to it: who was passive leads now, who led is what it was. */
 void swap_taken(Swap *swap)
 {
-	supervisor_set_mode(swap->supervisor, swap->mode_given);
+	supervisor_set_mode(swap->supervisor, &swap->mode_given);
 }
 
 Swap *swap_new(Supervisor *supervisor)

@@ -366,6 +366,28 @@ def test_mode(bus, scripted):
     assert run(bus, "mode") == (OK, "active\n", "")
 
 
+def test_mode_for_a_time(bus, scripted):
+    supervisor = scripted(SUPERVISOR)
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {"Mode": "passive", "Role": "backup", "ModeUntilMs": 1700000000000, "ModeReason": "cables",
+                                                     "Peer": {"connected": GLib.Variant("b", False)}}, SetMode=lambda *_: None)
+    assert run(bus, "mode", "passive", "--minutes", "90", "--reason", "cables") == (OK, "the Backup's mode is passive now, for 90 minutes\n", "")
+    assert supervisor.calls == [("SetMode", ("passive", {"minutes": 90, "reason": "cables"}))]
+    assert run(bus, "mode", "active", "--minutes", "90")[0] == BAD_INPUT
+    code, out, err = run(bus, "mode")
+    assert (code, out) == (OK, "passive\n") and "until 2023-11-14 22:13:20" in err and "reason: cables" in err
+
+
+def test_restart_and_reboot(bus, scripted):
+    supervisor = scripted(SUPERVISOR)
+    supervisor.publish(SUPERVISOR_PATH + "/application/sip_2eproxy", "org.understudy.Application1", {}, Restart=lambda _reason: None)
+    assert run(bus, "restart", "sip.proxy", "--reason", "new certificate") == (OK, "application sip.proxy is restarted\n", "")
+    assert supervisor.calls == [("Restart", ("new certificate",))]
+    supervisor.publish(JOB_PATH, JOB, job_properties(State="failed", Error="peer-absent: the peer is not connected"))
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {}, Reboot=lambda _options: GLib.Variant("(o)", (JOB_PATH,)))
+    code, _, err = run(bus, "reboot", "--force")
+    assert code == REFUSED and "peer-absent" in err and supervisor.calls[-1] == ("Reboot", ({"force": True},))
+
+
 def test_takeover(bus, scripted):
     supervisor = scripted(SUPERVISOR)
 

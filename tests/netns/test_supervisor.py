@@ -191,7 +191,7 @@ def test_stop_is_for_certain(place):
     place.wait_app("clings", "running")
     before = wait_until(lambda: len(place.group("clings")) == 2 and place.group("clings"), 5, "the child that forked away")
     began = time.monotonic()
-    place.call("Restart", path=f"{ROOT}/application/clings", interface="org.understudy.Application1")
+    place.call("Restart", "s", "", path=f"{ROOT}/application/clings", interface="org.understudy.Application1")
     wait_until(lambda: place.app("clings", "State") == "running" and not before & place.group("clings"), 5, "a new one, none of the old")
     assert time.monotonic() - began > 0.3
     assert not any(alive(pid) for pid in before)

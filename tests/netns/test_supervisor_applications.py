@@ -184,7 +184,7 @@ def test_one_that_hangs_on_stop_is_killed_and_told_of(place):
     place.wait_app("clings", "running")
     wait_until(lambda: len(place.group("clings")) == 2, 5, "one that clings by now")
     group = place.group("clings")
-    place.call("Restart", path="/org/understudy/Supervisor1/application/clings", interface="org.understudy.Application1")
+    place.call("Restart", "s", "", path="/org/understudy/Supervisor1/application/clings", interface="org.understudy.Application1")
     trouble(place, "Application clings did not stop within 200 ms and was killed")
     wait_until(lambda: not any(alive(pid) for pid in group), 5, "all of it gone")
     place.wait_app("clings", "running")
@@ -299,7 +299,7 @@ def test_a_single_pbx_undoes_the_change_that_broke_it(place):
     place.device.write("/var/lib/old/config", "bad\n")
     wait_until(lambda: history() > before, 10, "committed")
     path = "/org/understudy/Supervisor1/application/"
-    place.call("Restart", path=f"{path}old", interface="org.understudy.Application1")
+    place.call("Restart", "s", "", path=f"{path}old", interface="org.understudy.Application1")
     failure(place, "old")
     assert place.device.read("/var/lib/old/config") == "bad\n", "it has no time of trial"
     place.device.write("/var/lib/old/config", "good\n")
@@ -308,7 +308,7 @@ def test_a_single_pbx_undoes_the_change_that_broke_it(place):
     before = history()
     place.device.write("/var/lib/sip/config", "bad\n")
     wait_until(lambda: history() > before, 10, "committed")
-    place.call("Restart", path=f"{path}sip", interface="org.understudy.Application1")
+    place.call("Restart", "s", "", path=f"{path}sip", interface="org.understudy.Application1")
     trouble(place, "Application sip failed after a change of the configuration (1 change: sip.sip/config): the change is undone")
     wait_until(lambda: place.app("sip", "State") == "running", 20, "running again")
     assert place.device.read("/var/lib/sip/config") == "good\n"

@@ -3,6 +3,8 @@
 
 import json
 import os
+import signal
+import time
 
 from test_supervisor_pair import APPLICATION, call, changes, get, job_of, module_pair, pair  # noqa: F401  (fixtures)
 
@@ -53,11 +55,11 @@ def test_doctor_on_the_master_knows_the_backups_troubles(pair):  # noqa: F811
 
 def test_doctor_of_a_device_that_is_left_alone(pair):  # noqa: F811
     master, backup, before = pair.master(), pair.backup(), changes(pair)
-    backup.kill("understudy-syncd", 19)  # SIGSTOP
+    backup.kill("understudy-syncd", signal.SIGSTOP)
     try:
         wait_until(lambda: ("peer-absent", master.name) in codes(master), 10, "peer-absent")
     finally:
-        backup.kill("understudy-syncd", 18)
+        backup.kill("understudy-syncd", signal.SIGCONT)
     wait_until(lambda: "peer-absent" not in {code for code, _ in codes(master)}, 10, "it is back")
     assert changes(pair) == before
 
@@ -135,3 +137,72 @@ def test_a_swap_by_force_says_what_it_gave_up(pair):  # noqa: F811
     assert call(backup, "Reload", "").returncode == 0
     pair.wait_settled()
     assert "not-master" in json.loads(call(master, "CheckSwap", "").stdout)["data"][0][0]["code"]["data"]
+
+
+# ---- Modes for a time, restarts, reboots ----
+
+
+def test_a_passive_mode_that_ends_by_itself(pair):  # noqa: F811
+    master, backup = pair.master(), pair.backup()
+    assert call(master, "SetMode", "sa{sv}", "passive", "2", "minutes", "u", "1", "reason", "s", "cables").returncode == 0
+    wait_until(lambda: get(backup, "Mode") == "passive" and get(backup, "ModeReason") == "cables", 5, "the Backup's mode")
+    assert get(backup, "ModeUntilMs") > time.time_ns() // 1000000
+    # Its time comes while there is no supervisor to see it: the next one does.
+    wait_until(lambda: "cables" in backup.read("/var/lib/understudy/supervisor/mode"), 5, "on disk")
+    backup.write("/var/lib/understudy/supervisor/mode", "passive 1000 cables\n")
+    killed = backup.kill("understudy-supervisor")
+    backup.wait_process("understudy-supervisor", not_pid=killed)
+    wait_until(lambda: call(backup, "CheckSwap", "").returncode == 0 and get(backup, "Mode") == "active", 10, "active again")
+    assert get(backup, "ModeUntilMs") == 0
+    pair.wait_settled()
+
+
+def test_restart_of_an_application(pair):  # noqa: F811
+    master, backup = pair.master(), pair.backup()
+    before, roles = master.pid_of("python3"), changes(pair)
+    assert master.run(["understudy", "restart", "echo", "--reason", "new code"]).returncode == 0
+    master.wait_process("python3", not_pid=before)
+    done = backup.run(["understudy", "restart", "echo"], check=False)
+    assert done.returncode == 1 and "not-wanted" in done.stderr
+    assert backup.run(["understudy", "restart", "nothing"], check=False).returncode == 2
+    pair.wait_settled()
+    assert changes(pair) == roles
+
+
+def set_reboot_command(device, command):
+    text = "".join(line for line in device.read("/etc/understudy/device.conf").splitlines(True) if not line.startswith("reboot-command"))
+    device.write("/etc/understudy/device.conf", text.replace("[device]\n", f"[device]\nreboot-command={command}\n") if command else text)
+    assert call(device, "Reload", "").returncode == 0
+
+
+def test_a_master_that_is_to_reboot_hands_over_first(pair):  # noqa: F811
+    old, new = pair.master(), pair.backup()
+    set_reboot_command(old, "/usr/bin/touch /run/rebooted")
+    assert old.run(["understudy", "reboot", "--reason", "a new kernel"]).returncode == 0
+    assert os.path.exists(old.file("/run/rebooted")) and pair.master() is new
+    os.unlink(old.file("/run/rebooted"))
+    pair.wait_settled()
+    # A Backup at once; and a command that fails is told.
+    set_reboot_command(old, "/bin/false")
+    job = job_of(old, call(old, "Reboot", "a{sv}", "0"))
+    assert job["State"] == "failed" and job["Error"] == "reboot-failed: the reboot-command ended with exit 1"
+    # Here is no logind.
+    set_reboot_command(old, None)
+    job = job_of(old, call(old, "Reboot", "a{sv}", "0"))
+    assert job["State"] == "failed" and job["Error"].startswith("reboot-failed: systemd-logind: ")
+
+
+def test_a_master_without_a_backup_refuses_to_reboot(pair):  # noqa: F811
+    master, backup = pair.master(), pair.backup()
+    set_reboot_command(master, "/usr/bin/touch /run/rebooted")
+    backup.kill("understudy-syncd", signal.SIGSTOP)
+    try:
+        wait_until(lambda: any(text.startswith("peer-absent") for text in get(master, "Problems")), 10, "the peer is away")
+        done = master.run(["understudy", "reboot"], check=False)
+        assert done.returncode == 1 and "peer-absent" in done.stderr and not os.path.exists(master.file("/run/rebooted"))
+        assert master.run(["understudy", "reboot", "--force"]).returncode == 0
+        wait_until(lambda: os.path.exists(master.file("/run/rebooted")), 5, "it was run")
+    finally:
+        backup.kill("understudy-syncd", signal.SIGCONT)
+        set_reboot_command(master, None)
+    pair.wait_settled()
