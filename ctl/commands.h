@@ -18,6 +18,7 @@ CtlExit ctl_reset_health(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_events(Ctl *ctl, int argc, char **argv);  /* events.c */
 CtlExit ctl_history(Ctl *ctl, int argc, char **argv); /* past.c */
 CtlExit ctl_timeline(Ctl *ctl, int argc, char **argv);
+CtlExit ctl_settings(Ctl *ctl, int argc, char **argv); /* settings.c */
 CtlExit ctl_pair(Ctl *ctl, int argc, char **argv); /* pairing.c */
 CtlExit ctl_join(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_unpair(Ctl *ctl, int argc, char **argv);

@@ -214,19 +214,23 @@ static GPtrArray *list_applications(const char *dir, GError **error)
 	return g_steal_pointer(&names);
 }
 
-Settings *settings_load(const char *dir, GError **error)
+/* @given: what stands in the place of the file @given_name. */
+static Settings *load(const char *dir, const char *given_name, const char *given, GError **error)
 {
 	g_autofree char *device_file = g_build_filename(dir, "device.conf", NULL), *pair_file = g_build_filename(dir, "pair.conf", NULL);
 	g_autofree char *prefix = g_build_filename(dir, G_DIR_SEPARATOR_S, NULL);
 	bool missing;
 
-	g_autofree char *device_text = read_whole(device_file, false, &missing, error);
+	bool device_given = g_strcmp0(given_name, "device.conf") == 0, pair_given = g_strcmp0(given_name, "pair.conf") == 0;
+
+	missing = false;
+	g_autofree char *device_text = device_given ? g_strdup(given) : read_whole(device_file, false, &missing, error);
 	if (missing)
 		g_set_error(error, SETTINGS_ERROR, SETTINGS_ERROR_MISSING, "%s: missing; every device needs one, with its identity and interfaces",
 			    device_file);
 	if (!device_text)
 		return NULL;
-	g_autofree char *pair_text = read_whole(pair_file, false, &missing, error);
+	g_autofree char *pair_text = pair_given ? g_strdup(given) : read_whole(pair_file, false, &missing, error);
 	if (!pair_text && !missing)
 		return NULL;
 
@@ -245,6 +249,16 @@ Settings *settings_load(const char *dir, GError **error)
 	}
 	g_ptr_array_add(texts, NULL);
 	return parse(prefix, device_text, pair_text, (const char *const *)names->pdata, (const char *const *)texts->pdata, error);
+}
+
+Settings *settings_load(const char *dir, GError **error)
+{
+	return load(dir, NULL, NULL, error);
+}
+
+Settings *settings_load_with(const char *dir, const char *file, const char *text, GError **error)
+{
+	return load(dir, file, text, error);
 }
 
 const SettingsInterface *settings_interface(const Settings *settings, const char *name)

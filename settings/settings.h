@@ -174,6 +174,9 @@ typedef struct {
 /* Reads @dir (normally SETTINGS_DIR). Whole or not at all. */
 Settings *settings_load(const char *dir, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The same, as it would be with @text as @file ("device.conf" or "pair.conf"). */
+Settings *settings_load_with(const char *dir, const char *file, const char *text, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* The pure parts, for the supervisor's validation of what came from elsewhere, and for tests. @file names the text in errors. */
 Settings *settings_parse(const char *device_text, const char *pair_text /* NULL: none */, const char *const *application_names,
 			 const char *const *application_texts, GError **error) G_GNUC_WARN_UNUSED_RESULT;
@@ -188,6 +191,15 @@ bool settings_group_has_link_local(const SettingsGroup *group);             /* a
 IpAddress settings_derived_link_local(const Settings *settings);            /* of groups with IPv6 addresses that name none */
 guint settings_group_count(const SettingsGroup *group, sa_family_t family); /* its addresses of that family, as written */
 const SettingsApplication *settings_application(const Settings *settings, const char *name);
+
+/* By what the two devices of a pair find and understand each other, as text; the same on both, or they do not. Transfer full. */
+char *settings_finding(const Settings *settings);
+/* The keys of those by which @a and @b differ, NULL-terminated. Transfer full. */
+char **settings_finding_differs(const Settings *a, const Settings *b);
+
+/* @text of a file with [section] key=value set, or @value NULL: without the key; everything else as it was. The section must be there to
+ * set a key. Transfer full, or NULL and @error. */
+char *settings_with_key(const char *text, const char *section, const char *key, const char *value, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* @text of a pair.conf with its [revision] section replaced or appended; comments and everything else kept. Transfer full. */
 char *settings_with_revision(const char *text, guint64 term, const char *device, guint64 n);

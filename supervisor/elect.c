@@ -19,8 +19,8 @@
 #define STRANGER_LASTS_US (150 * G_TIME_SPAN_SECOND) /* it is told of once a minute */
 #define HEARD_WITHIN_US (2 * G_TIME_SPAN_SECOND)
 
-typedef enum { HOLD_PASSIVE, HOLD_FIRST_SYNC, HOLD_COLD_BOOT } Hold;
-#define HOLD_N 3
+typedef enum { HOLD_PASSIVE, HOLD_FIRST_SYNC, HOLD_COLD_BOOT, HOLD_SETTINGS } Hold;
+#define HOLD_N 4
 
 static const struct {
 	const char *name;
@@ -29,6 +29,7 @@ static const struct {
 	[HOLD_PASSIVE] = { "passive", "the mode is passive" },
 	[HOLD_FIRST_SYNC] = { "first-sync", "the first synchronisation is not done" },
 	[HOLD_COLD_BOOT] = { "cold-boot", "waiting for the peer after start" },
+	[HOLD_SETTINGS] = { "settings", "the Master changes by what the two find each other" },
 };
 
 struct Elect {
@@ -289,12 +290,14 @@ void elect_apply(Elect *elect)
 		elect->held[HOLD_PASSIVE] = !posture->hold_passive;
 		elect->held[HOLD_FIRST_SYNC] = !posture->hold_first_sync;
 		elect->held[HOLD_COLD_BOOT] = !posture->hold_cold_boot;
+		elect->held[HOLD_SETTINGS] = !settings_orders_hold(supervisor->settings_orders);
 	}
 	gint64 left_us = posture->cold_boot_until_us - g_get_monotonic_time();
 	tell_hold(elect, HOLD_PASSIVE, posture->hold_passive, 0);
 	tell_hold(elect, HOLD_FIRST_SYNC, posture->hold_first_sync, 0);
 	tell_hold(elect, HOLD_COLD_BOOT, posture->hold_cold_boot,
 		  posture->cold_boot_until_us ? (guint32)MAX(1, left_us / 1000) : 0);
+	tell_hold(elect, HOLD_SETTINGS, settings_orders_hold(supervisor->settings_orders), 0);
 	if (elect->serving != posture->serving) {
 		elect->serving = posture->serving;
 		call(elect, "SetServing", g_variant_new("(b)", posture->serving));

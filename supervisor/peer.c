@@ -25,8 +25,6 @@ struct Peer {
 	BusMirror *sync, *peer;
 	BusSubscription *notices, *requests;
 	GVariant *record;      /* PairRecord without pair_conf, as on disk, with the `addresses` (a{sas}) told last; NULL: not paired */
-	bool asking_settings;
-	char *refused_text;    /* settings of the Master that could not be used */
 	char *refused;         /* fingerprint of a pairing whose settings could not be used */
 	GVariant *state;       /* what the peer published last */
 	gint64 up_us;          /* when our syncd's link came up last, or the two were paired */
@@ -296,41 +294,6 @@ static void look_at_pairing(Peer *peer)
 	keep_record(peer, kept);
 }
 
-static void on_settings_of_master(GVariant *values, const GError *error, gpointer user_data)
-{
-	Peer *peer = user_data;
-	Supervisor *supervisor = peer->supervisor;
-	const char *text = "";
-	g_autoptr(GError) refusal = NULL;
-	peer->asking_settings = false;
-	if (error || !g_variant_lookup(values, "pair_conf", "&s", &text) || !*text || g_strcmp0(text, peer->refused_text) == 0)
-		return;
-	if (supervisor_adopt_pair(supervisor, text, &refusal)) {
-		events_raise(supervisor->events, EVENT_APPLICATION, "settings", 1, "The Master's settings of the pair are in use");
-		return;
-	}
-	g_free(peer->refused_text);
-	peer->refused_text = g_strdup(text);
-	g_autofree char *why = g_strdup_printf("The Master's settings of the pair cannot be used here: %s", refusal->message);
-	events_raise(supervisor->events, EVENT_APPLICATION, "settings", 3, why);
-}
-
-/* The one that leads has newer settings of the pair: they are taken, so that this device is able to lead with them. */
-static void follow_settings(Peer *peer)
-{
-	Supervisor *supervisor = peer->supervisor;
-	const RoleFacts *facts = &supervisor->facts;
-	const char *device, *hash = "";
-	guint64 term, n;
-	if (!peer->state || peer->asking_settings || !facts->peer_fresh || facts->peer_role != ROLE_MASTER ||
-	    supervisor->role.role != ROLE_BACKUP || !g_variant_lookup(peer->state, "pair_revision", "(t&st)", &term, &device, &n) ||
-	    !g_variant_lookup(peer->state, "pair_hash", "&s", &hash) || g_strcmp0(hash, supervisor->settings->pair_hash) == 0 ||
-	    settings_revision_compare(term, device, n, supervisor->settings) <= 0)
-		return;
-	peer->asking_settings = true;
-	peer_request(peer, "settings", g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0), CALL_MS, on_settings_of_master, peer);
-}
-
 /* ---- What it is told ---- */
 
 static GVariant *own_addresses(const Settings *settings)
@@ -376,6 +339,7 @@ static GVariant *own_state(Peer *peer)
 		{ "pair_hash", g_variant_new_string(settings->pair_hash ? settings->pair_hash : "") },
 		{ "pair_revision", g_variant_new("(tst)", settings->revision_term,
 						 settings->revision_device ? settings->revision_device : "", settings->revision_n) },
+		{ "pair_finding", g_variant_new_take_string(settings_finding(settings)) },
 		{ "serving", g_variant_new_boolean(supervisor->posture.serving) },
 		{ "addresses", own_addresses(settings) },
 		{ "boot_ms", g_variant_new_int64(supervisor->boot_ms) },
@@ -516,11 +480,11 @@ static void unwrap(GVariant *values, const GError *error, gpointer user_data)
 {
 	Asked *asked = user_data;
 	g_autoptr(GVariant) dictionary = values ? g_variant_get_child_value(values, 0) : NULL;
-	asked->done(dictionary, error, asked->user_data);
+	if (asked->done)
+		asked->done(dictionary, error, asked->user_data);
 	g_free(asked);
 }
 
-/* @done gets the dictionary itself. */
 void peer_request(Peer *peer, const char *topic, GVariant *args, guint timeout_ms, BusReplyCb done, gpointer user_data)
 {
 	Asked *asked = g_new0(Asked, 1);
@@ -531,7 +495,7 @@ void peer_request(Peer *peer, const char *topic, GVariant *args, guint timeout_m
 
 /* ---- What the other device asks ---- */
 
-static GVariant *answer_mode(Supervisor *supervisor, GVariant *args, GError **error)
+static GVariant *answer_mode(Supervisor *supervisor, guint64 serial, GVariant *args, GError **error)
 {
 	const char *text = "", *reason = "";
 	Mode mode;
@@ -548,7 +512,7 @@ static GVariant *answer_mode(Supervisor *supervisor, GVariant *args, GError **er
 	return g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0);
 }
 
-static GVariant *answer_timeline(Supervisor *supervisor, GVariant *args, GError **error)
+static GVariant *answer_timeline(Supervisor *supervisor, guint64 serial, GVariant *args, GError **error)
 {
 	guint count = 100;
 	(void)g_variant_lookup(args, "count", "u", &count);
@@ -558,24 +522,17 @@ static GVariant *answer_timeline(Supervisor *supervisor, GVariant *args, GError 
 	return g_variant_builder_end(&builder);
 }
 
-static GVariant *answer_settings(Supervisor *supervisor, GVariant *args, GError **error)
+static GVariant *answer_settings(Supervisor *supervisor, guint64 serial, GVariant *args, GError **error)
 {
-	const Settings *settings = supervisor->settings;
-	GVariantBuilder builder;
-	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
-	g_variant_builder_add(&builder, "{sv}", "pair_conf", g_variant_new_string(settings->pair_text ? settings->pair_text : ""));
-	g_variant_builder_add(&builder, "{sv}", "revision",
-			      g_variant_new("(tst)", settings->revision_term, settings->revision_device ? settings->revision_device : "",
-					    settings->revision_n));
-	return g_variant_builder_end(&builder);
+	return settings_orders_answer(supervisor->settings_orders, serial, args, error);
 }
 
-static GVariant *answer_swap(Supervisor *supervisor, GVariant *args, GError **error)
+static GVariant *answer_swap(Supervisor *supervisor, guint64 serial, GVariant *args, GError **error)
 {
 	return swap_answer(supervisor, args, error) ? g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0) : NULL;
 }
 
-static GVariant *answer_clock(Supervisor *supervisor, GVariant *args, GError **error)
+static GVariant *answer_clock(Supervisor *supervisor, guint64 serial, GVariant *args, GError **error)
 {
 	GVariantBuilder builder;
 	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
@@ -585,7 +542,8 @@ static GVariant *answer_clock(Supervisor *supervisor, GVariant *args, GError **e
 
 static const struct {
 	const char *topic;
-	GVariant *(*answer)(Supervisor *supervisor, GVariant *args, GError **error);
+	/* NULL without an error: it calls peer_answer() later. */
+	GVariant *(*answer)(Supervisor *supervisor, guint64 serial, GVariant *args, GError **error);
 } topics[] = {
 	{ "swap", answer_swap },
 	{ "mode", answer_mode },
@@ -593,6 +551,18 @@ static const struct {
 	{ "settings", answer_settings },
 	{ "clock", answer_clock },
 };
+
+void peer_answer(Peer *peer, guint64 serial, GVariant *values, const GError *error)
+{
+	if (error) {
+		GVariantBuilder builder;
+		g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+		g_variant_builder_add(&builder, "{sv}", "text", g_variant_new_string(error->message));
+		values = g_variant_builder_end(&builder);
+	}
+	(void)bus_link_call(peer->link, NULL, SYNC_PATH, PEER_INTERFACE, "Answer",
+			    g_variant_new("(ts@a{sv})", serial, error ? bus_error_name(error) : "", values), CALL_MS, NULL, NULL);
+}
 
 static void on_requested(const char *path, const char *member, GVariant *args, gpointer user_data)
 {
@@ -608,15 +578,9 @@ static void on_requested(const char *path, const char *member, GVariant *args, g
 		i++;
 	if (i == G_N_ELEMENTS(topics))
 		return; /* somebody else's */
-	values = topics[i].answer(peer->supervisor, question, &error);
-	if (!values) {
-		GVariantBuilder builder;
-		g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
-		g_variant_builder_add(&builder, "{sv}", "text", g_variant_new_string(error->message));
-		values = g_variant_builder_end(&builder);
-	}
-	(void)bus_link_call(peer->link, NULL, SYNC_PATH, PEER_INTERFACE, "Answer",
-			    g_variant_new("(ts@a{sv})", serial, error ? bus_error_name(error) : "", values), CALL_MS, NULL, NULL);
+	values = topics[i].answer(peer->supervisor, serial, question, &error);
+	if (values || error)
+		peer_answer(peer, serial, values, error);
 }
 
 static void on_notice(const char *path, const char *member, GVariant *args, gpointer user_data)
@@ -660,7 +624,6 @@ static void on_mirror(BusMirror *mirror, gpointer user_data)
 	}
 	service_changed(peer->supervisor->service, "Peer");
 	supervisor_think(peer->supervisor, ROLE_EVENT_FACTS);
-	follow_settings(peer);
 }
 
 static void on_up(BusLink *link, gpointer user_data)
@@ -720,6 +683,5 @@ void peer_free(Peer *peer)
 	g_clear_pointer(&peer->doctor, g_variant_unref);
 	g_free(peer->lead_config);
 	g_free(peer->refused);
-	g_free(peer->refused_text);
 	g_free(peer);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "supervisor/doctor.h"
+#include "supervisor/settings-service.h"
 #include "supervisor/supervisor.h"
 
 #define ROOT "/org/understudy/Supervisor1"
@@ -332,13 +333,18 @@ static void on_reset_health(BusCall *call, GVariant *args, gpointer user_data)
 	bus_call_reply(call, NULL);
 }
 
+static void on_reloaded(GVariant *result, const GError *error, gpointer user_data)
+{
+	BusCall *call = user_data;
+	if (error)
+		bus_call_fail(call, error);
+	else
+		bus_call_reply(call, NULL);
+}
+
 static void on_reload(BusCall *call, GVariant *args, gpointer user_data)
 {
-	g_autoptr(GError) error = NULL;
-	if (supervisor_reload(SUPERVISOR, &error))
-		bus_call_reply(call, NULL);
-	else
-		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "%s", error->message);
+	settings_order_reload(SUPERVISOR->settings_orders, bus_call_caller(call), on_reloaded, call);
 }
 
 static const BusMember members[] = {
@@ -370,6 +376,10 @@ static const BusMember members[] = {
 	{ "Timeline", .method = on_timeline },
 	{ "ResetHealth", .method = on_reset_health },
 	{ "Reload", .method = on_reload },
+	{ "Settings", .method = settings_service_get },
+	{ "SetSettings", .method = settings_service_set },
+	{ "SettingsHistory", .method = settings_service_history },
+	{ "SettingsVersion", .method = settings_service_version },
 	{ 0 },
 };
 static const BusInterface interfaces[] = { { INTERFACE, members }, { 0 } };
@@ -556,7 +566,10 @@ static void add_application(Application *application, gpointer user_data)
 
 Service *service_new(Supervisor *supervisor, GError **error)
 {
+	static const BusErrorMapping bad_settings[] = { { SETTINGS_ERROR_BAD, BUS_ERROR_INVALID_ARGS },
+							{ SETTINGS_ERROR_MISSING, BUS_ERROR_INVALID_ARGS } };
 	Service *service = g_new0(Service, 1);
+	bus_error_register(SETTINGS_ERROR, bad_settings, G_N_ELEMENTS(bad_settings));
 	service->supervisor = supervisor;
 	service->tree = bus_tree_new(ROOT);
 	service->object = bus_object_publish(service->tree, ROOT, interfaces, supervisor, error);

@@ -18,6 +18,7 @@
 
 #define NOTIFY_ADDRESS "unix:path=/run/understudy/private/notify"
 #define PAIR_FILE SETTINGS_DIR "/pair.conf"
+#define PORT_CHANGE_MS 700
 #define LOCK_WITHIN_US (2 * G_TIME_SPAN_SECOND)
 
 /* ---- Deciding ---- */
@@ -86,6 +87,7 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event)
 	supervisor_remember(supervisor);
 	swap_look(supervisor->swap);
 	examine_soon(supervisor->examine);
+	settings_orders_look(supervisor->settings_orders);
 }
 
 static gboolean on_write_idle(gpointer user_data)
@@ -245,48 +247,24 @@ static void set_settings_error(Supervisor *supervisor, const char *text)
 	examine_soon(supervisor->examine);
 }
 
-int settings_revision_compare(guint64 term, const char *device, guint64 n, const Settings *settings)
+void supervisor_refuse_settings(Supervisor *supervisor, const char *reason)
 {
-	if (term != settings->revision_term)
-		return term < settings->revision_term ? -1 : 1;
-	if (n != settings->revision_n)
-		return n < settings->revision_n ? -1 : 1;
-	return strcmp(device, settings->revision_device ? settings->revision_device : "");
+	set_settings_error(supervisor, reason);
 }
 
-static bool leads(const Supervisor *supervisor)
+static gboolean on_port_change_time(gpointer user_data)
 {
-	Role role = supervisor->role.role;
-	return role == ROLE_TAKING_OVER || role == ROLE_MASTER || role == ROLE_HANDING_OVER;
-}
-
-/* The Master's pair.conf was edited: the edit gets a number, by which the Backup knows that it is newer than what it has. Takes @settings,
- * answers those to use. */
-static Settings *number_edit(Supervisor *supervisor, Settings *settings)
-{
-	const Settings *before = supervisor->settings;
-	g_autoptr(GError) error = NULL;
-	if (!leads(supervisor) || !settings->has_pair || !before->has_pair || strcmp(settings->pair_hash, before->pair_hash) == 0 ||
-	    settings_revision_compare(before->revision_term, before->revision_device ? before->revision_device : "", before->revision_n,
-				      settings) < 0)
-		return settings;
-	g_autofree char *text = settings_with_revision(settings->pair_text, supervisor->role.known.number, settings->id,
-						       before->revision_n + 1);
-	Settings *numbered = store_write_now(PAIR_FILE, text, &error) ? settings_load(SETTINGS_DIR, &error) : NULL;
-	if (!numbered) {
-		g_warning("the change of the pair's settings gets no number: %s", error->message);
-		return settings;
-	}
-	settings_unref(settings);
-	return numbered;
+	Supervisor *supervisor = user_data;
+	supervisor->peer_reload_timer = 0;
+	peer_reload(supervisor->peer);
+	return G_SOURCE_REMOVE;
 }
 
 bool supervisor_reload(Supervisor *supervisor, GError **error)
 {
+	guint port_before = supervisor->settings->peer_port;
 	g_autoptr(GError) reason = NULL;
 	Settings *settings = settings_load(SETTINGS_DIR, &reason);
-	if (settings)
-		settings = number_edit(supervisor, settings);
 	if (!settings) {
 		set_settings_error(supervisor, reason->message);
 		g_propagate_error(error, g_steal_pointer(&reason));
@@ -297,6 +275,7 @@ bool supervisor_reload(Supervisor *supervisor, GError **error)
 	use_settings(supervisor, settings);
 	g_strlcpy(supervisor->role.id, settings->id, sizeof supervisor->role.id);
 	keep_good_settings(supervisor);
+	settings_orders_in_use(supervisor->settings_orders);
 	drop_configure(supervisor->drop, settings);
 	daemons_configure(supervisor->daemons, settings);
 	applications_configure(supervisor->applications, settings);
@@ -309,36 +288,17 @@ bool supervisor_reload(Supervisor *supervisor, GError **error)
 	/* The role first: its holds are on their way before vrrpd learns that it may elect. */
 	undo_reset(supervisor->undo);
 	elect_reload(supervisor->elect);
-	peer_reload(supervisor->peer);
+	if (port_before == settings->peer_port || !peer_is_connected(supervisor->peer))
+		peer_reload(supervisor->peer);
+	else if (!supervisor->peer_reload_timer) /* over the old port the two still tell each other that they change it */
+		supervisor->peer_reload_timer = g_timeout_add(PORT_CHANGE_MS, on_port_change_time, supervisor);
 	return true;
-}
-
-/* Together with everything else we have: a group may name an interface that this device lacks. */
-static bool check_pair(const Supervisor *supervisor, const char *text, GError **error)
-{
-	g_autofree char *device = NULL;
-	if (!g_file_get_contents(SETTINGS_DIR "/device.conf", &device, NULL, error))
-		return false;
-	g_autoptr(GPtrArray) names = g_ptr_array_new(), texts = g_ptr_array_new_with_free_func(g_free);
-	for (guint i = 0; i < supervisor->settings->applications->len; i++) {
-		const SettingsApplication *application = supervisor->settings->applications->pdata[i];
-		g_autofree char *file = g_strdup_printf(SETTINGS_DIR "/applications.d/%s.conf", application->name);
-		char *content = NULL;
-		if (!g_file_get_contents(file, &content, NULL, error))
-			return false;
-		g_ptr_array_add(names, application->name);
-		g_ptr_array_add(texts, content);
-	}
-	g_ptr_array_add(names, NULL);
-	g_ptr_array_add(texts, NULL);
-	g_autoptr(Settings) settings =
-		settings_parse(device, text, (const char *const *)names->pdata, (const char *const *)texts->pdata, error);
-	return settings != NULL;
 }
 
 bool supervisor_adopt_pair(Supervisor *supervisor, const char *text, GError **error)
 {
-	return check_pair(supervisor, text, error) && store_write_now(PAIR_FILE, text, error) && supervisor_reload(supervisor, error);
+	g_autoptr(Settings) settings = settings_load_with(SETTINGS_DIR, "pair.conf", text, error); /* it may name an interface that we lack */
+	return settings && store_write_now(PAIR_FILE, text, error) && supervisor_reload(supervisor, error);
 }
 
 /* ---- Start ---- */
@@ -442,6 +402,7 @@ static bool make_parts(Supervisor *supervisor, GError **error)
 	supervisor->undo = undo_new(supervisor);
 	supervisor->reboot = reboot_new(supervisor);
 	supervisor->examine = examine_new(supervisor);
+	supervisor->settings_orders = settings_orders_new(supervisor);
 	keep_load_failed(supervisor);
 	applications_configure(supervisor->applications, supervisor->settings);
 	supervisor->service = service_new(supervisor, error);
@@ -503,6 +464,9 @@ void supervisor_free(Supervisor *supervisor)
 	examine_free(supervisor->examine);
 	foreign_free(supervisor->foreign);
 	g_strfreev(supervisor->foreign_found);
+	if (supervisor->peer_reload_timer)
+		g_source_remove(supervisor->peer_reload_timer);
+	settings_orders_free(supervisor->settings_orders);
 	undo_free(supervisor->undo);
 	reboot_free(supervisor->reboot);
 	swap_free(supervisor->swap);

@@ -25,6 +25,7 @@
 #include "supervisor/mode.h"
 #include "supervisor/process.h"
 #include "supervisor/role.h"
+#include "supervisor/settings-order.h"
 #include "supervisor/store.h"
 #include "supervisor/timeline.h"
 
@@ -62,6 +63,7 @@ typedef struct Supervisor {
 	Undo *undo;
 	Examine *examine;
 	Reboot *reboot;
+	SettingsOrders *settings_orders;
 	Foreign *foreign;
 	char **foreign_found; /* as people read it; may be NULL */
 	Service *service;
@@ -81,6 +83,7 @@ typedef struct Supervisor {
 	guint write_idle;
 	char *written;       /* what is in /run, so that the same is not written again */
 	guint heartbeat;
+	guint peer_reload_timer;
 	bool stopping;       /* in order, by stop.c */
 	int stop_stage;
 
@@ -114,8 +117,8 @@ void supervisor_free(Supervisor *supervisor);
 void supervisor_think(Supervisor *supervisor, RoleEvent event);
 
 bool supervisor_reload(Supervisor *supervisor, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* < 0, 0, > 0 as that version of pair.conf is older than, the same as, newer than the one of @settings. */
-int settings_revision_compare(guint64 term, const char *device, guint64 n, const Settings *settings);
+/* What is on disk is not to be used; why, for people. */
+void supervisor_refuse_settings(Supervisor *supervisor, const char *reason);
 /* A pair.conf from the pair: checked, written, in use. */
 bool supervisor_adopt_pair(Supervisor *supervisor, const char *text, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void supervisor_set_mode(Supervisor *supervisor, const ModeOrder *order);
@@ -208,7 +211,11 @@ void peer_publish_doctor(Peer *peer, GVariant *doctor); /* when it is another th
 /* A property of Sync1, of our own syncd; borrowed until the loop runs, or NULL. */
 GVariant *peer_sync_get(const Peer *peer, const char *property, const char *type);
 void peer_reload(Peer *peer);
+/* @done gets the dictionary itself; it may be NULL. */
 void peer_request(Peer *peer, const char *topic, GVariant *args, guint timeout_ms, BusReplyCb done, gpointer user_data);
+
+/* Answers what the peer has asked, once. Takes @values when floating. */
+void peer_answer(Peer *peer, guint64 serial, GVariant *values, const GError *error);
 
 /* ---- swap.c ---- */
 

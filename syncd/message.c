@@ -18,7 +18,7 @@ typedef struct {
 /* Keys that are not here may be sent too (a newer version's); those that are must have their type, or be absent. */
 static const TopicKey state_keys[] = {
 	{ "id", "s" },       { "name", "s" },      { "version", "s" },   { "model", "s" },         { "role", "s" },
-	{ "mode", "s" },     { "term", "t" },      { "term_id", "s" },   { "pair_hash", "s" },     { "pair_revision", "(tst)" },
+	{ "mode", "s" },     { "term", "t" },      { "term_id", "s" },   { "pair_hash", "s" },     { "pair_revision", "(tst)" }, { "pair_finding", "s" },
 	{ "serving", "b" },  { "boot_ms", "x" },   { "addresses", "a{sas}" }, { "stored", "a{ss}" }, { "applied", "a{ss}" },
 	{ "link_alive", "b" }, { "link_locals", "a{ss}" }, { NULL, NULL },
 };
@@ -30,7 +30,7 @@ static const TopicKey mode_keys[] = { { "mode", "s" }, { NULL, NULL } };
 static const TopicKey timeline_keys[] = { { "transitions", "aa{sv}" }, { NULL, NULL } };
 static const TopicKey doctor_keys[] = { { "findings", "aa{sv}" }, { "applications", "a{ss}" }, { NULL, NULL } };
 static const TopicKey clock_keys[] = { { "time_ms", "x" }, { NULL, NULL } };
-static const TopicKey settings_keys[] = { { "pair_conf", "s" }, { NULL, NULL } };
+static const TopicKey settings_keys[] = { { "phase", "s" }, { "pair_conf", "s" }, { "revision", "(tst)" }, { "hash", "s" }, { NULL, NULL } };
 
 static const struct {
 	const char *topic;

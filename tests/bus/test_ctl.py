@@ -180,7 +180,7 @@ def test_output_into_a_closed_pipe(notify):
 
 # ---- not there, not answering, not right ----
 
-COMMANDS = (["status"], ["swap"], ["mode"], ["mode", "active"], ["takeover"], ["reset-health"], ["history"], ["timeline"], ["pair"], ["join", "192.0.2.1"], ["unpair"],
+COMMANDS = (["status"], ["swap"], ["mode"], ["mode", "active"], ["takeover"], ["reset-health"], ["history"], ["timeline"], ["settings", "show"], ["pair"], ["join", "192.0.2.1"], ["unpair"],
             ["events"])
 
 
@@ -227,6 +227,7 @@ def test_frozen_daemon(notify):
     [], ["--colour"], ["frobnicate"], ["events", "--frobnicate"], ["events", "extra"], ["events", "--count", "0"], ["events", "--count", "many"],
     ["events", "--min-priority", "4"], ["mode", "sideways"], ["mode", "active", "passive"], ["join"], ["join", "a", "b"], ["pair", "--minutes", "0"],
     ["pair", "--minutes", "61"], ["history", "--ref", "voice"], ["history", "a", "b"], ["history", "--count", "0"], ["timeline", "--count", "-1"],
+    ["settings"], ["settings", "burn"], ["settings", "set", "group-id"], ["settings", "restore", "x"], ["settings", "apply", "/nonexistent"],
     ["swap", "now"], ["takeover", "now"], ["reset-health", "now"], ["unpair", "now"], ["status", "now"]], ids=" ".join)
 def test_bad_input(bus, words):
     done = bus.ctl(*words)
@@ -237,7 +238,7 @@ def test_help_and_version(place):
     """Works without any bus."""
     text = place.ctl("help").stdout
     assert text == place.ctl("--help").stdout
-    for command in ("status", "swap", "mode", "takeover", "reset-health", "events", "history", "timeline", "pair", "join", "unpair"):
+    for command in ("status", "swap", "mode", "takeover", "reset-health", "events", "history", "timeline", "settings", "pair", "join", "unpair"):
         assert re.search(rf"^  {command} ", text, re.M)
         for words in ((command, "--help"), ("help", command)):
             done = place.ctl(*words)

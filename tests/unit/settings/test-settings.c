@@ -857,6 +857,51 @@ static void test_revision(void)
 	g_assert_cmpstr(s->revision_device, ==, "pbx-b");
 }
 
+static void test_one_key(void)
+{
+	static const struct {
+		const char *before, *section, *key, *value, *after;
+	} cases[] = {
+		{ "# top\n[pair]\n group-id = 1\n\n[group lan]\ninterface=lan\n", "pair", "group-id", "7", "# top\n[pair]\ngroup-id=7\n\n[group lan]\ninterface=lan\n" },
+		{ "[pair]\ngroup-id=1\n\n# about lan\n[group lan]\n", "pair", "enabled", "false", "[pair]\ngroup-id=1\nenabled=false\n\n# about lan\n[group lan]\n" },
+		{ "[pair]\n[ group  lan ]\ninterface=lan", "group lan", "interface", "wan", "[pair]\n[ group  lan ]\ninterface=wan" },
+		{ "[pair]\n[group lan]\na=b", "group lan", "interface", "wan", "[pair]\n[group lan]\na=b\ninterface=wan" },
+		{ "[pair]\n#enabled=true\nenabled=true\n", "pair", "enabled", NULL, "[pair]\n#enabled=true\n" },
+		{ "[pair]\na=b\n", "pair", "enabled", NULL, "[pair]\na=b\n" },
+		{ "[pair]\n", "group lan", "interface", "lan", NULL },
+		{ "[pair]\n", "pair", "enabled", "true\n[group]", NULL },
+	};
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GError) error = NULL;
+		g_autofree char *after = settings_with_key(cases[i].before, cases[i].section, cases[i].key, cases[i].value, &error);
+		g_assert_cmpstr(after, ==, cases[i].after);
+		g_assert_true((after == NULL) == (error != NULL));
+	}
+}
+
+static void test_finding(void)
+{
+	static const struct {
+		const char *line, *key;
+	} cases[] = {
+		{ "vrrp-version=2\n", "vrrp-version advert-interval-ms" }, { "advert-interval-ms=200\n", "advert-interval-ms" }, { "multicast=false\n", "multicast" },
+		{ "virtual-mac=false\n", "virtual-mac" }, { "peer-port=9000\n", "peer-port" }, { "enabled=false\n", "enabled" }, { "sync-interval-s=9\n", "" },
+	};
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) plain = parse_one(DEVICE, "[pair]\ngroup-id=1\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24\n", NULL, &error);
+	g_assert_no_error(error);
+	g_autofree char *before = settings_finding(plain);
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *text = g_strdup_printf("[pair]\ngroup-id=1\n%s[group lan]\ninterface=lan\naddresses=192.0.2.10/24\n", cases[i].line);
+		g_autoptr(Settings) other = parse_one(DEVICE, text, NULL, &error);
+		g_assert_no_error(error);
+		g_auto(GStrv) differ = settings_finding_differs(plain, other);
+		g_autofree char *keys = g_strjoinv(" ", differ), *after = settings_finding(other);
+		g_assert_cmpstr(keys, ==, cases[i].key);
+		g_assert_true((strcmp(before, after) != 0) == (*cases[i].key != '\0'));
+	}
+}
+
 /* A folder of its own for each test of settings_load(). */
 typedef struct {
 	char *dir;
@@ -1032,6 +1077,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/settings/truncated", test_truncated);
 	g_test_add_func("/settings/mutated", test_mutated);
 	g_test_add_func("/settings/revision", test_revision);
+	g_test_add_func("/settings/one-key", test_one_key);
+	g_test_add_func("/settings/finding", test_finding);
 #define ADD_FOLDER_TEST(path, function) g_test_add(path, Folder, NULL, folder_set_up, function, folder_tear_down)
 	ADD_FOLDER_TEST("/settings/examples", test_examples);
 	ADD_FOLDER_TEST("/settings/load/whole", test_load);
