@@ -31,7 +31,7 @@ static struct {
 static bool installed, leave;
 static int epoll = -1; /* what the last turn of the loop waits for: to wait again costs nothing a descriptor */
 
-static const Hot *find(int fd)
+static Hot *find(int fd)
 {
 	for (guint i = 0; i < n_hot; i++)
 		if (hot[i].fd == fd)
@@ -142,16 +142,21 @@ static void install(void)
 
 void vrrp_hot_add(int fd, GUnixFDSourceFunc callback, gpointer user_data)
 {
+	Hot *at = find(fd);
+
 	install();
-	if (n_hot < MAX_HOT)
-		hot[n_hot++] = (Hot){ .fd = fd, .callback = callback, .user_data = user_data };
+	if (!at && n_hot < MAX_HOT)
+		at = &hot[n_hot++];
+	if (at)
+		*at = (Hot){ .fd = fd, .callback = callback, .user_data = user_data };
 }
 
 void vrrp_hot_remove(int fd)
 {
-	for (guint i = 0; i < n_hot; i++)
-		if (hot[i].fd == fd)
-			hot[i--] = hot[--n_hot];
+	Hot *at = find(fd);
+
+	if (at)
+		*at = hot[--n_hot];
 }
 
 void vrrp_hot_timer(gint64 at_us, void (*callback)(gpointer user_data), gpointer user_data)
