@@ -81,11 +81,6 @@ const char *daemon_name(DaemonKind kind)
 	return kinds[kind].name;
 }
 
-guint32 daemons_uid(const Daemons *daemons, DaemonKind kind)
-{
-	return daemons->list[kind].uid;
-}
-
 Daemons *daemons_new(ProcessTable *processes, const char *cgroup, const DaemonsListener *listener, gpointer user_data, GError **error)
 {
 	Daemons *daemons = g_new0(Daemons, 1);
@@ -158,7 +153,7 @@ static char **writable_of(const Settings *settings)
 {
 	g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_add(paths, g_strdup("/var/lib/understudy/sync"));
-	g_ptr_array_add(paths, g_strdup("/run/understudy"));
+	g_ptr_array_add(paths, g_strdup("/run/understudy/private")); /* where it binds its socket */
 	for (guint i = 0; i < settings->applications->len; i++) {
 		const SettingsApplication *application = settings->applications->pdata[i];
 		for (guint k = 0; k < application->data->len; k++) {

@@ -43,4 +43,3 @@ void daemons_stop(Daemons *daemons, DaemonKind kind);
 
 void daemons_write_records(const Daemons *daemons, GString *text);
 const char *daemon_name(DaemonKind kind);
-guint32 daemons_uid(const Daemons *daemons, DaemonKind kind);

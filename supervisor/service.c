@@ -573,11 +573,8 @@ Service *service_new(Supervisor *supervisor, GError **error)
 	service->supervisor = supervisor;
 	service->tree = bus_tree_new(ROOT);
 	service->object = bus_object_publish(service->tree, ROOT, interfaces, supervisor, error);
-	guint32 uids[DAEMON_N];
-	for (DaemonKind kind = 0; kind < DAEMON_N; kind++)
-		uids[kind] = daemons_uid(supervisor->daemons, kind);
 	if (service->object)
-		service->server = bus_server_new(SOCKET, service->tree, uids, DAEMON_N, error);
+		service->server = bus_server_new(SOCKET, service->tree, NULL, 0, error); /* no daemon orders anything of us */
 	if (!service->server) {
 		service_free(service);
 		return NULL;
