@@ -260,6 +260,8 @@ void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 	if (!later)
 		act_on_drop(supervisor);
 	act_on_master_file(supervisor);
+	if (once->took_as_told)
+		swap_taken(supervisor->swap);
 	if (once->role_changed) {
 		role_has_changed(supervisor, once->old_role);
 		keep_write_run(supervisor); /* before any process is touched: the next supervisor must not undo it */
@@ -285,8 +287,6 @@ void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 		events_raise(supervisor->events, EVENT_APPLICATION, "fresher-peer", 3,
 			     "The peer came later and has newer data than this device, which goes on leading; the peer keeps its line under "
 			     "refs/diverged. If that is the one you want: understudy history, understudy restore");
-	if (once->took_as_told)
-		swap_taken(supervisor->swap);
 	if (once->term_changed) {
 		keep_write_term(supervisor);
 		service_changed(supervisor->service, "Term");

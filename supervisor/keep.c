@@ -125,17 +125,28 @@ static bool load_run(Supervisor *supervisor)
 	if (term_compare(&term, &role->known) > 0)
 		role->known = term;
 	role->reserved = MAX(supervisor->term_stored, g_key_file_get_uint64(file, GROUP, "reserved", NULL));
+	role->take_until_us = g_key_file_get_int64(file, GROUP, "take-until-us", NULL);
 	role_resume(role, g_get_monotonic_time());
+	/* As the term: newer than on disk. */
+	g_autofree char *mode = g_key_file_get_value(file, GROUP, "mode", NULL), *stored = mode_order_text(&supervisor->mode);
+	if (mode && mode_order_parse(mode, &supervisor->mode)) {
+		g_autofree char *text = mode_order_text(&supervisor->mode);
+		if (strcmp(text, stored) != 0)
+			store_write(supervisor->store, MODE_FILE, text);
+	}
 	return true;
 }
 
-void keep_load_failed(Supervisor *supervisor)
+void keep_load_rest(Supervisor *supervisor)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();
 	if (!g_key_file_load_from_file(file, STATE_FILE, G_KEY_FILE_NONE, NULL))
 		return;
 	g_auto(GStrv) failed = g_key_file_get_string_list(file, GROUP, "failed", NULL, NULL);
 	undo_remember_failed(supervisor->undo, (const char *const *)failed);
+	g_autofree char *given = g_key_file_get_value(file, GROUP, "mode-given", NULL);
+	g_autofree char *promised = g_key_file_get_value(file, GROUP, "mode-promised", NULL);
+	swap_resume(supervisor->swap, given, promised);
 }
 
 void keep_load(Supervisor *supervisor)
@@ -169,6 +180,9 @@ void keep_write_run(Supervisor *supervisor)
 			       role->serving ? "true" : "false", role->resigned_for_health ? "true" : "false");
 	g_string_append_printf(text, "cold=%s\ncold-until-us=%" G_GINT64_FORMAT "\npresence=%d\n", role->cold ? "true" : "false",
 			       role->cold_until_us, (int)supervisor->presence);
+	g_autofree char *mode = mode_order_text(&supervisor->mode);
+	g_string_append_printf(text, "take-until-us=%" G_GINT64_FORMAT "\nmode=%s", role->take_until_us, mode);
+	swap_keep(supervisor->swap, text);
 	g_auto(GStrv) failed = undo_failed(supervisor->undo);
 	g_autofree char *names = g_strjoinv(";", failed);
 	g_string_append_printf(text, "failed=%s\n", names);
@@ -193,6 +207,7 @@ void supervisor_set_mode(Supervisor *supervisor, const ModeOrder *order)
 	g_message("mode: %s -> %s%s%s", mode_name(mode->mode), mode_name(order->mode), *order->reason ? ": " : "", order->reason);
 	g_autofree char *text = mode_order_text(order);
 	*mode = *order;
+	supervisor_remember(supervisor);
 	store_write(supervisor->store, MODE_FILE, text);
 	service_changed(supervisor->service, "Mode");
 	service_changed(supervisor->service, "ModeUntilMs");

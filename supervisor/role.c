@@ -58,7 +58,6 @@ void role_resume(RoleMachine *machine, gint64 now_us)
 	machine->started_us = now_us - BOOTING_US; /* the device did not boot, only we did */
 	machine->asked_settle_us = now_us;
 	machine->election_missing_us = 0;
-	machine->take_until_us = 0;
 	machine->meeting_us = machine->raising_us = 0;
 }
 

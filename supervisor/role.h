@@ -132,6 +132,7 @@ typedef struct {
 	bool unmet;          /* booted alone: the peer has not been compared with yet */
 	Term booted;         /* the line it booted with */
 	gint64 lead_us;      /* since when it leads */
+	gint64 take_until_us; /* it has promised to take over until then */
 
 	/* Not kept. */
 	char id[64];
@@ -139,7 +140,6 @@ typedef struct {
 	gint64 started_us;
 	gint64 asked_settle_us;
 	gint64 election_missing_us; /* since when the election is unknown or in init; 0: it is not */
-	gint64 take_until_us;
 	gint64 witness_lost_us; /* since when no witness has answered; 0: one does */
 	gint64 meeting_us;  /* unmet, and leading: since when the peer has been there; 0: it is not */
 	gint64 raising_us;  /* since when a greater term of our own is waited for on disk; 0: it is not */

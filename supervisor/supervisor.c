@@ -403,7 +403,7 @@ static bool make_parts(Supervisor *supervisor, GError **error)
 	supervisor->reboot = reboot_new(supervisor);
 	supervisor->examine = examine_new(supervisor);
 	supervisor->settings_orders = settings_orders_new(supervisor);
-	keep_load_failed(supervisor);
+	keep_load_rest(supervisor);
 	applications_configure(supervisor->applications, supervisor->settings);
 	supervisor->service = service_new(supervisor, error);
 	if (supervisor->service)

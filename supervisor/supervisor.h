@@ -137,7 +137,7 @@ void stop_look(Supervisor *supervisor); /* something has stopped */
 #define KEEP_GOOD_DIR "/run/understudy/supervisor/settings" /* the settings last in use */
 
 void keep_load(Supervisor *supervisor);  /* terms, mode, and the role if the device has not been off */
-void keep_load_failed(Supervisor *supervisor); /* what undo.c remembers */
+void keep_load_rest(Supervisor *supervisor); /* what undo.c and swap.c remember */
 void keep_write_run(Supervisor *supervisor);
 void keep_watch_mode(Supervisor *supervisor); /* to be called every second: a mode may have an end */
 void keep_write_term(Supervisor *supervisor);
@@ -235,6 +235,9 @@ typedef struct {
 const char *swap_begin(Swap *swap, const SwapOrder *order, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* We lead because the Master has handed over to us: the mode it gave us is ours. */
 void swap_taken(Swap *swap);
+/* What the next supervisor must know of promises, as lines of the state file; and what an earlier one has left of them (NULL: nothing). */
+void swap_keep(const Swap *swap, GString *text);
+void swap_resume(Swap *swap, const char *given, const char *promised);
 bool swap_is_running(const Swap *swap);
 /* As Supervisor1.CheckSwap answers; floating. */
 GVariant *swap_check(const Supervisor *supervisor);

@@ -64,6 +64,7 @@ struct Swap {
 	guint timer;
 	ModeOrder mode_given; /* by the Master that hands over to us */
 	ModeOrder peer_mode; /* that the old Backup had */
+	bool promised;       /* the peer takes over; its mode is ours once it has */
 };
 
 bool swap_is_running(const Swap *swap)
@@ -131,6 +132,8 @@ static void finish(Course *course, const char *why)
 	JobState how = ends[course->handover.step];
 	forget_waiting(swap);
 	swap->course = NULL;
+	swap->promised = false;
+	supervisor_remember(supervisor);
 	job_end(course->job, how, how == JOB_FAILED ? why : NULL, result_of(course));
 	if (how == JOB_FAILED) {
 		g_autofree char *text = g_strdup_printf("The swap failed: %s", why);
@@ -282,6 +285,12 @@ static gboolean on_quiet_again(gpointer user_data)
 	return G_SOURCE_REMOVE;
 }
 
+static void exchange_modes(Swap *swap)
+{
+	swap->promised = false;
+	supervisor_set_mode(swap->supervisor, &swap->peer_mode);
+}
+
 static void enter(Course *course)
 {
 	Swap *swap = course->swap;
@@ -311,6 +320,8 @@ static void enter(Course *course)
 		ask_peer(course, "take", TAKE_MS);
 		break;
 	case HANDOVER_RESIGN:
+		swap->promised = true;
+		keep_write_run(supervisor); /* from here the next supervisor goes on */
 		elect_resign(supervisor->elect, "swap", on_resigned, swap);
 		step(course, HANDOVER_EVENT_OK, NULL);
 		break;
@@ -320,7 +331,7 @@ static void enter(Course *course)
 	case HANDOVER_DONE:
 		/* Ours only now: passive before that, this device would stay out if the peer died on its way. */
 		if (course->handover.exchanged)
-			supervisor_set_mode(supervisor, &swap->peer_mode);
+			exchange_modes(swap);
 		finish(course, NULL);
 		break;
 	case HANDOVER_FAILED:
@@ -344,14 +355,25 @@ static void step(Course *course, HandoverEvent event, char *error)
 	enter(course);
 }
 
+/* A supervisor before us has died in the middle of a swap: nobody will finish it. But it may have resigned already; only vrrpd knows. */
+static void look_after_death(Swap *swap)
+{
+	Role role = swap->supervisor->role.role;
+	const RoleFacts *facts = &swap->supervisor->facts;
+	if (role == ROLE_HANDING_OVER && facts->election == ELECTION_MASTER)
+		supervisor_think(swap->supervisor, ROLE_EVENT_HAND_OVER_ABORT);
+	else if (swap->promised && role == ROLE_BACKUP && facts->peer_fresh && facts->peer_role == ROLE_MASTER)
+		exchange_modes(swap);
+	else if (role == ROLE_TAKING_OVER || role == ROLE_MASTER)
+		swap->promised = false;
+}
+
 void swap_look(Swap *swap)
 {
-	Course *course = swap->course;
-	/* A supervisor before us has died in the middle of one: nobody will finish it. But it may have resigned already; only vrrpd knows. */
-	if (!course && swap->supervisor->role.role == ROLE_HANDING_OVER && swap->supervisor->facts.election == ELECTION_MASTER)
-		supervisor_think(swap->supervisor, ROLE_EVENT_HAND_OVER_ABORT);
-	else if (course)
-		step(course, HANDOVER_EVENT_FACTS, NULL);
+	if (swap->course)
+		step(swap->course, HANDOVER_EVENT_FACTS, NULL);
+	else
+		look_after_death(swap);
 }
 
 /* With its end and its reason, as `state` and `take` tell them. */
@@ -481,6 +503,7 @@ bool swap_answer(Supervisor *supervisor, GVariant *args, GError **error)
 	bool given = g_variant_lookup(args, "mode", "&s", &mode_text) && mode_parse(mode_text, &mode);
 	supervisor->swap->mode_given = given ? mode_told(args, mode) : supervisor->mode;
 	supervisor_think(supervisor, ROLE_EVENT_TAKE_EXPECTED);
+	keep_write_run(supervisor); /* a promise binds the next supervisor, too */
 	return true;
 }
 
@@ -488,6 +511,20 @@ bool swap_answer(Supervisor *supervisor, GVariant *args, GError **error)
 void swap_taken(Swap *swap)
 {
 	supervisor_set_mode(swap->supervisor, &swap->mode_given);
+}
+
+void swap_keep(const Swap *swap, GString *text)
+{
+	g_autofree char *given = mode_order_text(&swap->mode_given), *promised = mode_order_text(&swap->peer_mode);
+	g_string_append_printf(text, "mode-given=%s", given);
+	if (swap->promised)
+		g_string_append_printf(text, "mode-promised=%s", promised);
+}
+
+void swap_resume(Swap *swap, const char *given, const char *promised)
+{
+	(void)(given && mode_order_parse(given, &swap->mode_given));
+	swap->promised = promised && mode_order_parse(promised, &swap->peer_mode);
 }
 
 Swap *swap_new(Supervisor *supervisor)

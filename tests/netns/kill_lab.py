@@ -56,6 +56,9 @@ PHASES = {
     "swap/leads": (30_000, ("backup",)),
     "swap/taking-over": (60_000, ("backup",)),
     "swap/done": (30_000, ("backup",)),
+    "passive-swap/take": (20_000, ()),
+    "passive-swap/leads": (30_000, ("backup",)),
+    "passive-swap/taking-over": (60_000, ("backup",)),
     "mode/passive": (20_000, ("master",)),
     "mode/active": (20_000, ("master",)),
     "boot/born": (50_000, ("master",)),
@@ -273,8 +276,10 @@ class Run:
         self.pair, self.case = pair, case
         self.master, self.backup = pair.master(), pair.backup()
         self.victim = self.master if case.side == "master" else self.backup
-        self.rested = case.phase.partition("/")[0] in ("rest", "mode", "boot")  # nobody's role may change by itself
-        self.booted = {"boot": (self.backup,), "cold": (self.master, self.backup)}.get(case.phase.partition("/")[0], ())
+        self.scenario, _, self.at = case.phase.partition("/")
+        self.rested = self.scenario in ("rest", "mode", "boot")  # nobody's role may change by itself
+        self.swaps = self.scenario in ("swap", "passive-swap")
+        self.booted = {"boot": (self.backup,), "cold": (self.master, self.backup)}.get(self.scenario, ())
         self.killed = 0
         self.order = None
 
@@ -283,13 +288,15 @@ class Run:
     def note(self):
         pair = self.pair
         pair.number += 1
+        if self.scenario == "passive-swap":
+            self.make_passive()
         self.words = f"{self.case} {pair.number}\n"
         self.master.write(f"{DATA}/known-to-both", self.words)
         (commits,) = pair.ask(self.master, "Commit", "(ss)", "test", "before", service=SYNC).result()
         pair.ask(self.master, "WaitApplied", "(a{ss}u)", commits, 10000, service=SYNC).result()
         self.acknowledged = [commits["config"]]
         self.term = pair.get(self.master, "Term")
-        self.mode = pair.get(self.backup, "Mode")
+        self.modes = {device.name: pair.get(device, "Mode") for device in (self.master, self.backup)}
         self.sequences = {device.name: 0 if device in self.booted else pair.get(device, "RoleSequence") for device in (self.master, self.backup)}
         self.consoles = {device.name: len(device.console()) for device in (self.master, self.backup)}
         self.roles = {name: len(watch.roles) for name, watch in pair.watches.items()}
@@ -328,10 +335,14 @@ class Run:
         self.master.write(f"{DATA}/meanwhile", self.words)
         self.meanwhile = self.pair.ask(self.master, "Commit", "(ss)", "test", "meanwhile", service=SYNC)
 
+    def make_passive(self):
+        pair = self.pair
+        pair.ask(self.master, "SetMode", "(sa{sv})", "passive", {}).result()
+        pair.watch(self.master).wait(lambda: pair.peer_mode(self.master) == "passive", 5, "passive")
+
     def go(self):
         """Everything up to the kill, and what belongs to the scenario after it."""
-        pair, case = self.pair, self.case
-        scenario, _, at = case.phase.partition("/")
+        pair, case, scenario, at = self.pair, self.case, self.scenario, self.at
         self.meanwhile = None
         if scenario not in ("boot", "cold"):
             self.commit_meanwhile()
@@ -356,14 +367,13 @@ class Run:
             if at != "ordered":
                 self.wait_role(self.backup, at)
             self.strike()
-        elif scenario == "swap":
+        elif self.swaps:
             self.order = pair.ask(self.master, "Swap", "(a{sv})", {})
             self.wait_role(self.backup, at) if at == "taking-over" else self.wait_step(at)
             self.strike()
         elif scenario == "mode":
             if at == "active":
-                pair.ask(self.master, "SetMode", "(sa{sv})", "passive", {}).result()
-                pair.watch(self.master).wait(lambda: pair.peer_mode(self.master) == "passive", 5, "passive")
+                self.make_passive()
             self.order = pair.ask(self.master, "SetMode", "(sa{sv})", at, {})
             self.strike()
         elif scenario == "boot":
@@ -401,10 +411,10 @@ class Run:
         master, backup = pair.master(), pair.backup()
 
         assert pair.watch(backup).get(SUPERVISOR, SUPERVISOR[0], "Role") == "backup"
-        scenario = case.phase.partition("/")[0]
+        scenario = self.scenario
         if self.rested:
             assert master is self.master, "the Master changed for a death that must not matter"
-            if case.process != "application" and scenario != "cold":
+            if case.process != "application":
                 assert group(master) == self.processes, "the application was touched"
         if scenario != "cut":
             assert pair.addresses.doubled_ms(self.begin) == 0, "both held the address"
@@ -447,7 +457,7 @@ class Run:
 
     def end_order(self):
         """What came of the order: "", "done", "set", or a refusal with its name."""
-        self.outcome, scenario = "", self.case.phase.partition("/")[0]
+        self.outcome = ""
         if not self.order:
             return
         try:
@@ -458,17 +468,22 @@ class Run:
             if self.case.process == "bus" and "closed" in self.outcome:
                 self.outcome = ""  # nobody was there any more who could bring the answer
             return
-        if scenario == "swap":
+        if self.swaps:
             state, error = self.pair.watch(self.master).wait(lambda: self.job_end(answer[0]), 15 * patience(), f"the end of {answer[0]}")
             self.outcome = error if state == "failed" else state
 
     def check_order(self, master, backup):
-        scenario, _, at = self.case.phase.partition("/")
-        assert re.match(r"(done|set|)$|[A-Za-z0-9.-]+: .", self.outcome), f"refused without a name: {self.outcome!r}"
-        if scenario == "mode" and self.outcome == "set":
-            assert self.pair.get(backup, "Mode") == at, "the mode that was said to be set is not"
-        if scenario == "swap" and self.outcome == "done":
-            assert master is not self.master, "a swap that was said to be done is not"
+        modes = {device.name: self.pair.get(device, "Mode") for device in (self.master, self.backup)}
+        assert re.match(r"(done|set|)$|[A-Za-z0-9.:-]+: .", self.outcome), f"refused without a name: {self.outcome!r}"
+        if self.scenario == "mode":
+            assert self.outcome != "set" or modes[backup.name] == self.at, "the mode that was said to be set is not"
+        elif self.swaps:
+            assert self.outcome != "done" or master is not self.master, "a swap that was said to be done is not"
+            # The two exchange their modes, when and only when they exchange their roles.
+            before = self.modes if master is self.master else dict(zip(self.modes, reversed(self.modes.values())))
+            assert modes == before, f"modes {modes} after {self.outcome!r}, instead of {before}"
+        else:
+            assert modes == self.modes, f"modes {modes} instead of {self.modes}"
 
     def job_end(self, path):
         """(state, error) of an order that has ended."""
