@@ -57,6 +57,11 @@ int main(int argc, char **argv)
 		return 2;
 	}
 
+	/* Asked to end while it starts, a Master says priority 0 all the same. */
+	if (!quit_on_signals(loop)) {
+		fprintf(stderr, "understudy-vrrpd: signals: %s\n", g_strerror(errno));
+		return 1;
+	}
 	/* The election first: a Master that was killed owes its next advert within milliseconds. Everything else can wait. */
 	service = vrrp_service_new(&error);
 	election = service ? vrrp_election_new(&vrrp_service_listener, service, &error) : NULL;
@@ -75,11 +80,6 @@ int main(int argc, char **argv)
 	if (!vrrp_service_start(service, election, &error)) {
 		/* Without its socket nobody can steer it: better no election than one that cannot be told to stop. */
 		fprintf(stderr, "understudy-vrrpd: %s\n", error->message);
-		vrrp_election_stop(election, "failed");
-		return 1;
-	}
-	if (!quit_on_signals(loop)) {
-		fprintf(stderr, "understudy-vrrpd: signals: %s\n", g_strerror(errno));
 		vrrp_election_stop(election, "failed");
 		return 1;
 	}

@@ -50,6 +50,31 @@ def test_killed_again_and_again_the_master_is_the_master(lab):
     assert to_the_end and alpha.get("Standing") == "serving"
 
 
+def test_asked_to_end_while_it_starts_it_still_takes_its_leave(lab):
+    alpha, beta = lab.two()
+    wire = lab.wire(alpha.lan_port)
+    log, full = alpha.log, os.pipe()
+    os.set_blocking(full[1], False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(full[1], bytes(65536))
+    os.set_blocking(full[1], True)
+    alpha.kill()
+    at = time.monotonic()
+    alpha.log = full[1]  # so it waits after its first advert, where it tells of it
+    alpha.spawn()
+    alpha.log = log
+    os.close(full[1])
+    wire.wait(lambda: [a for a in wire.adverts() if a[0] > at], 5, "it goes on")
+    alpha.process.terminate()
+    with os.fdopen(full[0], "rb") as pipe:
+        pipe.read()
+    assert alpha.process.wait(10) == 0
+    assert not alpha.has_service()
+    beta.wait_state("master")
+    assert beta.get("Reason") == "master-resigned"
+
+
 def test_killed_while_taking_over_somebody_leads(lab):
     """At moments spread over the whole takeover."""
     alpha, beta = lab.two()
