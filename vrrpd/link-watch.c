@@ -17,6 +17,7 @@ bool vrrp_link_watch_state(VrrpLinkWatch *watch, bool present, bool carrier, gin
 	if (carrier && !watch->carrier) {
 		watch->up_us = now_us;
 		watch->heard = false;
+		watch->heard_us = 0;
 	}
 	if (!carrier && watch->carrier) {
 		if (now_us - watch->lost_us >= VRRP_FLAP_FORGIVEN_US)

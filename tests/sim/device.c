@@ -33,9 +33,23 @@ static void save_changes(SimDevice *device)
 		save(device);
 }
 
+/* As long as on the LAN nobody has been heard at all for it to count as silent. */
+static gint64 window_us(const SimDevice *device)
+{
+	return MAX(3 * (gint64)device->interval_cs * 10000, 300 * SIM_MS);
+}
+
+/* By the facts, not by what the code under test makes of them. */
 static VrrpStanding standing(const Sim *sim, const SimDevice *device)
 {
-	return device->candidate.ordered ? VRRP_STANDING_SERVING : vrrp_candidate_standing(&device->candidate, sim_clock(sim, device));
+	gint64 now_us = sim_clock(sim, device);
+
+	if (device->candidate.ordered)
+		return VRRP_STANDING_SERVING;
+	if (!vrrp_candidate_leads(&device->candidate) || !device->candidate.serving)
+		return VRRP_STANDING_NOT_SERVING;
+	return device->frame_us >= device->up_us && now_us - device->frame_us < window_us(device) &&
+	       now_us - device->frames_since_us >= window_us(device) ? VRRP_STANDING_SERVING : VRRP_STANDING_ALONE;
 }
 
 bool sim_device_holds_addresses(const Sim *sim, const SimDevice *device)
@@ -343,8 +357,11 @@ void sim_device_tick(Sim *sim, SimDevice *device)
 {
 	bool heard = hears_frames(sim, device);
 
-	if (heard)
+	if (heard && device->no_carrier == 0) {
+		if (device->frame_us < device->up_us || sim_clock(sim, device) - device->frame_us >= window_us(device))
+			device->frames_since_us = sim_clock(sim, device);
 		device->frame_us = sim_clock(sim, device);
+	}
 	(void)vrrp_candidate_tick(&device->candidate, heard, sim_clock(sim, device));
 	device->claim.standing = standing(sim, device);
 	save_changes(device);
@@ -378,6 +395,7 @@ void sim_device_start(Sim *sim, SimDevice *device)
 		vrrp_holds_set(&candidate->holds, VRRP_HOLD_NO_SUPERVISOR, "started anew", 0, now_us);
 	}
 	device->interval_cs = device->wanted_interval_cs;
+	device->woke_us = now_us;
 	vrrp_candidate_begin(candidate, sim->version, device->interval_cs, sim_address(sim, device->index, SIM_LAN), device->configured_priority);
 	schedule(sim, device, SIM_EVENT_TICK, 0);
 	schedule(sim, device, SIM_EVENT_SUPERVISOR, sim_upto(sim, 300 * SIM_MS));
@@ -385,7 +403,9 @@ void sim_device_start(Sim *sim, SimDevice *device)
 	    vrrp_candidate_may_resume(candidate, device->store.role, device->store.last_advert_us, now_us)) {
 		vrrp_candidate_resume(candidate, device->store.serving, device->store.served, device->store.steady, now_us);
 		sim_say(sim, "%c  starts, still Master", device->name);
+		device->up_us = now_us;
 		device->frame_us = device->store.steady ? now_us : 0;
+		device->frames_since_us = now_us - window_us(device);
 		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_RESUME });
 		schedule(sim, device, SIM_EVENT_SERVES, 100 * SIM_MS);
 		return;
@@ -513,6 +533,12 @@ void sim_device_take(Sim *sim, SimDevice *device)
 {
 	if (device->candidate.machine.state == VRRP_STATE_INIT)
 		return;
+	/* An order comes from a supervisor, whose first word is who the peer is. */
+	if (sim->paired && !device->candidate.paired) {
+		if (device->no_supervisor)
+			return;
+		sim_device_supervisor(sim, device);
+	}
 	vrrp_candidate_order(&device->candidate, sim_clock(sim, device));
 	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_TAKE, .reason = "order" });
 }

@@ -455,7 +455,7 @@ static void on_event(Sim *sim, SimEvent *event)
 	}
 }
 
-void sim_run(Sim *sim, guint64 seed, const bool *off, GString *trace)
+void sim_run(Sim *sim, guint64 seed, const SimLess *less, GString *trace)
 {
 	SimEvent event;
 
@@ -466,8 +466,12 @@ void sim_run(Sim *sim, guint64 seed, const bool *off, GString *trace)
 	sim_say(sim, "-- seed %" G_GUINT64_FORMAT ": %u %s devices, version %u, %s%s, an advert every %u ms at most, %u rounds", seed, sim->n_devices,
 		sim->paired ? "paired" : "plain", sim->version, sim->family == AF_INET ? "IPv4" : "IPv6",
 		!sim->follower ? "" : sim->follower_on_lan ? ", a follower on the LAN" : ", a follower elsewhere", sim->interval_cs * 10, sim->n_rounds);
-	for (guint i = 0; i < sim->n_faults; i++)
-		sim->fault[i].off = off && off[i];
+	for (guint i = 0; less && i < sim->n_faults; i++) {
+		SimFault *fault = &sim->fault[i];
+
+		fault->off = less[i].off;
+		fault->until_us = fault->from_us + ((fault->until_us - fault->from_us) >> less[i].halved);
+	}
 	begin_round(sim);
 	while (!sim->broken && !sim->ended && sim_pop(sim, &event)) {
 		sim->now_us = event.at_us;

@@ -15,31 +15,47 @@
 #define MAX_EXPLAINED 3 /* by one worker: shrinking takes a while */
 #define LONG_TAKEOVERS 1000000
 #define TRACE_LINES 60
+#define MOST_HALVED 12
 
 static gint64 seed = -1, first = 1, count = 2000;
 static gboolean trace, run_long;
 static guint n_explained;
 static int turn; /* a file to be locked */
+static char buffer[1 << 20];
 static Sim sim; /* large, and one at a time */
 
-/* Leaves out fault after fault for as long as the same invariant still breaks. */
-static void shrink(guint64 number, bool off[static SIM_MAX_FAULTS])
+static bool still_breaks(guint64 number, const SimLess *less, const char *invariant)
+{
+	sim_run(&sim, number, less, NULL);
+	return sim.broken && strcmp(sim.invariant, invariant) == 0;
+}
+
+/* Leaves out fault after fault, and shortens what is left, for as long as the same invariant still breaks. */
+static void shrink(guint64 number, SimLess less[static SIM_MAX_FAULTS])
 {
 	const char *invariant = sim.invariant;
 	guint n = sim.n_faults;
-	bool less = true;
+	bool again = true;
 
-	while (less) {
-		less = false;
+	while (again) {
+		again = false;
 		for (guint i = 0; i < n; i++) {
-			if (off[i])
+			if (less[i].off)
 				continue;
-			off[i] = true;
-			sim_run(&sim, number, off, NULL);
-			if (sim.broken && strcmp(sim.invariant, invariant) == 0)
-				less = true;
+			less[i].off = true;
+			if (still_breaks(number, less, invariant))
+				again = true;
 			else
-				off[i] = false;
+				less[i].off = false;
+		}
+	}
+	for (guint i = 0; i < n; i++) {
+		while (!less[i].off && less[i].halved < MOST_HALVED) {
+			less[i].halved++;
+			if (still_breaks(number, less, invariant))
+				continue;
+			less[i].halved--;
+			break;
 		}
 	}
 }
@@ -59,16 +75,16 @@ static void say_tail(const char *text, guint most)
 static void explain(guint64 number)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
-	bool off[SIM_MAX_FAULTS] = { false };
+	SimLess less[SIM_MAX_FAULTS] = { 0 };
 
 	printf("# seed %" G_GUINT64_FORMAT " breaks \"%s\": %s\n", number, sim.invariant, sim.detail);
-	shrink(number, off);
-	sim_run(&sim, number, off, text);
+	shrink(number, less);
+	sim_run(&sim, number, less, text);
 	printf("# shrunk to:\n");
 	for (guint i = 0; i < sim.n_faults; i++) {
 		g_autoptr(GString) line = g_string_new(NULL);
 
-		if (off[i])
+		if (less[i].off)
 			continue;
 		sim_fault_describe(&sim, &sim.fault[i], line);
 		printf("#   %s\n", line->str);
@@ -225,7 +241,7 @@ int main(int argc, char **argv)
 		first = g_get_real_time();
 	jobs = CLAMP(jobs, 1, MAX_JOBS);
 	turn = memfd_create("turn", MFD_CLOEXEC);
-	setvbuf(stdout, NULL, _IOFBF, 1 << 20); /* whole batches, however much there is to say */
+	setvbuf(stdout, buffer, _IOFBF, sizeof buffer); /* whole batches, however much there is to say; of a size without a buffer glibc makes nothing */
 	printf("# first seed %" G_GINT64_FORMAT ", %" G_GINT64_FORMAT " at a time\n", first, jobs);
 	if (!start_workers((guint)jobs, pids, &in)) {
 		perror("sim-vrrp");

@@ -83,6 +83,7 @@ typedef struct {
 	/* For the invariants. */
 	const char *reason;          /* of its last change of state */
 	gint64 up_us, frame_us;      /* own clock: since when it has a carrier, when it last heard anything on the LAN; 0: never */
+	gint64 frames_since_us;      /* own clock: since when without a silence between */
 	gint64 learning_until_us;    /* world: the switch's port forwards nothing yet */
 	gint64 said_us;              /* own clock: its last advert, other than priority 0 */
 	gint64 asleep_us, woke_us;   /* own clock: when it was last frozen, and last thawed after more than an interval */
@@ -240,5 +241,11 @@ void sim_check_end(Sim *sim);
 /* scenario.c */
 const char *sim_fault_name(SimFaultKind kind);
 void sim_fault_describe(const Sim *sim, const SimFault *fault, GString *out);
-/* Faults marked in @off (may be NULL) are left out. */
-void sim_run(Sim *sim, guint64 seed, const bool *off, GString *trace);
+/* What is left of each fault while shrinking. */
+typedef struct {
+	bool off;
+	guint halved;               /* so many times */
+} SimLess;
+
+/* @less: of each fault, or NULL. */
+void sim_run(Sim *sim, guint64 seed, const SimLess *less, GString *trace);

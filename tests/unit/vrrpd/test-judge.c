@@ -208,6 +208,13 @@ static void test_link_steady(void)
 	g_assert_false(vrrp_link_watch_steady(&watch, 19050 * MS));
 	(void)vrrp_link_watch_frames(&watch, true, 19100 * MS);
 	g_assert_false(vrrp_link_watch_steady(&watch, 19100 * MS));
+	/* A link that was away is a new one, however short the while and whatever an advert says of it. */
+	(void)vrrp_link_watch_state(&watch, true, false, 19200 * MS);
+	(void)vrrp_link_watch_state(&watch, true, true, 19300 * MS);
+	vrrp_link_watch_advert(&watch);
+	g_assert_false(vrrp_link_watch_alive(&watch, 19300 * MS));
+	(void)vrrp_link_watch_frames(&watch, true, 19400 * MS);
+	g_assert_false(vrrp_link_watch_steady(&watch, 22200 * MS));
 	/* A restarted process goes on with what the former knew. */
 	vrrp_link_watch_init(&watch, 1000 * MS);
 	vrrp_link_watch_resume(&watch, true, 20000 * MS);
