@@ -69,12 +69,14 @@ static void state_changed(VrrpCandidate *self)
 /* Lifetimes are renewed with the adverts and nowhere else: one who has been asleep must listen first. */
 static bool renews(VrrpCandidate *self, const VrrpStep *step, gint64 now_us)
 {
+	gint64 every_us = MAX(VRRP_RENEW_US - self->machine.interval_cs * G_GINT64_CONSTANT(10000), VRRP_RENEW_LEAST_US);
+
 	if (step->kind == VRRP_STEP_HOLD)
 		self->renewed_us = now_us;
 	else if (step->kind == VRRP_STEP_DROP)
 		self->renewed_us = 0;
 	else if (step->kind == VRRP_STEP_SEND && step->priority != 0 && self->machine.state == VRRP_STATE_MASTER && self->renewed_us != 0 &&
-		 now_us - self->renewed_us >= VRRP_RENEW_US)
+		 now_us - self->renewed_us >= every_us)
 		return true;
 	return false;
 }

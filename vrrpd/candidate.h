@@ -15,7 +15,9 @@
 #include "link-watch.h"
 #include "machine.h"
 
-#define VRRP_RENEW_US G_USEC_PER_SEC /* the addresses' lifetime, with an advert */
+/* The addresses' lifetime, which is 3 s or more, is renewed with the last advert before its half; with every advert where those are slow. */
+#define VRRP_RENEW_US (1500 * G_TIME_SPAN_MILLISECOND)
+#define VRRP_RENEW_LEAST_US G_USEC_PER_SEC
 
 typedef struct {
 	VrrpMachine machine;

@@ -13,7 +13,7 @@ typedef struct {
 	VrrpElection *election;
 	char *device;
 	char *role;
-	int index;
+	VrrpLink link; /* as it was when links changed last: asking anew would wait for the kernel's lock */
 	VrrpClaims *claims;
 } Watched;
 
@@ -38,7 +38,7 @@ static bool may_be_peer(const VrrpElection *self, const Watched *watched, const 
 	bool known = false;
 
 	for (gsize i = 0; i < n; i++) {
-		if (!vrrp_netlink_neighbour_mac(self->netlink, watched->index, &peers[i], mac))
+		if (!vrrp_netlink_neighbour_mac(self->netlink, watched->link.index, &peers[i], mac))
 			continue;
 		known = true;
 		if (memcmp(mac, claim->mac, 6) == 0)
@@ -49,12 +49,10 @@ static bool may_be_peer(const VrrpElection *self, const Watched *watched, const 
 
 static bool is_rightful(const VrrpElection *self, const Watched *watched, const VrrpClaim *claim)
 {
-	VrrpLink link;
-
 	for (guint i = 0; i < self->members->len; i++)
 		if (memcmp(((const VrrpMember *)self->members->pdata[i])->virtual_mac, claim->mac, 6) == 0)
 			return true;
-	if (vrrp_netlink_link(self->netlink, watched->device, &link) && memcmp(link.mac, claim->mac, 6) == 0)
+	if (memcmp(watched->link.mac, claim->mac, 6) == 0)
 		return true;
 	/* Unpaired, a Backup cannot know how the Master of another make does it. */
 	if (!self->peer.paired)
@@ -80,6 +78,17 @@ static void claimed_cb(const VrrpClaim *claim, gpointer user_data)
 	self->clash = g_strdup_printf("address-clash: somebody else on %s has the service address %s", watched->device, who);
 }
 
+static const VrrpLink *link_of(const VrrpElection *self, const char *device)
+{
+	for (guint i = 0; i < self->watched->len; i++) {
+		const Watched *watched = self->watched->pdata[i];
+
+		if (strcmp(watched->device, device) == 0)
+			return &watched->link;
+	}
+	return NULL;
+}
+
 /* Asked by nobody (RFC 5227 2.1.1), so that no host learns anything: the only ones to answer are those who have the address too. */
 void vrrp_election_ask_for_clash(VrrpElection *self)
 {
@@ -89,15 +98,15 @@ void vrrp_election_ask_for_clash(VrrpElection *self)
 		const SettingsInterface *interface = settings_interface(self->settings, member->role);
 		const SettingsAddress *own = interface ? settings_own_address(interface, AF_INET6) : NULL;
 		VrrpArp arp = { .target = address->address };
-		VrrpLink link;
+		const VrrpLink *link = link_of(self, member->device);
 
-		if (!vrrp_netlink_link(self->netlink, member->device, &link))
+		if (!link)
 			continue;
-		memcpy(arp.from, link.mac, 6);
+		memcpy(arp.from, link->mac, 6);
 		if (address->address.family == AF_INET)
-			self->counters.probes += vrrp_ether_arp(self->ether, link.index, &arp);
+			self->counters.probes += vrrp_ether_arp(self->ether, link->index, &arp);
 		else if (own)
-			self->counters.probes += vrrp_nd_solicit(self->ether, link.index, link.mac, &own->ip, &address->address);
+			self->counters.probes += vrrp_nd_solicit(self->ether, link->index, link->mac, &own->ip, &address->address);
 	}
 }
 
@@ -114,14 +123,6 @@ static GArray *addresses_on(const VrrpElection *self, const char *device)
 	return addresses;
 }
 
-static bool is_watched(const VrrpElection *self, const char *device)
-{
-	for (guint i = 0; i < self->watched->len; i++)
-		if (strcmp(((const Watched *)self->watched->pdata[i])->device, device) == 0)
-			return true;
-	return false;
-}
-
 static void watch_device(VrrpElection *self, const VrrpMember *member)
 {
 	g_autoptr(GArray) addresses = NULL;
@@ -129,14 +130,14 @@ static void watch_device(VrrpElection *self, const VrrpMember *member)
 	Watched *watched;
 	VrrpLink link;
 
-	if (is_watched(self, member->device) || !vrrp_netlink_link(self->netlink, member->device, &link))
+	if (link_of(self, member->device) || !vrrp_netlink_link(self->netlink, member->device, &link))
 		return;
 	addresses = addresses_on(self, member->device);
 	watched = g_new0(Watched, 1);
 	watched->election = self;
 	watched->device = g_strdup(member->device);
 	watched->role = g_strdup(member->role);
-	watched->index = link.index;
+	watched->link = link;
 	watched->claims = vrrp_claims_new(link.index, addresses, G_PRIORITY_LOW, claimed_cb, watched, &error);
 	if (!watched->claims)
 		g_warning("%s: %s", member->device, error->message);
@@ -214,11 +215,13 @@ static void open_witnesses(VrrpElection *self)
 void vrrp_election_open_neighbours(VrrpElection *self)
 {
 	for (guint i = self->watched->len; i-- > 0;) {
-		const Watched *watched = self->watched->pdata[i];
+		Watched *watched = self->watched->pdata[i];
 		VrrpLink link;
 
-		if (!vrrp_netlink_link(self->netlink, watched->device, &link) || link.index != watched->index)
+		if (!vrrp_netlink_link(self->netlink, watched->device, &link) || link.index != watched->link.index)
 			g_ptr_array_remove_index(self->watched, i);
+		else
+			watched->link = link;
 	}
 	for (guint i = 0; i < self->members->len; i++)
 		watch_device(self, self->members->pdata[i]);

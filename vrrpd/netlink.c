@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
+#include <linux/filter.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -12,6 +13,7 @@
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #ifndef IFF_LOWER_UP
 #define IFF_LOWER_UP (1 << 16)
@@ -21,12 +23,14 @@ struct VrrpNetlink {
 	struct nl_sock *request;
 	struct nl_sock *events;
 	VrrpRenewal *renewal;
+	GHashTable *asked; /* name -> index of the links somebody has asked about; 0: not there */
 	guint source;
 	void (*changed)(gpointer user_data);
 	gpointer user_data;
 };
 
 typedef struct {
+	const VrrpNetlink *netlink;
 	guint32 own_port, renewal_port; /* of our requests */
 	bool any;
 } Events;
@@ -42,22 +46,71 @@ static bool is_renewal(struct nlmsghdr *header, const Events *events)
 	return header->nlmsg_type == RTM_NEWADDR && flags && (nla_get_u32(flags) & IFA_F_NODAD);
 }
 
+static bool is_asked(const VrrpNetlink *netlink, int index)
+{
+	GHashTableIter iter;
+	gpointer value;
+
+	g_hash_table_iter_init(&iter, netlink->asked);
+	while (g_hash_table_iter_next(&iter, NULL, &value))
+		if (GPOINTER_TO_INT(value) == index)
+			return true;
+	return false;
+}
+
+/* To look at everything again means to wait for the kernel's lock many times, and containers come and go just when others hold it. */
+static bool concerns(const VrrpNetlink *netlink, struct nlmsghdr *header)
+{
+	if (header->nlmsg_type == RTM_NEWLINK || header->nlmsg_type == RTM_DELLINK) {
+		const struct ifinfomsg *info = nlmsg_data(header);
+		struct nlattr *name = nlmsg_find_attr(header, sizeof *info, IFLA_IFNAME);
+
+		return !name || g_hash_table_contains(netlink->asked, nla_get_string(name)) || is_asked(netlink, info->ifi_index);
+	}
+	if (header->nlmsg_type == RTM_NEWADDR || header->nlmsg_type == RTM_DELADDR) {
+		const struct ifaddrmsg *info = nlmsg_data(header);
+
+		/* The device's own IPv4 address may be anywhere; IPv6 gives every new link one. */
+		return info->ifa_family != AF_INET6 || is_asked(netlink, (int)info->ifa_index);
+	}
+	return true;
+}
+
 static int event_cb(struct nl_msg *message, void *data)
 {
-	const struct nlmsghdr *header = nlmsg_hdr(message);
+	struct nlmsghdr *header = nlmsg_hdr(message);
 	Events *events = data;
 	bool of_address = header->nlmsg_type == RTM_NEWADDR || header->nlmsg_type == RTM_DELADDR;
 
 	/* Every renewal of a service address is told to us too. */
-	if (!of_address || !is_renewal(nlmsg_hdr(message), events))
+	if ((!of_address || !is_renewal(header, events)) && concerns(events->netlink, header))
 		events->any = true;
 	return NL_OK;
+}
+
+/* Most renewals do not even wake us: those over IPv4, told by the port; here is_renewal() in the kernel's words. Numbers are the machine's own. */
+static void leave_out_renewals(VrrpNetlink *netlink)
+{
+	guint32 port = vrrp_renewal_port(netlink->renewal);
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, g_htons(RTM_NEWADDR), 0, 5),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, NLMSG_HDRLEN + offsetof(struct ifaddrmsg, ifa_family)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_pid)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, g_htonl(port), 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, G_MAXUINT32),
+	};
+	struct sock_fprog program = { .len = G_N_ELEMENTS(code), .filter = code };
+
+	(void)setsockopt(nl_socket_get_fd(netlink->events), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
 static gboolean events_ready_cb(gint fd, GIOCondition condition, gpointer user_data)
 {
 	VrrpNetlink *netlink = user_data;
-	Events events = { .own_port = nl_socket_get_local_port(netlink->request), .renewal_port = vrrp_renewal_port(netlink->renewal) };
+	Events events = { .netlink = netlink, .own_port = nl_socket_get_local_port(netlink->request), .renewal_port = vrrp_renewal_port(netlink->renewal) };
 	int result;
 
 	nl_socket_modify_cb(netlink->events, NL_CB_VALID, NL_CB_CUSTOM, event_cb, &events);
@@ -97,6 +150,7 @@ VrrpNetlink *vrrp_netlink_new(void (*changed)(gpointer user_data), gpointer user
 
 	netlink->changed = changed;
 	netlink->user_data = user_data;
+	netlink->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	netlink->request = open_socket(error);
 	if (!netlink->request)
 		return NULL;
@@ -109,6 +163,7 @@ VrrpNetlink *vrrp_netlink_new(void (*changed)(gpointer user_data), gpointer user
 		return NULL;
 	nl_socket_disable_seq_check(netlink->events);
 	nl_socket_set_nonblocking(netlink->events);
+	leave_out_renewals(netlink);
 	nl_socket_add_memberships(netlink->events, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, 0);
 
 	source = g_unix_fd_source_new(nl_socket_get_fd(netlink->events), G_IO_IN);
@@ -129,6 +184,7 @@ void vrrp_netlink_free(VrrpNetlink *netlink)
 	vrrp_renewal_free(netlink->renewal);
 	nl_socket_free(netlink->events);
 	nl_socket_free(netlink->request);
+	g_hash_table_unref(netlink->asked);
 	g_free(netlink);
 }
 
@@ -232,6 +288,8 @@ bool vrrp_netlink_link(VrrpNetlink *netlink, const char *name, VrrpLink *ret_lin
 	result = query(netlink, message, link_cb, ret_link);
 	if (result >= 0) /* the acknowledgement libnl asks for */
 		(void)nl_wait_for_ack(netlink->request);
+	if (!g_hash_table_contains(netlink->asked, name) || GPOINTER_TO_INT(g_hash_table_lookup(netlink->asked, name)) != ret_link->index)
+		g_hash_table_insert(netlink->asked, g_strdup(name), GINT_TO_POINTER(ret_link->index));
 	return result >= 0 && ret_link->index > 0;
 }
 

@@ -42,7 +42,7 @@ typedef struct {
 	IpAddress ip;
 } VrrpPresent;
 
-/* @changed runs when any link came, went or changed, or somebody else added or removed an address. */
+/* @changed runs when a link that was asked about came, went or changed, or somebody else added or removed an address. */
 VrrpNetlink *vrrp_netlink_new(void (*changed)(gpointer user_data), gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void vrrp_netlink_free(VrrpNetlink *netlink); /* NULL is fine */
 

@@ -217,7 +217,8 @@ static void test_addresses_are_renewed_with_adverts(void)
 	World world = master();
 	guint n_renewed = 0;
 
-	for (guint i = 0; i < 30; i++) {
+	/* With the last before half the shortest life, which is 3 s. */
+	for (guint i = 0; i < 42; i++) {
 		world.now_us = world.candidate.machine.deadline_us;
 		step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
 		g_assert_true(did(&world, VRRP_STEP_SEND));
