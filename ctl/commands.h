@@ -9,6 +9,7 @@ typedef CtlExit (*CtlCommand)(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_status(Ctl *ctl, int argc, char **argv); /* status.c */
 CtlExit ctl_election(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_doctor(Ctl *ctl, int argc, char **argv); /* doctor.c */
+CtlExit ctl_drill(Ctl *ctl, int argc, char **argv);  /* drill.c */
 CtlExit ctl_swap(Ctl *ctl, int argc, char **argv);   /* role.c */
 CtlExit ctl_mode(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_takeover(Ctl *ctl, int argc, char **argv);

@@ -13,6 +13,7 @@ static const struct {
 	{ "doctor", "", "why a takeover would not work now, or not well, and what to do", ctl_doctor },
 	{ "election", "", "who leads, why, on which paths it is heard, who else is about", ctl_election },
 	{ "swap", "[--reason TEXT] [--when-quiet SECONDS] [--force]", "hand the service over to the other device (on the Master)", ctl_swap },
+	{ "drill", "[--reason TEXT] [--last]", "a swap there and back, measured, with a report (on the Master)", ctl_drill },
 	{ "mode", "[active|passive] [--minutes N] [--reason TEXT]", "show or set whether the Backup takes over by itself", ctl_mode },
 	{ "takeover", "[--force]", "make this Backup the Master", ctl_takeover },
 	{ "restart", "APPLICATION [--reason TEXT]", "stop an application of this device and start it again", ctl_restart },

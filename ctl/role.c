@@ -3,11 +3,11 @@
 #include <string.h>
 
 #include "commands.h"
+#include "job.h"
 
 #define SWAP_TIMEOUT_MS                                                                                                \
 	(5 * 60 * 1000) /* the supervisor has its own deadlines; this one is for a supervisor that hangs */
 #define TAKEOVER_TIMEOUT_MS 60000
-#define AWAY_MS             10000 /* a supervisor that died is back in milliseconds */
 
 static GVariant *option(const char *key, GVariant *value)
 {
@@ -19,86 +19,7 @@ static GVariant *option(const char *key, GVariant *value)
 	return g_variant_builder_end(&builder);
 }
 
-/* ---- A job until its end ---- */
-
-typedef struct {
-	BusMirror *mirror;
-	CtlProgress progress;
-	gint64 stale_since_us; /* 0: the mirror is fresh */
-	bool over, lost;
-} JobWatch;
-
-static void follow_job(BusMirror *mirror, gpointer user_data)
-{
-	JobWatch *watch = user_data;
-	GVariant *state, *fraction, *message;
-
-	if (!bus_mirror_is_fresh(mirror)) {
-		if (watch->stale_since_us == 0)
-			watch->stale_since_us = g_get_monotonic_time();
-		return;
-	}
-	watch->stale_since_us = 0;
-	state = bus_mirror_get(mirror, "State", "s");
-	fraction = bus_mirror_get(mirror, "Progress", "d");
-	message = bus_mirror_get(mirror, "Message", "s");
-	ctl_progress(&watch->progress, fraction ? g_variant_get_double(fraction) : -1,
-		     message ? g_variant_get_string(message, NULL) : "");
-	watch->over = state && !g_str_equal(g_variant_get_string(state, NULL), "running");
-}
-
-static gboolean look_whether_lost(gpointer user_data)
-{
-	JobWatch *watch = user_data;
-
-	watch->lost = watch->stale_since_us && g_get_monotonic_time() - watch->stale_since_us > AWAY_MS * 1000LL;
-	return G_SOURCE_CONTINUE;
-}
-
-static bool job_is_over(gpointer user_data)
-{
-	JobWatch *watch = user_data;
-
-	return watch->over || watch->lost;
-}
-
-/* The job's last word; @ret_value gets State, Message, Error and Result as a{sv}. */
-static CtlExit wait_for_job(Ctl *ctl, const char *path, int timeout_ms, GVariant **ret_value)
-{
-	JobWatch watch = { .progress = { .ctl = ctl }, .stale_since_us = g_get_monotonic_time() };
-	guint timer = g_timeout_add(500, look_whether_lost, &watch);
-	GVariantBuilder builder;
-	bool in_time;
-
-	watch.mirror =
-		bus_mirror_new(ctl->link, ctl_bus_name(CTL_SUPERVISOR), path, CTL_JOB_INTERFACE, follow_job, &watch);
-	in_time = ctl_wait(job_is_over, &watch, timeout_ms);
-	ctl_progress_end(&watch.progress);
-	g_source_remove(timer);
-	if (watch.over) {
-		g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
-		for (const char *const *name = (const char *const[]){ "State", "Message", "Error", "Result", NULL };
-		     *name; name++) {
-			GVariant *value =
-				bus_mirror_get(watch.mirror, *name, g_str_equal(*name, "Result") ? "a{sv}" : "s");
-			g_autofree char *key = render_snake_case(*name);
-
-			if (value)
-				g_variant_builder_add(&builder, "{sv}", key, value);
-		}
-		*ret_value = g_variant_ref_sink(g_variant_builder_end(&builder));
-	}
-	bus_mirror_free(watch.mirror);
-	if (watch.over)
-		return CTL_OK;
-	if (in_time)
-		return ctl_complain(
-			ctl, CTL_NOT_REACHABLE,
-			"the supervisor went away before the job's end; see understudy status and understudy timeline");
-	return ctl_complain(ctl, CTL_TIMED_OUT,
-			    "the job is still under way after %d s; see understudy status and understudy timeline",
-			    timeout_ms / 1000);
-}
+/* ---- Swap ---- */
 
 static GVariant *swap_options(const char *reason, gboolean force, int quiet_s)
 {
@@ -164,7 +85,7 @@ CtlExit ctl_swap(Ctl *ctl, int argc, char **argv)
 	if (!answer)
 		return ctl_fail(ctl, CTL_SUPERVISOR, error);
 	g_variant_get(answer, "(&o)", &job);
-	code = wait_for_job(ctl, job, SWAP_TIMEOUT_MS + quiet_s * 1000, &end);
+	code = job_wait(ctl, job, SWAP_TIMEOUT_MS + quiet_s * 1000, &end);
 	if (code != CTL_OK)
 		return code;
 	if (ctl->json)
@@ -435,7 +356,7 @@ CtlExit ctl_reboot(Ctl *ctl, int argc, char **argv)
 	if (!answer)
 		return ctl_fail(ctl, CTL_SUPERVISOR, error);
 	g_variant_get(answer, "(&o)", &job);
-	code = wait_for_job(ctl, job, SWAP_TIMEOUT_MS, &end);
+	code = job_wait(ctl, job, SWAP_TIMEOUT_MS, &end);
 	if (code != CTL_OK)
 		return code;
 	if (ctl->json)

@@ -21,6 +21,7 @@ const DoctorCode doctor_codes[] = {
 	{ "settings-differ", DOCTOR_WARNING, "Edit pair.conf on the Master and reload it there: the Backup takes it over.", true, NULL },
 	{ "settings-bad", DOCTOR_WARNING, "Mend the file and line that understudy status names, then reload.", false, NULL },
 	{ "clock-differs", DOCTOR_WARNING, "Let both devices set their clocks by the same NTP server.", true, NULL },
+	{ "drill-failed", DOCTOR_WARNING, "understudy drill --last shows why; mend it and run another.", true, NULL },
 	{ "drill-old", DOCTOR_WARNING, "Run understudy drill at a quiet time.", true, NULL },
 
 	/* Applications. */
@@ -175,6 +176,8 @@ static void examine_pair(Examination *examination, const DoctorFacts *facts)
 		find(examination, "settings-differ", "pair.conf is not the same on both devices");
 	if (facts->clock_known && ABS(facts->clock_ahead_ms) >= DOCTOR_CLOCK_MS)
 		find(examination, "clock-differs", "the clocks of the two devices differ by more than 2 s");
+	if (facts->drill_failed)
+		find(examination, "drill-failed", "the last drill has not passed");
 	if (facts->drill_max_days > 0 && facts->drill_age_days >= facts->drill_max_days)
 		findf(examination, "drill-old", "no drill within %" G_GINT64_FORMAT " days", facts->drill_max_days);
 }

@@ -54,6 +54,7 @@ typedef struct {
 	const char *disk;       /* folder of the file system that is nearly full; NULL: none */
 
 	gint64 drill_age_days;  /* since the last drill, or since the two are a pair; -1: not known */
+	bool drill_failed;      /* the last one */
 	gint64 drill_max_days;  /* 0: never too old */
 } DoctorFacts;
 

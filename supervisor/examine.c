@@ -228,6 +228,9 @@ static GVariant *judge(Examine *examine)
 		.sync_error = sync_error ? g_variant_get_string(sync_error, NULL) : NULL,
 		.behind_ms = examine->behind_us ? (g_get_monotonic_time() - examine->behind_us) / 1000 : 0,
 		.disk = examine->disk,
+		.drill_age_days = drill_age_days(supervisor->drill),
+		.drill_max_days = supervisor->settings->drill_max_age_days,
+		.drill_failed = drill_has_failed(supervisor->drill),
 	};
 	facts.role.mode = supervisor->mode.mode;
 	facts.stranger = elect_stranger(supervisor->elect, &facts.stranger_counts);

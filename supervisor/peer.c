@@ -540,6 +540,11 @@ static GVariant *answer_clock(Supervisor *supervisor, guint64 serial, GVariant *
 	return g_variant_builder_end(&builder);
 }
 
+static GVariant *answer_drill(Supervisor *supervisor, GVariant *args, GError **error)
+{
+	return drill_answer(supervisor->drill, args, error) ? g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0) : NULL;
+}
+
 static const struct {
 	const char *topic;
 	/* NULL without an error: it calls peer_answer() later. */
@@ -550,6 +555,7 @@ static const struct {
 	{ "timeline", answer_timeline },
 	{ "settings", answer_settings },
 	{ "clock", answer_clock },
+	{ "drill", answer_drill },
 };
 
 void peer_answer(Peer *peer, guint64 serial, GVariant *values, const GError *error)

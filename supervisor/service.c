@@ -321,6 +321,24 @@ static void on_reboot(BusCall *call, GVariant *args, gpointer user_data)
 		bus_call_fail(call, error);
 }
 
+static GVariant *get_last_drill(gpointer user_data)
+{
+	return drill_report(SUPERVISOR->drill);
+}
+
+static void on_drill(BusCall *call, GVariant *args, gpointer user_data)
+{
+	g_autoptr(GVariant) options = g_variant_get_child_value(args, 0);
+	g_autoptr(GError) error = NULL;
+	const char *reason = "";
+	(void)g_variant_lookup(options, "reason", "&s", &reason);
+	const char *path = check_reason(reason, &error) ? drill_begin(SUPERVISOR->drill, reason, &error) : NULL;
+	if (path)
+		bus_call_reply(call, g_variant_new("(o)", path));
+	else
+		bus_call_fail(call, error);
+}
+
 static void on_doctor(BusCall *call, GVariant *args, gpointer user_data)
 {
 	GVariant *findings[] = { examine_both(SUPERVISOR->examine) };
@@ -367,6 +385,8 @@ static const BusMember members[] = {
 	{ "SettingsError", .get = get_settings_error },
 	{ "Peer", .get = get_peer },
 	{ "Problems", .get = get_problems },
+	{ "LastDrill", .get = get_last_drill },
+	{ "Drill", .method = on_drill },
 	{ "CheckSwap", .method = on_check_swap },
 	{ "Swap", .method = on_swap },
 	{ "SetMode", .method = on_set_mode },

@@ -86,6 +86,7 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event)
 	set_think_timer(supervisor);
 	supervisor_remember(supervisor);
 	swap_look(supervisor->swap);
+	drill_look(supervisor->drill);
 	examine_soon(supervisor->examine);
 	settings_orders_look(supervisor->settings_orders);
 }
@@ -401,6 +402,7 @@ static bool make_parts(Supervisor *supervisor, GError **error)
 	supervisor->swap = swap_new(supervisor);
 	supervisor->undo = undo_new(supervisor);
 	supervisor->reboot = reboot_new(supervisor);
+	supervisor->drill = drill_new(supervisor);
 	supervisor->examine = examine_new(supervisor);
 	supervisor->settings_orders = settings_orders_new(supervisor);
 	keep_load_rest(supervisor);
@@ -452,6 +454,7 @@ bool supervisor_start(Supervisor *supervisor)
 	process_table_kick(supervisor->processes);
 	supervisor->started = true;
 	supervisor_think(supervisor, ROLE_EVENT_FACTS);
+	drill_resume(supervisor->drill);
 	if (process_table_is_stopping(supervisor->processes))
 		g_idle_add(on_stopped_before, supervisor);
 	return true;
@@ -469,6 +472,7 @@ void supervisor_free(Supervisor *supervisor)
 	settings_orders_free(supervisor->settings_orders);
 	undo_free(supervisor->undo);
 	reboot_free(supervisor->reboot);
+	drill_free(supervisor->drill);
 	swap_free(supervisor->swap);
 	peer_free(supervisor->peer);
 	elect_free(supervisor->elect);

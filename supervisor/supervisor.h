@@ -36,6 +36,7 @@ typedef struct Elect Elect;     /* elect.c: vrrpd's client */
 typedef struct Peer Peer;       /* peer.c: syncd's client, and through it the other device */
 typedef struct Swap Swap;       /* swap.c: handing over by order */
 typedef struct Undo Undo;       /* undo.c: changes that break an application, and what has failed here */
+typedef struct Drill Drill;     /* drill.c: a swap there and back, measured */
 typedef struct Reboot Reboot;   /* reboot.c: of this device, by order */
 typedef struct Examine Examine; /* examine.c: what would hinder a takeover */
 typedef struct Service Service; /* service.c: the bus */
@@ -64,6 +65,7 @@ typedef struct Supervisor {
 	Examine *examine;
 	Reboot *reboot;
 	SettingsOrders *settings_orders;
+	Drill *drill;
 	Foreign *foreign;
 	char **foreign_found; /* as people read it; may be NULL */
 	Service *service;
@@ -241,10 +243,24 @@ void swap_resume(Swap *swap, const char *given, const char *promised);
 bool swap_is_running(const Swap *swap);
 /* As Supervisor1.CheckSwap answers; floating. */
 GVariant *swap_check(const Supervisor *supervisor);
+/* Why none would be begun now: "code: text", or NULL. */
+const char *swap_refusal(const Supervisor *supervisor);
 /* Something has changed that it may wait for. */
 void swap_look(Swap *swap);
 /* The other side of it: answers the topic `swap`. True: agreed. */
 bool swap_answer(Supervisor *supervisor, GVariant *args, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* ---- drill.c ---- */
+
+Drill *drill_new(Supervisor *supervisor);
+void drill_free(Drill *drill);
+void drill_resume(Drill *drill); /* to be called once, when everything that was left running has been found again */
+const char *drill_begin(Drill *drill, const char *reason, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* the path of its job */
+void drill_look(Drill *drill);   /* something may have changed */
+bool drill_answer(Drill *drill, GVariant *args, GError **error); /* the topic `drill` */
+GVariant *drill_report(const Drill *drill);   /* of the last one, a{sv}; transfer full */
+gint64 drill_age_days(const Drill *drill);    /* of the last one, or of the pair; -1: not known */
+bool drill_has_failed(const Drill *drill);    /* the last one */
 
 /* ---- reboot.c ---- */
 

@@ -408,6 +408,13 @@ static void judge(const Supervisor *supervisor, SwapObstacle obstacles[SWAP_OBST
 			 g_strcmp0(hash, supervisor->settings->pair_hash) == 0, obstacles);
 }
 
+const char *swap_refusal(const Supervisor *supervisor)
+{
+	SwapObstacle obstacles[SWAP_OBSTACLES_MAX];
+	judge(supervisor, obstacles);
+	return swap_rules_refusal(obstacles, false);
+}
+
 GVariant *swap_check(const Supervisor *supervisor)
 {
 	SwapObstacle obstacles[SWAP_OBSTACLES_MAX];

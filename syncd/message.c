@@ -30,6 +30,7 @@ static const TopicKey mode_keys[] = { { "mode", "s" }, { NULL, NULL } };
 static const TopicKey timeline_keys[] = { { "transitions", "aa{sv}" }, { NULL, NULL } };
 static const TopicKey doctor_keys[] = { { "findings", "aa{sv}" }, { "applications", "a{ss}" }, { NULL, NULL } };
 static const TopicKey clock_keys[] = { { "time_ms", "x" }, { NULL, NULL } };
+static const TopicKey drill_keys[] = { { "phase", "s" }, { "report", "a{sv}" }, { NULL, NULL } };
 static const TopicKey settings_keys[] = { { "phase", "s" }, { "pair_conf", "s" }, { "revision", "(tst)" }, { "hash", "s" }, { NULL, NULL } };
 
 static const struct {
@@ -41,6 +42,7 @@ static const struct {
 	{ "swap", false, swap_keys },	      { "mode", false, mode_keys },
 	{ "timeline", false, timeline_keys }, { "settings", false, settings_keys },
 	{ "doctor", true, doctor_keys },      { "clock", false, clock_keys },
+	{ "drill", false, drill_keys },
 };
 
 void sync_message_clear(SyncMessage *message)

@@ -378,6 +378,28 @@ def test_mode_for_a_time(bus, scripted):
     assert (code, out) == (OK, "passive\n") and "until 2023-11-14 22:13:20" in err and "reason: cables" in err
 
 
+def test_drill(bus, scripted):
+    supervisor = scripted(SUPERVISOR)
+    report = {"passed": GLib.Variant("b", True), "begin_ms": GLib.Variant("x", 1700000000000), "end_ms": GLib.Variant("x", 1700000004000),
+              "took_ms": GLib.Variant("d", 4000.0), "failures": GLib.Variant("as", []), "home": GLib.Variant("s", "left"), "quiet": GLib.Variant("s", "yes"),
+              "silence_there_ms": GLib.Variant("d", 120.5), "silence_back_ms": GLib.Variant("d", 99.5), "max_silence_ms": GLib.Variant("u", 5000),
+              "contacts_before": GLib.Variant("t", 200), "contacts_after": GLib.Variant("t", 200), "commits_lost": GLib.Variant("u", 0),
+              "transitions": GLib.Variant("aa{sv}", [])}
+    supervisor.publish(JOB_PATH, JOB, job_properties(State="done", Result=report))
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {"LastDrill": {}}, Drill=lambda _options: GLib.Variant("(o)", (JOB_PATH,)))
+    code, out, _ = run(bus, "drill", "--reason", "monthly")
+    assert code == OK and supervisor.calls == [("Drill", ({"reason": "monthly"},))]
+    for row in (r"drill +passed", r"silence there +120\.5 ms \(at most 5000\.0 ms\)", r"contacts +200 before, 200 after", r"commits lost +0"):
+        assert re.search(f"^{row}$", out, re.M), out
+    assert run(bus, "drill", "--last") == (OK, "there was no drill yet\n", "")
+    failures = GLib.Variant("as", ["peer-lost: it died"])
+    supervisor.change(SUPERVISOR_PATH, SUPERVISOR, LastDrill={**report, "passed": GLib.Variant("b", False), "failures": failures})
+    assert re.search(r"^failure +peer-lost: it died$", run(bus, "drill", "--last")[1], re.M)
+    supervisor.change(JOB_PATH, JOB, State="failed", Error="calls-up: sip: 3 calls", Result={})
+    code, out, err = run(bus, "drill")
+    assert (code, out) == (REFUSED, "") and "calls-up: sip: 3 calls" in err
+
+
 def test_restart_and_reboot(bus, scripted):
     supervisor = scripted(SUPERVISOR)
     supervisor.publish(SUPERVISOR_PATH + "/application/sip_2eproxy", "org.understudy.Application1", {}, Restart=lambda _reason: None)

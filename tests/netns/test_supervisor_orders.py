@@ -206,3 +206,96 @@ def test_a_master_without_a_backup_refuses_to_reboot(pair):  # noqa: F811
         backup.kill("understudy-syncd", signal.SIGCONT)
         set_reboot_command(master, None)
     pair.wait_settled()
+
+
+# ---- Drills ----
+
+
+def modes(pair):  # noqa: F811
+    return {device.name: get(device, "Mode") for device in (pair.first, pair.second)}
+
+
+def test_drill_leaves_the_pair_as_it_was(pair):  # noqa: F811
+    master, backup = pair.master(), pair.backup()
+    asks = APPLICATION.replace("ready=notify", "ready=notify\nquiet-command=/bin/true\ncount-command=/bin/echo 17")
+    for device in (master, backup):
+        set_application(device, asks)
+    assert call(backup, "SetMode", "sa{sv}", "passive", "0").returncode == 0
+    wait_until(lambda: pair.watch(master).peer().get("mode") == "passive", 5, "the Master knows")
+    before = modes(pair)
+    done = master.run(["understudy", "--json", "drill", "--reason", "monthly"])
+    report = json.loads(done.stdout)["result"]
+    pair.wait_settled()
+    assert pair.master() is master and modes(pair) == before
+    assert report["passed"] and report["failures"] == [] and report["home"] == master.name and report["quiet"] == "yes"
+    assert report["contacts_before"] == report["contacts_after"] == 17 and report["commits_lost"] == 0
+    assert 0 < report["silence_there_ms"] < 5000 and 0 < report["silence_back_ms"] < 5000
+    led = [(each["device"], each["new"]) for each in report["transitions"] if each["new"] == "master"]
+    assert led == [(backup.name, "master"), (master.name, "master")]
+    assert any(phase["name"] == "application echo" for each in report["transitions"] for phase in each["phases"])
+    for device in (master, backup):  # both know it
+        wait_until(lambda device=device: get(device, "LastDrill").get("end_ms", {}).get("data") == report["end_ms"], 5, "the report")
+        assert "passed" in device.run(["understudy", "drill", "--last"]).stdout
+    assert call(backup, "SetMode", "sa{sv}", "active", "0").returncode == 0
+    for device in (master, backup):
+        set_application(device, APPLICATION)
+
+
+def test_drill_is_vetoed_by_a_call(pair):  # noqa: F811
+    master, before = pair.master(), changes(pair)
+    set_application(master, APPLICATION.replace("ready=notify", "ready=notify\nquiet-command=/bin/sh -c 'echo 2 calls; exit 1'"))
+    done = master.run(["understudy", "drill"], check=False)
+    assert done.returncode == 1 and "calls-up: echo: 2 calls" in done.stderr
+    done = pair.backup().run(["understudy", "drill"], check=False)
+    assert done.returncode == 1 and "not-master" in done.stderr
+    set_application(master, APPLICATION)
+    assert changes(pair) == before
+
+
+def test_drill_misses_its_target(pair):  # noqa: F811
+    master, backup = pair.master(), pair.backup()
+    text = master.read("/etc/understudy/pair.conf")
+    master.write("/etc/understudy/pair.conf", text + "\n[drill]\nmax-silence-ms=1\n")
+    assert call(master, "Reload", "").returncode == 0
+    wait_until(lambda: get(backup, "PairHash") == get(master, "PairHash"), 5, "the same on the Backup")
+    done = master.run(["understudy", "drill"], check=False)
+    assert done.returncode == 1 and "silence: " in done.stdout
+    pair.wait_settled()
+    assert pair.master() is master
+    wait_until(lambda: "drill-failed" in {code for code, _ in codes(backup)}, 5, "the doctor knows")
+    master.write("/etc/understudy/pair.conf", text)
+    assert call(master, "Reload", "").returncode == 0
+    wait_until(lambda: get(backup, "PairHash") == get(master, "PairHash"), 5, "the same on the Backup")
+    assert master.run(["understudy", "drill"]).returncode == 0
+    pair.wait_settled()
+    assert "drill-failed" not in {code for code, _ in codes(master)}
+
+
+def test_drill_comes_home_when_its_supervisor_dies_half_way(pair):  # noqa: F811
+    master, backup = pair.master(), pair.backup()
+    done = call(master, "Drill", "a{sv}", "0")
+    pair.watch(backup).wait_role("master", 20)
+    killed = master.kill("understudy-supervisor")
+    master.wait_process("understudy-supervisor", not_pid=killed)
+    job = job_of(master, done)
+    assert job["State"] == "failed" and job["Error"].startswith("supervisor-restarted: ")
+    pair.watch(master).wait_role("master", 30)
+    pair.wait_settled()
+    wait_until(lambda: get(master, "LastDrill").get("passed", {}).get("data") is False, 10, "the report")
+    assert pair.master() is master
+
+
+def test_drill_whose_other_device_dies(pair):  # noqa: F811
+    master, backup = pair.master(), pair.backup()
+    backup.run(["touch", "/run/slow-start"])
+    done = call(master, "Drill", "a{sv}", "0")
+    pair.watch(backup).wait_role("taking-over", 20)
+    pair.power_cut(backup)
+    pair.watch(master).wait_role("master", 20)
+    job = job_of(master, done)
+    assert job["State"] == "failed" and job["Result"]["passed"]["data"] is False
+    pair.switch_on(backup)
+    pair.wait_settled()
+    assert pair.master() is master
+    assert master.run(["understudy", "drill"]).returncode == 0
+    pair.wait_settled()

@@ -92,6 +92,8 @@ static void test_a_drill_too_old(void)
 	EXPECT(facts, "warning drill-old");
 	facts.drill_max_days = 0;
 	EXPECT(facts, "");
+	facts.drill_failed = true;
+	EXPECT(facts, "warning drill-failed");
 }
 
 static void test_applications(void)
