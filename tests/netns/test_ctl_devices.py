@@ -140,3 +140,32 @@ def test_the_code_is_on_stdout_alone(pair):
     done = understudy(device, "pair", "--minutes", "1", "--no-wait")
     code = done.stdout.strip()
     assert len(code) >= 26 and code not in done.stderr and code not in device.console()
+
+
+def test_settings(pair):
+    master, backup = pair.master(), pair.backup()
+    before = understudy(master, "settings", "show").stdout
+    assert before == master.read("/etc/understudy/pair.conf")
+    assert understudy(master, "settings", "set", "sync-interval-s", "33").stdout.splitlines()[0] == "pair.conf: changed on both devices"
+    assert "sync-interval-s=33" in backup.read("/etc/understudy/pair.conf")
+    assert understudy(backup, "settings", "set", "first-answer-ms", "20000").stdout == \
+        "pair.conf: changed on both devices\n  first-answer-ms: counts at the next takeover\n"
+    refused = understudy(master, "settings", "set", "group-id", "256", code=2)
+    assert re.search(r'pair.conf:[0-9]+: "group-id" is a number from 1 to 255, not "256"', refused.stderr)
+    assert "no section [group wan]" in understudy(master, "settings", "set", "--section", "group wan", "elects", "true", code=2).stderr
+    assert "would be accepted" in understudy(master, "settings", "set", "--dry-run", "sync-interval-s", "44").stdout
+    assert "44" not in understudy(master, "settings", "show").stdout
+    master.write("/run/editor", "#!/bin/sh\nsed -i 's/sync-interval-s=33/sync-interval-s=35/' \"$1\"\n", 0o755)
+    edited = master.run(["env", "EDITOR=/run/editor", "understudy", "settings", "edit", "--reason", "by hand"], check=False)
+    assert edited.returncode == 0 and "sync-interval-s=35" in backup.read("/etc/understudy/pair.conf"), edited.stderr
+    listed = json.loads(understudy(master, "settings", "history", "--json").stdout)
+    assert listed[0]["in_use"] and listed[0]["why"] == "by hand" and listed[0]["who"] == "root"
+    assert re.search(rf"^{listed[0]['number']} +in use ", understudy(master, "settings", "history").stdout, re.M)
+    master.write("/run/new.conf", understudy(master, "settings", "show").stdout.replace("=35", "=36"))
+    understudy(master, "settings", "apply", "/run/new.conf")
+    assert "sync-interval-s=36" in backup.read("/etc/understudy/pair.conf")
+    understudy(master, "settings", "restore", str(listed[0]["number"]))
+    wait_until(lambda: "sync-interval-s=35" in backup.read("/etc/understudy/pair.conf"), 5, "restored on both")
+    assert "there is no version 9999" in understudy(master, "settings", "restore", "9999", code=1).stderr
+    assert understudy(master, "settings", "show", "--file", "applications.d/words.conf").stdout == KEEPER_OF_WORDS
+    assert "root-only" in understudy(master, "settings", "apply", "--file", "applications.d/words.conf", "/run/new.conf", code=1).stderr
