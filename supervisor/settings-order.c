@@ -276,7 +276,9 @@ static bool put_to_use(SettingsOrders *orders, const char *file, const char *tex
 	orders->who = orders->why = NULL;
 	if (ok)
 		return true;
-	if (before && store_write_now(path, before, NULL) && !supervisor_reload(orders->supervisor, NULL))
+	if (!before)
+		(void)unlink(path);
+	if ((!before || store_write_now(path, before, NULL)) && !supervisor_reload(orders->supervisor, NULL))
 		g_warning("%s: neither the new text nor the one before can be used", path);
 	return false;
 }

@@ -222,3 +222,17 @@ def test_ipv6_is_added_to_a_running_pair(build):
         pair.watch(backup).wait_role("master", 10)
         wait_until(lambda: {*pair.services, DERIVED} == holds(pair, backup), 5, "all addresses moved")
         assert pair.addresses.doubled_ms(begin) == 0
+
+
+def test_the_family_that_elects_changes_on_both(build):
+    """From the IPv4 router's election to the IPv6 one's, on a running pair, and nobody takes over."""
+    with Pair(build, {}, family="both") as pair:
+        pair.start()
+        master, backup = pair.master(), pair.backup()
+        before = {name: len(watch.roles) for name, watch in pair.watches.items()}
+        done = master.run(["understudy", "settings", "set", "family", "ipv6"], check=False)
+        assert done.returncode == 0 and "on both devices" in done.stdout, done.stderr
+        assert "family=ipv6" in backup.read("/etc/understudy/pair.conf")
+        assert stays(lambda: pair.master() is master, 3)
+        pair.wait_settled()
+        assert {name: len(watch.roles) for name, watch in pair.watches.items()} == before
