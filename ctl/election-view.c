@@ -56,6 +56,16 @@ static void add_paths(const ElectionView *view, RenderTable *table)
 	}
 }
 
+static void add_witness(const ElectionView *view, RenderTable *table)
+{
+	const char *witness = dict_string(view->election, "Witness", "none");
+
+	if (g_str_equal(witness, "none"))
+		return;
+	render_table_add(table, RENDER_DIM, "witness");
+	render_table_add(table, g_str_equal(witness, "lost") ? RENDER_WARNING : RENDER_PLAIN, witness);
+}
+
 static void add_stranger(const ElectionView *view, RenderTable *table)
 {
 	g_autoptr(GVariant) stranger = dict_value(view->election, "LastStranger", "(sstx)");
@@ -96,6 +106,7 @@ char *election_view_text(const ElectionView *view, const RenderStyle *style)
 	if (view->vrrp && g_str_equal(state, "backup"))
 		add_down_time(view, table);
 	add_paths(view, table);
+	add_witness(view, table);
 	add_stranger(view, table);
 	return render_table_text(table, style, 2);
 }

@@ -49,7 +49,7 @@ struct VrrpElection {
 	GPtrArray *paths;                   /* of VrrpPath*; [0] is the elector's own */
 	VrrpStrangers *strangers;
 	struct {
-		IpAddress address;
+		char who[IP_TEXT_SIZE + sizeof " at 00:00:00:00:00:00"];
 		const char *cause;          /* NULL: nobody yet */
 		guint64 count;
 		gint64 at_us;

@@ -233,9 +233,7 @@ GVariant *vrrp_election_paths(VrrpElection *self)
 
 GVariant *vrrp_election_last_stranger(VrrpElection *self)
 {
-	char text[IP_TEXT_SIZE];
-
-	return g_variant_new("(sstx)", ip_text(&self->last_stranger.address, text), self->last_stranger.cause ? self->last_stranger.cause : "",
+	return g_variant_new("(sstx)", self->last_stranger.who, self->last_stranger.cause ? self->last_stranger.cause : "",
 			     self->last_stranger.count, self->last_stranger.at_us);
 }
 

@@ -181,7 +181,7 @@ static void note(VrrpElection *self, const IpAddress *address, const char *who, 
 	guint64 count;
 	bool tell = vrrp_strangers_note(self->strangers, *address, cause, now_us, &count);
 
-	self->last_stranger.address = *address;
+	g_strlcpy(self->last_stranger.who, who, sizeof self->last_stranger.who);
 	self->last_stranger.cause = cause;
 	self->last_stranger.count = count;
 	self->last_stranger.at_us = now_us;

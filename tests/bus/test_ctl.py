@@ -509,7 +509,7 @@ def election_of_a_backup():
     return {"State": "backup", "Reason": "heard-higher", "Sequence": 7, "SinceUs": now_us() - 200_000_000, "Standing": "not-serving",
             "Holds": [("first-sync", "not done yet", now_us() - 20_000_000)], "Priority": 3, "PriorityReason": "not-serving, step 1, offset 0",
             "Paths": [path("lan", "eth0", "192.0.2.11", now_us() - 3_000_000), path("peer", "eth1", "10.0.0.1", 0)],
-            "LastStranger": ("192.0.2.66", "stranger", 12, now_us() - 61_000_000)}
+            "Witness": "lost", "LastStranger": ("192.0.2.66", "stranger", 12, now_us() - 61_000_000)}
 
 
 def test_election(bus, scripted):
@@ -522,7 +522,7 @@ def test_election(bus, scripted):
     for line in (r"state +backup for 3 min \d+ s \(heard-higher\)", r"Master +192\.0\.2\.11, priority 171, adverts every 100 ms",
                  r"priority +3: not-serving, step 1, offset 0", r"takes over +not by itself: it is held",
                  r"path lan +192\.0\.2\.11 on eth0, heard \d+ s ago", r"path peer +10\.0\.0\.1 on eth1, never heard",
-                 r"last stranger +192\.0\.2\.66: stranger, 12 times, the last 1 min \d+ s ago", r"first-sync +for \d+ s +not done yet",
+                 r"witness +lost", r"last stranger +192\.0\.2\.66: stranger, 12 times, the last 1 min \d+ s ago", r"first-sync +for \d+ s +not done yet",
                  r"received +44", r"drop-ttl +2"):
         assert re.search(rf"^ +{line}$", out, re.M), (line, out)
     assert not re.search(r"^ +sent ", out, re.M)

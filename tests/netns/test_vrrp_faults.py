@@ -283,7 +283,7 @@ def test_a_second_host_at_the_service_address_is_told_by_both(lab, virtual_mac):
     squat(lab, quiet=False)
     for host in alpha, beta:
         args = host.wait_signal("Stranger", lambda args: args[1] == "address-clash")
-        assert args[0] == f"{SERVICE} at {CLASH_MAC}"
+        assert args[0] == host.get("LastStranger")[0] == f"{SERVICE} at {CLASH_MAC}", "not the service address alone, which is the pair's"
         wait_until(lambda h=host: any(p.startswith("address-clash") and CLASH_MAC in p for p in h.get("Problems")), 3, "a problem")
         assert len([s for s in host.signals if s[0] == "Stranger" and s[1][1] == "address-clash"]) == 1, "once, with a count"
     assert alpha.state() == "master" and beta.state() == "backup"
