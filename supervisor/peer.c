@@ -540,7 +540,7 @@ static GVariant *answer_clock(Supervisor *supervisor, guint64 serial, GVariant *
 	return g_variant_builder_end(&builder);
 }
 
-static GVariant *answer_drill(Supervisor *supervisor, GVariant *args, GError **error)
+static GVariant *answer_drill(Supervisor *supervisor, guint64 serial, GVariant *args, GError **error)
 {
 	return drill_answer(supervisor->drill, args, error) ? g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0) : NULL;
 }
