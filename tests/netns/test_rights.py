@@ -292,6 +292,11 @@ def test_properties_and_signals(device, who):
     assert (out == "nothing\n") == (who == "stranger"), out
 
 
+def test_anybody_raises_events_of_his_own(device):
+    words = ["busctl", "call", "org.understudy.Notify1", "/org/understudy/Notify1", "org.understudy.Notify1", "Raise"]
+    assert device.run(person("stranger", *words, *raise_words("from outside")), check=False).returncode == 0
+
+
 def raise_words(text):
     root = ElementTree.parse(TREE / "dbus/interfaces/org.understudy.Notify1.xml").getroot()
     types = [arg.get("type") for method in root.iter("method") if method.get("name") == "Raise" for arg in method.findall("arg") if arg.get("direction") == "in"]
