@@ -34,8 +34,8 @@ static char *line_of(GVariant *event)
 
 static void load(Events *events)
 {
-	g_autofree char *text = NULL;
-	if (!g_file_get_contents(EVENTS_FILE, &text, NULL, NULL))
+	g_autofree char *text = store_read(events->store, EVENTS_FILE);
+	if (!text)
 		return;
 	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
 	for (char **line = lines; *line; line++) {

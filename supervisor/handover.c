@@ -95,7 +95,9 @@ static HandoverStep next(Handover *handover, HandoverEvent event, Role role, con
 	case HANDOVER_EVENT_REFUSED:
 		return fail(handover, NULL);
 	case HANDOVER_EVENT_LATE:
-		return fail(handover, "peer-late: the peer took over but does not say that it leads");
+		fail(handover, "peer-late: the peer took over but does not say that it leads");
+		handover->give_back = role == ROLE_HANDING_OVER; /* the election never took the resignation */
+		return HANDOVER_FAILED;
 	case HANDOVER_EVENT_CANCEL:
 		return handover_can_cancel(handover) ? HANDOVER_CANCELLED : handover->step;
 	}

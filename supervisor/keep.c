@@ -36,13 +36,13 @@ static guint64 reserved_in(const char *text)
 
 static void load_term(Supervisor *supervisor)
 {
-	g_autofree char *text = NULL, *mark = NULL;
+	g_autofree char *text = store_read(supervisor->store, TERM_FILE), *mark = store_read(supervisor->store, UNSTORED_FILE);
 	Term known = { 0 };
-	bool unstored = g_file_get_contents(UNSTORED_FILE, &mark, NULL, NULL) && *mark == '1';
+	bool unstored = mark && *mark == '1';
 	supervisor->mark_told = unstored;
 	if (!mark)
 		store_overwrite(supervisor->store, UNSTORED_FILE, "0\n"); /* while there is room */
-	if (!g_file_get_contents(TERM_FILE, &text, NULL, NULL))
+	if (!text)
 		return;
 	g_auto(GStrv) words = g_strsplit_set(text, " \n", -1);
 	if (g_strv_length(words) < 3)
@@ -151,11 +151,11 @@ void keep_load_rest(Supervisor *supervisor)
 
 void keep_load(Supervisor *supervisor)
 {
-	g_autofree char *mode = NULL;
+	g_autofree char *mode = store_read(supervisor->store, MODE_FILE);
 	role_init(&supervisor->role, supervisor->settings->id, g_get_monotonic_time());
 	supervisor->role_since_ms = g_get_real_time() / 1000;
 	load_term(supervisor);
-	if (g_file_get_contents(MODE_FILE, &mode, NULL, NULL))
+	if (mode)
 		(void)mode_order_parse(mode, &supervisor->mode);
 	supervisor->joining = g_file_test(JOINING_FILE, G_FILE_TEST_EXISTS);
 	if (load_run(supervisor))

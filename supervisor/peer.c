@@ -656,9 +656,9 @@ static void on_down(BusLink *link, gpointer user_data)
 Peer *peer_new(Supervisor *supervisor)
 {
 	Peer *peer = g_new0(Peer, 1);
-	g_autofree char *text = NULL;
+	g_autofree char *text = store_read(supervisor->store, PEER_FILE);
 	peer->supervisor = supervisor;
-	if (g_file_get_contents(PEER_FILE, &text, NULL, NULL))
+	if (text)
 		peer->record = g_variant_parse(G_VARIANT_TYPE_VARDICT, text, NULL, NULL, NULL);
 	peer->link = bus_link_new_private(SYNC_ADDRESS);
 	bus_link_on_change(peer->link, on_up, on_down, peer);

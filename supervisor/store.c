@@ -17,7 +17,14 @@ typedef struct {
 	char *text;
 } Order;
 
+#define ORDER_TYPE "(uss)" /* kind, path, text; one a line */
+
 struct Store {
+	char *spool;
+	GMutex lock;       /* for the two below, and the file */
+	int spool_fd;
+	guint n_waiting;
+	GPtrArray *found;  /* of GVariant* ORDER_TYPE: what an earlier supervisor had waiting */
 	GAsyncQueue *orders;
 	GThread *thread;
 	StoreFailedCb failed;
@@ -143,6 +150,26 @@ static void outcome_free(gpointer data)
 	g_free(outcome);
 }
 
+/* With the last one everything that stands there has been done. */
+static void forget_spooled(Store *store)
+{
+	g_mutex_lock(&store->lock);
+	if (--store->n_waiting == 0 && store->spool_fd >= 0)
+		(void)!ftruncate(store->spool_fd, 0);
+	g_mutex_unlock(&store->lock);
+}
+
+static void spool(Store *store, OrderKind kind, const char *path, const char *text)
+{
+	g_autoptr(GVariant) order = g_variant_ref_sink(g_variant_new(ORDER_TYPE, (guint32)kind, path, text ? text : ""));
+	g_autofree char *words = g_variant_print(order, FALSE), *line = g_strconcat(words, "\n", NULL);
+	g_mutex_lock(&store->lock);
+	store->n_waiting++;
+	if (store->spool_fd >= 0 && !put(store->spool_fd, line))
+		g_warning("%s: %s", store->spool, g_strerror(errno));
+	g_mutex_unlock(&store->lock);
+}
+
 static gpointer work(gpointer data)
 {
 	Store *store = data;
@@ -175,6 +202,8 @@ static gpointer work(gpointer data)
 			*outcome = (Outcome){ store, g_strdup(order->path), g_strdup(order->text), ok ? NULL : g_strdup(error->message) };
 			g_main_context_invoke_full(store->context, G_PRIORITY_DEFAULT, tell_outcome, outcome, outcome_free);
 		}
+		if (!end)
+			forget_spooled(store);
 		g_free(order->path);
 		g_free(order->text);
 		g_free(order);
@@ -182,31 +211,99 @@ static gpointer work(gpointer data)
 	return NULL;
 }
 
-Store *store_new(StoreFailedCb failed, StoreWrittenCb written, gpointer user_data)
-{
-	Store *store = g_new0(Store, 1);
-	store->orders = g_async_queue_new();
-	store->failed = failed;
-	store->written = written;
-	store->user_data = user_data;
-	store->context = g_main_context_ref_thread_default();
-	store->thread = g_thread_new("store", work, store);
-	return store;
-}
-
-static void give(Store *store, OrderKind kind, const char *path, const char *text)
+static void push(Store *store, OrderKind kind, const char *path, const char *text)
 {
 	Order *order = g_new0(Order, 1);
 	*order = (Order){ kind, g_strdup(path), g_strdup(text) };
 	g_async_queue_push(store->orders, order);
 }
 
+static void take_up_spooled(Store *store)
+{
+	g_autofree char *text = NULL;
+	if (!g_file_get_contents(store->spool, &text, NULL, NULL))
+		return;
+	/* The last one is cut short when it was being written: what follows from it has not been done either. */
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	for (char **line = lines; *line; line++) {
+		GVariant *order = **line ? g_variant_parse(G_VARIANT_TYPE(ORDER_TYPE), *line, NULL, NULL, NULL) : NULL;
+		guint32 kind;
+		const char *path, *words;
+		if (!order)
+			continue;
+		g_ptr_array_add(store->found, order);
+		g_variant_get(order, "(u&s&s)", &kind, &path, &words);
+		store->n_waiting++;
+		push(store, kind, path, words);
+	}
+}
+
+char *store_read(const Store *store, const char *path)
+{
+	char *content = NULL;
+	(void)g_file_get_contents(path, &content, NULL, NULL);
+	for (guint i = 0; i < store->found->len; i++) {
+		guint32 kind;
+		const char *of, *text;
+		g_variant_get(store->found->pdata[i], "(u&s&s)", &kind, &of, &text);
+		if (strcmp(of, path) != 0)
+			continue;
+		char *before = g_steal_pointer(&content);
+		switch ((OrderKind)kind) {
+		case ORDER_WRITE:
+		case ORDER_OVERWRITE:
+			content = g_strdup(text);
+			break;
+		case ORDER_APPEND:
+			content = g_strconcat(before ? before : "", text, NULL);
+			break;
+		case ORDER_REMOVE:
+		case ORDER_END:
+			break;
+		}
+		g_free(before);
+	}
+	return content;
+}
+
+Store *store_new(const char *spool_path, StoreFailedCb failed, StoreWrittenCb written, gpointer user_data)
+{
+	Store *store = g_new0(Store, 1);
+	g_mutex_init(&store->lock);
+	store->spool = g_strdup(spool_path);
+	store->found = g_ptr_array_new_with_free_func((GDestroyNotify)g_variant_unref);
+	store->orders = g_async_queue_new();
+	store->failed = failed;
+	store->written = written;
+	store->user_data = user_data;
+	store->context = g_main_context_ref_thread_default();
+	take_up_spooled(store);
+	store->spool_fd = open(store->spool, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (store->spool_fd >= 0 && store->n_waiting == 0)
+		(void)!ftruncate(store->spool_fd, 0);
+	else if (store->spool_fd >= 0)
+		(void)put(store->spool_fd, "\n"); /* ends a line that was cut short */
+	store->thread = g_thread_new("store", work, store);
+	return store;
+}
+
+static void give(Store *store, OrderKind kind, const char *path, const char *text)
+{
+	spool(store, kind, path, text);
+	push(store, kind, path, text);
+}
+
 void store_free(Store *store)
 {
 	if (!store)
 		return;
-	give(store, ORDER_END, NULL, NULL);
+	push(store, ORDER_END, NULL, NULL);
 	g_thread_join(store->thread);
+	if (store->spool_fd >= 0)
+		close(store->spool_fd);
+	g_mutex_clear(&store->lock);
+	g_ptr_array_unref(store->found);
+	g_free(store->spool);
 	g_async_queue_unref(store->orders);
 	g_main_context_unref(store->context);
 	g_free(store);

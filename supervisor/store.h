@@ -2,7 +2,8 @@
 /*
  * supervisor/store.h - what must survive is written whole and on disk, by a thread of its own: a slow or full disk delays no decision.
  *
- * Orders are carried out one by one in the order they were given.
+ * Orders are carried out one by one in the order they were given. Until then they also stand in a file in memory (/run), so that
+ * those of a supervisor that was killed are carried out by the next one.
  */
 #pragma once
 
@@ -16,7 +17,8 @@ typedef void (*StoreFailedCb)(const char *path, const char *reason, gpointer use
 /* For a store_write() or store_overwrite() that is on disk now. */
 typedef void (*StoreWrittenCb)(const char *path, const char *text, gpointer user_data);
 
-Store *store_new(StoreFailedCb failed, StoreWrittenCb written, gpointer user_data);
+/* @spool: where waiting orders are kept; those found there are carried out. */
+Store *store_new(const char *spool, StoreFailedCb failed, StoreWrittenCb written, gpointer user_data);
 void store_free(Store *store); /* carries out what is still waiting; NULL is fine */
 
 void store_write(Store *store, const char *path, const char *text);  /* by rename, fsynced with its folder */
@@ -24,6 +26,10 @@ void store_write(Store *store, const char *path, const char *text);  /* by renam
 void store_overwrite(Store *store, const char *path, const char *text);
 void store_append(Store *store, const char *path, const char *text); /* fsynced */
 void store_remove(Store *store, const char *path);
+
+/* What the file holds once the orders have been carried out that were found. What was appended just before a death may be in it twice.
+ * NULL: there is none. */
+char *store_read(const Store *store, const char *path);
 
 /* The same at once, for what must be on disk before going on. */
 bool store_write_now(const char *path, const char *text, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -385,14 +385,13 @@ static bool make_parts(Supervisor *supervisor, GError **error)
 	if (!supervisor->daemons || !daemons_make_folders(supervisor->daemons, error))
 		return false;
 	output_prepare();
-	supervisor->store = store_new(on_store_failed, on_store_written, supervisor);
+	supervisor->store = store_new(SUPERVISOR_RUN_DIR "/unstored", on_store_failed, on_store_written, supervisor);
 	supervisor->applications = applications_new(supervisor->processes, supervisor->cgroup, &on_applications, supervisor);
 	supervisor->drop = drop_new();
 	drop_configure(supervisor->drop, supervisor->settings);
 	keep_load(supervisor);
 
-	g_autofree char *text = NULL;
-	(void)g_file_get_contents(STATE_DIR "/timeline", &text, NULL, NULL);
+	g_autofree char *text = store_read(supervisor->store, STATE_DIR "/timeline");
 	supervisor->timeline = timeline_new(text);
 	supervisor->notify_link = bus_link_new_private(NOTIFY_ADDRESS);
 	supervisor->events = events_new(supervisor->notify_link, supervisor->store, supervisor->settings->id);

@@ -64,6 +64,7 @@ struct Swap {
 	guint timer;
 	ModeOrder mode_given; /* by the Master that hands over to us */
 	ModeOrder peer_mode; /* that the old Backup had */
+	bool not_resigned;   /* vrrpd died before it answered: again when it is back */
 	bool promised;       /* the peer takes over; its mode is ours once it has */
 };
 
@@ -132,7 +133,7 @@ static void finish(Course *course, const char *why)
 	JobState how = ends[course->handover.step];
 	forget_waiting(swap);
 	swap->course = NULL;
-	swap->promised = false;
+	swap->promised = swap->not_resigned = false;
 	supervisor_remember(supervisor);
 	job_end(course->job, how, how == JOB_FAILED ? why : NULL, result_of(course));
 	if (how == JOB_FAILED) {
@@ -252,8 +253,16 @@ static void on_resigned(const GError *error, gpointer user_data)
 {
 	Swap *swap = user_data;
 	Course *course = swap->course;
-	if (course && error)
-		g_warning("resigning: %s", error->message);
+	if (!course || !error)
+		return;
+	g_warning("resigning: %s", error->message);
+	swap->not_resigned = true;
+}
+
+static void resign(Swap *swap)
+{
+	swap->not_resigned = false;
+	elect_resign(swap->supervisor->elect, "swap", on_resigned, swap);
 }
 
 static gboolean on_quiet_again(gpointer user_data);
@@ -322,7 +331,7 @@ static void enter(Course *course)
 	case HANDOVER_RESIGN:
 		swap->promised = true;
 		keep_write_run(supervisor); /* from here the next supervisor goes on */
-		elect_resign(supervisor->elect, "swap", on_resigned, swap);
+		resign(swap);
 		step(course, HANDOVER_EVENT_OK, NULL);
 		break;
 	case HANDOVER_LEADS:
@@ -370,6 +379,9 @@ static void look_after_death(Swap *swap)
 
 void swap_look(Swap *swap)
 {
+	const Supervisor *supervisor = swap->supervisor;
+	if (swap->course && swap->not_resigned && supervisor->role.role == ROLE_HANDING_OVER && supervisor->facts.election == ELECTION_MASTER)
+		resign(swap);
 	if (swap->course)
 		step(swap->course, HANDOVER_EVENT_FACTS, NULL);
 	else

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define REPEATED_MAX 32
+
 struct Timeline {
 	GPtrArray *records; /* of GVariant* a{sv}, oldest first */
 	GVariant *open;     /* the last of them, or NULL */
@@ -29,10 +31,14 @@ static bool is_same(GVariant *a, GVariant *b)
 
 static void keep(Timeline *timeline, GVariant *record)
 {
-	GVariant *last = timeline->records->len ? timeline->records->pdata[timeline->records->len - 1] : NULL;
-	if (last && is_same(last, record)) {
-		g_variant_unref(last);
-		timeline->records->pdata[timeline->records->len - 1] = g_variant_ref(record);
+	/* Nearly always the last; after a death the last few lines may be there twice. */
+	guint n = timeline->records->len;
+	for (guint i = n; i > 0 && i + REPEATED_MAX > n; i--) {
+		GVariant **known = (GVariant **)&timeline->records->pdata[i - 1];
+		if (!is_same(*known, record))
+			continue;
+		g_variant_unref(*known);
+		*known = g_variant_ref(record);
 		return;
 	}
 	if (timeline->records->len == TIMELINE_MAX)

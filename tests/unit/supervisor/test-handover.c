@@ -80,6 +80,11 @@ static void test_peer_does_not_come(void)
 	handover = at(HANDOVER_LEADS);
 	to(&handover, HANDOVER_EVENT_LATE, ROLE_BACKUP, &ready, HANDOVER_FAILED);
 	g_assert_true(g_str_has_prefix(handover.error, "peer-late: "));
+	g_assert_false(handover.give_back);
+	/* The election never let go: the service is ours still, and nobody else's. */
+	handover = at(HANDOVER_LEADS);
+	to(&handover, HANDOVER_EVENT_LATE, ROLE_HANDING_OVER, &ready, HANDOVER_FAILED);
+	g_assert_true(handover.give_back);
 }
 
 static void expect_refusal(const char *refusal, const char *code)

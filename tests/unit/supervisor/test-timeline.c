@@ -60,6 +60,20 @@ static void test_torn_lines_are_left_out(void)
 	timeline_free(timeline);
 }
 
+/* What was being written when the supervisor was killed is written again by the next one. */
+static void test_repeated_lines_count_once(void)
+{
+	Timeline *timeline = timeline_new(NULL);
+	g_autofree char *one = begin(timeline, "a", 1, 1000), *two = begin(timeline, "a", 2, 2000);
+	g_autofree char *file = g_strconcat(one, two, one, two, NULL);
+	timeline_free(timeline);
+	timeline = timeline_new(file);
+	g_autoptr(GVariant) list = g_variant_ref_sink(timeline_list(timeline, 10));
+	g_assert_cmpuint(g_variant_n_children(list), ==, 2);
+	g_assert_cmpint(time_of(list, 0), ==, 1000);
+	timeline_free(timeline);
+}
+
 static void test_is_bounded(void)
 {
 	Timeline *timeline = timeline_new(NULL);
@@ -106,6 +120,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/timeline/kept-and-read-again", test_kept_and_read_again);
 	g_test_add_func("/timeline/torn-lines", test_torn_lines_are_left_out);
+	g_test_add_func("/timeline/repeated", test_repeated_lines_count_once);
 	g_test_add_func("/timeline/bounded", test_is_bounded);
 	g_test_add_func("/timeline/two-devices-in-one", test_two_devices_in_one);
 	return g_test_run();
