@@ -3,6 +3,7 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -16,8 +17,9 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    # Terminated, a run takes away what it made, as after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Terminated, a run takes away what it made, as after Ctrl-C. (A worker may be in a thread, where nobody may say so.)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Before the workers are started, so that all of them choose the same.
     os.environ.setdefault("UNDERSTUDY_SEED", str(int(time.time())))
     config.addinivalue_line("markers", "long: takes minutes; run with --long only")

@@ -385,7 +385,7 @@ def test_a_live_database(pair, lab, mode, path):
         seen = set()
         for _ in range(8):
             applied = len([s for s in beta.signals("AppliedHere")])
-            beta.wait(lambda n=applied: len(beta.signals("AppliedHere")) > n, "a snapshot")
+            beta.wait(lambda n=applied: len(beta.signals("AppliedHere")) > n, "a snapshot", 30)
             seen.add(look(beta.at(path)))
         assert len(seen) >= 4, "it goes on while it is written"
     finally:

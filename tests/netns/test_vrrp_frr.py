@@ -174,6 +174,6 @@ def test_an_ipv6_list_without_link_local_address_counts_and_is_told(lab):
     wire.wait(lambda: len(adverts6(wire)) > 2, 20, "FRR leads")
     alpha = ours6(lab).start()
     alpha.wait_state("backup")
-    alpha.wait_signal("Stranger", lambda args: args[1] == "address-mismatch")
+    wait_until(lambda: alpha.get("LastStranger")[1] == "address-mismatch", 5, "it is told")
     wire.wait(lambda: len(adverts6(wire)) > 10, 5, "a second of FRR")
     assert alpha.state() == "backup" and alpha.get("LastHeard")

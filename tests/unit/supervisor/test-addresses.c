@@ -27,7 +27,7 @@ static const struct {
 
 static GVariant *parse(const char *type, const char *text)
 {
-	return text ? g_variant_ref_sink(g_variant_parse(G_VARIANT_TYPE(type), text, NULL, NULL, NULL)) : NULL;
+	return text ? g_variant_parse(G_VARIANT_TYPE(type), text, NULL, NULL, NULL) : NULL;
 }
 
 static void test_row(gconstpointer data)
