@@ -533,12 +533,16 @@ static void delete_routes(VrrpAddresses *self, guint n)
 
 void vrrp_addresses_drop(VrrpAddresses *self)
 {
-	for (guint i = 0; i < self->n_places; i++) {
-		delete_routes(self, i);
+	for (guint i = 0; i < self->n_places; i++)
 		delete_addresses(self, i);
-	}
-	g_clear_pointer(&self->between, g_array_unref);
 	forget_problems(self);
+}
+
+void vrrp_addresses_drop_routes(VrrpAddresses *self)
+{
+	for (guint i = 0; i < self->n_places; i++)
+		delete_routes(self, i);
+	g_clear_pointer(&self->between, g_array_unref);
 }
 
 static bool has_address(const VrrpAddresses *self, const VrrpServiceAddress *address)

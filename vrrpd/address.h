@@ -55,6 +55,7 @@ void vrrp_addresses_renew(VrrpAddresses *addresses, gint64 until_us);
  * from one device to the other (@between, of VrrpBetween, taken over) the device's own. */
 void vrrp_addresses_prefer(VrrpAddresses *addresses, GArray *between);
 void vrrp_addresses_drop(VrrpAddresses *addresses);
+void vrrp_addresses_drop_routes(VrrpAddresses *addresses); /* after that, what the kernel has left */
 void vrrp_addresses_rest(VrrpAddresses *addresses);  /* some time after a drop: the virtual interfaces go down */
 guint vrrp_addresses_announce(VrrpAddresses *addresses, VrrpEther *ether); /* returns how many frames */
 /* Takes away what @next does not have: addresses, routes (those it has it adds again) and virtual interfaces. */

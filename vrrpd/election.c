@@ -118,11 +118,17 @@ void vrrp_election_step(VrrpElection *self, const VrrpEvent *event)
 	VrrpStep steps[VRRP_MAX_STEPS];
 	VrrpState old = self->candidate.machine.state;
 	gint64 now_us = vrrp_now_us();
+	bool dropped = false;
 	gsize n;
 
 	n = vrrp_candidate_step(&self->candidate, event, now_us, steps);
-	for (gsize i = 0; i < n; i++)
+	for (gsize i = 0; i < n; i++) {
 		do_step(self, &steps[i], now_us);
+		dropped |= steps[i].kind == VRRP_STEP_DROP;
+	}
+	/* The other device may lead from when the addresses are gone; what is left need not keep it waiting for the kernel's lock. */
+	if (dropped)
+		vrrp_addresses_drop_routes(self->addresses);
 	for (gsize i = 0; i < n; i++)
 		if (steps[i].kind == VRRP_STEP_STATE)
 			state_changed(self, old, steps[i].reason, now_us);
