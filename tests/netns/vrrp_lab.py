@@ -326,7 +326,8 @@ class Wire:
 
     def __init__(self, lab, port, virtual_only=False):
         """virtual_only: the kernel hands over only what comes from a virtual MAC; under a flood Python cannot read all."""
-        self.socket = lab.net.switch_namespace().socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        # Protocol 0 until it is bound: nothing of other ports gets in.
+        self.socket = lab.net.switch_namespace().socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         if virtual_only:
             code = struct.pack("HBBI" * 4, 0x20, 0, 0, 6, 0x15, 0, 1, 0x00005E00, 0x06, 0, 0, 0xFFFF, 0x06, 0, 0, 0)
             buffer = ctypes.create_string_buffer(code)
