@@ -68,6 +68,11 @@ bool ip_is_link_local(const IpAddress *ip)
 	return ip->family == AF_INET6 && ip->bytes[0] == 0xfe && (ip->bytes[1] & 0xc0) == 0x80;
 }
 
+bool ip_is_ipv6_link_local(const IpAddress *ip)
+{
+	return ip->family == AF_INET6 && ip_is_link_local(ip);
+}
+
 bool ip_is_multicast(const IpAddress *ip)
 {
 	if (ip->family == AF_INET)

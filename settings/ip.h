@@ -35,6 +35,7 @@ bool ip_equal(const IpAddress *a, const IpAddress *b);
 int ip_compare(const IpAddress *a, const IpAddress *b);
 
 bool ip_is_link_local(const IpAddress *ip); /* fe80::/10, 169.254.0.0/16 */
+bool ip_is_ipv6_link_local(const IpAddress *ip);
 bool ip_is_multicast(const IpAddress *ip);
 
 /* @ip with all bits behind @prefix zero. */

@@ -258,11 +258,6 @@ bool vrrp_addresses_prepare(VrrpAddresses *self, bool clean)
 	return lost;
 }
 
-static bool is_ipv6_link_local(const IpAddress *ip)
-{
-	return ip->family == AF_INET6 && ip_is_link_local(ip);
-}
-
 /* With the preferred source that replies need: the first address that can be used beyond the link. */
 static VrrpRoute route_of(const Place *place, guint n, guint lifetime_s)
 {
@@ -273,7 +268,7 @@ static VrrpRoute route_of(const Place *place, guint n, guint lifetime_s)
 	for (guint i = 0; i < place->member->addresses->len && !ip_is_set(&route.source); i++) {
 		const IpAddress *ip = &g_array_index(place->member->addresses, VrrpMemberAddress, i).ip;
 
-		if (!is_ipv6_link_local(ip))
+		if (!ip_is_ipv6_link_local(ip))
 			route.source = *ip;
 	}
 	return route;
@@ -310,7 +305,7 @@ static GArray *preference_of(const VrrpAddresses *self, const VrrpServiceAddress
 	GArray *routes = g_array_new(FALSE, FALSE, sizeof(VrrpRoute));
 
 	/* Alone in its network it brings the route itself, and is its source. (On the interface itself it is the second of two.) */
-	if (is_ipv6_link_local(&address->address) || (place->connected && self->virtual_mac) ||
+	if (ip_is_ipv6_link_local(&address->address) || (place->connected && self->virtual_mac) ||
 	    address->prefix + 1 >= 8 * ip_length(&address->address) || !is_first_in_its_network(self, address))
 		return routes;
 	for (guint i = 0; i < self->between->len; i++) {
@@ -360,7 +355,7 @@ static void hold_address(VrrpAddresses *self, Place *place, VrrpServiceAddress *
 	GError *error = NULL;
 
 	address->held = vrrp_netlink_address_set(self->netlink, place->index, &address->address, address->prefix, self->lifetime_s,
-						 place->connected || is_ipv6_link_local(&address->address), &error);
+						 place->connected || ip_is_ipv6_link_local(&address->address), &error);
 	g_clear_pointer(&address->problem, g_free);
 	if (!address->held)
 		complain(&address->problem, "no-address", address->text, error);
@@ -418,7 +413,7 @@ static void hold_place(VrrpAddresses *self, guint n)
 		if (first && !address->held)
 			fresh = true;
 		/* The first decides for all; but each interface has its own route to its link-local network. */
-		if (fresh && !decided && !is_ipv6_link_local(&address->address)) {
+		if (fresh && !decided && !ip_is_ipv6_link_local(&address->address)) {
 			place->connected = !vrrp_netlink_subnet_present(self->netlink, place->index, &address->address, address->prefix);
 			decided = true;
 		}
@@ -454,7 +449,7 @@ static void renew_place(VrrpAddresses *self, guint n)
 		if (address->place != n)
 			continue;
 		vrrp_netlink_renew_address(self->netlink, place->index, &address->address, address->prefix, self->lifetime_s,
-					   place->connected || is_ipv6_link_local(&address->address), expect(address->held));
+					   place->connected || ip_is_ipv6_link_local(&address->address), expect(address->held));
 		if (!self->between || !address->held)
 			continue;
 		preference = preference_of(self, address);

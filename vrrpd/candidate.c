@@ -20,13 +20,14 @@ void vrrp_candidate_judge(VrrpCandidate *self, gint64 now_us)
 {
 	VrrpMachine *machine = &self->machine;
 
+	self->standing = vrrp_candidate_standing(self, now_us);
 	if (machine->version == 0)
 		return; /* standalone, there is no election */
 	machine->skew_priority = self->paired ? VRRP_SKEW_PRIORITY : self->configured_priority;
 	if (!self->paired)
 		machine->priority = self->ordered ? VRRP_SKEW_PRIORITY : self->configured_priority;
 	else
-		machine->priority = vrrp_judge_priority(self->ordered ? VRRP_STANDING_SERVING : vrrp_candidate_standing(self, now_us),
+		machine->priority = vrrp_judge_priority(self->ordered ? VRRP_STANDING_SERVING : self->standing,
 							vrrp_candidate_leads(self) ? self->step : vrrp_judge_next_step(self->heard_step, self->step),
 							self->offset);
 }

@@ -31,6 +31,7 @@ typedef struct {
 	/* Read by the owner. */
 	guint step, heard_step;
 	bool serving, served;
+	VrrpStanding standing;   /* as the priority says it */
 	bool unsaved;            /* something that a restarted process must know has changed; the owner saves it and clears this */
 
 	/* Its own. */

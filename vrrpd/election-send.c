@@ -47,7 +47,7 @@ static void fill_advert(const VrrpElection *self, const VrrpPath *path, const Vr
 	/* An IPv6-only set told over an IPv4 cable, or the other way round: an advert without any address would not count. */
 	if (ret_advert->n_addresses == 0)
 		ret_advert->addresses[ret_advert->n_addresses++] = path->family == AF_INET6 ?
-								   vrrp_virtual_link_local(ret_advert->vrid) : path->own;
+								   settings_derived_link_local(self->settings) : path->own;
 }
 
 /* Stopped between two sends and woken later: what was true then is not to be said now. */

@@ -118,7 +118,7 @@ VrrpElectionStatus vrrp_election_status(VrrpElection *self)
 		.sequence = self->sequence,
 		.since_us = self->since_us,
 		.holds = &self->candidate.holds,
-		.standing = vrrp_candidate_standing(&self->candidate, now_us),
+		.standing = self->candidate.standing,
 		.carrier = self->candidate.watch.carrier,
 		.link_alive = vrrp_link_watch_alive(&self->candidate.watch, now_us),
 		.machine = &self->candidate.machine,
@@ -239,8 +239,7 @@ GVariant *vrrp_election_last_stranger(VrrpElection *self)
 
 char *vrrp_election_priority_reason(VrrpElection *self)
 {
-	VrrpStanding standing = vrrp_candidate_standing(&self->candidate, vrrp_now_us());
-	const char *words = vrrp_standing_name(self->candidate.ordered ? VRRP_STANDING_SERVING : standing);
+	const char *words = vrrp_standing_name(self->candidate.ordered ? VRRP_STANDING_SERVING : self->candidate.standing);
 
 	if (!self->group)
 		return g_strdup("standalone");

@@ -55,19 +55,14 @@ static void add_routes(VrrpMember *member, const SettingsGroup *group)
 	}
 }
 
-static bool is_ipv6_link_local(const IpAddress *ip)
-{
-	return ip->family == AF_INET6 && ip_is_link_local(ip);
-}
-
 /* 5798 5.2.9: over IPv6 the virtual router's link-local address is the first. */
-static void add_addresses(VrrpMember *member, const SettingsGroup *group, guint8 vrid)
+static void add_addresses(VrrpMember *member, const Settings *settings, const SettingsGroup *group)
 {
 	for (guint i = 0; i < group->addresses->len; i++) {
 		const SettingsAddress *from = group->addresses->pdata[i];
 		VrrpMemberAddress address = { .ip = from->ip, .prefix = from->prefix };
-		bool first = is_ipv6_link_local(&from->ip) &&
-			     (member->addresses->len == 0 || !is_ipv6_link_local(&g_array_index(member->addresses, VrrpMemberAddress, 0).ip));
+		bool first = ip_is_ipv6_link_local(&from->ip) &&
+			     (member->addresses->len == 0 || !ip_is_ipv6_link_local(&g_array_index(member->addresses, VrrpMemberAddress, 0).ip));
 
 		if (from->ip.family != member->family)
 			continue;
@@ -78,8 +73,8 @@ static void add_addresses(VrrpMember *member, const SettingsGroup *group, guint8
 			g_array_append_val(member->addresses, address);
 	}
 	if (member->family == AF_INET6 && member->addresses->len > 0 &&
-	    !is_ipv6_link_local(&g_array_index(member->addresses, VrrpMemberAddress, 0).ip)) {
-		VrrpMemberAddress address = { .ip = vrrp_virtual_link_local(vrid), .prefix = 64 };
+	    !ip_is_ipv6_link_local(&g_array_index(member->addresses, VrrpMemberAddress, 0).ip)) {
+		VrrpMemberAddress address = { .ip = settings_derived_link_local(settings), .prefix = 64 };
 		char text[IP_TEXT_SIZE];
 
 		address.text = g_strdup_printf("%s/64", ip_text(&address.ip, text));
@@ -110,7 +105,7 @@ static VrrpMember *member_new(const Settings *settings, const SettingsGroup *gro
 	member->addresses = g_array_new(FALSE, FALSE, sizeof(VrrpMemberAddress));
 	g_array_set_clear_func(member->addresses, clear_address);
 	member->routes = g_array_new(FALSE, FALSE, sizeof(VrrpMemberRoute));
-	add_addresses(member, group, vrid);
+	add_addresses(member, settings, group);
 	add_routes(member, group);
 	if (family == AF_INET6)
 		vrrp_virtual_mac6(vrid, member->virtual_mac);

@@ -22,13 +22,6 @@ void vrrp_virtual_mac6(guint8 vrid, guint8 ret_mac[static 6])
 	memcpy(ret_mac, mac, 6);
 }
 
-IpAddress vrrp_virtual_link_local(guint8 vrid)
-{
-	const guint8 bytes[16] = { 0xfe, 0x80, [8] = 0x02, 0x00, 0x5e, 0xff, 0xfe, 0x00, 0x02, vrid };
-
-	return ip_v6(bytes);
-}
-
 static gsize build(const guint8 from[static 6], const guint8 source[static 16], const guint8 group[static 16], guint8 type, guint8 flags,
 		   const IpAddress *target, guint8 option, guint8 ret_frame[static VRRP_ND_FRAME])
 {

@@ -19,9 +19,8 @@ gsize vrrp_nd_advertisement_build(const guint8 mac[static 6], const IpAddress *t
 gsize vrrp_nd_solicitation_build(const guint8 mac[static 6], const IpAddress *source, const IpAddress *target,
 				 guint8 ret_frame[static VRRP_ND_FRAME]);
 
-/* 00:00:5e:00:02:VRID, and the link-local address that follows from it by modified EUI-64 (RFC 4291, appendix A). */
+/* 00:00:5e:00:02:VRID. */
 void vrrp_virtual_mac6(guint8 vrid, guint8 ret_mac[static 6]);
-IpAddress vrrp_virtual_link_local(guint8 vrid);
 
 /* ---- Sending ---- */
 bool vrrp_nd_advertise(VrrpEther *ether, int index, const guint8 mac[static 6], const IpAddress *target);

@@ -13,11 +13,6 @@ static void packet_cb(const guint8 *packet, gsize length, gint64 received_us, bo
 	path->received(path, packet, length, received_us, counts, path->user_data);
 }
 
-static bool is_ipv6_link_local(const IpAddress *ip)
-{
-	return ip->family == AF_INET6 && ip_is_link_local(ip);
-}
-
 /* The peer's addresses on @role that are of @family, and over IPv6 link-local ones or not. */
 static gsize peers_of(const VrrpPeer *peer, const char *role, sa_family_t family, bool link_local, IpAddress *ret_peers)
 {
@@ -25,7 +20,7 @@ static gsize peers_of(const VrrpPeer *peer, const char *role, sa_family_t family
 	gsize n_all = vrrp_peer_addresses(peer, role, all, G_N_ELEMENTS(all)), n = 0;
 
 	for (gsize i = 0; i < n_all && n < VRRP_PATH_MAX_PEERS; i++)
-		if (all[i].family == family && is_ipv6_link_local(&all[i]) == link_local)
+		if (all[i].family == family && ip_is_ipv6_link_local(&all[i]) == link_local)
 			ret_peers[n++] = all[i];
 	return n;
 }

@@ -94,6 +94,15 @@ static void test_priority(void)
 	g_assert_cmpuint(world.candidate.machine.priority, ==, 85 + 2);
 	tick(&world, world.now_us + 400 * MS);
 	g_assert_cmpuint(world.candidate.machine.priority, ==, 169 + 2);
+	g_assert_cmpint(world.candidate.standing, ==, VRRP_STANDING_SERVING);
+	/* What is shown is what is said: both change when it is judged anew, not before. */
+	world.now_us += 1000 * MS;
+	g_assert_cmpint(vrrp_candidate_standing(&world.candidate, world.now_us), ==, VRRP_STANDING_ALONE);
+	g_assert_cmpint(world.candidate.standing, ==, VRRP_STANDING_SERVING);
+	vrrp_candidate_judge(&world.candidate, world.now_us);
+	g_assert_cmpint(world.candidate.standing, ==, VRRP_STANDING_ALONE);
+	g_assert_cmpuint(world.candidate.machine.priority, ==, 85 + 2);
+	tick(&world, world.now_us + 400 * MS);
 	/* It follows: no older one is left. */
 	vrrp_candidate_pair(&world.candidate, true, 0, true, false, world.now_us);
 	g_assert_cmpuint(world.candidate.machine.priority, ==, 169);

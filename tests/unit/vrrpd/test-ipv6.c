@@ -2,6 +2,7 @@
 /* tests/unit/vrrpd/test-ipv6.c - the wire format over IPv6, its receive checks and truncations, and neighbour discovery's frames. */
 #include <string.h>
 
+#include "settings/settings.h"
 #include "vrrpd/nd.h"
 #include "vrrpd/packet.h"
 
@@ -31,7 +32,7 @@ static VrrpAdvert advert(void)
 {
 	return (VrrpAdvert){ .version = 3, .vrid = 51, .priority = 100, .interval_cs = 10, .source = ip("fe80::11"),
 			     .destination = vrrp_group_address(AF_INET6), .n_addresses = 2,
-			     .addresses = { vrrp_virtual_link_local(51), ip("2001:db8::100") } };
+			     .addresses = { ip("fe80::200:5eff:fe00:233"), ip("2001:db8::100") } };
 }
 
 static void test_golden(void)
@@ -282,7 +283,7 @@ static void test_solicitation(void)
 
 static void test_virtual_link_local(void)
 {
-	IpAddress derived = vrrp_virtual_link_local(51), expected = ip("fe80::200:5eff:fe00:233");
+	IpAddress derived = settings_derived_link_local(&(Settings){ .group_id = 51 }), expected = ip("fe80::200:5eff:fe00:233");
 
 	g_assert_true(ip_equal(&derived, &expected));
 }
