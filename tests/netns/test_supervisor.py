@@ -377,6 +377,26 @@ def test_no_supervisor_can_be_had(place):
     assert place.device.pid_of("understudy-keeper") == before["understudy-keeper"]
 
 
+@pytest.mark.parametrize("successor", ["exit 1", "exec sleep 1000"], ids=["ends", "hangs"])
+def test_supervisor_dies_for_good_between_address_and_readiness(place, successor):
+    """The address is up and its traffic dropped; nobody will lift that any more but the keeper, who also lets go of everything else."""
+    place.device.write("/etc/understudy/pair.conf", PAIR)
+    place.application("sip", "/usr/local/bin/notifies /run/never", ready="notify")
+    place.device.start()
+    place.wait_role("taking-over")
+    place.wait_app("sip", "starting")
+    wait_until(lambda: "192.0.2.10" in place.device.run(["ip", "address"]).stdout, 5, "the address")
+    assert "192.0.2.10 timeout" in place.device.run(["nft", "list", "ruleset"]).stdout
+    before, group = place.pids(), place.group("sip")
+    assert group
+    place.device.write("/usr/lib/understudy/understudy-supervisor", f"#!/bin/sh\n{successor}\n", 0o755)
+    place.device.kill("understudy-supervisor")
+    wait_until(lambda: not any(alive(pid) for pid in (*group, before["understudy-vrrpd"])), 40, "nobody serves any more")
+    assert "192.0.2.10" not in place.device.run(["ip", "address"]).stdout
+    assert "understudy" not in place.device.run(["nft", "list", "tables"]).stdout
+    assert place.device.pid_of("understudy-keeper") == before["understudy-keeper"]
+
+
 def test_supervisor_that_hangs_at_each_start(place):
     """Killed for its silence each time; five of them are as good as none, though they take their time."""
     place.device.write("/etc/understudy/pair.conf", PAIR)
