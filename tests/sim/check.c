@@ -66,6 +66,17 @@ static void check_silence(Sim *sim, const SimDevice *device, const char *reason)
 			  now_us - device->wait_us);
 }
 
+/* A link that flaps is left alone while another leads. */
+static void check_link(Sim *sim, const SimDevice *device)
+{
+	gint64 now_us = sim_clock(sim, device), up_us = now_us - device->up_us;
+	bool led = device->led_us != 0 && now_us - device->led_us < 1000 * SIM_MS;
+
+	if (device->losses > 1 && (up_us < 1000 * SIM_MS || (led && up_us < 1000 * SIM_MS << MIN(device->losses - 2, 4))))
+		sim_break(sim, "trusts-a-flapping-link", "%c has lost its carrier %u times, and is back after %" G_GINT64_FORMAT " us", device->name,
+			  device->losses, up_us);
+}
+
 static void check_takeover(Sim *sim, const SimDevice *device, const char *reason)
 {
 	gint64 now_us = sim_clock(sim, device);
@@ -117,10 +128,13 @@ void sim_check_step(Sim *sim, SimDevice *device, VrrpState old, const char *reas
 			  vrrp_state_name(device->candidate.machine.state), reason ? reason : "no reason");
 	else if (device->candidate.machine.state == VRRP_STATE_MASTER)
 		check_takeover(sim, device, reason);
+	if (event->kind == VRRP_EVENT_START)
+		check_link(sim, device);
 	device->transitions++;
 	if (sim->quiet_us && event->kind != VRRP_EVENT_START && event->kind != VRRP_EVENT_STOP)
 		device->quiet_transitions++;
-	if (sim->settled_us)
+	/* A link that has flapped may be waited for longer than the others need. */
+	if (sim->settled_us && !(event->kind == VRRP_EVENT_START && device->losses > 1))
 		sim_break(sim, "restless", "%c changes its state in a quiet network: %s", device->name, reason ? reason : "");
 	/* Up, down and up again would be a livelock even if it ended. */
 	if (device->quiet_transitions > 4)
@@ -228,6 +242,8 @@ void sim_check_quiet(Sim *sim)
 		    sim_clock(sim, other) - other->frame_us > 3 * interval_us(other->interval_cs))
 			keeper = (int)i;
 	}
+	for (guint i = 0; i < sim->n_devices; i++)
+		sim->waits_for_link |= sim->device[i].losses > 1;
 	sim->keeper = keeper;
 	sim_say(sim, "-- the network is whole and quiet%s", keeper < 0 ? "" : keeper == 0 ? "; A serves people" : "; B serves people");
 }

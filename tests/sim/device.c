@@ -295,6 +295,8 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 		if (device->candidate.paired) /* before that it does not know who speaks, and takes no step from it */
 			device->heard_reign = packet->claim.reign;
 	}
+	if (advert.priority != 0)
+		device->led_us = MAX(packet->received_us, device->led_us);
 	vrrp_candidate_hear(&device->candidate, advert.priority, packet->received_us);
 	event.priority = advert.priority;
 	event.interval_cs = advert.interval_cs;
@@ -332,10 +334,21 @@ void sim_device_check_link(Sim *sim, SimDevice *device)
 	gint64 now_us = sim_clock(sim, device);
 	VrrpEvent event;
 
+	const char *unusable = NULL;
+
 	if (device->no_carrier == 0 && !device->candidate.watch.carrier)
 		device->up_us = now_us;
+	if (device->no_carrier > 0 && device->candidate.watch.carrier) {
+		device->losses = device->losses == 0 || now_us - device->loss_us >= VRRP_FLAP_FORGIVEN_US ? 1 : device->losses + 1;
+		device->loss_us = now_us;
+	}
 	(void)vrrp_link_watch_state(&device->candidate.watch, true, device->no_carrier == 0, now_us);
-	if (vrrp_candidate_link(&device->candidate, device->candidate.watch.carrier ? NULL : "no-carrier", "carrier", &event))
+	/* As vrrp_election_unusable(). */
+	if (!device->candidate.watch.carrier)
+		unusable = "no-carrier";
+	else if (device->candidate.machine.state == VRRP_STATE_INIT && vrrp_candidate_distrusts_link(&device->candidate, now_us))
+		unusable = "link-flapping";
+	if (vrrp_candidate_link(&device->candidate, unusable, "carrier", &event))
 		step(sim, device, &event);
 	update_gate(sim, device);
 }
@@ -366,6 +379,8 @@ void sim_device_tick(Sim *sim, SimDevice *device)
 	device->claim.standing = standing(sim, device);
 	save_changes(device);
 	update_gate(sim, device);
+	if (device->candidate.machine.state == VRRP_STATE_INIT && device->candidate.watch.carrier)
+		sim_device_check_link(sim, device);
 }
 
 static void schedule(Sim *sim, SimDevice *device, SimEventKind kind, gint64 after_us)
@@ -430,6 +445,8 @@ void sim_device_end(Sim *sim, SimDevice *device, bool lose_state)
 			    device->store.steady != device->candidate.steady))
 		sim_break(sim, "unsaved", "%c is killed, and what it knew is not saved", device->name);
 	forget(device);
+	device->losses = 0;
+	device->led_us = 0;
 	if (lose_state) {
 		device->saved = false;
 		memset(&device->store, 0, sizeof device->store);
@@ -566,6 +583,8 @@ void sim_device_settings(Sim *sim, SimDevice *device, guint interval_cs)
 	if (device->candidate.machine.state != VRRP_STATE_INIT)
 		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "settings" });
 	forget(device);
+	device->losses = 0;
+	device->led_us = 0;
 	vrrp_candidate_begin(&device->candidate, sim->version, interval_cs, sim_address(sim, device->index, SIM_LAN), device->configured_priority);
 	vrrp_candidate_judge(&device->candidate, sim_clock(sim, device));
 	sim_device_check_link(sim, device);

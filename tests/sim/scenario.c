@@ -125,6 +125,7 @@ static void make(Sim *sim)
 static void begin_round(Sim *sim)
 {
 	sim->quiet_us = sim->settled_us = 0;
+	sim->waits_for_link = false;
 	sim->keeper = -1;
 	sim->round_ends_us = sim->now_us + chaos_us(sim, sim->round);
 	for (guint i = 0; i < sim->n_devices; i++)
@@ -437,6 +438,7 @@ static void on_event(Sim *sim, SimEvent *event)
 		sim_check_quiet(sim);
 		/* What the network still carries, and the supervisor of a device just started; then quiet for a down interval. */
 		sim_push(sim, (SimEvent){ .at_us = sim->now_us + (gint64)sim->interval_cs * 10 * 2048 + 1500 * SIM_MS + down_us +
+						   (sim->waits_for_link ? MAX(1000 * SIM_MS, down_us) + SIM_TICK_US : 0) +
 						   (sim->now_us - sim->busy_until_us < 2 * down_us ? down_us : 0), /* who woke late waits once more */
 					  .kind = SIM_EVENT_SETTLED });
 		break;

@@ -84,6 +84,9 @@ typedef struct {
 	const char *reason;          /* of its last change of state */
 	gint64 up_us, frame_us;      /* own clock: since when it has a carrier, when it last heard anything on the LAN; 0: never */
 	gint64 frames_since_us;      /* own clock: since when without a silence between */
+	guint losses;                /* of the carrier, each less than a minute after the one before */
+	gint64 led_us;               /* own clock: when it last heard any Master; 0: not since it began */
+	gint64 loss_us;              /* own clock: the last of them */
 	gint64 learning_until_us;    /* world: the switch's port forwards nothing yet */
 	gint64 said_us;              /* own clock: its last advert, other than priority 0 */
 	gint64 asleep_us, woke_us;   /* own clock: when it was last frozen, and last thawed after more than an interval */
@@ -172,6 +175,7 @@ typedef struct {
 	guint64 n_pushed;
 
 	gint64 quiet_us;            /* when the last fault has ended; 0: not yet */
+	bool waits_for_link;        /* somebody may, for a second or a down interval if nobody leads */
 	gint64 settled_us;          /* from here on nothing may change */
 	int keeper;                 /* after a split: the one Master that serves people; -1: none such */
 	bool broken;
