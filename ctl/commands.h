@@ -13,6 +13,8 @@ CtlExit ctl_drill(Ctl *ctl, int argc, char **argv);  /* drill.c */
 CtlExit ctl_swap(Ctl *ctl, int argc, char **argv);   /* role.c */
 CtlExit ctl_mode(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_takeover(Ctl *ctl, int argc, char **argv);
+CtlExit ctl_enable(Ctl *ctl, int argc, char **argv); /* settings.c */
+CtlExit ctl_disable(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_restart(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_reboot(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_reset_health(Ctl *ctl, int argc, char **argv);

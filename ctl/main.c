@@ -16,6 +16,8 @@ static const struct {
 	{ "drill", "[--reason TEXT] [--last]", "a swap there and back, measured, with a report (on the Master)", ctl_drill },
 	{ "mode", "[active|passive] [--minutes N] [--reason TEXT]", "show or set whether the Backup takes over by itself", ctl_mode },
 	{ "takeover", "[--force]", "make this Backup the Master", ctl_takeover },
+	{ "enable", "[--reason TEXT]", "turn redundancy on, on each of the two devices", ctl_enable },
+	{ "disable", "[--reason TEXT] [--alone]", "turn redundancy off: each device is a PBX of its own", ctl_disable },
 	{ "restart", "APPLICATION [--reason TEXT]", "stop an application of this device and start it again", ctl_restart },
 	{ "reboot", "[--reason TEXT] [--force]", "reboot this device; a Master hands over first", ctl_reboot },
 	{ "reset-health", "", "forget which applications have failed: the service may be handed over again", ctl_reset_health },

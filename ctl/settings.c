@@ -299,3 +299,31 @@ CtlExit ctl_settings(Ctl *ctl, int argc, char **argv)
 	g_free(options.reason);
 	return code;
 }
+
+/* ---- Redundancy on and off ---- */
+
+static CtlExit switch_redundancy(Ctl *ctl, int argc, char **argv, const char *summary, bool enable)
+{
+	/* Without redundancy the two are not connected: each is told by itself. */
+	Options options = { .file = (char *)"pair.conf", .section = (char *)"pair", .alone = enable };
+	const GOptionEntry entries[] = {
+		{ "alone", 0, 0, G_OPTION_ARG_NONE, &options.alone, "Also when the other device cannot be told", NULL },
+		{ "reason", 0, 0, G_OPTION_ARG_STRING, &options.reason, "Shown in the history of the settings", "TEXT" },
+		{ 0 },
+	};
+
+	if (!ctl_options(ctl, &argc, &argv, entries, "", summary, 0, 0))
+		return CTL_BAD_INPUT;
+	return set(ctl, &options, "enabled", enable ? "true" : "false");
+}
+
+CtlExit ctl_enable(Ctl *ctl, int argc, char **argv)
+{
+	return switch_redundancy(ctl, argc, argv, "Turns redundancy on: enabled=true in pair.conf. Ordered on each of the two, first on the one whose data shall be kept.", true);
+}
+
+CtlExit ctl_disable(Ctl *ctl, int argc, char **argv)
+{
+	return switch_redundancy(ctl, argc, argv, "Turns redundancy off: enabled=false in pair.conf, on both devices; each is a PBX of its own then.",
+				 false);
+}

@@ -87,6 +87,34 @@ void act_order(Supervisor *supervisor, const char *reason)
 	supervisor->order_us = g_get_monotonic_time();
 }
 
+/* Commits that the other device said it had stored, and that are not on the files here: a{ss}, ref to commit; NULL: none. Transfer full. */
+static GVariant *commits_lacking(const Supervisor *supervisor)
+{
+	GVariant *state = peer_state(supervisor->peer), *applied = peer_sync_get(supervisor->peer, "Applied", "a{ss}");
+	g_autoptr(GVariant) stored = state ? g_variant_lookup_value(state, "stored", G_VARIANT_TYPE("a{ss}")) : NULL;
+	GVariantBuilder builder;
+	GVariantIter each;
+	const char *ref, *commit, *ours;
+	guint n = 0;
+	if (!stored || !applied)
+		return NULL;
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("a{ss}"));
+	g_variant_iter_init(&each, stored);
+	while (g_variant_iter_next(&each, "{&s&s}", &ref, &commit)) {
+		ours = "";
+		(void)g_variant_lookup(applied, ref, "&s", &ours);
+		if (*commit && strcmp(commit, ours) != 0) {
+			g_variant_builder_add(&builder, "{ss}", ref, commit);
+			n++;
+		}
+	}
+	GVariant *lacking = g_variant_ref_sink(g_variant_builder_end(&builder));
+	if (n)
+		return lacking;
+	g_variant_unref(lacking);
+	return NULL;
+}
+
 static void role_has_changed(Supervisor *supervisor, Role old)
 {
 	const RoleMachine *role = &supervisor->role;
@@ -105,6 +133,11 @@ static void role_has_changed(Supervisor *supervisor, Role old)
 	GVariant *known = elected ? elect_evidence(supervisor->elect) : NULL;
 	g_autoptr(GVariantDict) dictionary = g_variant_dict_new(known);
 	g_variant_dict_insert(dictionary, "peer_connected", "b", peer_is_connected(supervisor->peer));
+	if (role->role == ROLE_TAKING_OVER) {
+		g_autoptr(GVariant) lacking = commits_lacking(supervisor);
+		if (lacking)
+			g_variant_dict_insert_value(dictionary, "not_applied", lacking);
+	}
 	if (supervisor->order && now_us - supervisor->order_us < ORDER_LASTS_US)
 		g_variant_dict_insert(dictionary, "order", "s", supervisor->order);
 	if (is_lasting(role->role))

@@ -18,6 +18,7 @@
 #define SET_ROLE_MS 15000
 #define CALL_MS 2000
 #define AGAIN_MS 1000
+#define TIMELINE_PAGE_BYTES (128 * 1024)
 
 struct Peer {
 	Supervisor *supervisor;
@@ -514,11 +515,12 @@ static GVariant *answer_mode(Supervisor *supervisor, guint64 serial, GVariant *a
 
 static GVariant *answer_timeline(Supervisor *supervisor, guint64 serial, GVariant *args, GError **error)
 {
-	guint count = 100;
+	guint count = 100, skip = 0;
 	(void)g_variant_lookup(args, "count", "u", &count);
+	(void)g_variant_lookup(args, "skip", "u", &skip);
 	GVariantBuilder builder;
 	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
-	g_variant_builder_add(&builder, "{sv}", "transitions", timeline_list(supervisor->timeline, MIN(count, 200)));
+	g_variant_builder_add(&builder, "{sv}", "transitions", timeline_page(supervisor->timeline, skip, count, TIMELINE_PAGE_BYTES));
 	return g_variant_builder_end(&builder);
 }
 

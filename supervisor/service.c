@@ -276,17 +276,41 @@ static void on_take_over(BusCall *call, GVariant *args, gpointer user_data)
 typedef struct {
 	Supervisor *supervisor;
 	BusCall *call;
-	guint count;
+	guint count, got;
+	GVariant *theirs; /* aa{sv} so far, or NULL */
 } TimelineAsk;
 
+static void ask_timeline(TimelineAsk *ask);
+
+/* Page after page: the link's messages are bounded, and a thousand transitions are more than one. */
 static void on_timeline_of_peer(GVariant *values, const GError *error, gpointer user_data)
 {
 	TimelineAsk *ask = user_data;
+	g_autoptr(GVariant) page = values ? g_variant_lookup_value(values, "transitions", G_VARIANT_TYPE("aa{sv}")) : NULL;
+	guint n = page ? (guint)g_variant_n_children(page) : 0;
+	if (n) {
+		g_autoptr(GVariant) before = ask->theirs;
+		ask->theirs = g_variant_ref_sink(timeline_merge(page, before, G_MAXUINT));
+		ask->got += n;
+	}
+	if (n && ask->got < ask->count) {
+		ask_timeline(ask);
+		return;
+	}
 	g_autoptr(GVariant) ours = g_variant_ref_sink(timeline_list(ask->supervisor->timeline, ask->count));
-	g_autoptr(GVariant) theirs = values ? g_variant_lookup_value(values, "transitions", G_VARIANT_TYPE("aa{sv}")) : NULL;
-	GVariant *both[] = { timeline_merge(ours, theirs, ask->count) };
+	GVariant *both[] = { timeline_merge(ours, ask->theirs, ask->count) };
 	bus_call_reply(ask->call, g_variant_new_tuple(both, 1));
+	g_clear_pointer(&ask->theirs, g_variant_unref);
 	g_free(ask);
+}
+
+static void ask_timeline(TimelineAsk *ask)
+{
+	GVariantBuilder builder;
+	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+	g_variant_builder_add(&builder, "{sv}", "count", g_variant_new_uint32(ask->count - ask->got));
+	g_variant_builder_add(&builder, "{sv}", "skip", g_variant_new_uint32(ask->got));
+	peer_request(ask->supervisor->peer, "timeline", g_variant_builder_end(&builder), TIMELINE_ASK_MS, on_timeline_of_peer, ask);
 }
 
 static void on_timeline(BusCall *call, GVariant *args, gpointer user_data)
@@ -296,14 +320,10 @@ static void on_timeline(BusCall *call, GVariant *args, gpointer user_data)
 	*ask = (TimelineAsk){ .supervisor = supervisor, .call = call };
 	g_variant_get_child(args, 0, "u", &ask->count);
 	ask->count = MIN(ask->count, TIMELINE_MOST);
-	if (!peer_is_connected(supervisor->peer)) {
+	if (peer_is_connected(supervisor->peer) && ask->count)
+		ask_timeline(ask);
+	else
 		on_timeline_of_peer(NULL, NULL, ask);
-		return;
-	}
-	GVariantBuilder builder;
-	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
-	g_variant_builder_add(&builder, "{sv}", "count", g_variant_new_uint32(ask->count));
-	peer_request(supervisor->peer, "timeline", g_variant_builder_end(&builder), TIMELINE_ASK_MS, on_timeline_of_peer, ask);
 }
 
 static void on_reboot(BusCall *call, GVariant *args, gpointer user_data)

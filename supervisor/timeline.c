@@ -152,6 +152,22 @@ GVariant *timeline_list(const Timeline *timeline, guint count)
 	return g_variant_builder_end(&builder);
 }
 
+GVariant *timeline_page(const Timeline *timeline, guint skip, guint count, gsize bytes)
+{
+	guint end = timeline->records->len - MIN(skip, timeline->records->len), from = end;
+	GVariantBuilder builder;
+	for (gsize size = 0; from > 0 && end - from < count; from--) {
+		g_autoptr(GVariant) record = g_variant_ref_sink(with_phases(timeline->records->pdata[from - 1]));
+		size += g_variant_get_size(record) + 16; /* with its place in the array */
+		if (size > bytes)
+			break;
+	}
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("aa{sv}"));
+	for (guint i = from; i < end; i++)
+		g_variant_builder_add_value(&builder, with_phases(timeline->records->pdata[i]));
+	return g_variant_builder_end(&builder);
+}
+
 static gint by_time(gconstpointer a, gconstpointer b)
 {
 	gint64 a_ms = 0, b_ms = 0;

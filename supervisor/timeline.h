@@ -37,6 +37,9 @@ char *timeline_end(Timeline *timeline);
 /* The last @count, oldest first: a floating aa{sv}. */
 GVariant *timeline_list(const Timeline *timeline, guint count);
 
+/* The same without the newest @skip, and no more than fit into @bytes: a page for the peer. */
+GVariant *timeline_page(const Timeline *timeline, guint skip, guint count, gsize bytes);
+
 /* Two devices' transitions as one, in the order of their times. */
 GVariant *timeline_merge(GVariant *ours, GVariant *theirs, guint count);
 

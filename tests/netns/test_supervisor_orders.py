@@ -299,3 +299,37 @@ def test_drill_whose_other_device_dies(pair):  # noqa: F811
     assert pair.master() is master
     assert master.run(["understudy", "drill"]).returncode == 0
     pair.wait_settled()
+
+
+# ---- The timeline of both ----
+
+
+def test_a_thousand_changes_can_be_read_on_either_device(pair):  # noqa: F811
+    """Each keeps its last thousand; whoever is asked shows both devices' as one, though they are more than a message of the peer link holds."""
+    master, backup = pair.master(), pair.backup()
+    line = ("{'device': <'%s'>, 'sequence': <uint64 %d>, 'old': <'backup'>, 'new': <'taking-over'>, 'reason': <'reason %d'>, 'term': <uint64 7>, "
+            "'term_id': <'x'>, 'time_ms': <int64 %d>, 'evidence': <{'words': <'" + "x" * 300 + "'>}>}\n")
+    backup.write("/var/lib/understudy/supervisor/timeline", "".join(line % (backup.name, i, i, 1000 + i) for i in range(1, 1201)))
+    killed = backup.kill("understudy-supervisor")
+    backup.wait_process("understudy-supervisor", not_pid=killed)
+    pair.wait_settled()
+
+    def read(device):
+        changed = json.loads(device.run(["understudy", "--json", "timeline", "--count", "1000"]).stdout)
+        return [each for each in changed if each["reason"].startswith("reason ")]
+
+    wait_until(lambda: len(read(master)) > 900 and len(read(backup)) > 900, 10, "the Backup's on the Master")
+    assert read(master) == read(backup)
+    assert [each["reason"] for each in read(master)][-1] == "reason 1200"
+
+
+def test_disable_and_enable(pair):  # noqa: F811
+    master, backup = pair.master(), pair.backup()
+    assert master.run(["understudy", "disable", "--reason", "a test"]).returncode == 0
+    for device in (master, backup):
+        pair.watch(device).wait_role("standalone", 15)
+    wait_until(lambda: backup.pid_of("python3"), 10, "a PBX of its own")
+    for device in (master, backup):  # they do not talk now
+        assert device.run(["understudy", "enable"]).returncode == 0
+        wait_until(lambda device=device: get(device, "Enabled"), 5, "enabled")
+    pair.wait_settled(60)

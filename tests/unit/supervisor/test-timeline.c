@@ -47,6 +47,35 @@ static void test_kept_and_read_again(void)
 	timeline_free(timeline);
 }
 
+/* A thousand are more than one message of the peer link holds. */
+static void test_pages(void)
+{
+	Timeline *timeline = timeline_new(NULL);
+	for (guint i = 1; i <= TIMELINE_MAX + 5; i++)
+		g_free(begin(timeline, "a", i, i * 1000));
+	g_autoptr(GVariant) all = NULL;
+	guint n_pages = 0, got = 0;
+	for (;;) {
+		g_autoptr(GVariant) page = g_variant_ref_sink(timeline_page(timeline, got, G_MAXUINT, 64 * 1024));
+		guint n = (guint)g_variant_n_children(page);
+		if (!n)
+			break;
+		g_assert_cmpuint(g_variant_get_size(page), <=, 64 * 1024);
+		g_autoptr(GVariant) before = all;
+		all = g_variant_ref_sink(timeline_merge(page, before, G_MAXUINT));
+		got += n;
+		n_pages++;
+	}
+	g_assert_cmpuint(n_pages, >, 1);
+	g_assert_cmpuint(g_variant_n_children(all), ==, TIMELINE_MAX);
+	for (guint i = 0; i < TIMELINE_MAX; i++)
+		g_assert_cmpint(time_of(all, i), ==, (i + 6) * 1000);
+	g_autoptr(GVariant) some = g_variant_ref_sink(timeline_page(timeline, 10, 3, G_MAXSIZE));
+	g_assert_cmpuint(g_variant_n_children(some), ==, 3);
+	g_assert_cmpint(time_of(some, 2), ==, (TIMELINE_MAX + 5 - 10) * 1000);
+	timeline_free(timeline);
+}
+
 static void test_torn_lines_are_left_out(void)
 {
 	Timeline *timeline = timeline_new(NULL);
@@ -123,5 +152,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/timeline/repeated", test_repeated_lines_count_once);
 	g_test_add_func("/timeline/bounded", test_is_bounded);
 	g_test_add_func("/timeline/two-devices-in-one", test_two_devices_in_one);
+	g_test_add_func("/timeline/pages", test_pages);
 	return g_test_run();
 }
