@@ -239,7 +239,7 @@ void sim_check_quiet(Sim *sim)
 
 		if (is_master(device) && is_master(other) && !device->candidate.machine.listening && device->claim.standing == VRRP_STANDING_SERVING &&
 		    other->claim.standing != VRRP_STANDING_SERVING && device->candidate.watch.carrier && other->candidate.serving &&
-		    sim_clock(sim, other) - other->frame_us > 3 * interval_us(other->interval_cs))
+		    sim_clock(sim, other) - other->frame_us >= MAX(3 * interval_us(other->interval_cs), 300 * SIM_MS))
 			keeper = (int)i;
 	}
 	for (guint i = 0; i < sim->n_devices; i++)
