@@ -118,6 +118,7 @@ static bool load_run(Supervisor *supervisor)
 	load_term_from(file, "line", &role->line);
 	load_term_from(file, "booted", &role->booted);
 	role->doubtful = g_key_file_get_boolean(file, GROUP, "doubtful", NULL);
+	role->strange = g_key_file_get_boolean(file, GROUP, "strange", NULL);
 	role->unmet = g_key_file_get_boolean(file, GROUP, "unmet", NULL);
 	role->unstored = g_key_file_get_boolean(file, GROUP, "unstored", NULL);
 	role->lead_us = g_key_file_get_int64(file, GROUP, "lead-us", NULL);
@@ -174,7 +175,7 @@ void keep_write_run(Supervisor *supervisor)
 			       role->known.id, role->reserved);
 	g_string_append_printf(text, "line=%" G_GUINT64_FORMAT "\nline-id=%s\nbooted=%" G_GUINT64_FORMAT "\nbooted-id=%s\n",
 			       role->line.number, role->line.id, role->booted.number, role->booted.id);
-	g_string_append_printf(text, "doubtful=%s\nunmet=%s\nunstored=%s\nlead-us=%" G_GINT64_FORMAT "\n", role->doubtful ? "true" : "false",
+	g_string_append_printf(text, "doubtful=%s\nstrange=%s\nunmet=%s\nunstored=%s\nlead-us=%" G_GINT64_FORMAT "\n", role->doubtful ? "true" : "false", role->strange ? "true" : "false",
 			       role->unmet ? "true" : "false", role->unstored ? "true" : "false", role->lead_us);
 	g_string_append_printf(text, "settled=%s\nserving=%s\nresigned=%s\n", role->settled ? "true" : "false",
 			       role->serving ? "true" : "false", role->resigned_for_health ? "true" : "false");

@@ -41,7 +41,7 @@ static void term_set(Term *term, guint64 number, const char *id)
 
 void role_init(RoleMachine *machine, const char *id, gint64 now_us)
 {
-	*machine = (RoleMachine){ .role = ROLE_INIT, .since_us = now_us, .started_us = now_us, .cold = true };
+	*machine = (RoleMachine){ .role = ROLE_INIT, .since_us = now_us, .started_us = now_us, .cold = true, .strange = true };
 	g_strlcpy(machine->id, id, sizeof machine->id);
 	g_strlcpy(machine->reason, "started", sizeof machine->reason);
 }
@@ -58,7 +58,7 @@ void role_resume(RoleMachine *machine, gint64 now_us)
 	machine->started_us = now_us - BOOTING_US; /* the device did not boot, only we did */
 	machine->asked_settle_us = now_us;
 	machine->election_missing_us = 0;
-	machine->meeting_us = machine->raising_us = 0;
+	machine->meeting_us = machine->raising_us = machine->storing_us = 0;
 }
 
 static bool leads(Role role)
@@ -123,6 +123,13 @@ static void raise_term(RoleMachine *machine, const RoleFacts *facts, gint64 now_
 	begin_term(machine, facts, once);
 }
 
+/* Our vrrpd is away, and the other has taken over meanwhile: nobody waits for our vrrpd to say so. */
+static bool is_superseded(const RoleMachine *machine, const RoleFacts *facts)
+{
+	return leads(machine->role) && (facts->election == ELECTION_UNKNOWN || facts->election == ELECTION_INIT) && facts->peer_fresh &&
+	       leads(facts->peer_role) && term_compare(&facts->peer_term, &machine->known) > 0;
+}
+
 static void hear_term(RoleMachine *machine, const RoleFacts *facts, gint64 now_us, RoleOnce *once)
 {
 	const Term *theirs = &facts->peer_term;
@@ -138,6 +145,12 @@ static void hear_term(RoleMachine *machine, const RoleFacts *facts, gint64 now_u
 	if (machine->role == ROLE_BACKUP && facts->peer_fresh && leads(facts->peer_role) && facts->peer_same_data)
 		machine->line = *theirs;
 	reserve(machine, MAX(machine->known.number, machine->spent) + 1, once);
+	if (facts->stored >= machine->reserved)
+		machine->storing_us = 0;
+	else if (machine->storing_us == 0)
+		machine->storing_us = now_us;
+	if (facts->peer_fresh || leads(machine->role))
+		machine->strange = false;
 	if (machine->unstored && !machine->doubtful && facts->stored >= machine->known.number)
 		machine->unstored = false;
 }
@@ -199,7 +212,8 @@ static void meet_peer(RoleMachine *machine, const RoleFacts *facts, gint64 now_u
 		machine->meeting_us = now_us;
 	bool fresher = compare_lines(machine, &machine->booted, facts) < 0;
 	bool leads_too = leads(facts->peer_role); /* a split: the election decides */
-	if (fresher && leads(machine->role) && facts->peer_role == ROLE_INIT && now_us - machine->meeting_us < MEET_WITHIN_US)
+	if (fresher && leads(machine->role) && (facts->peer_role == ROLE_INIT || facts->calls_asked) &&
+	    now_us - machine->meeting_us < MEET_WITHIN_US)
 		return;
 	machine->unmet = false;
 	if (!fresher || leads_too || !leads(machine->role))
@@ -335,7 +349,8 @@ static void obey(RoleMachine *machine, const RoleFacts *facts, RoleEvent event, 
 static void take_posture(RoleMachine *machine, const RoleFacts *facts, gint64 now_us, RolePosture *posture)
 {
 	/* Nothing is applied under a running application; nor the older over the newer: a Master that goes on takes a newer term first. */
-	bool older = facts->peer_fresh && leads(facts->peer_role) && term_compare(&facts->peer_term, &machine->known) < 0;
+	bool older = (machine->strange && facts->paired) ||
+		     (facts->peer_fresh && leads(facts->peer_role) && term_compare(&facts->peer_term, &machine->known) < 0);
 	SyncRole stopped = facts->apps_stopped && !older ? SYNC_FOLLOW : SYNC_KEEP;
 	switch (machine->role) {
 	case ROLE_STANDALONE:
@@ -374,9 +389,9 @@ static void take_posture(RoleMachine *machine, const RoleFacts *facts, gint64 no
 		return;
 	posture->hold_passive = facts->mode == MODE_PASSIVE && !leads(machine->role) && now_us >= machine->take_until_us;
 	posture->hold_first_sync = facts->joining && !leads(machine->role);
-	posture->hold_cold_boot = machine->cold;
+	posture->hold_cold_boot = machine->cold || machine->doubtful;
 	posture->cold_boot_until_us = machine->doubtful ? 0 : machine->cold_until_us;
-	posture->mark_unstored = machine->unstored;
+	posture->mark_unstored = machine->unstored || (machine->storing_us != 0 && now_us - machine->storing_us >= STORE_WITHIN_US);
 }
 
 static void earliest(gint64 *next_us, gint64 candidate_us)
@@ -410,6 +425,8 @@ static gint64 next_step_us(const RoleMachine *machine, const RoleFacts *facts, g
 		earliest(&next_us, machine->meeting_us + MEET_WITHIN_US);
 	if (machine->raising_us != 0)
 		earliest(&next_us, machine->raising_us + STORE_WITHIN_US);
+	if (machine->storing_us != 0 && now_us - machine->storing_us < STORE_WITHIN_US)
+		earliest(&next_us, machine->storing_us + STORE_WITHIN_US);
 	return next_us <= now_us && next_us != 0 ? now_us + G_TIME_SPAN_SECOND : next_us; /* what is due has been looked at */
 }
 
@@ -426,6 +443,8 @@ void role_step(RoleMachine *machine, const RoleFacts *facts, RoleEvent event, gi
 		machine->witness_lost_us = now_us;
 	if (facts->redundant) {
 		judge_cold_boot(machine, facts, now_us);
+		if (is_superseded(machine, facts))
+			become(machine, ROLE_FAULT, "superseded", now_us, &once);
 		meet_peer(machine, facts, now_us, &once);
 		hear_term(machine, facts, now_us, &once);
 		follow_election(machine, facts, now_us, &once);
@@ -440,7 +459,7 @@ void role_step(RoleMachine *machine, const RoleFacts *facts, RoleEvent event, gi
 			machine->settled = led;
 			machine->asked_settle_us = now_us;
 		}
-		machine->cold = false;
+		machine->cold = machine->strange = false;
 		machine->election_missing_us = 0;
 		if (!machine->settled && (facts->sync_settled || now_us >= settle_deadline_us(machine, facts)))
 			machine->settled = true;

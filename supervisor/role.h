@@ -65,6 +65,7 @@ typedef struct {
 	guint64 stored;      /* the number that is reserved on disk; up to it a term may be led in that no crash makes anybody forget */
 	bool committed;      /* leading, it has committed something outside `volatile`; also when that is not known */
 	bool calls_up;       /* somebody is on the phone; also when that is not known */
+	bool calls_asked;    /* the answer to that is on its way */
 
 	bool apps_ready;     /* all of them; true when there are none */
 	bool apps_stopped;   /* all of them, for certain */
@@ -97,7 +98,7 @@ typedef struct {
 	bool hold_first_sync;
 	bool hold_cold_boot;
 	gint64 cold_boot_until_us; /* 0: until the peer or an administrator has spoken */
-	bool mark_unstored;  /* on disk, where even a full one takes it: a term was led in that is not stored */
+	bool mark_unstored;  /* on disk, where even a full one takes it: a term was led in that is not stored, or would be */
 	gint64 next_us;      /* step again then at the latest; 0: no need */
 } RolePosture;
 
@@ -129,6 +130,7 @@ typedef struct {
 	bool cold;           /* just booted; the peer has not been compared with */
 	gint64 cold_until_us;
 	bool doubtful;       /* booted after leading in a term that is not on disk: which one nobody here knows */
+	bool strange;        /* just booted: what the peer is has not been heard */
 	bool unmet;          /* booted alone: the peer has not been compared with yet */
 	Term booted;         /* the line it booted with */
 	gint64 lead_us;      /* since when it leads */
@@ -142,6 +144,7 @@ typedef struct {
 	gint64 election_missing_us; /* since when the election is unknown or in init; 0: it is not */
 	gint64 witness_lost_us; /* since when no witness has answered; 0: one does */
 	gint64 meeting_us;  /* unmet, and leading: since when the peer has been there; 0: it is not */
+	gint64 storing_us;  /* since when a reserved number is not on disk; 0: it is */
 	gint64 raising_us;  /* since when a greater term of our own is waited for on disk; 0: it is not */
 	gint64 isolated_us; /* when it last gave up for being alone on the LAN; 0: never */
 } RoleMachine;

@@ -23,6 +23,29 @@
 
 /* ---- Deciding ---- */
 
+static void on_calls(const Answers *answers, gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	supervisor->calls_ask = NULL;
+	supervisor->calls_answered = true;
+	supervisor->calls_known = answers->n_asked > 0;
+	supervisor->calls_up = !answers->quiet;
+	supervisor_think(supervisor, ROLE_EVENT_FACTS);
+}
+
+/* Asked only where it decides something: a Master that booted alone meets its peer. */
+static void gather_calls(Supervisor *supervisor, RoleFacts *facts)
+{
+	Role role = supervisor->role.role;
+	bool matters = supervisor->role.unmet && facts->peer_fresh && (role == ROLE_TAKING_OVER || role == ROLE_MASTER);
+	if (!matters)
+		supervisor->calls_answered = supervisor->calls_known = false;
+	else if (!supervisor->calls_answered && !supervisor->calls_ask)
+		supervisor->calls_ask = ask_begin(supervisor->applications, ASK_QUIET, on_calls, supervisor);
+	facts->calls_asked = matters && !supervisor->calls_answered;
+	facts->calls_up = supervisor->calls_known ? supervisor->calls_up : supervisor->posture.serving;
+}
+
 static void gather_facts(Supervisor *supervisor)
 {
 	RoleFacts *facts = &supervisor->facts;
@@ -38,9 +61,9 @@ static void gather_facts(Supervisor *supervisor)
 	facts->apps_failed = undo_gives_up(supervisor->undo);
 	facts->peer_failed_alike = undo_failed_alike(supervisor->undo, peer_state(supervisor->peer));
 	facts->stored = supervisor->term_stored;
-	facts->calls_up = supervisor->posture.serving;
 	elect_gather(supervisor->elect, facts);
 	peer_gather(supervisor->peer, facts);
+	gather_calls(supervisor, facts);
 }
 
 static gboolean on_think_time(gpointer user_data)
@@ -469,6 +492,7 @@ void supervisor_free(Supervisor *supervisor)
 	if (supervisor->peer_reload_timer)
 		g_source_remove(supervisor->peer_reload_timer);
 	settings_orders_free(supervisor->settings_orders);
+	ask_free(supervisor->calls_ask);
 	undo_free(supervisor->undo);
 	reboot_free(supervisor->reboot);
 	drill_free(supervisor->drill);

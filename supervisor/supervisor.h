@@ -16,6 +16,7 @@
 #include "dbus/bus-server.h"
 #include "settings/settings.h"
 #include "supervisor/applications.h"
+#include "supervisor/ask.h"
 #include "supervisor/daemons.h"
 #include "supervisor/drop.h"
 #include "supervisor/events.h"
@@ -75,6 +76,8 @@ typedef struct Supervisor {
 	RoleMachine role;
 	guint64 term_stored; /* the number reserved on disk */
 	gint64 term_tried_us; /* when it was last tried to write it */
+	Ask *calls_ask;      /* whether somebody is on the phone, asked when a decision hangs on it; NULL: not asked */
+	bool calls_answered, calls_known, calls_up;
 	bool mark_told;      /* whether the mark on disk says so */
 	RoleFacts facts;
 	RolePosture posture; /* as last decided */

@@ -423,6 +423,21 @@ static void test_term_not_stored_goes_ahead(void)
 	g_assert_false(device.posture.mark_unstored);
 }
 
+/* Before it comes to lead: the power may go right behind a takeover. */
+static void test_term_mark_in_advance(void)
+{
+	Device device = backup("a"); /* term 4 of other */
+	device.facts.stored = 4;
+	look(&device);
+	g_assert_false(device.posture.mark_unstored);
+	g_assert_cmpint(device.posture.next_us, ==, device.now_us + 1 * S);
+	later(&device, 1 * S);
+	g_assert_true(device.posture.mark_unstored);
+	device.facts.stored = 5;
+	look(&device);
+	g_assert_false(device.posture.mark_unstored);
+}
+
 static void test_term_in_doubt_waits(void)
 {
 	Device device = paired("a");
@@ -439,6 +454,13 @@ static void test_term_in_doubt_waits(void)
 	later(&device, 16 * S);
 	g_assert_false(device.posture.hold_cold_boot);
 	g_assert_false(device.posture.mark_unstored);
+
+	/* Not a Master that is heard, whose own end would let it lead in a term it has led in before. */
+	device = paired("a");
+	role_remember(&device.machine, &(Term){ 4, "b" }, 5, true);
+	device.facts.master_heard = true;
+	look(&device);
+	g_assert_true(device.posture.hold_cold_boot);
 
 	/* Or the administrator's order. */
 	device = paired("a");
@@ -489,6 +511,26 @@ static void test_fresher_gives_way(void)
 	look(&device);
 	look(&device);
 	g_assert_null(device.once.resign);
+}
+
+static void test_fresher_waits_for_the_phones(void)
+{
+	Device device = alone();
+	hear(&device, ROLE_BACKUP, 9, "b");
+	device.facts.calls_asked = device.facts.calls_up = true;
+	look(&device);
+	g_assert_null(device.once.resign);
+	device.facts.calls_asked = device.facts.calls_up = false;
+	look(&device);
+	g_assert_cmpstr(device.once.resign, ==, "fresher-peer");
+
+	device = alone();
+	hear(&device, ROLE_BACKUP, 9, "b");
+	device.facts.calls_asked = device.facts.calls_up = true;
+	look(&device);
+	later(&device, 10 * S);
+	g_assert_null(device.once.resign);
+	g_assert_true(device.once.fresher_peer);
 }
 
 static void test_fresher_but_goes_on(void)
@@ -546,6 +588,21 @@ static void test_backup_does_not_follow_an_older_line(void)
 	look(&device);
 	g_assert_cmpint(device.posture.sync, ==, SYNC_KEEP);
 	hear(&device, ROLE_MASTER, 5, "other");
+	look(&device);
+	g_assert_cmpint(device.posture.sync, ==, SYNC_FOLLOW);
+}
+
+/* A device that has just booted may have the newer line itself: it asks before it takes another. */
+static void test_booted_follows_once_it_has_heard(void)
+{
+	Device device = paired("a");
+	device.facts.master_heard = true;
+	look(&device);
+	g_assert_cmpint(device.posture.sync, ==, SYNC_KEEP);
+	hear(&device, ROLE_MASTER, 4, "b");
+	look(&device);
+	g_assert_cmpint(device.posture.sync, ==, SYNC_FOLLOW);
+	device.facts.peer_fresh = false;
 	look(&device);
 	g_assert_cmpint(device.posture.sync, ==, SYNC_FOLLOW);
 }
@@ -630,6 +687,27 @@ static void test_vrrpd_restart_changes_nothing(void)
 	later(&device, 20 * MS);
 	expect_role(&device, ROLE_MASTER);
 	g_assert_false(device.once.role_changed);
+}
+
+/* It was away for longer than the other waits: the applications do not run on both until it is missed for good. */
+static void test_vrrpd_away_and_superseded(void)
+{
+	static const Election elections[] = { ELECTION_UNKNOWN, ELECTION_INIT };
+	for (gsize i = 0; i < G_N_ELEMENTS(elections); i++) {
+		Device device = master("a");
+		hear(&device, ROLE_BACKUP, 5, "a");
+		device.facts.election = elections[i];
+		look(&device);
+		expect_role(&device, ROLE_MASTER);
+		hear(&device, ROLE_TAKING_OVER, 6, "b");
+		look(&device);
+		expect_role(&device, ROLE_FAULT);
+		g_assert_false(device.posture.run_applications);
+		g_assert_cmpint(device.posture.sync, !=, SYNC_LEAD);
+		device.facts.election = ELECTION_BACKUP;
+		look(&device);
+		expect_role(&device, ROLE_BACKUP);
+	}
 }
 
 static void test_vrrpd_gone_is_a_fault(void)
@@ -886,16 +964,20 @@ int main(int argc, char **argv)
 	g_test_add_func("/role/term/forgotten-is-raised", test_term_forgotten_is_raised);
 	g_test_add_func("/role/term/raised-once-stored", test_term_raised_once_it_is_stored);
 	g_test_add_func("/role/term/not-stored-goes-ahead", test_term_not_stored_goes_ahead);
+	g_test_add_func("/role/term/mark-in-advance", test_term_mark_in_advance);
 	g_test_add_func("/role/term/in-doubt-waits", test_term_in_doubt_waits);
 	g_test_add_func("/role/fresher/gives-way", test_fresher_gives_way);
+	g_test_add_func("/role/fresher/waits-for-the-phones", test_fresher_waits_for_the_phones);
 	g_test_add_func("/role/fresher/goes-on", test_fresher_but_goes_on);
 	g_test_add_func("/role/fresher/is-not", test_fresher_is_not);
 	g_test_add_func("/role/follow/not-an-older-line", test_backup_does_not_follow_an_older_line);
+	g_test_add_func("/role/follow/booted-once-it-has-heard", test_booted_follows_once_it_has_heard);
 	g_test_add_func("/role/swap/took-as-told", test_took_as_told);
 	g_test_add_func("/role/lost/applications-stop-before-following", test_lost_election_stops_applications_before_following);
 	g_test_add_func("/role/lost/link-is-a-fault", test_link_loss_is_a_fault);
 	g_test_add_func("/role/lost/starting-without-link", test_starting_without_link);
 	g_test_add_func("/role/lost/vrrpd-restart-changes-nothing", test_vrrpd_restart_changes_nothing);
+	g_test_add_func("/role/lost/vrrpd-away-and-superseded", test_vrrpd_away_and_superseded);
 	g_test_add_func("/role/lost/vrrpd-gone-is-a-fault", test_vrrpd_gone_is_a_fault);
 	g_test_add_func("/role/swap/hands-over", test_swap_hands_over);
 	g_test_add_func("/role/swap/failed-serves-again", test_swap_failed_serves_again);
