@@ -572,6 +572,18 @@ void sim_device_hold(Sim *sim, SimDevice *device, gint64 lease_us)
 	save(device);
 }
 
+void sim_device_set_hold(Sim *sim, SimDevice *device, VrrpHold hold, bool held, gint64 lease_us)
+{
+	gint64 now_us = sim_clock(sim, device);
+
+	if (held)
+		vrrp_holds_set(&device->candidate.holds, hold, "told", lease_us ? now_us + lease_us : 0, now_us);
+	else
+		vrrp_holds_lift(&device->candidate.holds, hold);
+	update_gate(sim, device);
+	save(device);
+}
+
 /* As vrrp_election_reload(): another interval is another election. */
 void sim_device_settings(Sim *sim, SimDevice *device, guint interval_cs)
 {

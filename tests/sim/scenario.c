@@ -38,6 +38,8 @@ void sim_fault_describe(const Sim *sim, const SimFault *fault, GString *out)
 
 /* ---- Making ---- */
 
+const gint64 sim_scenarios = 2000;
+
 static const guint intervals_cs[] = { 1, 10, 10, 100 };
 
 /* Version 2 drops what has another interval than its own; version 3 learns it. */
@@ -453,6 +455,8 @@ static void on_event(Sim *sim, SimEvent *event)
 			sim->ended = true;
 		else
 			begin_round(sim);
+		break;
+	case SIM_EVENT_OWN:
 		break;
 	}
 }

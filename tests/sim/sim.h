@@ -187,6 +187,7 @@ typedef struct {
 typedef enum {
 	SIM_EVENT_ARRIVAL, SIM_EVENT_READABLE, SIM_EVENT_TIMER, SIM_EVENT_TICK, SIM_EVENT_SUPERVISOR, SIM_EVENT_SERVES,
 	SIM_EVENT_FAULT, SIM_EVENT_FAULT_ENDS, SIM_EVENT_STRANGER, SIM_EVENT_QUIET, SIM_EVENT_SETTLED, SIM_EVENT_ROUND,
+	SIM_EVENT_OWN,            /* of a larger world around this one: `what`, with `data` */
 } SimEventKind;
 
 struct SimEvent {
@@ -195,6 +196,8 @@ struct SimEvent {
 	SimEventKind kind;
 	guint device, generation; /* or the number of a fault */
 	SimPacket *packet;
+	guint what;
+	gpointer data;            /* freed with g_free() */
 };
 
 /* world.c: chance, time, network */
@@ -228,6 +231,7 @@ void sim_device_supervisor(Sim *sim, SimDevice *device);
 void sim_device_resign(Sim *sim, SimDevice *device);
 void sim_device_take(Sim *sim, SimDevice *device);
 void sim_device_hold(Sim *sim, SimDevice *device, gint64 lease_us);
+void sim_device_set_hold(Sim *sim, SimDevice *device, VrrpHold hold, bool held, gint64 lease_us); /* lease 0: none */
 void sim_device_settings(Sim *sim, SimDevice *device, guint interval_cs);
 bool sim_device_holds_addresses(const Sim *sim, const SimDevice *device);
 
@@ -242,7 +246,8 @@ void sim_check_quiet(Sim *sim);
 void sim_check_settled(Sim *sim);
 void sim_check_end(Sim *sim);
 
-/* scenario.c */
+/* scenario.c, or a larger world's */
+extern const gint64 sim_scenarios; /* so many are run when nobody says how many */
 const char *sim_fault_name(SimFaultKind kind);
 void sim_fault_describe(const Sim *sim, const SimFault *fault, GString *out);
 /* What is left of each fault while shrinking. */

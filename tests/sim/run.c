@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* tests/sim/sim-vrrp.c - runs simulated elections by their seeds, as TAP; replays, shrinks and shows one that breaks an invariant. */
+/* tests/sim/run.c - runs simulated worlds by their seeds, as TAP; replays, shrinks and shows one that breaks an invariant. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,11 +13,11 @@
 #define BATCH 100
 #define MAX_JOBS 64
 #define MAX_EXPLAINED 3 /* by one worker: shrinking takes a while */
-#define LONG_TAKEOVERS 1000000
+#define LONG_TAKEOVERS 1000000 /* or other changes: what sim_run() counts */
 #define TRACE_LINES 60
 #define MOST_HALVED 12
 
-static gint64 seed = -1, first = 1, count = 2000;
+static gint64 seed = -1, first = 1, count;
 static gboolean trace, run_long;
 static guint n_explained;
 static int turn; /* a file to be locked */
@@ -90,7 +90,7 @@ static void explain(guint64 number)
 		printf("#   %s\n", line->str);
 	}
 	say_tail(text->str, TRACE_LINES);
-	printf("# whole: sim-vrrp --seed %" G_GUINT64_FORMAT " --trace\n", number);
+	printf("# whole: %s --seed %" G_GUINT64_FORMAT " --trace\n", g_get_prgname(), number);
 }
 
 static int replay(void)
@@ -115,10 +115,10 @@ typedef struct {
 static void say_all(void)
 {
 	if (lockf(turn, F_LOCK, 0) < 0)
-		perror("sim-vrrp");
+		perror(g_get_prgname());
 	fflush(stdout);
 	if (lockf(turn, F_ULOCK, 0) < 0)
-		perror("sim-vrrp");
+		perror(g_get_prgname());
 }
 
 /* @n seeds from @begin; what breaks is said at once, so that it is there whatever comes. */
@@ -195,8 +195,8 @@ static bool collect(int in)
 		       ++n, batch.begin, batch.begin + batch.n - 1, batch.takeovers);
 		if (now_us - said_us > 10 * G_USEC_PER_SEC) {
 			said_us = now_us;
-			fprintf(to, "sim-vrrp: %" G_GUINT64_FORMAT " takeovers in %" G_GUINT64_FORMAT " scenarios, %" G_GINT64_FORMAT " s\n",
-				takeovers, scenarios, (now_us - begun_us) / G_USEC_PER_SEC);
+			fprintf(to, "%s: %" G_GUINT64_FORMAT " takeovers in %" G_GUINT64_FORMAT " scenarios, %" G_GINT64_FORMAT " s\n",
+				g_get_prgname(), takeovers, scenarios, (now_us - begun_us) / G_USEC_PER_SEC);
 			fflush(to);
 		}
 		say_all();
@@ -215,21 +215,22 @@ int main(int argc, char **argv)
 		{ "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "Replay this scenario alone", "N" },
 		{ "trace", 0, 0, G_OPTION_ARG_NONE, &trace, "With --seed: say all that happens", NULL },
 		{ "first", 0, 0, G_OPTION_ARG_INT64, &first, "Begin with this seed (default 1)", "N" },
-		{ "count", 0, 0, G_OPTION_ARG_INT64, &count, "So many scenarios (default 2000)", "N" },
+		{ "count", 0, 0, G_OPTION_ARG_INT64, &count, "So many scenarios", "N" },
 		{ "jobs", 0, 0, G_OPTION_ARG_INT64, &jobs, "So many at a time (default: one a processor)", "N" },
 		{ "long", 0, 0, G_OPTION_ARG_NONE, &run_long, "Until a million takeovers, from a seed of the day unless --first says one", NULL },
 		{ NULL },
 	};
-	g_autoptr(GOptionContext) context = g_option_context_new("- simulated elections");
+	g_autoptr(GOptionContext) context = g_option_context_new("- simulated worlds");
 	g_autoptr(GError) error = NULL;
 	const char *from = g_getenv("UNDERSTUDY_SEED");
 	pid_t pids[MAX_JOBS];
 	bool good;
 	int in;
 
+	count = sim_scenarios;
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, &error)) {
-		fprintf(stderr, "sim-vrrp: %s\n", error->message);
+		fprintf(stderr, "%s: %s\n", g_get_prgname(), error->message);
 		return 2;
 	}
 	if (seed >= 0)
@@ -244,7 +245,7 @@ int main(int argc, char **argv)
 	setvbuf(stdout, buffer, _IOFBF, sizeof buffer); /* whole batches, however much there is to say; of a size without a buffer glibc makes nothing */
 	printf("# first seed %" G_GINT64_FORMAT ", %" G_GINT64_FORMAT " at a time\n", first, jobs);
 	if (!start_workers((guint)jobs, pids, &in)) {
-		perror("sim-vrrp");
+		perror(g_get_prgname());
 		return 1;
 	}
 	good = collect(in);

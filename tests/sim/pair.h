@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tests/sim/pair.h - two whole devices in a simulated world: the shipped role machine, swap and applications, with vrrpd's election of sim.h,
+ * and models of syncd, the peer link, disks and processes around them.
+ */
+#pragma once
+
+#include <string.h>
+
+#include "sim.h"
+#include "supervisor/app.h"
+#include "supervisor/handover.h"
+#include "supervisor/role.h"
+#include "syncd/term.h"
+
+#define PAIR_APPS 2
+#define PAIR_COMMITS 4096
+#define PAIR_LINK_TIMEOUT_US (3 * G_USEC_PER_SEC)
+
+typedef enum { SYNC_RUNS_NOTHING, SYNC_RUNS_APPLY, SYNC_RUNS_FETCH } PairSyncWork;
+
+/* One commit: they form a tree. */
+typedef struct {
+	guint parent;        /* 0: none */
+	guint device;
+	SyncTerm term;
+	char term_id[2];
+	guint applied;       /* by these devices, as bits */
+	guint parked;        /* kept by name by these */
+} PairCommit;
+
+/* What the two tell each other, as topic `state`, with what syncd adds. */
+typedef struct {
+	bool there;
+	Role role;
+	Mode mode;
+	Term term, line;
+	gint64 boot_ms;
+	bool failed;
+	guint head;
+	bool sync_leads;
+} PairState;
+
+typedef enum { ORDER_SWAP, ORDER_MODE, ORDER_TAKE } PairOrderKind;
+typedef enum { ORDER_RUNS, ORDER_DONE, ORDER_REFUSED } PairOrderResult;
+
+typedef struct {
+	PairOrderKind kind;
+	guint device;
+	gint64 at_us;
+	PairOrderResult result;
+	const char *why;     /* refused: "code: text" */
+} PairOrder;
+
+/* What the disk keeps. */
+typedef struct {
+	Term known;
+	guint64 reserved;
+	bool unstored;
+	Mode mode;
+} PairDisk;
+
+typedef struct {
+	guint index;
+	char id[2];
+	SimDevice *v;        /* its vrrpd */
+	bool on;
+	gint64 booted_us;    /* world */
+	guint boots;
+
+	/* The supervisor. */
+	bool supervisor_runs;
+	guint supervisor;    /* which one; what was due to an earlier one is void */
+	bool thinking;
+	RoleMachine role;
+	RoleFacts facts;
+	RolePosture posture;
+	guint think_number;
+	Mode mode, mode_given;
+	PairState peer;      /* as it was told last */
+	guint n_said, n_heard;
+	bool sync_knows;     /* syncd has heard from it since it was started */
+	PairState told, said; /* to the other: what it would hear, and what was sent on this connection */
+	RoleMachine kept;    /* in /run */
+	bool is_kept, kept_failed;
+	bool failed;         /* an application was beyond help here */
+	Election election;   /* as vrrpd has said */
+	bool election_known;
+	char election_reason[32];
+	gint64 heard_us;     /* own clock: that of a Master, asked for each second */
+	guint introduced;    /* to this generation of vrrpd */
+	bool held[VRRP_N_HOLDS];
+
+	App app[PAIR_APPS];
+	bool app_deadline_set[PAIR_APPS];
+
+	/* Processes of the applications: they outlive the supervisor. */
+	struct {
+		bool alive, ready, stubborn;
+		guint number;
+	} process[PAIR_APPS];
+	guint broken;        /* faults that say so */
+
+	/* The disk. */
+	PairDisk disk;
+	guint disk_full, disk_slow;
+	bool doomed;         /* loses its power when it begins a term */
+
+	/* syncd. */
+	bool sync_runs;
+	guint sync;          /* which one */
+	SyncRole sync_role, sync_asked; /* asked: what the supervisor has told this one */
+	Term sync_term, sync_asked_term;
+	bool sync_settled;
+	guint head, fetched;
+	bool dirty;          /* files changed since the last commit */
+	PairSyncWork work;
+	guint work_number, work_target;
+	guint lead_head;
+	bool lead_head_known;
+
+	/* A swap ordered here. */
+	Handover handover;
+	PairOrder *swap;
+	guint swap_number, swap_target;
+	Mode swap_peer_mode;
+
+	/* For the invariants. */
+	guint64 greatest;    /* number it ever led in */
+	bool led_since_boot, heard_since_boot;
+	gint64 ordered_until_us; /* world: an order to take over counts so long */
+	guint n_health;      /* so often it gave up for its applications, since it booted */
+	bool forgot;         /* it led in a term that its disk does not have */
+	bool excused;        /* an administrator sent it ahead in doubt */
+	gint64 supervisor_since_us;
+} PairDevice;
+
+typedef struct {
+	PairDevice device[2];
+	bool link;           /* of the two syncds */
+	gint64 link_since_us, link_lost_us;
+	guint session;
+	gint64 arrives_us[2]; /* what is sent later arrives later */
+	PairCommit commit[PAIR_COMMITS];
+	guint n_commits;
+	PairOrder order[64];
+	guint n_orders;
+	guint n_faults_active;
+	gint64 whole_us;     /* since when no fault is there; 0: one is */
+	gint64 twice_us;     /* since when applications run on both and no fault is there; 0: not */
+	gint64 settled_us;   /* from here on nothing may change */
+} Pair;
+
+typedef enum {
+	PAIR_THINK, PAIR_TIMER, PAIR_ELECTION, PAIR_HEARTBEAT, PAIR_APP_READY, PAIR_APP_ENDED, PAIR_APP_TIME, PAIR_APP_WRITES, PAIR_STORED,
+	PAIR_MARKED, PAIR_STATE, PAIR_ROLE_SET, PAIR_SYNC_DONE, PAIR_COMMITTED, PAIR_SWAP_TIME, PAIR_ASK, PAIR_ANSWER, PAIR_START_SUPERVISOR,
+	PAIR_START_SYNC, PAIR_LOOK_AT_LINK, PAIR_POWER_ON, PAIR_POWER_OFF, PAIR_ORDER_LATE, PAIR_CHECK,
+} PairEventKind;
+
+typedef enum { ASK_PREPARE, ASK_TAKE, ASK_MODE } PairAskKind;
+
+extern Pair pair;
+
+/* pair-device.c: the supervisor and what it runs */
+void pair_later(Sim *sim, PairDevice *device, gint64 after_us, PairEventKind what, guint number, gpointer data);
+void pair_device_on(Sim *sim, PairDevice *device);
+void pair_device_off(Sim *sim, PairDevice *device);
+void pair_kill_supervisor(Sim *sim, PairDevice *device);
+void pair_device_event(Sim *sim, PairDevice *device, const SimEvent *event);
+void pair_election_changed(Sim *sim, PairDevice *device);
+void pair_think(Sim *sim, PairDevice *device, RoleEvent event);
+void pair_break_applications(Sim *sim, PairDevice *device);
+PairDevice *pair_other(const PairDevice *device);
+bool pair_leads(Role role);
+bool pair_runs_applications(const PairDevice *device);
+
+/* pair-sync.c: syncd and the link */
+void pair_sync_role(Sim *sim, PairDevice *device);
+void pair_sync_event(Sim *sim, PairDevice *device, const SimEvent *event);
+void pair_sync_start(Sim *sim, PairDevice *device);
+void pair_kill_sync(Sim *sim, PairDevice *device);
+void pair_sync_commit(Sim *sim, PairDevice *device);
+void pair_look_at_link(Sim *sim);
+void pair_tell_state(Sim *sim, PairDevice *device);
+bool pair_link_is_up(void);
+gint64 pair_delay_us(Sim *sim, guint to);
+/* False: not now (it is sent again), or never. @size: of its data. */
+bool pair_can_arrive(Sim *sim, PairDevice *device, const SimEvent *event, guint session, gsize size);
+bool pair_contains(guint head, guint commit);
+
+/* pair-orders.c */
+void pair_order(Sim *sim, PairOrderKind kind, PairDevice *device, guint amount);
+void pair_swap_look(Sim *sim, PairDevice *device);
+void pair_order_event(Sim *sim, PairDevice *device, const SimEvent *event);
+void pair_swap_forget(Sim *sim, PairDevice *device, const char *why);
+void pair_ask(Sim *sim, PairDevice *device, PairAskKind kind, guint number, gint64 timeout_us, Mode mode);
+
+/* pair-check.c */
+void pair_check_step(Sim *sim, PairDevice *device, Mode mode, const RoleMachine *before, const RoleOnce *once);
+void pair_check_always(Sim *sim);
+void pair_check_end(Sim *sim);
