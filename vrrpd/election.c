@@ -137,6 +137,8 @@ void vrrp_election_step(VrrpElection *self, const VrrpEvent *event)
 	vrrp_hot_timer(self->candidate.machine.deadline_us, vrrp_election_timer, self);
 }
 
+#define ON_TIME_US 1000
+
 static void drain(VrrpElection *self)
 {
 	for (guint i = 0; i < self->paths->len; i++) {
@@ -164,7 +166,10 @@ void vrrp_election_timer(gpointer user_data)
 	gint64 due_us = self->candidate.machine.deadline_us;
 
 	self->delay_us = due_us ? MAX(vrrp_now_us() - due_us, 0) : 0;
-	drain(self);
+	/* What has come must be heard before silence is judged, or is broken. A Master on time has just heard all: the wait that ended with its
+	 * deadline served every queue that was not empty (hot.c), so it need not ask each one again at each advert. */
+	if (self->candidate.machine.state != VRRP_STATE_MASTER || self->delay_us > ON_TIME_US)
+		drain(self);
 	vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_TIMER });
 	tick_along(self);
 }
