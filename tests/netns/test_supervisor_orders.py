@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 
@@ -148,8 +149,9 @@ def test_a_passive_mode_that_ends_by_itself(pair):  # noqa: F811
     wait_until(lambda: get(backup, "Mode") == "passive" and get(backup, "ModeReason") == "cables", 5, "the Backup's mode")
     assert get(backup, "ModeUntilMs") > time.time_ns() // 1000000
     # Its time comes while there is no supervisor to see it: the next one does.
-    wait_until(lambda: "cables" in backup.read("/var/lib/understudy/supervisor/mode"), 5, "on disk")
-    backup.write("/var/lib/understudy/supervisor/mode", "passive 1000 cables\n")
+    for place in ("/var/lib/understudy/supervisor/mode", "/run/understudy/supervisor/state"):
+        wait_until(lambda at=place: "cables" in backup.read(at), 5, "it is kept")
+        backup.write(place, re.sub(r"passive \d+ cables", "passive 1000 cables", backup.read(place)))
     killed = backup.kill("understudy-supervisor")
     backup.wait_process("understudy-supervisor", not_pid=killed)
     wait_until(lambda: call(backup, "CheckSwap", "").returncode == 0 and get(backup, "Mode") == "active", 10, "active again")
