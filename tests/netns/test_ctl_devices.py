@@ -143,6 +143,7 @@ def test_the_code_is_on_stdout_alone(pair):
 
 
 def test_settings(pair):
+    pair.wait_settled()
     master, backup = pair.master(), pair.backup()
     before = understudy(master, "settings", "show").stdout
     assert before == master.read("/etc/understudy/pair.conf")
