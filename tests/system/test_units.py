@@ -133,7 +133,7 @@ def test_units_that_do_not_do_what_they_should(place):
     for name in ("leaves", "clings"):
         place.wait_app(name, "running")
         begin, before = time.monotonic(), place.app(name, "Pid")
-        place.machine.run(["busctl", "call", NAME, f"{ROOT}/application/{name}", "org.understudy.Application1", "Restart"])
+        place.machine.run(["busctl", "call", NAME, f"{ROOT}/application/{name}", "org.understudy.Application1", "Restart", "s", "it is to begin anew"])
         wait_until(lambda name=name, before=before: place.app(name, "State") == "running" and place.app(name, "Pid") not in (0, before), 20,
                    f"{name} again")
         assert time.monotonic() - begin < 20
