@@ -124,26 +124,7 @@ def test_a_paired_device_joins_nobody_else(pair):
     assert "unpair it first" in understudy(pair.backup(), "join", pair.master().peer_address, code=1, input="not a code\n").stderr
 
 
-def test_the_peer_is_history_when_it_is_gone(pair):
-    """Last: a device is switched off."""
-    backup, master = pair.backup(), pair.master()
-    pair.power_cut(backup)
-    wait_until(lambda: not status(master)["peer"]["connected"], 10, "the peer is not connected")
-    text = understudy(master, "status").stdout
-    assert re.search(r"^role +master +unknown \(last heard \d+ .*ago\)$", text, re.M), text
-    assert "peer" in understudy(master, "swap", code=1).stderr
-    wait_until(lambda: any(event["name"] == "down" for event in json.loads(understudy(master, "events", "--json").stdout)), 10, "the event")
-
-
-def test_the_code_is_on_stdout_alone(pair):
-    device = pair.master()
-    done = understudy(device, "pair", "--minutes", "1", "--no-wait")
-    code = done.stdout.strip()
-    assert len(code) >= 26 and code not in done.stderr and code not in device.console()
-
-
 def test_settings(pair):
-    pair.wait_settled()
     master, backup = pair.master(), pair.backup()
     before = understudy(master, "settings", "show").stdout
     assert before == master.read("/etc/understudy/pair.conf")
@@ -170,3 +151,21 @@ def test_settings(pair):
     assert "there is no version 9999" in understudy(master, "settings", "restore", "9999", code=1).stderr
     assert understudy(master, "settings", "show", "--file", "applications.d/words.conf").stdout == KEEPER_OF_WORDS
     assert "root-only" in understudy(master, "settings", "apply", "--file", "applications.d/words.conf", "/run/new.conf", code=1).stderr
+
+
+def test_the_peer_is_history_when_it_is_gone(pair):
+    """Last: a device is switched off."""
+    backup, master = pair.backup(), pair.master()
+    pair.power_cut(backup)
+    wait_until(lambda: not status(master)["peer"]["connected"], 10, "the peer is not connected")
+    text = understudy(master, "status").stdout
+    assert re.search(r"^role +master +unknown \(last heard \d+ .*ago\)$", text, re.M), text
+    assert "peer" in understudy(master, "swap", code=1).stderr
+    wait_until(lambda: any(event["name"] == "down" for event in json.loads(understudy(master, "events", "--json").stdout)), 10, "the event")
+
+
+def test_the_code_is_on_stdout_alone(pair):
+    device = pair.master()
+    done = understudy(device, "pair", "--minutes", "1", "--no-wait")
+    code = done.stdout.strip()
+    assert len(code) >= 26 and code not in done.stderr and code not in device.console()
