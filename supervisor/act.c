@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "supervisor/output.h"
-#include "supervisor/proc.h"
+#include "supervisor/processes/output.h"
+#include "supervisor/processes/proc.h"
 #include "supervisor/supervisor.h"
 
 #define ORDER_LASTS_US (300 * G_TIME_SPAN_SECOND)

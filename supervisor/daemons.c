@@ -11,11 +11,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "supervisor/cgroup.h"
-#include "supervisor/output.h"
-#include "supervisor/proc.h"
-#include "supervisor/restart.h"
-#include "supervisor/spawn.h"
+#include "supervisor/processes/cgroup.h"
+#include "supervisor/processes/output.h"
+#include "supervisor/processes/proc.h"
+#include "supervisor/processes/restart.h"
+#include "supervisor/processes/spawn.h"
 
 /* Nobody else may enter the folder, so nobody can be there first under a daemon's name. */
 #define PRIVATE_GROUP "understudy-private"

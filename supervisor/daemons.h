@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "settings/settings.h"
-#include "supervisor/process.h"
+#include "supervisor/processes/process.h"
 
 typedef enum { DAEMON_VRRPD, DAEMON_SYNCD, DAEMON_NOTIFYD } DaemonKind;
 #define DAEMON_N 3

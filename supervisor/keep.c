@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "supervisor/proc.h"
+#include "supervisor/processes/proc.h"
 #include "supervisor/supervisor.h"
 
 #define STATE_FILE SUPERVISOR_RUN_DIR "/state"

@@ -2,8 +2,8 @@
 /* supervisor/service.c - Supervisor1 and Application1 on the system bus and on the private socket. */
 #include <string.h>
 
-#include "supervisor/doctor.h"
-#include "supervisor/settings-service.h"
+#include "supervisor/doctor/doctor.h"
+#include "supervisor/settings/settings-service.h"
 #include "supervisor/supervisor.h"
 
 #define ROOT "/org/understudy/Supervisor1"

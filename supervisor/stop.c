@@ -6,7 +6,7 @@
  */
 #include <unistd.h>
 
-#include "supervisor/proc.h"
+#include "supervisor/processes/proc.h"
 #include "supervisor/supervisor.h"
 
 #define LAST_COMMIT_MS 1000

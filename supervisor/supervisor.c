@@ -11,10 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "supervisor/cgroup.h"
+#include "supervisor/processes/cgroup.h"
 #include "supervisor/keeper/wire.h"
-#include "supervisor/output.h"
-#include "supervisor/proc.h"
+#include "supervisor/processes/output.h"
+#include "supervisor/processes/proc.h"
 
 #define NOTIFY_ADDRESS "unix:path=/run/understudy/private/notify"
 #define PAIR_FILE SETTINGS_DIR "/pair.conf"

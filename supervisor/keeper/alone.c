@@ -16,8 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "supervisor/cgroup.h"
-#include "supervisor/proc.h"
+#include "supervisor/processes/cgroup.h"
+#include "supervisor/processes/proc.h"
 
 #define GONE_WITHIN_US (5 * G_TIME_SPAN_SECOND)
 #define UNIT_MS 5000

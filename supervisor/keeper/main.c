@@ -28,7 +28,7 @@
 #include "supervisor/keeper/alone.h"
 #include "supervisor/keeper/policy.h"
 #include "supervisor/keeper/wire.h"
-#include "supervisor/proc.h"
+#include "supervisor/processes/proc.h"
 
 #define KEEPER_LOCK SUPERVISOR_RUN_DIR "/keeper.lock"
 #define KEEPER_PROGRAM PKGLIBEXECDIR "/understudy-keeper"

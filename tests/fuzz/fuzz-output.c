@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "supervisor/output.h"
-#include "supervisor/probe.h"
+#include "supervisor/processes/output.h"
+#include "supervisor/applications/probe.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/fuzz/fuzz-processes.c - the supervisor's list of processes, /proc/PID/stat (a process names itself), and control group files. */
 #include "fuzz.h"
-#include "supervisor/cgroup.h"
-#include "supervisor/proc.h"
+#include "supervisor/processes/cgroup.h"
+#include "supervisor/processes/proc.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "pair.h"
-#include "supervisor/plan.h"
+#include "supervisor/applications/plan.h"
 
 #define COLD_BOOT_US (15 * G_USEC_PER_SEC)
 #define FIRST_ANSWER_US (30 * G_USEC_PER_SEC)

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "sim.h"
-#include "supervisor/app.h"
-#include "supervisor/handover.h"
-#include "supervisor/role.h"
+#include "supervisor/applications/app.h"
+#include "supervisor/role/handover.h"
+#include "supervisor/role/role.h"
 #include "syncd/term.h"
 
 #define PAIR_APPS 2

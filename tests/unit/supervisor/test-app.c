@@ -3,7 +3,7 @@
 #include <glib.h>
 #include <signal.h>
 
-#include "supervisor/app.h"
+#include "supervisor/applications/app.h"
 
 #define MS G_TIME_SPAN_MILLISECOND
 

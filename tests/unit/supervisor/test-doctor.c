@@ -3,7 +3,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "supervisor/doctor.h"
+#include "supervisor/doctor/doctor.h"
 
 static const char *const none[] = { NULL };
 

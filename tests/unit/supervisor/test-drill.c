@@ -2,7 +2,7 @@
 /* tests/unit/supervisor/test-drill.c - there and back, and home whatever fails on the way. */
 #include <glib.h>
 
-#include "supervisor/drill-steps.h"
+#include "supervisor/orders/drill-steps.h"
 
 #define S G_TIME_SPAN_SECOND
 

@@ -3,7 +3,7 @@
 #include <glib/gstdio.h>
 #include <unistd.h>
 
-#include "supervisor/foreign.h"
+#include "supervisor/applications/foreign.h"
 
 static char *folder;
 

@@ -2,7 +2,7 @@
 /* tests/unit/supervisor/test-handover.c - a swap: each step, each way out of it, each refusal. */
 #include <glib.h>
 
-#include "supervisor/handover.h"
+#include "supervisor/role/handover.h"
 
 static const RoleFacts ready = { .redundant = true, .paired = true, .peer_fresh = true, .peer_role = ROLE_BACKUP, .election = ELECTION_MASTER };
 

@@ -2,7 +2,7 @@
 /* tests/unit/supervisor/test-health.c - what is done about an application that does not work, before anybody gives up. */
 #include <glib.h>
 
-#include "supervisor/health.h"
+#include "supervisor/applications/health.h"
 
 static const HealthFacts works = { .runs = true, .ready = true, .on_trial = true };
 static const HealthFacts failed = { .runs = true, .failed = true, .on_trial = true };

@@ -3,7 +3,7 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 
-#include "supervisor/identity.h"
+#include "supervisor/applications/identity.h"
 
 static char *passwd, *groups;
 

@@ -2,7 +2,7 @@
 /* tests/unit/supervisor/test-mode.c - a mode that was ordered for a time, as it is kept, and reminders of it. */
 #include <glib.h>
 
-#include "supervisor/mode.h"
+#include "supervisor/role/mode.h"
 
 static void test_it_ends(void)
 {

@@ -4,9 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "supervisor/cgroup.h"
+#include "supervisor/processes/cgroup.h"
 #include "supervisor/drop.h"
-#include "supervisor/proc.h"
+#include "supervisor/processes/proc.h"
 
 static void test_unified_hierarchy_is_found(void)
 {

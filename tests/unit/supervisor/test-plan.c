@@ -2,7 +2,7 @@
 /* tests/unit/supervisor/test-plan.c - order by needs. */
 #include <glib.h>
 
-#include "supervisor/plan.h"
+#include "supervisor/applications/plan.h"
 
 static const char *const none[] = { NULL };
 static const char *const database[] = { "database", NULL };

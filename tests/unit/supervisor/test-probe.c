@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "supervisor/output.h"
-#include "supervisor/probe.h"
+#include "supervisor/processes/output.h"
+#include "supervisor/applications/probe.h"
 
 #define HEAD "  sl  local_address rem_address   st tx_queue rx_queue\n"
 #define ROW(local, state) "  12: " local " 00000000:0000 " state " 00000000:00000000 00:00000000\n"

@@ -2,7 +2,7 @@
 /* tests/unit/supervisor/test-restart.c - back-off. */
 #include <glib.h>
 
-#include "supervisor/restart.h"
+#include "supervisor/processes/restart.h"
 
 #define MS G_TIME_SPAN_MILLISECOND
 static const RestartPolicy policy = {

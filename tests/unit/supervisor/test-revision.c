@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/unit/supervisor/test-revision.c - which version of the settings wins, whoever died when. */
-#include "supervisor/revision.h"
+#include "supervisor/settings/revision.h"
 
 #define SECOND G_TIME_SPAN_SECOND
 

@@ -3,7 +3,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "supervisor/role.h"
+#include "supervisor/role/role.h"
 
 #define MS G_TIME_SPAN_MILLISECOND
 #define S G_TIME_SPAN_SECOND

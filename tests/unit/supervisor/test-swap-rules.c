@@ -3,7 +3,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "supervisor/swap-rules.h"
+#include "supervisor/orders/swap-rules.h"
 
 static const RoleFacts possible = { .redundant = true, .paired = true, .peer_fresh = true, .peer_role = ROLE_BACKUP };
 

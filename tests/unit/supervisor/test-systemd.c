@@ -3,7 +3,7 @@
 #include <glib.h>
 #include <signal.h>
 
-#include "supervisor/systemd.h"
+#include "supervisor/applications/systemd.h"
 
 static void test_paths(void)
 {

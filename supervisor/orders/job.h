@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * supervisor/orders/job.h - long work as objects on the bus (Job1), and what became of it.
+ *
+ * A job lives no longer than its supervisor. The next one publishes it again, as failed, so that whoever waits for it learns its end: the
+ * last ones are kept in /run.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "dbus/bus-object.h"
+
+#define JOBS_FILE "/run/understudy/supervisor/jobs"
+
+typedef struct Jobs Jobs;
+typedef struct Job Job;
+
+typedef enum { JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED } JobState;
+
+/* Ends the job (job_end() with JOB_CANCELLED), or refuses. */
+typedef bool (*JobCancelCb)(Job *job, gpointer user_data, GError **error);
+
+Jobs *jobs_new(BusTree *tree, const char *root); /* publishes those of an earlier supervisor */
+void jobs_free(Jobs *jobs);
+
+/* @cancel NULL: it cannot be cancelled. Borrowed; valid until it ended and some more came. */
+Job *job_begin(Jobs *jobs, const char *kind, JobCancelCb cancel, gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+const char *job_path(const Job *job);
+void job_say(Job *job, double progress, const char *message);
+/* @error "code: text", or NULL; @result a{sv}, or NULL, consumed when floating. */
+void job_end(Job *job, JobState how, const char *error, GVariant *result);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * supervisor/role/handover.h - a swap step by step, and who refuses one and why; pure. What each step asks of others is carried out by swap.c.
+ *
+ * Until the peer has agreed to take, every failure leads back: the applications start again here.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "supervisor/role/role.h"
+
+typedef enum {
+	HANDOVER_PREPARE,     /* the peer is asked whether it would */
+	HANDOVER_COMMIT,      /* what there is, while serving */
+	HANDOVER_APPLY,
+	HANDOVER_STOP,        /* handing-over: the applications stop */
+	HANDOVER_LAST_COMMIT,
+	HANDOVER_LAST_APPLY,
+	HANDOVER_TAKE,        /* the peer promises; from here there is no way back */
+	HANDOVER_RESIGN,
+	HANDOVER_LEADS,       /* wait until the peer leads */
+	HANDOVER_DONE,
+	HANDOVER_FAILED,
+	HANDOVER_CANCELLED,
+} HandoverStep;
+
+typedef enum {
+	HANDOVER_EVENT_FACTS,   /* something may have changed */
+	HANDOVER_EVENT_OK,      /* what the step asked for is done, or agreed to */
+	HANDOVER_EVENT_REFUSED, /* it is not; whoever says so knows why */
+	HANDOVER_EVENT_LATE,    /* the step has taken too long */
+	HANDOVER_EVENT_CANCEL,
+} HandoverEvent;
+
+/* One swap, on the Master. */
+typedef struct {
+	HandoverStep step;
+	const char *error; /* "code: text" when it has failed of itself; NULL: whoever refused knows */
+	bool give_back;    /* it failed with the applications stopped: ROLE_EVENT_HAND_OVER_ABORT */
+	bool exchanged;    /* the peer leads: the mode that the old Backup had is ours now */
+} Handover;
+
+/* True when the step changed: what it asks for is then to be done. */
+bool handover_step(Handover *handover, HandoverEvent event, Role role, const RoleFacts *facts) G_GNUC_WARN_UNUSED_RESULT;
+
+bool handover_is_over(const Handover *handover);
+bool handover_can_cancel(const Handover *handover);
+
+/* Why the Master does not begin one: "code: text", or NULL. */
+const char *handover_refusal(Role role, const RoleFacts *facts, bool same_version, bool same_settings);
+
+/* Why the Backup does not promise to take over: "code: text", or NULL. */
+const char *handover_take_refusal(Role role, const RoleFacts *facts, bool same_version, bool same_settings);

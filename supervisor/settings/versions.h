@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * supervisor/settings/versions.h - every version of the settings that was in use here, and those that lost against another, on disk.
+ *
+ * One file each in /var/lib/understudy/supervisor/settings; its name is its number. The oldest go when there are many.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "supervisor/settings/revision.h"
+
+#define VERSIONS_MOST 100
+
+typedef struct Versions Versions;
+
+Versions *versions_new(const char *folder);
+void versions_free(Versions *versions); /* NULL is fine */
+
+/* Writes it down before it returns; the same content of a file twice in a row is one version. */
+bool versions_add(Versions *versions, const char *file, const char *text, const Revision *revision, const char *who, const char *why,
+		  guint *ret_number, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Those of @file, newest first, @most at most: GPtrArray of Version*. Transfer full. */
+GPtrArray *versions_list(const Versions *versions, const char *file, guint most);
+Version *versions_get(const Versions *versions, guint number); /* NULL: there is none */
