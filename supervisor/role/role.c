@@ -61,7 +61,7 @@ void role_resume(RoleMachine *machine, gint64 now_us)
 	machine->meeting_us = machine->raising_us = machine->storing_us = 0;
 }
 
-static bool leads(Role role)
+bool role_leads(Role role)
 {
 	switch (role) {
 	case ROLE_TAKING_OVER:
@@ -126,30 +126,30 @@ static void raise_term(RoleMachine *machine, const RoleFacts *facts, gint64 now_
 /* Our vrrpd is away, and the other has taken over meanwhile: nobody waits for our vrrpd to say so. */
 static bool is_superseded(const RoleMachine *machine, const RoleFacts *facts)
 {
-	return leads(machine->role) && (facts->election == ELECTION_UNKNOWN || facts->election == ELECTION_INIT) && facts->peer_fresh &&
-	       leads(facts->peer_role) && term_compare(&facts->peer_term, &machine->known) > 0;
+	return role_leads(machine->role) && (facts->election == ELECTION_UNKNOWN || facts->election == ELECTION_INIT) && facts->peer_fresh &&
+	       role_leads(facts->peer_role) && term_compare(&facts->peer_term, &machine->known) > 0;
 }
 
 static void hear_term(RoleMachine *machine, const RoleFacts *facts, gint64 now_us, RoleOnce *once)
 {
 	const Term *theirs = &facts->peer_term;
 	bool heard = facts->peer_fresh && theirs->number != 0;
-	if (heard && leads(machine->role) && facts->election == ELECTION_MASTER) {
+	if (heard && role_leads(machine->role) && facts->election == ELECTION_MASTER) {
 		/* While the other leads too nothing is decided, and two that hear each other would outbid each other without end. */
-		if (term_compare(theirs, &machine->known) > 0 && !leads(facts->peer_role) && !machine->unmet)
+		if (term_compare(theirs, &machine->known) > 0 && !role_leads(facts->peer_role) && !machine->unmet)
 			raise_term(machine, facts, now_us, once);
 	} else if (heard && term_compare(theirs, &machine->known) > 0) {
 		machine->known = *theirs;
 		once->term_changed = true;
 	}
-	if (machine->role == ROLE_BACKUP && facts->peer_fresh && leads(facts->peer_role) && facts->peer_same_data)
+	if (machine->role == ROLE_BACKUP && facts->peer_fresh && role_leads(facts->peer_role) && facts->peer_same_data)
 		machine->line = *theirs;
 	reserve(machine, MAX(machine->known.number, machine->spent) + 1, once);
 	if (facts->stored >= machine->reserved)
 		machine->storing_us = 0;
 	else if (machine->storing_us == 0)
 		machine->storing_us = now_us;
-	if (facts->peer_fresh || leads(machine->role))
+	if (facts->peer_fresh || role_leads(machine->role))
 		machine->strange = false;
 	if (machine->unstored && !machine->doubtful && facts->stored >= machine->known.number)
 		machine->unstored = false;
@@ -181,7 +181,7 @@ static bool fresher_than_peer(const RoleMachine *machine, const RoleFacts *facts
 static void judge_cold_boot(RoleMachine *machine, const RoleFacts *facts, gint64 now_us)
 {
 	/* Which term we led in the peer may know, who followed us; an order is an answer, too. */
-	if (machine->doubtful && (facts->peer_fresh || leads(machine->role) || !facts->redundant || !facts->paired)) {
+	if (machine->doubtful && (facts->peer_fresh || role_leads(machine->role) || !facts->redundant || !facts->paired)) {
 		machine->doubtful = false;
 		machine->cold_until_us = 0;
 	}
@@ -190,10 +190,10 @@ static void judge_cold_boot(RoleMachine *machine, const RoleFacts *facts, gint64
 	if (machine->cold_until_us == 0)
 		machine->cold_until_us = now_us + facts->cold_boot_wait_us;
 	/* Alone in its pair there is nobody to wait for; a Master that is heard ends the question; so does the end of the wait. */
-	bool heard = facts->master_heard || (facts->peer_fresh && leads(facts->peer_role));
-	bool ahead = facts->peer_fresh && !leads(facts->peer_role) && fresher_than_peer(machine, facts);
+	bool heard = facts->master_heard || (facts->peer_fresh && role_leads(facts->peer_role));
+	bool ahead = facts->peer_fresh && !role_leads(facts->peer_role) && fresher_than_peer(machine, facts);
 	bool late = now_us >= machine->cold_until_us && !machine->doubtful;
-	if (!facts->redundant || !facts->paired || heard || ahead || leads(machine->role) || late) {
+	if (!facts->redundant || !facts->paired || heard || ahead || role_leads(machine->role) || late) {
 		machine->unmet = facts->redundant && facts->paired && !heard && !facts->peer_fresh;
 		machine->cold = false;
 	}
@@ -211,12 +211,12 @@ static void meet_peer(RoleMachine *machine, const RoleFacts *facts, gint64 now_u
 	if (machine->meeting_us == 0)
 		machine->meeting_us = now_us;
 	bool fresher = compare_lines(machine, &machine->booted, facts) < 0;
-	bool leads_too = leads(facts->peer_role); /* a split: the election decides */
-	if (fresher && leads(machine->role) && (facts->peer_role == ROLE_INIT || facts->calls_asked) &&
+	bool leads_too = role_leads(facts->peer_role); /* a split: the election decides */
+	if (fresher && role_leads(machine->role) && (facts->peer_role == ROLE_INIT || facts->calls_asked) &&
 	    now_us - machine->meeting_us < MEET_WITHIN_US)
 		return;
 	machine->unmet = false;
-	if (!fresher || leads_too || !leads(machine->role))
+	if (!fresher || leads_too || !role_leads(machine->role))
 		return;
 	if (machine->role != ROLE_HANDING_OVER && facts->peer_role == ROLE_BACKUP && facts->peer_mode == MODE_ACTIVE && !facts->committed &&
 	    !facts->calls_up && now_us - machine->lead_us < GIVE_WAY_WITHIN_US)
@@ -266,7 +266,7 @@ static void follow_election(RoleMachine *machine, const RoleFacts *facts, gint64
 		become(machine, ROLE_BACKUP, facts->election_reason, now_us, once);
 		return;
 	case ELECTION_MASTER:
-		if (leads(machine->role))
+		if (role_leads(machine->role))
 			return;
 		become(machine, ROLE_TAKING_OVER, facts->election_reason, now_us, once);
 		begin_term(machine, facts, once);
@@ -350,7 +350,7 @@ static void take_posture(RoleMachine *machine, const RoleFacts *facts, gint64 no
 {
 	/* Nothing is applied under a running application; nor the older over the newer: a Master that goes on takes a newer term first. */
 	bool older = (machine->strange && facts->paired) ||
-		     (facts->peer_fresh && leads(facts->peer_role) && term_compare(&facts->peer_term, &machine->known) < 0);
+		     (facts->peer_fresh && role_leads(facts->peer_role) && term_compare(&facts->peer_term, &machine->known) < 0);
 	SyncRole stopped = facts->apps_stopped && !older ? SYNC_FOLLOW : SYNC_KEEP;
 	switch (machine->role) {
 	case ROLE_STANDALONE:
@@ -384,11 +384,11 @@ static void take_posture(RoleMachine *machine, const RoleFacts *facts, gint64 no
 		break;
 	}
 	posture->drop_until_us = machine->since_us + facts->first_answer_us;
-	posture->serving = machine->serving && leads(machine->role);
+	posture->serving = machine->serving && role_leads(machine->role);
 	if (!facts->redundant)
 		return;
-	posture->hold_passive = facts->mode == MODE_PASSIVE && !leads(machine->role) && now_us >= machine->take_until_us;
-	posture->hold_first_sync = facts->joining && !leads(machine->role);
+	posture->hold_passive = facts->mode == MODE_PASSIVE && !role_leads(machine->role) && now_us >= machine->take_until_us;
+	posture->hold_first_sync = facts->joining && !role_leads(machine->role);
 	posture->hold_cold_boot = machine->cold || machine->doubtful;
 	posture->cold_boot_until_us = machine->doubtful ? 0 : machine->cold_until_us;
 	posture->mark_unstored = machine->unstored || (machine->storing_us != 0 && now_us - machine->storing_us >= STORE_WITHIN_US);
@@ -410,9 +410,9 @@ static gint64 next_step_us(const RoleMachine *machine, const RoleFacts *facts, g
 	if (machine->election_missing_us != 0 && facts->redundant && machine->role != ROLE_FAULT)
 		earliest(&next_us, machine->election_missing_us +
 					   (facts->election == ELECTION_UNKNOWN ? ELECTION_GONE_US : ELECTION_INIT_US));
-	if (!machine->settled && (leads(machine->role) || machine->role == ROLE_STANDALONE))
+	if (!machine->settled && (role_leads(machine->role) || machine->role == ROLE_STANDALONE))
 		earliest(&next_us, settle_deadline_us(machine, facts));
-	if (machine->witness_lost_us != 0 && leads(machine->role)) {
+	if (machine->witness_lost_us != 0 && role_leads(machine->role)) {
 		gint64 due_us = machine->witness_lost_us + ISOLATED_AFTER_US;
 		if (machine->isolated_us != 0)
 			due_us = MAX(due_us, machine->isolated_us + ISOLATED_EVERY_US);
@@ -421,7 +421,7 @@ static gint64 next_step_us(const RoleMachine *machine, const RoleFacts *facts, g
 	}
 	if (machine->role == ROLE_TAKING_OVER)
 		earliest(&next_us, machine->since_us + facts->first_answer_us);
-	if (machine->meeting_us != 0 && leads(machine->role) && machine->unmet)
+	if (machine->meeting_us != 0 && role_leads(machine->role) && machine->unmet)
 		earliest(&next_us, machine->meeting_us + MEET_WITHIN_US);
 	if (machine->raising_us != 0)
 		earliest(&next_us, machine->raising_us + STORE_WITHIN_US);
@@ -448,13 +448,13 @@ void role_step(RoleMachine *machine, const RoleFacts *facts, RoleEvent event, gi
 		meet_peer(machine, facts, now_us, &once);
 		hear_term(machine, facts, now_us, &once);
 		follow_election(machine, facts, now_us, &once);
-		if (leads(machine->role))
+		if (role_leads(machine->role))
 			lead(machine, facts, now_us, &once);
 		else
 			forget_lead(machine);
 	} else {
 		if (machine->role != ROLE_STANDALONE) {
-			bool led = leads(machine->role) && machine->settled;
+			bool led = role_leads(machine->role) && machine->settled;
 			become(machine, ROLE_STANDALONE, "redundancy-off", now_us, &once);
 			machine->settled = led;
 			machine->asked_settle_us = now_us;
@@ -464,7 +464,7 @@ void role_step(RoleMachine *machine, const RoleFacts *facts, RoleEvent event, gi
 		if (!machine->settled && (facts->sync_settled || now_us >= settle_deadline_us(machine, facts)))
 			machine->settled = true;
 	}
-	if (leads(machine->role))
+	if (role_leads(machine->role))
 		machine->take_until_us = 0;
 
 	take_posture(machine, facts, now_us, &posture);

@@ -163,5 +163,7 @@ void role_step(RoleMachine *machine, const RoleFacts *facts, RoleEvent event, gi
 
 const char *role_name(Role role);
 bool role_parse(const char *name, Role *ret_role);
+/* Whether such a device is the one that serves, is about to, or still does. */
+bool role_leads(Role role);
 const char *mode_name(Mode mode);
 bool mode_parse(const char *name, Mode *ret_mode);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * supervisor/settings/settings-order-private.h - what settings-order.c (orders), settings-agree.c (the agreement with the other device) and settings-use.c
+ * (texts and their versions on this one) share.
+ */
+#pragma once
+
+#include "supervisor/settings/agreement.h"
+#include "supervisor/settings/settings-order.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/settings/versions.h"
+
+typedef struct SettingsOrder SettingsOrder;
+
+struct SettingsOrders {
+	Supervisor *supervisor;
+	SettingsOrder *running;
+	guint64 last_n;
+	guint first_idle;
+
+	/* settings-use.c */
+	Versions *versions;
+	const char *why, *who; /* of what is being put to use just now */
+
+	/* settings-agree.c */
+	char *prepared; /* text; NULL: none */
+	char *prepared_finding, *prepared_hash;
+	Revision announced;
+	gint64 announced_us;
+	Revision shared; /* the newest that both were known to have */
+	char *shared_hash;
+	gint64 fresh_us; /* since when the peer says what it has; 0: it does not */
+	bool asking;
+	char *refused;   /* which version of the peer's cannot be used here */
+	gint64 hold_until_us;
+	bool held;
+	guint timer;
+};
+
+/* ---- settings-use.c ---- */
+
+void settings_tell(SettingsOrders *orders, const char *name, guint8 priority, const char *text);
+/* A version that will not be used: kept under a number, and people are told which. */
+void settings_set_aside(SettingsOrders *orders, const char *text, const Revision *revision, const char *why, const char *what);
+/* All or nothing: when the whole cannot be used with it, the file is as before. */
+bool settings_put_to_use(SettingsOrders *orders, const char *file, const char *text, const char *who, const char *why,
+			 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* ---- settings-agree.c ---- */
+
+Revision settings_own_revision(const Supervisor *supervisor);
+/* What the other device says that it has now; false: it says nothing. Strings are borrowed until the loop runs. */
+bool settings_peer_says(const Supervisor *supervisor, Revision *ret_revision, const char **ret_hash, const char **ret_finding);
+/* The topic `settings` with this phase. @hash and @text may be NULL. Floating. */
+GVariant *settings_phase(const char *name, const Revision *revision, const char *hash, const char *text);
+void settings_agree_load(SettingsOrders *orders);
+void settings_agree_clear(SettingsOrders *orders);
