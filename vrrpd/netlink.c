@@ -263,15 +263,23 @@ static int link_cb(struct nl_msg *message, void *data)
 	return NL_OK;
 }
 
-/* Runs a request whose answer @callback reads. */
-static int query(VrrpNetlink *netlink, struct nl_msg *message, nl_recvmsg_msg_cb_t callback, void *data)
+#define MOST_TRIES 8
+
+/* Runs a request whose answer @callback reads. A list that changed while the kernel read it out may lack what has been there all the time: it is
+ * asked for again, and what @callback has made of it is thrown away by @forget (NULL: does no harm). */
+static int query(VrrpNetlink *netlink, struct nl_msg *message, nl_recvmsg_msg_cb_t callback, void (*forget)(void *data), void *data)
 {
-	int result;
+	int result = -NLE_DUMP_INTR;
 
 	nl_socket_modify_cb(netlink->request, NL_CB_VALID, NL_CB_CUSTOM, callback, data);
-	result = nl_send_auto(netlink->request, message);
-	if (result >= 0)
-		result = nl_recvmsgs_default(netlink->request);
+	for (guint i = 0; i < MOST_TRIES && result == -NLE_DUMP_INTR; i++) {
+		if (i > 0 && forget)
+			forget(data);
+		nlmsg_hdr(message)->nlmsg_seq = NL_AUTO_SEQ;
+		result = nl_send_auto(netlink->request, message);
+		if (result >= 0)
+			result = nl_recvmsgs_default(netlink->request);
+	}
 	nl_socket_modify_cb(netlink->request, NL_CB_VALID, NL_CB_DEFAULT, NULL, NULL);
 	nlmsg_free(message);
 	return result;
@@ -285,7 +293,7 @@ bool vrrp_netlink_link(VrrpNetlink *netlink, const char *name, VrrpLink *ret_lin
 
 	memset(ret_link, 0, sizeof *ret_link);
 	put(message, IFLA_IFNAME, name, (int)strlen(name) + 1);
-	result = query(netlink, message, link_cb, ret_link);
+	result = query(netlink, message, link_cb, NULL, ret_link);
 	if (result >= 0) /* the acknowledgement libnl asks for */
 		(void)nl_wait_for_ack(netlink->request);
 	if (!g_hash_table_contains(netlink->asked, name) || GPOINTER_TO_INT(g_hash_table_lookup(netlink->asked, name)) != ret_link->index)
@@ -379,12 +387,17 @@ static int present_cb(struct nl_msg *message, void *data)
 	return NL_OK;
 }
 
+static void forget_present(void *data)
+{
+	g_array_set_size(data, 0);
+}
+
 GArray *vrrp_netlink_addresses(VrrpNetlink *netlink)
 {
 	struct ifaddrmsg info = { .ifa_family = AF_UNSPEC };
 	GArray *list = g_array_new(FALSE, FALSE, sizeof(VrrpPresent));
 
-	(void)query(netlink, message_new(RTM_GETADDR, NLM_F_DUMP, &info, sizeof info), present_cb, list);
+	(void)query(netlink, message_new(RTM_GETADDR, NLM_F_DUMP, &info, sizeof info), present_cb, forget_present, list);
 	return list;
 }
 
@@ -414,7 +427,7 @@ bool vrrp_netlink_subnet_present(VrrpNetlink *netlink, int index, const IpAddres
 	struct ifaddrmsg info = { .ifa_family = (guint8)address->family };
 	SubnetQuery subnet = { .except = index, .address = address, .prefix = prefix };
 
-	(void)query(netlink, message_new(RTM_GETADDR, NLM_F_DUMP, &info, sizeof info), subnet_cb, &subnet);
+	(void)query(netlink, message_new(RTM_GETADDR, NLM_F_DUMP, &info, sizeof info), subnet_cb, NULL, &subnet);
 	return subnet.found;
 }
 
@@ -454,7 +467,7 @@ gsize vrrp_netlink_link_locals(VrrpNetlink *netlink, int index, IpAddress *ret_a
 	struct ifaddrmsg info = { .ifa_family = AF_INET6 };
 	Found found = { .index = index, .family = AF_INET6, .addresses = ret_addresses, .size = size };
 
-	(void)query(netlink, message_new(RTM_GETADDR, NLM_F_DUMP, &info, sizeof info), link_local_cb, &found);
+	(void)query(netlink, message_new(RTM_GETADDR, NLM_F_DUMP, &info, sizeof info), link_local_cb, NULL, &found);
 	return found.n;
 }
 
@@ -462,6 +475,9 @@ gsize vrrp_netlink_link_locals(VrrpNetlink *netlink, int index, IpAddress *ret_a
 
 /* IPv6 makes one route of many ways from those with equal metric. A small one is before those of others, as IPv4's zero is. */
 #define IPV6_METRIC 1
+
+/* Who has put a route up: by this we find our own again. VRRP's own number, which rt_protos names for nobody else. */
+#define ROUTE_PROTOCOL 112
 
 static struct nl_msg *route_message(int type, int flags, const VrrpRoute *route)
 {
@@ -471,7 +487,7 @@ static struct nl_msg *route_message(int type, int flags, const VrrpRoute *route)
 		.rtm_family = (guint8)family,
 		.rtm_dst_len = (guint8)route->prefix,
 		.rtm_table = RT_TABLE_MAIN,
-		.rtm_protocol = RTPROT_STATIC,
+		.rtm_protocol = ROUTE_PROTOCOL,
 		.rtm_scope = beyond || family == AF_INET6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
 		.rtm_type = RTN_UNICAST,
 		.rtm_flags = beyond ? RTNH_F_ONLINK : 0, /* its subnet's route may be on the parent */
@@ -503,6 +519,50 @@ bool vrrp_netlink_route_add(VrrpNetlink *netlink, const VrrpRoute *route, GError
 bool vrrp_netlink_route_delete(VrrpNetlink *netlink, const VrrpRoute *route, GError **error)
 {
 	return request(netlink, route_message(RTM_DELROUTE, 0, route), -NLE_OBJ_NOTFOUND, "route", error);
+}
+
+typedef struct {
+	int index;
+	GPtrArray *messages; /* of struct nl_msg*: the routes as they are to be deleted */
+} OwnRoutes;
+
+static int own_route_cb(struct nl_msg *message, void *data)
+{
+	OwnRoutes *own = data;
+	struct nlmsghdr *header = nlmsg_hdr(message);
+	const struct rtmsg *info = nlmsg_data(header);
+	struct nlattr *oif = nlmsg_find_attr(header, sizeof *info, RTA_OIF);
+	static const int kept[] = { RTA_DST, RTA_GATEWAY, RTA_PREFSRC, RTA_PRIORITY, RTA_OIF };
+	struct nl_msg *delete;
+
+	if (info->rtm_protocol != ROUTE_PROTOCOL || info->rtm_table != RT_TABLE_MAIN || !oif || (int)nla_get_u32(oif) != own->index)
+		return NL_OK;
+	delete = message_new(RTM_DELROUTE, 0, info, sizeof *info);
+	for (guint i = 0; i < G_N_ELEMENTS(kept); i++) {
+		struct nlattr *attribute = nlmsg_find_attr(header, sizeof *info, kept[i]);
+
+		if (attribute)
+			put(delete, kept[i], nla_data(attribute), nla_len(attribute));
+	}
+	g_ptr_array_add(own->messages, delete);
+	return NL_OK;
+}
+
+void vrrp_netlink_routes_clear(VrrpNetlink *netlink, int index)
+{
+	g_autoptr(GPtrArray) messages = g_ptr_array_new();
+	OwnRoutes own = { .index = index, .messages = messages };
+	struct rtmsg info = { .rtm_family = AF_UNSPEC };
+
+	if (index == 0)
+		return;
+	(void)query(netlink, message_new(RTM_GETROUTE, NLM_F_DUMP, &info, sizeof info), own_route_cb, NULL, &own);
+	for (guint i = 0; i < messages->len; i++) {
+		g_autoptr(GError) error = NULL;
+
+		if (!request(netlink, messages->pdata[i], -NLE_OBJ_NOTFOUND, "route of a former process", &error))
+			g_debug("%s", error->message);
+	}
 }
 
 /* ---- Renewal ---- */
@@ -568,8 +628,8 @@ gsize vrrp_netlink_neighbours(VrrpNetlink *netlink, int index, sa_family_t famil
 	struct rtmsg route = { .rtm_family = (guint8)family };
 	struct ndmsg neighbour = { .ndm_family = (guint8)family };
 
-	(void)query(netlink, message_new(RTM_GETROUTE, NLM_F_DUMP, &route, sizeof route), gateway_cb, &found);
-	(void)query(netlink, message_new(RTM_GETNEIGH, NLM_F_DUMP, &neighbour, sizeof neighbour), neighbour_cb, &found);
+	(void)query(netlink, message_new(RTM_GETROUTE, NLM_F_DUMP, &route, sizeof route), gateway_cb, NULL, &found);
+	(void)query(netlink, message_new(RTM_GETNEIGH, NLM_F_DUMP, &neighbour, sizeof neighbour), neighbour_cb, NULL, &found);
 	return found.n;
 }
 
@@ -601,6 +661,6 @@ bool vrrp_netlink_neighbour_mac(VrrpNetlink *netlink, int index, const IpAddress
 	struct ndmsg neighbour = { .ndm_family = (guint8)address->family };
 	MacQuery wanted = { .index = index, .address = address, .mac = ret_mac };
 
-	(void)query(netlink, message_new(RTM_GETNEIGH, NLM_F_DUMP, &neighbour, sizeof neighbour), mac_cb, &wanted);
+	(void)query(netlink, message_new(RTM_GETNEIGH, NLM_F_DUMP, &neighbour, sizeof neighbour), mac_cb, NULL, &wanted);
 	return wanted.found;
 }

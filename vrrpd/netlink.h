@@ -67,6 +67,8 @@ GArray *vrrp_netlink_addresses(VrrpNetlink *netlink);
 /* Before others to the same destination; one that is there already is no error. */
 bool vrrp_netlink_route_add(VrrpNetlink *netlink, const VrrpRoute *route, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool vrrp_netlink_route_delete(VrrpNetlink *netlink, const VrrpRoute *route, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Takes away what route_add() has left on @index, also that of a former process. */
+void vrrp_netlink_routes_clear(VrrpNetlink *netlink, int index);
 
 /* The same beside the adverts, all as one (renewal.h). What comes otherwise than expected is told as a change. */
 bool vrrp_netlink_renew_begin(VrrpNetlink *netlink); /* false: the last is still under way */

@@ -266,7 +266,7 @@ def test_ipv6_route_follows(lab):
     # An administrator's own stays, behind.
     alpha.namespace.ip("-6", "route", "add", "default", "via", "2001:db8::1", "dev", "eth0")
     assert "2001:db8:5::/48 via fe80::1 dev vrrp51.1v6" in routes(alpha)
-    assert f"default via 2001:db8:1::1 dev vrrp51.1v6 proto static src {WAN_SERVICE6}" in routes(alpha)
+    assert f"default via 2001:db8:1::1 dev vrrp51.1v6 proto 112 src {WAN_SERVICE6}" in routes(alpha)
     chosen = alpha.namespace.ip("-6", "route", "get", "2001:db8:ffff::1").stdout
     assert "via 2001:db8:1::1" in chosen and WAN_SERVICE6 in chosen
     alpha.resign("test")

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tests/unit/vrrpd/test-netlink.c - lists that change while the kernel reads them out. The linker puts our function before libnl's. */
+#include <netlink/errno.h>
+#include <netlink/netlink.h>
+
+#include "vrrpd/netlink.h"
+
+static guint n_interrupted, n_calls;
+
+int __real_nl_recvmsgs_default(struct nl_sock *sock);
+int __wrap_nl_recvmsgs_default(struct nl_sock *sock);
+
+int __wrap_nl_recvmsgs_default(struct nl_sock *sock)
+{
+	int result = __real_nl_recvmsgs_default(sock);
+
+	n_calls++;
+	if (n_interrupted == 0)
+		return result;
+	n_interrupted--;
+	return -NLE_DUMP_INTR;
+}
+
+static void changed_cb(gpointer user_data)
+{
+}
+
+static VrrpNetlink *netlink_new(void)
+{
+	g_autoptr(GError) error = NULL;
+	VrrpNetlink *netlink = vrrp_netlink_new(changed_cb, NULL, &error);
+
+	g_assert_no_error(error);
+	return netlink;
+}
+
+static void assert_same(const GArray *a, const GArray *b)
+{
+	g_assert_cmpuint(a->len, ==, b->len);
+	for (guint i = 0; i < a->len; i++) {
+		const VrrpPresent *x = &g_array_index(a, VrrpPresent, i), *y = &g_array_index(b, VrrpPresent, i);
+
+		g_assert_true(x->index == y->index && ip_equal(&x->ip, &y->ip));
+	}
+}
+
+/* What was read before the interruption counts no more: an address that is taken for missing is put up again and announced. */
+static void test_asked_again(void)
+{
+	g_autoptr(VrrpNetlink) netlink = netlink_new();
+	g_autoptr(GArray) whole = NULL, again = NULL;
+	IpAddress address = ip_v4(0x7f000001), found[4];
+	gsize n;
+
+	n_interrupted = n_calls = 0;
+	whole = vrrp_netlink_addresses(netlink);
+	g_assert_cmpuint(n_calls, ==, 1);
+	n_interrupted = 3;
+	again = vrrp_netlink_addresses(netlink);
+	g_assert_cmpuint(n_calls, ==, 5);
+	assert_same(whole, again);
+
+	n_calls = 0;
+	n_interrupted = 1;
+	(void)vrrp_netlink_subnet_present(netlink, 0, &address, 8);
+	g_assert_cmpuint(n_calls, ==, 2);
+	n = vrrp_netlink_link_locals(netlink, 1, found, G_N_ELEMENTS(found));
+	n_interrupted = 1;
+	g_assert_cmpuint(vrrp_netlink_link_locals(netlink, 1, found, G_N_ELEMENTS(found)), ==, n);
+	n = vrrp_netlink_neighbours(netlink, 1, AF_INET, found, G_N_ELEMENTS(found));
+	n_interrupted = 2;
+	g_assert_cmpuint(vrrp_netlink_neighbours(netlink, 1, AF_INET, found, G_N_ELEMENTS(found)), ==, n);
+	g_assert_cmpuint(n_interrupted, ==, 0);
+}
+
+/* On a machine where addresses come and go without end it is not asked for ever: adverts wait. */
+static void test_not_for_ever(void)
+{
+	g_autoptr(VrrpNetlink) netlink = netlink_new();
+	g_autoptr(GArray) list = NULL;
+
+	n_interrupted = G_MAXUINT;
+	n_calls = 0;
+	list = vrrp_netlink_addresses(netlink);
+	g_assert_cmpuint(n_calls, >, 3);
+	g_assert_cmpuint(n_calls, <, 20);
+	n_interrupted = 0;
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/vrrp/netlink/interrupted/asked-again", test_asked_again);
+	g_test_add_func("/vrrp/netlink/interrupted/not-for-ever", test_not_for_ever);
+	return g_test_run();
+}
