@@ -21,7 +21,6 @@ typedef struct {
 
 struct VrrpAddresses {
 	GPtrArray *members; /* of VrrpMember* */
-	bool virtual_mac;
 	VrrpNetlink *netlink;
 	VrrpSysctl *sysctl;
 	Place *places;      /* as many as members */
@@ -47,12 +46,11 @@ guint vrrp_addresses_lifetime_s(guint advert_interval_ms)
 	return MAX(3, (2 * advert_interval_ms + 999) / 1000 + 1);
 }
 
-VrrpAddresses *vrrp_addresses_new(GPtrArray *members, bool virtual_mac, guint lifetime_s, VrrpNetlink *netlink, VrrpSysctl *sysctl)
+VrrpAddresses *vrrp_addresses_new(GPtrArray *members, guint lifetime_s, VrrpNetlink *netlink, VrrpSysctl *sysctl)
 {
 	VrrpAddresses *self = g_new0(VrrpAddresses, 1);
 
 	self->members = g_ptr_array_ref(members);
-	self->virtual_mac = virtual_mac;
 	self->netlink = netlink;
 	self->sysctl = sysctl;
 	self->lifetime_s = lifetime_s;
@@ -131,7 +129,7 @@ static void tune_parent(VrrpAddresses *self, Place *place)
 	if (place->member->family == AF_INET6) /* the kernel answers a solicitation only where the address is */
 		return;
 	set_sysctl(self, place, "ipv4", place->member->device, "promote_secondaries", "1", true);
-	if (!self->virtual_mac)
+	if (!place->member->is_virtual)
 		return;
 	set_sysctl(self, place, "ipv4", place->member->device, "arp_ignore", "1", true);
 	set_sysctl(self, place, "ipv4", place->member->device, "arp_announce", "2", true);
@@ -211,7 +209,7 @@ static bool is_as_prepared(VrrpAddresses *self, Place *place, const VrrpLink *pa
 
 	if (place->parent != parent->index || place->index == 0)
 		return false;
-	if (!self->virtual_mac)
+	if (!place->member->is_virtual)
 		return true;
 	if (!vrrp_netlink_link(self->netlink, place->member->virtual_device, &link) || link.index != place->index ||
 	    link.parent != place->parent)
@@ -244,7 +242,7 @@ bool vrrp_addresses_prepare(VrrpAddresses *self, bool clean)
 		g_clear_pointer(&place->refused, g_free);
 		place->parent = parent.index;
 		tune_parent(self, place);
-		if (self->virtual_mac) {
+		if (place->member->is_virtual) {
 			prepare_virtual(self, place, clean);
 		} else {
 			memcpy(place->mac, parent.mac, 6);
@@ -252,26 +250,22 @@ bool vrrp_addresses_prepare(VrrpAddresses *self, bool clean)
 			place->up = true;
 		}
 		lost = true;
-		if (clean)
+		if (clean) {
 			delete_addresses(self, i);
+			vrrp_netlink_routes_clear(self->netlink, place->parent);
+			vrrp_netlink_routes_clear(self->netlink, place->index);
+		}
 	}
 	return lost;
 }
 
-/* With the preferred source that replies need: the first address that can be used beyond the link. */
+/* With the preferred source that replies need; over IPv4 the route ends with it. */
 static VrrpRoute route_of(const Place *place, guint n, guint lifetime_s)
 {
 	const VrrpMemberRoute *from = &g_array_index(place->member->routes, VrrpMemberRoute, n);
-	VrrpRoute route = { .destination = from->destination, .prefix = from->prefix, .gateway = from->gateway, .index = place->index,
-			    .lifetime_s = lifetime_s };
 
-	for (guint i = 0; i < place->member->addresses->len && !ip_is_set(&route.source); i++) {
-		const IpAddress *ip = &g_array_index(place->member->addresses, VrrpMemberAddress, i).ip;
-
-		if (!ip_is_ipv6_link_local(ip))
-			route.source = *ip;
-	}
-	return route;
+	return (VrrpRoute){ .destination = from->destination, .prefix = from->prefix, .gateway = from->gateway, .source = place->member->source,
+			    .index = place->index, .lifetime_s = lifetime_s };
 }
 
 /* ---- Preferred source towards clients ---- */
@@ -305,7 +299,7 @@ static GArray *preference_of(const VrrpAddresses *self, const VrrpServiceAddress
 	GArray *routes = g_array_new(FALSE, FALSE, sizeof(VrrpRoute));
 
 	/* Alone in its network it brings the route itself, and is its source. (On the interface itself it is the second of two.) */
-	if (ip_is_ipv6_link_local(&address->address) || (place->connected && self->virtual_mac) ||
+	if (ip_is_ipv6_link_local(&address->address) || (place->connected && place->member->is_virtual) ||
 	    address->prefix + 1 >= 8 * ip_length(&address->address) || !is_first_in_its_network(self, address))
 		return routes;
 	for (guint i = 0; i < self->between->len; i++) {
@@ -319,33 +313,98 @@ static GArray *preference_of(const VrrpAddresses *self, const VrrpServiceAddress
 	return routes;
 }
 
-static void set_preference(VrrpAddresses *self, guint n, bool on)
+static void set_preference(VrrpAddresses *self, guint n)
 {
 	for (guint i = 0; i < self->list->len; i++) {
 		const VrrpServiceAddress *address = self->list->pdata[i];
 		g_autoptr(GArray) routes = NULL;
 
-		if (address->place != n || (on && !address->held))
+		if (address->place != n || !address->held)
 			continue;
 		routes = preference_of(self, address);
 		for (guint k = 0; k < routes->len; k++) {
-			const VrrpRoute *route = &g_array_index(routes, VrrpRoute, k);
 			g_autoptr(GError) error = NULL;
 
-			if (on ? !vrrp_netlink_route_add(self->netlink, route, &error) :
-				 !vrrp_netlink_route_delete(self->netlink, route, &error))
+			if (!vrrp_netlink_route_add(self->netlink, &g_array_index(routes, VrrpRoute, k), &error))
 				g_debug("source towards clients of %s: %s", address->text, error->message);
 		}
 	}
 }
 
+/* IPv6 takes no gateway on an interface other than the one its network is on, which may be the device itself. */
+static bool to_gateway(const VrrpRoute *route, VrrpRoute *ret_gateway)
+{
+	if (route->gateway.family != AF_INET6 || ip_is_link_local(&route->gateway))
+		return false;
+	*ret_gateway = (VrrpRoute){ .destination = route->gateway, .prefix = 128, .source = route->source, .index = route->index,
+				    .lifetime_s = route->lifetime_s };
+	return true;
+}
+
+/* ---- Taking routes away ---- */
+
+/* All that may be there because of us, of VrrpRoute: the routes of the settings, and those of the preference. */
+static GArray *all_routes(const VrrpAddresses *self)
+{
+	GArray *all = g_array_new(FALSE, FALSE, sizeof(VrrpRoute));
+
+	for (guint i = 0; i < self->n_places; i++) {
+		const Place *place = &self->places[i];
+
+		for (guint k = 0; place->index && k < place->member->routes->len; k++) {
+			VrrpRoute route = route_of(place, k, 0), gateway;
+
+			g_array_append_val(all, route);
+			if (to_gateway(&route, &gateway))
+				g_array_append_val(all, gateway);
+		}
+	}
+	for (guint i = 0; self->between && i < self->list->len; i++) {
+		const VrrpServiceAddress *address = self->list->pdata[i];
+		g_autoptr(GArray) preference = self->places[address->place].parent ? preference_of(self, address) : NULL;
+
+		if (preference)
+			g_array_append_vals(all, preference->data, preference->len);
+	}
+	return all;
+}
+
+static bool is_among(const GArray *routes, const VrrpRoute *route)
+{
+	for (guint i = 0; routes && i < routes->len; i++) {
+		const VrrpRoute *other = &g_array_index(routes, VrrpRoute, i);
+
+		if (other->prefix == route->prefix && other->index == route->index && other->metric == route->metric &&
+		    ip_equal(&other->destination, &route->destination) && ip_equal(&other->gateway, &route->gateway) &&
+		    ip_equal(&other->source, &route->source))
+			return true;
+	}
+	return false;
+}
+
+/* @keep: NULL for none. */
+static void delete_routes(VrrpAddresses *self, const GArray *routes, const GArray *keep)
+{
+	for (guint i = 0; i < routes->len; i++) {
+		const VrrpRoute *route = &g_array_index(routes, VrrpRoute, i);
+		g_autoptr(GError) error = NULL;
+
+		if (!is_among(keep, route) && !vrrp_netlink_route_delete(self->netlink, route, &error))
+			g_debug("%s", error->message);
+	}
+}
+
 void vrrp_addresses_prefer(VrrpAddresses *self, GArray *between)
 {
+	g_autoptr(GArray) before = all_routes(self), after = NULL;
+
 	g_clear_pointer(&self->between, g_array_unref);
 	self->between = between;
 	for (guint i = 0; i < self->n_places; i++)
 		if (self->places[i].index)
-			set_preference(self, i, true);
+			set_preference(self, i);
+	after = all_routes(self);
+	delete_routes(self, before, after); /* to where the peer was */
 }
 
 /* ---- Holding ---- */
@@ -359,16 +418,6 @@ static void hold_address(VrrpAddresses *self, Place *place, VrrpServiceAddress *
 	g_clear_pointer(&address->problem, g_free);
 	if (!address->held)
 		complain(&address->problem, "no-address", address->text, error);
-}
-
-/* IPv6 takes no gateway on an interface other than the one its network is on, which may be the device itself. */
-static bool to_gateway(const VrrpRoute *route, VrrpRoute *ret_gateway)
-{
-	if (route->gateway.family != AF_INET6 || ip_is_link_local(&route->gateway))
-		return false;
-	*ret_gateway = (VrrpRoute){ .destination = route->gateway, .prefix = 128, .source = route->source, .index = route->index,
-				    .lifetime_s = route->lifetime_s };
-	return true;
 }
 
 static void hold_route(VrrpAddresses *self, Place *place, guint n)
@@ -420,17 +469,27 @@ static void hold_place(VrrpAddresses *self, guint n)
 		first = false;
 		hold_address(self, place, address);
 	}
-	for (guint i = 0; i < place->member->routes->len; i++)
-		hold_route(self, place, i);
-	if (self->between)
-		set_preference(self, n, true);
 }
 
+static void hold_routes(VrrpAddresses *self, guint n)
+{
+	Place *place = &self->places[n];
+
+	for (guint i = 0; place->up && i < place->member->routes->len; i++)
+		hold_route(self, place, i);
+	if (self->between)
+		set_preference(self, n);
+}
+
+/* Addresses first: the source of a route may be another group's. */
 void vrrp_addresses_hold(VrrpAddresses *self)
 {
 	for (guint i = 0; i < self->n_places; i++)
 		if (self->places[i].index)
 			hold_place(self, i);
+	for (guint i = 0; i < self->n_places; i++)
+		if (self->places[i].index)
+			hold_routes(self, i);
 }
 
 static VrrpRenewalExpect expect(bool works)
@@ -510,22 +569,6 @@ const VrrpServiceAddress *vrrp_addresses_missing(VrrpAddresses *self, const GArr
 	return missing;
 }
 
-static void delete_routes(VrrpAddresses *self, guint n)
-{
-	Place *place = &self->places[n];
-
-	for (guint i = 0; place->index && i < place->member->routes->len; i++) {
-		VrrpRoute route = route_of(place, i, 0), gateway;
-		g_autoptr(GError) error = NULL;
-
-		if (!vrrp_netlink_route_delete(self->netlink, &route, &error) ||
-		    (to_gateway(&route, &gateway) && !vrrp_netlink_route_delete(self->netlink, &gateway, &error)))
-			g_debug("route of %s: %s", place->member->virtual_device, error->message);
-	}
-	if (self->between && place->parent)
-		set_preference(self, n, false);
-}
-
 void vrrp_addresses_drop(VrrpAddresses *self)
 {
 	for (guint i = 0; i < self->n_places; i++)
@@ -535,8 +578,9 @@ void vrrp_addresses_drop(VrrpAddresses *self)
 
 void vrrp_addresses_drop_routes(VrrpAddresses *self)
 {
-	for (guint i = 0; i < self->n_places; i++)
-		delete_routes(self, i);
+	g_autoptr(GArray) all = all_routes(self);
+
+	delete_routes(self, all, NULL);
 	g_clear_pointer(&self->between, g_array_unref);
 }
 
@@ -565,7 +609,7 @@ static void delete_virtual(VrrpAddresses *self, Place *place)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (!self->virtual_mac || !place->index)
+	if (!place->member->is_virtual || !place->index)
 		return;
 	if (!vrrp_netlink_link_delete(self->netlink, place->index, &error))
 		g_debug("%s: %s", place->member->virtual_device, error->message);
@@ -573,13 +617,16 @@ static void delete_virtual(VrrpAddresses *self, Place *place)
 	place->up = false;
 }
 
-void vrrp_addresses_retire(VrrpAddresses *self, const VrrpAddresses *next)
+void vrrp_addresses_retire(VrrpAddresses *self, VrrpAddresses *next)
 {
-	for (guint i = 0; i < self->n_places; i++) {
-		delete_routes(self, i);
+	g_autoptr(GArray) routes = all_routes(self), kept = NULL;
+
+	next->between = g_steal_pointer(&self->between);
+	kept = all_routes(next);
+	delete_routes(self, routes, kept);
+	for (guint i = 0; i < self->n_places; i++)
 		if (!has_place(next, &self->places[i]))
 			delete_virtual(self, &self->places[i]);
-	}
 	for (guint i = 0; i < self->list->len; i++) {
 		VrrpServiceAddress *address = self->list->pdata[i];
 		int index = self->places[address->place].index;
@@ -597,7 +644,7 @@ void vrrp_addresses_rest(VrrpAddresses *self)
 		Place *place = &self->places[i];
 		GError *error = NULL;
 
-		if (!self->virtual_mac || !place->up)
+		if (!place->member->is_virtual || !place->up)
 			continue;
 		if (place->index && !vrrp_netlink_link_up(self->netlink, place->index, false, &error))
 			complain(&place->problem, "no-virtual-mac", place->member->virtual_device, error);

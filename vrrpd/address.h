@@ -38,7 +38,7 @@ typedef struct VrrpAddresses VrrpAddresses;
 guint vrrp_addresses_lifetime_s(guint advert_interval_ms);
 
 /* @members of VrrpMember*, kept by reference. */
-VrrpAddresses *vrrp_addresses_new(GPtrArray *members, bool virtual_mac, guint lifetime_s, VrrpNetlink *netlink, VrrpSysctl *sysctl);
+VrrpAddresses *vrrp_addresses_new(GPtrArray *members, guint lifetime_s, VrrpNetlink *netlink, VrrpSysctl *sysctl);
 void vrrp_addresses_free(VrrpAddresses *addresses); /* leaves the kernel as it is; NULL is fine */
 
 /* Makes the virtual interfaces that are missing. @clean: also takes down what a former process left. Call again when links change. True when a
@@ -58,8 +58,8 @@ void vrrp_addresses_drop(VrrpAddresses *addresses);
 void vrrp_addresses_drop_routes(VrrpAddresses *addresses); /* after that, what the kernel has left */
 void vrrp_addresses_rest(VrrpAddresses *addresses);  /* some time after a drop: the virtual interfaces go down */
 guint vrrp_addresses_announce(VrrpAddresses *addresses, VrrpEther *ether); /* returns how many frames */
-/* Takes away what @next does not have: addresses, routes (those it has it adds again) and virtual interfaces. */
-void vrrp_addresses_retire(VrrpAddresses *addresses, const VrrpAddresses *next);
+/* Takes away what @next, which is prepared, does not have: addresses, routes and virtual interfaces. What it has too is not touched. */
+void vrrp_addresses_retire(VrrpAddresses *addresses, VrrpAddresses *next);
 void vrrp_addresses_remove(VrrpAddresses *addresses); /* takes the virtual interfaces away */
 
 gsize vrrp_addresses_count(const VrrpAddresses *addresses);

@@ -347,7 +347,7 @@ static void begin(VrrpElection *self, bool clean)
 	/* Its address is its path's, once that is open. */
 	vrrp_candidate_begin(&self->candidate, (guint8)settings->vrrp_version, settings->advert_interval_ms / 10, (IpAddress){ 0 },
 			     (guint8)settings->priority);
-	self->addresses = vrrp_addresses_new(self->members, settings->virtual_mac, vrrp_addresses_lifetime_s(settings->advert_interval_ms),
+	self->addresses = vrrp_addresses_new(self->members, vrrp_addresses_lifetime_s(settings->advert_interval_ms),
 					     self->netlink, self->sysctl);
 	(void)vrrp_addresses_prepare(self->addresses, clean);
 	vrrp_election_open_paths(self);
@@ -546,11 +546,10 @@ static void reload_within(VrrpElection *self, Settings *settings)
 	if (!same_addresses) {
 		VrrpAddresses *former = self->addresses;
 
-		self->addresses = vrrp_addresses_new(self->members, settings->virtual_mac,
-						     vrrp_addresses_lifetime_s(settings->advert_interval_ms), self->netlink, self->sysctl);
+		self->addresses = vrrp_addresses_new(self->members, vrrp_addresses_lifetime_s(settings->advert_interval_ms), self->netlink, self->sysctl);
+		(void)vrrp_addresses_prepare(self->addresses, false);
 		vrrp_addresses_retire(former, self->addresses);
 		vrrp_addresses_free(former);
-		(void)vrrp_addresses_prepare(self->addresses, false);
 		if (self->candidate.machine.state == VRRP_STATE_MASTER) {
 			vrrp_election_prefer(self);
 			vrrp_addresses_hold(self->addresses);

@@ -117,11 +117,40 @@ static VrrpMember *member_new(const Settings *settings, const SettingsGroup *gro
 						(settings->vrrp_version != 2 || family == AF_INET));
 	member->path = member->elects ? g_strdup("lan") :
 		       g_strdup_printf("%s-%s", member->role, family == AF_INET6 ? "ipv6" : "ipv4");
-	member->virtual_device = settings->virtual_mac ?
-				 g_strdup_printf("vrrp%u.%u%s", settings->group_id, place_number(settings, group->interface),
-						 family == AF_INET6 ? "v6" : "") :
-				 g_strdup(member->device);
 	return member;
+}
+
+/* The first address that can be used beyond the link of those that are on the interface: its own group's, else another's. */
+static const IpAddress *find_source(const GPtrArray *members, const VrrpMember *member)
+{
+	for (guint i = 0; i < member->addresses->len; i++)
+		if (!ip_is_ipv6_link_local(&g_array_index(member->addresses, VrrpMemberAddress, i).ip))
+			return &g_array_index(member->addresses, VrrpMemberAddress, i).ip;
+	for (guint i = 0; i < members->len; i++) {
+		const VrrpMember *other = members->pdata[i];
+
+		if (other->addresses->len > 0 && other != member && other->family == member->family && strcmp(other->role, member->role) == 0)
+			return find_source(members, other);
+	}
+	return NULL;
+}
+
+/* An interface without an address of the family can resolve no gateway, and its routes would have the source of any other. */
+static void place(GPtrArray *members, const Settings *settings, VrrpMember *member)
+{
+	const IpAddress *source = find_source(members, member);
+	const SettingsInterface *interface = settings_interface(settings, member->role);
+	const SettingsAddress *own = interface ? settings_own_address(interface, member->family) : NULL;
+
+	member->is_virtual = settings->virtual_mac && (source || member->addresses->len > 0);
+	member->virtual_device = member->is_virtual ?
+				 g_strdup_printf("vrrp%u.%u%s", settings->group_id, place_number(settings, member->role),
+						 member->family == AF_INET6 ? "v6" : "") :
+				 g_strdup(member->device);
+	if (source)
+		member->source = *source;
+	else if (own && member->addresses->len == 0)
+		member->source = own->ip;
 }
 
 GPtrArray *vrrp_members_new(const Settings *settings)
@@ -139,6 +168,8 @@ GPtrArray *vrrp_members_new(const Settings *settings)
 				member_free(member);
 		}
 	}
+	for (guint i = 0; i < members->len; i++)
+		place(members, settings, members->pdata[i]);
 	return members;
 }
 

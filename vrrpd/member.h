@@ -31,7 +31,9 @@ typedef struct {
 	bool elects;
 	bool advertises;       /* always when it elects */
 	char *path;            /* what its path is called: "lan" the elector's, "wan-ipv4", "lan-ipv6" any other */
-	char *virtual_device;  /* "vrrp51.0", "vrrp51.0v6"; without virtual MAC the device itself */
+	char *virtual_device;  /* "vrrp51.0", "vrrp51.0v6"; the device itself when it has no virtual interface */
+	bool is_virtual;       /* not without virtual MAC, nor where no group has an address of the family: routes alone go from the device itself */
+	IpAddress source;      /* of what goes by its routes: an address that can be used beyond the link; none: the kernel's choice */
 	guint8 virtual_mac[6]; /* 00:00:5e:00:01:VRID or 00:00:5e:00:02:VRID */
 	GArray *addresses;     /* of VrrpMemberAddress; over IPv6 the link-local one first, derived from the virtual MAC when none is named */
 	GArray *routes;        /* of VrrpMemberRoute */

@@ -10,7 +10,8 @@ static const char device[] =
 	"[interface wan]\ndevice=eth1\naddress=203.0.113.11/24\n"
 	"[interface peer]\ndevice=eth2\naddress=10.0.0.1/30\n";
 
-/* One word a member: path, "!" when it elects, "+" when it advertises, its interface, its addresses, its number of routes. */
+/* One word a member: path, "!" when it elects, "+" when it advertises, its interface, its addresses, its number of routes and what they go
+ * from. */
 static char *describe(const GPtrArray *members)
 {
 	GString *text = g_string_new("");
@@ -22,8 +23,13 @@ static char *describe(const GPtrArray *members)
 				       member->advertises ? "+" : "", member->device, member->virtual_device);
 		for (guint j = 0; j < member->addresses->len; j++)
 			g_string_append_printf(text, " %s", g_array_index(member->addresses, VrrpMemberAddress, j).text);
-		if (member->routes->len)
+		if (member->routes->len) {
+			char ip[IP_TEXT_SIZE];
+
 			g_string_append_printf(text, " routes=%u", member->routes->len);
+			if (ip_is_set(&member->source))
+				g_string_append_printf(text, " from %s", ip_text(&member->source, ip));
+		}
 	}
 	return g_string_free(text, FALSE);
 }
@@ -50,12 +56,16 @@ static const Case cases[] = {
 	{ "two-link-locals-keep-their-order", LAN "addresses=2001:db8::100/64, fe80::5/64, fe80::4/64\n",
 	  "lan!+ eth0 vrrp51.0v6 fe80::5/64 2001:db8::100/64 fe80::4/64" },
 	{ "follower-is-silent", LAN "addresses=192.0.2.100/24\n" WAN "addresses=203.0.113.10/24\nroutes=default via 203.0.113.1\n",
-	  "lan!+ eth0 vrrp51.0 192.0.2.100/24; wan-ipv4 eth1 vrrp51.1 203.0.113.10/24 routes=1" },
+	  "lan!+ eth0 vrrp51.0 192.0.2.100/24; wan-ipv4 eth1 vrrp51.1 203.0.113.10/24 routes=1 from 203.0.113.10" },
 	{ "follower-advertises", LAN "addresses=192.0.2.100/24\n" WAN "adverts=true\naddresses=203.0.113.10/24, 2001:db8:1::10/64\n",
 	  "lan!+ eth0 vrrp51.0 192.0.2.100/24; wan-ipv4+ eth1 vrrp51.1 203.0.113.10/24; "
 	  "wan-ipv6+ eth1 vrrp51.1v6 " DERIVED " 2001:db8:1::10/64" },
 	{ "routes-by-family", LAN "addresses=192.0.2.100/24\nroutes=default via fe80::1, 198.51.100.0/24 via 192.0.2.1\n",
-	  "lan!+ eth0 vrrp51.0 192.0.2.100/24 routes=1; lan-ipv6 eth0 vrrp51.0v6 routes=1" },
+	  "lan!+ eth0 vrrp51.0 192.0.2.100/24 routes=1 from 192.0.2.100; lan-ipv6 eth0 eth0 routes=1 from 2001:db8::11" },
+	{ "routes-alone-go-as-the-device", LAN "addresses=192.0.2.100/24\n" WAN "routes=default via 203.0.113.1, 2001:db8:5::/48 via fe80::1\n",
+	  "lan!+ eth0 vrrp51.0 192.0.2.100/24; wan-ipv4 eth1 eth1 routes=1 from 203.0.113.11; wan-ipv6 eth1 eth1 routes=1" },
+	{ "routes-alone-beside-another-groups-address", "[group gate]\ninterface=lan\nroutes=default via 192.0.2.1\n" LAN "addresses=192.0.2.100/24\n",
+	  "lan-ipv4 eth0 vrrp51.0 routes=1 from 192.0.2.100; lan!+ eth0 vrrp51.0 192.0.2.100/24" },
 	{ "version-2-has-no-ipv6", "vrrp-version=2\nadvert-interval-ms=1000\n" LAN "addresses=192.0.2.100/24, 2001:db8::100/64\n",
 	  "lan!+ eth0 vrrp51.0 192.0.2.100/24; lan-ipv6 eth0 vrrp51.0v6 " DERIVED " 2001:db8::100/64" },
 	{ "groups-on-one-interface-share-it", LAN "addresses=192.0.2.100/24\n[group more]\ninterface=lan\naddresses=192.0.2.101/24\n",
