@@ -205,6 +205,46 @@ static void add_applications(const StatusView *view, GString *out, const RenderS
 	g_string_append(out, text);
 }
 
+/* "at least 3 changes for 12 s"; NULL: it lacks nothing. */
+static char *behind_text(GVariant *at, const char *changes_key, const char *since_key, gint64 now_ms)
+{
+	gint64 changes = dict_int(at, changes_key, 0), since_ms = dict_int(at, since_key, now_ms);
+	g_autofree char *age = render_age(now_ms - since_ms);
+
+	if (changes == 0)
+		return NULL;
+	return g_strdup_printf("%s%" G_GINT64_FORMAT " change%s for %s", dict_bool(at, "exact") ? "" : "at least ", changes,
+			       changes == 1 ? "" : "s", age);
+}
+
+/* What a takeover now would lose, as both devices know it. */
+static void add_recovery(const StatusView *view, GString *out, const RenderStyle *style)
+{
+	g_autoptr(GVariant) refs = dict_value(view->sync, "RecoveryPoint", "a{sa{sv}}");
+	gint64 heard_ms = dict_int(view->sync, "PeerHeardMs", 0);
+	g_autofree char *heard = render_age(view->now_ms - heard_ms);
+	bool lacks = false;
+
+	if (!refs || heard_ms == 0)
+		return;
+	for (const char *const *ref = (const char *const[]){ "config", "volatile", NULL }; *ref; ref++) {
+		g_autoptr(GVariant) at = g_variant_lookup_value(refs, *ref, G_VARIANT_TYPE_VARDICT);
+		g_autofree char *applied = at ? behind_text(at, "applied_changes", "applied_since_ms", view->now_ms) : NULL;
+		g_autofree char *stored = at ? behind_text(at, "stored_changes", "stored_since_ms", view->now_ms) : NULL;
+		g_autofree char *coloured = applied ? render_coloured(style, RENDER_WARNING, applied) : NULL;
+
+		if (!applied)
+			continue;
+		g_string_append_printf(out, "  the Backup has not applied %s of %s (not stored: %s)\n", coloured, *ref, stored ? stored : "none");
+		lacks = true;
+	}
+	if (!lacks)
+		g_string_append(out, "  the Backup has applied everything it was told of");
+	else
+		g_string_append(out, "  a takeover now would lose that");
+	g_string_append_printf(out, ", peer heard %s ago\n", heard);
+}
+
 static void add_synchronisation(const StatusView *view, GString *out, const RenderStyle *style)
 {
 	const char *activity = dict_string(view->sync, "Activity", "unknown"),
@@ -229,6 +269,7 @@ static void add_synchronisation(const StatusView *view, GString *out, const Rend
 
 		g_string_append_printf(out, "  last attempt failed: %s\n", coloured);
 	}
+	add_recovery(view, out, style);
 	for (gsize i = 0; diverged && i < g_variant_n_children(diverged); i++) {
 		g_autoptr(GVariant) name = g_variant_get_child_value(diverged, i);
 		g_autofree char *clean = render_clean(g_variant_get_string(name, NULL));

@@ -155,6 +155,7 @@ typedef struct {
 	guint peer_port;        /* 7443 */
 	guint peer_timeout_ms;  /* 3000: no ping answered so long = peer DOWN */
 	guint sync_interval_s;  /* 60 */
+	guint recovery_limit_s; /* 60: the Backup lacks something for so long = an event; 0: never */
 	guint gui_port;         /* 7777 */
 	guint cold_boot_wait_ms; /* 15000 */
 	guint first_answer_ms;  /* 30000: longest time traffic is dropped while applications start */

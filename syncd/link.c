@@ -637,6 +637,11 @@ bool sync_link_open(SyncLink *link, const SyncLinkConfig *config, GError **error
 	return true;
 }
 
+gint64 sync_link_heard_us(const SyncLink *link)
+{
+	return link ? link->pong_us : 0;
+}
+
 bool sync_link_is_connected(const SyncLink *link)
 {
 	return link->connected;

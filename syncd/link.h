@@ -40,6 +40,9 @@ void sync_link_close(SyncLink *link);
 /* A ping was answered within the configured time over any path. */
 bool sync_link_is_connected(const SyncLink *link);
 
+/* When a ping was answered last; 0: not yet. */
+gint64 sync_link_heard_us(const SyncLink *link);
+
 /* Where to fetch from: hosts with an answered ping first, the quickest to have answered first, then the others. Transfer full. */
 char **sync_link_hosts(const SyncLink *link);
 

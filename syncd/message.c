@@ -23,7 +23,8 @@ static const TopicKey state_keys[] = {
 	{ "link_alive", "b" }, { "link_locals", "a{ss}" }, { NULL, NULL },
 };
 static const TopicKey sync_keys[] = {
-	{ "stored", "a{ss}" }, { "applied", "a{ss}" }, { "role", "s" }, { "term", "t" }, { "term_id", "s" }, { NULL, NULL },
+	{ "stored", "a{ss}" }, { "applied", "a{ss}" }, { "role", "s" }, { "term", "t" }, { "term_id", "s" },
+	{ "numbers", "a{st}" }, { NULL, NULL },
 };
 static const TopicKey swap_keys[] = { { "phase", "s" }, { NULL, NULL } };
 static const TopicKey mode_keys[] = { { "mode", "s" }, { NULL, NULL } };

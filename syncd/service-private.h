@@ -5,8 +5,10 @@
 #include "engine.h"
 #include "link.h"
 #include "pairing.h"
+#include "point.h"
 #include "record.h"
 #include "service.h"
+#include "set.h"
 
 #define SYNC_INTERFACE "org.understudy.Sync1"
 #define PEER_INTERFACE "org.understudy.Peer1"
@@ -28,13 +30,17 @@ struct SyncService {
 	char **diverged;
 	char *activity, *problem;
 	gint64 last_sync_ms;
-	GHashTable *order;   /* commit -> when it became ours, as a counter: later ones contain what earlier ones had */
-	guint64 order_last;
 	GPtrArray *waiters;  /* of Waiter* */
 	guint interval;      /* timer: pull every so often */
 	guint retry;         /* timer: pull again after a failure */
 	guint retry_ms;
-	bool pulling, pull_again;
+
+	/* recovery.c */
+	SyncPoint *points[SYNC_N_REFS];
+	bool counts_own;     /* they count our commits; else the peer's, as it told of them */
+	GVariant *lost;      /* a{sv}: by the last takeover of this device */
+	guint behind_timer;
+	bool behind_told;
 
 	/* peer-service.c */
 	SyncLink *link;
@@ -54,6 +60,16 @@ void sync_service_notice(SyncService *service, const char *name, guint8 priority
 void sync_service_peer_said(SyncService *service, GVariant *value); /* its topic "sync" */
 void sync_service_peer_connected(SyncService *service, bool connected);
 void sync_service_tell_peer(SyncService *service);
+
+/* ---- recovery.c ---- */
+void sync_recovery_look(SyncService *service);                            /* who has what has changed, or the limit */
+void sync_recovery_own(SyncService *service);                             /* our lines have moved */
+void sync_recovery_peer_said(SyncService *service, GVariant *value);
+void sync_recovery_role(SyncService *service, bool followed);             /* service->role is in force */
+bool sync_recovery_is_applied(SyncService *service, GVariant *commits);   /* the peer has @commits, or newer ones of ours, on its files */
+GVariant *sync_recovery_numbers(SyncService *service);                    /* of our newest commits, for the peer */
+GVariant *sync_recovery_point(SyncService *service);
+GVariant *sync_recovery_heard_ms(SyncService *service);
 
 /* ---- peer-service.c ---- */
 extern const BusMember peer_members[];

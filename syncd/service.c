@@ -9,7 +9,7 @@
 #include "set.h"
 #include "service-private.h"
 
-enum { RETRY_FIRST_MS = 250, RETRY_LAST_MS = 30000, ORDER_MAX = 8192, WAIT_MAX_MS = 3600 * 1000, HISTORY_MAX = 1000 };
+enum { RETRY_FIRST_MS = 250, RETRY_LAST_MS = 30000, WAIT_MAX_MS = 3600 * 1000, HISTORY_MAX = 1000 };
 
 static const BusErrorMapping ERRORS[] = {
 	{ SYNC_ERROR_FAILED, BUS_ERROR_FAILED },     { SYNC_ERROR_BAD, BUS_ERROR_INVALID_ARGS },
@@ -54,41 +54,6 @@ static void take(GVariant **place, GVariant *value)
 	g_variant_ref(value);
 	g_variant_unref(*place);
 	*place = value;
-}
-
-static void remember_order(SyncService *service, GVariant *commits)
-{
-	GVariantIter iter;
-	const char *ref, *commit;
-
-	if (g_hash_table_size(service->order) > ORDER_MAX)
-		g_hash_table_remove_all(service->order);
-	g_variant_iter_init(&iter, commits);
-	while (g_variant_iter_next(&iter, "{&s&s}", &ref, &commit)) {
-		if (g_hash_table_contains(service->order, commit))
-			continue;
-		guint64 *number = g_new(guint64, 1);
-		*number = ++service->order_last;
-		g_hash_table_insert(service->order, g_strdup(commit), number);
-	}
-}
-
-/* Whether the peer has @commits, or newer ones of ours, on its files. */
-static bool is_applied(SyncService *service, GVariant *commits)
-{
-	GVariantIter iter;
-	const char *ref, *wanted, *there;
-
-	g_variant_iter_init(&iter, commits);
-	while (g_variant_iter_next(&iter, "{&s&s}", &ref, &wanted)) {
-		if (!g_variant_lookup(service->peer_applied, ref, "&s", &there))
-			return false;
-		const guint64 *want_order = g_hash_table_lookup(service->order, wanted);
-		const guint64 *there_order = g_hash_table_lookup(service->order, there);
-		if (!g_str_equal(wanted, there) && (!want_order || !there_order || *there_order < *want_order))
-			return false;
-	}
-	return true;
 }
 
 static gint64 now_ms(void)
@@ -140,7 +105,7 @@ static void look_at_waiters(SyncService *service)
 	for (guint i = service->waiters->len; i-- > 0;) {
 		Waiter *waiter = service->waiters->pdata[i];
 
-		if (is_applied(service, waiter->commits))
+		if (sync_recovery_is_applied(service, waiter->commits))
 			waiter_end(waiter, BUS_ERROR_FAILED, NULL);
 	}
 }
@@ -152,7 +117,7 @@ static void wait_applied(BusCall *call, GVariant *args, gpointer user_data)
 	guint timeout_ms;
 
 	g_variant_get(args, "(@a{ss}u)", &commits, &timeout_ms);
-	if (is_applied(service, commits)) {
+	if (sync_recovery_is_applied(service, commits)) {
 		bus_call_reply(call, NULL);
 		return;
 	}
@@ -182,6 +147,7 @@ void sync_service_tell_peer(SyncService *service)
 	g_variant_builder_add(&builder, "{sv}", "role", g_variant_new_string(sync_role_text(service->role)));
 	g_variant_builder_add(&builder, "{sv}", "term", g_variant_new_uint64(service->term));
 	g_variant_builder_add(&builder, "{sv}", "term_id", g_variant_new_string(service->term_id));
+	g_variant_builder_add(&builder, "{sv}", "numbers", sync_recovery_numbers(service));
 	sync_link_publish(service->link, "sync", g_variant_builder_end(&builder));
 }
 
@@ -272,8 +238,9 @@ void sync_service_peer_said(SyncService *service, GVariant *value)
 		take(&service->peer_applied, applied);
 	changed(service, "PeerStored");
 	changed(service, "PeerApplied");
+	sync_recovery_peer_said(service, value);
 	look_at_waiters(service);
-	if (service->role == SYNC_ROLE_LEAD && is_applied(service, service->stored))
+	if (service->role == SYNC_ROLE_LEAD && sync_recovery_is_applied(service, service->stored))
 		synchronised(service);
 	if (service->role == SYNC_ROLE_FOLLOW)
 		pull(service, NULL, NULL);
@@ -300,7 +267,7 @@ static void on_lines(GVariant *stored, GVariant *applied, gpointer user_data)
 		return;
 	take(&service->stored, stored);
 	take(&service->applied, applied);
-	remember_order(service, applied);
+	sync_recovery_own(service);
 	changed(service, "Stored");
 	changed(service, "Applied");
 	sync_service_tell_peer(service);
@@ -376,6 +343,24 @@ static void answer(const GError *error, gpointer user_data)
 		bus_call_reply(user_data, NULL);
 }
 
+typedef struct {
+	SyncService *service;
+	BusCall *call;
+	SyncRole role;
+	bool followed;
+} RoleChange;
+
+static void role_changed(const GError *error, gpointer user_data)
+{
+	RoleChange *change = user_data;
+
+	/* Of two orders that follow each other closely the later one counts. */
+	if (!error && change->service->role == change->role)
+		sync_recovery_role(change->service, change->followed);
+	answer(error, change->call);
+	g_free(change);
+}
+
 static void set_role(BusCall *call, GVariant *args, gpointer user_data)
 {
 	SyncService *service = user_data;
@@ -393,12 +378,15 @@ static void set_role(BusCall *call, GVariant *args, gpointer user_data)
 	}
 	if (role != service->role)
 		g_message("role: %s -> %s (term %" G_GUINT64_FORMAT ")", sync_role_text(service->role), text, term);
+	bool followed = service->role == SYNC_ROLE_FOLLOW;
 	service->role = role;
 	service->term = term;
 	g_free(service->term_id);
 	service->term_id = g_strdup(term_id);
 	g_clear_handle_id(&service->retry, g_source_remove);
-	sync_engine_set_role(service->engine, role, term, term_id, answer, call);
+	RoleChange *change = g_new(RoleChange, 1);
+	*change = (RoleChange){ service, call, role, followed };
+	sync_engine_set_role(service->engine, role, term, term_id, role_changed, change);
 	changed(service, "Role");
 	sync_service_tell_peer(service);
 	if (role == SYNC_ROLE_FOLLOW)
@@ -544,6 +532,7 @@ static void reload(BusCall *call, GVariant *args, gpointer user_data)
 	}
 	settings_unref(service->settings);
 	service->settings = settings;
+	sync_recovery_look(service);
 	sync_engine_reload(service->engine, settings);
 	start_interval(service);
 	sync_peer_reopen(service);
@@ -604,6 +593,21 @@ static GVariant *get_diverged(gpointer user_data)
 	return g_variant_new_strv((const char *const *)((SyncService *)user_data)->diverged, -1);
 }
 
+static GVariant *get_recovery_point(gpointer user_data)
+{
+	return sync_recovery_point(user_data);
+}
+
+static GVariant *get_peer_heard_ms(gpointer user_data)
+{
+	return sync_recovery_heard_ms(user_data);
+}
+
+static GVariant *get_lost(gpointer user_data)
+{
+	return g_variant_ref(((SyncService *)user_data)->lost);
+}
+
 const BusMember sync_members[] = {
 	{ "SetRole", .method = set_role },
 	{ "Commit", .method = commit },
@@ -622,6 +626,9 @@ const BusMember sync_members[] = {
 	{ "Activity", .get = get_activity },
 	{ "LastError", .get = get_last_error },
 	{ "Diverged", .get = get_diverged },
+	{ "RecoveryPoint", .get = get_recovery_point },
+	{ "PeerHeardMs", .get = get_peer_heard_ms },
+	{ "Lost", .get = get_lost },
 	{ 0 },
 };
 
@@ -651,7 +658,10 @@ SyncService *sync_service_new(BusTree *tree, const char *folder, const char *set
 	service->diverged = g_new0(char *, 1);
 	service->activity = g_strdup("idle");
 	service->problem = g_strdup("");
-	service->order = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	service->lost = g_variant_ref_sink(g_variant_new("a{sv}", NULL));
+	service->counts_own = true;
+	for (guint ref = 0; ref < SYNC_N_REFS; ref++)
+		service->points[ref] = sync_point_new();
 	service->waiters = g_ptr_array_new_with_free_func(waiter_free);
 	service->engine = sync_engine_new(folder, settings, &engine_events, service, error);
 	if (!service->engine)
@@ -683,7 +693,10 @@ void sync_service_free(SyncService *service)
 	g_variant_unref(service->applied);
 	g_variant_unref(service->peer_stored);
 	g_variant_unref(service->peer_applied);
-	g_hash_table_unref(service->order);
+	g_clear_handle_id(&service->behind_timer, g_source_remove);
+	g_variant_unref(service->lost);
+	for (guint ref = 0; ref < SYNC_N_REFS; ref++)
+		sync_point_free(service->points[ref]);
 	g_strfreev(service->diverged);
 	g_free(service->activity);
 	g_free(service->problem);

@@ -24,6 +24,9 @@ static const char SYNC[] = "{'Role': <'lead'>, 'Stored': <{'config': 'aaaaaaaaaa
 			   " 'Applied': <{'config': 'aaaaaaaaaaaa', 'volatile': 'cccccccccccc'}>,"
 			   " 'PeerStored': <{'config': 'aaaaaaaaaaaa', 'volatile': 'bbbbbbbbbbbb'}>,"
 			   " 'PeerApplied': <{'config': 'aaaaaaaaaaaa', 'volatile': '999999999999'}>,"
+			   " 'RecoveryPoint': <{'config': {'stored_changes': <uint64 0>, 'applied_changes': <uint64 0>, 'exact': <true>},"
+			   " 'volatile': {'stored_changes': <uint64 1>, 'stored_since_ms': <int64 1059000>, 'applied_changes': <uint64 3>,"
+			   " 'applied_since_ms': <int64 1050000>, 'exact': <false>}}>, 'PeerHeardMs': <int64 1059500>,"
 			   " 'FirstSyncDone': <true>, 'LastSyncMs': <int64 1055000>, 'Activity': <'idle'>, "
 			   "'LastError': <''>, 'Diverged': <@as []>}";
 static const char ELECTION[] = "{'State': <'master'>, 'Reason': <'master-down'>, 'SinceUs': <int64 15000000>,"
@@ -121,6 +124,8 @@ static void test_both_devices(void)
 			"  media     failed                     last ended by exit 1\n"
 			"\nSynchronisation\n"
 			"  lead, idle, last synchronised 5 s ago\n"
+			"  the Backup has not applied at least 3 changes for 10 s of volatile (not stored: at least 1 change for 1 s)\n"
+			"  a takeover now would lose that, peer heard 500 ms ago\n"
 			"\nHolds (this device does not take over by itself)\n"
 			"  passive  for 1 min 5 s  by order\n"
 			"\nProblems\n"

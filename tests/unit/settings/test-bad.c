@@ -112,6 +112,7 @@ static const Bad bad[] = {
 	{ "ports-alike", .pair = P "gui-port=7443\n" G, .message = "pair.conf:3: \"peer-port\" and \"gui-port\" are both 7443" },
 	{ "peer-timeout", .pair = P "peer-timeout-ms=10\n" G, .message = "pair.conf:3: \"peer-timeout-ms\" is a number from 500 to 600000, *" },
 	{ "sync-interval", .pair = P "sync-interval-s=0\n" G, .message = "pair.conf:3: \"sync-interval-s\" is a number from 1 to 86400, *" },
+	{ "recovery-limit", .pair = P "recovery-limit-s=86401\n" G, .message = "pair.conf:3: \"recovery-limit-s\" is a number from 0 to 86400, *" },
 	{ "cold-boot", .pair = P "cold-boot-wait-ms=x\n" G, .message = "pair.conf:3: \"cold-boot-wait-ms\" is a number from 0 to 600000, *" },
 	{ "first-answer", .pair = P "first-answer-ms=600001\n" G, .message = "pair.conf:3: \"first-answer-ms\" is a number from 0 to 600000, *" },
 	{ "no-group", .pair = P, .message = "pair.conf:1: section [group NAME] is missing: *" },
