@@ -37,6 +37,10 @@ static void print_report(Ctl *ctl, GVariant *report)
 	add(table, "nobody on the phone", RENDER_PLAIN, dict_string(report, "quiet", "not known"));
 	add_silence(table, report, "silence there", "silence_there_ms");
 	add_silence(table, report, "silence back", "silence_back_ms");
+	if (*dict_string(report, "sip_target", ""))
+		add(table, "asked for OPTIONS", RENDER_PLAIN, dict_string(report, "sip_target", ""));
+	add_silence(table, report, "phones waited there", "sip_silence_there_ms");
+	add_silence(table, report, "phones waited back", "sip_silence_back_ms");
 	if (dict_int(report, "contacts_before", -1) >= 0) {
 		g_autofree char *text = g_strdup_printf("%" G_GINT64_FORMAT " before, %" G_GINT64_FORMAT " after", dict_int(report, "contacts_before", 0),
 							dict_int(report, "contacts_after", 0));

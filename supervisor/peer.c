@@ -544,7 +544,7 @@ static GVariant *answer_clock(Supervisor *supervisor, guint64 serial, GVariant *
 
 static GVariant *answer_drill(Supervisor *supervisor, guint64 serial, GVariant *args, GError **error)
 {
-	return drill_answer(supervisor->drill, args, error) ? g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0) : NULL;
+	return drill_answer(supervisor->drill, args, error);
 }
 
 static const struct {

@@ -260,7 +260,7 @@ void drill_free(Drill *drill);
 void drill_resume(Drill *drill); /* to be called once, when everything that was left running has been found again */
 const char *drill_begin(Drill *drill, const char *reason, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* the path of its job */
 void drill_look(Drill *drill);   /* something may have changed */
-bool drill_answer(Drill *drill, GVariant *args, GError **error); /* the topic `drill` */
+GVariant *drill_answer(Drill *drill, GVariant *args, GError **error); /* the topic `drill`; floating */
 GVariant *drill_report(const Drill *drill);   /* of the last one, a{sv}; transfer full */
 gint64 drill_age_days(const Drill *drill);    /* of the last one, or of the pair; -1: not known */
 bool drill_has_failed(const Drill *drill);    /* the last one */

@@ -50,7 +50,7 @@ static void look(DrillCourse *course, Role role, const RoleFacts *facts, gint64 
 			break;
 		}
 		if (course->step == DRILL_REST && ((role == ROLE_BACKUP && facts->peer_fresh && facts->peer_role == ROLE_MASTER && facts->peer_same_data &&
-						    now_us - course->since_us >= REST_US) ||
+						    !course->unanswered && now_us - course->since_us >= REST_US) ||
 						   now_us - course->since_us >= REST_AT_MOST_US))
 			to(course, DRILL_RETURN, now_us);
 		break;

@@ -34,6 +34,7 @@ typedef struct {
 	gint64 since_us;       /* in this step */
 	gint64 away_us;        /* since when the service is not at home by our doing; 0: it is */
 	gint64 asked_us;       /* when the peer was last asked to give it back */
+	bool unanswered;       /* phones are not answered there yet, and may still be: set by whoever asks */
 } DrillCourse;
 
 DrillCourse drill_course(gint64 now_us);

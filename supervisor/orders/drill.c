@@ -3,12 +3,14 @@
  * supervisor/orders/drill.c - carries a drill out, measures it, and keeps the report of the last one on both devices.
  *
  * The service is silent from the moment when the one that leads begins to stop its applications until the other one's applications have all said
- * that they are ready: as seen from the device that is home.
+ * that they are ready: as seen from the device that is home. Where an application answers SIP, OPTIONS is asked at the service address meanwhile, on
+ * each way by the device that hands over (drill-watch.h).
  */
 #include <string.h>
 
 #include "supervisor/applications/ask.h"
 #include "supervisor/orders/drill-steps.h"
+#include "supervisor/orders/drill-watch.h"
 #include "supervisor/supervisor.h"
 
 #define SYNC_PATH "/org/understudy/Sync1"
@@ -18,6 +20,9 @@
 #define RETURN_MS 3000
 #define HISTORY_MS 3000
 #define TIMELINE_MS 1000
+#define MEASURED_MS 1000
+#define MEASURED_AGAIN_MS 100
+#define MEASURED_US (5 * G_TIME_SPAN_SECOND) /* so long the other device may take to be answered again */
 #define N_COMMITS 500
 #define N_TRANSITIONS 20
 #define DAY_MS (24 * 3600 * G_GINT64_CONSTANT(1000))
@@ -43,6 +48,12 @@ struct Drill {
 	guint commits_lost;
 	gint64 stop_us, start_us;           /* on the way there: silent from, to */
 	gint64 stop_back_us, start_back_us; /* and back */
+	DrillWatch *watch; /* of this drill, or of the other device's when it gives the service back */
+	char *sip_target;
+	bool sip_there_known, sip_back_known;
+	Silence sip_there, sip_back;
+	gint64 judge_us;
+	guint again;
 };
 
 static void step(Drill *drill, DrillEvent event, const char *why);
@@ -112,10 +123,25 @@ static GVariant *phases_of(const Drill *drill, GVariant *theirs)
 	return g_variant_builder_end(&builder);
 }
 
+static bool never_answered(bool known, const Silence *silence)
+{
+	return known && silence->n_asked > 0 && silence->n_answered == 0;
+}
+
+static void add_sip(GVariantBuilder *builder, const char *way, const Silence *silence)
+{
+	g_autofree char *key = g_strdup_printf("sip_silence_%s_ms", way), *asked = g_strdup_printf("sip_asked_%s", way);
+	g_autofree char *answered = g_strdup_printf("sip_answered_%s", way);
+	g_variant_builder_add(builder, "{sv}", key, g_variant_new_double((double)silence->longest_us / 1000.0));
+	g_variant_builder_add(builder, "{sv}", asked, g_variant_new_uint32(silence->n_asked));
+	g_variant_builder_add(builder, "{sv}", answered, g_variant_new_uint32(silence->n_answered));
+}
+
 static GVariant *make_report(const Drill *drill, GVariant *theirs, bool *ret_passed)
 {
 	const Settings *settings = drill->supervisor->settings;
 	double there_ms = silence_ms(drill->stop_us, drill->start_us), back_ms = silence_ms(drill->stop_back_us, drill->start_back_us);
+	gint64 most_us = settings->drill_max_silence_ms * (gint64)G_TIME_SPAN_MILLISECOND;
 	g_autoptr(GPtrArray) failures = g_ptr_array_new();
 	const char *error = drill->why ? drill->why : drill->course.error;
 	GVariantBuilder builder;
@@ -123,6 +149,10 @@ static GVariant *make_report(const Drill *drill, GVariant *theirs, bool *ret_pas
 		g_ptr_array_add(failures, (gpointer)(error ? error : "failed: for a reason unknown"));
 	if (there_ms > settings->drill_max_silence_ms || back_ms > settings->drill_max_silence_ms)
 		g_ptr_array_add(failures, "silence: the service was away for longer than max-silence-ms");
+	else if (never_answered(drill->sip_there_known, &drill->sip_there) || never_answered(drill->sip_back_known, &drill->sip_back))
+		g_ptr_array_add(failures, "sip-silence: phones had no answer from the device that had taken over");
+	else if ((drill->sip_there_known && drill->sip_there.longest_us > most_us) || (drill->sip_back_known && drill->sip_back.longest_us > most_us))
+		g_ptr_array_add(failures, "sip-silence: phones had no answer for longer than max-silence-ms");
 	if (drill->counted && drill->contacts_after < drill->contacts_before)
 		g_ptr_array_add(failures, "contacts: fewer contacts afterwards than before");
 	if (drill->commits_lost)
@@ -141,6 +171,12 @@ static GVariant *make_report(const Drill *drill, GVariant *theirs, bool *ret_pas
 		g_variant_builder_add(&builder, "{sv}", "silence_there_ms", g_variant_new_double(there_ms));
 	if (back_ms >= 0)
 		g_variant_builder_add(&builder, "{sv}", "silence_back_ms", g_variant_new_double(back_ms));
+	if (drill->sip_target)
+		g_variant_builder_add(&builder, "{sv}", "sip_target", g_variant_new_string(drill->sip_target));
+	if (drill->sip_there_known)
+		add_sip(&builder, "there", &drill->sip_there);
+	if (drill->sip_back_known)
+		add_sip(&builder, "back", &drill->sip_back);
 	g_variant_builder_add(&builder, "{sv}", "max_silence_ms", g_variant_new_uint32(settings->drill_max_silence_ms));
 	if (drill->counted) {
 		g_variant_builder_add(&builder, "{sv}", "contacts_before", g_variant_new_uint64(drill->contacts_before));
@@ -153,6 +189,12 @@ static GVariant *make_report(const Drill *drill, GVariant *theirs, bool *ret_pas
 
 /* ---- Its end ---- */
 
+static void end_watch(Drill *drill)
+{
+	drill_watch_free(drill->watch);
+	drill->watch = NULL;
+}
+
 static void forget(Drill *drill)
 {
 	ask_free(drill->ask);
@@ -162,6 +204,11 @@ static void forget(Drill *drill)
 	if (drill->timer)
 		g_source_remove(drill->timer);
 	drill->timer = 0;
+	if (drill->again)
+		g_source_remove(drill->again);
+	drill->again = 0;
+	end_watch(drill);
+	g_clear_pointer(&drill->sip_target, g_free);
 	g_clear_pointer(&drill->why, g_free);
 	g_clear_pointer(&drill->reason, g_free);
 	g_clear_pointer(&drill->quiet, g_free);
@@ -277,6 +324,53 @@ static void on_timeline(GVariant *values, const GError *error, gpointer user_dat
 	finish(drill, theirs);
 }
 
+static void ask_timeline(Drill *drill)
+{
+	GVariantBuilder builder;
+	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+	g_variant_builder_add(&builder, "{sv}", "count", g_variant_new_uint32(N_TRANSITIONS));
+	peer_request(drill->supervisor->peer, "timeline", g_variant_builder_end(&builder), TIMELINE_MS, on_timeline, asked(drill));
+}
+
+static void ask_measured(Drill *drill);
+
+static gboolean on_again(gpointer user_data)
+{
+	Drill *drill = user_data;
+	drill->again = 0;
+	ask_measured(drill);
+	return G_SOURCE_REMOVE;
+}
+
+/* What the other device has seen of the way back: when it is answered again, or long enough was not. */
+static void on_measured(GVariant *values, const GError *error, gpointer user_data)
+{
+	Drill *drill = drill_of(user_data);
+	gboolean answers = FALSE;
+	double silence_ms = 0;
+	if (!drill)
+		return;
+	if (values && g_variant_lookup(values, "silence_ms", "d", &silence_ms) && silence_ms > 0) {
+		drill->sip_back_known = true;
+		drill->sip_back.longest_us = (gint64)(silence_ms * 1000.0);
+		(void)g_variant_lookup(values, "answers", "b", &answers);
+		(void)g_variant_lookup(values, "asked", "u", &drill->sip_back.n_asked);
+		(void)g_variant_lookup(values, "answered", "u", &drill->sip_back.n_answered);
+	}
+	if (!values || answers || g_get_monotonic_time() - drill->judge_us >= MEASURED_US)
+		ask_timeline(drill);
+	else
+		drill->again = g_timeout_add(MEASURED_AGAIN_MS, on_again, drill);
+}
+
+static void ask_measured(Drill *drill)
+{
+	GVariantBuilder builder;
+	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+	g_variant_builder_add(&builder, "{sv}", "phase", g_variant_new_string("measured"));
+	peer_request(drill->supervisor->peer, "drill", g_variant_builder_end(&builder), MEASURED_MS, on_measured, asked(drill));
+}
+
 static void on_history(GVariant *values, const GError *error, gpointer user_data)
 {
 	Drill *drill = user_data;
@@ -289,10 +383,10 @@ static void on_history(GVariant *values, const GError *error, gpointer user_data
 		found = g_variant_lookup(entry, "commit", "&s", &commit) && strcmp(commit, drill->tip) == 0;
 	}
 	drill->commits_lost = !found;
-	GVariantBuilder builder;
-	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
-	g_variant_builder_add(&builder, "{sv}", "count", g_variant_new_uint32(N_TRANSITIONS));
-	peer_request(drill->supervisor->peer, "timeline", g_variant_builder_end(&builder), TIMELINE_MS, on_timeline, asked(drill));
+	if (drill->sip_target)
+		ask_measured(drill);
+	else
+		ask_timeline(drill);
 }
 
 static void on_counted_again(const Answers *answers, gpointer user_data)
@@ -334,6 +428,9 @@ static void enter(Drill *drill)
 	case DRILL_THERE: {
 		SwapOrder order = { .reason = drill->reason, .ended = on_swapped, .user_data = drill };
 		drill->left = true;
+		drill->watch = drill_watch_new(supervisor->settings);
+		if (drill->watch)
+			drill->sip_target = g_strdup(drill_watch_target(drill->watch));
 		remember_tip(drill);
 		mark_away(drill, true);
 		if (!swap_begin(supervisor->swap, &order, &error))
@@ -342,14 +439,20 @@ static void enter(Drill *drill)
 	}
 	case DRILL_RETURN: {
 		GVariantBuilder builder;
+		if (drill->watch) {
+			drill->sip_there = drill_watch_silence(drill->watch);
+			drill->sip_there_known = drill->sip_there.longest_us != 0;
+			end_watch(drill);
+		}
 		g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
 		g_variant_builder_add(&builder, "{sv}", "phase", g_variant_new_string("return"));
 		peer_request(supervisor->peer, "drill", g_variant_builder_end(&builder), RETURN_MS, on_returning, asked(drill));
 		break;
 	}
 	case DRILL_JUDGE:
+		drill->judge_us = g_get_monotonic_time();
 		if (!drill->start_back_us)
-			drill->start_back_us = g_get_monotonic_time();
+			drill->start_back_us = drill->judge_us;
 		drill->ask = ask_begin(supervisor->applications, ASK_COUNT, on_counted_again, drill);
 		break;
 	case DRILL_REST:
@@ -391,10 +494,22 @@ static void measure(Drill *drill)
 	}
 }
 
+/* The other device leads; it is given the time that the target leaves it to answer phones, too. */
+static void judge_answers(Drill *drill)
+{
+	drill->course.unanswered = false;
+	if (!drill->watch || drill->course.step != DRILL_REST)
+		return;
+	Silence silence = drill_watch_silence(drill->watch);
+	drill->course.unanswered = !silence.answers_now &&
+				   silence.longest_us <= drill->supervisor->settings->drill_max_silence_ms * (gint64)G_TIME_SPAN_MILLISECOND;
+}
+
 static gboolean on_time(gpointer user_data)
 {
 	Drill *drill = user_data;
 	drill->timer = 0;
+	judge_answers(drill);
 	step(drill, DRILL_EVENT_FACTS, NULL);
 	return G_SOURCE_REMOVE;
 }
@@ -422,9 +537,11 @@ static void step(Drill *drill, DrillEvent event, const char *why)
 void drill_look(Drill *drill)
 {
 	keep_beginning(drill);
+	drill_watch_look(drill->watch, drill->supervisor->role.role);
 	if (!drill->job)
 		return;
 	measure(drill);
+	judge_answers(drill);
 	step(drill, DRILL_EVENT_FACTS, NULL);
 }
 
@@ -458,6 +575,7 @@ static bool open_job(Drill *drill, DrillCourse course, const char *reason, GErro
 	drill->contacts_before = drill->contacts_after = 0;
 	drill->commits_lost = 0;
 	drill->stop_us = drill->start_us = drill->stop_back_us = drill->start_back_us = 0;
+	drill->sip_there_known = drill->sip_back_known = false;
 	return true;
 }
 
@@ -479,22 +597,49 @@ const char *drill_begin(Drill *drill, const char *reason, GError **error)
 	return path;
 }
 
-/* The other side: gives the service back, and keeps the report. */
-bool drill_answer(Drill *drill, GVariant *args, GError **error)
+static bool give_back(Drill *drill, GError **error)
+{
+	SwapOrder order = { .reason = "drill, back" };
+	if (swap_is_running(drill->supervisor->swap))
+		return true;
+	if (!swap_begin(drill->supervisor->swap, &order, error))
+		return false;
+	end_watch(drill);
+	drill->watch = drill_watch_new(drill->supervisor->settings);
+	return true;
+}
+
+/* The other side: gives the service back, says how long it was silent then, and keeps the report. */
+GVariant *drill_answer(Drill *drill, GVariant *args, GError **error)
 {
 	const char *phase = "";
+	GVariantBuilder builder;
+	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
 	(void)g_variant_lookup(args, "phase", "&s", &phase);
-	if (strcmp(phase, "return") == 0) {
-		SwapOrder order = { .reason = "drill, back" };
-		return swap_is_running(drill->supervisor->swap) || swap_begin(drill->supervisor->swap, &order, error) != NULL;
-	}
 	g_autoptr(GVariant) report = g_variant_lookup_value(args, "report", G_VARIANT_TYPE_VARDICT);
-	if (strcmp(phase, "report") == 0 && report) {
+	bool ok = true;
+	if (drill->job) {
+		g_set_error(error, BUS_ERROR, BUS_ERROR_BUSY, "a drill of this device is under way");
+		ok = false;
+	} else if (strcmp(phase, "return") == 0) {
+		ok = give_back(drill, error);
+	} else if (strcmp(phase, "measured") == 0) {
+		Silence silence = drill->watch ? drill_watch_silence(drill->watch) : (Silence){ .answers_now = true };
+		g_variant_builder_add(&builder, "{sv}", "silence_ms", g_variant_new_double((double)silence.longest_us / 1000.0));
+		g_variant_builder_add(&builder, "{sv}", "answers", g_variant_new_boolean(silence.answers_now));
+		g_variant_builder_add(&builder, "{sv}", "asked", g_variant_new_uint32(silence.n_asked));
+		g_variant_builder_add(&builder, "{sv}", "answered", g_variant_new_uint32(silence.n_answered));
+	} else if (strcmp(phase, "report") == 0 && report) {
+		end_watch(drill);
 		keep(drill, report);
-		return true;
+	} else {
+		g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "unknown phase");
+		ok = false;
 	}
-	g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "unknown phase");
-	return false;
+	if (ok)
+		return g_variant_builder_end(&builder);
+	g_variant_builder_clear(&builder);
+	return NULL;
 }
 
 /* One that our predecessor did not bring home. */

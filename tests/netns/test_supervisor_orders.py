@@ -7,7 +7,7 @@ import re
 import signal
 import time
 
-from test_supervisor_pair import APPLICATION, call, changes, get, job_of, module_pair, pair  # noqa: F401  (fixtures)
+from test_supervisor_pair import APPLICATION, ECHO, SERVICE, call, changes, get, job_of, module_pair, pair  # noqa: F401  (fixtures)
 
 from lab.net import wait_until  # noqa: E402  (test_supervisor_pair puts the demo's folder on the path)
 
@@ -239,6 +239,42 @@ def test_drill_leaves_the_pair_as_it_was(pair):  # noqa: F811
         wait_until(lambda device=device: get(device, "LastDrill").get("end_ms", {}).get("data") == report["end_ms"], 5, "the report")
         assert "passed" in device.run(["understudy", "drill", "--last"]).stdout
     assert call(backup, "SetMode", "sa{sv}", "active", "0").returncode == 0
+    for device in (master, backup):
+        set_application(device, APPLICATION)
+
+
+def test_drill_measures_as_a_phone_does(pair):  # noqa: F811
+    """OPTIONS at the service address, each way from the device that hands over; beside it a phone that asks all the time."""
+    master, backup = pair.master(), pair.backup()
+    asks = APPLICATION.replace("ready=notify", "ready=notify\nhealth=sip-options\nhealth-address=udp 127.0.0.1:5060\nhealth-interval-ms=3600000")
+    for device in (master, backup):
+        set_application(device, asks)
+    begin = time.monotonic()
+    report = json.loads(master.run(["understudy", "--json", "drill"]).stdout)["result"]
+    pair.wait_settled()
+    assert report["passed"] and report["sip_target"] == f"udp {SERVICE}:5060"
+    ways = report["sip_silence_there_ms"], report["sip_silence_back_ms"]
+    assert all(0 < way < report["max_silence_ms"] for way in ways), report
+    assert report["sip_answered_there"] > 0 and report["sip_answered_back"] > 0
+    # The phone's own longest silence is one of the two ways. (It asks every 5 to 10 ms, the devices every 20.)
+    heard = pair.line.longest_gap_ms(begin, time.monotonic())
+    assert heard / 2 - 100 < max(ways) < heard * 2 + 500, (ways, heard)
+    shown = master.run(["understudy", "drill", "--last"]).stdout
+    assert "phones waited there" in shown and "phones waited back" in shown and f"udp {SERVICE}:5060" in shown
+    # One that answers nothing of the kind at the service address on the other device: the drill says so, and the service is home.
+    device_text = ECHO.replace('data.startswith(b"OPTIONS ")', 'data.startswith(b"OPTIONS ") and not time.sleep(1000)')
+    backup.write("/usr/local/bin/echo", device_text, 0o755)
+    text = master.read("/etc/understudy/pair.conf")
+    master.write("/etc/understudy/pair.conf", text + "\n[drill]\nmax-silence-ms=1500\n")
+    assert call(master, "Reload", "").returncode == 0
+    done = master.run(["understudy", "--json", "drill"], check=False)
+    report = json.loads(done.stdout)["result"]
+    assert done.returncode == 1 and "sip-silence: phones had no answer from the device that had taken over" in report["failures"], report
+    pair.wait_settled()
+    assert pair.master() is master
+    backup.write("/usr/local/bin/echo", ECHO, 0o755)
+    master.write("/etc/understudy/pair.conf", text)
+    assert call(master, "Reload", "").returncode == 0
     for device in (master, backup):
         set_application(device, APPLICATION)
 

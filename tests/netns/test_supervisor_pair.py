@@ -26,7 +26,7 @@ BUS = ["busctl", "--json=short", "call", "org.understudy.Supervisor1", "/org/und
 # Files in /run and /var/lib/echo say how it behaves: that it must not be ready yet, not stop yet, or not run at all.
 ECHO = """\
 #!/usr/bin/python3
-import os, signal, socket, sys, time
+import os, re, signal, socket, sys, time
 if os.path.exists("/var/lib/echo/broken"):
     sys.exit(1)
 if os.path.exists("/var/lib/echo/config") and open("/var/lib/echo/config").read() != "good":
@@ -44,7 +44,10 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
         out.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
     while True:
-        data, sender = here.recvfrom(100)
+        data, sender = here.recvfrom(4000)
+        if data.startswith(b"OPTIONS "):
+            lines = [line for line in data.split(b"\\r\\n") if re.match(rb"(Via|From|To|Call-ID|CSeq):", line)]
+            data = b"\\r\\n".join([b"SIP/2.0 200 OK", *lines, b"Content-Length: 0", b"", b""])
         here.sendto(data, sender)
 """
 APPLICATION = """\

@@ -25,6 +25,19 @@ static DrillCourse away(void)
 	return course;
 }
 
+/* Phones are not answered there yet: not before they are, or it is plain that they will not be. */
+static void test_rests_until_phones_are_answered(void)
+{
+	DrillCourse course = away();
+	course.unanswered = true;
+	STEP(&course, DRILL_EVENT_FACTS, ROLE_BACKUP, &there, 4 * S, false, DRILL_REST);
+	course.unanswered = false;
+	STEP(&course, DRILL_EVENT_FACTS, ROLE_BACKUP, &there, 5 * S, true, DRILL_RETURN);
+	course = away();
+	course.unanswered = true;
+	STEP(&course, DRILL_EVENT_FACTS, ROLE_BACKUP, &there, 31 * S, true, DRILL_RETURN);
+}
+
 static void test_there_and_back(void)
 {
 	DrillCourse course = away();
@@ -108,6 +121,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/drill/there-and-back", test_there_and_back);
+	g_test_add_func("/drill/rests-until-phones-are-answered", test_rests_until_phones_are_answered);
 	g_test_add_func("/drill/vetoed", test_vetoed);
 	g_test_add_func("/drill/swap-fails", test_a_swap_that_fails_leads_home);
 	g_test_add_func("/drill/asked-again", test_asked_again_until_it_comes);
