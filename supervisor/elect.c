@@ -55,6 +55,7 @@ struct Elect {
 	/* Told on the present connection. */
 	bool introduced;
 	bool held[HOLD_N];
+	gint64 cold_until_us;  /* as the hold was told last */
 	int serving; /* -1: not told */
 	GVariant *peer;
 };
@@ -292,6 +293,9 @@ void elect_apply(Elect *elect)
 		elect->held[HOLD_COLD_BOOT] = !posture->hold_cold_boot;
 		elect->held[HOLD_SETTINGS] = !settings_orders_hold(supervisor->settings_orders);
 	}
+	if (posture->hold_cold_boot && posture->cold_boot_until_us != elect->cold_until_us)
+		elect->held[HOLD_COLD_BOOT] = false; /* for longer than it was told */
+	elect->cold_until_us = posture->cold_boot_until_us;
 	gint64 left_us = posture->cold_boot_until_us - g_get_monotonic_time();
 	tell_hold(elect, HOLD_PASSIVE, posture->hold_passive, 0);
 	tell_hold(elect, HOLD_FIRST_SYNC, posture->hold_first_sync, 0);

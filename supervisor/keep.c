@@ -121,6 +121,7 @@ static bool load_run(Supervisor *supervisor)
 	role->strange = g_key_file_get_boolean(file, GROUP, "strange", NULL);
 	role->unmet = g_key_file_get_boolean(file, GROUP, "unmet", NULL);
 	role->unstored = g_key_file_get_boolean(file, GROUP, "unstored", NULL);
+	role->superseded = g_key_file_get_boolean(file, GROUP, "superseded", NULL);
 	role->lead_us = g_key_file_get_int64(file, GROUP, "lead-us", NULL);
 	role->spent = 0; /* what was led in since is in here */
 	if (term_compare(&term, &role->known) > 0)
@@ -175,8 +176,9 @@ void keep_write_run(Supervisor *supervisor)
 			       role->known.id, role->reserved);
 	g_string_append_printf(text, "line=%" G_GUINT64_FORMAT "\nline-id=%s\nbooted=%" G_GUINT64_FORMAT "\nbooted-id=%s\n",
 			       role->line.number, role->line.id, role->booted.number, role->booted.id);
-	g_string_append_printf(text, "doubtful=%s\nstrange=%s\nunmet=%s\nunstored=%s\nlead-us=%" G_GINT64_FORMAT "\n", role->doubtful ? "true" : "false", role->strange ? "true" : "false",
-			       role->unmet ? "true" : "false", role->unstored ? "true" : "false", role->lead_us);
+	g_string_append_printf(text, "doubtful=%s\nstrange=%s\nunmet=%s\nunstored=%s\n", role->doubtful ? "true" : "false",
+			       role->strange ? "true" : "false", role->unmet ? "true" : "false", role->unstored ? "true" : "false");
+	g_string_append_printf(text, "superseded=%s\nlead-us=%" G_GINT64_FORMAT "\n", role->superseded ? "true" : "false", role->lead_us);
 	g_string_append_printf(text, "settled=%s\nserving=%s\nresigned=%s\n", role->settled ? "true" : "false",
 			       role->serving ? "true" : "false", role->resigned_for_health ? "true" : "false");
 	g_string_append_printf(text, "cold=%s\ncold-until-us=%" G_GINT64_FORMAT "\npresence=%d\n", role->cold ? "true" : "false",

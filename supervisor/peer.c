@@ -156,7 +156,13 @@ void peer_gather(Peer *peer, RoleFacts *facts)
 		facts->peer_has_witness = strcmp(witness, "reached") == 0;
 		(void)g_variant_lookup(state, "boot_ms", "x", &facts->peer_boot_ms);
 	}
-	GVariant *activity = bus_mirror_get(peer->sync, "Activity", "s");
+	GVariant *activity = bus_mirror_get(peer->sync, "Activity", "s"), *line = bus_mirror_get(peer->sync, "AppliedTerm", "(ts)");
+	facts->own_line_known = line != NULL;
+	if (line) {
+		const char *id;
+		g_variant_get(line, "(t&s)", &facts->own_line.number, &id);
+		g_strlcpy(facts->own_line.id, id, sizeof facts->own_line.id);
+	}
 	facts->sync_settled = peer->settled;
 	facts->committed = !peer->lead_config || g_strcmp0(peer->lead_config, stored_config(peer)) != 0;
 	facts->sync_applying = activity && strcmp(g_variant_get_string(activity, NULL), "applying") == 0;
@@ -409,6 +415,8 @@ static void apply_role(Peer *peer)
 	const Term *term = &peer->supervisor->role.known;
 	if (wanted == SYNC_KEEP || (wanted == peer->role && term_compare(term, &peer->term) == 0))
 		return;
+	if (!bus_mirror_is_fresh(peer->sync))
+		return; /* in which term its commits were made comes first, and is not older than ours */
 	if (wanted != SYNC_LEAD || peer->role != SYNC_LEAD)
 		peer->settled = false;
 	if (wanted == SYNC_LEAD && peer->role != SYNC_LEAD && peer->supervisor->role.role == ROLE_TAKING_OVER) {

@@ -48,7 +48,7 @@ typedef struct {
 	NewsKind kind;
 	char *a, *b, *c;
 	char **list;
-	GVariant *stored, *applied;
+	GVariant *stored, *applied, *term;
 	guint n;
 } News;
 
@@ -60,7 +60,7 @@ static gboolean deliver(gpointer data)
 
 	switch (news->kind) {
 	case NEWS_LINES:
-		events->lines(news->stored, news->applied, user_data);
+		events->lines(news->stored, news->applied, news->term, user_data);
 		break;
 	case NEWS_DIVERGED:
 		events->diverged((const char *const *)news->list, user_data);
@@ -87,6 +87,7 @@ static gboolean deliver(gpointer data)
 	g_strfreev(news->list);
 	g_clear_pointer(&news->stored, g_variant_unref);
 	g_clear_pointer(&news->applied, g_variant_unref);
+	g_clear_pointer(&news->term, g_variant_unref);
 	g_free(news);
 	return G_SOURCE_REMOVE;
 }
@@ -121,9 +122,28 @@ static GVariant *refs_of(SyncEngine *engine, const char *space)
 	return g_variant_ref_sink(g_variant_builder_end(&builder));
 }
 
+/* One whose commit cannot be read is passed over: that is found out, and told of, elsewhere. */
+static GVariant *applied_term(SyncEngine *engine)
+{
+	g_auto(SyncTerm) newest = { .id = g_strdup("") };
+
+	for (guint i = 0; i < SYNC_N_REFS; i++) {
+		g_auto(SyncTerm) term = { 0 };
+		git_oid id;
+
+		if (!sync_repo_get_ref(engine->repo, "heads", engine->lines[i].name, &id) || !sync_repo_term_of(engine->repo, &id, &term, NULL) ||
+		    sync_term_compare(&term, &newest) <= 0)
+			continue;
+		sync_term_clear(&newest);
+		newest = term;
+		term = (SyncTerm){ 0 };
+	}
+	return g_variant_ref_sink(g_variant_new("(ts)", newest.number, newest.id));
+}
+
 void sync_engine_tell_lines(SyncEngine *engine)
 {
-	tell(engine, (News){ .kind = NEWS_LINES, .stored = refs_of(engine, "fetched"), .applied = refs_of(engine, "heads") });
+	tell(engine, (News){ .kind = NEWS_LINES, .stored = refs_of(engine, "fetched"), .applied = refs_of(engine, "heads"), .term = applied_term(engine) });
 }
 
 void sync_engine_tell_diverged(SyncEngine *engine)

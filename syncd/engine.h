@@ -19,7 +19,8 @@ typedef enum { SYNC_ROLE_IDLE, SYNC_ROLE_LEAD, SYNC_ROLE_FOLLOW } SyncRole;
 const char *sync_role_text(SyncRole role);
 
 typedef struct {
-	void (*lines)(GVariant *stored, GVariant *applied, gpointer user_data); /* a{ss} each */
+	/* a{ss} each; @term (ts): the newest in which something applied was committed. */
+	void (*lines)(GVariant *stored, GVariant *applied, GVariant *term, gpointer user_data);
 	void (*diverged)(const char *const *names, gpointer user_data);
 	void (*activity)(const char *activity, gpointer user_data);
 	void (*committed)(const char *ref, const char *commit, const char *message, guint n_changes, gpointer user_data);

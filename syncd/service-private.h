@@ -9,6 +9,7 @@
 #include "record.h"
 #include "service.h"
 #include "set.h"
+#include "term.h"
 
 #define SYNC_INTERFACE "org.understudy.Sync1"
 #define PEER_INTERFACE "org.understudy.Peer1"
@@ -25,8 +26,10 @@ struct SyncService {
 	guint64 term;
 	char *term_id;
 	GVariant *stored, *applied;           /* a{ss}: ours */
+	GVariant *applied_term;               /* (ts) */
 	GVariant *peer_stored, *peer_applied; /* a{ss}: what it said */
 	bool peer_leads;
+	SyncTerm peer_term;                   /* in which its syncd leads or follows */
 	char **diverged;
 	char *activity, *problem;
 	gint64 last_sync_ms;

@@ -188,6 +188,7 @@ static void pulled(const GError *error, gpointer user_data)
 
 static void pull(SyncService *service, SyncEngineDone done, gpointer user_data)
 {
+	const SyncTerm own = { .number = service->term, .id = service->term_id };
 	g_autoptr(GError) error = NULL;
 
 	if (service->role != SYNC_ROLE_FOLLOW)
@@ -196,6 +197,8 @@ static void pull(SyncService *service, SyncEngineDone done, gpointer user_data)
 		error = g_error_new_literal(SYNC_ERROR, SYNC_ERROR_NOT_REACHABLE, "the peer is not connected");
 	else if (!service->peer_leads)
 		error = g_error_new_literal(SYNC_ERROR, SYNC_ERROR_REFUSED, "no-leader: the peer does not lead");
+	else if (!sync_term_may_follow(&own, &service->peer_term))
+		error = g_error_new_literal(SYNC_ERROR, SYNC_ERROR_REFUSED, "older-leader: the peer leads in an older term than this device knows");
 	if (error) {
 		if (done)
 			done(error, user_data);
@@ -231,6 +234,9 @@ void sync_service_peer_said(SyncService *service, GVariant *value)
 	const char *role = "";
 
 	(void)g_variant_lookup(value, "role", "&s", &role);
+	sync_term_clear(&service->peer_term);
+	(void)g_variant_lookup(value, "term", "t", &service->peer_term.number);
+	(void)g_variant_lookup(value, "term_id", "s", &service->peer_term.id);
 	service->peer_leads = g_str_equal(role, "lead");
 	if (stored)
 		take(&service->peer_stored, stored);
@@ -259,7 +265,7 @@ void sync_service_peer_connected(SyncService *service, bool connected)
 
 /* ---- the engine's news ---- */
 
-static void on_lines(GVariant *stored, GVariant *applied, gpointer user_data)
+static void on_lines(GVariant *stored, GVariant *applied, GVariant *term, gpointer user_data)
 {
 	SyncService *service = user_data;
 
@@ -267,9 +273,11 @@ static void on_lines(GVariant *stored, GVariant *applied, gpointer user_data)
 		return;
 	take(&service->stored, stored);
 	take(&service->applied, applied);
+	take(&service->applied_term, term);
 	sync_recovery_own(service);
 	changed(service, "Stored");
 	changed(service, "Applied");
+	changed(service, "AppliedTerm");
 	sync_service_tell_peer(service);
 }
 
@@ -556,6 +564,11 @@ static GVariant *get_applied(gpointer user_data)
 	return g_variant_ref(((SyncService *)user_data)->applied);
 }
 
+static GVariant *get_applied_term(gpointer user_data)
+{
+	return g_variant_ref(((SyncService *)user_data)->applied_term);
+}
+
 static GVariant *get_peer_stored(gpointer user_data)
 {
 	return g_variant_ref(((SyncService *)user_data)->peer_stored);
@@ -619,6 +632,7 @@ const BusMember sync_members[] = {
 	{ "Role", .get = get_role },
 	{ "Stored", .get = get_stored },
 	{ "Applied", .get = get_applied },
+	{ "AppliedTerm", .get = get_applied_term },
 	{ "PeerStored", .get = get_peer_stored },
 	{ "PeerApplied", .get = get_peer_applied },
 	{ "FirstSyncDone", .get = get_first_sync_done },
@@ -652,6 +666,7 @@ SyncService *sync_service_new(BusTree *tree, const char *folder, const char *set
 	service->settings = settings_ref(settings);
 	service->term_id = g_strdup("");
 	service->stored = no_commits();
+	service->applied_term = g_variant_ref_sink(g_variant_new("(ts)", (guint64)0, ""));
 	service->applied = no_commits();
 	service->peer_stored = no_commits();
 	service->peer_applied = no_commits();
@@ -690,6 +705,8 @@ void sync_service_free(SyncService *service)
 	sync_key_free(service->key);
 	settings_unref(service->settings);
 	g_variant_unref(service->stored);
+	g_variant_unref(service->applied_term);
+	sync_term_clear(&service->peer_term);
 	g_variant_unref(service->applied);
 	g_variant_unref(service->peer_stored);
 	g_variant_unref(service->peer_applied);

@@ -19,6 +19,11 @@ int sync_term_compare(const SyncTerm *a, const SyncTerm *b)
 	return order < 0 ? -1 : order > 0;
 }
 
+bool sync_term_may_follow(const SyncTerm *own, const SyncTerm *leader)
+{
+	return sync_term_compare(leader, own) >= 0;
+}
+
 char *sync_term_message(const char *message, const SyncTerm *term)
 {
 	g_autofree char *text = g_strdup(message);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <glib.h>
+#include <stdbool.h>
 
 typedef struct {
 	guint64 number;
@@ -14,6 +15,9 @@ void sync_term_clear(SyncTerm *term);
 
 /* -1, 0, 1; equal numbers are ordered by id, so two devices never disagree about who is newer. */
 int sync_term_compare(const SyncTerm *a, const SyncTerm *b);
+
+/* Whether who was told @own may follow a leader of @leader: nothing newer is given up for what is older. */
+bool sync_term_may_follow(const SyncTerm *own, const SyncTerm *leader);
 
 /* @message followed by the trailers that git itself understands (git interpret-trailers). Transfer full. */
 char *sync_term_message(const char *message, const SyncTerm *term);

@@ -369,7 +369,7 @@ static void look_after_death(Swap *swap)
 {
 	Role role = swap->supervisor->role.role;
 	const RoleFacts *facts = &swap->supervisor->facts;
-	if (role == ROLE_HANDING_OVER && facts->election == ELECTION_MASTER)
+	if (handover_nobody_finishes(role, facts))
 		supervisor_think(swap->supervisor, ROLE_EVENT_HAND_OVER_ABORT);
 	else if (swap->promised && role == ROLE_BACKUP && facts->peer_fresh && facts->peer_role == ROLE_MASTER)
 		exchange_modes(swap);

@@ -113,6 +113,13 @@ bool handover_step(Handover *handover, HandoverEvent event, Role role, const Rol
 	return true;
 }
 
+bool handover_nobody_finishes(Role role, const RoleFacts *facts)
+{
+	bool taken = facts->peer_fresh && (facts->peer_role == ROLE_TAKING_OVER || facts->peer_role == ROLE_MASTER);
+
+	return role == ROLE_HANDING_OVER && facts->election == ELECTION_MASTER && !taken;
+}
+
 const char *handover_refusal(Role role, const RoleFacts *facts, bool same_version, bool same_settings)
 {
 	if (role != ROLE_MASTER)

@@ -48,6 +48,10 @@ bool handover_step(Handover *handover, HandoverEvent event, Role role, const Rol
 bool handover_is_over(const Handover *handover);
 bool handover_can_cancel(const Handover *handover);
 
+/* Without a swap under way: whether this device, which has stopped serving for one, serves again. Its supervisor may have died after the
+ * resignation, and a vrrpd that does not run tells of no change: who has taken over is not disturbed. */
+bool handover_nobody_finishes(Role role, const RoleFacts *facts);
+
 /* Why the Master does not begin one: "code: text", or NULL. */
 const char *handover_refusal(Role role, const RoleFacts *facts, bool same_version, bool same_settings);
 

@@ -21,8 +21,10 @@
 #define STORE_WITHIN_US (1 * G_TIME_SPAN_SECOND)
 /* Who booted alone gives way to one who comes later with newer data only in this time; */
 #define GIVE_WAY_WITHIN_US (10 * 60 * G_TIME_SPAN_SECOND)
-/* that one's election comes up within this, or is not waited for. */
+/* that one's election comes up within this, or is not waited for; nor is one whose data is newer at a cold boot, to lead. */
 #define MEET_WITHIN_US (10 * G_TIME_SPAN_SECOND)
+/* Two vrrpds that both say that they lead, after ours was away, decide it between them within this; then ours gives up. */
+#define CONTENDED_US (3 * G_TIME_SPAN_SECOND)
 /* A Backup told to take over lifts its own hold for so long. */
 #define TAKE_WITHIN_US (10 * G_TIME_SPAN_SECOND)
 
@@ -58,7 +60,7 @@ void role_resume(RoleMachine *machine, gint64 now_us)
 	machine->started_us = now_us - BOOTING_US; /* the device did not boot, only we did */
 	machine->asked_settle_us = now_us;
 	machine->election_missing_us = 0;
-	machine->meeting_us = machine->raising_us = machine->storing_us = 0;
+	machine->meeting_us = machine->raising_us = machine->storing_us = machine->contended_us = 0;
 }
 
 bool role_leads(Role role)
@@ -104,7 +106,6 @@ static void reserve(RoleMachine *machine, guint64 number, RoleOnce *once)
 static void begin_term(RoleMachine *machine, const RoleFacts *facts, RoleOnce *once)
 {
 	term_set(&machine->known, MAX(machine->known.number + 1, machine->reserved), machine->id);
-	machine->line = machine->known;
 	machine->raising_us = 0;
 	once->term_changed = true;
 	if (machine->known.number > facts->stored)
@@ -112,10 +113,10 @@ static void begin_term(RoleMachine *machine, const RoleFacts *facts, RoleOnce *o
 	reserve(machine, machine->known.number + 1, once);
 }
 
-/* The election is ours and the other has led since, or elsewhere: the line that goes on must be the newest. */
-static void raise_term(RoleMachine *machine, const RoleFacts *facts, gint64 now_us, RoleOnce *once)
+/* The election is ours and somebody has led since, or elsewhere, in @newer: the line that goes on must be the newest. */
+static void raise_term(RoleMachine *machine, const RoleFacts *facts, const Term *newer, gint64 now_us, RoleOnce *once)
 {
-	reserve(machine, facts->peer_term.number + 1, once);
+	reserve(machine, newer->number + 1, once);
 	if (machine->raising_us == 0)
 		machine->raising_us = now_us;
 	if (facts->stored < machine->reserved && now_us - machine->raising_us < STORE_WITHIN_US)
@@ -123,27 +124,37 @@ static void raise_term(RoleMachine *machine, const RoleFacts *facts, gint64 now_
 	begin_term(machine, facts, once);
 }
 
+static bool peer_has_taken_over(const RoleMachine *machine, const RoleFacts *facts)
+{
+	return facts->peer_fresh && role_leads(facts->peer_role) && term_compare(&facts->peer_term, &machine->known) > 0;
+}
+
 /* Our vrrpd is away, and the other has taken over meanwhile: nobody waits for our vrrpd to say so. */
 static bool is_superseded(const RoleMachine *machine, const RoleFacts *facts)
 {
-	return role_leads(machine->role) && (facts->election == ELECTION_UNKNOWN || facts->election == ELECTION_INIT) && facts->peer_fresh &&
-	       role_leads(facts->peer_role) && term_compare(&facts->peer_term, &machine->known) > 0;
+	return role_leads(machine->role) && (facts->election == ELECTION_UNKNOWN || facts->election == ELECTION_INIT) &&
+	       peer_has_taken_over(machine, facts);
+}
+
+static void hear(RoleMachine *machine, const RoleFacts *facts, const Term *term, bool decided, gint64 now_us, RoleOnce *once)
+{
+	if (term->number == 0 || term_compare(term, &machine->known) <= 0)
+		return;
+	if (!role_leads(machine->role) || facts->election == ELECTION_BACKUP) {
+		machine->known = *term;
+		once->term_changed = true;
+	} else if (facts->election == ELECTION_MASTER && decided) {
+		raise_term(machine, facts, term, now_us, once);
+	} /* else our vrrpd is away: it leads in its own term until that is back, or missed for good */
 }
 
 static void hear_term(RoleMachine *machine, const RoleFacts *facts, gint64 now_us, RoleOnce *once)
 {
-	const Term *theirs = &facts->peer_term;
-	bool heard = facts->peer_fresh && theirs->number != 0;
-	if (heard && role_leads(machine->role) && facts->election == ELECTION_MASTER) {
-		/* While the other leads too nothing is decided, and two that hear each other would outbid each other without end. */
-		if (term_compare(theirs, &machine->known) > 0 && !role_leads(facts->peer_role) && !machine->unmet)
-			raise_term(machine, facts, now_us, once);
-	} else if (heard && term_compare(theirs, &machine->known) > 0) {
-		machine->known = *theirs;
-		once->term_changed = true;
-	}
-	if (machine->role == ROLE_BACKUP && facts->peer_fresh && role_leads(facts->peer_role) && facts->peer_same_data)
-		machine->line = *theirs;
+	/* A term whose number never came to the disk is in the commits made in it. */
+	hear(machine, facts, &facts->own_line, true, now_us, once);
+	/* While the other leads too nothing is decided, and two that hear each other would outbid each other without end. */
+	if (facts->peer_fresh)
+		hear(machine, facts, &facts->peer_term, !role_leads(facts->peer_role) && !machine->unmet, now_us, once);
 	reserve(machine, MAX(machine->known.number, machine->spent) + 1, once);
 	if (facts->stored >= machine->reserved)
 		machine->storing_us = 0;
@@ -157,7 +168,15 @@ static void hear_term(RoleMachine *machine, const RoleFacts *facts, gint64 now_u
 
 /* ---- Cold boot ---- */
 
-/* After a common power loss: whose data is newer. The one that led in the newest term has what it wrote last. 0: nobody's is known to be. */
+static void learn_line(RoleMachine *machine, const RoleFacts *facts)
+{
+	if (facts->own_line_known)
+		machine->line = facts->own_line;
+	if (machine->cold || (machine->unmet && !facts->committed))
+		machine->booted = machine->line;
+}
+
+/* After a common power loss: whose data is newer. What was written in the newest term is; who led in that has the last of it. 0: nobody's is known to be. */
 static int compare_lines(const RoleMachine *machine, const Term *ours, const RoleFacts *facts)
 {
 	const Term *theirs = &facts->peer_line;
@@ -192,6 +211,15 @@ static void judge_cold_boot(RoleMachine *machine, const RoleFacts *facts, gint64
 	/* Alone in its pair there is nobody to wait for; a Master that is heard ends the question; so does the end of the wait. */
 	bool heard = facts->master_heard || (facts->peer_fresh && role_leads(facts->peer_role));
 	bool ahead = facts->peer_fresh && !role_leads(facts->peer_role) && fresher_than_peer(machine, facts);
+	/* Who is here and has the newer data leads, also when it came at the last moment; but not without end. */
+	bool behind = facts->peer_fresh && (facts->peer_role == ROLE_INIT || facts->peer_role == ROLE_BACKUP) &&
+		      facts->peer_mode == MODE_ACTIVE && !fresher_than_peer(machine, facts);
+	if (!behind)
+		machine->meeting_us = 0;
+	else if (machine->meeting_us == 0)
+		machine->meeting_us = now_us;
+	if (behind)
+		machine->cold_until_us = MAX(machine->cold_until_us, machine->meeting_us + MEET_WITHIN_US);
 	bool late = now_us >= machine->cold_until_us && !machine->doubtful;
 	if (!facts->redundant || !facts->paired || heard || ahead || role_leads(machine->role) || late) {
 		machine->unmet = facts->redundant && facts->paired && !heard && !facts->peer_fresh;
@@ -233,11 +261,29 @@ static void forget_lead(RoleMachine *machine)
 	machine->serving = false;
 }
 
+/* Our vrrpd is back as Master, and the other leads, too: one of them yields as soon as the two hear each other. */
+static bool is_contended(RoleMachine *machine, const RoleFacts *facts, gint64 now_us, RoleOnce *once)
+{
+	if (!machine->superseded || !(facts->peer_fresh && role_leads(facts->peer_role))) {
+		machine->superseded = false;
+		machine->contended_us = 0;
+		return false;
+	}
+	if (machine->contended_us == 0)
+		machine->contended_us = now_us;
+	if (now_us - machine->contended_us >= CONTENDED_US) {
+		machine->contended_us = now_us;
+		once->resign = "superseded";
+	}
+	return true;
+}
+
 static void follow_election(RoleMachine *machine, const RoleFacts *facts, gint64 now_us, RoleOnce *once)
 {
 	switch (facts->election) {
 	case ELECTION_UNKNOWN:
 	case ELECTION_INIT:
+		machine->contended_us = 0;
 		if (machine->election_missing_us == 0)
 			machine->election_missing_us = now_us;
 		break;
@@ -263,10 +309,12 @@ static void follow_election(RoleMachine *machine, const RoleFacts *facts, gint64
 			become(machine, facts->carrier ? ROLE_INIT : ROLE_FAULT, facts->election_reason, now_us, once);
 		return;
 	case ELECTION_BACKUP:
+		machine->superseded = false;
+		machine->contended_us = 0;
 		become(machine, ROLE_BACKUP, facts->election_reason, now_us, once);
 		return;
 	case ELECTION_MASTER:
-		if (role_leads(machine->role))
+		if (role_leads(machine->role) || is_contended(machine, facts, now_us, once))
 			return;
 		become(machine, ROLE_TAKING_OVER, facts->election_reason, now_us, once);
 		begin_term(machine, facts, once);
@@ -333,7 +381,7 @@ static void obey(RoleMachine *machine, const RoleFacts *facts, RoleEvent event, 
 		}
 		break;
 	case ROLE_EVENT_HAND_OVER_ABORT:
-		if (machine->role == ROLE_HANDING_OVER)
+		if (machine->role == ROLE_HANDING_OVER && !peer_has_taken_over(machine, facts))
 			become(machine, ROLE_TAKING_OVER, "swap-failed", now_us, once);
 		break;
 	case ROLE_EVENT_TAKE_EXPECTED:
@@ -352,6 +400,8 @@ static void take_posture(RoleMachine *machine, const RoleFacts *facts, gint64 no
 	bool older = (machine->strange && facts->paired) ||
 		     (facts->peer_fresh && role_leads(facts->peer_role) && term_compare(&facts->peer_term, &machine->known) < 0);
 	SyncRole stopped = facts->apps_stopped && !older ? SYNC_FOLLOW : SYNC_KEEP;
+	/* Nor is anything committed in an older term than it stands on. */
+	SyncRole in_charge = term_compare(&facts->own_line, &machine->known) > 0 ? SYNC_KEEP : SYNC_LEAD;
 	switch (machine->role) {
 	case ROLE_STANDALONE:
 		posture->run_applications = machine->settled;
@@ -369,18 +419,18 @@ static void take_posture(RoleMachine *machine, const RoleFacts *facts, gint64 no
 		posture->run_applications = machine->settled;
 		posture->may_run = true;
 		posture->drop = DROP_TIMED;
-		posture->sync = SYNC_LEAD;
+		posture->sync = in_charge;
 		break;
 	case ROLE_MASTER:
 		posture->run_applications = true;
 		posture->may_run = true;
 		posture->drop = DROP_NONE;
-		posture->sync = SYNC_LEAD;
+		posture->sync = in_charge;
 		break;
 	case ROLE_HANDING_OVER:
 		posture->may_run = true;
 		posture->drop = DROP_TIMED;
-		posture->sync = SYNC_LEAD;
+		posture->sync = in_charge;
 		break;
 	}
 	posture->drop_until_us = machine->since_us + facts->first_answer_us;
@@ -423,6 +473,8 @@ static gint64 next_step_us(const RoleMachine *machine, const RoleFacts *facts, g
 		earliest(&next_us, machine->since_us + facts->first_answer_us);
 	if (machine->meeting_us != 0 && role_leads(machine->role) && machine->unmet)
 		earliest(&next_us, machine->meeting_us + MEET_WITHIN_US);
+	if (machine->contended_us != 0)
+		earliest(&next_us, machine->contended_us + CONTENDED_US);
 	if (machine->raising_us != 0)
 		earliest(&next_us, machine->raising_us + STORE_WITHIN_US);
 	if (machine->storing_us != 0 && now_us - machine->storing_us < STORE_WITHIN_US)
@@ -442,9 +494,12 @@ void role_step(RoleMachine *machine, const RoleFacts *facts, RoleEvent event, gi
 	else if (machine->witness_lost_us == 0)
 		machine->witness_lost_us = now_us;
 	if (facts->redundant) {
+		learn_line(machine, facts);
 		judge_cold_boot(machine, facts, now_us);
-		if (is_superseded(machine, facts))
+		if (is_superseded(machine, facts)) {
 			become(machine, ROLE_FAULT, "superseded", now_us, &once);
+			machine->superseded = true;
+		}
 		meet_peer(machine, facts, now_us, &once);
 		hear_term(machine, facts, now_us, &once);
 		follow_election(machine, facts, now_us, &once);

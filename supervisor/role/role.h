@@ -61,7 +61,9 @@ typedef struct {
 	bool witness_lost;     /* and here none does */
 	gint64 peer_boot_ms; /* when the two came up, wall clock */
 	gint64 own_boot_ms;
-	Term peer_line;      /* in which what is on its files was led */
+	Term peer_line;      /* in which the newest commit on its files was made, */
+	Term own_line;       /* and that on ours; number 0: there is none, */
+	bool own_line_known; /* when syncd has said so */
 	guint64 stored;      /* the number that is reserved on disk; up to it a term may be led in that no crash makes anybody forget */
 	bool committed;      /* leading, it has committed something outside `volatile`; also when that is not known */
 	bool calls_up;       /* somebody is on the phone; also when that is not known */
@@ -122,7 +124,7 @@ typedef struct {
 	gint64 since_us;
 	Term known;          /* the newest heard of or led in */
 	guint64 reserved;    /* ours when we lead next */
-	Term line;           /* in which what is on our files was led */
+	Term line;           /* in which the newest commit on our files was made, as far as is known */
 	bool unstored;       /* we have led in a term that is not on disk */
 	bool settled;
 	bool serving;
@@ -135,6 +137,7 @@ typedef struct {
 	Term booted;         /* the line it booted with */
 	gint64 lead_us;      /* since when it leads */
 	gint64 take_until_us; /* it has promised to take over until then */
+	bool superseded;     /* the other took over while our vrrpd was away: what that one says when it is back is not news */
 
 	/* Not kept. */
 	char id[64];
@@ -144,6 +147,7 @@ typedef struct {
 	gint64 election_missing_us; /* since when the election is unknown or in init; 0: it is not */
 	gint64 witness_lost_us; /* since when no witness has answered; 0: one does */
 	gint64 meeting_us;  /* unmet, and leading: since when the peer has been there; 0: it is not */
+	gint64 contended_us; /* superseded, and our vrrpd leads all the same: since when; 0: it does not */
 	gint64 storing_us;  /* since when a reserved number is not on disk; 0: it is */
 	gint64 raising_us;  /* since when a greater term of our own is waited for on disk; 0: it is not */
 	gint64 isolated_us; /* when it last gave up for being alone on the LAN; 0: never */

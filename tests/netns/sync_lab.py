@@ -262,7 +262,8 @@ class Device:
     def set_role(self, role, term=None):
         self.term = term or self.term
         began = time.monotonic()
-        self.sync("SetRole", "(sts)", (role, self.term, self.name), timeout_ms=30000)
+        leader = {"alpha": "beta", "beta": "alpha"}[self.name] if role == "follow" else self.name
+        self.sync("SetRole", "(sts)", (role, self.term, leader), timeout_ms=30000)
         return time.monotonic() - began
 
     def commit(self, message=""):

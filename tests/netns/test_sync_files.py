@@ -549,6 +549,32 @@ def test_a_split(pair, lab):
     assert [e["message"] for e in alpha.sync("History", "(ssu)", (lines[0], "", 2))[0]][1] == "alpha alone"
 
 
+def test_nothing_newer_is_given_up_for_an_older_line(pair, lab):
+    """Who has led since waits until the one that goes on does so in a newer term: also when its word that it leads comes first."""
+    alpha, beta = pair
+    assert alpha.get("AppliedTerm") == beta.get("AppliedTerm") == (1, "alpha")
+    for device in (alpha, beta):
+        for port in device.ports:
+            port.block()
+    beta.set_role("lead", term=2)
+    beta.write(f"{FILES}/main.cfg", "beta's way\n")
+    beta.commit("beta alone")
+    beta.sync("SetRole", "(sts)", ("follow", 2, "beta"))
+    assert beta.get("AppliedTerm") == (2, "beta")
+    for device in (alpha, beta):
+        for port in device.ports:
+            port.unblock()
+    beta.wait(lambda: beta.get("Connected") and beta.get("PeerStored") == alpha.get("Stored"), "hears of the older line", 20)
+    with pytest.raises(CallError, match="older-leader"):
+        beta.sync("SyncNow")
+    assert beta.read(f"{FILES}/main.cfg") == "beta's way\n"
+    assert beta.get("Diverged") == []
+    alpha.set_role("lead", term=3)
+    beta.wait(lambda: beta.get("AppliedTerm") == (1, "alpha"), "follows the one that goes on", 20)
+    assert tree(alpha) == tree(beta)
+    assert len(beta.get("Diverged")) == 1
+
+
 # ---- roles ----
 
 

@@ -188,7 +188,7 @@ static void mark(Sim *sim, PairDevice *device)
 {
 	if (device->disk.unstored == device->posture.mark_unstored)
 		return;
-	pair_later(sim, device, 1 * SIM_MS, PAIR_MARKED, device->boots << 1 | device->posture.mark_unstored, NULL);
+	pair_later(sim, device, PAIR_WRITE_US, PAIR_MARKED, device->boots << 1 | device->posture.mark_unstored, NULL);
 }
 
 /* ---- vrrpd: elect.c ---- */
@@ -203,8 +203,9 @@ static void learn_election(Sim *sim, PairDevice *device)
 	static const Election elections[] = { [VRRP_STATE_INIT] = ELECTION_INIT, [VRRP_STATE_BACKUP] = ELECTION_BACKUP, [VRRP_STATE_MASTER] = ELECTION_MASTER };
 	SimCondition condition = device->v->condition;
 
-	device->election_known = condition == SIM_RUNS || condition == SIM_FROZEN;
-	if (device->election_known)
+	if (condition != SIM_FROZEN) /* it says nothing; who has asked it before knows what it said */
+		device->election_known = condition == SIM_RUNS;
+	if (condition == SIM_RUNS)
 		device->election = elections[device->v->candidate.machine.state];
 	g_strlcpy(device->election_reason, device->v->reason ? device->v->reason : "started", sizeof device->election_reason);
 	pair_think(sim, device, ROLE_EVENT_FACTS);
@@ -238,6 +239,9 @@ static void tell_vrrpd(Sim *sim, PairDevice *device)
 		device->held[VRRP_HOLD_COLD_BOOT] = !posture->hold_cold_boot;
 	}
 	tell_hold(sim, device, VRRP_HOLD_PASSIVE, posture->hold_passive, 0);
+	if (posture->hold_cold_boot && posture->cold_boot_until_us != device->cold_until_us)
+		device->held[VRRP_HOLD_COLD_BOOT] = false; /* for longer than it was told */
+	device->cold_until_us = posture->cold_boot_until_us;
 	tell_hold(sim, device, VRRP_HOLD_COLD_BOOT, posture->hold_cold_boot,
 		  posture->cold_boot_until_us ? MAX(1, posture->cold_boot_until_us - now_us) : 0);
 	sim_device_set_serving(sim, device->v, posture->serving);
@@ -278,6 +282,11 @@ static void gather(Sim *sim, PairDevice *device)
 		.sync_settled = device->sync_runs && device->sync_settled, .sync_applying = device->sync_runs && device->work == SYNC_RUNS_APPLY,
 	};
 	device->failed |= facts->apps_failed;
+	facts->own_line_known = device->sync_runs;
+	if (device->sync_runs && device->head) {
+		facts->own_line.number = pair.commit[device->head].term.number;
+		g_strlcpy(facts->own_line.id, pair.commit[device->head].term_id, sizeof facts->own_line.id);
+	}
 	if (facts->peer_fresh) {
 		facts->peer_role = device->peer.role;
 		facts->peer_mode = device->peer.mode;
@@ -323,14 +332,13 @@ void pair_think(Sim *sim, PairDevice *device, RoleEvent event)
 {
 	RoleMachine before = device->role;
 	gint64 now_us = sim_clock(sim, device->v);
-	Mode mode = device->mode;
 	RoleOnce once;
 
 	if (!device->supervisor_runs)
 		return;
 	gather(sim, device);
 	role_step(&device->role, &device->facts, event, now_us, &device->posture, &once);
-	pair_check_step(sim, device, mode, &before, &once);
+	pair_check_step(sim, device, &before, &once);
 	act(sim, device, &once);
 	device->think_number++;
 	if (device->posture.next_us)
@@ -410,7 +418,6 @@ void pair_device_on(Sim *sim, PairDevice *device)
 	device->booted_us = sim->now_us + 1;
 	device->is_kept = device->failed = device->led_since_boot = device->heard_since_boot = false;
 	device->n_health = 0;
-	device->forgot = device->disk.known.number < device->greatest;
 	sim_device_start(sim, device->v);
 	pair_later(sim, device, sim_upto(sim, 300 * SIM_MS), PAIR_START_SUPERVISOR, device->boots, NULL);
 	pair_later(sim, device, sim_upto(sim, 1000 * SIM_MS), PAIR_START_SYNC, device->boots, NULL);
@@ -421,6 +428,7 @@ void pair_device_off(Sim *sim, PairDevice *device)
 	if (!device->on)
 		return;
 	sim_say(sim, "%s  loses its power", device->id);
+	pair_check_power(sim, device);
 	device->on = false;
 	device->boots++;
 	device->supervisor_runs = false;

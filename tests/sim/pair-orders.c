@@ -101,7 +101,7 @@ void pair_swap_look(Sim *sim, PairDevice *device)
 	HandoverStep step = device->handover.step;
 
 	if (!device->swap) {
-		if (device->supervisor_runs && device->role.role == ROLE_HANDING_OVER)
+		if (device->supervisor_runs && handover_nobody_finishes(device->role.role, &device->facts))
 			pair_think(sim, device, ROLE_EVENT_HAND_OVER_ABORT);
 		return;
 	}

@@ -338,6 +338,13 @@ static void on_own(Sim *sim, SimEvent *event)
 	g_clear_pointer(&event->data, g_free);
 }
 
+static void election_changed(Sim *sim, PairDevice *device)
+{
+	if (device->v->candidate.machine.state == VRRP_STATE_MASTER)
+		device->won_passive = device->mode == MODE_PASSIVE;
+	pair_election_changed(sim, device);
+}
+
 static void on_event(Sim *sim, SimEvent *event)
 {
 	VrrpState before[2];
@@ -378,7 +385,7 @@ static void on_event(Sim *sim, SimEvent *event)
 	}
 	for (guint i = 0; i < 2; i++)
 		if (sim->device[i].condition == SIM_RUNS && sim->device[i].candidate.machine.state != before[i])
-			pair_election_changed(sim, &pair.device[i]);
+			election_changed(sim, &pair.device[i]);
 	pair_check_always(sim);
 }
 

@@ -66,7 +66,7 @@ static void park(Sim *sim, PairDevice *device, guint head, guint line)
 	SyncTerm theirs = { .number = leader->term.number, .id = (char *)leader->term.id };
 
 	/* Who goes on has taken a newer term than any that the other knows. */
-	if (leader->there && pair_leads(leader->role) && device->supervisor_runs && !device->forgot && sync_term_compare(&theirs, &pair.commit[head].term) < 0)
+	if (leader->there && pair_leads(leader->role) && device->supervisor_runs && sync_term_compare(&theirs, &pair.commit[head].term) < 0)
 		sim_break(sim, "follows-older", "%s gives up commit %u of term %" G_GUINT64_FORMAT " for a line of term %" G_GUINT64_FORMAT, device->id,
 			  head, pair.commit[head].term.number, leader->term.number);
 	sim_say(sim, "%s  keeps commit %u aside", device->id, head);
@@ -107,9 +107,17 @@ void pair_sync_role(Sim *sim, PairDevice *device)
 	pair_later(sim, device, 200 + sim_upto(sim, 10 * SIM_MS), PAIR_ROLE_SET, device->sync, copy);
 }
 
+static bool may_follow(const PairDevice *device)
+{
+	SyncTerm own = { .number = device->sync_term.number, .id = (char *)device->sync_term.id };
+	SyncTerm leader = { .number = device->peer.sync_term.number, .id = (char *)device->peer.sync_term.id };
+
+	return sync_term_may_follow(&own, &leader);
+}
+
 static void pull(Sim *sim, PairDevice *device)
 {
-	if (!device->sync_runs || device->sync_role != SYNC_FOLLOW || !pair.link || !device->peer.sync_leads ||
+	if (!device->sync_runs || device->sync_role != SYNC_FOLLOW || !pair.link || !device->peer.sync_leads || !may_follow(device) ||
 	    device->work != SYNC_RUNS_NOTHING || device->peer.head == device->head)
 		return;
 	device->work = SYNC_RUNS_FETCH;
@@ -117,11 +125,28 @@ static void pull(Sim *sim, PairDevice *device)
 	pair_later(sim, device, 2 * SIM_MS + sim_upto(sim, 150 * SIM_MS), PAIR_SYNC_DONE, ++device->work_number, NULL);
 }
 
+static bool is_reachable(const Sim *sim)
+{
+	static const SimPathKind paths[] = { SIM_LAN, SIM_PEER };
+
+	if (sim->device[0].condition == SIM_SUSPENDED || sim->device[1].condition == SIM_SUSPENDED)
+		return false;
+
+	for (guint i = 0; i < G_N_ELEMENTS(paths); i++)
+		if (sim_reaches(sim, paths[i], 0, 1) && sim_reaches(sim, paths[i], 1, 0))
+			return true;
+	return false;
+}
+
 static void work_done(Sim *sim, PairDevice *device)
 {
 	guint own = device->head;
 
 	if (device->work == SYNC_RUNS_FETCH) {
+		if (pair.link && !is_reachable(sim)) { /* it takes that long, or the connection is given up */
+			pair_later(sim, device, 20 * SIM_MS, PAIR_SYNC_DONE, device->work_number, NULL);
+			return;
+		}
 		device->work = SYNC_RUNS_NOTHING;
 		if (!pair.link)
 			return;
@@ -201,19 +226,6 @@ typedef struct {
 	guint session, number;
 } Told;
 
-static bool is_reachable(const Sim *sim)
-{
-	static const SimPathKind paths[] = { SIM_LAN, SIM_PEER };
-
-	if (sim->device[0].condition == SIM_SUSPENDED || sim->device[1].condition == SIM_SUSPENDED)
-		return false;
-
-	for (guint i = 0; i < G_N_ELEMENTS(paths); i++)
-		if (sim_reaches(sim, paths[i], 0, 1) && sim_reaches(sim, paths[i], 1, 0))
-			return true;
-	return false;
-}
-
 void pair_look_at_link(Sim *sim)
 {
 	bool lives = pair.device[0].sync_runs && pair.device[1].sync_runs;
@@ -273,6 +285,7 @@ void pair_tell_state(Sim *sim, PairDevice *device)
 				     .line = device->role.line, .boot_ms = device->booted_us / 1000, .failed = device->failed };
 	told->head = device->head;
 	told->sync_leads = device->sync_role == SYNC_LEAD;
+	told->sync_term = device->sync_term;
 	if (!pair.link || memcmp(told, &device->said, sizeof *told) == 0)
 		return;
 	device->said = *told;
@@ -294,6 +307,7 @@ static void hear_state(Sim *sim, PairDevice *device, const SimEvent *event)
 	}
 	device->peer.head = message->state.head;
 	device->peer.sync_leads = message->state.sync_leads;
+	device->peer.sync_term = message->state.sync_term;
 	pull(sim, device);
 	pair_think(sim, device, ROLE_EVENT_FACTS);
 }

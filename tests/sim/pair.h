@@ -15,6 +15,7 @@
 
 #define PAIR_APPS 2
 #define PAIR_COMMITS 4096
+#define PAIR_WRITE_US (1 * SIM_MS)
 #define PAIR_LINK_TIMEOUT_US (3 * G_USEC_PER_SEC)
 
 typedef enum { SYNC_RUNS_NOTHING, SYNC_RUNS_APPLY, SYNC_RUNS_FETCH } PairSyncWork;
@@ -39,6 +40,7 @@ typedef struct {
 	bool failed;
 	guint head;
 	bool sync_leads;
+	Term sync_term;      /* that of its syncd */
 } PairState;
 
 typedef enum { ORDER_SWAP, ORDER_MODE, ORDER_TAKE } PairOrderKind;
@@ -90,6 +92,7 @@ typedef struct {
 	gint64 heard_us;     /* own clock: that of a Master, asked for each second */
 	guint introduced;    /* to this generation of vrrpd */
 	bool held[VRRP_N_HOLDS];
+	gint64 cold_until_us; /* as the hold was told last */
 
 	App app[PAIR_APPS];
 	bool app_deadline_set[PAIR_APPS];
@@ -126,11 +129,12 @@ typedef struct {
 	Mode swap_peer_mode;
 
 	/* For the invariants. */
-	guint64 greatest;    /* number it ever led in */
+	guint64 greatest, greatest_before; /* number it ever led in, and before the present one */
+	gint64 began_us;     /* when that began */
 	bool led_since_boot, heard_since_boot;
+	bool won_passive;    /* it was passive when vrrpd came to lead */
 	gint64 ordered_until_us; /* world: an order to take over counts so long */
 	guint n_health;      /* so often it gave up for its applications, since it booted */
-	bool forgot;         /* it led in a term that its disk does not have */
 	bool excused;        /* an administrator sent it ahead in doubt */
 	gint64 supervisor_since_us;
 } PairDevice;
@@ -196,6 +200,7 @@ void pair_swap_forget(Sim *sim, PairDevice *device, const char *why);
 void pair_ask(Sim *sim, PairDevice *device, PairAskKind kind, guint number, gint64 timeout_us, Mode mode);
 
 /* pair-check.c */
-void pair_check_step(Sim *sim, PairDevice *device, Mode mode, const RoleMachine *before, const RoleOnce *once);
+void pair_check_step(Sim *sim, PairDevice *device, const RoleMachine *before, const RoleOnce *once);
+void pair_check_power(Sim *sim, PairDevice *device);
 void pair_check_always(Sim *sim);
 void pair_check_end(Sim *sim);

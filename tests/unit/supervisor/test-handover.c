@@ -87,6 +87,39 @@ static void test_peer_does_not_come(void)
 	g_assert_true(handover.give_back);
 }
 
+/* The modes change places with the roles, and only with them: whatever else ends a swap leaves them as they were. */
+static void test_modes_go_with_the_roles(void)
+{
+	for (HandoverStep step = HANDOVER_PREPARE; step < HANDOVER_DONE; step++)
+		for (HandoverEvent event = HANDOVER_EVENT_FACTS; event <= HANDOVER_EVENT_CANCEL; event++)
+			for (Role role = ROLE_STANDALONE; role < ROLE_N; role++)
+				for (Role peer_role = ROLE_STANDALONE; peer_role < ROLE_N; peer_role++) {
+					Handover handover = at(step);
+					RoleFacts facts = ready;
+					facts.peer_role = peer_role;
+					(void)!handover_step(&handover, event, role, &facts);
+					g_assert_cmpint(handover.exchanged, ==, handover.step == HANDOVER_DONE);
+					if (handover.exchanged)
+						g_assert_cmpint(peer_role, ==, ROLE_MASTER);
+				}
+}
+
+static void test_nobody_finishes(void)
+{
+	RoleFacts facts = ready;
+	g_assert_true(handover_nobody_finishes(ROLE_HANDING_OVER, &facts));
+	g_assert_false(handover_nobody_finishes(ROLE_MASTER, &facts));
+	facts.election = ELECTION_BACKUP; /* it resigned before it died */
+	g_assert_false(handover_nobody_finishes(ROLE_HANDING_OVER, &facts));
+	facts.election = ELECTION_MASTER; /* a vrrpd that is stopped says so still */
+	facts.peer_role = ROLE_TAKING_OVER;
+	g_assert_false(handover_nobody_finishes(ROLE_HANDING_OVER, &facts));
+	facts.peer_role = ROLE_MASTER;
+	g_assert_false(handover_nobody_finishes(ROLE_HANDING_OVER, &facts));
+	facts.peer_fresh = false;
+	g_assert_true(handover_nobody_finishes(ROLE_HANDING_OVER, &facts));
+}
+
 static void expect_refusal(const char *refusal, const char *code)
 {
 	if (!code)
@@ -130,6 +163,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/handover/cancelled-only-while-serving", test_cancelled_only_while_serving);
 	g_test_add_func("/handover/another-leads-meanwhile", test_another_leads_meanwhile);
 	g_test_add_func("/handover/peer-does-not-come", test_peer_does_not_come);
+	g_test_add_func("/handover/modes-go-with-the-roles", test_modes_go_with_the_roles);
+	g_test_add_func("/handover/nobody-finishes", test_nobody_finishes);
 	g_test_add_func("/handover/refusals", test_refusals);
 	return g_test_run();
 }

@@ -288,6 +288,67 @@ static void test_fresher_is_not(void)
 	}
 }
 
+/* ---- Commits tell in which term they were made ---- */
+
+/* It led in term 6, and lost its power before that was on disk; what it committed then was. */
+static void test_term_in_the_commits(void)
+{
+	Device device = paired("a");
+	role_remember(&device.machine, &(Term){ 4, "b" }, 5, false);
+	device.facts.own_line_known = true;
+	device.facts.own_line = (Term){ 6, "a" };
+	look(&device);
+	g_assert_cmpuint(device.machine.known.number, ==, 6);
+	g_assert_cmpuint(device.machine.reserved, ==, 7);
+	g_assert_true(device.once.term_changed);
+	elect(&device);
+	g_assert_cmpuint(device.machine.known.number, ==, 7);
+}
+
+/* syncd comes up after the takeover: nothing is committed in the older term, and the next one is newer. */
+static void test_term_in_the_commits_is_read_late(void)
+{
+	Device device = paired("a");
+	role_remember(&device.machine, &(Term){ 4, "b" }, 5, false);
+	look(&device);
+	later(&device, 15 * S);
+	elect(&device);
+	g_assert_cmpuint(device.machine.known.number, ==, 6);
+	device.facts.own_line_known = true;
+	device.facts.own_line = (Term){ 9, "b" };
+	device.facts.stored = 6;
+	look(&device);
+	g_assert_cmpint(device.posture.sync, ==, SYNC_KEEP);
+	device.facts.stored = 10;
+	look(&device);
+	g_assert_cmpuint(device.machine.known.number, ==, 10);
+	g_assert_cmpstr(device.machine.known.id, ==, "a");
+	g_assert_cmpint(device.posture.sync, ==, SYNC_LEAD);
+}
+
+/* Led in term 5 for a moment and wrote nothing: the one that wrote last in term 4 has more. */
+static void test_line_is_what_was_written(void)
+{
+	Device device = paired("a");
+	role_remember(&device.machine, &(Term){ 5, "a" }, 6, false);
+	device.facts.own_line_known = true;
+	device.facts.own_line = (Term){ 4, "b" };
+	hear(&device, ROLE_BACKUP, 5, "a");
+	device.facts.peer_line = (Term){ 4, "b" };
+	device.facts.own_boot_ms = 1000;
+	look(&device);
+	g_assert_true(device.posture.hold_cold_boot);
+	Device other = device;
+	other.facts.peer_line = (Term){ 3, "b" };
+	look(&other);
+	g_assert_false(other.posture.hold_cold_boot);
+	/* Nor anything at all, ever. */
+	device.facts.own_line = (Term){ 0 };
+	device.facts.peer_line = (Term){ 1, "b" };
+	look(&device);
+	g_assert_true(device.posture.hold_cold_boot);
+}
+
 static void test_backup_does_not_follow_an_older_line(void)
 {
 	Device device = backup("a"); /* term 4 of other */
@@ -333,6 +394,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/role/fresher/waits-for-the-phones", test_fresher_waits_for_the_phones);
 	g_test_add_func("/role/fresher/goes-on", test_fresher_but_goes_on);
 	g_test_add_func("/role/fresher/is-not", test_fresher_is_not);
+	g_test_add_func("/role/term/in-the-commits", test_term_in_the_commits);
+	g_test_add_func("/role/term/in-the-commits-read-late", test_term_in_the_commits_is_read_late);
+	g_test_add_func("/role/term/line-is-what-was-written", test_line_is_what_was_written);
 	g_test_add_func("/role/follow/not-an-older-line", test_backup_does_not_follow_an_older_line);
 	g_test_add_func("/role/follow/booted-once-it-has-heard", test_booted_follows_once_it_has_heard);
 	return g_test_run();

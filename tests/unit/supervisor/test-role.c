@@ -145,6 +145,45 @@ static void test_cold_boot_never_both_give_way(void)
 	}
 }
 
+/* The other comes at the last moment, and has the newer data: it leads, unless it does not come to it. */
+static void test_cold_boot_fresher_comes_late(void)
+{
+	Device device = paired("a");
+	role_remember(&device.machine, &(Term){ 4, "b" }, 5, false);
+	look(&device);
+	later(&device, 14 * S);
+	hear(&device, ROLE_INIT, 4, "b");
+	look(&device);
+	g_assert_cmpint(device.posture.cold_boot_until_us, ==, device.now_us + 10 * S);
+	later(&device, 1 * S);
+	g_assert_true(device.posture.hold_cold_boot);
+	g_assert_cmpint(device.posture.next_us, ==, device.now_us + 9 * S);
+
+	Device other = device;
+	later(&other, 9 * S);
+	g_assert_false(other.posture.hold_cold_boot);
+	other = device;
+	other.facts.peer_role = ROLE_MASTER;
+	look(&other);
+	g_assert_false(other.posture.hold_cold_boot);
+	other = device;
+	other.facts.peer_fresh = false; /* gone again: as long as it was */
+	later(&other, 9 * S);
+	g_assert_false(other.posture.hold_cold_boot);
+
+	/* One that will not lead by itself is not waited for. */
+	for (guint i = 0; i < 2; i++) {
+		device = paired("a");
+		role_remember(&device.machine, &(Term){ 4, "b" }, 5, false);
+		look(&device);
+		later(&device, 14 * S);
+		hear(&device, i ? ROLE_FAULT : ROLE_BACKUP, 4, "b");
+		device.facts.peer_mode = i ? MODE_ACTIVE : MODE_PASSIVE;
+		later(&device, 1 * S);
+		g_assert_false(device.posture.hold_cold_boot);
+	}
+}
+
 /* ---- Taking over ---- */
 
 static void test_takeover_in_order(void)
@@ -309,6 +348,82 @@ static void test_vrrpd_away_and_superseded(void)
 		look(&device);
 		expect_role(&device, ROLE_BACKUP);
 	}
+}
+
+static Device superseded(void)
+{
+	Device device = master("a");
+	hear(&device, ROLE_BACKUP, 5, "a");
+	device.facts.election = ELECTION_UNKNOWN;
+	look(&device);
+	hear(&device, ROLE_MASTER, 6, "b");
+	look(&device);
+	expect_role(&device, ROLE_FAULT);
+	device.facts.apps_ready = device.facts.sync_settled = false;
+	device.facts.apps_stopped = true;
+	device.facts.election = ELECTION_MASTER; /* it goes on where it stopped, and has heard nobody yet */
+	look(&device);
+	return device;
+}
+
+static void test_superseded_is_not_won_again(void)
+{
+	Device device = superseded();
+	expect_role(&device, ROLE_FAULT);
+	g_assert_null(device.once.resign);
+	g_assert_cmpint(device.posture.next_us, ==, device.now_us + 3 * S);
+	device.facts.election = ELECTION_BACKUP;
+	later(&device, 10 * MS);
+	expect_role(&device, ROLE_BACKUP);
+	device.facts.election = ELECTION_MASTER; /* won after that */
+	look(&device);
+	expect_role(&device, ROLE_TAKING_OVER);
+	g_assert_cmpuint(device.machine.known.number, ==, 7);
+
+	/* The other yields. */
+	device = superseded();
+	device.facts.peer_role = ROLE_BACKUP;
+	look(&device);
+	expect_role(&device, ROLE_TAKING_OVER);
+
+	/* Nobody does: the one that serves goes on, and ours says so again. */
+	device = superseded();
+	later(&device, 3 * S);
+	g_assert_cmpstr(device.once.resign, ==, "superseded");
+	look(&device);
+	g_assert_null(device.once.resign);
+	later(&device, 3 * S);
+	g_assert_cmpstr(device.once.resign, ==, "superseded");
+
+	/* Also by the next supervisor. */
+	device = superseded();
+	role_resume(&device.machine, device.now_us);
+	look(&device);
+	expect_role(&device, ROLE_FAULT);
+}
+
+/* While our vrrpd is away nobody knows whether it is still ours: no term but our own is led in. */
+static void test_vrrpd_away_and_a_newer_term(void)
+{
+	Device device = master("a");
+	hear(&device, ROLE_BACKUP, 9, "b");
+	device.facts.election = ELECTION_UNKNOWN;
+	look(&device);
+	expect_role(&device, ROLE_MASTER);
+	g_assert_cmpstr(device.machine.known.id, ==, "a");
+	g_assert_cmpuint(device.machine.known.number, ==, 5);
+
+	Device back = device;
+	back.facts.election = ELECTION_MASTER;
+	look(&back);
+	g_assert_cmpuint(back.machine.known.number, ==, 10);
+	g_assert_cmpstr(back.machine.known.id, ==, "a");
+
+	later(&device, 5 * S);
+	expect_role(&device, ROLE_FAULT);
+	look(&device);
+	g_assert_cmpuint(device.machine.known.number, ==, 9);
+	g_assert_cmpstr(device.machine.known.id, ==, "b");
 }
 
 static void test_vrrpd_gone_is_a_fault(void)
@@ -552,6 +667,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/role/cold-boot/hearing-a-master", test_cold_boot_hearing_a_master);
 	g_test_add_func("/role/cold-boot/fresher-leads", test_cold_boot_fresher_leads);
 	g_test_add_func("/role/cold-boot/never-both-give-way", test_cold_boot_never_both_give_way);
+	g_test_add_func("/role/cold-boot/fresher-comes-late", test_cold_boot_fresher_comes_late);
 	g_test_add_func("/role/takeover/in-order", test_takeover_in_order);
 	g_test_add_func("/role/takeover/does-not-wait-for-syncd", test_takeover_does_not_wait_for_syncd);
 	g_test_add_func("/role/takeover/waits-for-an-apply-past-its-mark", test_takeover_waits_for_an_apply_past_its_mark);
@@ -562,6 +678,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/role/lost/starting-without-link", test_starting_without_link);
 	g_test_add_func("/role/lost/vrrpd-restart-changes-nothing", test_vrrpd_restart_changes_nothing);
 	g_test_add_func("/role/lost/vrrpd-away-and-superseded", test_vrrpd_away_and_superseded);
+	g_test_add_func("/role/lost/superseded-is-not-won-again", test_superseded_is_not_won_again);
+	g_test_add_func("/role/lost/vrrpd-away-and-a-newer-term", test_vrrpd_away_and_a_newer_term);
 	g_test_add_func("/role/lost/vrrpd-gone-is-a-fault", test_vrrpd_gone_is_a_fault);
 	g_test_add_func("/role/swap/hands-over", test_swap_hands_over);
 	g_test_add_func("/role/swap/failed-serves-again", test_swap_failed_serves_again);

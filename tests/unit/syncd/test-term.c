@@ -12,6 +12,19 @@ static void test_compare(void)
 	g_assert_cmpint(sync_term_compare(&b, &c), ==, -1);
 }
 
+static void test_may_follow(void)
+{
+	static const SyncTerm own = { 7, (char *)"b", NULL };
+	static const struct {
+		SyncTerm leader;
+		bool may;
+	} cases[] = { { { 7, (char *)"b", NULL }, true }, { { 8, (char *)"a", NULL }, true }, { { 7, (char *)"c", NULL }, true },
+		      { { 7, (char *)"a", NULL }, false }, { { 6, (char *)"b", NULL }, false }, { { 0, NULL, NULL }, false } };
+
+	for (gsize i = 0; i < G_N_ELEMENTS(cases); i++)
+		g_assert_cmpint(sync_term_may_follow(&own, &cases[i].leader), ==, cases[i].may);
+}
+
 static void test_message(void)
 {
 	SyncTerm term = { 7, (char *)"alpha", (char *)"beta" };
@@ -49,6 +62,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/sync/term/compare", test_compare);
+	g_test_add_func("/sync/term/may-follow", test_may_follow);
 	g_test_add_func("/sync/term/message", test_message);
 	g_test_add_func("/sync/term/foreign", test_foreign);
 	return g_test_run();
