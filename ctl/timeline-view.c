@@ -20,28 +20,68 @@ static char *plain_value(GVariant *value)
 	return g_variant_print(value, FALSE);
 }
 
-static void add_evidence(GString *out, const RenderStyle *style, GVariant *evidence)
+static void add_line(GString *out, const RenderStyle *style, RenderColour colour, const char *name, const char *text)
 {
 	g_autoptr(RenderTable) table = render_table_new(2);
+	g_autofree char *row = NULL;
+
+	render_table_add(table, colour, name);
+	render_table_add(table, colour, text);
+	row = render_table_text(table, style, 2);
+	g_string_append(out, row);
+}
+
+static bool is_about_loss(const char *key)
+{
+	return g_str_equal(key, "lost") || g_str_has_prefix(key, "contacts_");
+}
+
+/* What a takeover has cost: "nothing" is worth a line, too. */
+static void add_lost(GString *out, const RenderStyle *style, GVariant *evidence)
+{
+	g_autoptr(GVariant) lost = dict_value(evidence, "lost", "a{sv}");
+	g_autoptr(GVariant) refs = dict_value(lost, "refs", "a{sa{sv}}");
 	g_autoptr(GString) line = g_string_new(NULL);
-	g_autofree char *text = NULL;
+	gint64 before = dict_int(evidence, "contacts_before", -1), gone = dict_int(evidence, "contacts_lost", 0), changes = 0;
+
+	for (const char *const *ref = (const char *const[]){ "config", "volatile", NULL }; refs && *ref; ref++) {
+		g_autoptr(GVariant) at = g_variant_lookup_value(refs, *ref, G_VARIANT_TYPE_VARDICT);
+		gint64 n = at ? dict_int(at, "changes", 0) : 0;
+		g_autofree char *span = render_duration(at ? (double)dict_int(at, "span_ms", 0) : 0);
+
+		changes += n;
+		if (n)
+			g_string_append_printf(line, "%s%s%" G_GINT64_FORMAT " change%s of %s (%s)", line->len ? ", " : "",
+					       dict_bool(at, "exact") ? "" : "at least ", n, n == 1 ? "" : "s", *ref, span);
+	}
+	if (refs && !changes)
+		g_string_append(line, dict_bool(lost, "heard") ? "no change that the other device told of" : "not known: the other device had not been heard");
+	if (before >= 0)
+		g_string_append_printf(line, "%s%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " contacts", line->len ? ", " : "", gone, before);
+	if (line->len)
+		add_line(out, style, changes || gone ? RENDER_WARNING : RENDER_PLAIN, "lost", line->str);
+}
+
+static void add_evidence(GString *out, const RenderStyle *style, GVariant *evidence)
+{
+	g_autoptr(GString) line = g_string_new(NULL);
 	GVariantIter iter;
 	const char *key;
 	GVariant *each;
 
-	if (!evidence || g_variant_n_children(evidence) == 0)
+	if (!evidence)
 		return;
 	g_variant_iter_init(&iter, evidence);
 	while (g_variant_iter_next(&iter, "{&sv}", &key, &each)) {
 		g_autoptr(GVariant) value = each;
 		g_autofree char *plain = plain_value(value);
 
+		if (is_about_loss(key))
+			continue;
 		g_string_append_printf(line, "%s%s: %s", line->len ? ", " : "", key, plain);
 	}
-	render_table_add(table, RENDER_DIM, "evidence");
-	render_table_add(table, RENDER_DIM, line->str);
-	text = render_table_text(table, style, 2);
-	g_string_append(out, text);
+	if (line->len)
+		add_line(out, style, RENDER_DIM, "evidence", line->str);
 }
 
 static void add_phases(GString *out, const RenderStyle *style, GVariant *phases)
@@ -92,6 +132,8 @@ char *timeline_view_text(GVariant *transitions, const RenderStyle *style, GTimeZ
 				       bold_device, old_role, coloured, *reason ? "  because " : "", reason,
 				       dict_int(transition, "term", 0));
 		add_phases(out, style, phases);
+		if (evidence)
+			add_lost(out, style, evidence);
 		add_evidence(out, style, evidence);
 	}
 	if (n == 0)

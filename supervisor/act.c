@@ -14,7 +14,7 @@
 
 /* ---- Timeline ---- */
 
-static void write_line(Supervisor *supervisor, char *line)
+void act_write_timeline(Supervisor *supervisor, char *line)
 {
 	if (line)
 		store_append(supervisor->store, TIMELINE_FILE, line);
@@ -125,7 +125,8 @@ static void role_has_changed(Supervisor *supervisor, Role old)
 	supervisor->transition_us = elected ? elect_changed_us(supervisor->elect) : now_us;
 	supervisor->role_since_ms = (g_get_real_time() - (now_us - supervisor->transition_us)) / 1000;
 	g_hash_table_remove_all(supervisor->app_begun);
-	supervisor->drop_lifted = false;
+	if (role->role != ROLE_MASTER)
+		supervisor->drop_lifted_us = 0;
 	supervisor->settle_asked_us = now_us;
 
 	g_message("role: %s -> %s (%s), term %" G_GUINT64_FORMAT " of %s", role_name(old), role_name(role->role), role->reason,
@@ -159,10 +160,12 @@ static void role_has_changed(Supervisor *supervisor, Role old)
 	};
 	if (old == ROLE_TAKING_OVER && role->role == ROLE_MASTER)
 		timeline_phase(supervisor->timeline, "serving", took_ms, took_ms);
-	write_line(supervisor, timeline_end(supervisor->timeline));
-	write_line(supervisor, timeline_begin(supervisor->timeline, &record));
+	act_write_timeline(supervisor, timeline_end(supervisor->timeline));
+	act_write_timeline(supervisor, timeline_begin(supervisor->timeline, &record));
 	if (known)
 		election_phases(supervisor, known);
+	if (role->role == ROLE_TAKING_OVER)
+		aftermath_begin(supervisor->aftermath);
 
 	service_role_changed(supervisor->service, old, evidence);
 	if (is_lasting(role->role)) {
@@ -176,6 +179,7 @@ void act_settled(Supervisor *supervisor)
 {
 	if (supervisor->settle_asked_us)
 		phase(supervisor, "settle", supervisor->settle_asked_us, g_get_monotonic_time());
+	aftermath_settled(supervisor->aftermath);
 	supervisor->settle_asked_us = 0;
 }
 
@@ -237,9 +241,13 @@ static void act_on_drop(Supervisor *supervisor)
 	gint64 begin_us = g_get_monotonic_time();
 	switch (posture->drop) {
 	case DROP_NONE:
-		ok = drop_lift(supervisor->drop, &error);
-		if (supervisor->posture_done && supervisor->drop_done == DROP_TIMED)
-			phase(supervisor, "drop lifted", begin_us, g_get_monotonic_time());
+		if (supervisor->posture_done && supervisor->drop_done == DROP_TIMED) {
+			ok = aftermath_waits(supervisor->aftermath) ? drop_lift_and_note(supervisor->drop, &error) : drop_lift(supervisor->drop, &error);
+			supervisor->drop_lifted_us = g_get_monotonic_time();
+			phase(supervisor, "drop lifted", begin_us, supervisor->drop_lifted_us);
+		} else {
+			ok = drop_lift(supervisor->drop, &error);
+		}
 		break;
 	case DROP_ALWAYS:
 		ok = drop_always(supervisor->drop, &error);
@@ -329,13 +337,13 @@ void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 	case ROLE_MASTER:
 	case ROLE_STANDALONE:
 		if (applications_are_ready(supervisor->applications))
-			write_line(supervisor, timeline_end(supervisor->timeline));
+			act_write_timeline(supervisor, timeline_end(supervisor->timeline));
 		break;
 	case ROLE_INIT:
 	case ROLE_BACKUP:
 	case ROLE_FAULT:
 		if (applications_are_stopped(supervisor->applications))
-			write_line(supervisor, timeline_end(supervisor->timeline));
+			act_write_timeline(supervisor, timeline_end(supervisor->timeline));
 		break;
 	case ROLE_TAKING_OVER:
 	case ROLE_HANDING_OVER:

@@ -3,9 +3,12 @@
 #include "supervisor/drop.h"
 
 #include <nftables/libnftables.h>
+#include <string.h>
 
 /* The pages' own port, beside the one of the Backup's pages. */
 #define PAGES_PORT 9090
+/* Whoever is noted stays so long, and what is left of it says when he came. */
+#define NOTE_S 3600
 
 struct DropRules {
 	struct nft_ctx *nft;
@@ -59,6 +62,21 @@ static void add_element(GString *elements, const char *host, gint64 timeout_ms)
 		g_string_append_printf(elements, " timeout %" G_GINT64_FORMAT "ms", timeout_ms);
 }
 
+/* What passes in any case. */
+static void add_passes(GString *script, const Settings *settings)
+{
+	g_string_append(script, "\t\tiif \"lo\" accept\n" /* the device itself may ask whether it is ready */
+				/* ICMP, ICMPv6, VRRP, by number: their names stand in /etc/protocols, which a small system has not. Without
+				 * ICMPv6 there is no neighbour discovery, and nobody would find the address when it is needed. */
+				"\t\tmeta l4proto { 1, 58, 112 } accept\n");
+	g_string_append_printf(script, "\t\ttcp dport { %d", PAGES_PORT);
+	if (settings->peer_port != PAGES_PORT)
+		g_string_append_printf(script, ", %u", settings->peer_port);
+	if (settings->gui_port != PAGES_PORT && settings->gui_port != settings->peer_port)
+		g_string_append_printf(script, ", %u", settings->gui_port);
+	g_string_append(script, " } accept\n");
+}
+
 /* All service addresses of @family; link-local ones may be there on several interfaces, and an element only once. */
 static void add_set(GString *script, const Settings *settings, sa_family_t family, gint64 timeout_ms)
 {
@@ -94,18 +112,9 @@ char *drop_script(const Settings *settings, gint64 timeout_ms)
 				       "table inet understudy {\n");
 	add_set(script, settings, AF_INET, timeout_ms);
 	add_set(script, settings, AF_INET6, timeout_ms);
-	g_string_append(script, "\tchain held {\n"
-				"\t\tiif \"lo\" accept\n" /* the device itself may ask whether it is ready */
-				/* ICMP, ICMPv6, VRRP, by number: their names stand in /etc/protocols, which a small system has not. Without
-				 * ICMPv6 there is no neighbour discovery, and nobody would find the address when it is needed. */
-				"\t\tmeta l4proto { 1, 58, 112 } accept\n");
-	g_string_append_printf(script, "\t\ttcp dport { %d", PAGES_PORT);
-	if (settings->peer_port != PAGES_PORT)
-		g_string_append_printf(script, ", %u", settings->peer_port);
-	if (settings->gui_port != PAGES_PORT && settings->gui_port != settings->peer_port)
-		g_string_append_printf(script, ", %u", settings->gui_port);
-	g_string_append(script, " } accept\n"
-				"\t\tdrop\n"
+	g_string_append(script, "\tchain held {\n");
+	add_passes(script, settings);
+	g_string_append(script, "\t\tdrop\n"
 				"\t}\n"
 				"\tchain input {\n"
 				"\t\ttype filter hook input priority -150; policy accept;\n"
@@ -136,4 +145,92 @@ bool drop_for(DropRules *drop, gint64 duration_us, GError **error)
 bool drop_lift(DropRules *drop, GError **error)
 {
 	return run(drop, "table inet understudy\ndelete table inet understudy\n", error);
+}
+
+/* ---- The first one ---- */
+
+/* Nothing is held; a set that has room for one keeps the first. */
+char *drop_note_script(const Settings *settings)
+{
+	GString *script = g_string_new("table inet understudy\n"
+				       "delete table inet understudy\n"
+				       "table inet understudy {\n");
+	add_set(script, settings, AF_INET, 0);
+	add_set(script, settings, AF_INET6, 0);
+	for (const char *family = "46"; *family; family++)
+		g_string_append_printf(script, "\tset first%c {\n\t\ttype ipv%c_addr\n\t\tsize 1\n\t\tflags dynamic,timeout\n\t\ttimeout %ds\n\t}\n",
+				       *family, *family, NOTE_S);
+	g_string_append(script, "\tchain noted {\n");
+	add_passes(script, settings);
+	g_string_append(script, "\t\tmeta nfproto ipv4 add @first4 { ip saddr }\n"
+				"\t\tmeta nfproto ipv6 add @first6 { ip6 saddr }\n"
+				"\t}\n"
+				"\tchain input {\n"
+				"\t\ttype filter hook input priority -150; policy accept;\n"
+				"\t\tip daddr @held4 goto noted\n"
+				"\t\tip6 daddr @held6 goto noted\n"
+				"\t}\n}\n");
+	return g_string_free(script, FALSE);
+}
+
+bool drop_lift_and_note(DropRules *drop, GError **error)
+{
+	if (!drop->settings)
+		return drop_lift(drop, error);
+	g_autofree char *script = drop_note_script(drop->settings);
+	return run(drop, script, NULL) || drop_lift(drop, error);
+}
+
+/* "1h", "59m58s123ms" */
+static gint64 parse_duration_us(const char *text)
+{
+	static const struct {
+		const char *unit;
+		gint64 us;
+	} units[] = { { "ms", 1000 }, { "s", G_TIME_SPAN_SECOND }, { "m", G_TIME_SPAN_MINUTE }, { "h", G_TIME_SPAN_HOUR } };
+	gint64 sum_us = 0;
+	while (g_ascii_isdigit(*text)) {
+		char *end;
+		guint64 value = g_ascii_strtoull(text, &end, 10);
+		gsize i = 0;
+		while (i < G_N_ELEMENTS(units) && !g_str_has_prefix(end, units[i].unit))
+			i++;
+		if (i == G_N_ELEMENTS(units) || value > 24 * 3600)
+			return -1;
+		sum_us += (gint64)value * units[i].us;
+		text = end + strlen(units[i].unit);
+	}
+	return sum_us;
+}
+
+bool drop_parse_first(const char *listing, char **ret_host, gint64 *ret_ago_us)
+{
+	const char *elements = strstr(listing, "elements = { "), *expires = elements ? strstr(elements, " expires ") : NULL;
+	if (!expires)
+		return false;
+	gint64 left_us = parse_duration_us(expires + strlen(" expires "));
+	if (left_us < 0 || left_us > NOTE_S * G_TIME_SPAN_SECOND)
+		return false;
+	elements += strlen("elements = { ");
+	*ret_host = g_strndup(elements, strcspn(elements, " ,}\n"));
+	*ret_ago_us = NOTE_S * G_TIME_SPAN_SECOND - left_us;
+	return true;
+}
+
+bool drop_first(DropRules *drop, char **ret_host, gint64 *ret_ago_us)
+{
+	bool found = false;
+	for (const char *family = "46"; *family; family++) {
+		g_autofree char *script = g_strdup_printf("list set inet understudy first%c", *family), *host = NULL;
+		gint64 ago_us;
+		if (!run(drop, script, NULL) || !drop_parse_first(nft_ctx_get_output_buffer(drop->nft), &host, &ago_us) ||
+		    (found && ago_us <= *ret_ago_us))
+			continue;
+		if (found)
+			g_free(*ret_host);
+		*ret_host = g_steal_pointer(&host);
+		*ret_ago_us = ago_us;
+		found = true;
+	}
+	return found;
 }

@@ -357,6 +357,9 @@ static GVariant *own_state(Peer *peer)
 		g_variant_builder_add(&builder, "{sv}", entries[i].key, entries[i].value);
 	g_auto(GStrv) failed = undo_failed(supervisor->undo);
 	g_variant_builder_add(&builder, "{sv}", "failed", g_variant_new_strv((const char *const *)failed, -1));
+	guint64 contacts;
+	if (aftermath_contacts(supervisor->aftermath, &contacts))
+		g_variant_builder_add(&builder, "{sv}", "contacts", g_variant_new_uint64(contacts));
 	GVariant *link_locals = elect_link_locals(supervisor->elect);
 	if (link_locals)
 		g_variant_builder_add(&builder, "{sv}", "link_locals", link_locals);

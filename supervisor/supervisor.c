@@ -241,6 +241,7 @@ static gboolean on_second(gpointer user_data)
 	keep_again(supervisor);
 	keep_watch_mode(supervisor);
 	act_remind(supervisor);
+	aftermath_second(supervisor->aftermath);
 	output_trim();
 	return G_SOURCE_CONTINUE;
 }
@@ -427,6 +428,7 @@ static bool make_parts(Supervisor *supervisor, GError **error)
 	supervisor->drill = drill_new(supervisor);
 	supervisor->examine = examine_new(supervisor);
 	supervisor->settings_orders = settings_orders_new(supervisor);
+	supervisor->aftermath = aftermath_new(supervisor);
 	keep_load_rest(supervisor);
 	applications_configure(supervisor->applications, supervisor->settings);
 	supervisor->service = service_new(supervisor, error);
@@ -491,6 +493,7 @@ void supervisor_free(Supervisor *supervisor)
 	g_strfreev(supervisor->foreign_found);
 	if (supervisor->peer_reload_timer)
 		g_source_remove(supervisor->peer_reload_timer);
+	aftermath_free(supervisor->aftermath);
 	settings_orders_free(supervisor->settings_orders);
 	ask_free(supervisor->calls_ask);
 	undo_free(supervisor->undo);

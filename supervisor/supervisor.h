@@ -20,6 +20,7 @@
 #include "supervisor/daemons.h"
 #include "supervisor/drop.h"
 #include "supervisor/events.h"
+#include "supervisor/aftermath.h"
 #include "supervisor/applications/foreign.h"
 #include "supervisor/applications/health.h"
 #include "supervisor/orders/job.h"
@@ -58,6 +59,7 @@ typedef struct Supervisor {
 	BusLink *notify_link;
 	Events *events;
 	Timeline *timeline;
+	Aftermath *aftermath;
 	Elect *elect;
 	Peer *peer;
 	Jobs *jobs;
@@ -95,7 +97,7 @@ typedef struct Supervisor {
 	/* The transition under way, for the timeline. */
 	gint64 transition_us; /* monotonic; what its phases count from */
 	gint64 settle_asked_us;
-	bool drop_lifted;
+	gint64 drop_lifted_us; /* when phones were let through to what this device took over; 0: not, or it took over nothing */
 	char *order;         /* what people gave as the reason of an order that changes roles; NULL: none lately */
 	gint64 order_us;
 	GHashTable *app_begun;  /* application name -> gint64*, when its start began */
@@ -156,6 +158,8 @@ void keep_forget_good_settings(void);
 
 /* ---- act.c: making the posture true, and saying what happened ---- */
 
+/* A line for the timeline's file; consumed, NULL is fine. */
+void act_write_timeline(Supervisor *supervisor, char *line);
 void act_on_posture(Supervisor *supervisor, const RoleOnce *once);
 void act_application_changed(Supervisor *supervisor, Application *application, AppState old);
 /* An order that will change roles was given: the timeline says so until a role is kept. */

@@ -109,15 +109,40 @@ char *timeline_begin(Timeline *timeline, const TimelineRecord *record)
 	return line_of(timeline, timeline->open);
 }
 
+static void add_phase(GVariantBuilder *phases, const char *name, double begin_ms, double end_ms)
+{
+	g_variant_builder_open(phases, G_VARIANT_TYPE_VARDICT);
+	g_variant_builder_add(phases, "{sv}", "name", g_variant_new_string(name));
+	g_variant_builder_add(phases, "{sv}", "begin_ms", g_variant_new_double(begin_ms));
+	g_variant_builder_add(phases, "{sv}", "end_ms", g_variant_new_double(end_ms));
+	g_variant_builder_close(phases);
+}
+
 void timeline_phase(Timeline *timeline, const char *name, double begin_ms, double end_ms)
 {
+	if (timeline->open)
+		add_phase(&timeline->phases, name, begin_ms, end_ms);
+}
+
+/* Transfer full. */
+static GVariant *with_evidence(GVariant *record, const char *key, GVariant *value)
+{
+	g_autoptr(GVariant) evidence = g_variant_lookup_value(record, "evidence", G_VARIANT_TYPE_VARDICT);
+	g_autoptr(GVariantDict) inner = g_variant_dict_new(evidence), outer = g_variant_dict_new(record);
+	g_variant_dict_insert_value(inner, key, value);
+	g_variant_dict_insert_value(outer, "evidence", g_variant_dict_end(inner));
+	return g_variant_ref_sink(g_variant_dict_end(outer));
+}
+
+void timeline_evidence(Timeline *timeline, const char *key, GVariant *value)
+{
+	g_autoptr(GVariant) kept = g_variant_ref_sink(value);
 	if (!timeline->open)
 		return;
-	g_variant_builder_open(&timeline->phases, G_VARIANT_TYPE_VARDICT);
-	g_variant_builder_add(&timeline->phases, "{sv}", "name", g_variant_new_string(name));
-	g_variant_builder_add(&timeline->phases, "{sv}", "begin_ms", g_variant_new_double(begin_ms));
-	g_variant_builder_add(&timeline->phases, "{sv}", "end_ms", g_variant_new_double(end_ms));
-	g_variant_builder_close(&timeline->phases);
+	g_autoptr(GVariant) record = with_evidence(timeline->open, key, kept);
+	g_variant_unref(timeline->open);
+	timeline->open = g_variant_ref(record);
+	keep(timeline, record);
 }
 
 char *timeline_end(Timeline *timeline)
@@ -128,6 +153,42 @@ char *timeline_end(Timeline *timeline)
 	g_variant_dict_insert_value(dictionary, "phases", g_variant_builder_end(&timeline->phases));
 	g_autoptr(GVariant) record = g_variant_ref_sink(g_variant_dict_end(dictionary));
 	g_clear_pointer(&timeline->open, g_variant_unref);
+	keep(timeline, record);
+	return line_of(timeline, record);
+}
+
+char *timeline_amend(Timeline *timeline, const TimelineAddition *addition)
+{
+	g_autoptr(GVariant) evidence = addition->evidence ? g_variant_ref_sink(addition->evidence) : NULL, record = NULL;
+	guint n = timeline->records->len;
+	for (guint i = n; i > 0 && i + REPEATED_MAX > n && !record; i--) {
+		GVariant *known = timeline->records->pdata[i - 1];
+		gint64 time_ms = 0;
+		if (sequence_of(known) == addition->sequence && g_variant_lookup(known, "time_ms", "x", &time_ms) && time_ms == addition->time_ms)
+			record = g_variant_ref(known);
+	}
+	if (!record || record == timeline->open)
+		return NULL;
+	if (addition->phase) {
+		g_autoptr(GVariant) phases = g_variant_lookup_value(record, "phases", G_VARIANT_TYPE("aa{sv}"));
+		g_autoptr(GVariantDict) dictionary = g_variant_dict_new(record);
+		GVariantBuilder builder;
+		g_variant_builder_init(&builder, G_VARIANT_TYPE("aa{sv}"));
+		for (gsize i = 0; phases && i < g_variant_n_children(phases); i++) {
+			g_autoptr(GVariant) phase = g_variant_get_child_value(phases, i);
+			g_variant_builder_add_value(&builder, phase);
+		}
+		add_phase(&builder, addition->phase, addition->begin_ms, addition->end_ms);
+		g_variant_dict_insert_value(dictionary, "phases", g_variant_builder_end(&builder));
+		g_variant_unref(record);
+		record = g_variant_ref_sink(g_variant_dict_end(dictionary));
+	}
+	for (gsize i = 0; evidence && i < g_variant_n_children(evidence); i++) {
+		g_autoptr(GVariant) before = record, value = NULL;
+		const char *key;
+		g_variant_get_child(evidence, i, "{&sv}", &key, &value);
+		record = with_evidence(before, key, value);
+	}
 	keep(timeline, record);
 	return line_of(timeline, record);
 }

@@ -342,6 +342,30 @@ def test_drill_whose_other_device_dies(pair):  # noqa: F811
 # ---- The timeline of both ----
 
 
+def test_a_takeover_says_which_contacts_it_has_lost(pair):  # noqa: F811
+    """The Master has its applications count now and then and tells the Backup, which compares when it has taken over."""
+    old, new = pair.master(), pair.backup()
+    for device, contacts in ((old, 17), (new, 15)):
+        set_application(device, APPLICATION.replace("ready=notify", f"ready=notify\ncount-command=/bin/echo {contacts}"))
+    wait_until(lambda: pair.watch(new).peer().get("contacts") == 17, 10, "the Backup knows of them")
+    pair.power_cut(old)
+    pair.watch(new).wait_role("master", 10)
+
+    def evidence():
+        changed = json.loads(new.run(["understudy", "--json", "timeline", "--count", "3"]).stdout)
+        return next(each["evidence"] for each in reversed(changed) if each["new"] == "taking-over")
+
+    wait_until(lambda: "contacts_after" in evidence(), 15, "they have been counted")
+    said = evidence()
+    assert (said["contacts_before"], said["contacts_after"], said["contacts_lost"]) == (17, 15, 2)
+    assert "2 of 17 contacts" in new.run(["understudy", "timeline", "--count", "3"]).stdout
+    pair.switch_on(old)
+    pair.wait_settled()
+    for device in (old, new):
+        set_application(device, APPLICATION)
+    wait_until(lambda: "contacts" not in pair.watch(old).peer(), 10, "nobody counts any more")
+
+
 def test_a_thousand_changes_can_be_read_on_either_device(pair):  # noqa: F811
     """Each keeps its last thousand; whoever is asked shows both devices' as one, though they are more than a message of the peer link holds."""
     master, backup = pair.master(), pair.backup()

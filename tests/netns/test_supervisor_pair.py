@@ -406,11 +406,25 @@ def test_timeline_of_both_devices(pair):
     pair.watch(new).wait_role("master", 5)
     pair.switch_on(old)
     pair.wait_settled()
+
+    def taken_over():
+        return [one for one in json.loads(call(new, "Timeline", "u", "50").stdout)["data"][0]
+                if one["device"]["data"] == new.name and one["new"]["data"] == "taking-over"][-1]
+
+    wait_until(lambda: "first_phone" in taken_over()["evidence"]["data"], 10, "the first phone")
     transitions = json.loads(call(new, "Timeline", "u", "50").stdout)["data"][0]
     moments = [one["time_ms"]["data"] for one in transitions]
     assert moments == sorted(moments) and {one["device"]["data"] for one in transitions} == {"alpha", "beta"}
-    (taken,) = [one for one in transitions if one["device"]["data"] == new.name and one["new"]["data"] == "taking-over"][-1:]
+    taken = taken_over()
     phases = {phase["name"]["data"]: phase["end_ms"]["data"] - phase["begin_ms"]["data"] for phase in taken["phases"]["data"]}
-    assert set(phases) == {"detection", "addresses", "settle", "application echo", "drop lifted", "serving"}
+    assert set(phases) == {"detection", "addresses", "settle", "application echo", "drop lifted", "serving", "first phone"}
     assert 200 < phases["detection"] < 450
-    assert taken["evidence"]["data"]["carrier"]["data"] is True
+    evidence = taken["evidence"]["data"]
+    assert evidence["carrier"]["data"] is True
+    assert evidence["first_phone"]["data"] == PHONE
+    # The phone asked all the time: it was served as soon as anybody could be.
+    assert 0 <= phases["first phone"] < 1000
+    lost = evidence["lost"]["data"]
+    assert lost["heard"]["data"] is True and {each["changes"]["data"] for each in lost["refs"]["data"].values()} == {0}
+    text = new.run(["understudy", "timeline"]).stdout
+    assert "first phone" in text and "no change that the other device told of" in text

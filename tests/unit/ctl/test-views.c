@@ -250,6 +250,42 @@ static void test_timeline(void)
 	g_assert_cmpstr(empty, ==, "no change of role yet\n");
 }
 
+static char *lost_line(const char *evidence)
+{
+	g_autofree char *record = g_strdup_printf("[{'device': <'b'>, 'evidence': <%s>}]", evidence);
+	g_autoptr(GVariant) transitions = parsed(record);
+	g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
+	g_autofree char *text = timeline_view_text(transitions, &PLAIN, utc);
+	const char *line = strchr(text, '\n');
+
+	return g_strdup(line + 1);
+}
+
+/* What a takeover has cost, also when that is nothing, or not known. */
+static void test_lost(void)
+{
+	static const struct {
+		const char *evidence, *line;
+	} rows[] = {
+		{ "{'lost': <{'heard': <true>, 'refs': <{'config': {'changes': <uint64 0>}, 'volatile': {'changes': <uint64 0>}}>}>}",
+		  "  lost  no change that the other device told of\n" },
+		{ "{'lost': <{'heard': <false>, 'refs': <{'config': {'changes': <uint64 0>}}>}>}",
+		  "  lost  not known: the other device had not been heard\n" },
+		{ "{'lost': <{'heard': <true>, 'refs': <{'config': {'changes': <uint64 1>, 'exact': <true>, 'span_ms': <uint64 250>},"
+		  " 'volatile': {'changes': <uint64 3>, 'exact': <false>, 'span_ms': <uint64 1500>}}>}>,"
+		  " 'contacts_before': <uint64 17>, 'contacts_after': <uint64 15>, 'contacts_lost': <uint64 2>}",
+		  "  lost  1 change of config (250.0 ms), at least 3 changes of volatile (1500.0 ms), 2 of 17 contacts\n" },
+		{ "{'contacts_before': <uint64 17>, 'contacts_after': <uint64 18>, 'contacts_lost': <uint64 0>, 'first_phone': <'192.0.2.100'>}",
+		  "  lost  0 of 17 contacts\n  evidence  first_phone: 192.0.2.100\n" },
+		{ "@a{sv} {}", "" },
+	};
+
+	for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autofree char *line = lost_line(rows[i].evidence);
+		g_assert_cmpstr(line, ==, rows[i].line);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -259,5 +295,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/ctl/status/value", test_status_value);
 	g_test_add_func("/ctl/election", test_election);
 	g_test_add_func("/ctl/timeline", test_timeline);
+	g_test_add_func("/ctl/lost", test_lost);
 	return g_test_run();
 }

@@ -63,11 +63,42 @@ static void test_passes(void)
 	g_assert_true(strstr(text, "accept") < strstr(text, "\t\tdrop\n"));
 }
 
+/* Who came first, and how long ago. */
+static void test_first(void)
+{
+	static const char none[] = "table inet understudy {\n\tset first4 {\n\t\ttype ipv4_addr\n\t\tsize 1\n\t\tflags dynamic,timeout\n\t\ttimeout 1h\n\t}\n}\n";
+	static const struct {
+		const char *elements, *host;
+		gint64 ago_us;
+	} rows[] = {
+		{ "192.0.2.100 expires 59m59s984ms", "192.0.2.100", 16000 },
+		{ "192.0.2.100 timeout 1h expires 59m58s", "192.0.2.100", 2 * G_TIME_SPAN_SECOND },
+		{ "2001:db8::100 expires 1h", "2001:db8::100", 0 },
+		{ "192.0.2.100 expires 2h", NULL, 0 },
+		{ "192.0.2.100 expires 5x", NULL, 0 },
+		{ "192.0.2.100", NULL, 0 },
+	};
+	char *host = NULL;
+	gint64 ago_us = 0;
+
+	g_assert_false(drop_parse_first(none, &host, &ago_us));
+	g_assert_false(drop_parse_first("", &host, &ago_us));
+	for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autofree char *listing = g_strdup_printf("table inet understudy {\n\tset first4 {\n\t\telements = { %s }\n\t}\n}\n", rows[i].elements);
+		g_assert_cmpint(drop_parse_first(listing, &host, &ago_us), ==, rows[i].host != NULL);
+		g_assert_cmpstr(host, ==, rows[i].host);
+		if (rows[i].host)
+			g_assert_cmpint(ago_us, ==, rows[i].ago_us);
+		g_clear_pointer(&host, g_free);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/drop/families", test_families);
 	g_test_add_func("/drop/same-on-two-interfaces", test_same_on_two_interfaces);
 	g_test_add_func("/drop/passes", test_passes);
+	g_test_add_func("/drop/first", test_first);
 	return g_test_run();
 }

@@ -103,6 +103,52 @@ static void test_repeated_lines_count_once(void)
 	timeline_free(timeline);
 }
 
+static GVariant *evidence_of(GVariant *list, gsize i)
+{
+	g_autoptr(GVariant) record = g_variant_get_child_value(list, i);
+	return g_variant_lookup_value(record, "evidence", G_VARIANT_TYPE_VARDICT);
+}
+
+/* What is found out later is said where it belongs, and is there in the file. */
+static void test_found_out_later(void)
+{
+	Timeline *timeline = timeline_new(NULL);
+	g_autoptr(GString) file = g_string_new(NULL);
+	g_autofree char *first = begin(timeline, "a", 1, 1000);
+	timeline_phase(timeline, "serving", 5, 5);
+	timeline_evidence(timeline, "lost", g_variant_new_uint32(0));
+	TimelineAddition addition = { .sequence = 1, .time_ms = 1000, .phase = "first phone", .begin_ms = 5, .end_ms = 17 };
+	g_assert_null(timeline_amend(timeline, &addition)); /* it is still open */
+	g_autofree char *last = timeline_end(timeline), *next = begin(timeline, "a", 2, 2000);
+	timeline_evidence(timeline, "other", g_variant_new_uint32(1));
+	addition.evidence = g_variant_new_parsed("{'first_phone': <'192.0.2.100'>}");
+	g_autofree char *later = timeline_amend(timeline, &addition);
+	addition.evidence = g_variant_new_parsed("{'contacts_lost': <uint64 0>}");
+	addition.phase = NULL;
+	g_autofree char *latest = timeline_amend(timeline, &addition);
+	g_assert_nonnull(latest);
+	addition.evidence = NULL;
+	addition.time_ms = 1001;
+	g_assert_null(timeline_amend(timeline, &addition));
+	g_autofree char *end = timeline_end(timeline);
+	for (const char *const *line = (const char *const[]){ first, last, next, later, latest, end, NULL }; *line; line++)
+		g_string_append(file, *line);
+	Timeline *again = timeline_new(file->str);
+	for (Timeline *const *each = (Timeline *const[]){ timeline, again, NULL }; *each; each++) {
+		g_autoptr(GVariant) list = g_variant_ref_sink(timeline_list(*each, 10));
+		g_autoptr(GVariant) one = evidence_of(list, 0), two = evidence_of(list, 1);
+		const char *host = "";
+		g_assert_cmpuint(g_variant_n_children(list), ==, 2);
+		g_assert_cmpuint(n_phases(list, 0), ==, 2);
+		g_assert_cmpuint(g_variant_n_children(one), ==, 3);
+		g_assert_true(g_variant_lookup(one, "first_phone", "&s", &host));
+		g_assert_cmpstr(host, ==, "192.0.2.100");
+		g_assert_cmpuint(g_variant_n_children(two), ==, 1);
+	}
+	timeline_free(again);
+	timeline_free(timeline);
+}
+
 static void test_is_bounded(void)
 {
 	Timeline *timeline = timeline_new(NULL);
@@ -153,5 +199,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/timeline/bounded", test_is_bounded);
 	g_test_add_func("/timeline/two-devices-in-one", test_two_devices_in_one);
 	g_test_add_func("/timeline/pages", test_pages);
+	g_test_add_func("/timeline/found-out-later", test_found_out_later);
 	return g_test_run();
 }
