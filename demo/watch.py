@@ -100,10 +100,20 @@ class BusWatch:
             raise ConnectionError(f"{self.device.name}: the bus is away")
         name, path = service
         try:
-            return connection.call_sync(name, path, interface, method, parameters, None, Gio.DBusCallFlags.NO_AUTO_START,
-                                        int(timeout_s * 1000), None).unpack()
+            answer = connection.call_sync(name, path, interface, method, parameters, None, Gio.DBusCallFlags.NO_AUTO_START,
+                                          int(timeout_s * 1000), None).unpack()
         except GLib.Error as error:
             raise ConnectionError(f"{self.device.name}: {interface}.{method}: {error.message}") from error
+        self._note_all()
+        return answer
+
+    def _note_all(self):
+        """What was said before an answer is noted before the answer is returned: signals wait in the queue of another thread."""
+        noted = threading.Event()
+        source = GLib.Idle(priority=GLib.PRIORITY_DEFAULT)  # that of the signals, so behind them
+        source.set_callback(lambda *_: noted.set() or GLib.SOURCE_REMOVE)
+        source.attach(self._context)
+        noted.wait(1)  # nobody empties the queue while the bus is away
 
     def get(self, service, interface, name):
         """A property, or None when it cannot be read now."""

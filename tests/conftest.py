@@ -29,14 +29,24 @@ def pytest_report_header(config):
     return f"UNDERSTUDY_SEED={os.environ['UNDERSTUDY_SEED']}"
 
 
+def shares(item):
+    """Whether the case uses something that was made once for its whole file."""
+    return any(definitions[-1].scope == "module" and definitions[-1].baseid for definitions in item._fixtureinfo.name2fixturedefs.values())
+
+
+@pytest.hookimpl(tryfirst=True)  # before the workers name the groups
 def pytest_collection_modifyitems(config, items):
-    """Long tests are left out, not skipped: a skip says that something was missing."""
-    if config.getoption("--long"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("long")]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    """Long tests are left out, not skipped: a skip says that something was missing. Cases that share something stay together, in their order,
+    with one worker, and come first: nobody waits for the last of them while the others have nothing left to do."""
+    if not config.getoption("--long"):
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
+    for item in items:
+        if shares(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: not item.get_closest_marker("xdist_group"))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@
 import subprocess
 import time
 
+import pytest
 from pair_lab import answers_again, pair, pbx, pbx_runs_on, stays, wait_until  # noqa: F401  (pair is a fixture)
 
 
@@ -60,10 +61,11 @@ def test_both_lose_the_lan_and_one_returns(pair):
     assert pair.master() is backup
 
 
-def test_flapping_cable_of_the_master(pair):
+@pytest.mark.parametrize("losses", [4, pytest.param(6, marks=pytest.mark.long)])  # after which it is left alone for 4 s, and for 16
+def test_flapping_cable_of_the_master(pair, losses):
     """Whatever the cable does, one leads in the end, the other follows, and the address was never answered for by two that serve."""
     flapping = pair.master()
-    for _ in range(6):
+    for _ in range(losses):
         flapping.ports["eth0"].cut()
         wait_until(lambda: not flapping.ports["eth0"].carrier(), 2, "carrier gone")
         flapping.ports["eth0"].plug()

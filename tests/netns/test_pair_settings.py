@@ -235,6 +235,9 @@ def prepared_not_committed(pair, text):
     master_pid = master.kill("understudy-supervisor", signal.SIGSTOP)
     os.kill(backup_pid, signal.SIGCONT)
     wait_until(lambda: os.path.exists(backup.file("/var/lib/understudy/supervisor/settings-prepared")), 5, "prepared")
+    # It has said so once it answers something else; its syncd has sent it, and the other's has received it, likewise.
+    for device, name in (backup, "Supervisor1"), (backup, "Sync1"), (backup, "Sync1"), (master, "Sync1"):
+        device.run(["busctl", "call", f"org.understudy.{name}", f"/org/understudy/{name}", "org.freedesktop.DBus.Peer", "Ping"])
     return master, backup, master_pid, running
 
 

@@ -377,7 +377,7 @@ def test_no_supervisor_can_be_had(place):
     assert place.device.pid_of("understudy-keeper") == before["understudy-keeper"]
 
 
-@pytest.mark.parametrize("successor", ["exit 1", "exec sleep 1000"], ids=["ends", "hangs"])
+@pytest.mark.parametrize("successor", [pytest.param("exit 1", id="ends"), pytest.param("exec sleep 1000", id="hangs", marks=pytest.mark.long)])
 def test_supervisor_dies_for_good_between_address_and_readiness(place, successor):
     """The address is up and its traffic dropped; nobody will lift that any more but the keeper, who also lets go of everything else."""
     place.device.write("/etc/understudy/pair.conf", PAIR)

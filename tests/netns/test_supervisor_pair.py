@@ -349,7 +349,7 @@ def test_a_change_that_breaks_the_application_is_undone(pair):
     pair.line.wait_answered(time.monotonic(), 20)
     assert master.read(config) == "good"
     wait_until(lambda: backup.read(config) == "good", 10, "good on the Backup")
-    assert all("Application echo failed after a change of the configuration (1 change: echo.echo/config)" in text for text in undone())
+    assert all("Application echo failed after a change of the configuration (1 change: echo.echo/config)" in text for text in undone()), undone()
     assert changes(pair) == before and "resigned" not in [event["name"] for event in pair.watch(master).events[count:]]
     history = json.loads(master.run(["understudy", "--json", "history", config]).stdout)
     text = json.dumps(history)

@@ -29,12 +29,14 @@ class Case(NamedTuple):
         return (256 - priority) / 256 * (1000 if self.version == 2 else self.interval_ms)
 
 
-def cases(*names):
+def cases(*names, more=()):
     known = {"v2": (2, 1000), "v3-1s": (3, 1000), "v3": (3, 100)}
     split = [(name, *name.rsplit("-", 1)) for name in names]
-    # Version 3 is there with 100 ms, and 1 s with version 2: both together only in a long run.
-    slow = {"v3-1s": [pytest.mark.long]}
-    return pytest.mark.parametrize("case", [pytest.param(Case(*known[base], mode), id=name, marks=slow.get(base, [])) for name, base, mode in split])
+    # Version 3 is there with 100 ms, and 1 s with version 2: both together only in a long run. The other ways to send, too, are there with
+    # version 3; with version 2, whose case takes three times as long, only in a long run.
+    slow = {"v3-1s-mac", "v2-vmac", "v2-unicast", *more}
+    return pytest.mark.parametrize("case", [pytest.param(Case(*known[base], mode), id=name, marks=[pytest.mark.long] if name in slow else [])
+                                            for name, base, mode in split])
 
 
 ALL = cases("v2-mac", "v2-vmac", "v2-unicast", "v3-1s-mac", "v3-mac", "v3-vmac", "v3-unicast")
@@ -88,7 +90,7 @@ def test_backup_of_keepalived_takes_over_when_it_dies(lab, case):
     assert alpha.has_service()
     bound_ms = 3 * case.interval_ms + case.skew_ms(254 if case.mode == "unicast" else 150)
     took_ms = (sent[0][0] - heard[-1][0]) * 1000
-    assert bound_ms - 1 <= took_ms <= bound_ms + 60, f"{took_ms:.1f} ms, bound {bound_ms:.1f} ms"
+    assert bound_ms - 1 <= took_ms <= bound_ms + 40, f"{took_ms:.1f} ms, bound {bound_ms:.1f} ms"
 
 
 @cases("v2-mac", "v3-mac", "v3-unicast")
@@ -146,7 +148,7 @@ def test_keepalived_takes_over_when_we_are_killed(lab, case):
     wait_until(lambda: not alpha.has_service(), 6, "the kernel takes the address from the dead")
 
 
-@cases("v2-mac", "v3-mac", "v3-vmac")
+@cases("v2-mac", "v3-mac", "v3-vmac", more=["v2-mac"])
 def test_keepalived_takes_over_when_our_cable_is_cut_and_keeps_it(lab, case):
     other = case.keepalived(lab)
     alpha = case.start(case.ours(lab), other)
@@ -167,7 +169,7 @@ def test_keepalived_takes_over_when_our_cable_is_cut_and_keeps_it(lab, case):
 
 # ---- Priorities ----
 
-@cases("v2-mac", "v3-mac", "v3-vmac")
+@cases("v2-mac", "v3-mac", "v3-vmac", more=["v2-mac"])
 def test_a_higher_keepalived_that_preempts_wins_and_we_follow_it(lab, case):
     alpha = case.start(case.ours(lab, priority=150), None)
     alpha.wait_state("master", 10)
@@ -179,7 +181,7 @@ def test_a_higher_keepalived_that_preempts_wins_and_we_follow_it(lab, case):
     alpha.wait_state("master", 10)
 
 
-@cases("v2-mac", "v3-mac")
+@cases("v2-mac", "v3-mac", more=["v2-mac"])
 def test_a_lower_keepalived_that_preempts_follows_us(lab, case):
     alpha = case.start(case.ours(lab, priority=150), None)
     alpha.wait_state("master", 10)

@@ -24,7 +24,9 @@ def lab(build):
         yield lab
 
 
-@pytest.fixture(params=[(name, mode) for name in INTERVALS for mode in ("mac", "vmac")], ids=lambda param: "-".join(param))
+# What holds at 100 ms is looked at with 1 s too, in a long run.
+@pytest.fixture(params=[pytest.param((name, mode), id=f"{name}-{mode}", marks=[pytest.mark.long] if name == "1s" else [])
+                        for name in INTERVALS for mode in ("mac", "vmac")])
 def case(request):
     return INTERVALS[request.param[0]], request.param[1] == "vmac"
 

@@ -79,7 +79,7 @@ def test_advert_is_what_the_rfc_says(lab, version):
     for _, _, _, message in adverts:
         assert message == advert(version=version, priority=77, interval=1 if version == 2 else 10)
     gap_ms = (adverts[2][0] - adverts[1][0]) * 1000
-    assert abs(gap_ms - interval_ms) < 60, gap_ms
+    assert abs(gap_ms - interval_ms) < 30, gap_ms
 
 
 def test_takeover_announces_several_times_with_the_virtual_mac(lab):
@@ -94,7 +94,7 @@ def test_takeover_announces_several_times_with_the_virtual_mac(lab):
     found = wire.wait(lambda: len(announced()) >= 3 and announced(), 5, "three gratuitous ARPs")
     first = wire.adverts()[0][0]
     assert all(a[1] == a[2] == VIRTUAL_MAC and a[5] == 1 for a in found)
-    assert -0.005 < found[0][0] - first < 0.25, "at once"  # two stamps, each turned into another clock
+    assert 0 < found[0][0] - first < 0.05, "at once"
     before = len(announced())
     alpha.call("Announce")
     wire.wait(lambda: len(announced()) > before, 2, "and when ordered")
@@ -112,7 +112,7 @@ def test_hosts_learn_the_virtual_mac_and_never_another(lab):
     alpha.resign("test")
     beta.wait_state("master")
     gaps, to_the_end = client.finish()
-    assert to_the_end and sum(gaps) < 250, gaps  # an ARP time-out would be a second at least
+    assert to_the_end and sum(gaps) < 60, gaps  # an ARP time-out would be a second at least
     said = {a[2] for a in wire.arps(from_host=False) if a[3] == SERVICE}
     assert said == {VIRTUAL_MAC}
     neighbour = client.namespace.ip("neigh", "show", SERVICE).stdout

@@ -47,6 +47,26 @@ def real_time():
         pass
 
 
+def as_client():
+    """Of the observers that ask every 2 ms: what they measure is not to be how long they waited for a processor themselves. Below vrrpd."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        pass
+
+
+def clocks_apart():
+    """What the monotonic clock is ahead of the wall clock, in seconds; when the thread was interrupted between the two looks, it looks again."""
+    best = None
+    for _ in range(100):
+        before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        if best is None or after - before < best[0]:
+            best = after - before, (before + after) // 2 - wall
+        if best[0] < 20_000:
+            break
+    return best[1] / 1e9
+
+
 def pump_until(condition, timeout_s, what):
     """Runs the GLib loop until condition() is true."""
     context = GLib.MainContext.default()
@@ -322,7 +342,7 @@ class Lab:
 
 class Wire:
     """What goes over one cable, stamped by the kernel at the switch. Times are time.monotonic(): the kernel's stamps are of the wall clock, which may
-    be set at any moment, so a thread turns each into an age at once."""
+    be set at any moment, so a thread turns each into the other at once."""
 
     def __init__(self, lab, port, virtual_only=False):
         """virtual_only: the kernel hands over only what comes from a virtual MAC; under a flood Python cannot read all."""
@@ -351,9 +371,10 @@ class Wire:
             except OSError:  # the port was cut: told once
                 continue
             stamp = next((struct.unpack("qq", value) for level, kind, value in control if kind == SO_TIMESTAMPNS), None)
-            age = time.time() - (stamp[0] + stamp[1] / 1e9) if stamp else 0
+            now = time.monotonic()
+            at = stamp[0] + stamp[1] / 1e9 + clocks_apart() if stamp else now
             with self.more:
-                self.frames.append((time.monotonic() - (age if 0 <= age < 1 else 0), address[2] != PACKET_OUTGOING, data))
+                self.frames.append((at if abs(now - at) < 5 else now, address[2] != PACKET_OUTGOING, data))
                 self.more.notify_all()
 
     def read(self):
@@ -440,7 +461,7 @@ while time.monotonic() < end:
 print('gaps', *['%.1f' % g for g in gaps], 'end' if last and time.monotonic() - last < 0.1 else 'silent', flush=True)
 """
         self.process = self.namespace.popen(["/usr/bin/python3", "-c", code, target, str(seconds)], stdin=subprocess.PIPE,
-                                            stdout=subprocess.PIPE, text=True)
+                                            stdout=subprocess.PIPE, text=True, preexec_fn=as_client)
         ready = select.select([self.process.stdout], [], [], 10)[0]
         assert ready and self.process.stdout.readline() == "answered\n", "the service address does not answer"
 
