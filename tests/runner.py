@@ -23,6 +23,7 @@ SANITIZED = TOP / "build-asan"
 ALWAYS = ("unit", "bus", "netns")
 SANITIZED_SCENARIOS = ("bus",)  # single daemons; whole devices are about time, which the sanitizers stretch
 WHEN_THERE = ("system", "sim", "fuzz", "web")
+WORKERS = {"netns": 6}  # its cases wait more than they compute; all others 2
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:abort_on_error=0",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
@@ -207,8 +208,7 @@ def run_pytest(suite, options, folder, sanitized):
     report.unlink(missing_ok=True)
     say(f"\n== {count.title}")
     command = [sys.executable, "-m", "pytest", "-v", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}", f"tests/{suite}"]
-    if (os.cpu_count() or 1) > 1:
-        command += ["-n", "2"]
+    command += ["-n", str(WORKERS.get(suite, 2)), "--dist", "loadgroup"]
     if options.long:
         command.append("--long")
     env = dict(os.environ, UNDERSTUDY_BUILD=str(folder), PYTHONDONTWRITEBYTECODE="1")

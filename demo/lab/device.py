@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 
-from .net import Network, run, wait_until
+from .net import Network, make_memory_folder, remove_memory_folder, run, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OVERLAYS = ("usr", "etc")
@@ -67,8 +67,7 @@ class Lab:
         self.cgroup = f"{unified_cgroup()}/understudy-lab-{self.net.tag}"
         try:
             os.mkdir(self.cgroup)
-            self.path = tempfile.mkdtemp(prefix="understudy-lab-", dir="/run")
-            os.chmod(self.path, 0o755)
+            self.path = make_memory_folder("understudy-lab-", "/run")
         except BaseException:
             self.close()
             raise
@@ -128,9 +127,10 @@ class Lab:
         if self._tmpfs:
             run(["umount", "--lazy", self._tmpfs], check=False)
         if not self.keep_files:
-            for folder in (self.disk, self.path):
-                if folder:
-                    shutil.rmtree(folder, ignore_errors=True)
+            if self.disk:
+                shutil.rmtree(self.disk, ignore_errors=True)
+            if self.path:
+                remove_memory_folder(self.path)
 
 
 def remove_cgroup(path):

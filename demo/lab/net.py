@@ -20,8 +20,10 @@ import hashlib
 import itertools
 import os
 import signal
+import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -69,6 +71,23 @@ def wait_until(condition, timeout_s, what, step_s=0.005):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {timeout_s} s")
         time.sleep(step_s)
+
+
+def make_memory_folder(prefix, place=None):
+    """A new folder on a tmpfs of its own: what devices have as their /run is memory, whatever the host's is. (On a disk a mere store into a
+    mapped page may wait for that disk.)"""
+    folder = tempfile.mkdtemp(prefix=prefix, dir=place)
+    try:
+        run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder])
+    except BaseException:
+        os.rmdir(folder)
+        raise
+    return folder
+
+
+def remove_memory_folder(folder):
+    run(["umount", "--lazy", folder], check=False)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 class Namespace:

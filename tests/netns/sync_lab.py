@@ -319,6 +319,13 @@ class Device:
                                *words], capture_output=True, text=True, check=True)
         return done.stdout
 
+    def state(self):
+        """What it says of itself now, for whoever looks for the cause of a failure."""
+        try:
+            return {name: self.get(name) for name in ("Role", "Activity", "Stored", "Applied", "Connected", "LastError")}
+        except (CallError, ConnectionError, OSError, AttributeError) as error:
+            return repr(error)
+
     def wait(self, condition, what, timeout_s=10):
         return wait_until(condition, timeout_s, f"{self.name}: {what}\n{self.log.read_text()[-3000:]}")
 
@@ -359,7 +366,8 @@ class SyncLab:
         self.alpha.wait_applied(self.alpha.commit())
 
     def close(self):
-        for device in (self.alpha, self.beta):
+        for device in (self.alpha, self.beta):  # pytest shows it when the test failed
+            print(f"---- {device.name} ----\n{device.state()}\n{device.log.read_text()[-10000:]}")
             device.close()
         self.net.close()
 

@@ -348,7 +348,7 @@ while not select.select([sys.stdin], [], [], 0.002)[0]:
     text = random.Random(n).randbytes(random.Random(n).randrange(10, 4000)).hex()
     database.execute("BEGIN")
     database.execute("INSERT INTO t VALUES (?, ?, ?)", (n, text, text))
-    database.execute("DELETE FROM t WHERE id < ?", (n - 300,))
+    database.execute("DELETE FROM t WHERE id < ?", (n - 60,))
     database.execute("COMMIT")
 database.close()
 print(n)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Over IPv6: the source towards phones, somebody else at the service address, witnesses, and what is taken away by hand."""
 
+import ipaddress
+
 import pytest
 from set_lab import LAN46, SERVICE6, has, pair_of
 from vrrp_lab import GROUP, Lab, wait_until
@@ -83,6 +85,8 @@ def test_somebody_else_at_the_service_address_and_a_witness(lab):
         host.wait_property("Witness", "reached", 10)
     assert alpha.counters()["address-clash"] == beta.counters()["address-clash"] == 0
     gateway.ip("-6", "address", "add", f"{SERVICE6}/64", "dev", "eth0", "nodad")
+    asked_at = str(ipaddress.ip_address(int(ipaddress.ip_address("ff02::1:ff00:0")) | int(ipaddress.ip_address(SERVICE6)) & 0xffffff))
+    wait_until(lambda: asked_at in gateway.ip("-6", "maddress", "show", "dev", "eth0").stdout.split(), 5, "its kernel listens for the question")
     alpha.call("Announce")
     args = alpha.wait_signal("Stranger", lambda args: args[1] == "address-clash")
     assert args[0] == f"{SERVICE6} at 02:00:00:00:aa:67"

@@ -25,7 +25,7 @@ gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
-from lab.net import Network, wait_until  # noqa: E402
+from lab.net import Network, make_memory_folder, remove_memory_folder, wait_until  # noqa: E402
 
 ROOT = "/org/understudy/Vrrp1"
 ELECTION = "org.understudy.Election1"
@@ -96,7 +96,7 @@ class Host:
     def __init__(self, lab, name, address, peer_address=None):
         self.lab, self.name, self.address, self.peer_address = lab, name, address, peer_address
         self.namespace = lab.net.namespace(name)
-        self.folder = Path(tempfile.mkdtemp(prefix=f"vrrp-{lab.net.tag}-{name}-"))
+        self.folder = lab.folder / name
         (self.folder / "etc" / "understudy").mkdir(parents=True)
         (self.folder / "run/understudy/private").mkdir(parents=True)
         self.socket = self.folder / "run/understudy/private/vrrp"
@@ -261,7 +261,6 @@ class Host:
         self.keeper.stdout.close()
         self.keeper.wait(5)
         self.log.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Lab:
@@ -273,6 +272,7 @@ class Lab:
         self.lan = self.net.switch("lan")
         self.peer_link = self.net.cable("peer")
         self.hosts, self.beating, self.closing = [], {}, []
+        self.folder = Path(make_memory_folder(f"vrrp-{self.net.tag}-"))
 
     def __enter__(self):
         return self
@@ -285,6 +285,7 @@ class Lab:
         for host in self.hosts:
             host.close()
         self.net.close()
+        remove_memory_folder(self.folder)
 
     def host(self, name, address, peer_address=None, configured=True, pair=None, groups=None, switch=None, kind=Host):
         host = kind(self, name, address, peer_address)
