@@ -28,6 +28,9 @@ bool drop_lift_and_note(DropRules *drop, GError **error) G_GNUC_WARN_UNUSED_RESU
 /* Who that was, and how long ago; false: nobody yet. @ret_host: transfer full. */
 bool drop_first(DropRules *drop, char **ret_host, gint64 *ret_ago_us);
 
+/* Lets go of what the library keeps from its last command, half a megabyte; to be called when nothing is in a hurry. */
+void drop_rest(DropRules *drop);
+
 /* The commands, for tests; transfer full. @timeout_ms 0: always. */
 char *drop_script(const Settings *settings, gint64 timeout_ms);
 char *drop_note_script(const Settings *settings);

@@ -2,6 +2,7 @@
 /* supervisor/main.c - understudy-supervisor: started by the keeper, with its two descriptors. */
 #include <fcntl.h>
 #include <glib-unix.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -13,6 +14,7 @@
 #include "supervisor/supervisor.h"
 
 #define NICE (-10)
+#define LARGE_BYTES (64 * 1024)
 
 static gboolean on_signal(gint fd, GIOCondition condition, gpointer user_data)
 {
@@ -42,6 +44,11 @@ int main(int argc, char **argv)
 		g_printerr("%s is started by understudy-keeper and takes no arguments\n", argv[0]);
 		return 2;
 	}
+	/* Left to itself the allocator gives each thread a heap, and after the first large block, which nftables asks for, gives nothing back
+	 * below 4 MB. */
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+	mallopt(M_TRIM_THRESHOLD, LARGE_BYTES);
 	umask(022);
 	signal(SIGPIPE, SIG_IGN);
 	(void)setpriority(PRIO_PROCESS, 0, NICE); /* a takeover on a busy machine; nothing here runs for long */

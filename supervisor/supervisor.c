@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -19,6 +20,8 @@
 #define NOTIFY_ADDRESS "unix:path=/run/understudy/private/notify"
 #define PAIR_FILE SETTINGS_DIR "/pair.conf"
 #define PORT_CHANGE_MS 700
+#define TIDY_AFTER_S 3  /* nothing was thought about for so long */
+#define TIDY_EVERY_S 60 /* people ask questions */
 #define LOCK_WITHIN_US (2 * G_TIME_SPAN_SECOND)
 
 /* ---- Deciding ---- */
@@ -106,6 +109,7 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event)
 		event = ROLE_EVENT_FACTS;
 	} while (supervisor->think_again);
 	supervisor->thinking = false;
+	supervisor->beats_to_tidy = TIDY_AFTER_S;
 	set_think_timer(supervisor);
 	supervisor_remember(supervisor);
 	swap_look(supervisor->swap);
@@ -228,21 +232,29 @@ static gboolean on_notify_socket(gint fd, GIOCondition condition, gpointer user_
 	return G_SOURCE_CONTINUE;
 }
 
-static gboolean on_kick_time(gpointer user_data)
+/* What a transition has left in memory goes back to the system, once everything has been quiet for a while. */
+static void tidy(Supervisor *supervisor)
 {
-	process_table_kick(((Supervisor *)user_data)->processes);
-	return G_SOURCE_CONTINUE;
+	if (--supervisor->beats_to_tidy > 0)
+		return;
+	supervisor->beats_to_tidy = TIDY_EVERY_S;
+	drop_rest(supervisor->drop);
+	malloc_trim(0);
 }
 
+/* The one wake-up of an idle supervisor: the sign of life to the keeper and to vrrpd, and with it what is looked at now and then. What else
+ * counts in whole seconds is added by g_timeout_add_seconds(), and so comes in the same turn. */
 static gboolean on_second(gpointer user_data)
 {
 	Supervisor *supervisor = user_data;
+	process_table_kick(supervisor->processes);
 	elect_heartbeat(supervisor->elect);
 	keep_again(supervisor);
 	keep_watch_mode(supervisor);
 	act_remind(supervisor);
 	aftermath_second(supervisor->aftermath);
 	output_trim();
+	tidy(supervisor);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -472,8 +484,8 @@ bool supervisor_start(Supervisor *supervisor)
 	daemons_start(supervisor->daemons, records);
 
 	g_unix_fd_add(KEEPER_FD_NOTIFY, G_IO_IN, on_notify_socket, supervisor);
-	g_timeout_add_full(G_PRIORITY_HIGH, KEEPER_KICK_INTERVAL_US / 1000, on_kick_time, supervisor, NULL);
-	supervisor->heartbeat = g_timeout_add_full(G_PRIORITY_HIGH, 1000, on_second, supervisor, NULL);
+	supervisor->heartbeat =
+		g_timeout_add_seconds_full(G_PRIORITY_HIGH, KEEPER_KICK_INTERVAL_US / G_TIME_SPAN_SECOND, on_second, supervisor, NULL);
 	supervisor->foreign = foreign_new(act_foreign_wanted, act_foreign_found, supervisor);
 	process_table_kick(supervisor->processes);
 	supervisor->started = true;

@@ -90,6 +90,7 @@ typedef struct Supervisor {
 	guint write_idle;
 	char *written;       /* what is in /run, so that the same is not written again */
 	guint heartbeat;
+	int beats_to_tidy;
 	guint peer_reload_timer;
 	bool stopping;       /* in order, by stop.c */
 	int stop_stage;

@@ -11,7 +11,7 @@
 
 #include "supervisor/processes/proc.h"
 
-#define EVERY_MS 5000
+#define EVERY_S 5
 
 struct Foreign {
 	ForeignAskCb ask;
@@ -173,7 +173,7 @@ static void on_looked(GObject *source, GAsyncResult *result, gpointer user_data)
 		return; /* cancelled */
 	Foreign *foreign = user_data;
 	g_clear_object(&foreign->looking);
-	foreign->timer = g_timeout_add(EVERY_MS, on_time, foreign);
+	foreign->timer = g_timeout_add_seconds(EVERY_S, on_time, foreign);
 	GPtrArray *twice = found_list();
 	bool same = true;
 	for (guint i = 0; i < found->len; i++) {
@@ -207,7 +207,7 @@ Foreign *foreign_new(ForeignAskCb ask, ForeignCb changed, gpointer user_data)
 {
 	Foreign *foreign = g_new0(Foreign, 1);
 	*foreign = (Foreign){ .ask = ask, .changed = changed, .user_data = user_data, .last = found_list(), .known = found_list() };
-	foreign->timer = g_timeout_add(EVERY_MS, on_time, foreign);
+	foreign->timer = g_timeout_add_seconds(EVERY_S, on_time, foreign);
 	return foreign;
 }
 

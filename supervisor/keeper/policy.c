@@ -8,7 +8,7 @@
 
 void keeper_policy_init(KeeperPolicy *policy, gint64 now_us)
 {
-	*policy = (KeeperPolicy){ .woke_us = now_us, .start_at_us = now_us };
+	*policy = (KeeperPolicy){ .due_us = now_us, .start_at_us = now_us };
 }
 
 void keeper_policy_started(KeeperPolicy *policy, gint64 now_us)
@@ -32,9 +32,8 @@ void keeper_policy_kicked(KeeperPolicy *policy, gint64 now_us)
 bool keeper_policy_woke(KeeperPolicy *policy, gint64 now_us)
 {
 	/* Whoever slept late himself cannot say that the other was silent. */
-	if (now_us - policy->woke_us > KEEPER_LATE_US)
+	if (now_us - policy->due_us > KEEPER_LATE_US)
 		policy->kicked_us = now_us;
-	policy->woke_us = now_us;
 	if (!policy->running || now_us - policy->kicked_us < KEEPER_SILENCE_US)
 		return false;
 	policy->hung |= policy->kicked_us - policy->started_us < KEEPER_GROWN_US;
@@ -68,8 +67,12 @@ bool keeper_policy_ended(KeeperPolicy *policy, bool killed, gint64 now_us)
 	return false;
 }
 
-gint64 keeper_policy_next(const KeeperPolicy *policy, gint64 now_us)
+gint64 keeper_policy_next(KeeperPolicy *policy, gint64 now_us)
 {
-	gint64 next_us = now_us + KEEPER_WAKE_US;
-	return policy->running ? next_us : MIN(next_us, policy->start_at_us);
+	policy->due_us = now_us + KEEPER_WAKE_US;
+	if (policy->running)
+		policy->due_us = MAX(policy->due_us, policy->kicked_us + KEEPER_OVERDUE_US);
+	else
+		policy->due_us = MIN(policy->due_us, policy->start_at_us);
+	return policy->due_us;
 }

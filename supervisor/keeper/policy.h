@@ -14,9 +14,11 @@
 #define KEEPER_FAILED_PAUSE_US (50 * G_TIME_SPAN_MILLISECOND)
 /* Acting alone, a new supervisor is tried this often. */
 #define KEEPER_RETRY_US (30 * G_TIME_SPAN_SECOND)
-/* The keeper wakes at least this often; much later means that the whole machine stood still, not the supervisor. */
+/* While kicks come, they are what wakes the keeper. When one is overdue by half an interval it looks by itself, this often. */
+#define KEEPER_OVERDUE_US (1500 * G_TIME_SPAN_MILLISECOND)
 #define KEEPER_WAKE_US (500 * G_TIME_SPAN_MILLISECOND)
-#define KEEPER_LATE_US (1 * G_TIME_SPAN_SECOND)
+/* Woken later than it had asked for by more than this: the whole machine stood still, not the supervisor. */
+#define KEEPER_LATE_US (500 * G_TIME_SPAN_MILLISECOND)
 
 typedef struct {
 	bool running;
@@ -25,7 +27,7 @@ typedef struct {
 	bool alone;      /* the supervisor was given up; it is tried again now and then */
 	gint64 started_us;
 	gint64 kicked_us;
-	gint64 woke_us;
+	gint64 due_us;      /* when the loop was to turn at the latest */
 	gint64 start_at_us; /* while not running: when to start it */
 	gint64 failed_us[KEEPER_FAILED_STARTS]; /* the last failed starts, oldest first, on the clock that hung_us slows */
 	gint64 hung_us;  /* how long failed starts have taken, all together */
@@ -42,5 +44,5 @@ bool keeper_policy_woke(KeeperPolicy *policy, gint64 now_us) G_GNUC_WARN_UNUSED_
 /* The supervisor ended without having been told to; @killed: by a SIGKILL. True: too many failed starts, act alone now. */
 bool keeper_policy_ended(KeeperPolicy *policy, bool killed, gint64 now_us) G_GNUC_WARN_UNUSED_RESULT;
 
-/* When the loop must turn next at the latest. */
-gint64 keeper_policy_next(const KeeperPolicy *policy, gint64 now_us);
+/* When the loop must turn next at the latest; remembered, to know when it turns too late. */
+gint64 keeper_policy_next(KeeperPolicy *policy, gint64 now_us);

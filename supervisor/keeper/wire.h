@@ -15,7 +15,7 @@ typedef enum {
 	KEEPER_STOP,       /* keeper, to one it starts: everything is being stopped already; SIGTERM follows */
 } KeeperMessageKind;
 
-#define KEEPER_KICK_INTERVAL_US (500 * G_TIME_SPAN_MILLISECOND)
+#define KEEPER_KICK_INTERVAL_US (1 * G_TIME_SPAN_SECOND)
 #define KEEPER_SILENCE_US (3 * G_TIME_SPAN_SECOND)
 
 typedef struct {

@@ -14,6 +14,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from election_lab import Config, ElectionLab, wait_until  # noqa: E402
 from frame import OURS, Figure, Promise, Rejected, Trial, at_most, both, median_at_most_peer, run  # noqa: E402
+from measure import cpu_ns, dirty_kb  # noqa: E402
 
 BUILD = Path(os.environ.get("UNDERSTUDY_BUILD", Path(__file__).resolve().parents[2] / "build"))
 CONFIGS = ["v2_1s", "v3_100ms", "v3_10ms_vmac"]
@@ -163,16 +164,6 @@ def life(config, subject):
 
 
 # ---- Cost, and calm under load: all subjects at the same time, each in its own network ----
-
-def cpu_ns(pids):
-    """Of all threads; exact, unlike the ticks in stat."""
-    return sum(int(path.read_text().split()[0]) for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
-
-
-def dirty_kb(pids):
-    return sum(int(line.split()[1]) for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-               if line.startswith("Private_Dirty:"))
-
 
 def labs_of(stack, config, subjects, probe_us):
     return {subject: stack.enter_context(ElectionLab(BUILD, subject, config, probe_us)) for subject in subjects}

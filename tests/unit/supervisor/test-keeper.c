@@ -11,8 +11,10 @@
 static bool turn_until(KeeperPolicy *policy, gint64 *now_ms, gint64 until_ms)
 {
 	bool kill = false;
-	for (; *now_ms <= until_ms; *now_ms += 100)
+	for (; *now_ms <= until_ms; *now_ms += 100) {
+		(void)keeper_policy_next(policy, (*now_ms - 100) * MS);
 		kill |= keeper_policy_woke(policy, *now_ms * MS);
+	}
 	return kill;
 }
 
@@ -163,15 +165,39 @@ static void test_never_sleeps_longer_than_it_may(void)
 	KeeperPolicy policy;
 	keeper_policy_init(&policy, 0);
 	keeper_policy_started(&policy, 0);
-	g_assert_cmpint(keeper_policy_next(&policy, 0), ==, KEEPER_WAKE_US);
+	g_assert_cmpint(keeper_policy_next(&policy, 0), ==, KEEPER_OVERDUE_US);
 	g_assert_false(keeper_policy_ended(&policy, false, 10 * MS));
 	g_assert_cmpint(keeper_policy_next(&policy, 10 * MS), ==, 10 * MS + KEEPER_FAILED_PAUSE_US);
+}
+
+/* Kicks wake it, and nothing else does; a silent supervisor is looked at more often, and killed after three seconds to the turn. */
+static void test_sleeps_while_kicks_come(void)
+{
+	KeeperPolicy policy;
+	keeper_policy_init(&policy, 0);
+	keeper_policy_started(&policy, 0);
+	gint64 now_us = 0;
+	for (int i = 0; i < 100; i++, now_us += KEEPER_KICK_INTERVAL_US) {
+		keeper_policy_kicked(&policy, now_us);
+		g_assert_false(keeper_policy_woke(&policy, now_us));
+		g_assert_cmpint(keeper_policy_next(&policy, now_us), >=, now_us + KEEPER_KICK_INTERVAL_US + 500 * MS);
+	}
+	gint64 kicked_us = now_us - KEEPER_KICK_INTERVAL_US;
+	now_us = kicked_us;
+	bool kill = false;
+	for (int turns = 0; turns < 10 && !kill; turns++) {
+		now_us = keeper_policy_next(&policy, now_us);
+		kill = keeper_policy_woke(&policy, now_us);
+	}
+	g_assert_true(kill);
+	g_assert_cmpint(now_us, ==, kicked_us + KEEPER_SILENCE_US);
 }
 
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/keeper/silent-for-three-seconds", test_silent_for_three_seconds);
+	g_test_add_func("/keeper/sleeps-while-kicks-come", test_sleeps_while_kicks_come);
 	g_test_add_func("/keeper/own-late-wake-up", test_own_late_wake_up_restarts_the_count);
 	g_test_add_func("/keeper/grown-one-is-replaced-at-once", test_grown_one_is_replaced_at_once);
 	g_test_add_func("/keeper/five-failed-starts", test_five_failed_starts_in_ten_seconds);

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A pair in which nothing happens: what the supervisor and the keeper wake up for."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
+
+from measure import wakeups  # noqa: E402  (the benchmarks' folder must be on the path first)
+from pair_lab import pair, stays, wait_until  # noqa: E402, F401  (pair is a fixture)
+
+WINDOW_S = 6
+
+
+def test_idle_supervisor_sleeps(pair):
+    """A sign of life a second, a look at foreign instances every five, at the disk every thirty: no more than that, with room for a busy machine."""
+    pids = {(device.name, name): device.pid_of(f"understudy-{name}") for device in pair.devices.values() for name in ("supervisor", "keeper")}
+    for watch in pair.watches.values():
+        watch.stop()  # who asks is answered
+    wait_until(lambda: calm(pids), 30, "a pair that has come to rest", 0.1)
+    before = {party: wakeups(pid) for party, pid in pids.items()}
+    assert stays(lambda: all(device.pid_of("understudy-supervisor") == pids[device.name, "supervisor"] for device in pair.devices.values()), WINDOW_S)
+    for party, pid in pids.items():
+        rate = (wakeups(pid) - before[party]) / WINDOW_S
+        assert rate <= (3 if party[1] == "supervisor" else 2), f"{party}: {rate:.1f} wake-ups a second"
+
+
+def calm(pids):
+    """Nobody has woken up more than twice within a fifth of a second."""
+    before = {party: wakeups(pid) for party, pid in pids.items()}
+    assert stays(lambda: True, 0.2)
+    return all(wakeups(pid) - before[party] <= 2 for party, pid in pids.items())
