@@ -129,10 +129,11 @@ def real_time_allowed():
 
 
 # It gives up root by itself: real time is given before, and passes on to its workers.
+COMMAND = f"/usr/sbin/kamailio -DD -E -m 32 -M 8 -u kamailio -g kamailio -f {CONFIG} -Y {HOME} -w {HOME}"
 APPLICATION_TEXT = f"""\
 [application]
 description=Kamailio SIP server
-command={"/usr/bin/chrt --fifo 1 " if real_time_allowed() else ""}/usr/sbin/kamailio -DD -E -m 32 -M 8 -u kamailio -g kamailio -f {CONFIG} -Y {HOME} -w {HOME}
+command={"/usr/bin/chrt --fifo 1 " if real_time_allowed() else ""}{COMMAND}
 ready=command
 ready-command=/usr/bin/grep -q :{PORT:04X} /proc/net/udp /proc/net/udp6
 stop-timeout-ms=3000

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The measuring instrument: SIP OPTIONS to the service address every few milliseconds, and the times of the answers.
 
-Run as a process of its own in the phones' namespace (`probe.py LOCAL SERVER PORT INTERVAL_MS`), so that nothing the demo does delays it;
-it asks for real time and goes on without. Every answer is one line on standard output: when its request went out and when it arrived, in
+Run as a process of its own in the phones' namespace (`probe.py LOCAL SERVER PORT INTERVAL_MS [NUMBER]`), so that nothing the demo does delays it;
+it asks for real time and goes on without. With NUMBER each request is a new call to it, hung up as soon as it is answered. Every answer is one line on standard output: when its request went out and when it arrived, in
 microseconds of CLOCK_MONOTONIC. The class Probe is the other end of that pipe.
 """
 
@@ -14,13 +14,13 @@ import sys
 import threading
 import time
 
-from sip import host_text, request
+from sip import host_text, request, request_within
 
 INTERVAL_MS = 5
 
 
 def main():
-    local, server, port, interval_ms = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+    local, server, port, interval_ms, called = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), sys.argv[5:]
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(5))
     except OSError:
@@ -29,7 +29,8 @@ def main():
     sock.bind((local, 0))
     sock.setblocking(False)
     here = sock.getsockname()
-    uri = f"sip:{host_text(server)}"
+    uri = f"sip:{called[0]}@{host_text(server)}" if called else f"sip:{host_text(server)}"
+    method = "INVITE" if called else "OPTIONS"
     sent = {}
     due, serial = time.monotonic(), 0
     while True:
@@ -39,7 +40,7 @@ def main():
             sent[serial] = time.monotonic_ns() // 1000
             sent.pop(serial - 4000, None)
             try:
-                sock.sendto(request("OPTIONS", uri, here, f"probe{os.getpid()}", serial, "p", f"<{uri}>").encode(), (server, port))
+                sock.sendto(request(method, uri, here, f"probe{os.getpid()}-{serial}", serial, "p", f"<{uri}>").encode(), (server, port))
             except OSError:
                 pass  # unreachable for now: counts as silence
             due = max(due + interval_ms / 1000, now)
@@ -50,16 +51,23 @@ def main():
         except OSError:
             continue
         arrived = time.monotonic_ns() // 1000
-        number = reply.partition(b"CSeq: ")[2].partition(b" ")[0]
-        if reply.startswith(b"SIP/2.0 200") and number.isdigit() and int(number) in sent:
+        number, _, of = reply.partition(b"CSeq: ")[2].partition(b"\r")[0].partition(b" ")
+        if not reply.startswith(b"SIP/2.0 200") or of != method.encode():
+            continue
+        if number.isdigit() and int(number) in sent:
             os.write(1, b"%d %d\n" % (sent.pop(int(number)), arrived))
+        if called:
+            for request_text in (request_within(reply.decode(), "ACK", here, int(number), "p"),
+                                 request_within(reply.decode(), "BYE", here, int(number) + 1, "p")):
+                sock.sendto(request_text.encode(), (server, port))
 
 
 class Probe:
     """Starts the instrument and keeps what it saw. Times are seconds of time.monotonic()."""
 
-    def __init__(self, namespace, local, server, port=5060, interval_ms=INTERVAL_MS):
-        self._process = namespace.popen([sys.executable, os.path.abspath(__file__), local, server, str(port), str(interval_ms)],
+    def __init__(self, namespace, local, server, port=5060, interval_ms=INTERVAL_MS, number=None):
+        self._process = namespace.popen([sys.executable, os.path.abspath(__file__), local, server, str(port), str(interval_ms),
+                                         *([number] if number else [])],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         self._answers = []
         self._changed = threading.Condition()

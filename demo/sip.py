@@ -51,6 +51,14 @@ def request(method, uri, here, call_id, cseq, from_tag, to, extra="", branch=Non
             f"Content-Length: 0\r\n\r\n")
 
 
+def request_within(reply, method, here, cseq, from_tag):
+    """A request in the dialog that reply, a 200 to an INVITE of ours, has set up."""
+    target = header(reply, "Contact").strip("<>").split(">")[0]
+    routes = "".join(f"Route: {route}\r\n" for route in reversed(headers(reply, "Record-Route")))
+    call_id = header(reply, "Call-ID")
+    return request(method, target, here, call_id, cseq, from_tag, header(reply, "To"), routes, branch=f"z9hG4bK{call_id}{method}")
+
+
 class Call:
     """One call to a number through the PBX: INVITE, 200, ACK; later BYE, 200. Requests are repeated as RFC 3261 17.1 says."""
 
@@ -60,9 +68,7 @@ class Call:
         self.server = server
         self.call_id = f"{os.getpid()}-{next(_serial)}-{time.monotonic_ns()}"
         self.tag = f"t{next(_serial)}"
-        self.to = ""
-        self.target = ""
-        self.routes = ""
+        self.answer = ""
 
     def _send(self, text):
         self.sock.sendto(text.encode(), self.server)
@@ -93,17 +99,14 @@ class Call:
         reply = self._transact(request("INVITE", uri, self.here, self.call_id, 1, self.tag, f"<{uri}>"), "INVITE", timeout_s)
         if status(reply) != 200:
             raise SipError(f"INVITE {number}: {reply.splitlines()[0]}")
-        self.to = header(reply, "To")
-        self.target = header(reply, "Contact").strip("<>").split(">")[0]
-        self.routes = "".join(f"Route: {route}\r\n" for route in reversed(headers(reply, "Record-Route")))
-        self._send(request("ACK", self.target, self.here, self.call_id, 1, self.tag, self.to, self.routes,
-                           branch=f"z9hG4bK{self.call_id}ack"))
+        self.answer = reply
+        self._send(request_within(reply, "ACK", self.here, 1, self.tag))
         return (time.monotonic() - begin) * 1000
 
     def end(self, timeout_s=8.0):
         """Hangs up; returns how long the BYE took in ms."""
         begin = time.monotonic()
-        reply = self._transact(request("BYE", self.target, self.here, self.call_id, 2, self.tag, self.to, self.routes), "BYE", timeout_s)
+        reply = self._transact(request_within(self.answer, "BYE", self.here, 2, self.tag), "BYE", timeout_s)
         if status(reply) != 200:
             raise SipError(f"BYE: {reply.splitlines()[0]}")
         return (time.monotonic() - begin) * 1000

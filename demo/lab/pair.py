@@ -48,7 +48,7 @@ addresses={others}
 PAIR_CONF = """\
 [pair]
 group-id={group_id}
-advert-interval-ms=100
+{settings}
 
 [group lan]
 interface=lan
@@ -68,15 +68,16 @@ def hosts(addresses):
 
 class Pair:
     """Names in order: the first keeps its configuration and leads at first. higher: the name with the higher addresses. family: of PLACES.
-    lab: where the devices come from, when not from a Lab with that build; the pair closes it."""
+    lab: where the devices come from, when not from a Lab with that build; the pair closes it. settings: keys of [pair]."""
 
-    def __init__(self, build, applications, names=("alpha", "beta"), higher="beta", origin=None, family="ipv4", lab=None):
+    def __init__(self, build, applications, names=("alpha", "beta"), higher="beta", origin=None, family="ipv4", lab=None, settings=None):
         self.origin = time.monotonic() if origin is None else origin
         self.lab = lab or Lab(build)
         self.names = names
         self.watches = {}
         self.family = family
         self.addresses = None
+        self.settings = {"advert-interval-ms": 100, **(settings or {})}
         try:
             self._make(applications, higher)
         except BaseException:
@@ -100,7 +101,8 @@ class Pair:
                 device.write(f"/etc/understudy/applications.d/{application}.conf", text)
             self.devices[name] = device
         self.first, self.second = (self.devices[name] for name in self.names)
-        self.first.write("/etc/understudy/pair.conf", PAIR_CONF.format(group_id=GROUP_ID, service=", ".join(service.split())))
+        self.first.write("/etc/understudy/pair.conf", PAIR_CONF.format(
+            group_id=GROUP_ID, settings="\n".join(f"{key}={value}" for key, value in self.settings.items()), service=", ".join(service.split())))
         self.addresses = AddressWatch(self.services[-1])
 
     def __enter__(self):

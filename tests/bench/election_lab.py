@@ -13,8 +13,6 @@ once.
 import os
 import re
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import time
@@ -24,11 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "netns"))
 from vrrp_lab import SERVICE, Host, Keepalived, Lab, real_time, wait_until  # noqa: E402
 
 from frame import OURS, Rejected  # noqa: E402
+from gate import Gate  # noqa: E402
 from observer import Observer  # noqa: E402
 from pinger import Pinger, serve  # noqa: E402
 
-RTM_SETLINK, IFLA_PROTINFO, IFLA_BRPORT_STATE, NLA_F_NESTED = 19, 12, 1, 0x8000
-BR_DISABLED, BR_FORWARDING = 0, 3
 KEEPALIVED = {  # variant -> global_defs; the first is what an administrator who has read the manual would write
     "keepalived": "vrrp_rt_priority 50",
     "keepalived-default": "",
@@ -54,34 +51,15 @@ class Config:
         return 3 * self.interval_ms + (256 - priority) / 256 * (1000 if self.version == 2 else self.interval_ms)
 
 
-class Trunk:
-    """The cable between two switches of one namespace; cut and plugged within microseconds, without the hosts losing their carrier."""
+class Trunk(Gate):
+    """The cable between two switches of one namespace."""
 
     def __init__(self, one, other):
-        self.namespace = one.namespace
-        self.namespace.ip("link", "add", "trunk0", "type", "veth", "peer", "name", "trunk1")
-        self.namespace.ip("link", "set", "trunk0", "master", one.bridge, "up")
-        self.namespace.ip("link", "set", "trunk1", "master", other.bridge, "up")
-        self.index = int(self.namespace.ip("-o", "link", "show", "dev", "trunk0").stdout.split(":")[0])
-        self.link = self.namespace.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-
-    def _state(self, state):
-        attributes = struct.pack("=HHHHB3x", 12, IFLA_PROTINFO | NLA_F_NESTED, 5, IFLA_BRPORT_STATE, state)
-        body = struct.pack("=BxHiII", socket.AF_BRIDGE, 0, self.index, 0, 0) + attributes
-        self.link.send(struct.pack("=IHHII", 16 + len(body), RTM_SETLINK, 1 | 4, 1, 0) + body)  # REQUEST | ACK
-        answer = self.link.recv(4096)
-        error = struct.unpack("=i", answer[16:20])[0]
-        if error:
-            raise OSError(-error, "state of the trunk")
-
-    def cut(self):
-        self._state(BR_DISABLED)
-
-    def plug(self):
-        self._state(BR_FORWARDING)
-
-    def close(self):
-        self.link.close()
+        namespace = one.namespace
+        namespace.ip("link", "add", "trunk0", "type", "veth", "peer", "name", "trunk1")
+        namespace.ip("link", "set", "trunk0", "master", one.bridge, "up")
+        namespace.ip("link", "set", "trunk1", "master", other.bridge, "up")
+        super().__init__(namespace, ["trunk0"])
 
 
 def children_of(pid):

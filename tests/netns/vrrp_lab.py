@@ -479,20 +479,8 @@ print('gaps', *['%.1f' % g for g in gaps], 'end' if last and time.monotonic() - 
             self.process.communicate()
 
 
-class Keepalived:
-    """keepalived as the other router: no peer link, plain RFC."""
-
-    service = (f"{SERVICE}/24",)
-
-    def __init__(self, lab, name, address, version=3, interval="0.1", priority=100, vmac=False, preempt=False, peer=None, extra="", switch=None,
-                 global_extra=""):
-        """peer: an address to which it speaks by unicast, instead of to the group."""
-        self.lab, self.name, self.address, self.peer_address = lab, name, address, None
-        unicast = f"unicast_src_ip {address}\n    unicast_peer {{\n        {peer}\n    }}" if peer else ""
-        self.namespace = lab.net.namespace(name)
-        self.port = (switch or lab.lan).connect(self.namespace, "eth0", f"{address}/24")
-        self.folder = Path(tempfile.mkdtemp(prefix=f"vrrp-{lab.net.tag}-{name}-"))
-        (self.folder / "keepalived.conf").write_text(f"""
+def keepalived_conf(name, services, version=3, interval="0.1", priority=100, vmac=False, preempt=False, extra="", global_extra=""):
+    return f"""
 global_defs {{
     vrrp_version {version}
     router_id {name}
@@ -506,13 +494,29 @@ vrrp_instance one {{
     priority {priority}
     advert_int {interval}
     {"use_vmac" if vmac else ""}
-    {unicast}
     {extra}
     virtual_ipaddress {{
-        {chr(10).join(self.service)}
+        {chr(10).join(services)}
     }}
 }}
-""")
+"""
+
+
+class Keepalived:
+    """keepalived as the other router: no peer link, plain RFC."""
+
+    service = (f"{SERVICE}/24",)
+
+    def __init__(self, lab, name, address, version=3, interval="0.1", priority=100, vmac=False, preempt=False, peer=None, extra="", switch=None,
+                 global_extra=""):
+        """peer: an address to which it speaks by unicast, instead of to the group."""
+        self.lab, self.name, self.address, self.peer_address = lab, name, address, None
+        unicast = f"unicast_src_ip {address}\n    unicast_peer {{\n        {peer}\n    }}" if peer else ""
+        self.namespace = lab.net.namespace(name)
+        self.port = (switch or lab.lan).connect(self.namespace, "eth0", f"{address}/24")
+        self.folder = Path(tempfile.mkdtemp(prefix=f"vrrp-{lab.net.tag}-{name}-"))
+        (self.folder / "keepalived.conf").write_text(keepalived_conf(name, self.service, version, interval, priority, vmac, preempt,
+                                                                     f"{unicast}\n    {extra}", global_extra))
         self.process = None
         lab.closing.append(self)
 
