@@ -11,7 +11,6 @@
 
 #define MAX_HOT 64 /* more stay with GLib alone */
 #define MAX_READY 16
-#define LIST_AFTER 4 /* waits in one turn of the loop: to list a dozen descriptors costs as much as to poll them so often */
 
 G_STATIC_ASSERT(sizeof(GPollFD) == sizeof(struct pollfd));
 G_STATIC_ASSERT(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLERR == POLLERR && EPOLLHUP == POLLHUP && EPOLLPRI == POLLPRI);
@@ -30,7 +29,7 @@ static struct {
 	gpointer user_data;
 } timer;
 static bool installed, leave;
-static int epoll = -1; /* what a turn of the loop that lasts waits for: to wait again costs nothing a descriptor */
+static int epoll = -1; /* what a turn of the loop waits for. To list is cheap; to sleep on each of a dozen descriptors, and be taken off each, is not */
 
 static Hot *find(int fd)
 {
@@ -105,11 +104,11 @@ static void serve_timer(void)
 static gint hot_poll(GPollFD *fds, guint n, gint timeout_ms)
 {
 	gint64 now_us = vrrp_now_us(), until_us = timeout_ms < 0 ? G_MAXINT64 : now_us + (gint64)timeout_ms * 1000;
-	bool listed = false;
+	bool listed = timeout_ms != 0 && epoll >= 0 && enlist(fds, n); /* who only looks need not */
 
 	for (guint i = 0; i < n; i++)
 		fds[i].revents = 0;
-	for (guint waits = 0;; waits++) {
+	for (;;) {
 		gint64 at_us = timer.at_us ? MIN(timer.at_us, until_us) : until_us;
 		gint64 wait_us = timeout_ms == 0 ? 0 : MAX(at_us - now_us, 0);
 		struct timespec wait = { .tv_sec = wait_us / G_USEC_PER_SEC, .tv_nsec = wait_us % G_USEC_PER_SEC * 1000 };
@@ -117,8 +116,6 @@ static gint hot_poll(GPollFD *fds, guint n, gint timeout_ms)
 		gint left;
 
 		leave = false;
-		if (waits == LIST_AFTER)
-			listed = epoll >= 0 && enlist(fds, n);
 		left = listed ? wait_listed(fds, n, at_most) : wait_each(fds, n, at_most);
 		if (left < 0 && errno == ENOSYS) {
 			epoll = -1;

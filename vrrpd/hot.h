@@ -3,8 +3,8 @@
  * vrrpd/hot.h - the few descriptors that carry adverts, and their timer, served without a turn of the GLib loop.
  *
  * A turn asks every source whether it is ready, twice; at 10 ms adverts that is a third of what an election costs. So the loop's poll function
- * calls the callbacks of hot descriptors itself and waits again, as long as nothing else is ready: to the microsecond, and in a turn that lasts by
- * epoll, which has been told once what the turn is about.
+ * calls the callbacks of hot descriptors itself and waits again, as long as nothing else is ready: to the microsecond, and by epoll, which has been told once what the
+ * turn is about.
  *
  * A callback that queues work for other sources (D-Bus signals) says so by vrrp_hot_leave(). One that forgets is late by no more than a tick
  * of the election, which is not hot.

@@ -265,8 +265,9 @@ void vrrp_renewal_send(VrrpRenewal *self, gint64 until_us)
 	self->until_us = until_us;
 	pthread_mutex_lock(&self->lock);
 	self->stage = STAGE_ASKED;
-	pthread_cond_signal(&self->asked);
 	pthread_mutex_unlock(&self->lock);
+	/* Only now: woken under the lock, it would have to wait for that once more. */
+	pthread_cond_signal(&self->asked);
 }
 
 void vrrp_renewal_settle(VrrpRenewal *self)
