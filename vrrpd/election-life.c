@@ -158,8 +158,7 @@ static void next_tick(VrrpElection *self, gint64 now_us)
 	const VrrpMachine *machine = &self->candidate.machine;
 	bool master = machine->state == VRRP_STATE_MASTER;
 	gint64 interval_us = (master ? machine->interval_cs : machine->master_interval_cs) * G_GINT64_CONSTANT(10000);
-	bool hearing = machine->state == VRRP_STATE_BACKUP && machine->open && machine->deadline_us - now_us > 2 * interval_us &&
-		       self->dropped_us == 0;
+	bool hearing = vrrp_election_hears(self, now_us);
 
 	/* Within the window in which a frame must be heard. */
 	self->tick_at_us = now_us + (hearing ? MAX(VRRP_TICK_US, self->candidate.watch.window_us * 2 / 3) : VRRP_TICK_US);
@@ -170,6 +169,8 @@ static void next_tick(VrrpElection *self, gint64 now_us)
 		self->tick_timer_us = self->tick_at_us;
 	}
 	vrrp_timer_set(self->tick, self->tick_timer_us);
+	if (self->group)
+		vrrp_election_plan(self, now_us);
 }
 
 void vrrp_election_tick(VrrpElection *self)

@@ -83,6 +83,11 @@ struct VrrpElection {
 	IpAddress neighbours[VRRP_MAX_NEIGHBOURS];
 	gsize n_neighbours, next_neighbour;
 	gint64 delay_us;                    /* how late the last timer was */
+	bool quiet;                         /* adverts are read when the timer, or anything else, wakes us; */
+	gint64 wake_us;                     /* for when that is set */
+	gint64 slept_us;                    /* when that was missed last by more than an interval, */
+	gint64 crowd_us;                    /* and when more came together than one Master says */
+	gint64 said_us;                     /* when the newest advert that counted was received */
 
 	GPtrArray *lasting_problems;
 	GVariant *problems;                 /* as; as last told */
@@ -99,6 +104,8 @@ void vrrp_election_tell(VrrpElection *self); /* something of the status may have
 void vrrp_election_step(VrrpElection *self, const VrrpEvent *event);
 void vrrp_election_prefer(VrrpElection *self);
 void vrrp_election_update_gate(VrrpElection *self, gint64 now_us);
+bool vrrp_election_hears(const VrrpElection *self, gint64 now_us); /* a Backup that need do nothing but hear a Master, and does */
+void vrrp_election_plan(VrrpElection *self, gint64 now_us); /* when to wake next: after anything that this depends on */
 void vrrp_election_timer(gpointer user_data);
 void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, gint64 received_us, bool counts, gpointer user_data);
 

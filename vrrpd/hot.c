@@ -19,6 +19,8 @@ typedef struct {
 	int fd;
 	GUnixFDSourceFunc callback;
 	gpointer user_data;
+	bool quiet;
+	guint place; /* among those of this turn */
 } Hot;
 
 static Hot hot[MAX_HOT];
@@ -39,12 +41,20 @@ static Hot *find(int fd)
 	return NULL;
 }
 
+static struct epoll_event event_of(int fd, guint place, guint32 events)
+{
+	return (struct epoll_event){ .events = events, .data.u64 = (guint64)place << 32 | (guint32)fd };
+}
+
 /* Every turn anew: a descriptor that was closed and opened again bears the same number, and is another. */
 static bool enlist(const GPollFD *fds, guint n)
 {
 	for (guint i = 0; i < n; i++) {
-		struct epoll_event event = { .events = fds[i].events, .data.u64 = (guint64)i << 32 | (guint32)fds[i].fd };
+		Hot *callee = find(fds[i].fd);
+		struct epoll_event event = event_of(fds[i].fd, i, callee && callee->quiet ? 0 : fds[i].events);
 
+		if (callee)
+			callee->place = i;
 		if (epoll_ctl(epoll, EPOLL_CTL_MOD, fds[i].fd, &event) < 0 &&
 		    (errno != ENOENT || epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i].fd, &event) < 0))
 			return false;
@@ -93,6 +103,14 @@ static gint wait_each(GPollFD *fds, guint n, const struct timespec *wait)
 	return ready < 0 ? -1 : left;
 }
 
+/* What came before what woke us is read before it is served. */
+static void serve_quiet(void)
+{
+	for (guint i = 0; i < n_hot; i++)
+		if (hot[i].quiet)
+			(void)hot[i].callback(hot[i].fd, G_IO_IN, hot[i].user_data);
+}
+
 static void serve_timer(void)
 {
 	if (timer.at_us == 0 || vrrp_now_us() < timer.at_us)
@@ -126,8 +144,10 @@ static gint hot_poll(GPollFD *fds, guint n, gint timeout_ms)
 			return left;
 		serve_timer();
 		now_us = vrrp_now_us();
-		if (left > 0 || leave || timeout_ms == 0 || now_us >= until_us)
+		if (left > 0 || leave || timeout_ms == 0 || now_us >= until_us) {
+			serve_quiet();
 			return left;
+		}
 	}
 }
 
@@ -157,6 +177,18 @@ void vrrp_hot_remove(int fd)
 
 	if (at)
 		*at = hot[--n_hot];
+}
+
+void vrrp_hot_quiet(int fd, bool quiet)
+{
+	Hot *at = find(fd);
+	struct epoll_event event;
+
+	if (!at || at->quiet == quiet)
+		return;
+	at->quiet = quiet;
+	event = event_of(fd, at->place, quiet ? 0 : EPOLLIN);
+	(void)epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event); /* not listed yet: it will be */
 }
 
 void vrrp_hot_timer(gint64 at_us, void (*callback)(gpointer user_data), gpointer user_data)

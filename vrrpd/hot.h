@@ -12,10 +12,15 @@
 #pragma once
 
 #include <glib-unix.h>
+#include <stdbool.h>
 
 /* Of the default context, from the first call on. The descriptor is a source of the loop as well, of the highest priority there. */
 void vrrp_hot_add(int fd, GUnixFDSourceFunc callback, gpointer user_data);
 void vrrp_hot_remove(int fd); /* before it is closed */
+
+/* What comes on a quiet one wakes nobody; its callback is called, ready or not, before anything else that has woken the loop is served. The timer's
+ * callback sees to it itself. Where there is no epoll_pwait2() it wakes all the same. */
+void vrrp_hot_quiet(int fd, bool quiet);
 
 /* One deadline, in vrrp_now_us(); 0: never. It is over when the callback is called. */
 void vrrp_hot_timer(gint64 at_us, void (*callback)(gpointer user_data), gpointer user_data);

@@ -17,6 +17,7 @@
 
 #include "hot.h"
 #include "packet.h"
+#include "stamp.h"
 #include "timer.h"
 
 #ifndef IPV6_MULTICAST_ALL
@@ -32,95 +33,132 @@
 
 struct VrrpSocket {
 	int index; /* of the interface when this is IPv6; else 0 */
-	int counting_fd, rest_fd;
-	guint counting_source, rest_source;
+	int counting_fd, bell_fd, rest_fd;
+	guint counting_source, bell_source, rest_source;
+	bool quiet;
+	VrrpStamp stamp;
 	VrrpPacketCb received;
 	gpointer user_data;
 };
 
+/* ---- Filters ---- */
+
+typedef enum {
+	KIND_COUNTING, /* from next door, VRID is ours, and the source a peer's if only those count */
+	KIND_BELL,     /* of these those with priority 0 */
+	KIND_REST,     /* the opposite of what counts */
+} Kind;
+
+#define NO 255 /* to the end of the filter that says no */
+
+typedef struct {
+	struct sock_filter code[12 + 8 * MAX_PEERS];
+	guint16 n;
+} Filter;
+
 /* As a filter loads it. */
-static guint32 word_of(const IpAddress *ipv4)
+static guint32 word_of(const guint8 *bytes)
 {
 	guint32 be;
 
-	memcpy(&be, ipv4->bytes, sizeof be);
+	memcpy(&be, bytes, sizeof be);
 	return g_ntohl(be);
 }
 
-/* "VRID is ours, and the source a peer's if only those count", or its opposite. The kernel hands the packet over from its IP header on. */
-static bool attach_filter(int fd, const VrrpSocketConfig *config, bool opposite)
+static void load(Filter *filter, guint16 what, guint32 k)
 {
-	guint32 yes = opposite ? 0 : G_MAXUINT32, no = opposite ? G_MAXUINT32 : 0;
-	struct sock_filter code[10 + MAX_PEERS];
-	guint n_peers = config->only_peers ? (guint)MIN(config->n_peers, MAX_PEERS) : 0;
-	guint16 n = 0;
-	struct sock_fprog program = { .filter = code };
+	filter->code[filter->n++] = (struct sock_filter)BPF_STMT(what, k);
+}
 
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0);
-	/* Too short to have a VRID: counted with the rest. */
-	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, VRRP_IP_HEADER + 2, 0,
-						 (guint8)(config->only_peers ? 4 + n_peers : 3));
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0);
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_B | BPF_IND, 1);
-	if (config->only_peers) {
-		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, config->vrid, 0, (guint8)(n_peers + 1));
-		code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 12);
-		for (guint i = 0; i < n_peers; i++)
-			code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, word_of(&config->peers[i]), (guint8)(n_peers - i), 0);
-	} else {
-		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, config->vrid, 1, 0);
+static void test(Filter *filter, guint16 how, guint32 k, guint8 jt, guint8 jf)
+{
+	filter->code[filter->n++] = (struct sock_filter)BPF_JUMP((guint16)(BPF_JMP | how | BPF_K), k, jt, jf);
+}
+
+static guint32 yes_of(Kind kind)
+{
+	return kind == KIND_REST ? 0 : G_MAXUINT32;
+}
+
+static bool attach(int fd, Filter *filter, Kind kind)
+{
+	struct sock_fprog program = { .filter = filter->code };
+
+	load(filter, BPF_RET | BPF_K, yes_of(kind));
+	load(filter, BPF_RET | BPF_K, ~yes_of(kind));
+	for (guint16 i = 0; i < filter->n; i++) {
+		struct sock_filter *at = &filter->code[i];
+
+		if (BPF_CLASS(at->code) != BPF_JMP)
+			continue;
+		at->jt = at->jt == NO ? (guint8)(filter->n - 2 - i) : at->jt;
+		at->jf = at->jf == NO ? (guint8)(filter->n - 2 - i) : at->jf;
 	}
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, no);
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, yes);
-	program.len = n;
+	program.len = filter->n;
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
 }
 
-/* The same for IPv6: the kernel hands the message over, but the header before it can still be looked at. */
-static bool attach_filter6(int fd, const VrrpSocketConfig *config, bool opposite)
+/* Too short to have a priority: counted with the rest. The kernel hands the packet over from its IP header on. */
+static bool attach_filter(int fd, const VrrpSocketConfig *config, Kind kind)
 {
-	guint32 yes = opposite ? 0 : G_MAXUINT32, no = opposite ? G_MAXUINT32 : 0;
-	guint n_peers = config->only_peers ? (guint)MIN(config->n_peers, MAX_PEERS) : 0;
-	struct sock_filter code[6 + 8 * MAX_PEERS + 2];
-	guint8 from_vrid = (guint8)(config->only_peers ? 8 * n_peers : 1); /* to "no" */
-	guint16 n = 0;
-	struct sock_fprog program = { .filter = code };
+	guint n_peers = (guint)MIN(config->n_peers, MAX_PEERS);
+	Filter filter = { 0 };
 
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0);
-	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 2, 0, (guint8)(from_vrid + 2));
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 1);
-	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, config->vrid, 0, from_vrid);
-	if (!config->only_peers)
-		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, yes);
-	for (guint i = 0; i < n_peers; i++) {
-		for (guint word = 0; word < 4; word++) {
-			guint32 be;
-			guint8 differs = (guint8)(2 * (3 - word)); /* on to the next peer, or to the end */
-
-			memcpy(&be, config->peers[i].bytes + 4 * word, sizeof be);
-			code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (guint32)SKF_NET_OFF + 8 + 4 * word);
-			if (word < 3)
-				code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, g_ntohl(be), 0, differs);
-			else
-				code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, g_ntohl(be),
-									 (guint8)(8 * (n_peers - 1 - i) + 1), 0);
-		}
+	load(&filter, BPF_LD | BPF_W | BPF_LEN, 0);
+	test(&filter, BPF_JGE, VRRP_IP_HEADER + 3, 0, NO);
+	load(&filter, BPF_LD | BPF_B | BPF_ABS, 8);
+	test(&filter, BPF_JEQ, VRRP_TTL, 0, NO);
+	load(&filter, BPF_LDX | BPF_B | BPF_MSH, 0);
+	load(&filter, BPF_LD | BPF_B | BPF_IND, 1);
+	test(&filter, BPF_JEQ, config->vrid, 0, NO);
+	if (kind == KIND_BELL) {
+		load(&filter, BPF_LD | BPF_B | BPF_IND, 2);
+		test(&filter, BPF_JEQ, 0, 0, NO);
 	}
 	if (config->only_peers) {
-		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, no);
-		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, yes);
-	} else {
-		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, no);
+		load(&filter, BPF_LD | BPF_W | BPF_ABS, 12);
+		for (guint i = 0; i < n_peers; i++)
+			test(&filter, BPF_JEQ, word_of(config->peers[i].bytes), (guint8)(n_peers - i), 0);
+		load(&filter, BPF_RET | BPF_K, ~yes_of(kind));
 	}
-	program.len = n;
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+	return attach(fd, &filter, kind);
+}
+
+/* The same for IPv6: the kernel hands the message over, but the header before it can still be looked at. */
+static bool attach_filter6(int fd, const VrrpSocketConfig *config, Kind kind)
+{
+	guint n_peers = (guint)MIN(config->n_peers, MAX_PEERS);
+	Filter filter = { 0 };
+
+	load(&filter, BPF_LD | BPF_W | BPF_LEN, 0);
+	test(&filter, BPF_JGE, 3, 0, NO);
+	load(&filter, BPF_LD | BPF_B | BPF_ABS, (guint32)SKF_NET_OFF + 7);
+	test(&filter, BPF_JEQ, VRRP_TTL, 0, NO);
+	load(&filter, BPF_LD | BPF_B | BPF_ABS, 1);
+	test(&filter, BPF_JEQ, config->vrid, 0, NO);
+	if (kind == KIND_BELL) {
+		load(&filter, BPF_LD | BPF_B | BPF_ABS, 2);
+		test(&filter, BPF_JEQ, 0, 0, NO);
+	}
+	for (guint i = 0; config->only_peers && i < n_peers; i++) {
+		for (guint word = 0; word < 4; word++) {
+			load(&filter, BPF_LD | BPF_W | BPF_ABS, (guint32)SKF_NET_OFF + 8 + 4 * word);
+			if (word < 3) /* else on to the next peer */
+				test(&filter, BPF_JEQ, word_of(config->peers[i].bytes + 4 * word), 0, (guint8)(2 * (3 - word)));
+			else
+				test(&filter, BPF_JEQ, word_of(config->peers[i].bytes + 12), (guint8)(8 * (n_peers - 1 - i) + 1), 0);
+		}
+	}
+	if (config->only_peers)
+		load(&filter, BPF_RET | BPF_K, ~yes_of(kind));
+	return attach(fd, &filter, kind);
 }
 
 static void discard_queue(int fd)
 {
 	guint8 byte;
 
-	while (recv(fd, &byte, 1, MSG_DONTWAIT) >= 0)
+	for (guint i = 0; i < DRAIN_MAX && recv(fd, &byte, 1, MSG_DONTWAIT) >= 0; i++)
 		;
 }
 
@@ -150,16 +188,17 @@ static bool set_ipv6(int fd, const VrrpSocketConfig *config)
 	return !config->multicast || setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &group, sizeof group) == 0;
 }
 
-static int open_one(const VrrpSocketConfig *config, bool rest)
+static int open_one(const VrrpSocketConfig *config, Kind kind)
 {
 	bool ipv6 = config->address.family == AF_INET6;
 	int fd = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, VRRP_IP_PROTOCOL);
-	int on = 1, size = rest ? 64 * 1024 : 512 * 1024;
+	static const int sizes[] = { [KIND_COUNTING] = 512 * 1024, [KIND_BELL] = 4 * 1024, [KIND_REST] = 64 * 1024 };
+	int on = 1, size = sizes[kind];
 
 	if (fd < 0)
 		return -1;
 	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, config->device, (socklen_t)strlen(config->device) + 1) < 0 ||
-	    !(ipv6 ? attach_filter6(fd, config, rest) : attach_filter(fd, config, rest)))
+	    !(ipv6 ? attach_filter6(fd, config, kind) : attach_filter(fd, config, kind)))
 		goto fail;
 	/* What came between socket() and here was neither filtered nor from this device alone. */
 	discard_queue(fd);
@@ -176,22 +215,23 @@ fail:
 	return -1;
 }
 
-/* The kernel stamps with CLOCK_REALTIME; its distance from now is what counts. A step of that clock between must not become an age. */
-static gint64 received_us(struct msghdr *message)
+static gint64 us_of(const struct timespec *time)
+{
+	return (gint64)time->tv_sec * G_USEC_PER_SEC + time->tv_nsec / 1000;
+}
+
+static gint64 received_us(VrrpSocket *self, struct msghdr *message)
 {
 	gint64 now_us = vrrp_now_us();
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
 		struct timespec stamp, now;
-		gint64 age_us;
 
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
 			continue;
 		memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
 		clock_gettime(CLOCK_REALTIME, &now);
-		age_us = (gint64)(now.tv_sec - stamp.tv_sec) * G_USEC_PER_SEC + (now.tv_nsec - stamp.tv_nsec) / 1000;
-		if (age_us >= 0 && age_us < 60 * G_USEC_PER_SEC)
-			return now_us - age_us;
+		return vrrp_stamp_received(&self->stamp, us_of(&stamp), us_of(&now), now_us);
 	}
 	return now_us;
 }
@@ -237,20 +277,47 @@ static bool read_one(VrrpSocket *self, int fd, bool counts)
 		return errno == EINTR || errno == ENETDOWN; /* a pending error is taken by reading it */
 	if (header)
 		put_header(&message, &from, (gsize)n, packet);
-	self->received(packet, header + (gsize)n, received_us(&message), counts, self->user_data);
+	self->received(packet, header + (gsize)n, received_us(self, &message), counts, self->user_data);
 	return true;
 }
 
-void vrrp_socket_drain(VrrpSocket *self)
+guint vrrp_socket_drain(VrrpSocket *self)
 {
-	for (guint i = 0; i < DRAIN_MAX && read_one(self, self->counting_fd, true); i++)
-		;
+	guint n = 0;
+
+	while (n < DRAIN_MAX && read_one(self, self->counting_fd, true))
+		n++;
+	return n;
 }
 
-/* One a turn: what else is there is told at once, and to look for it would cost a call an advert. */
+void vrrp_socket_quiet(VrrpSocket *self, bool quiet)
+{
+	if (self->quiet == quiet)
+		return;
+	self->quiet = quiet;
+	vrrp_hot_quiet(self->counting_fd, quiet);
+}
+
+/* One a turn: what else is there is told at once, and to look for it would cost a call an advert. Not so when it was quiet. */
 static gboolean counting_ready_cb(gint fd, GIOCondition condition, gpointer user_data)
 {
-	(void)read_one(user_data, fd, true);
+	VrrpSocket *self = user_data;
+
+	if (self->quiet)
+		(void)vrrp_socket_drain(self);
+	else
+		(void)read_one(self, fd, true);
+	return G_SOURCE_CONTINUE;
+}
+
+/* The kernel may still be about to put it into the other queue: there it wakes us from now on. */
+static gboolean bell_ready_cb(gint fd, GIOCondition condition, gpointer user_data)
+{
+	VrrpSocket *self = user_data;
+
+	discard_queue(fd);
+	vrrp_socket_quiet(self, false);
+	(void)vrrp_socket_drain(self);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -304,10 +371,12 @@ VrrpSocket *vrrp_socket_new(const VrrpSocketConfig *config, VrrpPacketCb receive
 	self->index = config->address.family == AF_INET6 ? config->index : 0;
 	self->received = received;
 	self->user_data = user_data;
-	self->rest_fd = -1;
-	self->counting_fd = open_one(config, false);
+	self->bell_fd = self->rest_fd = -1;
+	self->counting_fd = open_one(config, KIND_COUNTING);
 	if (self->counting_fd >= 0)
-		self->rest_fd = open_one(config, true);
+		self->bell_fd = open_one(config, KIND_BELL);
+	if (self->bell_fd >= 0)
+		self->rest_fd = open_one(config, KIND_REST);
 	if (self->rest_fd < 0) {
 		g_set_error(error, G_IO_ERROR, (gint)g_io_error_from_errno(errno), "socket on %s: %s", config->device,
 			    g_strerror(errno));
@@ -315,6 +384,8 @@ VrrpSocket *vrrp_socket_new(const VrrpSocketConfig *config, VrrpPacketCb receive
 	}
 	self->counting_source = watch(self->counting_fd, G_PRIORITY_HIGH, counting_ready_cb, self);
 	vrrp_hot_add(self->counting_fd, counting_ready_cb, self);
+	self->bell_source = watch(self->bell_fd, G_PRIORITY_HIGH, bell_ready_cb, self);
+	vrrp_hot_add(self->bell_fd, bell_ready_cb, self);
 	self->rest_source = watch(self->rest_fd, G_PRIORITY_LOW, rest_ready_cb, self);
 	return g_steal_pointer(&self);
 }
@@ -325,11 +396,17 @@ void vrrp_socket_free(VrrpSocket *self)
 		return;
 	if (self->counting_source)
 		g_source_remove(self->counting_source);
+	if (self->bell_source)
+		g_source_remove(self->bell_source);
 	if (self->rest_source)
 		g_source_remove(self->rest_source);
 	if (self->counting_fd >= 0) {
 		vrrp_hot_remove(self->counting_fd);
 		close(self->counting_fd);
+	}
+	if (self->bell_fd >= 0) {
+		vrrp_hot_remove(self->bell_fd);
+		close(self->bell_fd);
 	}
 	if (self->rest_fd >= 0)
 		close(self->rest_fd);

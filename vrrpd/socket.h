@@ -2,8 +2,10 @@
 /*
  * vrrpd/socket.h - where adverts come in and go out.
  *
- * A path has two sockets. The election's own sees, by a filter in the kernel, only our group id (from the peer alone once there is one), so
- * a flood from others can neither delay nor displace what counts. The rest goes to the second one, which is read at leisure and only counted.
+ * A path has three sockets. The election's own sees, by a filter in the kernel, only our group id from next door (from the peer alone once
+ * there is one), so a flood from others can neither delay nor displace what counts. The bell rings for priority 0 among these, while the
+ * election does not listen to every advert; what rang it is read in its turn from the first. The rest goes to the third, which is read at
+ * leisure and only counted.
  */
 #pragma once
 
@@ -31,8 +33,11 @@ typedef struct {
 VrrpSocket *vrrp_socket_new(const VrrpSocketConfig *config, VrrpPacketCb received, gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void vrrp_socket_free(VrrpSocket *socket); /* NULL is fine */
 
-/* Reads everything the election's socket holds now. */
-void vrrp_socket_drain(VrrpSocket *socket);
+/* Reads everything the election's socket holds now; returns how many. */
+guint vrrp_socket_drain(VrrpSocket *socket);
+
+/* Quiet: what the election's socket gets, other than priority 0, wakes nobody; it is read with whatever else does (hot.h), or by drain. */
+void vrrp_socket_quiet(VrrpSocket *socket, bool quiet);
 
 /* How many of the rest the kernel has dropped, because they came faster than they are read. */
 guint64 vrrp_socket_unread(const VrrpSocket *socket);

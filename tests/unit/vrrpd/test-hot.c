@@ -129,6 +129,38 @@ static void test_left_alone(void)
 	pipe_close(&other);
 }
 
+/* A quiet one wakes nobody, but is read before what does; and at once when it is quiet no longer. */
+static void test_quiet(void)
+{
+	gint64 begin_us = g_get_monotonic_time();
+	Pipe quiet, other;
+
+	pipe_open(&quiet);
+	pipe_open(&other);
+	vrrp_hot_add(quiet.fds[0], readable_cb, &quiet);
+	vrrp_hot_quiet(quiet.fds[0], true);
+	write_one(&quiet);
+	expired = false;
+	g_timeout_add(20, expire_cb, NULL);
+	while (!expired)
+		g_main_context_iteration(NULL, TRUE);
+	g_assert_cmpint(g_get_monotonic_time() - begin_us, >=, 20000);
+	g_assert_cmpuint(quiet.read, ==, 1);
+	g_assert_true(g_source_remove_by_user_data(NULL));
+
+	write_one(&quiet);
+	write_one(&other);
+	wait_read(&other, 1);
+	g_assert_cmpuint(quiet.read, ==, 2);
+
+	vrrp_hot_quiet(quiet.fds[0], false);
+	write_one(&quiet);
+	wait_read(&quiet, 3);
+	vrrp_hot_remove(quiet.fds[0]);
+	pipe_close(&other);
+	pipe_close(&quiet);
+}
+
 static void timer_cb(gpointer user_data)
 {
 	*(gint64 *)user_data = vrrp_now_us();
@@ -151,6 +183,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/hot/both", test_both);
 	g_test_add_func("/hot/same-number", test_same_number);
 	g_test_add_func("/hot/left-alone", test_left_alone);
+	g_test_add_func("/hot/quiet", test_quiet);
 	g_test_add_func("/hot/timer", test_timer);
 	return g_test_run();
 }

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tests/unit/vrrpd/test-stamp.c - packets that lie in a queue while somebody sets the wall clock. */
+#include "vrrpd/stamp.h"
+
+#define MS 1000
+#define NOW (G_GINT64_CONSTANT(1000) * G_USEC_PER_SEC)
+#define WALL (G_GINT64_CONSTANT(1700000000) * G_USEC_PER_SEC)
+
+static void test_age(void)
+{
+	VrrpStamp stamp = { 0 };
+
+	g_assert_cmpint(vrrp_stamp_received(&stamp, WALL - 150 * MS, WALL, NOW), ==, NOW - 150 * MS);
+	g_assert_cmpint(vrrp_stamp_received(&stamp, WALL + 100 * MS, WALL + 100 * MS, NOW + 100 * MS), ==, NOW + 100 * MS);
+	/* A clock that is slowed down. */
+	g_assert_cmpint(vrrp_stamp_received(&stamp, WALL + 190 * MS, WALL + 199 * MS, NOW + 200 * MS), ==, NOW + 191 * MS);
+}
+
+/* Frozen for long: what is old is told as old. */
+static void test_old(void)
+{
+	VrrpStamp stamp = { 0 };
+
+	(void)vrrp_stamp_received(&stamp, WALL, WALL, NOW);
+	g_assert_cmpint(vrrp_stamp_received(&stamp, WALL + 10 * MS, WALL + 5000 * MS, NOW + 5000 * MS), ==, NOW + 10 * MS);
+}
+
+static void test_step(gconstpointer data)
+{
+	gint64 step_us = *(const gint64 *)data, wall_us = WALL + 200 * MS + step_us, now_us = NOW + 200 * MS;
+	VrrpStamp stamp = { 0 };
+
+	(void)vrrp_stamp_received(&stamp, WALL, WALL, NOW);
+	/* Three in the queue from before the step: every one of them is as new as can be. */
+	for (guint i = 0; i < 3; i++)
+		g_assert_cmpint(vrrp_stamp_received(&stamp, WALL + i * 60 * MS, wall_us + i, now_us + i), ==, now_us + i);
+	/* A while later stamps are believed again. */
+	now_us += VRRP_STAMP_DISTRUST_US;
+	wall_us += VRRP_STAMP_DISTRUST_US;
+	(void)vrrp_stamp_received(&stamp, wall_us, wall_us, now_us);
+	g_assert_cmpint(vrrp_stamp_received(&stamp, wall_us, wall_us + 50 * MS, now_us + 50 * MS), ==, now_us);
+}
+
+int main(int argc, char **argv)
+{
+	static const gint64 forward_us = 3 * G_USEC_PER_SEC, backward_us = -3 * G_USEC_PER_SEC, little_us = 20 * MS;
+
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/vrrp/stamp/age", test_age);
+	g_test_add_func("/vrrp/stamp/old", test_old);
+	g_test_add_data_func("/vrrp/stamp/step/forward", &forward_us, test_step);
+	g_test_add_data_func("/vrrp/stamp/step/backward", &backward_us, test_step);
+	g_test_add_data_func("/vrrp/stamp/step/little", &little_us, test_step);
+	return g_test_run();
+}
