@@ -35,9 +35,14 @@ def wall_offset_ns():
     return best[1]
 
 
+FLOODER = "192.0.2.66"
+
+
 def vrrp_only(link):
-    """Adverts over IPv4 alone reach the socket."""
-    code = [(0x28, 0, 0, 12), (0x15, 0, 3, 0x0800), (0x30, 0, 0, 23), (0x15, 0, 1, 112), (0x06, 0, 0, 0xFFFF), (0x06, 0, 0, 0)]
+    """Adverts over IPv4 alone reach the socket, and none of a flood, which Python could not read."""
+    flooder = struct.unpack("!I", socket.inet_aton(FLOODER))[0]
+    code = [(0x28, 0, 0, 12), (0x15, 0, 5, 0x0800), (0x30, 0, 0, 23), (0x15, 0, 3, 112), (0x20, 0, 0, 26), (0x15, 1, 0, flooder),
+            (0x06, 0, 0, 0xFFFF), (0x06, 0, 0, 0)]
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
     link.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HxxxxxxP", len(code), ctypes.addressof(program)))
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from election_lab import Config, ElectionLab, wait_until  # noqa: E402
+from election_lab import ADDRESSES, Config, ElectionLab, wait_until  # noqa: E402
 from frame import OURS, Figure, Promise, Rejected, Trial, at_most, both, median_at_most_peer, run  # noqa: E402
 from measure import cpu_ns, dirty_kb  # noqa: E402
+from observer import FLOODER  # noqa: E402
 
 BUILD = Path(os.environ.get("UNDERSTUDY_BUILD", Path(__file__).resolve().parents[2] / "build"))
 CONFIGS = ["v2_1s", "v3_100ms", "v3_10ms_vmac"]
@@ -23,6 +24,7 @@ REPEAT = 2  # heals and thaws in one life
 LIFE = ["first_advert_excess", "cable", "freeze", "sigterm", "sigkill", "sigkill_doubled", "sigkill_takeovers", "doubled", "thaw_blackhole",
         "heal_blackhole"]
 RR_PRIORITY = 4
+FLOOD_PER_S, FLOOD_S = 100_000, 5
 MS = 1_000_000
 
 
@@ -44,6 +46,10 @@ def figures():
         found[f"heal_blackhole/{name}"] = Figure("ms", at_most(interval, "ms"))
     for name in CONFIGS:
         found[f"false_takeovers/{name}"] = Figure("per 20 s", at_most(0, "a run"), 0)
+    for name in CONFIGS[1:]:
+        found[f"flood_packets/{name}"] = Figure("per s", Promise(f"median at least {FLOOD_PER_S}", lambda ours, _: sorted(ours)[len(ours) // 2] >= FLOOD_PER_S), 0)
+        found[f"flood_missed/{name}"] = Figure("count", at_most(0, "a flood"), 0)
+        found[f"flood_takeovers/{name}"] = Figure("count", at_most(0, "a flood"), 0)
     for name in CONFIGS:
         promise = median_at_most_peer("keepalived") if name != "v2_1s" else None
         found[f"cpu_master/{name}"] = Figure("ms per 20 s", promise)
@@ -163,6 +169,37 @@ def life(config, subject):
         return Life(lab).live()
 
 
+# ---- A flood of adverts that are nobody's, from a host on the LAN ----
+
+def flood_frame():
+    """A stranger's advert for the pair's group, of the highest priority."""
+    from test_vrrp_input import frame
+    from test_vrrp_wire import advert
+    return frame(advert(priority=254), FLOODER).hex()
+
+
+def flood(config, subject):
+    with ElectionLab(BUILD, subject, config, 20000) as lab:
+        namespace = lab.net.namespace("flooder")
+        lab.lan.connect(namespace, "eth0", f"{FLOODER}/24")
+        master = lab.settle()
+        begin = time.monotonic_ns()
+        process = namespace.popen([BUILD / "tests" / "netns" / "flood", "eth0", str(FLOOD_PER_S * 1.01), str(FLOOD_S), flood_frame()],
+                                  stdout=subprocess.PIPE, text=True)
+        sent, seconds, _ = (float(word) for word in process.communicate(timeout=60)[0].split())
+        end = time.monotonic_ns()
+        time.sleep(0.2)
+        beats = []
+        for at, _, _ in lab.observer.adverts_between(begin, end, ADDRESSES[master.name]):  # each is seen at both switches
+            if not beats or at - beats[-1] > config.interval_ms * MS / 2:
+                beats.append(at)
+        if len(beats) < 2:
+            raise Rejected(f"{subject} hardly spoke")
+        missed = max(0, round((beats[-1] - beats[0]) / MS / config.interval_ms) - len(beats) + 1)
+        return {f"flood_packets/{config.name}": [sent / seconds], f"flood_missed/{config.name}": [missed],
+                f"flood_takeovers/{config.name}": [sum(lab.observer.gains(device.name, begin, end) for device in lab.devices)]}
+
+
 # ---- Cost, and calm under load: all subjects at the same time, each in its own network ----
 
 def labs_of(stack, config, subjects, probe_us):
@@ -224,6 +261,9 @@ def trials(quick):
         names = [f"{figure}/{name}" for figure in LIFE]
         found.append(Trial(f"life/{name}", names, subjects, LIVES[name], lambda subject, config=config: life(config, subject),
                            seconds=75 if name == "v2_1s" else 13))
+        if config.interval_ms < 1000:
+            found.append(Trial(f"flood/{name}", [f"{figure}/{name}" for figure in ("flood_packets", "flood_missed", "flood_takeovers")],
+                               [OURS, "keepalived"], 3, lambda subject, config=config: flood(config, subject), seconds=12))
         seconds = 3 if quick else 20
         found.append(Trial(f"cost/{name}", [f"{figure}/{name}" for figure in ("cpu_master", "cpu_backup", "dirty_kb")], [OURS, "keepalived"], 1 if name == "v2_1s" else 3,
                            lambda subjects, config=config, seconds=seconds: cost(config, seconds, subjects), together=True, seconds=seconds + 6))

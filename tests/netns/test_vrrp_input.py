@@ -62,9 +62,10 @@ def test_a_flood_costs_no_advert_and_no_role(lab, kind):
     flood = forger.namespace.popen([lab.flood_program, "eth0", str(PER_SECOND), str(FLOOD_S), build().hex()], stdout=subprocess.PIPE, text=True)
     output, _ = flood.communicate(timeout=30)
     end = time.monotonic()
-    sent, seconds = (float(word) for word in output.split())
+    sent, seconds, in_real_time = (float(word) for word in output.split())
     print(f"{sent / seconds:.0f} packets a second")
-    assert sent / seconds > PER_SECOND / 20, "a machine too slow for this test"
+    # Behind the load of others it is theirs to say how many; the benchmark's flood_packets_per_s is the figure.
+    assert sent / seconds > PER_SECOND / (2 if in_real_time else 20), "a machine too slow for this test"
     for host, state in ((alpha, "master"), (beta, "backup")):
         sequence, counters, lines = before[host]
         after = host.counters()
