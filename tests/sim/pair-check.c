@@ -78,7 +78,7 @@ void pair_check_step(Sim *sim, PairDevice *device, const RoleMachine *before, co
 	check_term(sim, device, before, once);
 	if (once->role_changed && pair.settled_us)
 		sim_break(sim, "restless", "%s becomes %s (%s) in a quiet pair", device->id, role_name(device->role.role), device->role.reason);
-	if (takes && device->won_passive && sim->now_us > device->ordered_until_us)
+	if (takes && device->won_passive)
 		sim_break(sim, "passive-takes-over", "%s is passive and takes over unordered (%s)", device->id, device->role.reason);
 	if (takes)
 		check_cold_boot(sim, device);
@@ -141,6 +141,7 @@ void pair_check_end(Sim *sim)
 				  'a' + pair.order[i].device, pair.order[i].at_us / 1000);
 		else if (pair.order[i].result == ORDER_REFUSED && (!pair.order[i].why || !strchr(pair.order[i].why, ':')))
 			sim_break(sim, "nameless-refusal", "the order %u was refused for no reason that has a name", i);
+	pair_settings_check_end(sim);
 	if (!pair_leads(a->role.role) && !pair_leads(b->role.role)) {
 		if (a->mode != MODE_PASSIVE || b->mode != MODE_PASSIVE)
 			sim_break(sim, "nobody-leads", "a is %s and b is %s", role_name(a->role.role), role_name(b->role.role));

@@ -25,7 +25,7 @@ void pair_later(Sim *sim, PairDevice *device, gint64 after_us, PairEventKind wha
 				  .generation = number, .what = what, .data = data });
 }
 
-static void think_soon(Sim *sim, PairDevice *device)
+void pair_think_soon(Sim *sim, PairDevice *device)
 {
 	pair_later(sim, device, 10, PAIR_THINK, device->supervisor, NULL);
 }
@@ -47,7 +47,7 @@ static void app_event(Sim *sim, PairDevice *device, guint i, AppEvent event)
 	if (device->app[i].deadline_us)
 		sim_push(sim, (SimEvent){ .at_us = sim_when(sim, device->v, device->app[i].deadline_us), .kind = SIM_EVENT_OWN,
 					  .device = device->index, .what = PAIR_APP_TIME, .generation = device->supervisor });
-	think_soon(sim, device);
+	pair_think_soon(sim, device);
 }
 
 static void app_do(Sim *sim, PairDevice *device, guint i, AppAction action)
@@ -181,7 +181,7 @@ static void stored(Sim *sim, PairDevice *device, const PairDisk *text)
 	device->disk.known = text->known;
 	device->disk.reserved = text->reserved;
 	if (device->supervisor_runs)
-		think_soon(sim, device);
+		pair_think_soon(sim, device);
 }
 
 static void mark(Sim *sim, PairDevice *device)
@@ -219,7 +219,7 @@ static void tell_hold(Sim *sim, PairDevice *device, VrrpHold hold, bool held, gi
 	sim_device_set_hold(sim, device->v, hold, held, held ? lease_us : 0);
 }
 
-static void tell_vrrpd(Sim *sim, PairDevice *device)
+void pair_tell_vrrpd(Sim *sim, PairDevice *device)
 {
 	const RolePosture *posture = &device->posture;
 	const RoleFacts *facts = &device->facts;
@@ -245,7 +245,7 @@ static void tell_vrrpd(Sim *sim, PairDevice *device)
 	tell_hold(sim, device, VRRP_HOLD_COLD_BOOT, posture->hold_cold_boot,
 		  posture->cold_boot_until_us ? MAX(1, posture->cold_boot_until_us - now_us) : 0);
 	sim_device_set_serving(sim, device->v, posture->serving);
-	sim_device_set_hold(sim, device->v, VRRP_HOLD_SETTINGS, false, 0); /* never set: looks at the gate, and saves */
+	sim_device_set_hold(sim, device->v, VRRP_HOLD_SETTINGS, device->settings_held, 0); /* said each time: looks at the gate, and saves */
 	if (!introduced)
 		vrrp_holds_heartbeat(&device->v->candidate.holds, now_us);
 }
@@ -254,7 +254,7 @@ static void heartbeat(Sim *sim, PairDevice *device)
 {
 	if (device->v->condition == SIM_RUNS) {
 		vrrp_holds_heartbeat(&device->v->candidate.holds, sim_clock(sim, device->v));
-		tell_vrrpd(sim, device);
+		pair_tell_vrrpd(sim, device);
 		device->heard_us = MAX(device->heard_us, device->v->heard_master_us);
 	}
 	if (device->disk.reserved < device->role.reserved && !device->disk_full)
@@ -315,7 +315,7 @@ static void act(Sim *sim, PairDevice *device, const RoleOnce *once)
 	keep(device);
 	pair_sync_role(sim, device);
 	run_applications(sim, device, device->posture.run_applications);
-	tell_vrrpd(sim, device);
+	pair_tell_vrrpd(sim, device);
 	if (once->resign && device->v->condition == SIM_RUNS) {
 		sim_say(sim, "%s  gives up: %s", device->id, once->resign);
 		sim_device_resign(sim, device->v);
@@ -345,6 +345,8 @@ void pair_think(Sim *sim, PairDevice *device, RoleEvent event)
 		sim_push(sim, (SimEvent){ .at_us = sim_when(sim, device->v, device->posture.next_us), .kind = SIM_EVENT_OWN,
 					  .device = device->index, .what = PAIR_TIMER, .generation = device->think_number });
 	pair_swap_look(sim, device);
+	if (device->supervisor_runs)
+		pair_settings_look(sim, device);
 }
 
 /* ---- Life ---- */
@@ -367,6 +369,7 @@ static void start_supervisor(Sim *sim, PairDevice *device)
 	device->sync_asked = SYNC_KEEP;
 	device->sync_settled = false;
 	device->mode = device->disk.mode;
+	device->settings_announced_us = now_us;
 	device->posture = (RolePosture){ 0 };
 	role_init(&device->role, device->id, now_us);
 	role_remember(&device->role, &device->disk.known, device->disk.reserved, device->disk.unstored);
@@ -405,6 +408,7 @@ void pair_kill_supervisor(Sim *sim, PairDevice *device)
 	device->supervisor_runs = false;
 	device->supervisor++;
 	pair_swap_forget(sim, device, "supervisor-gone: it was started anew in the middle of it");
+	pair_settings_forget(device, false);
 	pair_later(sim, device, 5 * SIM_MS + sim_upto(sim, 100 * SIM_MS), PAIR_START_SUPERVISOR, device->boots, NULL);
 }
 
@@ -434,6 +438,7 @@ void pair_device_off(Sim *sim, PairDevice *device)
 	device->supervisor_runs = false;
 	device->supervisor++;
 	pair_swap_forget(sim, device, "device-gone: it lost its power");
+	pair_settings_forget(device, true);
 	pair_kill_sync(sim, device);
 	for (guint i = 0; i < PAIR_APPS; i++) {
 		device->process[i].alive = device->process[i].ready = false;
@@ -511,11 +516,22 @@ void pair_device_event(Sim *sim, PairDevice *device, const SimEvent *event)
 	case PAIR_ORDER_LATE:
 		pair_order_event(sim, device, event);
 		break;
+	case PAIR_SETTINGS_ASK:
+	case PAIR_SETTINGS_ANSWER:
+	case PAIR_SETTINGS_TIME:
+	case PAIR_SETTINGS_LATE:
+	case PAIR_SHARED_STORED:
+		pair_settings_event(sim, device, event);
+		break;
 	case PAIR_POWER_OFF:
 		if (event->generation == device->boots) {
 			pair_device_off(sim, device);
 			pair_later(sim, device, 100 * SIM_MS + sim_upto(sim, sim_below(sim, 2) ? 500 * SIM_MS : 20000 * SIM_MS), PAIR_POWER_ON, 0, NULL);
 		}
+		break;
+	case PAIR_KILL:
+		if (event->generation == device->boots)
+			pair_kill_supervisor(sim, device);
 		break;
 	case PAIR_POWER_ON:
 		pair_device_on(sim, device);

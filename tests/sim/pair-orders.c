@@ -20,6 +20,16 @@ static void end_order(Sim *sim, PairOrder *order, PairOrderResult result, const 
 	sim_say(sim, "%c  order ends: %s", 'a' + order->device, result == ORDER_DONE ? "done" : why ? why : "refused");
 }
 
+void pair_order_end(Sim *sim, PairOrder *order, const char *why)
+{
+	end_order(sim, order, why ? ORDER_REFUSED : ORDER_DONE, why);
+}
+
+static bool same_settings(const PairDevice *device)
+{
+	return device->settings.text == device->peer.settings_text;
+}
+
 void pair_ask(Sim *sim, PairDevice *device, PairAskKind kind, guint number, gint64 timeout_us, Mode mode)
 {
 	Message *message = g_new0(Message, 1);
@@ -148,7 +158,7 @@ static void answer(Sim *sim, PairDevice *device, const SimEvent *event)
 		pair_think(sim, device, ROLE_EVENT_FACTS);
 	} else {
 		pair_think(sim, device, ROLE_EVENT_FACTS);
-		refusal = handover_take_refusal(device->role.role, &device->facts, true, true);
+		refusal = handover_take_refusal(device->role.role, &device->facts, true, same_settings(device));
 	}
 	if (asked->kind == ASK_TAKE && !refusal) {
 		device->mode_given = asked->mode;
@@ -177,7 +187,7 @@ static void answered(Sim *sim, PairDevice *device, const SimEvent *event)
 
 static const char *begin_swap(Sim *sim, PairDevice *device, PairOrder *order)
 {
-	const char *refusal = handover_refusal(device->role.role, &device->facts, true, true);
+	const char *refusal = handover_refusal(device->role.role, &device->facts, true, same_settings(device));
 
 	if (device->swap)
 		return "busy: a swap is under way";
@@ -226,7 +236,7 @@ static const char *take_over(Sim *sim, PairDevice *device, PairOrder *order, boo
 
 void pair_order(Sim *sim, PairOrderKind kind, PairDevice *device, guint amount)
 {
-	static const char *const names[] = { "swap", "mode", "takeover" };
+	static const char *const names[] = { "swap", "mode", "takeover", "settings" };
 	PairOrder *order;
 	const char *refusal = NULL;
 
@@ -249,6 +259,9 @@ void pair_order(Sim *sim, PairOrderKind kind, PairDevice *device, guint amount)
 		break;
 	case ORDER_TAKE:
 		refusal = take_over(sim, device, order, amount & 1);
+		break;
+	case ORDER_SETTINGS:
+		refusal = pair_settings_order(sim, device, order, amount);
 		break;
 	}
 	if (refusal)

@@ -5,6 +5,7 @@
 #include "pair.h"
 
 #define CALM_BUSY_US (2 * SIM_MS)
+#define TOLD_WITHIN_US (10 * SIM_MS) /* vrrpd by its supervisor; one that was stopped may act first when it goes on */
 #define SETTLED_AFTER_US (75 * G_USEC_PER_SEC) /* a cold boot, an application that is tried again every 30 s, a swap */
 
 typedef enum {
@@ -27,6 +28,7 @@ typedef enum {
 	PAIR_FAULT_SWAP,        /* from here on: orders */
 	PAIR_FAULT_MODE,
 	PAIR_FAULT_TAKE,
+	PAIR_FAULT_SETTINGS,
 	PAIR_N_FAULTS,
 } PairFaultKind;
 
@@ -36,7 +38,7 @@ const gint64 sim_scenarios = 2000;
 const char *sim_fault_name(SimFaultKind kind)
 {
 	static const char *const names[] = { "split", "cut", "no-carrier", "loss", "busy", "power", "power-both", "power-taking", "suspend", "freeze", "kill-vrrpd",
-					     "kill-supervisor", "kill-syncd", "application", "disk-full", "disk-slow", "swap", "mode", "take-over" };
+					     "kill-supervisor", "kill-syncd", "application", "disk-full", "disk-slow", "swap", "mode", "take-over", "settings" };
 
 	return names[kind];
 }
@@ -92,6 +94,8 @@ static void make(Sim *sim)
 		fault->kind = (SimFaultKind)sim_below(sim, PAIR_N_FAULTS);
 		if (sim_below(sim, 6) == 0) /* what needs something else besides */
 			fault->kind = (SimFaultKind)(sim_below(sim, 2) ? PAIR_FAULT_POWER_BOTH : PAIR_FAULT_POWER_TAKING);
+		if (sim_below(sim, 8) == 0)
+			fault->kind = (SimFaultKind)PAIR_FAULT_SETTINGS;
 		fault->from_us = sim_below(sim, 8) ? sim_upto(sim, length_us) : sim_upto(sim, 20000 * SIM_MS);
 		/* Close behind another: what follows from it is under way. */
 		if (i > 0 && sim_below(sim, 3) == 0)
@@ -209,6 +213,9 @@ static void begin_fault(Sim *sim, const SimFault *fault)
 	case PAIR_FAULT_TAKE:
 		pair_order(sim, ORDER_TAKE, device, fault->amount);
 		break;
+	case PAIR_FAULT_SETTINGS:
+		pair_order(sim, ORDER_SETTINGS, device, fault->amount);
+		break;
 	case PAIR_N_FAULTS:
 		g_assert_not_reached();
 	}
@@ -271,6 +278,7 @@ static void end_fault(Sim *sim, const SimFault *fault)
 	case PAIR_FAULT_SWAP:
 	case PAIR_FAULT_MODE:
 	case PAIR_FAULT_TAKE:
+	case PAIR_FAULT_SETTINGS:
 	case PAIR_N_FAULTS:
 		break;
 	}
@@ -341,7 +349,8 @@ static void on_own(Sim *sim, SimEvent *event)
 static void election_changed(Sim *sim, PairDevice *device)
 {
 	if (device->v->candidate.machine.state == VRRP_STATE_MASTER)
-		device->won_passive = device->mode == MODE_PASSIVE;
+		device->won_passive = device->mode == MODE_PASSIVE && device->passive_us != 0 && sim->now_us - device->passive_us > TOLD_WITHIN_US &&
+				      sim->now_us > device->ordered_until_us;
 	pair_election_changed(sim, device);
 }
 
@@ -353,7 +362,9 @@ static void on_event(Sim *sim, SimEvent *event)
 		before[i] = sim->device[i].candidate.machine.state;
 	switch (event->kind) {
 	case SIM_EVENT_ARRIVAL:
-		sim_device_arrival(sim, &sim->device[event->device], g_steal_pointer(&event->packet));
+		if (pair_settings_finding(&pair.device[0]) == pair_settings_finding(&pair.device[1]))
+			sim_device_arrival(sim, &sim->device[event->device], g_steal_pointer(&event->packet));
+		g_clear_pointer(&event->packet, g_free);
 		break;
 	case SIM_EVENT_TIMER:
 		if (sim->device[event->device].condition == SIM_RUNS && sim->device[event->device].timer_generation == event->generation)
@@ -386,6 +397,11 @@ static void on_event(Sim *sim, SimEvent *event)
 	for (guint i = 0; i < 2; i++)
 		if (sim->device[i].condition == SIM_RUNS && sim->device[i].candidate.machine.state != before[i])
 			election_changed(sim, &pair.device[i]);
+	for (guint i = 0; i < 2; i++)
+		if (pair.device[i].mode != MODE_PASSIVE || sim->device[i].condition != SIM_RUNS)
+			pair.device[i].passive_us = 0;
+		else if (pair.device[i].passive_us == 0)
+			pair.device[i].passive_us = sim->now_us;
 	pair_check_always(sim);
 }
 

@@ -11,10 +11,12 @@
 #include "supervisor/applications/app.h"
 #include "supervisor/role/handover.h"
 #include "supervisor/role/role.h"
+#include "supervisor/settings/agreement.h"
 #include "syncd/term.h"
 
 #define PAIR_APPS 2
 #define PAIR_COMMITS 4096
+#define PAIR_TEXTS 64
 #define PAIR_WRITE_US (1 * SIM_MS)
 #define PAIR_LINK_TIMEOUT_US (3 * G_USEC_PER_SEC)
 
@@ -41,9 +43,20 @@ typedef struct {
 	guint head;
 	bool sync_leads;
 	Term sync_term;      /* that of its syncd */
+	Revision settings;
+	guint settings_text;
 } PairState;
 
-typedef enum { ORDER_SWAP, ORDER_MODE, ORDER_TAKE } PairOrderKind;
+/* A text of the pair's settings. */
+typedef struct {
+	guint base;          /* what was in use when it was made from it */
+	guint finding;       /* by what the two find each other: one that differs is not heard on the LAN */
+	Revision revision;
+	guint used;          /* by these devices, as bits */
+	bool aside;
+} PairText;
+
+typedef enum { ORDER_SWAP, ORDER_MODE, ORDER_TAKE, ORDER_SETTINGS } PairOrderKind;
 typedef enum { ORDER_RUNS, ORDER_DONE, ORDER_REFUSED } PairOrderResult;
 
 typedef struct {
@@ -52,7 +65,24 @@ typedef struct {
 	gint64 at_us;
 	PairOrderResult result;
 	const char *why;     /* refused: "code: text" */
+	guint forwarded;     /* to the other device, under this number; 0: not */
 } PairOrder;
+
+/* Settings of a device; all of it is on disk at once, but for what is shared. */
+typedef struct {
+	Revision own, announced, shared;
+	guint text, prepared, shared_text; /* 0: the first, none */
+} PairSettings;
+
+/* A change under way. */
+typedef struct {
+	guint text;          /* 0: none is */
+	PairOrder *order;    /* ordered here, or */
+	guint asked_for;     /* by the other device, with this number */
+	Revision revision;
+	gint64 missed_us;
+	bool committing;
+} SettingsRun;
 
 /* What the disk keeps. */
 typedef struct {
@@ -128,11 +158,22 @@ typedef struct {
 	guint swap_number, swap_target;
 	Mode swap_peer_mode;
 
+	/* Settings. */
+	PairSettings settings;
+	Revision settings_disk_shared;
+	guint settings_disk_shared_text;
+	SettingsRun settings_run;
+	guint settings_number, settings_asking;
+	guint64 settings_last_n;
+	gint64 settings_announced_us, settings_fresh_us, settings_hold_until_us, settings_next_us;
+	bool settings_held;
+
 	/* For the invariants. */
 	guint64 greatest, greatest_before; /* number it ever led in, and before the present one */
 	gint64 began_us;     /* when that began */
 	bool led_since_boot, heard_since_boot;
-	bool won_passive;    /* it was passive when vrrpd came to lead */
+	gint64 passive_us;   /* since when it is passive and its vrrpd runs, so that it can be told; 0: not so */
+	bool won_passive;    /* unordered, when its vrrpd came to lead */
 	gint64 ordered_until_us; /* world: an order to take over counts so long */
 	guint n_health;      /* so often it gave up for its applications, since it booted */
 	bool excused;        /* an administrator sent it ahead in doubt */
@@ -147,6 +188,8 @@ typedef struct {
 	gint64 arrives_us[2]; /* what is sent later arrives later */
 	PairCommit commit[PAIR_COMMITS];
 	guint n_commits;
+	PairText text[PAIR_TEXTS];
+	guint n_texts;
 	PairOrder order[64];
 	guint n_orders;
 	guint n_faults_active;
@@ -158,7 +201,7 @@ typedef struct {
 typedef enum {
 	PAIR_THINK, PAIR_TIMER, PAIR_ELECTION, PAIR_HEARTBEAT, PAIR_APP_READY, PAIR_APP_ENDED, PAIR_APP_TIME, PAIR_APP_WRITES, PAIR_STORED,
 	PAIR_MARKED, PAIR_STATE, PAIR_ROLE_SET, PAIR_SYNC_DONE, PAIR_COMMITTED, PAIR_SWAP_TIME, PAIR_ASK, PAIR_ANSWER, PAIR_START_SUPERVISOR,
-	PAIR_START_SYNC, PAIR_LOOK_AT_LINK, PAIR_POWER_ON, PAIR_POWER_OFF, PAIR_ORDER_LATE, PAIR_CHECK,
+	PAIR_SETTINGS_ASK, PAIR_SETTINGS_ANSWER, PAIR_SETTINGS_TIME, PAIR_SETTINGS_LATE, PAIR_SHARED_STORED, PAIR_START_SYNC, PAIR_LOOK_AT_LINK, PAIR_POWER_ON, PAIR_POWER_OFF, PAIR_KILL, PAIR_ORDER_LATE, PAIR_CHECK,
 } PairEventKind;
 
 typedef enum { ASK_PREPARE, ASK_TAKE, ASK_MODE } PairAskKind;
@@ -172,6 +215,8 @@ void pair_device_off(Sim *sim, PairDevice *device);
 void pair_kill_supervisor(Sim *sim, PairDevice *device);
 void pair_device_event(Sim *sim, PairDevice *device, const SimEvent *event);
 void pair_election_changed(Sim *sim, PairDevice *device);
+void pair_think_soon(Sim *sim, PairDevice *device);
+void pair_tell_vrrpd(Sim *sim, PairDevice *device);
 void pair_think(Sim *sim, PairDevice *device, RoleEvent event);
 void pair_break_applications(Sim *sim, PairDevice *device);
 PairDevice *pair_other(const PairDevice *device);
@@ -198,6 +243,17 @@ void pair_swap_look(Sim *sim, PairDevice *device);
 void pair_order_event(Sim *sim, PairDevice *device, const SimEvent *event);
 void pair_swap_forget(Sim *sim, PairDevice *device, const char *why);
 void pair_ask(Sim *sim, PairDevice *device, PairAskKind kind, guint number, gint64 timeout_us, Mode mode);
+
+/* @why: NULL when it is done. */
+void pair_order_end(Sim *sim, PairOrder *order, const char *why);
+
+/* pair-settings.c: the agreement on the pair's settings */
+const char *pair_settings_order(Sim *sim, PairDevice *device, PairOrder *order, guint amount);
+void pair_settings_look(Sim *sim, PairDevice *device);
+void pair_settings_event(Sim *sim, PairDevice *device, const SimEvent *event);
+void pair_settings_forget(PairDevice *device, bool off);
+guint pair_settings_finding(const PairDevice *device);
+void pair_settings_check_end(Sim *sim);
 
 /* pair-check.c */
 void pair_check_step(Sim *sim, PairDevice *device, const RoleMachine *before, const RoleOnce *once);
