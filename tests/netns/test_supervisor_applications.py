@@ -3,7 +3,10 @@
 
 import json
 import os
+import shlex
 import signal
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -242,9 +245,73 @@ def test_an_instance_that_somebody_else_started_is_told_of(place):
     assert place.app("sip", "Restarts") == 0
 
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "data/examples/applications.d"
+
+
+def example_command(name, key):
+    """The words of one of its commands, as a shell reads them and Understudy does."""
+    line = next(line for line in (EXAMPLES / f"{name}.conf").read_text(encoding="utf-8").splitlines() if line.startswith(f"{key}="))
+    return shlex.split(line.split("=", 1)[1])
+
+
+def register(place, user):
+    text = (f"REGISTER sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:5099;branch=z9hG4bK{user}\r\nMax-Forwards: 70\r\n"
+            f"From: <sip:{user}@127.0.0.1>;tag=1\r\nTo: <sip:{user}@127.0.0.1>\r\nCall-ID: {user}\r\nCSeq: 1 REGISTER\r\n"
+            f"Contact: <sip:{user}@127.0.0.1:5099>\r\nExpires: 600\r\nContent-Length: 0\r\n\r\n")
+    with place.device.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+        line.settimeout(5)
+        line.sendto(text.encode(), ("127.0.0.1", 5060))
+        assert line.recv(2000).startswith(b"SIP/2.0 200 ")
+
+
+def test_the_example_for_kamailio_counts(place):
+    """The real one says how many contacts and calls it has; without its module dialog the calls are not known."""
+    config = place.device.read("/etc/kamailio/kamailio.cfg")
+    place.device.write("/etc/kamailio/kamailio.cfg", config.replace('loadmodule "ctl.so"', 'loadmodule "ctl.so"\nloadmodule "dialog.so"'), 0o644)
+    place.device.write("/etc/understudy/applications.d/kamailio.conf", (EXAMPLES / "kamailio.conf").read_text(encoding="utf-8"))
+    place.start()
+    place.wait_app("kamailio", "running", 20)
+    for n, user in enumerate(("anna", "bert"), 1):
+        register(place, user)
+        counted = place.device.run(example_command("kamailio", "count-command"))
+        assert counted.stdout.splitlines()[-1] == str(n)
+    quiet = place.device.run(example_command("kamailio", "quiet-command"))
+    assert quiet.stdout.splitlines()[-1] == "0 calls"
+    place.device.write("/etc/kamailio/kamailio.cfg", config, 0o644)
+    before = place.device.pid_of("kamailio")
+    place.call("Restart", "s", "", path="/org/understudy/Supervisor1/application/kamailio", interface="org.understudy.Application1")
+    place.device.wait_process("kamailio", not_pid=before)
+    place.wait_app("kamailio", "running", 20)
+    quiet = place.device.run(example_command("kamailio", "quiet-command"), check=False)
+    assert quiet.returncode == 1 and quiet.stdout.splitlines()[-1] == "an unknown number of calls"
+
+
+@pytest.mark.parametrize("name, program, key, printed, expected", [
+    ("asterisk", "/usr/sbin/asterisk", "quiet-command", "0 active calls\n17 calls processed\n", (0, "0 calls")),
+    ("asterisk", "/usr/sbin/asterisk", "quiet-command", "3 of 100 max active calls ( 3.00% of capacity)\n17 calls processed\n", (1, "3 calls")),
+    ("asterisk", "/usr/sbin/asterisk", "quiet-command", "1 active call\n1 call processed\n", (1, "1 calls")),
+    ("asterisk", "/usr/sbin/asterisk", "quiet-command", "", (1, "an unknown number of calls")),
+    ("asterisk", "/usr/sbin/asterisk", "count-command", "  Contact:  9001/sip:9001@192.0.2.101 NonQual nan\n\nObjects found: 12\n\n", (0, "12")),
+    ("asterisk", "/usr/sbin/asterisk", "count-command", "No objects found.\n\n", (0, "0")),
+    ("freeswitch", "/usr/bin/fs_cli", "quiet-command", "\n0 total.\n", (0, "0 calls")),
+    ("freeswitch", "/usr/bin/fs_cli", "quiet-command", "\n2 total.\n", (1, "2 calls")),
+    ("freeswitch", "/usr/bin/fs_cli", "quiet-command", "[ERROR] fs_cli.c: Error Connecting\n", (1, "an unknown number of calls")),
+    ("freeswitch", "/usr/bin/fs_cli", "count-command", "\n12 total.\n", (0, "12")),
+    ("freeswitch", "/usr/bin/fs_cli", "count-command", "[ERROR] fs_cli.c: Error Connecting\n", (1, "not known")),
+])
+def test_the_examples_read_what_the_others_print(tmp_path, name, program, key, printed, expected):
+    stand_in = tmp_path / "stand-in"
+    stand_in.write_text(f"#!/bin/sh\ncat <<'END'\n{printed}END\n", encoding="utf-8")
+    stand_in.chmod(0o755)
+    words = example_command(name, key)
+    assert program in words[-1]
+    done = subprocess.run([*words[:-1], words[-1].replace(program, str(stand_in))], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == expected
+
+
 def test_the_example_for_kamailio(place):
     """With the real one: started with the rights that the file gives, ready when it answers OPTIONS, well, and gone when it shall stop."""
-    text = (Path(__file__).resolve().parents[2] / "data/examples/applications.d/kamailio.conf").read_text(encoding="utf-8")
+    text = (EXAMPLES / "kamailio.conf").read_text(encoding="utf-8")
     text = text.replace("health-interval-ms=5000", "health-interval-ms=200")
     place.device.write("/etc/understudy/applications.d/kamailio.conf", text)
     place.start()
