@@ -23,7 +23,7 @@ static const struct {
 	{ "reset-health", "", "forget which applications have failed: the service may be handed over again", ctl_reset_health },
 	{ "events", "[--unread] [--mark-read] [--count N]", "what happened", ctl_events },
 	{ "history", "[PATH] [--ref config|volatile]", "who changed which files", ctl_history },
-	{ "settings", "show|set|edit|apply|history|restore ...", "show and change the settings, the pair's on both devices", ctl_settings },
+	{ "settings", "show|set|edit|apply|history|restore|reload ...", "show and change the settings, the pair's on both devices", ctl_settings },
 	{ "timeline", "[--count N]", "changes of role, with the time of each phase", ctl_timeline },
 	{ "pair", "[--minutes N]", "print a code for another device to join this one", ctl_pair },
 	{ "join", "ADDRESS", "join the device that printed the code", ctl_join },

@@ -235,6 +235,19 @@ static CtlExit restore(Ctl *ctl, Options *options, const char *word)
 	return put_text(ctl, options, text, shown.revision, options->reason ? options->reason : "restored");
 }
 
+static CtlExit reload(Ctl *ctl)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GVariant) answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, "Reload", NULL, CHANGE_TIMEOUT_MS, &error);
+	g_autoptr(GVariant) result = answer ? g_variant_get_child_value(answer, 0) : NULL;
+	Options options = { .file = (char *)"settings" };
+
+	if (!answer)
+		return ctl_fail(ctl, CTL_SUPERVISOR, error);
+	print_change(ctl, &options, result);
+	return CTL_OK;
+}
+
 static CtlExit run(Ctl *ctl, Options *options, int argc, char **argv)
 {
 	static const struct {
@@ -244,13 +257,14 @@ static CtlExit run(Ctl *ctl, Options *options, int argc, char **argv)
 	} actions[] = {
 		{ "show", 0, "show" },	 { "set", 2, "set KEY VALUE" }, { "edit", 0, "edit" },
 		{ "apply", 1, "apply FILE" }, { "history", 0, "history" },	{ "restore", 1, "restore N" },
+		{ "reload", 0, "reload" },
 	};
 	gsize i = 0;
 
 	while (i < G_N_ELEMENTS(actions) && !g_str_equal(argv[1], actions[i].name))
 		i++;
 	if (i == G_N_ELEMENTS(actions))
-		return ctl_complain(ctl, CTL_BAD_INPUT, "settings: show, set, edit, apply, history or restore, not \"%s\"", argv[1]);
+		return ctl_complain(ctl, CTL_BAD_INPUT, "settings: show, set, edit, apply, history, restore or reload, not \"%s\"", argv[1]);
 	if (argc - 2 != actions[i].n_arguments)
 		return ctl_complain(ctl, CTL_BAD_INPUT, "usage: understudy settings %s", actions[i].usage);
 	switch (i) {
@@ -266,6 +280,8 @@ static CtlExit run(Ctl *ctl, Options *options, int argc, char **argv)
 		return history(ctl, options);
 	case 5:
 		return restore(ctl, options, argv[2]);
+	case 6:
+		return reload(ctl);
 	}
 	g_assert_not_reached();
 }
@@ -285,8 +301,9 @@ CtlExit ctl_settings(Ctl *ctl, int argc, char **argv)
 	};
 	CtlExit code = CTL_BAD_INPUT;
 
-	if (ctl_options(ctl, &argc, &argv, entries, "show | set KEY VALUE | edit | apply FILE | history | restore N",
-			"Shows and changes the settings: those of the pair on both devices together. An empty VALUE takes the key away.", 1, 3)) {
+	if (ctl_options(ctl, &argc, &argv, entries, "show | set KEY VALUE | edit | apply FILE | history | restore N | reload",
+			"Shows and changes the settings: those of the pair on both devices together. An empty VALUE takes the key away.\n"
+			"reload reads again what was written to the files by hand.", 1, 3)) {
 		if (!options.file)
 			options.file = g_strdup("pair.conf");
 		if (options.count < 1)

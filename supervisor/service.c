@@ -377,7 +377,7 @@ static void on_reloaded(GVariant *result, const GError *error, gpointer user_dat
 	if (error)
 		bus_call_fail(call, error);
 	else
-		bus_call_reply(call, NULL);
+		bus_call_reply(call, g_variant_new("(@a{sv})", result));
 }
 
 static void on_reload(BusCall *call, GVariant *args, gpointer user_data)

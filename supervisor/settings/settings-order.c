@@ -10,6 +10,7 @@
  */
 #include <string.h>
 
+#include "supervisor/settings/notes.h"
 #include "supervisor/settings/settings-order-private.h"
 
 #define VERSIONS_DIR STATE_DIR "/settings"
@@ -74,41 +75,24 @@ static void end_refused(Change *change, BusError code, const char *format, ...)
 }
 
 /* What does not count at once, of what has changed. */
-static void add_notes(GVariantBuilder *notes, const Settings *before, const Settings *after)
+static GVariant *notes(const Settings *before, const Settings *after, const char *more)
 {
-	if (before->cold_boot_wait_ms != after->cold_boot_wait_ms)
-		g_variant_builder_add(notes, "s", "cold-boot-wait-ms: counts when the device is switched on next");
-	if (before->first_answer_ms != after->first_answer_ms)
-		g_variant_builder_add(notes, "s", "first-answer-ms: counts at the next takeover");
-	if (strcmp(before->id, after->id) != 0)
-		g_variant_builder_add(notes, "s", "id: needs a restart of the service (systemctl restart understudy)");
-	for (guint i = 0; i < after->applications->len; i++) {
-		const SettingsApplication *b = after->applications->pdata[i], *a = settings_application(before, b->name);
-		bool same = a && a->command && b->command ? g_strv_equal((const char *const *)a->command, (const char *const *)b->command) :
-							    !a || a->command == b->command;
-		if (same && a && a->environment && b->environment)
-			same = g_strv_equal((const char *const *)a->environment, (const char *const *)b->environment);
-		if (!same) {
-			g_autofree char *text = g_strdup_printf("applications.d/%s.conf: counts when %s is started next", b->name, b->name);
-			g_variant_builder_add(notes, "s", text);
-		}
-	}
+	g_autoptr(GPtrArray) list = notes_of_change(before, after);
+	if (more)
+		g_ptr_array_add(list, g_strdup(more));
+	return g_variant_new_strv((const char *const *)list->pdata, list->len);
 }
 
 static GVariant *result_of(const Change *change, const Settings *before, const char *scope)
 {
-	GVariantBuilder builder, notes;
+	GVariantBuilder builder;
 	g_autofree char *revision = revision_of_text(change->text);
 	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
-	g_variant_builder_init(&notes, G_VARIANT_TYPE("as"));
-	add_notes(&notes, before, change->settings);
-	if (change->alone_because)
-		g_variant_builder_add(&notes, "s", change->alone_because);
 	g_variant_builder_add(&builder, "{sv}", "revision", g_variant_new_string(revision));
 	g_variant_builder_add(&builder, "{sv}", "pair_revision",
 			      g_variant_new("(tst)", change->revision.term, change->revision.device, change->revision.n));
 	g_variant_builder_add(&builder, "{sv}", "scope", g_variant_new_string(scope));
-	g_variant_builder_add(&builder, "{sv}", "notes", g_variant_builder_end(&notes));
+	g_variant_builder_add(&builder, "{sv}", "notes", notes(before, change->settings, change->alone_because));
 	return g_variant_builder_end(&builder);
 }
 
@@ -396,11 +380,21 @@ void settings_order_reload(SettingsOrders *orders, const char *who, SettingsDone
 				      done, user_data);
 		return;
 	}
+	g_autoptr(Settings) kept = settings_ref(supervisor->settings);
 	orders->who = who;
 	orders->why = "edited";
 	bool ok = supervisor_reload(supervisor, settings ? &error : NULL);
 	orders->who = orders->why = NULL;
-	done(NULL, ok ? NULL : error, user_data);
+	if (!ok) {
+		done(NULL, error, user_data);
+		return;
+	}
+	GVariantBuilder builder;
+	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+	g_variant_builder_add(&builder, "{sv}", "scope", g_variant_new_string("device"));
+	g_variant_builder_add(&builder, "{sv}", "notes", notes(kept, supervisor->settings, NULL));
+	g_autoptr(GVariant) result = g_variant_ref_sink(g_variant_builder_end(&builder));
+	done(result, NULL, user_data);
 }
 
 /* ---- Life ---- */

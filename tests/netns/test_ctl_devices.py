@@ -153,6 +153,23 @@ def test_settings(pair):
     assert "root-only" in understudy(master, "settings", "apply", "--file", "applications.d/words.conf", "/run/new.conf", code=1).stderr
 
 
+def test_reload_says_what_needs_a_restart(pair):
+    master = pair.master()
+    path = "/etc/understudy/applications.d/" + next(name for name in os.listdir(master.file("/etc/understudy/applications.d")) if name.endswith(".conf"))
+    text, name = master.read(path), os.path.basename(path).removesuffix(".conf")
+    assert master.run(["understudy", "settings", "reload"]).stdout == "settings: changed\n"
+    master.write(path, text.replace("[application]\n", "[application]\nnice=3\n"))
+    assert master.run(["understudy", "settings", "reload"]).stdout == \
+        f"settings: changed\n  applications.d/{name}.conf: counts when {name} is started next (understudy restart {name})\n"
+    master.write(path, text.replace("[application]\n", "[application]\nnice=3x\n"))
+    done = master.run(["understudy", "settings", "reload"], check=False)
+    assert done.returncode != 0 and f"{name}.conf:2: " in done.stderr
+    master.write(path, text)
+    reloaded = json.loads(master.run(["understudy", "--json", "settings", "reload"]).stdout)
+    assert reloaded["scope"] == "device" and len(reloaded["notes"]) == 1
+    assert json.loads(master.run(["understudy", "--json", "settings", "reload"]).stdout)["notes"] == []
+
+
 def test_the_peer_is_history_when_it_is_gone(pair):
     """Last: a device is switched off."""
     backup, master = pair.backup(), pair.master()
