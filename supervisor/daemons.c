@@ -19,6 +19,8 @@
 
 /* Nobody else may enter the folder, so nobody can be there first under a daemon's name. */
 #define PRIVATE_GROUP "understudy-private"
+/* Where syncd binds its socket: it passes over the rights of files, so it must not see the others' as writable. */
+#define SYNC_RUN_DIR "/run/understudy/private/syncd"
 #define STOP_WITHIN_MS 3000
 #define REAL_TIME_PRIORITY 10
 #define GONE_AGAIN_MS 5
@@ -139,6 +141,7 @@ bool daemons_make_folders(const Daemons *daemons, GError **error)
 	const Daemon *notifyd = &daemons->list[DAEMON_NOTIFYD];
 	return make_folder("/run/understudy", 0755, 0, 0, error) &&
 	       make_folder("/run/understudy/private", 01770, 0, vrrpd->groups[1], error) &&
+	       make_folder(SYNC_RUN_DIR, 0700, syncd->uid, syncd->gid, error) &&
 	       make_folder("/run/understudy/vrrpd", 0755, vrrpd->uid, vrrpd->gid, error) &&
 	       make_folder(SUPERVISOR_RUN_DIR, 0755, 0, 0, error) && make_folder(OUTPUT_DIR, 0755, 0, 0, error) &&
 	       make_folder("/var/lib/understudy", 0755, 0, 0, error) &&
@@ -153,7 +156,7 @@ static char **writable_of(const Settings *settings)
 {
 	g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_add(paths, g_strdup("/var/lib/understudy/sync"));
-	g_ptr_array_add(paths, g_strdup("/run/understudy/private")); /* where it binds its socket */
+	g_ptr_array_add(paths, g_strdup(SYNC_RUN_DIR));
 	for (guint i = 0; i < settings->applications->len; i++) {
 		const SettingsApplication *application = settings->applications->pdata[i];
 		for (guint k = 0; k < application->data->len; k++) {

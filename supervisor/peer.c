@@ -10,7 +10,7 @@
 #include "supervisor/addresses.h"
 #include "supervisor/supervisor.h"
 
-#define SYNC_ADDRESS "unix:path=/run/understudy/private/sync"
+#define SYNC_ADDRESS "unix:path=/run/understudy/private/syncd/socket"
 #define SYNC_PATH "/org/understudy/Sync1"
 #define SYNC_INTERFACE "org.understudy.Sync1"
 #define PEER_INTERFACE "org.understudy.Peer1"

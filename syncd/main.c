@@ -10,7 +10,7 @@
 #include "settings/settings.h"
 
 #define FOLDER "/var/lib/understudy/sync"
-#define SOCKET_PATH "/run/understudy/private/sync"
+#define SOCKET_PATH "/run/understudy/private/syncd/socket"
 
 static gboolean stop(gpointer user_data)
 {

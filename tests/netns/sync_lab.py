@@ -35,8 +35,8 @@ mkdir -p /run/etc/upper /run/etc/work /run/understudy
 mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work /etc
 mount -t tmpfs -o mode=755 tmpfs /var/lib
 mkdir -p /etc/understudy/applications.d /var/lib/understudy/sync
-mkdir -p -m 1777 /run/understudy/private
-chmod 1777 /run/understudy/private
+mkdir -p /run/understudy/private/syncd
+chmod 1777 /run/understudy/private/syncd
 echo ready
 exec sleep infinity
 """
@@ -229,7 +229,7 @@ class Device:
         def attempt():
             assert self.process.poll() is None, self.log.read_text()[-4000:]
             try:
-                return Client(self.at("/run/understudy/private/sync"))
+                return Client(self.at("/run/understudy/private/syncd/socket"))
             except (ConnectionError, CallError, GLib.Error):
                 return None
 

@@ -81,13 +81,13 @@ ATTEMPTS = {
     "remove another's socket": "rename_there_and_back()",
     "talk to the supervisor": "talk('supervisor')",
     "talk to the election": "talk('vrrp')",
-    "talk to the synchronisation": "talk('sync')",
+    "talk to the synchronisation": "talk('syncd/socket')",
     "talk to the events": "talk('notify')",
 }
 CAN = {
     "understudy-vrrpd": {"open a raw socket", "open a packet socket", "change interfaces", "write the election's state", "talk to the election"},
     "understudy-syncd": {"read the password file", "read the key of the pair", "read the events", "read the supervisor's state", "read data of applications",
-                         "write data of applications", "give a file away", "remove another's socket", "talk to the synchronisation"},
+                         "write data of applications", "give a file away", "talk to the synchronisation"},
     "understudy-notifyd": {"read the events", "write the events", "talk to the events"},
 }
 PROBE = """
