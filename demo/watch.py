@@ -5,6 +5,7 @@ Both only look from outside, as any client of the bus or any host could: roles a
 from the kernels' own notices (rtnetlink).
 """
 
+import itertools
 import select
 import socket
 import struct
@@ -170,37 +171,48 @@ RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
 RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR = 0x10, 0x100
 IFA_ADDRESS, IFA_LOCAL = 1, 2
+NLMSG_DONE = 3
+SOL_NETLINK, NETLINK_LISTEN_ALL_NSID = 270, 8
+_namespaces = itertools.count(1000)
 
 
 class AddressWatch:
-    """Who holds address, as the kernels tell it: a list of (time, device, held), and the time two devices held it at once."""
+    """Who holds address, as the kernel tells it: a list of (time, device, held), and the time two devices held it at once.
 
-    def __init__(self, address):
+    All devices are told of by one socket, so that what happened first is read first, however late it is read.
+    """
+
+    def __init__(self, address, net):
         self.family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.address = socket.inet_pton(self.family, address)
         self.history = []
-        self._sockets = {}
+        self._names = {}  # by the number that the device's namespace has in ours
         self._held = {}
         self._lock = threading.Lock()
         self._run = True
+        self._home = net.namespace("watch")
+        self._socket = self._home.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._socket.setsockopt(SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1)
+        self._socket.bind((0, RTMGRP_IPV6_IFADDR if self.family == socket.AF_INET6 else RTMGRP_IPV4_IFADDR))
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def watch(self, device):
         """Begins with a device that has just been switched on."""
-        sock = device.namespace.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        sock.bind((0, RTMGRP_IPV6_IFADDR if self.family == socket.AF_INET6 else RTMGRP_IPV4_IFADDR))
-        sock.setblocking(False)
-        sock.send(NLMSG_HDR.pack(24, RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, 1, 0) + struct.pack("=BBBBI", self.family, 0, 0, 0, 0))
+        number = next(_namespaces)
         with self._lock:
-            self._sockets[device.name] = sock
+            self._names[number] = device.name
+            self._home.ip("netns", "set", device.namespace.host_name, str(number))
+            # What it has already. Of what changes meanwhile the notices are read after this.
+            with device.namespace.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
+                sock.send(NLMSG_HDR.pack(24, RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, 1, 0) + struct.pack("=BBBBI", self.family, 0, 0, 0, 0))
+                while self._read(device.name, sock.recv(65536)):
+                    pass
 
     def forget(self, device):
         """A device that is off holds nothing."""
         with self._lock:
-            sock = self._sockets.pop(device.name, None)
-            if sock:
-                sock.close()
+            self._names = {number: name for number, name in self._names.items() if name != device.name}
             self._set(device.name, set())
 
     def _set(self, name, interfaces):
@@ -211,28 +223,27 @@ class AddressWatch:
 
     def _work(self):
         while self._run:
+            if not select.select([self._socket], [], [], 0.05)[0]:
+                continue
             with self._lock:
-                sockets = dict(self._sockets)
-            ready = select.select(list(sockets.values()), [], [], 0.05)[0] if all(s.fileno() >= 0 for s in sockets.values()) else []
-            with self._lock:
-                for name, sock in sockets.items():
-                    if sock in ready and self._sockets.get(name) is sock:
-                        self._read(name, sock)
+                data, control, _, _ = self._socket.recvmsg(65536, socket.CMSG_SPACE(4))
+                number = next((struct.unpack("=i", value)[0] for level, kind, value in control
+                               if (level, kind) == (SOL_NETLINK, NETLINK_LISTEN_ALL_NSID)), None)
+                if number in self._names:
+                    self._read(self._names[number], data)
 
-    def _read(self, name, sock):
-        try:
-            data = sock.recv(65536)
-        except OSError:
-            return
+    def _read(self, name, data):
+        """False at the end of a list."""
         while len(data) >= NLMSG_HDR.size:
             length, kind, _, _, _ = NLMSG_HDR.unpack_from(data)
-            if length < NLMSG_HDR.size or length > len(data):
-                return
+            if length < NLMSG_HDR.size or length > len(data) or kind == NLMSG_DONE:
+                return False
             if kind in (RTM_NEWADDR, RTM_DELADDR) and self._concerns(data[NLMSG_HDR.size:length]):
                 interface = struct.unpack_from("=I", data, NLMSG_HDR.size + 4)[0]
                 before = set(self._held.get(name, set()))
                 self._set(name, before | {interface} if kind == RTM_NEWADDR else before - {interface})
             data = data[(length + 3) & ~3:]
+        return True
 
     def _concerns(self, body):
         attributes = body[8:]
@@ -267,5 +278,4 @@ class AddressWatch:
     def stop(self):
         self._run = False
         self._thread.join(timeout=2)
-        for sock in self._sockets.values():
-            sock.close()
+        self._socket.close()

@@ -103,7 +103,7 @@ class Pair:
         self.first, self.second = (self.devices[name] for name in self.names)
         self.first.write("/etc/understudy/pair.conf", PAIR_CONF.format(
             group_id=GROUP_ID, settings="\n".join(f"{key}={value}" for key, value in self.settings.items()), service=", ".join(service.split())))
-        self.addresses = AddressWatch(self.services[-1])
+        self.addresses = AddressWatch(self.services[-1], net)
 
     def __enter__(self):
         return self

@@ -4,6 +4,7 @@
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 
 from lab.device import Lab, process_name  # noqa: E402  (the demo's folder must be on the path first)
 from lab.net import Network, run, wait_until  # noqa: E402
+from watch import AddressWatch  # noqa: E402
 
 
 @pytest.fixture
@@ -52,6 +54,32 @@ def test_cut_takes_the_carrier_and_block_does_not(two_hosts):
     port.plug()
     wait_until(port.carrier, 2, "carrier back")
     wait_until(lambda: passes(a, b, "192.0.2.2"), 2, "frames pass again")
+
+
+def test_an_address_that_moves_is_never_on_both(two_hosts):
+    """However late the observer reads: what happened first comes first. An address that is on both is seen, and one that was there before."""
+    net, hosts, _ = two_hosts
+    service = "192.0.2.10"
+    hosts[0].ip("address", "add", f"{service}/24", "dev", "eth0")
+    watch = AddressWatch(service, net)
+    try:
+        for host in hosts:
+            host.namespace = host
+            watch.watch(host)
+        wait_until(lambda: watch.holders() == ["a"], 2, "what was there before")
+        for old, new in (hosts, hosts[::-1]) * 3:
+            begin = time.monotonic()
+            with watch._lock:  # it sleeps
+                old.ip("address", "del", f"{service}/24", "dev", "eth0")
+                new.ip("address", "add", f"{service}/24", "dev", "eth0")
+            wait_until(lambda new=new: watch.holders() == [new.name], 2, "it has moved")
+            assert [event[1:] for event in watch.history[-2:]] == [(old.name, False), (new.name, True)]
+            assert watch.doubled_ms(begin) == 0
+        begin = time.monotonic()
+        hosts[1].ip("address", "add", f"{service}/24", "dev", "eth0")
+        wait_until(lambda: watch.holders() == ["a", "b"] and watch.doubled_ms(begin) > 0, 2, "on both")
+    finally:
+        watch.stop()
 
 
 def test_network_leaves_nothing_behind():
