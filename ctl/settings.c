@@ -8,7 +8,7 @@
 #include "commands.h"
 #include "settings/settings.h"
 
-#define CHANGE_TIMEOUT_MS 20000 /* both devices */
+#define CHANGE_TIMEOUT_MS 65000 /* both devices, and their disks */
 
 typedef struct {
 	char *file, *section, *reason;

@@ -159,7 +159,8 @@ void keep_load(Supervisor *supervisor)
 	load_term(supervisor);
 	if (mode)
 		(void)mode_order_parse(mode, &supervisor->mode);
-	supervisor->joining = g_file_test(JOINING_FILE, G_FILE_TEST_EXISTS);
+	g_autofree char *joining = store_read(supervisor->settings_store, JOINING_FILE);
+	supervisor->joining = joining != NULL;
 	if (load_run(supervisor))
 		g_message("going on as %s", role_name(supervisor->role.role));
 }
@@ -233,12 +234,12 @@ void supervisor_set_joining(Supervisor *supervisor, bool joining)
 {
 	if (supervisor->joining == joining)
 		return;
-	g_autoptr(GError) error = NULL;
 	supervisor->joining = joining;
-	if (!joining)
-		store_remove(supervisor->store, JOINING_FILE);
-	else if (!store_write_now(JOINING_FILE, "\n", &error))
-		g_warning("%s", error->message);
+	/* By the thread that writes settings: the mark is on disk before the settings of the pair are. */
+	if (joining)
+		store_write(supervisor->settings_store, JOINING_FILE, "\n");
+	else
+		store_remove(supervisor->settings_store, JOINING_FILE);
 	supervisor_think(supervisor, ROLE_EVENT_FACTS);
 }
 

@@ -27,6 +27,7 @@ struct Peer {
 	BusSubscription *notices, *requests;
 	GVariant *record;      /* PairRecord without pair_conf, as on disk, with the `addresses` (a{sas}) told last; NULL: not paired */
 	char *refused;         /* fingerprint of a pairing whose settings could not be used */
+	char *taking, *taken; /* likewise: whose settings are on their way to the disk, are in use */
 	GVariant *state;       /* what the peer published last */
 	gint64 up_us;          /* when our syncd's link came up last, or the two were paired */
 	gint64 lost_us;        /* since when the peer has not been connected; 0: it is */
@@ -250,6 +251,22 @@ static void learn_addresses(Peer *peer)
 	keep_record(peer, record);
 }
 
+static void look_at_pairing(Peer *peer);
+
+static void on_settings_taken(const GError *error, gpointer user_data)
+{
+	Peer *peer = user_data;
+	char **whose = error ? &peer->refused : &peer->taken;
+	g_free(*whose);
+	*whose = g_steal_pointer(&peer->taking);
+	if (error) {
+		g_autofree char *why = g_strdup_printf("The settings of the pair cannot be used here: %s", error->message);
+		events_raise(peer->supervisor->events, EVENT_APPLICATION, "join-failed", 3, why);
+		supervisor_set_joining(peer->supervisor, false);
+	}
+	look_at_pairing(peer);
+}
+
 /* We have just joined: the pair's settings become ours, and nothing may lead here before everything has arrived once. The mark is on disk
  * before the settings are: whatever happens between, this device will not lead with what it had. */
 static bool take_settings(Peer *peer, GVariant *record)
@@ -257,22 +274,16 @@ static bool take_settings(Peer *peer, GVariant *record)
 	g_autofree char *text = NULL, *fingerprint = fingerprint_of(record);
 	bool joined = false;
 	(void)g_variant_lookup(record, "joined", "b", &joined);
-	if (!joined || !g_variant_lookup(record, "pair_conf", "s", &text) || !*text)
+	if (!joined || !g_variant_lookup(record, "pair_conf", "s", &text) || !*text || g_strcmp0(fingerprint, peer->taken) == 0)
 		return true;
-	if (g_strcmp0(fingerprint, peer->refused) == 0)
+	if (peer->taking || g_strcmp0(fingerprint, peer->refused) == 0)
 		return false;
-	g_autoptr(GError) error = NULL;
 	const char *id = "";
 	(void)g_variant_lookup(record, "peer_id", "&s", &id);
 	g_message("joining %s", id);
+	peer->taking = g_steal_pointer(&fingerprint);
 	supervisor_set_joining(peer->supervisor, true);
-	if (supervisor_adopt_pair(peer->supervisor, text, &error))
-		return true;
-	g_free(peer->refused);
-	peer->refused = g_steal_pointer(&fingerprint);
-	g_autofree char *why = g_strdup_printf("The settings of the pair cannot be used here: %s", error->message);
-	events_raise(peer->supervisor->events, EVENT_APPLICATION, "join-failed", 3, why);
-	supervisor_set_joining(peer->supervisor, false);
+	supervisor_adopt_pair(peer->supervisor, text, on_settings_taken, peer);
 	return false;
 }
 
@@ -702,5 +713,7 @@ void peer_free(Peer *peer)
 	g_clear_pointer(&peer->doctor, g_variant_unref);
 	g_free(peer->lead_config);
 	g_free(peer->refused);
+	g_free(peer->taking);
+	g_free(peer->taken);
 	g_free(peer);
 }

@@ -27,12 +27,15 @@ void store_overwrite(Store *store, const char *path, const char *text);
 void store_append(Store *store, const char *path, const char *text); /* fsynced */
 void store_remove(Store *store, const char *path);
 
-/* What the file holds once the orders have been carried out that were found. What was appended just before a death may be in it twice.
- * NULL: there is none. */
-char *store_read(const Store *store, const char *path);
+/* For what must be on disk before something else is done: that is @done's, which runs in the main loop. error NULL: it is. */
+typedef void (*StoreDoneCb)(const GError *error, gpointer user_data);
+void store_write_then(Store *store, const char *path, const char *text, StoreDoneCb done, gpointer user_data);
 
-/* The same at once, for what must be on disk before going on. */
-bool store_write_now(const char *path, const char *text, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* What the file holds once everything that was ordered has been carried out, by an earlier supervisor too. What was appended just before a
+ * death may be in it twice. NULL: there is none. */
+char *store_read(Store *store, const char *path);
+/* Names of the files in a folder, likewise. Transfer full. */
+char **store_list(Store *store, const char *folder);
 
 /* For /run, which is memory: by rename, nothing fsynced, never blocks for long. */
 bool store_write_run(const char *path, const char *text);

@@ -332,10 +332,32 @@ bool supervisor_reload(Supervisor *supervisor, GError **error)
 	return true;
 }
 
-bool supervisor_adopt_pair(Supervisor *supervisor, const char *text, GError **error)
+typedef struct {
+	Supervisor *supervisor;
+	StoreDoneCb done;
+	gpointer user_data;
+} Adopting;
+
+static void on_pair_written(const GError *failure, gpointer user_data)
 {
-	g_autoptr(Settings) settings = settings_load_with(SETTINGS_DIR, "pair.conf", text, error); /* it may name an interface that we lack */
-	return settings && store_write_now(PAIR_FILE, text, error) && supervisor_reload(supervisor, error);
+	g_autofree Adopting *adopting = user_data;
+	g_autoptr(GError) error = NULL;
+	if (!failure && !supervisor_reload(adopting->supervisor, &error))
+		failure = error;
+	adopting->done(failure, adopting->user_data);
+}
+
+void supervisor_adopt_pair(Supervisor *supervisor, const char *text, StoreDoneCb done, gpointer user_data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) settings = settings_load_with(SETTINGS_DIR, "pair.conf", text, &error); /* it may name an interface that we lack */
+	if (!settings) {
+		done(error, user_data);
+		return;
+	}
+	Adopting *adopting = g_new0(Adopting, 1);
+	*adopting = (Adopting){ supervisor, done, user_data };
+	store_write_then(supervisor->settings_store, PAIR_FILE, text, on_pair_written, adopting);
 }
 
 /* ---- Start ---- */
@@ -422,6 +444,7 @@ static bool make_parts(Supervisor *supervisor, GError **error)
 		return false;
 	output_prepare();
 	supervisor->store = store_new(SUPERVISOR_RUN_DIR "/unstored", on_store_failed, on_store_written, supervisor);
+	supervisor->settings_store = store_new(SUPERVISOR_RUN_DIR "/unstored-settings", on_store_failed, NULL, supervisor);
 	supervisor->applications = applications_new(supervisor->processes, supervisor->cgroup, &on_applications, supervisor);
 	supervisor->drop = drop_new();
 	drop_configure(supervisor->drop, supervisor->settings);
@@ -521,6 +544,7 @@ void supervisor_free(Supervisor *supervisor)
 	applications_free(supervisor->applications);
 	daemons_free(supervisor->daemons);
 	process_table_free(supervisor->processes);
+	store_free(supervisor->settings_store);
 	store_free(supervisor->store);
 	settings_unref(supervisor->settings);
 	g_hash_table_destroy(supervisor->app_begun);

@@ -49,6 +49,7 @@ typedef struct Supervisor {
 	char *cgroup;
 	ProcessTable *processes;
 	Store *store;
+	Store *settings_store; /* a thread of its own: an order of settings does not wait for the timeline */
 	Settings *settings;
 	char *settings_error; /* what is wrong on disk while the last good ones are in use; else "" */
 	gint64 boot_ms;       /* when this device came up, wall clock */
@@ -127,8 +128,8 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event);
 bool supervisor_reload(Supervisor *supervisor, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* What is on disk is not to be used; why, for people. */
 void supervisor_refuse_settings(Supervisor *supervisor, const char *reason);
-/* A pair.conf from the pair: checked, written, in use. */
-bool supervisor_adopt_pair(Supervisor *supervisor, const char *text, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* A pair.conf from the pair: checked, written, in use; @done hears of it. */
+void supervisor_adopt_pair(Supervisor *supervisor, const char *text, StoreDoneCb done, gpointer user_data);
 void supervisor_set_mode(Supervisor *supervisor, const ModeOrder *order);
 void supervisor_set_joining(Supervisor *supervisor, bool joining);
 /* Things of /run that the next supervisor wants; written when the loop is idle. */

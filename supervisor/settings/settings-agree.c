@@ -70,8 +70,8 @@ static void set_shared(SettingsOrders *orders, const Revision *revision, const c
 
 static void load_shared(SettingsOrders *orders)
 {
-	g_autofree char *text = NULL;
-	if (!g_file_get_contents(SHARED_FILE, &text, NULL, NULL))
+	g_autofree char *text = store_read(orders->supervisor->store, SHARED_FILE);
+	if (!text)
 		return;
 	g_auto(GStrv) words = g_strsplit_set(text, " \n", -1);
 	if (g_strv_length(words) < 4)
@@ -96,7 +96,7 @@ static void forget_prepared(SettingsOrders *orders)
 	g_clear_pointer(&orders->prepared, g_free);
 	g_clear_pointer(&orders->prepared_finding, g_free);
 	g_clear_pointer(&orders->prepared_hash, g_free);
-	store_remove(orders->supervisor->store, PREPARED_FILE);
+	store_remove(orders->supervisor->settings_store, PREPARED_FILE);
 }
 
 static void remember_prepared(SettingsOrders *orders, const char *text, const Settings *settings)
@@ -113,14 +113,14 @@ static void remember_prepared(SettingsOrders *orders, const char *text, const Se
 
 static void load_prepared(SettingsOrders *orders)
 {
-	g_autofree char *text = NULL;
-	if (!g_file_get_contents(PREPARED_FILE, &text, NULL, NULL))
+	g_autofree char *text = store_read(orders->supervisor->settings_store, PREPARED_FILE);
+	if (!text)
 		return;
 	g_autoptr(Settings) settings = settings_load_with(SETTINGS_DIR, "pair.conf", text, NULL);
 	if (settings && settings->has_pair)
 		remember_prepared(orders, text, settings);
 	else
-		store_remove(orders->supervisor->store, PREPARED_FILE);
+		store_remove(orders->supervisor->settings_store, PREPARED_FILE);
 }
 
 /* ---- The hold while the two would not understand each other ---- */
@@ -154,33 +154,59 @@ bool settings_orders_hold(const SettingsOrders *orders)
 
 /* ---- The other device's version ---- */
 
-/* The other device's version becomes ours. */
-static bool adopt(SettingsOrders *orders, const char *text, GError **error)
+typedef struct {
+	SettingsOrders *orders;
+	Settings *settings; /* as they will be */
+	Revision revision;
+	SettingsUsedCb done;
+	gpointer user_data;
+} Adopting;
+
+static void on_adopted(const GError *error, gpointer user_data)
+{
+	Adopting *adopting = user_data;
+	SettingsOrders *orders = adopting->orders;
+	if (!error) {
+		if (orders->prepared && revision_compare(&orders->announced, &adopting->revision) != 0)
+			settings_set_aside(orders, orders->prepared, &orders->announced, "not-committed",
+					   "Announced settings of the pair were never put to use");
+		forget_prepared(orders);
+		set_shared(orders, &adopting->revision, adopting->settings->pair_hash);
+		g_autofree char *named = revision_text(&adopting->revision);
+		g_autofree char *event = g_strdup_printf("The other device's settings of the pair are in use (%s)", named);
+		settings_tell(orders, "settings", 1, event);
+	}
+	adopting->done(error, adopting->user_data);
+	settings_unref(adopting->settings);
+	g_free(adopting);
+	if (!error)
+		supervisor_think(orders->supervisor, ROLE_EVENT_FACTS);
+}
+
+/* The other device's version becomes ours. Not while there is orders->use. */
+static void adopt(SettingsOrders *orders, const char *text, SettingsUsedCb done, gpointer user_data)
 {
 	Supervisor *supervisor = orders->supervisor;
 	Revision own = settings_own_revision(supervisor);
-	g_autoptr(Settings) settings = settings_load_with(SETTINGS_DIR, "pair.conf", text, error);
-	if (!settings)
-		return false;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) settings = settings_load_with(SETTINGS_DIR, "pair.conf", text, &error);
+	if (!settings) {
+		done(error, user_data);
+		return;
+	}
 	Revision revision = revision_of(settings->revision_term, settings->revision_device, settings->revision_n);
 	bool same = !supervisor->settings->pair_text || strcmp(own_hash(supervisor), settings->pair_hash) == 0;
 	Adoption adoption = agreement_adopt(&own, is_shared(orders), same, &revision);
-	if (adoption == ADOPT_NOTHING)
-		return true;
+	if (adoption == ADOPT_NOTHING) {
+		done(NULL, user_data);
+		return;
+	}
 	if (adoption == ADOPT_IT_AND_KEEP_OWN)
 		settings_set_aside(orders, supervisor->settings->pair_text, &own, "kept-aside",
-			  "Newer settings of the pair replace those that this device had been given without the other");
-	if (!settings_put_to_use(orders, "pair.conf", text, peer_id(supervisor->peer), "peer", error))
-		return false;
-	if (orders->prepared && revision_compare(&orders->announced, &revision) != 0)
-		settings_set_aside(orders, orders->prepared, &orders->announced, "not-committed", "Announced settings of the pair were never put to use");
-	forget_prepared(orders);
-	set_shared(orders, &revision, settings->pair_hash);
-	g_autofree char *named = revision_text(&revision);
-	g_autofree char *event = g_strdup_printf("The other device's settings of the pair are in use (%s)", named);
-	settings_tell(orders, "settings", 1, event);
-	supervisor_think(supervisor, ROLE_EVENT_FACTS);
-	return true;
+				   "Newer settings of the pair replace those that this device had been given without the other");
+	Adopting *adopting = g_new0(Adopting, 1);
+	*adopting = (Adopting){ orders, g_steal_pointer(&settings), revision, done, user_data };
+	settings_put_to_use(orders, "pair.conf", text, peer_id(supervisor->peer), "peer", on_adopted, adopting);
 }
 
 static void refuse_peers(SettingsOrders *orders, char *key, const char *why)
@@ -216,19 +242,23 @@ static void look_in_ms(SettingsOrders *orders, guint ms)
 	orders->timer = g_timeout_add(ms, on_time, orders);
 }
 
+static void on_fetched_used(const GError *error, gpointer user_data)
+{
+	SettingsOrders *orders = user_data;
+	if (error)
+		refuse_peers(orders, peers_version_key(orders->supervisor), error->message);
+	settings_orders_look(orders);
+}
+
 static void on_fetched(GVariant *values, const GError *error, gpointer user_data)
 {
 	SettingsOrders *orders = user_data;
 	const char *text = "";
-	g_autoptr(GError) refusal = NULL;
 	orders->asking = false;
-	if (error || !g_variant_lookup(values, "pair_conf", "&s", &text) || !*text) {
+	if (error || !g_variant_lookup(values, "pair_conf", "&s", &text) || !*text || orders->use)
 		look_in_ms(orders, AGAIN_MS);
-		return;
-	}
-	if (!adopt(orders, text, &refusal))
-		refuse_peers(orders, peers_version_key(orders->supervisor), refusal->message);
-	settings_orders_look(orders);
+	else
+		adopt(orders, text, on_fetched_used, orders);
 }
 
 static void fetch(SettingsOrders *orders)
@@ -240,14 +270,19 @@ static void fetch(SettingsOrders *orders)
 	peer_request(orders->supervisor->peer, "settings", g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0), FETCH_MS, on_fetched, orders);
 }
 
+static void on_prepared_used(const GError *error, gpointer user_data)
+{
+	SettingsOrders *orders = user_data;
+	if (!error)
+		return;
+	forget_prepared(orders);
+	refuse_peers(orders, peers_version_key(orders->supervisor), error->message);
+}
+
 static void commit_prepared(SettingsOrders *orders)
 {
 	g_autofree char *text = g_strdup(orders->prepared);
-	g_autoptr(GError) error = NULL;
-	if (!adopt(orders, text, &error)) {
-		forget_prepared(orders);
-		refuse_peers(orders, peers_version_key(orders->supervisor), error->message);
-	}
+	adopt(orders, text, on_prepared_used, orders);
 }
 
 static void drop_prepared(SettingsOrders *orders)
@@ -268,7 +303,7 @@ void settings_orders_look(SettingsOrders *orders)
 		.prepared = orders->prepared != NULL,
 		.announced = orders->announced,
 		.announced_us = orders->announced_us,
-		.busy = orders->running || supervisor->role.role == ROLE_TAKING_OVER || supervisor->role.role == ROLE_HANDING_OVER,
+		.busy = orders->running || orders->use || supervisor->role.role == ROLE_TAKING_OVER || supervisor->role.role == ROLE_HANDING_OVER,
 	};
 	facts.peer_fresh = supervisor->settings->has_pair && settings_peer_says(supervisor, &facts.peer, &hash, &finding);
 	if (!facts.peer_fresh)
@@ -307,85 +342,170 @@ static GVariant *nothing(void)
 	return g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0);
 }
 
-static GVariant *answer_prepare(SettingsOrders *orders, const Revision *revision, GVariant *args, GError **error)
+static Revision revision_asked(GVariant *args)
 {
-	Supervisor *supervisor = orders->supervisor;
-	Revision own = settings_own_revision(supervisor);
-	const char *text = "";
-	(void)g_variant_lookup(args, "pair_conf", "&s", &text);
-	g_autofree char *named = revision_text(&own);
-	switch (agreement_prepare(supervisor->role.role, orders->running != NULL, &own, revision)) {
-	case PREPARE_LEADS:
-		g_set_error(error, BUS_ERROR, BUS_ERROR_REFUSED, "is-master: this device leads");
-		return NULL;
-	case PREPARE_BUSY:
-		g_set_error(error, BUS_ERROR, BUS_ERROR_BUSY, "another change of the settings is under way");
-		return NULL;
-	case PREPARE_NEWER:
-		g_set_error(error, BUS_ERROR, BUS_ERROR_REFUSED, "settings-newer: this device has newer settings (%s)", named);
-		return NULL;
-	case PREPARE_AGREED:
-		break;
-	}
-	g_autoptr(GError) bad = NULL;
-	g_autoptr(Settings) settings = settings_load_with(SETTINGS_DIR, "pair.conf", text, &bad);
-	if (!settings) {
-		g_set_error_literal(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, bad->message);
-		return NULL;
-	}
-	if (!store_write_now(PREPARED_FILE, text, error))
-		return NULL;
-	remember_prepared(orders, text, settings);
-	settings_orders_look(orders); /* sets the hold */
-	return nothing();
+	const char *device = "";
+	guint64 term = 0, n = 0;
+	(void)g_variant_lookup(args, "revision", "(t&st)", &term, &device, &n);
+	return revision_of(term, device, n);
 }
 
-static GVariant *answer_commit(SettingsOrders *orders, const Revision *revision, GVariant *args, GError **error)
+/* What the other device has asked and is not answered at once. */
+typedef struct {
+	SettingsOrders *orders;
+	guint64 serial;
+	GVariant *args;
+	char *text;
+	Settings *settings;
+} Asked;
+
+static Asked *asked_new(SettingsOrders *orders, guint64 serial, GVariant *args)
 {
-	Revision own = settings_own_revision(orders->supervisor);
-	const char *hash = "";
-	(void)g_variant_lookup(args, "hash", "&s", &hash);
-	g_autofree char *text = g_strdup(orders->prepared);
-	switch (agreement_commit(&own, own_hash(orders->supervisor), &orders->announced, text ? orders->prepared_hash : NULL, revision, hash)) {
-	case COMMIT_HAS:
-		return nothing();
-	case COMMIT_ADOPT:
-		return adopt(orders, text, error) ? nothing() : NULL;
-	case COMMIT_UNKNOWN:
-		g_set_error(error, BUS_ERROR, BUS_ERROR_NOT_FOUND, "nothing like that has been prepared");
-		return NULL;
+	Asked *asked = g_new0(Asked, 1);
+	*asked = (Asked){ .orders = orders, .serial = serial, .args = g_variant_ref(args) };
+	return asked;
+}
+
+static void asked_free(gpointer data)
+{
+	Asked *asked = data;
+	g_variant_unref(asked->args);
+	g_free(asked->text);
+	settings_unref(asked->settings);
+	g_free(asked);
+}
+
+/* Takes @asked. */
+static void answer_asked(Asked *asked, const GError *error)
+{
+	peer_answer(asked->orders->supervisor->peer, asked->serial, error ? NULL : nothing(), error);
+	asked_free(asked);
+}
+
+static bool may_prepare(SettingsOrders *orders, GVariant *args, GError **error)
+{
+	Supervisor *supervisor = orders->supervisor;
+	Revision own = settings_own_revision(supervisor), revision = revision_asked(args);
+	g_autofree char *named = revision_text(&own);
+	switch (agreement_prepare(supervisor->role.role, orders->running || orders->use, &own, &revision)) {
+	case PREPARE_LEADS:
+		g_set_error(error, BUS_ERROR, BUS_ERROR_REFUSED, "is-master: this device leads");
+		return false;
+	case PREPARE_BUSY:
+		g_set_error(error, BUS_ERROR, BUS_ERROR_BUSY, "another change of the settings is under way");
+		return false;
+	case PREPARE_NEWER:
+		g_set_error(error, BUS_ERROR, BUS_ERROR_REFUSED, "settings-newer: this device has newer settings (%s)", named);
+		return false;
+	case PREPARE_AGREED:
+		return true;
 	}
 	g_assert_not_reached();
 }
 
-typedef struct {
-	Supervisor *supervisor;
-	guint64 serial;
-} Asked;
+static void on_prepared_written(const GError *error, gpointer user_data)
+{
+	Asked *asked = user_data;
+	SettingsOrders *orders = asked->orders;
+	g_autoptr(GError) refusal = NULL;
+	/* Meanwhile things may have changed. */
+	if (!error && !may_prepare(orders, asked->args, &refusal)) {
+		store_remove(orders->supervisor->settings_store, PREPARED_FILE);
+		error = refusal;
+	}
+	if (!error) {
+		remember_prepared(orders, asked->text, asked->settings);
+		settings_orders_look(orders); /* sets the hold */
+	}
+	answer_asked(asked, error);
+}
+
+static bool answer_prepare(SettingsOrders *orders, guint64 serial, GVariant *args, GError **error)
+{
+	const char *text = "";
+	(void)g_variant_lookup(args, "pair_conf", "&s", &text);
+	if (!may_prepare(orders, args, error))
+		return false;
+	g_autoptr(GError) bad = NULL;
+	g_autoptr(Settings) settings = settings_load_with(SETTINGS_DIR, "pair.conf", text, &bad);
+	if (!settings) {
+		g_set_error_literal(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, bad->message);
+		return false;
+	}
+	Asked *asked = asked_new(orders, serial, args);
+	asked->text = g_strdup(text);
+	asked->settings = g_steal_pointer(&settings);
+	store_write_then(orders->supervisor->settings_store, PREPARED_FILE, text, on_prepared_written, asked);
+	return true;
+}
+
+static void on_commit_used(const GError *error, gpointer user_data)
+{
+	answer_asked(user_data, error);
+}
+
+/* Takes @asked. */
+static void answer_commit(Asked *asked)
+{
+	SettingsOrders *orders = asked->orders;
+	Revision own = settings_own_revision(orders->supervisor), revision = revision_asked(asked->args);
+	const char *hash = "";
+	(void)g_variant_lookup(asked->args, "hash", "&s", &hash);
+	if (orders->use) {
+		g_ptr_array_add(orders->later, asked); /* its `state` was quicker, perhaps */
+		return;
+	}
+	g_autofree char *text = g_strdup(orders->prepared);
+	g_autoptr(GError) error = NULL;
+	switch (agreement_commit(&own, own_hash(orders->supervisor), &orders->announced, text ? orders->prepared_hash : NULL, &revision, hash)) {
+	case COMMIT_HAS:
+		answer_asked(asked, NULL);
+		return;
+	case COMMIT_ADOPT:
+		adopt(orders, text, on_commit_used, asked);
+		return;
+	case COMMIT_UNKNOWN:
+		error = g_error_new(BUS_ERROR, BUS_ERROR_NOT_FOUND, "nothing like that has been prepared");
+		answer_asked(asked, error);
+		return;
+	}
+	g_assert_not_reached();
+}
+
+void settings_agree_go_on(SettingsOrders *orders)
+{
+	g_autoptr(GPtrArray) later = g_steal_pointer(&orders->later);
+	g_ptr_array_set_free_func(later, NULL);
+	orders->later = g_ptr_array_new_with_free_func(asked_free);
+	for (guint i = 0; i < later->len; i++)
+		answer_commit(later->pdata[i]);
+}
 
 static void on_changed_for_peer(GVariant *result, const GError *error, gpointer user_data)
 {
 	Asked *asked = user_data;
-	peer_answer(asked->supervisor->peer, asked->serial, result ? result : nothing(), error);
-	g_free(asked);
+	peer_answer(asked->orders->supervisor->peer, asked->serial, result ? result : nothing(), error);
+	asked_free(asked);
 }
 
 GVariant *settings_orders_answer(SettingsOrders *orders, guint64 serial, GVariant *args, GError **error)
 {
-	const char *name = "", *device = "";
-	guint64 term = 0, n = 0;
+	const char *name = "";
+	Revision revision = revision_asked(args);
 	(void)g_variant_lookup(args, "phase", "&s", &name);
-	(void)g_variant_lookup(args, "revision", "(t&st)", &term, &device, &n);
-	Revision revision = revision_of(term, device, n);
 	if (!*name) {
 		Revision own = settings_own_revision(orders->supervisor);
 		const char *text = orders->supervisor->settings->pair_text;
 		return settings_phase("", &own, own_hash(orders->supervisor), text ? text : "");
 	}
-	if (strcmp(name, "prepare") == 0)
-		return answer_prepare(orders, &revision, args, error);
-	if (strcmp(name, "commit") == 0)
-		return answer_commit(orders, &revision, args, error);
+	if (strcmp(name, "prepare") == 0) {
+		(void)answer_prepare(orders, serial, args, error);
+		return NULL;
+	}
+	if (strcmp(name, "commit") == 0) {
+		answer_commit(asked_new(orders, serial, args));
+		return NULL;
+	}
 	if (strcmp(name, "abort") == 0) {
 		if (orders->prepared && revision_compare(&revision, &orders->announced) == 0)
 			forget_prepared(orders);
@@ -401,8 +521,7 @@ GVariant *settings_orders_answer(SettingsOrders *orders, guint64 serial, GVarian
 		(void)g_variant_lookup(args, "why", "&s", &why);
 		(void)g_variant_lookup(args, "dry_run", "b", &dry_run);
 		g_autofree char *from = g_strdup_printf("%s on %s", *who ? who : "somebody", peer_id(orders->supervisor->peer));
-		Asked *asked = g_new0(Asked, 1);
-		*asked = (Asked){ orders->supervisor, serial };
+		Asked *asked = asked_new(orders, serial, args);
 		settings_order_change(orders,
 				      &(SettingsChange){ .file = "pair.conf", .text = text, .base = base, .who = from, .why = why, .dry_run = dry_run },
 				      on_changed_for_peer, asked);
@@ -416,6 +535,7 @@ GVariant *settings_orders_answer(SettingsOrders *orders, guint64 serial, GVarian
 
 void settings_agree_load(SettingsOrders *orders)
 {
+	orders->later = g_ptr_array_new_with_free_func(asked_free);
 	load_shared(orders);
 	load_prepared(orders);
 }
@@ -424,6 +544,7 @@ void settings_agree_clear(SettingsOrders *orders)
 {
 	if (orders->timer)
 		g_source_remove(orders->timer);
+	g_ptr_array_unref(orders->later);
 	g_free(orders->prepared);
 	g_free(orders->prepared_finding);
 	g_free(orders->prepared_hash);

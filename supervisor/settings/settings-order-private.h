@@ -11,6 +11,7 @@
 #include "supervisor/settings/versions.h"
 
 typedef struct SettingsOrder SettingsOrder;
+typedef struct SettingsUse SettingsUse;
 
 struct SettingsOrders {
 	Supervisor *supervisor;
@@ -20,6 +21,7 @@ struct SettingsOrders {
 
 	/* settings-use.c */
 	Versions *versions;
+	SettingsUse *use;      /* a text that is on its way to the disk, to be used then; NULL: none */
 	const char *why, *who; /* of what is being put to use just now */
 
 	/* settings-agree.c */
@@ -35,6 +37,7 @@ struct SettingsOrders {
 	gint64 hold_until_us;
 	bool held;
 	guint timer;
+	GPtrArray *later; /* of Asked*: to be answered when that is over */
 };
 
 /* ---- settings-use.c ---- */
@@ -42,9 +45,11 @@ struct SettingsOrders {
 void settings_tell(SettingsOrders *orders, const char *name, guint8 priority, const char *text);
 /* A version that will not be used: kept under a number, and people are told which. */
 void settings_set_aside(SettingsOrders *orders, const char *text, const Revision *revision, const char *why, const char *what);
-/* All or nothing: when the whole cannot be used with it, the file is as before. */
-bool settings_put_to_use(SettingsOrders *orders, const char *file, const char *text, const char *who, const char *why,
-			 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* error NULL: it is on disk and in use. */
+typedef void (*SettingsUsedCb)(const GError *error, gpointer user_data);
+/* All or nothing: when the whole cannot be used with it, the file is as before. One at a time: not while there is orders->use. */
+void settings_put_to_use(SettingsOrders *orders, const char *file, const char *text, const char *who, const char *why, SettingsUsedCb done,
+			 gpointer user_data);
 
 /* ---- settings-agree.c ---- */
 
@@ -53,5 +58,7 @@ Revision settings_own_revision(const Supervisor *supervisor);
 bool settings_peer_says(const Supervisor *supervisor, Revision *ret_revision, const char **ret_hash, const char **ret_finding);
 /* The topic `settings` with this phase. @hash and @text may be NULL. Floating. */
 GVariant *settings_phase(const char *name, const Revision *revision, const char *hash, const char *text);
+/* A text has come into use, or has not: what waited for that. */
+void settings_agree_go_on(SettingsOrders *orders);
 void settings_agree_load(SettingsOrders *orders);
 void settings_agree_clear(SettingsOrders *orders);

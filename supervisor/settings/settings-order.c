@@ -14,9 +14,9 @@
 #include "supervisor/settings/settings-order-private.h"
 
 #define VERSIONS_DIR STATE_DIR "/settings"
-#define PREPARE_MS 5000
-#define COMMIT_MS 3000
-#define FORWARD_MS 10000
+#define PREPARE_MS 20000 /* the other one's disk has its time: nobody waits for this but who has ordered it */
+#define COMMIT_MS 20000
+#define FORWARD_MS 60000
 #define MISSED_AGAIN_MS 100
 
 struct SettingsOrder {
@@ -99,7 +99,20 @@ static GVariant *result_of(const Change *change, const Settings *before, const c
 typedef struct {
 	Change *change;
 	Settings *before;
+	bool with_peer;
 } Committing;
+
+static void committing_end(Committing *committing, GVariant *result, const GError *error)
+{
+	end(committing->change, result, error);
+	settings_unref(committing->before);
+	g_free(committing);
+}
+
+static void abort_there(const Change *change)
+{
+	peer_request(change->orders->supervisor->peer, "settings", settings_phase("abort", &change->revision, NULL, NULL), COMMIT_MS, NULL, NULL);
+}
 
 static void on_peer_committed(GVariant *values, const GError *error, gpointer user_data)
 {
@@ -107,22 +120,20 @@ static void on_peer_committed(GVariant *values, const GError *error, gpointer us
 	Change *change = committing->change;
 	if (error)
 		change->alone_because = g_strdup_printf("the other device has not confirmed (%s); it takes them over as soon as it can", error->message);
-	end(change, result_of(change, committing->before, error ? "alone" : "both"), NULL);
-	settings_unref(committing->before);
-	g_free(committing);
+	committing_end(committing, result_of(change, committing->before, error ? "alone" : "both"), NULL);
 }
 
 /* From here on it is the pair's version, whatever happens. */
-static void commit(Change *change, bool with_peer)
+static void on_used(const GError *error, gpointer user_data)
 {
+	Committing *committing = user_data;
+	Change *change = committing->change;
 	SettingsOrders *orders = change->orders;
 	Supervisor *supervisor = orders->supervisor;
-	g_autoptr(Settings) before = settings_ref(supervisor->settings);
-	g_autoptr(GError) error = NULL;
-	if (!settings_put_to_use(orders, change->file, change->text, change->who, change->why, &error)) {
-		if (with_peer)
-			peer_request(supervisor->peer, "settings", settings_phase("abort", &change->revision, NULL, NULL), COMMIT_MS, NULL, NULL);
-		end(change, NULL, error);
+	if (error) {
+		if (committing->with_peer)
+			abort_there(change);
+		committing_end(committing, NULL, error);
 		return;
 	}
 	settings_unref(change->settings);
@@ -130,21 +141,33 @@ static void commit(Change *change, bool with_peer)
 	if (strcmp(change->file, "pair.conf") == 0) {
 		g_autofree char *named = revision_text(&change->revision);
 		g_autofree char *event = g_strdup_printf("The settings of the pair were changed by %s (%s)%s", change->who, named,
-							 with_peer ? "" : ", on this device alone");
+							 committing->with_peer ? "" : ", on this device alone");
 		orders->last_n = MAX(orders->last_n, change->revision.n);
 		if (supervisor->facts.paired)
-			settings_tell(orders, "settings", with_peer ? 1 : 2, event);
+			settings_tell(orders, "settings", committing->with_peer ? 1 : 2, event);
 	}
-	if (!with_peer) {
+	if (!committing->with_peer) {
 		bool alone = strcmp(change->file, "pair.conf") == 0 && supervisor->facts.paired;
-		end(change, result_of(change, before, alone ? "alone" : "device"), NULL);
+		committing_end(committing, result_of(change, committing->before, alone ? "alone" : "device"), NULL);
 		return;
 	}
 	supervisor_think(supervisor, ROLE_EVENT_FACTS); /* the peer sees what we have now before it is told to have it, too */
-	Committing *committing = g_new0(Committing, 1);
-	*committing = (Committing){ change, g_steal_pointer(&before) };
 	peer_request(supervisor->peer, "settings", settings_phase("commit", &change->revision, change->settings->pair_hash, NULL), COMMIT_MS,
 		     on_peer_committed, committing);
+}
+
+static void commit(Change *change, bool with_peer)
+{
+	SettingsOrders *orders = change->orders;
+	if (orders->use) {
+		if (with_peer)
+			abort_there(change);
+		end_refused(change, BUS_ERROR_BUSY, "other settings are just being taken into use");
+		return;
+	}
+	Committing *committing = g_new0(Committing, 1);
+	*committing = (Committing){ change, settings_ref(orders->supervisor->settings), with_peer };
+	settings_put_to_use(orders, change->file, change->text, change->who, change->why, on_used, committing);
 }
 
 static bool is_about_absence(const GError *error)
@@ -172,7 +195,7 @@ static void on_peer_prepared(GVariant *values, const GError *error, gpointer use
 	Change *change = user_data;
 	Supervisor *supervisor = change->orders->supervisor;
 	if (!error && !agreement_may_commit(supervisor->role.role)) {
-		peer_request(supervisor->peer, "settings", settings_phase("abort", &change->revision, NULL, NULL), COMMIT_MS, NULL, NULL);
+		abort_there(change);
 		end_refused(change, BUS_ERROR_REFUSED, "role-changing: this device leads no more");
 		return;
 	}
@@ -181,7 +204,7 @@ static void on_peer_prepared(GVariant *values, const GError *error, gpointer use
 		return;
 	}
 	if (is_about_absence(error)) {
-		peer_request(supervisor->peer, "settings", settings_phase("abort", &change->revision, NULL, NULL), COMMIT_MS, NULL, NULL);
+		abort_there(change);
 		change_alone(change, "the other device does not answer");
 		return;
 	}
@@ -339,7 +362,7 @@ void settings_order_change(SettingsOrders *orders, const SettingsChange *what, S
 	change->who = g_strdup(what->who && *what->who ? what->who : "somebody");
 	change->why = g_strdup(what->why && *what->why ? what->why : "ordered");
 	bool pair = strcmp(change->file, "pair.conf") == 0;
-	if (orders->running) {
+	if (orders->running || orders->use) {
 		change->what.from_disk = false; /* the other one decides what is in use */
 		end_refused(change, BUS_ERROR_BUSY, "another change of the settings is under way");
 		return;
@@ -411,7 +434,7 @@ SettingsOrders *settings_orders_new(Supervisor *supervisor)
 {
 	SettingsOrders *orders = g_new0(SettingsOrders, 1);
 	orders->supervisor = supervisor;
-	orders->versions = versions_new(VERSIONS_DIR);
+	orders->versions = versions_new(supervisor->store, VERSIONS_DIR);
 	settings_agree_load(orders);
 	orders->first_idle = g_idle_add_full(G_PRIORITY_LOW, on_first_idle, orders, NULL);
 	return orders;

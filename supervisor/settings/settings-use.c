@@ -13,13 +13,6 @@ void settings_tell(SettingsOrders *orders, const char *name, guint8 priority, co
 
 /* ---- Versions ---- */
 
-static void keep_text(SettingsOrders *orders, const char *file, const char *text, const Revision *revision, const char *who, const char *why)
-{
-	g_autoptr(GError) error = NULL;
-	if (text && !versions_add(orders->versions, file, text, revision, who, why, NULL, &error))
-		events_raise_once(orders->supervisor->events, "settings versions", 3600, EVENT_APPLICATION, "disk", 3, error->message);
-}
-
 void settings_orders_in_use(SettingsOrders *orders)
 {
 	static const Revision none;
@@ -28,45 +21,97 @@ void settings_orders_in_use(SettingsOrders *orders)
 	const char *who = orders->who ? orders->who : "", *why = orders->why ? orders->why : "found";
 	Revision own = settings_own_revision(orders->supervisor);
 	g_autofree char *device = NULL;
-	keep_text(orders, "pair.conf", orders->supervisor->settings->pair_text, &own, who, why);
+	if (orders->supervisor->settings->pair_text)
+		(void)versions_add(orders->versions, "pair.conf", orders->supervisor->settings->pair_text, &own, who, why);
 	if (!*orders->supervisor->settings_error && g_file_get_contents(SETTINGS_DIR "/device.conf", &device, NULL, NULL))
-		keep_text(orders, "device.conf", device, &none, who, why);
+		(void)versions_add(orders->versions, "device.conf", device, &none, who, why);
 }
 
 /* A version that will not be used: kept under a number, and people are told which. */
 void settings_set_aside(SettingsOrders *orders, const char *text, const Revision *revision, const char *why, const char *what)
 {
-	g_autoptr(GError) error = NULL;
-	g_autofree char *named = revision_text(revision), *event = NULL;
-	guint number = 0;
-	if (versions_add(orders->versions, "pair.conf", text, revision, "", why, &number, &error))
-		event = g_strdup_printf("%s (%s); they are kept: understudy settings history, understudy settings restore %u", what, named, number);
-	else
-		event = g_strdup_printf("%s (%s); they could not be kept: %s", what, named, error->message);
+	g_autofree char *named = revision_text(revision);
+	guint number = versions_add(orders->versions, "pair.conf", text, revision, "", why);
+	g_autofree char *event = g_strdup_printf("%s (%s); they are kept: understudy settings history, understudy settings restore %u", what, named,
+						 number);
 	settings_tell(orders, "settings-kept", 2, event);
 }
 
 /* ---- Putting a text to use ---- */
 
-/* All or nothing: when the whole cannot be used with it, the file is as before. */
-bool settings_put_to_use(SettingsOrders *orders, const char *file, const char *text, const char *who, const char *why, GError **error)
+struct SettingsUse {
+	SettingsOrders *orders;
+	char *path, *text, *who, *why;
+	char *before;   /* NULL: there was none */
+	GError *error;  /* why the new text cannot be used */
+	SettingsUsedCb done;
+	gpointer user_data;
+};
+
+static void use_end(SettingsUse *use)
 {
-	g_autofree char *path = g_build_filename(SETTINGS_DIR, file, NULL), *before = NULL;
-	(void)g_file_get_contents(path, &before, NULL, NULL);
-	settings_orders_in_use(orders);
-	if (!store_write_now(path, text, error))
-		return false;
-	orders->who = who;
-	orders->why = why;
-	bool ok = supervisor_reload(orders->supervisor, error);
+	SettingsOrders *orders = use->orders;
+	orders->use = NULL;
+	use->done(use->error, use->user_data);
+	g_free(use->path);
+	g_free(use->text);
+	g_free(use->who);
+	g_free(use->why);
+	g_free(use->before);
+	g_clear_error(&use->error);
+	g_free(use);
+	settings_agree_go_on(orders);
+}
+
+static void use_back(SettingsUse *use)
+{
+	if (!supervisor_reload(use->orders->supervisor, NULL))
+		g_warning("%s: neither the new text nor the one before can be used", use->path);
+	use_end(use);
+}
+
+static void on_written_back(const GError *error, gpointer user_data)
+{
+	use_back(user_data);
+}
+
+static void on_written(const GError *error, gpointer user_data)
+{
+	SettingsUse *use = user_data;
+	SettingsOrders *orders = use->orders;
+	if (error) {
+		use->error = g_error_copy(error);
+		use_end(use);
+		return;
+	}
+	orders->who = use->who;
+	orders->why = use->why;
+	bool ok = supervisor_reload(orders->supervisor, &use->error);
 	orders->who = orders->why = NULL;
-	if (ok)
-		return true;
-	if (!before)
-		(void)unlink(path);
-	if ((!before || store_write_now(path, before, NULL)) && !supervisor_reload(orders->supervisor, NULL))
-		g_warning("%s: neither the new text nor the one before can be used", path);
-	return false;
+	if (ok) {
+		use_end(use);
+	} else if (use->before) {
+		store_write_then(orders->supervisor->settings_store, use->path, use->before, on_written_back, use);
+	} else {
+		(void)unlink(use->path);
+		use_back(use);
+	}
+}
+
+void settings_put_to_use(SettingsOrders *orders, const char *file, const char *text, const char *who, const char *why, SettingsUsedCb done,
+			 gpointer user_data)
+{
+	SettingsUse *use = g_new0(SettingsUse, 1);
+	g_assert(!orders->use);
+	*use = (SettingsUse){ .orders = orders, .done = done, .user_data = user_data };
+	use->path = g_build_filename(SETTINGS_DIR, file, NULL);
+	use->text = g_strdup(text);
+	use->who = g_strdup(who);
+	use->why = g_strdup(why);
+	(void)g_file_get_contents(use->path, &use->before, NULL, NULL);
+	orders->use = use;
+	settings_orders_in_use(orders);
+	store_write_then(orders->supervisor->settings_store, use->path, text, on_written, use);
 }
 
 /* ---- Looking back ---- */

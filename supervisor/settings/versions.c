@@ -2,14 +2,10 @@
 /* supervisor/settings/versions.c - the folder of versions. */
 #include "supervisor/settings/versions.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "supervisor/store.h"
 
 struct Versions {
+	Store *store;
 	char *folder;
 	GArray *numbers; /* of guint, rising */
 };
@@ -21,18 +17,18 @@ static gint compare_numbers(gconstpointer a, gconstpointer b)
 	return x < y ? -1 : x > y;
 }
 
-Versions *versions_new(const char *folder)
+Versions *versions_new(Store *store, const char *folder)
 {
 	Versions *versions = g_new0(Versions, 1);
-	const char *name;
 
+	versions->store = store;
 	versions->folder = g_strdup(folder);
 	versions->numbers = g_array_new(FALSE, FALSE, sizeof(guint));
 	(void)g_mkdir_with_parents(folder, 0700);
-	g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-	while (dir && (name = g_dir_read_name(dir))) {
+	g_auto(GStrv) names = store_list(store, folder);
+	for (char **name = names; *name; name++) {
 		guint64 number;
-		if (g_ascii_string_to_unsigned(name, 10, 1, G_MAXUINT, &number, NULL)) {
+		if (g_ascii_string_to_unsigned(*name, 10, 1, G_MAXUINT, &number, NULL)) {
 			guint small = (guint)number;
 			g_array_append_val(versions->numbers, small);
 		}
@@ -52,11 +48,8 @@ void versions_free(Versions *versions)
 
 Version *versions_get(const Versions *versions, guint number)
 {
-	g_autofree char *path = g_strdup_printf("%s/%u", versions->folder, number), *content = NULL;
-
-	if (!g_file_get_contents(path, &content, NULL, NULL))
-		return NULL;
-	Version *version = version_parse(content);
+	g_autofree char *path = g_strdup_printf("%s/%u", versions->folder, number), *content = store_read(versions->store, path);
+	Version *version = content ? version_parse(content) : NULL;
 	if (version)
 		version->number = number;
 	return version;
@@ -76,33 +69,25 @@ GPtrArray *versions_list(const Versions *versions, const char *file, guint most)
 	return list;
 }
 
-bool versions_add(Versions *versions, const char *file, const char *text, const Revision *revision, const char *who, const char *why,
-		  guint *ret_number, GError **error)
+guint versions_add(Versions *versions, const char *file, const char *text, const Revision *revision, const char *who, const char *why)
 {
 	g_autoptr(GPtrArray) newest = versions_list(versions, file, 1);
 	guint n = versions->numbers->len, number = n ? g_array_index(versions->numbers, guint, n - 1) + 1 : 1;
 
 	if (newest->len) {
 		const Version *last = newest->pdata[0];
-		if (strcmp(last->text, text) == 0 && strcmp(last->why, why) == 0) {
-			if (ret_number)
-				*ret_number = last->number;
-			return true;
-		}
+		if (strcmp(last->text, text) == 0 && strcmp(last->why, why) == 0)
+			return last->number;
 	}
 	Version version = { .file = (char *)file, .text = (char *)text, .who = (char *)who, .why = (char *)why, .revision = *revision,
 			    .time_ms = g_get_real_time() / 1000 };
 	g_autofree char *content = version_format(&version), *path = g_strdup_printf("%s/%u", versions->folder, number);
-	(void)g_mkdir_with_parents(versions->folder, 0700);
-	if (!store_write_now(path, content, error))
-		return false;
+	store_write(versions->store, path, content);
 	g_array_append_val(versions->numbers, number);
 	while (versions->numbers->len > VERSIONS_MOST) {
 		g_autofree char *oldest = g_strdup_printf("%s/%u", versions->folder, g_array_index(versions->numbers, guint, 0));
-		(void)unlink(oldest);
+		store_remove(versions->store, oldest);
 		g_array_remove_index(versions->numbers, 0);
 	}
-	if (ret_number)
-		*ret_number = number;
-	return true;
+	return number;
 }

@@ -10,17 +10,17 @@
 #include <stdbool.h>
 
 #include "supervisor/settings/revision.h"
+#include "supervisor/store.h"
 
 #define VERSIONS_MOST 100
 
 typedef struct Versions Versions;
 
-Versions *versions_new(const char *folder);
+Versions *versions_new(Store *store, const char *folder);
 void versions_free(Versions *versions); /* NULL is fine */
 
-/* Writes it down before it returns; the same content of a file twice in a row is one version. */
-bool versions_add(Versions *versions, const char *file, const char *text, const Revision *revision, const char *who, const char *why,
-		  guint *ret_number, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Its number. The same content of a file twice in a row is one version. */
+guint versions_add(Versions *versions, const char *file, const char *text, const Revision *revision, const char *who, const char *why);
 /* Those of @file, newest first, @most at most: GPtrArray of Version*. Transfer full. */
 GPtrArray *versions_list(const Versions *versions, const char *file, guint most);
 Version *versions_get(const Versions *versions, guint number); /* NULL: there is none */

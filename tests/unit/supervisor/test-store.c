@@ -54,6 +54,44 @@ static void test_takes_up(void)
 	g_assert_cmpstr(left, ==, "");
 }
 
+static void on_done(const GError *error, gpointer user_data)
+{
+	g_assert_no_error(error);
+	g_main_loop_quit(user_data);
+}
+
+static void on_refused(const GError *error, gpointer user_data)
+{
+	g_assert_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT);
+	g_main_loop_quit(user_data);
+}
+
+/* Who asks is told once it is on disk; meanwhile everybody sees what will be there. */
+static void test_tells(void)
+{
+	g_autofree char *spool = in_folder("spool"), *path = in_folder("three"), *nowhere = in_folder("no/three");
+	g_autofree char *spooled = g_strdup_printf("(0, '%s', 'spooled')\n", path);
+	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+	g_assert_true(g_file_set_contents(spool, spooled, -1, NULL));
+	Store *store = store_new(spool, NULL, NULL, NULL);
+	g_auto(GStrv) names = store_list(store, folder);
+	g_assert_true(g_strv_contains((const char *const *)names, "three"));
+	store_write_then(store, path, "told", on_done, loop);
+	g_autofree char *seen = store_read(store, path);
+	g_assert_cmpstr(seen, ==, "told");
+	g_main_loop_run(loop);
+	g_autofree char *text = content_of(path);
+	g_assert_cmpstr(text, ==, "told");
+	store_write_then(store, nowhere, "x", on_refused, loop);
+	g_main_loop_run(loop);
+	store_remove(store, path);
+	g_auto(GStrv) later = store_list(store, folder);
+	g_assert_false(g_strv_contains((const char *const *)later, "three"));
+	g_autofree char *gone = store_read(store, path);
+	g_assert_null(gone);
+	store_free(store);
+}
+
 static void test_without_a_place_to_keep_them(void)
 {
 	g_autofree char *spool = in_folder("no/spool"), *path = in_folder("two");
@@ -70,6 +108,7 @@ int main(int argc, char **argv)
 	folder = g_dir_make_tmp("store-XXXXXX", NULL);
 	g_test_add_func("/store/carries-out", test_carries_out);
 	g_test_add_func("/store/takes-up", test_takes_up);
+	g_test_add_func("/store/tells", test_tells);
 	g_test_add_func("/store/without-a-place", test_without_a_place_to_keep_them);
 	int status = g_test_run();
 	g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
