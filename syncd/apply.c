@@ -10,12 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "disk.h"
 #include "error.h"
 #include "file.h"
 #include "owner.h"
 #include "path.h"
 
-enum { WRITE_CHUNK = 1 << 20, FEW_STEPS = 12, ROOT_MODE = 0755 };
+enum { WRITE_CHUNK = 1 << 20, FEW_STEPS = 12, ROOT_MODE = 0755, PATIENCE_US = 30000 };
 
 /* Folders of the sets that a plan touches, held open. */
 typedef struct {
@@ -130,7 +131,7 @@ static bool sync_roots(Places *places, GError **error)
 			*device = (gint64)st.st_dev;
 		if (g_hash_table_contains(done, device))
 			continue;
-		if (syncfs(fd) < 0) {
+		if (sync_disk_file_system(fd) < 0) {
 			sync_error_from_errno(error, errno, "syncfs");
 			return false;
 		}
@@ -416,6 +417,109 @@ static bool run_step(Places *places, const SyncStep *step, GError **error)
 	return ok;
 }
 
+/* ---- journals whose steps are made, and the disk may not have it ---- */
+
+static const char *this_boot(void)
+{
+	static char *id;
+
+	if (g_once_init_enter(&id)) {
+		char *text = NULL;
+
+		(void)g_file_get_contents("/proc/sys/kernel/random/boot_id", &text, NULL, NULL);
+		g_once_init_leave(&id, text ? g_strstrip(text) : g_strdup("unknown"));
+	}
+	return id;
+}
+
+typedef struct {
+	char *path;
+	gint64 made_us;
+	bool here; /* in this boot */
+} Made;
+
+static void made_free(gpointer data)
+{
+	Made *made = data;
+
+	g_free(made->path);
+	g_free(made);
+}
+
+static gint compare_made(gconstpointer a, gconstpointer b)
+{
+	const Made *x = *(const Made *const *)a, *y = *(const Made *const *)b;
+
+	return x->made_us < y->made_us ? -1 : x->made_us > y->made_us;
+}
+
+/* "journal.made.<time>.<boot>", oldest first. */
+static GPtrArray *made_list(const SyncApply *apply)
+{
+	GPtrArray *list = g_ptr_array_new_with_free_func(made_free);
+	g_autofree char *folder = g_path_get_dirname(apply->journal), *base = g_path_get_basename(apply->journal);
+	g_autofree char *prefix = g_strconcat(base, ".made.", NULL);
+	g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		char *end;
+
+		if (!g_str_has_prefix(name, prefix))
+			continue;
+		Made *made = g_new0(Made, 1);
+		made->path = g_build_filename(folder, name, NULL);
+		made->made_us = g_ascii_strtoll(name + strlen(prefix), &end, 10);
+		made->here = *end == '.' && g_str_equal(end + 1, this_boot());
+		g_ptr_array_add(list, made);
+	}
+	g_ptr_array_sort(list, compare_made);
+	return list;
+}
+
+/* Removes the journal, or keeps it until the disk has everything. */
+static bool put_journal_away(const SyncApply *apply, GError **error)
+{
+	if (sync_disk_is_lasting(PATIENCE_US))
+		return sync_file_remove(apply->journal, error);
+	g_autofree char *made = g_strdup_printf("%s.made.%" G_GINT64_FORMAT ".%s", apply->journal, g_get_monotonic_time(), this_boot());
+	if (rename(apply->journal, made) == 0)
+		return true;
+	sync_error_from_errno(error, errno, "%s", made);
+	return false;
+}
+
+bool sync_apply_waits_for_disk(const SyncApply *apply)
+{
+	g_autoptr(GPtrArray) list = made_list(apply);
+
+	return list->len > 0;
+}
+
+void sync_apply_lasting(const SyncApply *apply, gint64 until_us)
+{
+	g_autoptr(GPtrArray) list = made_list(apply);
+
+	for (guint i = 0; i < list->len; i++) {
+		const Made *made = list->pdata[i];
+		g_autoptr(GError) error = NULL;
+
+		if (made->here && made->made_us <= until_us && !sync_file_remove(made->path, &error))
+			g_warning("%s", error->message);
+	}
+}
+
+void sync_apply_ask_disk(const SyncApply *apply)
+{
+	for (guint i = 0; i <= apply->sets->len; i++) {
+		const SyncSet *set = i < apply->sets->len ? apply->sets->pdata[i] : NULL;
+		sync_autofd fd = open(set ? set->root : apply->repo->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd >= 0 && sync_disk_file_system(fd) < 0)
+			g_warning("%s: %s", set ? set->root : apply->repo->path, g_strerror(errno));
+	}
+}
+
 static bool run(const SyncApply *apply, const SyncPlan *plan, GError **error)
 {
 	g_auto(Places) places = { 0 };
@@ -434,7 +538,12 @@ static bool run(const SyncApply *apply, const SyncPlan *plan, GError **error)
 	if (!sync_repo_set_ref(apply->repo, "heads", plan->ref, &commit, error))
 		return false;
 	sync_repo_drop_ref(apply->repo, "fetched", plan->ref);
-	if (!sync_file_remove(apply->journal, error))
+	return true;
+}
+
+static bool finish(const SyncApply *apply, const SyncPlan *plan, GError **error)
+{
+	if (!run(apply, plan, error) || !put_journal_away(apply, error))
 		return false;
 	discard_stagings(apply->sets);
 	return true;
@@ -450,7 +559,98 @@ bool sync_apply_commit(const SyncApply *apply, const SyncPlan *plan, GError **er
 			discard_stagings(apply->sets);
 		return false;
 	}
-	return run(apply, plan, error);
+	return finish(apply, plan, error);
+}
+
+/* What the commit has at a step's place; false: it has no file there. */
+static bool blob_of(const SyncApply *apply, git_tree *tree, const SyncStep *step, git_oid *ret_id)
+{
+	g_autofree char *path = sync_path_join(step->set, step->path);
+	git_tree_entry *entry = NULL;
+
+	if (git_tree_entry_bypath(&entry, tree, path) < 0)
+		return false;
+	*ret_id = *git_tree_entry_id(entry);
+	bool file = git_tree_entry_type(entry) == GIT_OBJECT_BLOB;
+	git_tree_entry_free(entry);
+	return file;
+}
+
+/* A file whose new name came to the disk, and its content did not. */
+static bool restore_content(const SyncApply *apply, Places *places, git_tree *tree, SyncStep *step, GError **error)
+{
+	const SyncSet *set = sync_sets_find(places->sets, places->ref, step->set);
+	Staging staging = { .apply = apply, .places = places };
+	git_oid wanted, found;
+
+	if (!set || step->kind != SYNC_STEP_PLACE || step->meta->kind != SYNC_KIND_FILE || !blob_of(apply, tree, step, &wanted))
+		return true;
+	g_autofree char *path = g_build_filename(set->root, step->path, NULL);
+	if (git_odb_hashfile(&found, path, GIT_OBJECT_BLOB) == 0 && git_oid_equal(&found, &wanted))
+		return true;
+	g_free(step->id);
+	step->id = sync_oid_text(&wanted);
+	return stage_step(&staging, step, error) && run_step(places, step, error);
+}
+
+/* What is left of it, or an empty one. */
+static void have_staging(Places *places, const char *name)
+{
+	const SyncSet *set = sync_sets_find(places->sets, places->ref, name);
+	int root_fd = set ? root_of(places, name, true, NULL) : -1;
+
+	if (root_fd < 0)
+		return;
+	g_autofree char *staging = staging_name(set);
+	(void)mkdirat(root_fd, staging, 0700);
+}
+
+static bool make_again(const SyncApply *apply, const SyncPlan *plan, GError **error)
+{
+	g_auto(Places) places = { 0 };
+	g_autoptr(git_tree) tree = NULL;
+	git_oid commit, head, tree_id;
+	bool has_head = sync_repo_get_ref(apply->repo, "heads", plan->ref, &head);
+
+	if (git_oid_fromstr(&commit, plan->commit) < 0 || !sync_repo_tree_of(apply->repo, &commit, &tree_id, NULL) ||
+	    git_tree_lookup(&tree, apply->repo->git, &tree_id) < 0) {
+		g_warning("commit %s did not come to the disk; its files are as they are", plan->commit);
+		return true;
+	}
+	if (has_head && !git_oid_equal(&head, &commit) && sync_repo_contains(apply->repo, &head, &commit))
+		return true; /* newer ones came after it */
+	if (!places_init(&places, apply->sets, plan->ref, error))
+		return false;
+	places.few = true;
+	for (guint i = 0; i < plan->steps->len; i++)
+		have_staging(&places, ((const SyncStep *)plan->steps->pdata[i])->set);
+	if (!run(apply, plan, error))
+		return false;
+	for (guint i = 0; i < plan->steps->len; i++)
+		if (!restore_content(apply, &places, tree, plan->steps->pdata[i], error))
+			return false;
+	return true;
+}
+
+/* After a loss of power. */
+static bool settle_made(const SyncApply *apply, GError **error)
+{
+	g_autoptr(GPtrArray) list = made_list(apply);
+
+	for (guint i = 0; i < list->len; i++) {
+		const Made *made = list->pdata[i];
+		g_autofree char *text = NULL;
+
+		if (made->here || !g_file_get_contents(made->path, &text, NULL, NULL))
+			continue;
+		g_autoptr(SyncPlan) plan = sync_plan_from_journal(text, NULL);
+		if (plan && !make_again(apply, plan, error))
+			return false;
+		sync_apply_ask_disk(apply);
+		if (!sync_file_remove(made->path, error))
+			return false;
+	}
+	return true;
 }
 
 bool sync_apply_settle(const SyncApply *apply, char **ret_ref, GError **error)
@@ -459,6 +659,8 @@ bool sync_apply_settle(const SyncApply *apply, char **ret_ref, GError **error)
 	g_autoptr(GError) problem = NULL;
 
 	*ret_ref = NULL;
+	if (!settle_made(apply, error))
+		return false;
 	if (!g_file_get_contents(apply->journal, &text, NULL, &problem)) {
 		if (!g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
 			g_propagate_error(error, g_steal_pointer(&problem));
@@ -468,7 +670,7 @@ bool sync_apply_settle(const SyncApply *apply, char **ret_ref, GError **error)
 		return true;
 	}
 	g_autoptr(SyncPlan) plan = sync_plan_from_journal(text, error);
-	if (!plan || !run(apply, plan, error))
+	if (!plan || !finish(apply, plan, error))
 		return false;
 	*ret_ref = g_strdup(plan->ref);
 	return true;

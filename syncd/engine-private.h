@@ -37,6 +37,7 @@ typedef struct {
 	char *pin;
 	char *peer_id;
 	GVariant *stored;
+	bool hurry;
 	SyncEngineDone done;
 	gpointer user_data;
 } SyncPullCall;

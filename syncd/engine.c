@@ -8,12 +8,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "disk.h"
 #include "engine-private.h"
 #include "error.h"
 #include "file.h"
 #include "git-http.h"
 
-enum { TIDY_AFTER = 200, TIDY_S = 900, NICE = 10 };
+enum { TIDY_AFTER = 200, TIDY_S = 900, NICE = 10, PATIENCE_US = 30000 };
 
 const char *sync_role_text(SyncRole role)
 {
@@ -309,6 +310,34 @@ static bool change_role(SyncEngine *engine, SyncRole role, GError **error)
 	return true;
 }
 
+/* ---- haste ---- */
+
+typedef struct {
+	SyncEngine *engine;
+	gint64 until_us;
+} Lasting;
+
+static gboolean on_lasting(gpointer data)
+{
+	g_autofree Lasting *lasting = data;
+	SyncApply apply = sync_engine_apply(lasting->engine);
+
+	sync_apply_lasting(&apply, lasting->until_us);
+	return G_SOURCE_REMOVE;
+}
+
+/* What was made in haste is put in order once the disk has it. */
+static void calm_down(SyncEngine *engine)
+{
+	SyncApply apply = sync_engine_apply(engine);
+
+	if (!sync_apply_waits_for_disk(&apply))
+		return;
+	Lasting *lasting = g_new0(Lasting, 1);
+	*lasting = (Lasting){ engine, g_get_monotonic_time() };
+	sync_disk_then(engine->context, on_lasting, lasting);
+}
+
 static gboolean run_role(gpointer data)
 {
 	RoleCall *call = data;
@@ -323,6 +352,9 @@ static gboolean run_role(gpointer data)
 	sync_engine_tell_lines(engine);
 	sync_engine_tell_activity(engine, "idle");
 	sync_engine_done(call->done, call->user_data, error);
+	if (call->role != SYNC_ROLE_FOLLOW)
+		sync_disk_calm();
+	calm_down(engine);
 	g_free(call);
 	return G_SOURCE_REMOVE;
 }
@@ -345,8 +377,11 @@ void sync_engine_set_role(SyncEngine *engine, SyncRole role, guint64 term, const
 	call->term = (SyncTerm){ .number = term, .id = g_strdup(term_id) };
 	call->done = done;
 	call->user_data = user_data;
-	if (role != SYNC_ROLE_FOLLOW)
+	/* Who takes over waits for no disk, nor does what is under way. */
+	if (role != SYNC_ROLE_FOLLOW) {
 		stop_following(engine);
+		sync_disk_hurry();
+	}
 	post(engine->context, G_PRIORITY_HIGH, run_role, call);
 }
 
@@ -354,6 +389,7 @@ typedef struct {
 	SyncEngine *engine;
 	char *author, *message;
 	char *restore; /* a commit to go back to; NULL: only commit */
+	bool last;     /* in haste */
 	SyncEngineCommits done;
 	gpointer user_data;
 	GVariant *commits;
@@ -391,26 +427,46 @@ static gboolean run_commit(gpointer data)
 			call->commits = refs_of(engine, "heads");
 		sync_engine_tell_activity(engine, "idle");
 	}
+	if (call->last) {
+		(void)sync_disk_is_lasting(PATIENCE_US);
+		sync_disk_calm();
+	}
 	post(NULL, G_PRIORITY_DEFAULT, answer_commit, call);
 	return G_SOURCE_REMOVE;
 }
 
+static CommitCall *commit_call_new(SyncEngine *engine, const char *author, const char *message, SyncEngineCommits done, gpointer user_data)
+{
+	CommitCall *call = g_new0(CommitCall, 1);
+
+	call->engine = engine;
+	call->author = g_strdup(author);
+	call->message = g_strdup(message);
+	call->done = done;
+	call->user_data = user_data;
+	return call;
+}
+
 void sync_engine_commit(SyncEngine *engine, const char *author, const char *message, SyncEngineCommits done, gpointer user_data)
 {
-	sync_engine_restore(engine, NULL, author, message, done, user_data);
+	post(engine->context, G_PRIORITY_DEFAULT, run_commit, commit_call_new(engine, author, message, done, user_data));
+}
+
+void sync_engine_commit_last(SyncEngine *engine, const char *author, const char *message, SyncEngineCommits done, gpointer user_data)
+{
+	CommitCall *call = commit_call_new(engine, author, message, done, user_data);
+
+	call->last = true;
+	sync_disk_hurry();
+	post(engine->context, G_PRIORITY_HIGH, run_commit, call);
 }
 
 void sync_engine_restore(SyncEngine *engine, const char *commit, const char *author, const char *message, SyncEngineCommits done,
 			 gpointer user_data)
 {
-	CommitCall *call = g_new0(CommitCall, 1);
+	CommitCall *call = commit_call_new(engine, author, message, done, user_data);
 
-	call->engine = engine;
 	call->restore = g_strdup(commit);
-	call->author = g_strdup(author);
-	call->message = g_strdup(message);
-	call->done = done;
-	call->user_data = user_data;
 	post(engine->context, G_PRIORITY_DEFAULT, run_commit, call);
 }
 
@@ -418,6 +474,8 @@ static void pull_free(SyncPullCall *pull)
 {
 	if (!pull)
 		return;
+	if (pull->hurry)
+		sync_disk_calm();
 	g_strfreev(pull->hosts);
 	g_free(pull->pin);
 	g_free(pull->peer_id);
@@ -442,6 +500,7 @@ static gboolean run_pull(gpointer data)
 	sync_engine_tell_activity(engine, "idle");
 	sync_engine_done(pull->done, pull->user_data, error);
 	pull_free(pull);
+	calm_down(engine);
 	return G_SOURCE_REMOVE;
 }
 
@@ -456,8 +515,11 @@ void sync_engine_pull(SyncEngine *engine, const SyncPull *wish, SyncEngineDone d
 	pull->pin = g_strdup(wish->pin);
 	pull->peer_id = g_strdup(wish->peer_id);
 	pull->stored = g_variant_ref(wish->stored);
+	pull->hurry = wish->hurry;
 	pull->done = done;
 	pull->user_data = user_data;
+	if (pull->hurry)
+		sync_disk_hurry();
 	g_mutex_lock(&engine->lock);
 	older = engine->waiting;
 	engine->waiting = pull;
@@ -529,8 +591,14 @@ static bool prepare(SyncEngine *engine, GError **error)
 		return false;
 	SyncApply apply = sync_engine_apply(engine);
 	g_autoptr(GError) problem = NULL;
+	/* Who has died may be wanted for a takeover. */
+	sync_disk_hurry();
+	if (sync_apply_waits_for_disk(&apply))
+		sync_apply_ask_disk(&apply);
 	if (!sync_apply_settle(&apply, &settled, &problem))
 		g_warning("finishing what was half applied: %s", problem->message);
+	sync_disk_calm();
+	calm_down(engine);
 	return true;
 }
 

@@ -41,6 +41,8 @@ typedef void (*SyncEngineCommits)(GVariant *commits, const GError *error, gpoint
 
 void sync_engine_set_role(SyncEngine *engine, SyncRole role, guint64 term, const char *term_id, SyncEngineDone done, gpointer user_data);
 void sync_engine_commit(SyncEngine *engine, const char *author, const char *message, SyncEngineCommits done, gpointer user_data);
+/* The same while nobody is served: without waiting for the disk, and for nothing that waits for it just now. */
+void sync_engine_commit_last(SyncEngine *engine, const char *author, const char *message, SyncEngineCommits done, gpointer user_data);
 
 /* The configuration as it was in @commit (hex), as a new commit. */
 void sync_engine_restore(SyncEngine *engine, const char *commit, const char *author, const char *message, SyncEngineCommits done,
@@ -54,6 +56,7 @@ typedef struct {
 	const char *pin;
 	const char *peer_id;
 	GVariant *stored;
+	bool hurry; /* nobody is served until it is on the files */
 } SyncPull;
 void sync_engine_pull(SyncEngine *engine, const SyncPull *pull, SyncEngineDone done, gpointer user_data);
 

@@ -30,6 +30,8 @@ struct SyncService {
 	GVariant *peer_stored, *peer_applied; /* a{ss}: what it said */
 	bool peer_leads;
 	SyncTerm peer_term;                   /* in which its syncd leads or follows */
+	bool hurries, peer_hurries;           /* nobody is served until what is committed now is applied there */
+	guint hurry_timer;
 	char **diverged;
 	char *activity, *problem;
 	gint64 last_sync_ms;

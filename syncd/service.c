@@ -9,7 +9,7 @@
 #include "set.h"
 #include "service-private.h"
 
-enum { RETRY_FIRST_MS = 250, RETRY_LAST_MS = 30000, WAIT_MAX_MS = 3600 * 1000, HISTORY_MAX = 1000 };
+enum { HURRY_MS = 15000, RETRY_FIRST_MS = 250, RETRY_LAST_MS = 30000, WAIT_MAX_MS = 3600 * 1000, HISTORY_MAX = 1000 };
 
 static const BusErrorMapping ERRORS[] = {
 	{ SYNC_ERROR_FAILED, BUS_ERROR_FAILED },     { SYNC_ERROR_BAD, BUS_ERROR_INVALID_ARGS },
@@ -148,6 +148,7 @@ void sync_service_tell_peer(SyncService *service)
 	g_variant_builder_add(&builder, "{sv}", "term", g_variant_new_uint64(service->term));
 	g_variant_builder_add(&builder, "{sv}", "term_id", g_variant_new_string(service->term_id));
 	g_variant_builder_add(&builder, "{sv}", "numbers", sync_recovery_numbers(service));
+	g_variant_builder_add(&builder, "{sv}", "hurry", g_variant_new_boolean(service->hurries));
 	sync_link_publish(service->link, "sync", g_variant_builder_end(&builder));
 }
 
@@ -212,6 +213,7 @@ static void pull(SyncService *service, SyncEngineDone done, gpointer user_data)
 		.pin = service->record->fingerprint,
 		.peer_id = service->record->id,
 		.stored = service->peer_stored,
+		.hurry = service->peer_hurries,
 	};
 	Pulling *pulling = g_new0(Pulling, 1);
 	pulling->service = service;
@@ -237,7 +239,10 @@ void sync_service_peer_said(SyncService *service, GVariant *value)
 	sync_term_clear(&service->peer_term);
 	(void)g_variant_lookup(value, "term", "t", &service->peer_term.number);
 	(void)g_variant_lookup(value, "term_id", "s", &service->peer_term.id);
+	gboolean hurry = FALSE;
+	(void)g_variant_lookup(value, "hurry", "b", &hurry);
 	service->peer_leads = g_str_equal(role, "lead");
+	service->peer_hurries = hurry;
 	if (stored)
 		take(&service->peer_stored, stored);
 	if (applied)
@@ -369,6 +374,31 @@ static void role_changed(const GError *error, gpointer user_data)
 	g_free(change);
 }
 
+/* ---- haste ---- */
+
+static void set_hurry(SyncService *service, bool hurries);
+
+static gboolean hurry_over(gpointer user_data)
+{
+	SyncService *service = user_data;
+
+	service->hurry_timer = 0;
+	set_hurry(service, false);
+	return G_SOURCE_REMOVE;
+}
+
+/* The follower hears of it at once, and leaves what it waits for. */
+static void set_hurry(SyncService *service, bool hurries)
+{
+	g_clear_handle_id(&service->hurry_timer, g_source_remove);
+	if (hurries)
+		service->hurry_timer = g_timeout_add(HURRY_MS, hurry_over, service);
+	if (hurries == service->hurries)
+		return;
+	service->hurries = hurries;
+	sync_service_tell_peer(service);
+}
+
 static void set_role(BusCall *call, GVariant *args, gpointer user_data)
 {
 	SyncService *service = user_data;
@@ -392,6 +422,7 @@ static void set_role(BusCall *call, GVariant *args, gpointer user_data)
 	g_free(service->term_id);
 	service->term_id = g_strdup(term_id);
 	g_clear_handle_id(&service->retry, g_source_remove);
+	set_hurry(service, false);
 	RoleChange *change = g_new(RoleChange, 1);
 	*change = (RoleChange){ service, call, role, followed };
 	sync_engine_set_role(service->engine, role, term, term_id, role_changed, change);
@@ -416,6 +447,17 @@ static void commit(BusCall *call, GVariant *args, gpointer user_data)
 
 	g_variant_get(args, "(&s&s)", &author, &message);
 	sync_engine_commit(service->engine, *author ? author : bus_call_caller(call), message, answer_commit, call);
+}
+
+static void commit_last(BusCall *call, GVariant *args, gpointer user_data)
+{
+	SyncService *service = user_data;
+	const char *author, *message;
+
+	g_variant_get(args, "(&s&s)", &author, &message);
+	if (service->role == SYNC_ROLE_LEAD)
+		set_hurry(service, true);
+	sync_engine_commit_last(service->engine, *author ? author : bus_call_caller(call), message, answer_commit, call);
 }
 
 static void answer_restore(GVariant *commits, const GError *error, gpointer user_data)
@@ -624,6 +666,7 @@ static GVariant *get_lost(gpointer user_data)
 const BusMember sync_members[] = {
 	{ "SetRole", .method = set_role },
 	{ "Commit", .method = commit },
+	{ "CommitLast", .method = commit_last },
 	{ "Restore", .method = restore },
 	{ "WaitApplied", .method = wait_applied },
 	{ "SyncNow", .method = sync_now },
@@ -699,6 +742,7 @@ void sync_service_free(SyncService *service)
 	sync_peer_clear(service); /* first: the end of the link is news to those who wait */
 	g_clear_handle_id(&service->interval, g_source_remove);
 	g_clear_handle_id(&service->retry, g_source_remove);
+	g_clear_handle_id(&service->hurry_timer, g_source_remove);
 	g_clear_pointer(&service->waiters, g_ptr_array_unref);
 	sync_engine_free(service->engine);
 	bus_object_withdraw(service->object);

@@ -13,9 +13,9 @@
 #define SYNC_PATH "/org/understudy/Sync1"
 #define SYNC_INTERFACE "org.understudy.Sync1"
 #define PREPARE_MS 2000
-#define COMMIT_MS 10000
+#define COMMIT_MS 60000 /* these two while serving: the disk has its time */
 #define BULK_MS 60000
-#define FINAL_MS 5000
+#define FINAL_MS 5000   /* these while nobody is served: none of them waits for a disk */
 #define TAKE_MS 1000
 #define LEADS_MS 10000
 #define QUIET_AGAIN_MS 2000
@@ -320,7 +320,7 @@ static void enter(Course *course)
 		supervisor_think(supervisor, ROLE_EVENT_HAND_OVER); /* swap_look() sees them stopped */
 		break;
 	case HANDOVER_LAST_COMMIT:
-		swap->pending = call_sync(course, "Commit", g_variant_new("(ss)", "supervisor", "final"), FINAL_MS, on_committed);
+		swap->pending = call_sync(course, "CommitLast", g_variant_new("(ss)", "supervisor", "final"), FINAL_MS, on_committed);
 		break;
 	case HANDOVER_LAST_APPLY:
 		wait_applied(course, FINAL_MS);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Who hurries waits for no disk; what was made in haste is found whole after a loss of power. */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <unistd.h>
+
+#include "syncd/apply.h"
+#include "syncd/disk.h"
+#include "syncd/file.h"
+
+static char *folder;
+
+static char *in_folder(const char *name)
+{
+	return g_build_filename(folder, name, NULL);
+}
+
+static void put(const char *path, const char *text)
+{
+	g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static void assert_holds(const char *path, const char *text)
+{
+	g_autofree char *found = NULL;
+	(void)g_file_get_contents(path, &found, NULL, NULL);
+	g_assert_cmpstr(found, ==, text);
+}
+
+static gboolean quit(gpointer loop)
+{
+	g_main_loop_quit(loop);
+	return G_SOURCE_REMOVE;
+}
+
+static void test_fsync(void)
+{
+	g_autofree char *path = in_folder("one");
+	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+	put(path, "x");
+	sync_autofd fd = open(path, O_RDWR | O_CLOEXEC);
+	g_assert_cmpint(fsync(fd), ==, 0);
+	g_assert_cmpint(sync_disk_file_system(fd), ==, 0);
+	g_assert_true(sync_disk_is_lasting(0));
+	g_assert_cmpint(fsync(-1), ==, -1);
+	g_assert_cmpint(errno, ==, EBADF);
+	sync_disk_hurry();
+	for (guint i = 0; i < 1000; i++) /* more than are kept one by one */
+		g_assert_cmpint(fsync(fd), ==, 0);
+	sync_disk_calm();
+	sync_disk_then(NULL, quit, loop);
+	g_main_loop_run(loop);
+	g_assert_true(sync_disk_is_lasting(G_USEC_PER_SEC));
+	/* Descriptors of those that waited are closed. */
+	sync_autofd next = open(path, O_RDONLY | O_CLOEXEC);
+	g_assert_cmpint(next, <, 20);
+}
+
+/* ---- A journal whose steps were made, and a device whose power went before the disk had it ---- */
+
+static git_oid tree_with(SyncRepo *repo, const char *set, const char *name, const char *text)
+{
+	git_oid blob, tree;
+	git_tree *empty = NULL;
+	g_autofree char *path = g_build_filename(set, name, NULL);
+	git_treebuilder *builder = NULL;
+	git_oid nothing;
+	g_assert_cmpint(git_blob_create_from_buffer(&blob, repo->git, text, strlen(text)), ==, 0);
+	g_assert_cmpint(git_treebuilder_new(&builder, repo->git, NULL), ==, 0);
+	g_assert_cmpint(git_treebuilder_write(&nothing, builder), ==, 0);
+	git_treebuilder_free(builder);
+	g_assert_cmpint(git_tree_lookup(&empty, repo->git, &nothing), ==, 0);
+	git_tree_update update = { .action = GIT_TREE_UPDATE_UPSERT, .id = blob, .filemode = GIT_FILEMODE_BLOB, .path = path };
+	g_assert_cmpint(git_tree_create_updated(&tree, repo->git, empty, 1, &update), ==, 0);
+	git_tree_free(empty);
+	return tree;
+}
+
+static void test_power_lost_in_haste(void)
+{
+	g_autofree char *root = in_folder("set"), *file = in_folder("set/dial"), *path = in_folder("repo.git"), *journal = in_folder("journal");
+	g_autofree char *elsewhere = in_folder("journal.made.5.another-boot"), *boot = NULL, *settled = NULL;
+	g_autoptr(GPtrArray) sets = g_ptr_array_new(), staged = g_ptr_array_new(), old = g_ptr_array_new();
+	g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
+	g_autoptr(GError) error = NULL;
+	SyncSet set = { .name = (char *)"pbx.dial", .root = root, .ref = SYNC_REF_CONFIG };
+	g_auto(SyncTerm) term = { .number = 1, .id = g_strdup("a"), .device = g_strdup("a") };
+	git_oid commit, found;
+
+	g_assert_cmpint(g_mkdir(root, 0755), ==, 0);
+	g_ptr_array_add(sets, &set);
+	sync_repo_library_init();
+	SyncRepo *repo = sync_repo_open(path, &error);
+	g_assert_no_error(error);
+	SyncApply apply = { sets, repo, journal };
+	git_oid tree = tree_with(repo, "pbx.dial", "dial", "911 = 1001\n");
+	g_assert_true(sync_repo_commit(repo, &tree, NULL, "x", "x", &term, &commit, &error));
+	g_autofree char *hex = sync_oid_text(&commit), *blob = NULL;
+	g_autoptr(SyncMeta) meta = sync_meta_new(SYNC_KIND_FILE, 0640, "root", "root", 1, "dial");
+	git_oid id;
+	g_assert_cmpint(git_odb_hash(&id, "911 = 1001\n", 11, GIT_OBJECT_BLOB), ==, 0);
+	blob = sync_oid_text(&id);
+	g_ptr_array_add(entries, sync_entry_new("dial", meta, blob));
+	g_autoptr(SyncPlan) plan = sync_plan_new("config", hex);
+	sync_plan_add(plan, "pbx.dial", old, entries);
+
+	g_assert_true(sync_apply_stage(&apply, plan, staged, NULL, &error) && sync_apply_commit(&apply, plan, &error));
+	assert_holds(file, "911 = 1001\n");
+	g_assert_false(sync_apply_waits_for_disk(&apply));
+
+	/* The name is there, the content is not; the ref did not come either. */
+	g_autofree char *text = sync_plan_to_journal(plan);
+	put(elsewhere, text);
+	put(file, "");
+	sync_repo_drop_ref(repo, "heads", "config");
+	g_assert_true(sync_apply_settle(&apply, &settled, &error));
+	assert_holds(file, "911 = 1001\n");
+	g_assert_true(sync_repo_get_ref(repo, "heads", "config", &found) && git_oid_equal(&found, &commit));
+	g_assert_false(sync_apply_waits_for_disk(&apply));
+
+	/* In the same boot the steps are not made twice: an application may have changed the file since. */
+	g_assert_true(g_file_get_contents("/proc/sys/kernel/random/boot_id", &boot, NULL, NULL));
+	g_autofree char *here = g_strdup_printf("%s.made.7.%s", journal, g_strstrip(boot));
+	put(here, text);
+	put(file, "newer\n");
+	g_assert_true(sync_apply_settle(&apply, &settled, &error));
+	assert_holds(file, "newer\n");
+	g_assert_true(sync_apply_waits_for_disk(&apply));
+	sync_apply_ask_disk(&apply);
+	sync_apply_lasting(&apply, 6);
+	g_assert_true(sync_apply_waits_for_disk(&apply));
+	sync_apply_lasting(&apply, 7);
+	g_assert_false(sync_apply_waits_for_disk(&apply));
+	sync_repo_free(repo);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	folder = g_dir_make_tmp("disk-XXXXXX", NULL);
+	g_test_add_func("/disk/fsync", test_fsync);
+	g_test_add_func("/disk/power-lost-in-haste", test_power_lost_in_haste);
+	int status = g_test_run();
+	g_autofree char *above = g_path_get_dirname(folder), *name = g_path_get_basename(folder);
+	sync_autofd fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	sync_file_remove_tree(fd, name);
+	g_free(folder);
+	return status;
+}
