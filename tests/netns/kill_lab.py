@@ -20,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 
+from echo_lab import APPLICATION, ECHO  # noqa: E402
 from gi.repository import GLib  # noqa: E402  (its version is asked for by watch, from the demo's folder)
 from lab.net import wait_until  # noqa: E402
 from lab.pair import SERVICE, Pair  # noqa: E402
@@ -70,31 +71,8 @@ PHASES = {
 SWAP_STEPS = {"prepare": 0.0, "commit": 0.1, "apply": 0.2, "stop": 0.5, "last-commit": 0.6, "last-apply": 0.7, "take": 0.8, "leads": 0.9,
               "done": 1.0}
 
-# Echoes datagrams at the service address; takes a moment to become ready, so that there is a time between address and readiness.
-ECHO = """\
-#!/usr/bin/python3
-import os, signal, socket, sys, time
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-time.sleep(0.03)
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
-    here.setsockopt(socket.SOL_IP, 15, 1)  # IP_FREEBIND
-    here.bind(("192.0.2.10", 5060))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
-        out.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
-    while True:
-        data, sender = here.recvfrom(100)
-        here.sendto(data, sender)
-"""
-APPLICATION = """\
-[application]
-command=/usr/local/bin/echo
-ready=notify
-restart-delay-ms=10
-
-[data echo]
-path=/var/lib/echo
-ref=config
-"""
+# There is a time between address and readiness.
+SLOW_STARTER = APPLICATION.replace("ready=notify", "ready=notify\nenvironment=START_MS=30")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,7 +154,7 @@ class KillPair(Pair):
     """A pair whose application echoes, with what a case wants to know of it."""
 
     def __init__(self, build):
-        super().__init__(build, {"echo": APPLICATION})
+        super().__init__(build, {"echo": SLOW_STARTER})
         self.twice = None
         try:
             for device in (self.first, self.second):

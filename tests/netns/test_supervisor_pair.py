@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from echo_lab import APPLICATION, ECHO
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 
@@ -22,45 +23,6 @@ from lab.pair import SERVICE, Pair  # noqa: E402
 PHONE = "192.0.2.100"
 PROCESSES = ("keeper", "supervisor", "vrrpd", "syncd", "notifyd")
 BUS = ["busctl", "--json=short", "call", "org.understudy.Supervisor1", "/org/understudy/Supervisor1", "org.understudy.Supervisor1"]
-
-# Files in /run and /var/lib/echo say how it behaves: that it must not be ready yet, not stop yet, or not run at all.
-ECHO = """\
-#!/usr/bin/python3
-import os, re, signal, socket, sys, time
-if os.path.exists("/var/lib/echo/broken"):
-    sys.exit(1)
-if os.path.exists("/var/lib/echo/config") and open("/var/lib/echo/config").read() != "good":
-    sys.exit(2)
-def stop(*_):
-    while os.path.exists("/run/slow-stop"):
-        time.sleep(0.005)
-    sys.exit(0)
-signal.signal(signal.SIGTERM, stop)
-while os.path.exists("/run/slow-start"):
-    time.sleep(0.005)
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
-    here.setsockopt(socket.SOL_IP, 15, 1)  # IP_FREEBIND
-    here.bind(("192.0.2.10", 5060))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
-        out.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
-    while True:
-        data, sender = here.recvfrom(4000)
-        if data.startswith(b"OPTIONS "):
-            lines = [line for line in data.split(b"\\r\\n") if re.match(rb"(Via|From|To|Call-ID|CSeq):", line)]
-            data = b"\\r\\n".join([b"SIP/2.0 200 OK", *lines, b"Content-Length: 0", b"", b""])
-        here.sendto(data, sender)
-"""
-APPLICATION = """\
-[application]
-command=/usr/local/bin/echo
-ready=notify
-restart-delay-ms=10
-
-[data echo]
-path=/var/lib/echo
-ref=config
-exclude=broken
-"""
 
 
 class Line:
