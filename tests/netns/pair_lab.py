@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the scenarios on whole devices share: a pair that runs Kamailio, a phone host with the probe, and small questions."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -28,13 +29,16 @@ ref=config
 """
 
 
-@pytest.fixture
-def pair(build):
+@contextlib.contextmanager
+def pair_with_pbx(build, prepare=None):
+    """A settled pair; prepare: called with each device before it is switched on."""
     with Pair(build, {"kamailio": pbx.APPLICATION_TEXT, "scribe": SCRIBE}) as pair:
         pbx.install(pair.first, SERVICE, accounts(3), {})
         pbx.install(pair.second, SERVICE, None, None)
         for device in (pair.first, pair.second):
             os.makedirs(device.file("/var/lib/scribe"))
+            if prepare:
+                prepare(device)
         pair.start()
         pair.host = pair.lab.net.namespace("phones")
         pair.lan.connect(pair.host, "eth0", f"{PHONE}/24")
@@ -44,6 +48,12 @@ def pair(build):
             yield pair
         finally:
             pair.probe.stop()
+
+
+@pytest.fixture
+def pair(build):
+    with pair_with_pbx(build) as pair:
+        yield pair
 
 
 def answers_again(pair, moment, timeout_s=10):

@@ -343,6 +343,7 @@ def test_changed_with_the_peer_dead(pair):
         assert done.returncode != 0 and f"needs-alone: by {key} " in done.stderr and version(master) == before
     assert result(change(master, with_key(text, "group-id", "99"), alone=True))["scope"] == "alone"
     pair.switch_on(backup)
+    pair.watch(backup).wait(pair.watch(backup).role, 15, "its supervisor")
     wait_until(lambda: alike(pair), 60, "one version on both")
     pair.wait_settled(60)
     assert "sync-interval-s=71" in backup.read(PAIR_CONF) and get(backup, "GroupId") == 99 and pair.master() is master
