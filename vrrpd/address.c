@@ -27,6 +27,7 @@ struct VrrpAddresses {
 	guint n_places;
 	GPtrArray *list;    /* of VrrpServiceAddress* */
 	guint lifetime_s;
+	bool changed;       /* which are held */
 	GArray *between;    /* of VrrpBetween; NULL: no preference for the service address as source */
 };
 
@@ -412,9 +413,11 @@ void vrrp_addresses_prefer(VrrpAddresses *self, GArray *between)
 static void hold_address(VrrpAddresses *self, Place *place, VrrpServiceAddress *address)
 {
 	GError *error = NULL;
+	bool before = address->held;
 
 	address->held = vrrp_netlink_address_set(self->netlink, place->index, &address->address, address->prefix, self->lifetime_s,
 						 place->connected || ip_is_ipv6_link_local(&address->address), &error);
+	self->changed |= address->held != before;
 	g_clear_pointer(&address->problem, g_free);
 	if (!address->held)
 		complain(&address->problem, "no-address", address->text, error);
@@ -492,6 +495,14 @@ void vrrp_addresses_hold(VrrpAddresses *self)
 			hold_routes(self, i);
 }
 
+bool vrrp_addresses_changed(VrrpAddresses *self)
+{
+	bool changed = self->changed;
+
+	self->changed = false;
+	return changed;
+}
+
 static VrrpRenewalExpect expect(bool works)
 {
 	return works ? VRRP_RENEWAL_WORKS : VRRP_RENEWAL_REFUSED;
@@ -563,6 +574,7 @@ const VrrpServiceAddress *vrrp_addresses_missing(VrrpAddresses *self, const GArr
 		if (!address->held || is_present(present, self->places[address->place].index, &address->address))
 			continue;
 		address->held = false;
+		self->changed = true;
 		if (!missing)
 			missing = address;
 	}

@@ -45,6 +45,9 @@ void vrrp_addresses_free(VrrpAddresses *addresses); /* leaves the kernel as it i
  * held address may have gone with an interface: to be held again. */
 bool vrrp_addresses_prepare(VrrpAddresses *addresses, bool clean);
 
+/* Whether any is held, or no longer, that was not when this was asked last. */
+bool vrrp_addresses_changed(VrrpAddresses *addresses);
+
 /* The first held address that is not among @present (of VrrpPresent) any more, NULL when all are; none of the missing counts as held then. */
 const VrrpServiceAddress *vrrp_addresses_missing(VrrpAddresses *addresses, const GArray *present);
 

@@ -69,6 +69,8 @@ static void hold_again(VrrpElection *self, const GArray *present, bool lost, gin
 	if (missing && !lost)
 		note_removed(self, missing, now_us);
 	vrrp_addresses_hold(self->addresses);
+	if (vrrp_addresses_changed(self->addresses))
+		vrrp_election_tell(self);
 	if (missing || lost)
 		vrrp_election_announce_from(self, now_us);
 }
@@ -115,6 +117,17 @@ const char *vrrp_election_unusable(const VrrpElection *self)
 	return can_speak(self) ? NULL : "no-address";
 }
 
+/* In init the reason is what keeps it there now; no change of state, and so nothing that is signalled as one. */
+static void note_unusable(VrrpElection *self, const char *because)
+{
+	if (self->candidate.machine.state != VRRP_STATE_INIT || !because || strcmp(self->reason, because) == 0)
+		return;
+	g_free(self->reason);
+	self->reason = g_strdup(because);
+	vrrp_election_save(self);
+	vrrp_election_tell(self);
+}
+
 static void check_link(VrrpElection *self, const char *up_reason)
 {
 	gint64 now_us = vrrp_now_us();
@@ -135,10 +148,12 @@ static void check_link(VrrpElection *self, const char *up_reason)
 	check_own_addresses(self, addresses);
 	vrrp_election_open_neighbours(self);
 	because = vrrp_election_unusable(self);
-	if (vrrp_candidate_link(&self->candidate, because, up_reason, &event))
+	if (vrrp_candidate_link(&self->candidate, because, up_reason, &event)) {
 		vrrp_election_step(self, &event);
-	else
+	} else {
 		hold_again(self, addresses, lost, now_us);
+		note_unusable(self, because);
+	}
 	vrrp_election_update_gate(self, now_us);
 	self->problems_us = 0;
 	vrrp_timer_set(self->tick, self->tick_timer_us = now_us);
@@ -193,7 +208,7 @@ void vrrp_election_tick(VrrpElection *self)
 		}
 		vrrp_election_ask_witnesses(self, now_us);
 	}
-	if (self->candidate.unsaved)
+	if (self->candidate.unsaved || (self->form_unsaved && now_us - self->form_saved_us >= VRRP_FORM_SAVED_US))
 		vrrp_election_save(self);
 	vrrp_election_update_gate(self, now_us);
 	if (self->group && self->candidate.machine.state == VRRP_STATE_INIT && self->candidate.watch.carrier)
@@ -304,8 +319,9 @@ static bool is_followed(const VrrpElection *self, const char *role)
 void vrrp_election_open_paths(VrrpElection *self)
 {
 	g_autoptr(GArray) addresses = vrrp_netlink_addresses(self->netlink);
+	g_autoptr(GPtrArray) former = self->paths;
 
-	g_ptr_array_set_size(self->paths, 0);
+	self->paths = g_ptr_array_new_with_free_func((GDestroyNotify)vrrp_path_free);
 	add_path(self, self->interface, vrrp_members_elector(self->members));
 	for (guint i = 0; i < self->members->len; i++) {
 		const VrrpMember *member = self->members->pdata[i];
@@ -321,6 +337,10 @@ void vrrp_election_open_paths(VrrpElection *self)
 		if (interface != self->interface && !is_followed(self, interface->name))
 			add_path(self, interface, NULL);
 	}
+	for (guint i = 0; i < former->len; i++)
+		for (guint k = 0; k < self->paths->len; k++)
+			vrrp_path_inherit(self->paths->pdata[k], former->pdata[i]);
+	g_ptr_array_set_size(former, 0); /* two sockets at once would hear everything twice */
 	refresh_paths(self);
 	check_own_addresses(self, addresses);
 }

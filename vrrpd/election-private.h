@@ -22,6 +22,7 @@
 #define VRRP_TICK_US 100000
 #define VRRP_BEHIND_US G_USEC_PER_SEC
 #define VRRP_REMOVED_US (60 * G_USEC_PER_SEC) /* so long what somebody did once stays a problem */
+#define VRRP_FORM_SAVED_US G_USEC_PER_SEC /* two that sum differently would have the state written with each of their adverts */
 #define VRRP_MAX_NEIGHBOURS 16
 
 typedef struct {
@@ -67,6 +68,8 @@ struct VrrpElection {
 	gint64 since_us;
 	bool restoring;                     /* about to be the Backup we were */
 	bool pseudo_header;                 /* the other end sums that way; we answer in kind */
+	bool form_unsaved;                  /* that has changed again less than */
+	gint64 form_saved_us;               /* VRRP_FORM_SAVED_US after the last time */
 
 	gint64 addresses_up_us, dropped_us;
 	gint64 removed_us;                  /* when somebody took a held address away, */

@@ -169,6 +169,20 @@ static guint64 unread_now(const VrrpElection *self)
 	return unread;
 }
 
+/* Where adverts come from. */
+static const IpAddress *link_local_at(const VrrpElection *self, const SettingsInterface *interface)
+{
+	static const IpAddress none;
+
+	for (guint i = 0; i < self->paths->len; i++) {
+		const VrrpPath *path = self->paths->pdata[i];
+
+		if (path->link_local && strcmp(path->device, interface->device) == 0)
+			return &path->own;
+	}
+	return &none;
+}
+
 GVariant *vrrp_election_link_locals(VrrpElection *self)
 {
 	GVariantBuilder builder;
@@ -181,7 +195,7 @@ GVariant *vrrp_election_link_locals(VrrpElection *self)
 		IpAddress ip = { 0 };
 
 		if (vrrp_netlink_link(self->netlink, interface->device, &link))
-			ip = vrrp_path_find_link_local(self->netlink, link.index, self->members);
+			ip = vrrp_path_find_link_local(self->netlink, link.index, self->members, link_local_at(self, interface));
 		if (ip_is_set(&ip))
 			g_variant_builder_add(&builder, "{ss}", interface->name, ip_text(&ip, text));
 	}

@@ -32,6 +32,10 @@ void vrrp_election_save(VrrpElection *self)
 	};
 
 	self->candidate.unsaved = false;
+	if (self->form_unsaved) {
+		self->form_unsaved = false;
+		self->form_saved_us = vrrp_now_us();
+	}
 	vrrp_store_save(self->store, &saved);
 }
 
@@ -94,6 +98,8 @@ static void do_step(VrrpElection *self, const VrrpStep *step, gint64 now_us)
 		break;
 	case VRRP_STEP_RENEW:
 		vrrp_addresses_renew(self->addresses, now_us + vrrp_machine_peer_down_us(&self->candidate.machine));
+		if (vrrp_addresses_changed(self->addresses))
+			vrrp_election_tell(self);
 		break;
 	case VRRP_STEP_HOLD:
 		vrrp_addresses_hold(self->addresses);
@@ -317,13 +323,14 @@ static bool is_input(const VrrpElection *self, const VrrpPath *path)
 }
 
 /* Which form the other end uses; also after a restart, because to it our adverts in the other form are broken. */
-static void note_checksum(VrrpElection *self, bool pseudo_header)
+static void note_checksum(VrrpElection *self, bool pseudo_header, gint64 now_us)
 {
-	bool other = self->pseudo_header != pseudo_header;
-
 	self->counters.pseudo_header += pseudo_header;
+	if (self->pseudo_header == pseudo_header)
+		return;
 	self->pseudo_header = pseudo_header;
-	if (other)
+	self->form_unsaved = true;
+	if (self->form_saved_us == 0 || now_us - self->form_saved_us >= VRRP_FORM_SAVED_US)
 		vrrp_election_save(self);
 }
 
@@ -338,7 +345,7 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 		.checksum = (VrrpChecksum)self->settings->checksum,
 		.only_peers = path->only_peers,
 		.peers = path->peers,
-		.n_peers = path->n_peers,
+		.n_peers = vrrp_path_believes(path, received_us),
 	};
 	VrrpEvent event = { .kind = VRRP_EVENT_ADVERT, .received_us = received_us };
 	guint8 priority = self->candidate.machine.master_priority;
@@ -366,7 +373,7 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 		vrrp_link_watch_advert(&self->candidate.watch);
 	note_oddities(self, path, &advert, received_us);
 	if (path->family == AF_INET)
-		note_checksum(self, advert.pseudo_header);
+		note_checksum(self, advert.pseudo_header, received_us);
 	vrrp_path_heard(path, &advert.source, received_us);
 	vrrp_candidate_hear(&self->candidate, advert.priority, received_us);
 	event.priority = advert.priority;
@@ -512,12 +519,14 @@ bool vrrp_election_set_peer(VrrpElection *self, GVariant *dict, GError **error)
 		return false;
 	}
 	same = same_paths(&self->peer, &peer);
+	if (strcmp(self->peer.id, peer.id) != 0)
+		g_ptr_array_set_size(self->paths, 0); /* where the other was is of no meaning */
 	self->peer = peer;
 	g_clear_pointer(&self->peer_dict, g_variant_unref);
 	self->peer_dict = g_variant_ref(dict);
 	vrrp_candidate_pair(&self->candidate, peer.paired, peer.offset, peer.follows, is_peer(&peer, &self->candidate.machine.master_address),
 			    vrrp_now_us());
-	if (self->group && !same) {
+	if (self->group && (!same || self->paths->len == 0)) {
 		vrrp_election_open_paths(self);
 		vrrp_election_prefer(self);
 	}

@@ -4,7 +4,11 @@
 
 #include <string.h>
 
+#include "timer.h"
+
 #define MAX_LINK_LOCALS 8
+#define FORMER_US (10 * G_USEC_PER_SEC)
+#define BELIEVE_US (3 * FORMER_US)
 
 static void packet_cb(const guint8 *packet, gsize length, gint64 received_us, bool counts, gpointer user_data)
 {
@@ -88,11 +92,45 @@ void vrrp_path_free(VrrpPath *path)
 	g_free(path);
 }
 
-IpAddress vrrp_path_find_link_local(VrrpNetlink *netlink, int index, const GPtrArray *members)
+static bool is_among(const VrrpPath *path, const IpAddress *peer)
+{
+	for (gsize i = 0; i < path->n_peers + path->n_former; i++)
+		if (ip_equal(&path->peers[i], peer))
+			return true;
+	return false;
+}
+
+void vrrp_path_inherit(VrrpPath *path, const VrrpPath *former)
+{
+	if (!path->link_local || !former->link_local || path->kind != former->kind || strcmp(path->device, former->device) != 0)
+		return;
+	path->own = former->own;
+	path->former = former->former;
+	path->former_until_us = former->former_until_us;
+	for (gsize i = 0; i < former->n_peers + former->n_former; i++) {
+		gsize n = path->n_peers + path->n_former;
+
+		if (path->n_peers == 0 || n == VRRP_PATH_MAX_PEERS || is_among(path, &former->peers[i]))
+			continue;
+		path->peers[n] = former->peers[i];
+		path->n_former++;
+		path->believe_until_us = vrrp_now_us() + BELIEVE_US;
+	}
+}
+
+gsize vrrp_path_believes(const VrrpPath *path, gint64 now_us)
+{
+	return path->n_peers + (now_us < path->believe_until_us ? path->n_former : 0);
+}
+
+IpAddress vrrp_path_find_link_local(VrrpNetlink *netlink, int index, const GPtrArray *members, const IpAddress *known)
 {
 	IpAddress found[MAX_LINK_LOCALS];
 	gsize n = vrrp_netlink_link_locals(netlink, index, found, G_N_ELEMENTS(found));
 
+	for (gsize i = 0; i < n; i++)
+		if (ip_equal(&found[i], known))
+			return *known;
 	for (gsize i = 0; i < n; i++)
 		if (!vrrp_members_have(members, &found[i]))
 			return found[i];
@@ -109,7 +147,7 @@ static void open_socket(VrrpPath *path, guint8 vrid, bool multicast)
 		.vrid = vrid,
 		.only_peers = path->only_peers,
 		.peers = path->peers,
-		.n_peers = path->n_peers,
+		.n_peers = path->n_peers + path->n_former,
 	};
 	g_autoptr(GError) error = NULL;
 
@@ -120,10 +158,20 @@ static void open_socket(VrrpPath *path, guint8 vrid, bool multicast)
 	path->link.index = 0;
 }
 
+static void take_link_local(VrrpPath *path, const IpAddress *own)
+{
+	if (ip_is_set(&path->own) && ip_is_set(own) && !ip_equal(&path->own, own) && path->n_peers > 0) {
+		path->former = path->own;
+		path->former_until_us = vrrp_now_us() + FORMER_US;
+	}
+	path->own = *own;
+}
+
 void vrrp_path_refresh(VrrpPath *path, VrrpNetlink *netlink, guint8 vrid, bool multicast, const GPtrArray *members)
 {
 	VrrpLink link;
 	bool present = vrrp_netlink_link(netlink, path->device, &link);
+	IpAddress own;
 
 	g_clear_pointer(&path->problem, g_free);
 	if (!present || !path->socket || path->link.index != link.index) {
@@ -139,7 +187,8 @@ void vrrp_path_refresh(VrrpPath *path, VrrpNetlink *netlink, guint8 vrid, bool m
 	}
 	if (!path->link_local)
 		return;
-	path->own = present ? vrrp_path_find_link_local(netlink, link.index, members) : (IpAddress){ 0 };
+	own = present ? vrrp_path_find_link_local(netlink, link.index, members, &path->own) : (IpAddress){ 0 };
+	take_link_local(path, &own);
 	if (present && !path->problem && !ip_is_set(&path->own))
 		path->problem = g_strdup_printf("no-link-local: %s has no link-local IPv6 address", path->device);
 }
@@ -183,7 +232,7 @@ bool vrrp_path_multicast(VrrpPath *path, VrrpEther *ether, const guint8 mac[stat
 
 	if (!ip_is_set(&path->own))
 		return false;
-	advert->source = path->own;
+	advert->source = vrrp_now_us() < path->former_until_us ? path->former : path->own;
 	advert->destination = vrrp_group_address(path->family);
 	return vrrp_ether_multicast(ether, path->link.index, mac, packet, vrrp_packet_build(advert, packet));
 }

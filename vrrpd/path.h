@@ -31,9 +31,13 @@ struct VrrpPath {
 	sa_family_t family;
 	bool link_local;     /* @own is the device's link-local address, found when it is there */
 	IpAddress own;       /* none: not there */
+	IpAddress former;    /* what @own was before, and what adverts come from until then: the peer must learn the new one first */
+	gint64 former_until_us;
 	IpAddress peers[VRRP_PATH_MAX_PEERS];
 	gint64 heard_us[VRRP_PATH_MAX_PEERS]; /* the last advert that counted; without peers: [0] is anybody's */
 	gsize n_peers;
+	gsize n_former;      /* behind those, that the peer had before; it may speak from them */
+	gint64 believe_until_us;
 	VrrpLink link;       /* of the device the socket is on; index 0: none */
 	bool only_peers;     /* as the socket's filter has it */
 	VrrpSocket *socket;
@@ -53,8 +57,15 @@ void vrrp_path_free(VrrpPath *path); /* NULL is fine */
  * @members' own. */
 void vrrp_path_refresh(VrrpPath *path, VrrpNetlink *netlink, guint8 vrid, bool multicast, const GPtrArray *members);
 
-/* The device's own link-local IPv6 address on the interface @index, which is none of @members'; none when there is none. */
-IpAddress vrrp_path_find_link_local(VrrpNetlink *netlink, int index, const GPtrArray *members);
+/* @path takes the place of @former, with the same peer. */
+void vrrp_path_inherit(VrrpPath *path, const VrrpPath *former);
+
+/* The device's own link-local IPv6 address on the interface @index, which is none of @members'; none when there is none. Of several @known, if it
+ * is still there: the peer knows that one. */
+IpAddress vrrp_path_find_link_local(VrrpNetlink *netlink, int index, const GPtrArray *members, const IpAddress *known);
+
+/* How many of @peers count now. */
+gsize vrrp_path_believes(const VrrpPath *path, gint64 now_us);
 
 /* Notes that @source was heard. */
 void vrrp_path_heard(VrrpPath *path, const IpAddress *source, gint64 at_us);

@@ -396,6 +396,7 @@ def test_a_flapping_link_does_not_flap_the_roles(lab, losses):
     # Four changes are those of the first loss (to init and back) and the second: then it is left alone.
     assert alpha.get("Sequence") <= 2 + 4, alpha.text_log()
     assert any(p.startswith("link-flapping") for p in alpha.get("Problems"))
+    assert (alpha.state(), alpha.get("Carrier"), alpha.get("Reason")) == ("init", True, "link-flapping")
     alpha.wait_state("backup", 20)
     wait_until(lambda: "link-flapping" not in str(alpha.get("Problems")), 3, "the problem is gone")
     assert beta.state() == "master" and beta.get("Sequence") == 2

@@ -4,8 +4,9 @@
 import ipaddress
 
 import pytest
+from gi.repository import Gio
 from set_lab import LAN46, SERVICE6, has, pair_of
-from vrrp_lab import GROUP, Lab, wait_until
+from vrrp_lab import ADDRESS, GROUP, Lab, pump_until, wait_until
 
 PHONE = "2001:db8::50"
 
@@ -72,7 +73,14 @@ def test_one_address_that_the_kernel_refuses_is_named_and_the_others_are_held(la
     refused = wait_until(lambda: [p for p in beta.get("Problems") if p.startswith("no-address")], 3, "named")
     assert any(SERVICE6 in p for p in refused)
     assert has(beta, "192.0.2.100") and not has(beta, SERVICE6)
+    told = []
+
+    def note(connection, sender, path, interface, member, args):
+        told.append(args.unpack()[:2])
+
+    beta.connection.signal_subscribe(None, "org.freedesktop.DBus.Properties", "PropertiesChanged", None, None, Gio.DBusSignalFlags.NONE, note)
     beta.namespace.run(["sh", "-c", f"echo 0 > /proc/sys/net/ipv6/conf/vrrp{GROUP}.0v6/disable_ipv6"])
+    pump_until(lambda: told.count((ADDRESS, {"Held": True})) == 2, 5, "both are told")
     wait_until(lambda: has(beta, SERVICE6) and "no-address" not in str(beta.get("Problems")), 5, "and held when the kernel takes it")
 
 

@@ -162,6 +162,30 @@ def test_settings_that_make_no_sense_change_nothing(lab):
     assert beta.state() == "backup"
 
 
+def with_pseudo_header(message, source, destination="224.0.0.18"):
+    """The same, summed as some routers do."""
+    pseudo = socket.inet_aton(source) + socket.inet_aton(destination) + struct.pack("!HH", 112, len(message))
+    return message[:6] + struct.pack("!H", checksum(pseudo + message[:6] + b"\0\0" + message[8:])) + message[8:]
+
+
+def test_two_that_sum_differently_are_answered_and_not_written_down_each_time(lab):
+    """The form is run-time state: written with each advert, it would be so by anybody who likes to."""
+    alpha = lab.host("alpha", "192.0.2.11", pair={"priority": 150}).start()
+    alpha.wait_state("master", 10)
+    state = alpha.folder / "run/understudy/vrrpd/state"
+    forger = Forger(lab)
+    written, begin = {state.stat().st_mtime_ns}, time.monotonic()
+    for n in range(60):
+        message = advert(priority=1)
+        forger.send(with_pseudo_header(message, forger.address) if n % 2 else message)
+        wait_until(lambda n=n: alpha.counters()["counted"] > n, 5, "heard")
+        written.add(state.stat().st_mtime_ns)
+    seconds = time.monotonic() - begin
+    assert alpha.counters()["pseudo-header"] == 30 and alpha.state() == "master"
+    assert len(written) <= 3 + seconds, (len(written), seconds)
+    wait_until(lambda: "pseudo_header=true" in state.read_text(), 5, "the last is kept")
+
+
 # ---- Strangers ----
 
 def signals_of(host):

@@ -332,3 +332,27 @@ def test_interface_made_anew_under_it(lab):
     beta.resign("test")
     alpha.wait_state("master")
     wait_until(lambda: has(alpha, SERVICE) and has(alpha, SERVICE6), 3, "alpha has all")
+
+
+def test_a_master_whose_link_local_address_changes_is_no_stranger(lab):
+    """The peer must learn the new one by way of the supervisors; until it may have, adverts come from the one it knows."""
+    alpha, beta = pair_of(lab, {"family": "ipv6"}, {"lan": LAN46}, peer_link=False)
+    wire = lab.wire(alpha.lan_port)
+    before = link_local(alpha)
+    alpha.namespace.ip("address", "add", "fe80::99/64", "dev", "eth0", "scope", "link", "nodad")
+    mark = wire.wait(lambda: len(adverts6(wire)), 5, "an advert")
+    wire.wait(lambda: len(adverts6(wire)) > mark + 5, 5, "five more")
+    assert {advert[3] for advert in adverts6(wire)} == {before}, "one more is no other"
+    assert alpha.get("LinkLocals")["lan"] == before
+    alpha.namespace.ip("address", "delete", f"{before}/64", "dev", "eth0")
+    wait_until(lambda: alpha.get("LinkLocals")["lan"] == "fe80::99", 5, "what the supervisor is to tell")
+    mark = len(adverts6(wire))
+    wire.wait(lambda: len(adverts6(wire)) > mark + 10, 5, "longer than beta waits for one that is down")
+    assert beta.state() == "backup" and alpha.state() == "master"
+    assert beta.counters()["drop-stranger"] == 0
+    introduce(beta, alpha)
+    introduce(alpha, beta)
+    wire.wait(lambda: adverts6(wire)[-1][3] == "fe80::99", 20, "and then from the new one")
+    mark = len(adverts6(wire))
+    wire.wait(lambda: len(adverts6(wire)) > mark + 10, 5, "a second of those")
+    assert beta.state() == "backup" and beta.counters()["drop-stranger"] == 0
