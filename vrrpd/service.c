@@ -8,6 +8,7 @@
 #include "dbus/bus-object.h"
 #include "dbus/bus-server.h"
 #include "hot.h"
+#include "warm.h"
 
 #define ELECTION "org.understudy.Election1"
 #define VRRP "org.understudy.Vrrp1"
@@ -28,7 +29,14 @@ struct VrrpService {
 	GPtrArray *shown; /* of Shown* */
 	BusLink *system_bus;
 	BusServer *server;
+	VrrpWarm *warm;
+	GQueue orders;    /* of Order*, oldest first: what waits for settings to be read; the first is a Reload */
 };
+
+typedef struct {
+	BusCall *call;
+	GVariant *lift;   /* its arguments; NULL: a Reload */
+} Order;
 
 static const BusInterface root_interfaces[];
 static const BusInterface address_interfaces[];
@@ -66,9 +74,8 @@ static void hold_cb(BusCall *call, GVariant *args, gpointer user_data)
 	bus_call_reply(call, NULL);
 }
 
-static void lift_cb(BusCall *call, GVariant *args, gpointer user_data)
+static void lift(VrrpService *self, BusCall *call, GVariant *args)
 {
-	VrrpService *self = user_data;
 	const char *name;
 	VrrpHold hold;
 
@@ -79,6 +86,34 @@ static void lift_cb(BusCall *call, GVariant *args, gpointer user_data)
 	}
 	vrrp_election_lift(self->election, hold);
 	bus_call_reply(call, NULL);
+}
+
+static void wait_for_settings(VrrpService *self, BusCall *call, GVariant *args)
+{
+	Order *order = g_new0(Order, 1);
+
+	order->call = call;
+	order->lift = args ? g_variant_ref(args) : NULL;
+	g_queue_push_tail(&self->orders, order);
+}
+
+static void order_free(gpointer data)
+{
+	Order *order = data;
+
+	g_clear_pointer(&order->lift, g_variant_unref);
+	g_free(order);
+}
+
+/* Who lifts a hold behind a Reload means the election that the Reload brings: in the former one it might take over. */
+static void lift_cb(BusCall *call, GVariant *args, gpointer user_data)
+{
+	VrrpService *self = user_data;
+
+	if (g_queue_is_empty(&self->orders))
+		lift(self, call, args);
+	else
+		wait_for_settings(self, call, args);
 }
 
 static bool reason_from(BusCall *call, GVariant *args, const char **ret_reason)
@@ -150,9 +185,8 @@ static void heartbeat_cb(BusCall *call, GVariant *args, gpointer user_data)
 	bus_call_reply(call, NULL);
 }
 
-static void reload_cb(BusCall *call, GVariant *args, gpointer user_data)
+static void reload(VrrpService *self, BusCall *call)
 {
-	VrrpService *self = user_data;
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Settings) settings = settings_load(SETTINGS_DIR, &error);
 
@@ -162,6 +196,29 @@ static void reload_cb(BusCall *call, GVariant *args, gpointer user_data)
 	}
 	vrrp_election_reload(self->election, settings);
 	bus_call_reply(call, NULL);
+}
+
+static void read_cb(gpointer user_data)
+{
+	VrrpService *self = user_data;
+	Order *order = g_queue_pop_head(&self->orders);
+
+	reload(self, order->call);
+	order_free(order);
+	while ((order = g_queue_peek_head(&self->orders)) && order->lift) {
+		g_queue_pop_head(&self->orders);
+		lift(self, order->call, order->lift);
+		order_free(order);
+	}
+}
+
+/* Adverts do not wait for a disk. */
+static void reload_cb(BusCall *call, GVariant *args, gpointer user_data)
+{
+	VrrpService *self = user_data;
+
+	wait_for_settings(self, call, NULL);
+	vrrp_warm_read(self->warm, read_cb, self);
 }
 
 /* ---- Election1: properties ---- */
@@ -447,6 +504,10 @@ VrrpService *vrrp_service_new(GError **error)
 	VrrpService *self = g_new0(VrrpService, 1);
 
 	self->shown = g_ptr_array_new_with_free_func(shown_free);
+	g_queue_init(&self->orders);
+	self->warm = vrrp_warm_new(SETTINGS_DIR, error);
+	if (!self->warm)
+		g_clear_pointer(&self, vrrp_service_free);
 	return self;
 }
 
@@ -470,6 +531,8 @@ void vrrp_service_free(VrrpService *self)
 {
 	if (!self)
 		return;
+	vrrp_warm_free(self->warm);
+	g_queue_clear_full(&self->orders, order_free); /* answered with the object that is withdrawn */
 	g_ptr_array_unref(self->shown);
 	bus_object_withdraw(self->root);
 	bus_link_free(self->system_bus);

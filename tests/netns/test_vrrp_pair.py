@@ -4,7 +4,8 @@
 import time
 
 import pytest
-from vrrp_lab import SERVICE, VIRTUAL_MAC, VRRP, Lab, wait_until
+from gi.repository import Gio
+from vrrp_lab import ELECTION, ROOT, SERVICE, VIRTUAL_MAC, VRRP, Lab, wait_until
 
 DOWN_MS = 300.8  # 3 * 100 ms + (256 - 254) / 256 * 100 ms
 
@@ -518,6 +519,18 @@ def test_reload_with_another_election_keeps_the_role(lab, change):
     wait_until(lambda: max(beta.get("LastHeard").values()) > heard + 3_000_000, 10, "adverts heard for a while")
     assert (alpha.state(), beta.state()) == ("master", "backup") and beta.get("Holds") == []
     assert alpha.get("Sequence") == before and alpha.has_service() and not beta.has_service()
+
+
+def test_a_lift_behind_a_reload_waits_for_it(lab):
+    """Lifted in the former election, where nobody is heard any more, a Backup would take over."""
+    beta = lab.host("beta", "192.0.2.12").start()
+    beta.hold("settings", "the pair's settings are being changed")
+    for group in (77, 78, 79):
+        beta.pair_conf({"group-id": group})
+        beta.connection.call(None, ROOT, ELECTION, "Reload", None, None, Gio.DBusCallFlags.NONE, 5000, None, None)
+        beta.lift("settings")
+        assert beta.get("GroupId", VRRP) == group
+        beta.hold("settings", "once more")
 
 
 def test_without_virtual_mac_the_address_is_on_the_interface(lab):
