@@ -76,6 +76,7 @@ void pair_check_step(Sim *sim, PairDevice *device, const RoleMachine *before, co
 	bool takes = once->role_changed && device->role.role == ROLE_TAKING_OVER && !pair_leads(before->role);
 
 	check_term(sim, device, before, once);
+	pair_witness_check(sim, device, once);
 	if (once->role_changed && pair.settled_us)
 		sim_break(sim, "restless", "%s becomes %s (%s) in a quiet pair", device->id, role_name(device->role.role), device->role.reason);
 	if (takes && device->won_passive)
@@ -99,6 +100,7 @@ void pair_check_always(Sim *sim)
 	const PairDevice *a = &pair.device[0], *b = &pair.device[1];
 	bool both = pair_runs_applications(a) && pair_runs_applications(b);
 
+	pair_witness_always(sim);
 	if (!both || pair.n_faults_active)
 		pair.twice_us = 0;
 	else if (pair.twice_us == 0)

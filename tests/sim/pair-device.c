@@ -287,6 +287,7 @@ static void gather(Sim *sim, PairDevice *device)
 		facts->own_line.number = pair.commit[device->head].term.number;
 		g_strlcpy(facts->own_line.id, pair.commit[device->head].term_id, sizeof facts->own_line.id);
 	}
+	pair_witness_facts(device, facts);
 	if (facts->peer_fresh) {
 		facts->peer_role = device->peer.role;
 		facts->peer_mode = device->peer.mode;

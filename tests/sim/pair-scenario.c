@@ -30,6 +30,7 @@ typedef enum {
 	PAIR_FAULT_TAKE,
 	PAIR_FAULT_SETTINGS,
 	PAIR_N_FAULTS,
+	PAIR_FAULT_WITNESS,     /* it does not answer this device; only where there is one */
 } PairFaultKind;
 
 Pair pair;
@@ -38,7 +39,8 @@ const gint64 sim_scenarios = 2000;
 const char *sim_fault_name(SimFaultKind kind)
 {
 	static const char *const names[] = { "split", "cut", "no-carrier", "loss", "busy", "power", "power-both", "power-taking", "suspend", "freeze", "kill-vrrpd",
-					     "kill-supervisor", "kill-syncd", "application", "disk-full", "disk-slow", "swap", "mode", "take-over", "settings" };
+					     "kill-supervisor", "kill-syncd", "application", "disk-full", "disk-slow", "swap", "mode", "take-over", "settings", "",
+					     "no-witness" };
 
 	return names[kind];
 }
@@ -107,6 +109,7 @@ static void make(Sim *sim)
 		fault->path = sim_below(sim, SIM_N_PATHS + 1);
 		fault->amount = sim_below(sim, 512);
 	}
+	pair_witness_make(sim, PAIR_FAULT_WITNESS);
 }
 
 /* ---- Doing ---- */
@@ -216,6 +219,9 @@ static void begin_fault(Sim *sim, const SimFault *fault)
 	case PAIR_FAULT_SETTINGS:
 		pair_order(sim, ORDER_SETTINGS, device, fault->amount);
 		break;
+	case PAIR_FAULT_WITNESS:
+		device->no_witness++;
+		break;
 	case PAIR_N_FAULTS:
 		g_assert_not_reached();
 	}
@@ -273,6 +279,9 @@ static void end_fault(Sim *sim, const SimFault *fault)
 	case PAIR_FAULT_DISK_SLOW:
 		device->disk_slow--;
 		break;
+	case PAIR_FAULT_WITNESS:
+		device->no_witness--;
+		break;
 	case PAIR_FAULT_KILL_SUPERVISOR:
 	case PAIR_FAULT_KILL_SYNC:
 	case PAIR_FAULT_SWAP:
@@ -288,7 +297,7 @@ static void on_fault(Sim *sim, const SimEvent *event)
 {
 	SimFault *fault = &sim->fault[event->generation];
 	bool begins = event->kind == SIM_EVENT_FAULT;
-	bool counts = (PairFaultKind)fault->kind < PAIR_FAULT_SWAP;
+	bool counts = (PairFaultKind)fault->kind < PAIR_FAULT_SWAP || (PairFaultKind)fault->kind == PAIR_FAULT_WITNESS;
 	g_autoptr(GString) text = g_string_new(NULL);
 
 	if (sim->trace) {
@@ -317,6 +326,7 @@ static void on_vrrpd(Sim *sim, const SimEvent *event)
 		sim_device_drain(sim, v);
 	} else if (event->kind == SIM_EVENT_TICK) {
 		sim_device_tick(sim, v);
+		pair_witness_tick(sim, &pair.device[v->index]);
 		sim_push(sim, (SimEvent){ .at_us = sim->now_us + SIM_TICK_US + sim_upto(sim, sim->busy_us), .kind = SIM_EVENT_TICK,
 					  .device = v->index, .generation = v->generation });
 	}

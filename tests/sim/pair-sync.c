@@ -284,6 +284,7 @@ void pair_tell_state(Sim *sim, PairDevice *device)
 		*told = (PairState){ .there = true, .role = device->role.role, .mode = device->mode, .term = device->role.known,
 				     .line = device->role.line, .boot_ms = device->booted_us / 1000, .failed = device->failed,
 				     .settings = device->settings.own, .settings_text = device->settings.text };
+	told->witness = device->witness;
 	told->head = device->head;
 	told->sync_leads = device->sync_role == SYNC_LEAD;
 	told->sync_term = device->sync_term;

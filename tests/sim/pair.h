@@ -20,6 +20,8 @@
 #define PAIR_WRITE_US (1 * SIM_MS)
 #define PAIR_LINK_TIMEOUT_US (3 * G_USEC_PER_SEC)
 
+typedef enum { PAIR_WITNESS_UNKNOWN, PAIR_WITNESS_REACHED, PAIR_WITNESS_LOST } PairWitness;
+
 typedef enum { SYNC_RUNS_NOTHING, SYNC_RUNS_APPLY, SYNC_RUNS_FETCH } PairSyncWork;
 
 /* One commit: they form a tree. */
@@ -45,6 +47,7 @@ typedef struct {
 	Term sync_term;      /* that of its syncd */
 	Revision settings;
 	guint settings_text;
+	PairWitness witness;
 } PairState;
 
 /* A text of the pair's settings. */
@@ -167,10 +170,17 @@ typedef struct {
 	guint64 settings_last_n;
 	gint64 settings_announced_us, settings_fresh_us, settings_hold_until_us, settings_next_us;
 	bool settings_held;
+	/* The witness, as its vrrpd sees it. */
+	guint no_witness;    /* faults that say so */
+	guint witness_generation; /* of vrrpd, which forgets */
+	gint64 witness_begin_us, witness_heard_us; /* own clock */
+	PairWitness witness;
 
 	/* For the invariants. */
 	guint64 greatest, greatest_before; /* number it ever led in, and before the present one */
 	gint64 began_us;     /* when that began */
+	gint64 deaf_us, better_us, isolated_us; /* world: lost since, the other is better since, and it gave up for that */
+	guint isolated_by;   /* which supervisor did */
 	bool led_since_boot, heard_since_boot;
 	gint64 passive_us;   /* since when it is passive and its vrrpd runs, so that it can be told; 0: not so */
 	bool won_passive;    /* unordered, when its vrrpd came to lead */
@@ -182,6 +192,7 @@ typedef struct {
 
 typedef struct {
 	PairDevice device[2];
+	bool witness;        /* there is one */
 	bool link;           /* of the two syncds */
 	gint64 link_since_us, link_lost_us;
 	guint session;
@@ -254,6 +265,12 @@ void pair_settings_event(Sim *sim, PairDevice *device, const SimEvent *event);
 void pair_settings_forget(PairDevice *device, bool off);
 guint pair_settings_finding(const PairDevice *device);
 void pair_settings_check_end(Sim *sim);
+/* pair-witness.c */
+void pair_witness_make(Sim *sim, guint fault);
+void pair_witness_tick(Sim *sim, PairDevice *device);
+void pair_witness_facts(const PairDevice *device, RoleFacts *facts);
+void pair_witness_check(Sim *sim, PairDevice *device, const RoleOnce *once);
+void pair_witness_always(Sim *sim);
 
 /* pair-check.c */
 void pair_check_step(Sim *sim, PairDevice *device, const RoleMachine *before, const RoleOnce *once);
