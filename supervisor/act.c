@@ -242,9 +242,11 @@ static void act_on_drop(Supervisor *supervisor)
 	switch (posture->drop) {
 	case DROP_NONE:
 		if (supervisor->posture_done && supervisor->drop_done == DROP_TIMED) {
-			ok = aftermath_waits(supervisor->aftermath) ? drop_lift_and_note(supervisor->drop, &error) : drop_lift(supervisor->drop, &error);
+			ok = drop_lift(supervisor->drop, &error);
 			supervisor->drop_lifted_us = g_get_monotonic_time();
 			phase(supervisor, "drop lifted", begin_us, supervisor->drop_lifted_us);
+			if (ok && aftermath_waits(supervisor->aftermath))
+				drop_note(supervisor->drop);
 		} else {
 			ok = drop_lift(supervisor->drop, &error);
 		}

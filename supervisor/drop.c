@@ -2,8 +2,16 @@
 /* supervisor/drop.c - libnftables, in process: a takeover cannot wait for a program to start. */
 #include "supervisor/drop.h"
 
+#include <errno.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <netinet/in.h>
 #include <nftables/libnftables.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* The pages' own port, beside the one of the Backup's pages. */
 #define PAGES_PORT 9090
@@ -12,6 +20,7 @@
 
 struct DropRules {
 	struct nft_ctx *nft;
+	int fd; /* to the kernel, for what cannot wait for the library */
 	Settings *settings;
 	bool laden; /* the library keeps what it has learnt for its last command */
 };
@@ -19,6 +28,7 @@ struct DropRules {
 DropRules *drop_new(void)
 {
 	DropRules *drop = g_new0(DropRules, 1);
+	drop->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
 	drop->nft = nft_ctx_new(NFT_CTX_DEFAULT);
 	if (drop->nft) {
 		nft_ctx_buffer_error(drop->nft);
@@ -33,6 +43,8 @@ void drop_free(DropRules *drop)
 		return;
 	if (drop->nft)
 		nft_ctx_free(drop->nft);
+	if (drop->fd >= 0)
+		close(drop->fd);
 	settings_unref(drop->settings);
 	g_free(drop);
 }
@@ -144,9 +156,51 @@ bool drop_for(DropRules *drop, gint64 duration_us, GError **error)
 	return run(drop, script, error);
 }
 
+typedef struct {
+	struct nlmsghdr header;
+	struct nfgenmsg family;
+} Message;
+
+/* The table goes at once: the library would first ask the kernel for all there is, and phones are waiting. */
+static bool delete_table(DropRules *drop)
+{
+	static const char name[] = "understudy";
+	struct {
+		Message begin;
+		Message order;
+		struct nlattr attribute;
+		char name[NLA_ALIGN(sizeof name)];
+		Message end;
+	} batch = {
+		.begin = { { .nlmsg_type = NFNL_MSG_BATCH_BEGIN, .nlmsg_seq = 1 }, { .res_id = htons(NFNL_SUBSYS_NFTABLES) } },
+		.order = { { .nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELTABLE, .nlmsg_seq = 2 }, { .nfgen_family = NFPROTO_INET } },
+		.attribute = { .nla_len = NLA_HDRLEN + sizeof name, .nla_type = NFTA_TABLE_NAME },
+		.end = { { .nlmsg_type = NFNL_MSG_BATCH_END, .nlmsg_seq = 3 }, { .res_id = htons(NFNL_SUBSYS_NFTABLES) } },
+	};
+	struct {
+		struct nlmsghdr header;
+		struct nlmsgerr error;
+		char rest[1024];
+	} answer;
+	batch.begin.header.nlmsg_flags = batch.end.header.nlmsg_flags = NLM_F_REQUEST;
+	batch.begin.header.nlmsg_len = batch.end.header.nlmsg_len = sizeof(Message);
+	batch.order.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	batch.order.header.nlmsg_len = sizeof(Message) + sizeof batch.attribute + sizeof batch.name;
+	memcpy(batch.name, name, sizeof name);
+	if (drop->fd < 0 || send(drop->fd, &batch, sizeof batch, 0) != (ssize_t)sizeof batch)
+		return false;
+	/* The kernel has done it by now and has answered. */
+	ssize_t n = recv(drop->fd, &answer, sizeof answer, 0);
+	bool done = n >= (ssize_t)(sizeof answer.header + sizeof answer.error) && answer.header.nlmsg_type == NLMSG_ERROR &&
+		    answer.header.nlmsg_seq == 2 && (answer.error.error == 0 || answer.error.error == -ENOENT);
+	while (n > 0)
+		n = recv(drop->fd, &answer, sizeof answer, 0);
+	return done;
+}
+
 bool drop_lift(DropRules *drop, GError **error)
 {
-	return run(drop, "table inet understudy\ndelete table inet understudy\n", error);
+	return delete_table(drop) || run(drop, "table inet understudy\ndelete table inet understudy\n", error);
 }
 
 /* ---- The first one ---- */
@@ -175,12 +229,12 @@ char *drop_note_script(const Settings *settings)
 	return g_string_free(script, FALSE);
 }
 
-bool drop_lift_and_note(DropRules *drop, GError **error)
+void drop_note(DropRules *drop)
 {
 	if (!drop->settings)
-		return drop_lift(drop, error);
+		return;
 	g_autofree char *script = drop_note_script(drop->settings);
-	return run(drop, script, NULL) || drop_lift(drop, error);
+	(void)run(drop, script, NULL);
 }
 
 /* "1h", "59m58s123ms" */

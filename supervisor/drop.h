@@ -23,8 +23,8 @@ void drop_configure(DropRules *drop, const Settings *settings);
 bool drop_always(DropRules *drop, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool drop_for(DropRules *drop, gint64 duration_us, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool drop_lift(DropRules *drop, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* The same, and the kernel notes who first sends something to a service address, and when: not ICMP, VRRP, the pages, the peer link. */
-bool drop_lift_and_note(DropRules *drop, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* After a lift: the kernel notes who first sends something to a service address from now on, and when: not ICMP, VRRP, the pages, the peer link. */
+void drop_note(DropRules *drop);
 /* Who that was, and how long ago; false: nobody yet. @ret_host: transfer full. */
 bool drop_first(DropRules *drop, char **ret_host, gint64 *ret_ago_us);
 

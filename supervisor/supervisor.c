@@ -232,13 +232,15 @@ static gboolean on_notify_socket(gint fd, GIOCondition condition, gpointer user_
 	return G_SOURCE_CONTINUE;
 }
 
-/* What a transition has left in memory goes back to the system, once everything has been quiet for a while. */
+/* Once everything has been quiet for a while: what a transition has left in memory goes back to the system, and what can be done for the next
+ * one is done now. */
 static void tidy(Supervisor *supervisor)
 {
 	if (--supervisor->beats_to_tidy > 0)
 		return;
 	supervisor->beats_to_tidy = TIDY_EVERY_S;
 	drop_rest(supervisor->drop);
+	applications_rest(supervisor->applications);
 	malloc_trim(0);
 }
 

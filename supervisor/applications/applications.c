@@ -52,6 +52,17 @@ static bool renew_group(Application *application, GError **error)
 	return watch_group(application, error);
 }
 
+void applications_rest(Applications *applications)
+{
+	for (guint i = 0; i < applications->list->len; i++) {
+		Application *application = applications->list->pdata[i];
+		g_autoptr(GError) error = NULL;
+		if (application->killed && application->app.state == APP_STOPPED && !application->process && application->cgroup &&
+		    !cgroup_is_populated(application->cgroup) && !renew_group(application, &error))
+			g_warning("%s: %s", application->settings->name, error->message);
+	}
+}
+
 static void start_process(Application *application)
 {
 	g_autoptr(GError) error = NULL;
@@ -407,8 +418,8 @@ static Application *add(Applications *applications, SettingsApplication *setting
 	app_init(&application->app, settings, g_get_monotonic_time());
 	application->cgroup = cgroup_make(applications->cgroup, CGROUP_APPS, settings->name, &error);
 	application->events = -1;
-	/* What an earlier supervisor did to it is not known. */
-	application->killed = true;
+	/* What an earlier supervisor did to it is not known; and a takeover shall not have to wait for what can be done now. */
+	application->killed = !application->cgroup || !cgroup_renew(application->cgroup);
 	if (!application->cgroup || !watch_group(application, &error))
 		g_warning("%s: %s", settings->name, error->message);
 	g_ptr_array_add(applications->list, application);

@@ -35,6 +35,9 @@ void applications_adopt(Applications *applications, GPtrArray *records);
 /* All of them shall run, or none. */
 void applications_run(Applications *applications, bool run);
 
+/* Does beforehand what a start would have to wait for, the control groups; to be called when nothing is in a hurry. */
+void applications_rest(Applications *applications);
+
 /* All that are critical. */
 bool applications_are_ready(const Applications *applications);
 bool applications_are_stopped(const Applications *applications);

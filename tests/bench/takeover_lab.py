@@ -26,7 +26,7 @@ sys.path[:0] = [str(TOP / "demo"), str(TOP / "tests" / "netns")]
 import pbx  # noqa: E402  (these folders must be on the path first)
 from lab.device import Lab, LabError  # noqa: E402
 from lab.net import wait_until  # noqa: E402
-from lab.pair import PLACES, SERVICE, Pair  # noqa: E402
+from lab.pair import PLACES, SERVICE, Pair, hosts  # noqa: E402
 from phones import Phones, accounts, numbers  # noqa: E402
 from probe import Probe  # noqa: E402
 from vrrp_lab import keepalived_conf  # noqa: E402
@@ -39,6 +39,8 @@ from gate import Gate  # noqa: E402
 PHONES = "192.0.2.100"
 CONTACTS = 200
 OPTIONS_MS, CALLS_MS = 2, 10
+LOST_S = 15
+LATE_S = 0.005
 PBX = "/etc/keepalived/pbx"
 PBX_PID = "/run/pbx.pid"
 # What keepalived calls at every change. No service manager is asked: that is the fastest way there is.
@@ -235,13 +237,19 @@ class PhoneHost:
                 part.stop()
 
 
-def cut_power(pair, device):
-    """All its cables in the same instant, then all its processes. Returns when it fell silent (seconds of time.monotonic())."""
+def cut_power(pair, device, observer):
+    """Right after it has said that it is there, which is the worst moment and the same for everybody: all its cables in the same instant, then all
+    its processes. Returns when that was (seconds of time.monotonic())."""
     gate = Gate(pair.lan.namespace, [port.name for port in device.ports.values()])
+    address = hosts(device.cabling["eth0"][1])[0]
     try:
+        observer.wait_advert(address, LOST_S)
         gate.cut()
         begin = time.monotonic()
     finally:
         gate.close()
+    last_ns = observer.adverts_between(0, source=address)[-1][0]
     pair.power_cut(device)
+    if begin - last_ns / 1e9 > LATE_S:
+        raise Rejected(f"the cables were cut {(begin - last_ns / 1e9) * 1000:.1f} ms after the last advert")
     return begin
