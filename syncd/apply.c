@@ -103,10 +103,13 @@ static int staging_of(Places *places, const char *name, bool make, GError **erro
 	return fd;
 }
 
-static void discard_stagings(GPtrArray *sets)
+static void discard_stagings(const SyncApply *apply)
 {
-	for (guint i = 0; i < sets->len; i++) {
-		const SyncSet *set = sets->pdata[i];
+	for (guint i = 0; i < apply->sets->len; i++) {
+		const SyncSet *set = apply->sets->pdata[i];
+
+		if (set->ref != apply->ref)
+			continue;
 		sync_autofd fd = open(set->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		g_autofree char *staging = staging_name(set);
 
@@ -184,7 +187,7 @@ static bool write_content(int fd, const char *data, gsize length, GCancellable *
 	return true;
 }
 
-static bool stage_file(Staging *staging, const SyncStep *step, int folder_fd, const char *name, git_blob *blob, GError **error)
+static bool stage_file(Staging *staging, SyncStep *step, int folder_fd, const char *name, git_blob *blob, GError **error)
 {
 	struct timespec times[2];
 	uid_t uid;
@@ -200,10 +203,12 @@ static bool stage_file(Staging *staging, const SyncStep *step, int folder_fd, co
 	}
 	if (!write_content(fd, git_blob_rawcontent(blob), git_blob_rawsize(blob), staging->cancellable, error))
 		return false;
-	if (futimens(fd, times) < 0 || (staging->places->few && fsync(fd) < 0)) {
+	struct stat st;
+	if (futimens(fd, times) < 0 || fstat(fd, &st) < 0 || (staging->places->few && fsync(fd) < 0)) {
 		sync_error_from_errno(error, errno, "staging a file");
 		return false;
 	}
+	step->staged_ns = (gint64)st.st_mtim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_mtim.tv_nsec;
 	return true;
 }
 
@@ -251,7 +256,7 @@ static bool same_file_system(int root_fd, const char *path, GError **error)
 	return true;
 }
 
-static bool stage_step(Staging *staging, const SyncStep *step, GError **error)
+static bool stage_step(Staging *staging, SyncStep *step, GError **error)
 {
 	g_autoptr(git_blob) blob = NULL;
 	g_autofree char *name = g_strdup_printf("%u", step->stage);
@@ -294,7 +299,7 @@ bool sync_apply_stage(const SyncApply *apply, const SyncPlan *plan, GPtrArray *u
 
 	places.few = plan->steps->len <= FEW_STEPS;
 	for (guint i = 0; ok && i < plan->steps->len; i++) {
-		const SyncStep *step = plan->steps->pdata[i];
+		SyncStep *step = plan->steps->pdata[i];
 
 		if (step->kind == SYNC_STEP_PLACE)
 			ok = stage_step(&staging, step, error);
@@ -303,7 +308,7 @@ bool sync_apply_stage(const SyncApply *apply, const SyncPlan *plan, GPtrArray *u
 	}
 	ok = ok && (places.few ? sync_stagings(&places, error) : sync_roots(&places, error));
 	if (!ok)
-		discard_stagings(apply->sets);
+		discard_stagings(apply);
 	return ok;
 }
 
@@ -541,22 +546,31 @@ static bool run(const SyncApply *apply, const SyncPlan *plan, GError **error)
 	return true;
 }
 
+/* From the first step on. */
 static bool finish(const SyncApply *apply, const SyncPlan *plan, GError **error)
 {
-	if (!run(apply, plan, error) || !put_journal_away(apply, error))
+	if (!run(apply, plan, error) || !put_journal_away(apply, error)) {
+		sync_gate_stuck(apply->gate);
 		return false;
-	discard_stagings(apply->sets);
+	}
+	sync_gate_leave(apply->gate);
+	discard_stagings(apply);
 	return true;
 }
 
-bool sync_apply_commit(const SyncApply *apply, const SyncPlan *plan, GError **error)
+bool sync_apply_commit(const SyncApply *apply, const SyncPlan *plan, GCancellable *cancellable, GError **error)
 {
 	g_autofree char *journal = sync_plan_to_journal(plan);
+	g_autofree char *written = sync_file_write_beside(apply->journal, journal, strlen(journal), 0600, error);
+	bool ok = written && sync_gate_mark(apply->gate, written, cancellable, error);
 
-	if (!sync_file_write(apply->journal, journal, strlen(journal), 0600, error)) {
-		/* Whether the mark is there is now the disk's to say; if it is, the steps must follow. */
-		if (access(apply->journal, F_OK) < 0)
-			discard_stagings(apply->sets);
+	/* The steps must not be on the disk before the mark is. When the disk will not have it, it is taken away again. */
+	if (ok && !sync_file_settle_folder(apply->journal, error)) {
+		(void)sync_gate_take(apply->gate, NULL);
+		ok = false;
+	}
+	if (!ok || !sync_gate_enter(apply->gate, cancellable, error)) {
+		discard_stagings(apply);
 		return false;
 	}
 	return finish(apply, plan, error);
@@ -653,12 +667,12 @@ static bool settle_made(const SyncApply *apply, GError **error)
 	return true;
 }
 
-bool sync_apply_settle(const SyncApply *apply, char **ret_ref, GError **error)
+bool sync_apply_settle(const SyncApply *apply, bool *ret_moved, GError **error)
 {
 	g_autofree char *text = NULL;
 	g_autoptr(GError) problem = NULL;
 
-	*ret_ref = NULL;
+	*ret_moved = false;
 	if (!settle_made(apply, error))
 		return false;
 	if (!g_file_get_contents(apply->journal, &text, NULL, &problem)) {
@@ -666,12 +680,14 @@ bool sync_apply_settle(const SyncApply *apply, char **ret_ref, GError **error)
 			g_propagate_error(error, g_steal_pointer(&problem));
 			return false;
 		}
-		discard_stagings(apply->sets);
+		sync_gate_leave(apply->gate);
+		discard_stagings(apply);
 		return true;
 	}
+	sync_gate_stuck(apply->gate);
 	g_autoptr(SyncPlan) plan = sync_plan_from_journal(text, error);
 	if (!plan || !finish(apply, plan, error))
 		return false;
-	*ret_ref = g_strdup(plan->ref);
+	*ret_moved = true;
 	return true;
 }

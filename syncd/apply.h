@@ -7,7 +7,7 @@
  *	run      renames, removals, folder changes, each of which may be made twice; syncfs
  *	finish   the ref moves, the journal goes
  *
- * A crash or a takeover before the mark leaves the old state, after it the new one.
+ * A crash before the mark leaves the old state, after it the new one. A takeover may come until the first step (gate.h).
  *
  * In haste (disk.h) the steps are made before the disk has what was staged. The journal stays then, under a name that tells of this boot, until it
  * has. Whoever finds it in the same boot has only to wait for the disk; after a loss of power the steps are made again, and files whose content
@@ -15,14 +15,17 @@
  */
 #pragma once
 
+#include "gate.h"
 #include "plan.h"
 #include "repo.h"
 #include "set.h"
 
 typedef struct {
 	GPtrArray *sets;
+	SyncRef ref;
 	SyncRepo *repo;
 	const char *journal; /* path */
+	SyncGate *gate;
 } SyncApply;
 
 /* Stages what @plan places. On failure or cancellation nothing has changed and the staging is gone. Owners that do not exist here are
@@ -30,8 +33,9 @@ typedef struct {
 bool sync_apply_stage(const SyncApply *apply, const SyncPlan *plan, GPtrArray *unknown_owners, GCancellable *cancellable,
 		      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Mark, run, finish. When it fails after the mark the journal stays and sync_apply_settle() tries again. */
-bool sync_apply_commit(const SyncApply *apply, const SyncPlan *plan, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Mark, run, finish. When it fails after the mark the journal stays and sync_apply_settle() tries again. @cancellable (may be NULL) counts
+ * until the first step. */
+bool sync_apply_commit(const SyncApply *apply, const SyncPlan *plan, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Whether journals wait for the disk. sync_apply_lasting(): it has everything that was made until @until_us. */
 bool sync_apply_waits_for_disk(const SyncApply *apply);
@@ -39,5 +43,5 @@ void sync_apply_lasting(const SyncApply *apply, gint64 until_us);
 /* Asks the disk for everything there is, of which an earlier process may not have waited for the end. */
 void sync_apply_ask_disk(const SyncApply *apply);
 
-/* Finishes a marked plan forward, or discards a staging without a mark. *ret_ref is the ref that moved, or NULL. Transfer full. */
-bool sync_apply_settle(const SyncApply *apply, char **ret_ref, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Finishes a marked plan forward, or discards a staging without a mark. *ret_moved: the ref did. */
+bool sync_apply_settle(const SyncApply *apply, bool *ret_moved, GError **error) G_GNUC_WARN_UNUSED_RESULT;

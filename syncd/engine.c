@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* syncd/engine.c - the thread, calls into it and news out of it. */
+/* syncd/engine.c - the threads of the refs, and the calls into them. */
 #include "engine.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "disk.h"
 #include "engine-private.h"
 #include "error.h"
 #include "file.h"
-#include "git-http.h"
 
-enum { TIDY_AFTER = 200, TIDY_S = 900, NICE = 10, PATIENCE_US = 30000 };
+enum { PATIENCE_US = 30000 };
 
 const char *sync_role_text(SyncRole role)
 {
@@ -30,7 +27,7 @@ const char *sync_role_text(SyncRole role)
 }
 
 /* Never g_main_context_invoke(): it may run the function in the caller's thread. */
-static void post(GMainContext *context, int priority, GSourceFunc function, gpointer data)
+void sync_engine_post(GMainContext *context, int priority, GSourceFunc function, gpointer data)
 {
 	GSource *source = g_idle_source_new();
 
@@ -40,336 +37,219 @@ static void post(GMainContext *context, int priority, GSourceFunc function, gpoi
 	g_source_unref(source);
 }
 
-/* ---- news: from the thread to the main context ---- */
+/* ---- one line ---- */
 
-typedef enum { NEWS_LINES, NEWS_DIVERGED, NEWS_ACTIVITY, NEWS_COMMITTED, NEWS_APPLIED, NEWS_NOTICE, NEWS_PROBLEM } NewsKind;
-
-typedef struct {
-	SyncEngine *engine;
-	NewsKind kind;
-	char *a, *b, *c;
-	char **list;
-	GVariant *stored, *applied, *term;
-	guint n;
-} News;
-
-static gboolean deliver(gpointer data)
+SyncApply sync_line_apply(SyncLine *line)
 {
-	News *news = data;
-	const SyncEngineEvents *events = news->engine->events;
-	gpointer user_data = news->engine->user_data;
-
-	switch (news->kind) {
-	case NEWS_LINES:
-		events->lines(news->stored, news->applied, news->term, user_data);
-		break;
-	case NEWS_DIVERGED:
-		events->diverged((const char *const *)news->list, user_data);
-		break;
-	case NEWS_ACTIVITY:
-		events->activity(news->a, user_data);
-		break;
-	case NEWS_COMMITTED:
-		events->committed(news->a, news->b, news->c, news->n, user_data);
-		break;
-	case NEWS_APPLIED:
-		events->applied(news->a, news->b, news->n, user_data);
-		break;
-	case NEWS_NOTICE:
-		events->notice(news->a, news->n, news->b, user_data);
-		break;
-	case NEWS_PROBLEM:
-		events->problem(news->a, user_data);
-		break;
-	}
-	g_free(news->a);
-	g_free(news->b);
-	g_free(news->c);
-	g_strfreev(news->list);
-	g_clear_pointer(&news->stored, g_variant_unref);
-	g_clear_pointer(&news->applied, g_variant_unref);
-	g_clear_pointer(&news->term, g_variant_unref);
-	g_free(news);
-	return G_SOURCE_REMOVE;
+	return (SyncApply){ .sets = line->sets, .ref = line->ref, .repo = line->repo, .journal = line->journal, .gate = line->gate };
 }
 
-static void tell(SyncEngine *engine, News content)
+static void picture_new(SyncLine *line)
 {
-	News *news = g_new(News, 1);
-
-	*news = content;
-	news->engine = engine;
-	post(NULL, G_PRIORITY_DEFAULT, deliver, news);
+	sync_picture_free(line->picture);
+	line->picture = sync_picture_new(line->sets, line->ref, line->engine->scratch);
+	line->checked_us = 0;
+	g_hash_table_remove_all(line->databases);
 }
 
-static void add_ref(SyncEngine *engine, GVariantBuilder *builder, const char *space, const char *name)
-{
-	git_oid id;
+/* ---- roles ---- */
 
-	if (!sync_repo_get_ref(engine->repo, space, name, &id) &&
-	    (g_str_equal(space, "heads") || !sync_repo_get_ref(engine->repo, "heads", name, &id)))
-		return;
-	g_autofree char *hex = sync_oid_text(&id);
-	g_variant_builder_add(builder, "{ss}", name, hex);
-}
-
-static GVariant *refs_of(SyncEngine *engine, const char *space)
-{
-	GVariantBuilder builder;
-
-	g_variant_builder_init(&builder, G_VARIANT_TYPE("a{ss}"));
-	for (guint i = 0; i < SYNC_N_REFS; i++)
-		add_ref(engine, &builder, space, engine->lines[i].name);
-	return g_variant_ref_sink(g_variant_builder_end(&builder));
-}
-
-/* One whose commit cannot be read is passed over: that is found out, and told of, elsewhere. */
-static GVariant *applied_term(SyncEngine *engine)
-{
-	g_auto(SyncTerm) newest = { .id = g_strdup("") };
-
-	for (guint i = 0; i < SYNC_N_REFS; i++) {
-		g_auto(SyncTerm) term = { 0 };
-		git_oid id;
-
-		if (!sync_repo_get_ref(engine->repo, "heads", engine->lines[i].name, &id) || !sync_repo_term_of(engine->repo, &id, &term, NULL) ||
-		    sync_term_compare(&term, &newest) <= 0)
-			continue;
-		sync_term_clear(&newest);
-		newest = term;
-		term = (SyncTerm){ 0 };
-	}
-	return g_variant_ref_sink(g_variant_new("(ts)", newest.number, newest.id));
-}
-
-void sync_engine_tell_lines(SyncEngine *engine)
-{
-	tell(engine, (News){ .kind = NEWS_LINES, .stored = refs_of(engine, "fetched"), .applied = refs_of(engine, "heads"), .term = applied_term(engine) });
-}
-
-void sync_engine_tell_diverged(SyncEngine *engine)
-{
-	tell(engine, (News){ .kind = NEWS_DIVERGED, .list = sync_repo_diverged(engine->repo) });
-}
-
-void sync_engine_tell_activity(SyncEngine *engine, const char *activity)
-{
-	tell(engine, (News){ .kind = NEWS_ACTIVITY, .a = g_strdup(activity) });
-}
-
-void sync_engine_tell_committed(SyncEngine *engine, const char *ref, const char *commit, const char *message, guint n_changes)
-{
-	tell(engine, (News){ .kind = NEWS_COMMITTED, .a = g_strdup(ref), .b = g_strdup(commit), .c = sync_term_strip(message), .n = n_changes });
-}
-
-void sync_engine_tell_applied(SyncEngine *engine, const char *ref, const char *commit, guint n_changes)
-{
-	tell(engine, (News){ .kind = NEWS_APPLIED, .a = g_strdup(ref), .b = g_strdup(commit), .n = n_changes });
-}
-
-void sync_engine_tell_problem(SyncEngine *engine, const char *text)
-{
-	tell(engine, (News){ .kind = NEWS_PROBLEM, .a = g_utf8_make_valid(text, -1) });
-}
-
-void sync_engine_notice(SyncEngine *engine, const char *name, guint8 priority, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	tell(engine, (News){ .kind = NEWS_NOTICE, .a = g_strdup(name), .b = g_strdup_vprintf(format, args), .n = priority });
-	va_end(args);
-}
-
-typedef struct {
-	SyncEngineDone done;
-	gpointer user_data;
-	GError *error;
-} Answer;
-
-static gboolean answer(gpointer data)
-{
-	Answer *ready = data;
-
-	ready->done(ready->error, ready->user_data);
-	g_clear_error(&ready->error);
-	g_free(ready);
-	return G_SOURCE_REMOVE;
-}
-
-void sync_engine_done(SyncEngineDone done, gpointer user_data, const GError *error)
-{
-	if (!done)
-		return;
-	Answer *ready = g_new0(Answer, 1);
-	ready->done = done;
-	ready->user_data = user_data;
-	ready->error = error ? g_error_copy(error) : NULL;
-	post(NULL, G_PRIORITY_DEFAULT, answer, ready);
-}
-
-/* ---- state ---- */
-
-SyncApply sync_engine_apply(SyncEngine *engine)
-{
-	return (SyncApply){ .sets = engine->sets, .repo = engine->repo, .journal = engine->journal };
-}
-
-static void pictures_new(SyncEngine *engine)
-{
-	for (guint i = 0; i < SYNC_N_REFS; i++) {
-		SyncLine *line = &engine->lines[i];
-
-		sync_picture_free(line->picture);
-		line->name = sync_ref_names[i];
-		line->ref = i;
-		line->picture = sync_picture_new(engine->sets, i, engine->scratch);
-		line->checked_us = 0;
-		if (!line->databases)
-			line->databases = g_hash_table_new(NULL, NULL);
-		g_hash_table_remove_all(line->databases);
-	}
-}
-
-/* ---- tidying ---- */
-
-static void tidied(GObject *source, GAsyncResult *result, gpointer user_data)
-{
-	SyncEngine *engine = user_data;
-	g_autoptr(GError) error = NULL;
-
-	if (!g_subprocess_wait_check_finish(G_SUBPROCESS(source), result, &error))
-		g_message("git gc: %s", error->message);
-	g_clear_object(&engine->tidying);
-}
-
-static void be_nice(gpointer unused)
-{
-	(void)setpriority(PRIO_PROCESS, 0, NICE);
-}
-
-void sync_engine_tidy(SyncEngine *engine)
-{
-	gint64 now_us = g_get_monotonic_time();
-
-	if (++engine->untidy < TIDY_AFTER || engine->tidying || now_us - engine->tidied_us < TIDY_S * (gint64)G_USEC_PER_SEC)
-		return;
-	engine->untidy = 0;
-	engine->tidied_us = now_us;
-	/* What is not reachable may be an object of a commit in the making, or one that the peer fetches just now: only old ones go. */
-	g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_SILENCE);
-	g_auto(GStrv) env = sync_git_environment(engine->folder);
-	g_subprocess_launcher_set_environ(launcher, env);
-	g_subprocess_launcher_set_child_setup(launcher, be_nice, NULL, NULL);
-	engine->tidying = g_subprocess_launcher_spawn(launcher, NULL, "git", "-C", engine->repository, "-c", "pack.threads=1", "gc", "--quiet",
-						      "--prune=10.minutes.ago", NULL);
-	if (engine->tidying)
-		g_subprocess_wait_check_async(engine->tidying, NULL, tidied, engine);
-}
-
-/* ---- calls: from the main context into the thread ---- */
-
+/* Belongs to the main thread; the lines read role and term. */
 typedef struct {
 	SyncEngine *engine;
 	SyncRole role;
 	SyncTerm term;
-	SyncEngineDone done;
+	SyncEngineDone done; /* NULL: answered */
 	gpointer user_data;
+	GError *error;
+	bool answered[SYNC_N_REFS];
+	guint unanswered, running;
 } RoleCall;
 
-static gboolean begin_leading(gpointer data)
-{
-	SyncEngine *engine = data;
+typedef struct {
+	RoleCall *call;
+	SyncLine *line;
+	GError *error;
+} LineRole;
 
-	if (engine->role == SYNC_ROLE_LEAD && !engine->rescan)
-		sync_lead_begin(engine);
+static void role_call_look(RoleCall *call)
+{
+	if (call->unanswered == 0 && call->done) {
+		SyncEngineDone done = g_steal_pointer(&call->done);
+
+		g_ptr_array_remove(call->engine->takers, call);
+		done(call->error, call->user_data);
+	}
+	if (call->running > 0 || call->done)
+		return;
+	g_clear_error(&call->error);
+	sync_term_clear(&call->term);
+	g_free(call);
+}
+
+static void role_call_answer(RoleCall *call, guint ref, GError *error)
+{
+	if (call->answered[ref]) {
+		g_clear_error(&error);
+		return;
+	}
+	call->answered[ref] = true;
+	call->unanswered--;
+	if (call->error)
+		g_clear_error(&error);
+	else
+		call->error = error;
+}
+
+static gboolean line_role_ran(gpointer data)
+{
+	LineRole *part = data;
+	RoleCall *call = part->call;
+
+	call->running--;
+	role_call_answer(call, part->line->ref, part->error);
+	g_free(part);
+	role_call_look(call);
 	return G_SOURCE_REMOVE;
 }
 
-static bool change_role(SyncEngine *engine, SyncRole role, GError **error)
+static gboolean all_whole(gpointer data)
 {
-	SyncApply apply = sync_engine_apply(engine);
-	g_autofree char *settled = NULL;
+	RoleCall *call = data;
 
-	if (role == engine->role)
+	call->running--;
+	role_call_look(call);
+	return G_SOURCE_REMOVE;
+}
+
+typedef struct {
+	SyncLine *line;
+	char *commit; /* NULL: what the line said last */
+} Whole;
+
+static gboolean line_whole(gpointer data)
+{
+	Whole *whole = data;
+	SyncEngine *engine = whole->line->engine;
+	SyncLineNews *news = &engine->news[whole->line->ref];
+	g_autoptr(GPtrArray) takers = g_ptr_array_copy(engine->takers, NULL, NULL);
+
+	/* The disk has yet to confirm it. For this device, which leads now, it is what is on its files. */
+	if (whole->commit && takers->len > 0) {
+		g_free(news->applied);
+		g_free(news->stored);
+		news->applied = g_strdup(whole->commit);
+		news->stored = g_strdup(whole->commit);
+		sync_engine_lines_changed(engine);
+	}
+	for (guint i = 0; i < takers->len; i++) {
+		role_call_answer(takers->pdata[i], whole->line->ref, NULL);
+		role_call_look(takers->pdata[i]);
+	}
+	g_free(whole->commit);
+	g_free(whole);
+	return G_SOURCE_REMOVE;
+}
+
+static void on_whole(gpointer user_data)
+{
+	Whole *whole = g_new0(Whole, 1);
+
+	whole->line = user_data;
+	whole->commit = g_strdup(whole->line->making);
+	sync_engine_post(NULL, G_PRIORITY_DEFAULT, line_whole, whole);
+}
+
+static gboolean begin_leading(gpointer data)
+{
+	SyncLine *line = data;
+
+	if (line->role == SYNC_ROLE_LEAD && !line->rescan)
+		sync_lead_begin(line);
+	return G_SOURCE_REMOVE;
+}
+
+static bool change_role(SyncLine *line, SyncRole role, GError **error)
+{
+	SyncApply apply = sync_line_apply(line);
+	bool moved;
+
+	if (role == line->role)
 		return true;
-	sync_lead_end(engine);
-	engine->role = SYNC_ROLE_IDLE;
+	sync_lead_end(line);
+	line->role = SYNC_ROLE_IDLE;
 	/* Whatever was half done becomes the old state or the new one, now. */
-	bool ok = sync_apply_settle(&apply, &settled, error);
-	if (settled)
-		sync_engine_tell_lines(engine);
-	if (!ok || (role == SYNC_ROLE_LEAD && !sync_follow_park_fetched(engine, error)))
+	if (!sync_apply_settle(&apply, &moved, error) || (role == SYNC_ROLE_LEAD && !sync_follow_park_fetched(line, error)))
 		return false;
-	engine->role = role;
-	for (guint i = 0; i < SYNC_N_REFS; i++)
-		sync_picture_mark_all(engine->lines[i].picture);
+	line->role = role;
+	sync_picture_mark_all(line->picture);
 	/* The answer does not wait for this. */
 	if (role == SYNC_ROLE_LEAD)
-		post(engine->context, G_PRIORITY_DEFAULT, begin_leading, engine);
+		sync_engine_post(line->context, G_PRIORITY_DEFAULT, begin_leading, line);
 	return true;
 }
 
 /* ---- haste ---- */
 
 typedef struct {
-	SyncEngine *engine;
+	SyncLine *line;
 	gint64 until_us;
 } Lasting;
 
 static gboolean on_lasting(gpointer data)
 {
 	g_autofree Lasting *lasting = data;
-	SyncApply apply = sync_engine_apply(lasting->engine);
+	SyncApply apply = sync_line_apply(lasting->line);
 
 	sync_apply_lasting(&apply, lasting->until_us);
 	return G_SOURCE_REMOVE;
 }
 
 /* What was made in haste is put in order once the disk has it. */
-static void calm_down(SyncEngine *engine)
+static void calm_down(SyncLine *line)
 {
-	SyncApply apply = sync_engine_apply(engine);
+	SyncApply apply = sync_line_apply(line);
 
 	if (!sync_apply_waits_for_disk(&apply))
 		return;
 	Lasting *lasting = g_new0(Lasting, 1);
-	*lasting = (Lasting){ engine, g_get_monotonic_time() };
-	sync_disk_then(engine->context, on_lasting, lasting);
+	*lasting = (Lasting){ line, g_get_monotonic_time() };
+	sync_disk_then(line->context, on_lasting, lasting);
 }
 
 static gboolean run_role(gpointer data)
 {
-	RoleCall *call = data;
-	g_autoptr(GError) error = NULL;
-	SyncEngine *engine = call->engine;
+	LineRole *part = data;
+	SyncLine *line = part->line;
+	const RoleCall *call = part->call;
 
-	sync_term_clear(&engine->term);
-	engine->term = call->term;
-	engine->term.device = g_strdup(engine->device);
-	if (!change_role(engine, call->role, &error))
-		sync_engine_tell_problem(engine, error->message);
-	sync_engine_tell_lines(engine);
-	sync_engine_tell_activity(engine, "idle");
-	sync_engine_done(call->done, call->user_data, error);
+	sync_term_clear(&line->term);
+	line->term = (SyncTerm){ .number = call->term.number, .id = g_strdup(call->term.id), .device = g_strdup(line->engine->device) };
+	if (!change_role(line, call->role, &part->error))
+		sync_line_tell_problem(line, part->error->message);
+	sync_line_tell(line);
+	sync_line_tell_activity(line, "idle");
 	if (call->role != SYNC_ROLE_FOLLOW)
 		sync_disk_calm();
-	calm_down(engine);
-	g_free(call);
+	calm_down(line);
+	sync_engine_post(NULL, G_PRIORITY_DEFAULT, line_role_ran, part); /* which may end the call */
 	return G_SOURCE_REMOVE;
 }
 
-static void stop_following(SyncEngine *engine)
+/* What the line does as follower is to end. Transfer full: the one to cancel. */
+static GCancellable *stop_following(SyncLine *line)
 {
-	g_mutex_lock(&engine->lock);
-	g_cancellable_cancel(engine->following);
-	g_object_unref(engine->following);
-	engine->following = g_cancellable_new();
-	g_mutex_unlock(&engine->lock);
+	g_autoptr(GMutexLocker) held = g_mutex_locker_new(&line->engine->lock);
+	GCancellable *following = line->following;
+
+	line->following = g_cancellable_new();
+	return following;
 }
 
 void sync_engine_set_role(SyncEngine *engine, SyncRole role, guint64 term, const char *term_id, SyncEngineDone done, gpointer user_data)
 {
+	/* One that leads already changes its files by itself: nothing to be taken from it. */
+	bool leads = engine->wanted == SYNC_ROLE_LEAD && engine->takers->len == 0;
 	RoleCall *call = g_new0(RoleCall, 1);
 
 	call->engine = engine;
@@ -377,13 +257,35 @@ void sync_engine_set_role(SyncEngine *engine, SyncRole role, guint64 term, const
 	call->term = (SyncTerm){ .number = term, .id = g_strdup(term_id) };
 	call->done = done;
 	call->user_data = user_data;
-	/* Who takes over waits for no disk, nor does what is under way. */
-	if (role != SYNC_ROLE_FOLLOW) {
-		stop_following(engine);
-		sync_disk_hurry();
+	call->unanswered = call->running = SYNC_N_REFS;
+	engine->wanted = role;
+	if (role == SYNC_ROLE_LEAD)
+		g_ptr_array_add(engine->takers, call);
+	for (guint i = 0; i < SYNC_N_REFS; i++) {
+		SyncLine *line = &engine->lines[i];
+		LineRole *part = g_new0(LineRole, 1);
+
+		part->call = call;
+		part->line = line;
+		if (role != SYNC_ROLE_FOLLOW) {
+			g_autoptr(GCancellable) following = stop_following(line);
+
+			/* The thread may be held up by its disk or its peer. What matters to the applications is known without it. */
+			if (role == SYNC_ROLE_LEAD && (leads || sync_gate_take(line->gate, following)))
+				role_call_answer(call, i, NULL);
+			g_cancellable_cancel(following);
+			/* Who takes over waits for no disk, nor does what is under way. */
+			sync_disk_hurry();
+		}
+		sync_engine_post(line->context, G_PRIORITY_HIGH, run_role, part);
 	}
-	post(engine->context, G_PRIORITY_HIGH, run_role, call);
+	if (call->unanswered == 0) {
+		call->running++;
+		sync_engine_post(NULL, G_PRIORITY_DEFAULT, all_whole, call);
+	}
 }
+
+/* ---- commits ---- */
 
 typedef struct {
 	SyncEngine *engine;
@@ -392,16 +294,46 @@ typedef struct {
 	bool last;     /* in haste */
 	SyncEngineCommits done;
 	gpointer user_data;
-	GVariant *commits;
+	guint running;
+	GVariantDict commits;
 	GError *error;
 } CommitCall;
 
-static gboolean answer_commit(gpointer data)
-{
-	CommitCall *call = data;
+typedef struct {
+	CommitCall *call;
+	SyncLine *line;
+	char *commit; /* NULL: the line has none */
+	GError *error;
+} LineCommit;
 
-	call->done(call->commits, call->error, call->user_data);
-	g_clear_pointer(&call->commits, g_variant_unref);
+static gboolean line_committed(gpointer data)
+{
+	LineCommit *part = data;
+	CommitCall *call = part->call;
+
+	if (part->commit)
+		g_variant_dict_insert(&call->commits, part->line->name, "s", part->commit);
+	if (part->error && !call->error)
+		call->error = g_steal_pointer(&part->error);
+	g_clear_error(&part->error);
+	g_free(part->commit);
+	g_free(part);
+	if (--call->running > 0)
+		return G_SOURCE_REMOVE;
+
+	GVariantBuilder builder;
+	GVariantIter iter;
+	const char *ref;
+	GVariant *boxed;
+	g_autoptr(GVariant) dict = g_variant_ref_sink(g_variant_dict_end(&call->commits));
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("a{ss}"));
+	g_variant_iter_init(&iter, dict);
+	while (g_variant_iter_next(&iter, "{&sv}", &ref, &boxed)) {
+		g_variant_builder_add(&builder, "{ss}", ref, g_variant_get_string(boxed, NULL));
+		g_variant_unref(boxed);
+	}
+	g_autoptr(GVariant) commits = g_variant_ref_sink(g_variant_builder_end(&builder));
+	call->done(commits, call->error, call->user_data);
 	g_clear_error(&call->error);
 	g_free(call->author);
 	g_free(call->message);
@@ -412,62 +344,105 @@ static gboolean answer_commit(gpointer data)
 
 static gboolean run_commit(gpointer data)
 {
-	CommitCall *call = data;
-	SyncEngine *engine = call->engine;
+	LineCommit *part = data;
+	const CommitCall *call = part->call;
+	SyncLine *line = part->line;
+	git_oid head;
 
-	if (engine->role != SYNC_ROLE_LEAD) {
-		g_set_error(&call->error, SYNC_ERROR, SYNC_ERROR_REFUSED, "not-leader: this device does not lead");
+	if (line->role != SYNC_ROLE_LEAD) {
+		g_set_error(&part->error, SYNC_ERROR, SYNC_ERROR_REFUSED, "not-leader: this device does not lead");
 	} else {
-		if (!engine->rescan)
-			sync_lead_begin(engine);
-		git_oid restored;
-		sync_engine_tell_activity(engine, call->restore ? "applying" : "committing");
-		if (call->restore ? sync_restore(engine, call->restore, call->author, call->message, &restored, &call->error) :
-				    sync_lead_commit(engine, call->author, call->message, &call->error))
-			call->commits = refs_of(engine, "heads");
-		sync_engine_tell_activity(engine, "idle");
+		if (!line->rescan)
+			sync_lead_begin(line);
+		sync_line_tell_activity(line, call->restore ? "applying" : "committing");
+		if ((call->restore ? sync_restore(line, call->restore, call->author, call->message, &part->error) :
+				     sync_lead_commit(line, call->author, call->message, &part->error)) &&
+		    sync_repo_get_ref(line->repo, "heads", line->name, &head))
+			part->commit = sync_oid_text(&head);
+		sync_line_tell_activity(line, "idle");
 	}
 	if (call->last) {
 		(void)sync_disk_is_lasting(PATIENCE_US);
 		sync_disk_calm();
 	}
-	post(NULL, G_PRIORITY_DEFAULT, answer_commit, call);
+	sync_engine_post(NULL, G_PRIORITY_DEFAULT, line_committed, part);
 	return G_SOURCE_REMOVE;
 }
 
-static CommitCall *commit_call_new(SyncEngine *engine, const char *author, const char *message, SyncEngineCommits done, gpointer user_data)
+static void commit(SyncEngine *engine, guint first, guint n, CommitCall content)
 {
-	CommitCall *call = g_new0(CommitCall, 1);
+	CommitCall *call = g_new(CommitCall, 1);
 
+	*call = content;
 	call->engine = engine;
-	call->author = g_strdup(author);
-	call->message = g_strdup(message);
-	call->done = done;
-	call->user_data = user_data;
-	return call;
+	call->running = n;
+	g_variant_dict_init(&call->commits, NULL);
+	for (guint i = first; i < first + n; i++) {
+		LineCommit *part = g_new0(LineCommit, 1);
+
+		part->call = call;
+		part->line = &engine->lines[i];
+		if (call->last)
+			sync_disk_hurry();
+		sync_engine_post(part->line->context, call->last ? G_PRIORITY_HIGH : G_PRIORITY_DEFAULT, run_commit, part);
+	}
 }
 
 void sync_engine_commit(SyncEngine *engine, const char *author, const char *message, SyncEngineCommits done, gpointer user_data)
 {
-	post(engine->context, G_PRIORITY_DEFAULT, run_commit, commit_call_new(engine, author, message, done, user_data));
+	commit(engine, 0, SYNC_N_REFS,
+	       (CommitCall){ .author = g_strdup(author), .message = g_strdup(message), .done = done, .user_data = user_data });
 }
 
 void sync_engine_commit_last(SyncEngine *engine, const char *author, const char *message, SyncEngineCommits done, gpointer user_data)
 {
-	CommitCall *call = commit_call_new(engine, author, message, done, user_data);
-
-	call->last = true;
-	sync_disk_hurry();
-	post(engine->context, G_PRIORITY_HIGH, run_commit, call);
+	commit(engine, 0, SYNC_N_REFS,
+	       (CommitCall){ .author = g_strdup(author), .message = g_strdup(message), .last = true, .done = done, .user_data = user_data });
 }
 
-void sync_engine_restore(SyncEngine *engine, const char *commit, const char *author, const char *message, SyncEngineCommits done,
+void sync_engine_restore(SyncEngine *engine, const char *commit_hex, const char *author, const char *message, SyncEngineCommits done,
 			 gpointer user_data)
 {
-	CommitCall *call = commit_call_new(engine, author, message, done, user_data);
+	commit(engine, SYNC_REF_CONFIG, 1,
+	       (CommitCall){ .author = g_strdup(author), .message = g_strdup(message), .restore = g_strdup(commit_hex), .done = done,
+			     .user_data = user_data });
+}
 
-	call->restore = g_strdup(commit);
-	post(engine->context, G_PRIORITY_DEFAULT, run_commit, call);
+/* ---- pulls ---- */
+
+/* Somebody who asked; the main thread's. */
+typedef struct {
+	SyncEngineDone done;
+	gpointer user_data;
+	guint running;
+	GError *error;
+} Pull;
+
+typedef struct {
+	GSList *askers;
+	GError *error;
+} Pulled;
+
+static gboolean line_pulled(gpointer data)
+{
+	Pulled *pulled = data;
+
+	for (GSList *each = pulled->askers; each; each = each->next) {
+		Pull *pull = each->data;
+
+		if (pulled->error && !pull->error)
+			pull->error = g_error_copy(pulled->error);
+		if (--pull->running > 0)
+			continue;
+		if (pull->done)
+			pull->done(pull->error, pull->user_data);
+		g_clear_error(&pull->error);
+		g_free(pull);
+	}
+	g_slist_free(pulled->askers);
+	g_clear_error(&pulled->error);
+	g_free(pulled);
+	return G_SOURCE_REMOVE;
 }
 
 static void pull_free(SyncPullCall *pull)
@@ -480,161 +455,219 @@ static void pull_free(SyncPullCall *pull)
 	g_free(pull->pin);
 	g_free(pull->peer_id);
 	g_variant_unref(pull->stored);
+	g_slist_free(pull->askers);
 	g_free(pull);
 }
 
 static gboolean run_pull(gpointer data)
 {
-	SyncEngine *engine = data;
-	g_autoptr(GError) error = NULL;
+	SyncLine *line = data;
+	SyncEngine *engine = line->engine;
 
 	g_mutex_lock(&engine->lock);
-	SyncPullCall *pull = g_steal_pointer(&engine->waiting);
-	g_autoptr(GCancellable) cancellable = g_object_ref(engine->following);
+	SyncPullCall *pull = g_steal_pointer(&line->waiting);
+	g_autoptr(GCancellable) cancellable = g_object_ref(line->following);
 	g_mutex_unlock(&engine->lock);
 	if (!pull)
 		return G_SOURCE_REMOVE;
-	bool ok = sync_follow_pull(engine, pull, cancellable, &error);
-	if (engine->role == SYNC_ROLE_FOLLOW && !g_cancellable_is_cancelled(cancellable))
-		sync_engine_tell_problem(engine, ok ? "" : error->message);
-	sync_engine_tell_activity(engine, "idle");
-	sync_engine_done(pull->done, pull->user_data, error);
+	Pulled *pulled = g_new0(Pulled, 1);
+	bool ok = sync_follow_pull(line, pull, cancellable, &pulled->error);
+	if (line->role == SYNC_ROLE_FOLLOW && !g_cancellable_is_cancelled(cancellable))
+		sync_line_tell_problem(line, ok ? "" : pulled->error->message);
+	sync_line_tell_activity(line, "idle");
+	pulled->askers = g_steal_pointer(&pull->askers);
+	sync_engine_post(NULL, G_PRIORITY_DEFAULT, line_pulled, pulled);
 	pull_free(pull);
-	calm_down(engine);
+	calm_down(line);
 	return G_SOURCE_REMOVE;
 }
 
 void sync_engine_pull(SyncEngine *engine, const SyncPull *wish, SyncEngineDone done, gpointer user_data)
 {
-	SyncPullCall *pull = g_new0(SyncPullCall, 1);
-	SyncPullCall *older;
+	Pull *asker = g_new0(Pull, 1);
 
-	pull->hosts = g_strdupv((char **)wish->hosts);
-	pull->port = wish->port;
-	pull->key = wish->key;
-	pull->pin = g_strdup(wish->pin);
-	pull->peer_id = g_strdup(wish->peer_id);
-	pull->stored = g_variant_ref(wish->stored);
-	pull->hurry = wish->hurry;
-	pull->done = done;
-	pull->user_data = user_data;
-	if (pull->hurry)
-		sync_disk_hurry();
-	g_mutex_lock(&engine->lock);
-	older = engine->waiting;
-	engine->waiting = pull;
-	g_mutex_unlock(&engine->lock);
-	if (older) {
-		g_autoptr(GError) replaced = g_error_new_literal(SYNC_ERROR, SYNC_ERROR_REFUSED, "replaced: a newer commit is pulled instead");
-		sync_engine_done(older->done, older->user_data, replaced);
+	asker->done = done;
+	asker->user_data = user_data;
+	asker->running = SYNC_N_REFS;
+	for (guint i = 0; i < SYNC_N_REFS; i++) {
+		SyncLine *line = &engine->lines[i];
+		SyncPullCall *pull = g_new0(SyncPullCall, 1);
+		SyncPullCall *older;
+
+		pull->hosts = g_strdupv((char **)wish->hosts);
+		pull->port = wish->port;
+		pull->key = wish->key;
+		pull->pin = g_strdup(wish->pin);
+		pull->peer_id = g_strdup(wish->peer_id);
+		pull->stored = g_variant_ref(wish->stored);
+		pull->hurry = wish->hurry;
+		if (pull->hurry)
+			sync_disk_hurry();
+		g_mutex_lock(&engine->lock);
+		older = g_steal_pointer(&line->waiting);
+		/* Who waits for the older one has what it asked for when the newer one is there. */
+		pull->askers = g_slist_prepend(older ? g_steal_pointer(&older->askers) : NULL, asker);
+		line->waiting = pull;
+		g_mutex_unlock(&engine->lock);
 		pull_free(older);
+		sync_engine_post(line->context, G_PRIORITY_DEFAULT, run_pull, line);
 	}
-	post(engine->context, G_PRIORITY_DEFAULT, run_pull, engine);
 }
 
+/* ---- settings ---- */
+
 typedef struct {
-	SyncEngine *engine;
+	SyncLine *line;
 	GPtrArray *sets;
 } ReloadCall;
 
 static gboolean run_reload(gpointer data)
 {
 	ReloadCall *call = data;
-	SyncEngine *engine = call->engine;
-	bool leads = engine->role == SYNC_ROLE_LEAD;
+	SyncLine *line = call->line;
+	bool leads = line->role == SYNC_ROLE_LEAD;
 
-	sync_lead_end(engine);
-	GPtrArray *old = engine->sets;
-	engine->sets = call->sets;
-	pictures_new(engine);
-	g_ptr_array_unref(old);
+	sync_lead_end(line);
+	g_autoptr(GPtrArray) old = line->sets;
+	line->sets = call->sets;
+	picture_new(line);
 	if (leads)
-		sync_lead_begin(engine);
+		sync_lead_begin(line);
 	g_free(call);
 	return G_SOURCE_REMOVE;
 }
 
 void sync_engine_reload(SyncEngine *engine, const Settings *settings)
 {
-	ReloadCall *call = g_new0(ReloadCall, 1);
+	g_autoptr(GPtrArray) sets = sync_sets_new(settings);
 
-	call->engine = engine;
-	call->sets = sync_sets_new(settings);
-	post(engine->context, G_PRIORITY_DEFAULT, run_reload, call);
+	for (guint i = 0; i < SYNC_N_REFS; i++) {
+		ReloadCall *call = g_new0(ReloadCall, 1);
+
+		call->line = &engine->lines[i];
+		call->sets = g_ptr_array_ref(sets);
+		sync_engine_post(call->line->context, G_PRIORITY_DEFAULT, run_reload, call);
+	}
 }
 
 /* ---- the whole ---- */
 
 static gpointer run_thread(gpointer data)
 {
-	SyncEngine *engine = data;
+	SyncLine *line = data;
 
-	g_main_context_push_thread_default(engine->context);
-	g_main_loop_run(engine->loop);
-	sync_lead_end(engine);
-	g_main_context_pop_thread_default(engine->context);
+	g_main_context_push_thread_default(line->context);
+	g_main_loop_run(line->loop);
+	sync_lead_end(line);
+	g_main_context_pop_thread_default(line->context);
 	return NULL;
 }
 
-static bool prepare(SyncEngine *engine, GError **error)
+/* An earlier version had one journal for all refs. */
+static void adopt_common_mark(SyncLine *line)
 {
-	g_autofree char *settled = NULL;
+	g_autofree char *path = g_build_filename(line->engine->folder, "journal", NULL);
+	g_autofree char *text = NULL;
+	g_autoptr(SyncPlan) plan = NULL;
 
-	if (g_mkdir_with_parents(engine->folder, 0700) < 0 || g_mkdir_with_parents(engine->scratch, 0700) < 0) {
-		sync_error_from_errno(error, errno, "%s", engine->scratch);
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return;
+	plan = sync_plan_from_journal(text, NULL);
+	if (plan && g_str_equal(plan->ref, line->name) && rename(path, line->journal) < 0)
+		g_warning("%s: %s", path, g_strerror(errno));
+}
+
+static bool line_init(SyncLine *line, GPtrArray *sets, GError **error)
+{
+	bool moved;
+
+	line->journal = g_strconcat(line->engine->folder, "/journal-", line->name, NULL);
+	line->gate = sync_gate_new(line->journal, on_whole, line);
+	line->following = g_cancellable_new();
+	line->context = g_main_context_new();
+	line->loop = g_main_loop_new(line->context, FALSE);
+	line->sets = g_ptr_array_ref(sets);
+	line->databases = g_hash_table_new(NULL, NULL);
+	line->missing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	line->strangers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	picture_new(line);
+	line->repo = sync_repo_open(line->engine->repository, error);
+	if (!line->repo)
 		return false;
-	}
-	sync_repo_library_init();
-	sync_repo_heal(engine->repository);
-	engine->repo = sync_repo_open(engine->repository, error);
-	if (!engine->repo)
-		return false;
-	SyncApply apply = sync_engine_apply(engine);
+	adopt_common_mark(line);
+	SyncApply apply = sync_line_apply(line);
 	g_autoptr(GError) problem = NULL;
 	/* Who has died may be wanted for a takeover. */
 	sync_disk_hurry();
 	if (sync_apply_waits_for_disk(&apply))
 		sync_apply_ask_disk(&apply);
-	if (!sync_apply_settle(&apply, &settled, &problem))
+	if (!sync_apply_settle(&apply, &moved, &problem))
 		g_warning("finishing what was half applied: %s", problem->message);
 	sync_disk_calm();
-	calm_down(engine);
+	calm_down(line);
 	return true;
+}
+
+static void line_clear(SyncLine *line)
+{
+	if (line->thread)
+		g_thread_join(line->thread);
+	pull_free(line->waiting);
+	sync_picture_free(line->picture);
+	g_clear_pointer(&line->databases, g_hash_table_unref);
+	g_clear_pointer(&line->missing, g_hash_table_unref);
+	g_clear_pointer(&line->strangers, g_hash_table_unref);
+	sync_repo_free(line->repo);
+	sync_gate_free(line->gate);
+	g_clear_pointer(&line->sets, g_ptr_array_unref);
+	g_clear_object(&line->following);
+	g_clear_pointer(&line->loop, g_main_loop_unref);
+	g_clear_pointer(&line->context, g_main_context_unref);
+	sync_term_clear(&line->term);
+	g_free(line->peer);
+	g_free(line->journal);
 }
 
 SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const SyncEngineEvents *events, gpointer user_data, GError **error)
 {
-	SyncEngine *engine = g_new0(SyncEngine, 1);
+	g_autoptr(SyncEngine) engine = g_new0(SyncEngine, 1);
+	g_autoptr(GPtrArray) sets = sync_sets_new(settings);
 
 	g_mutex_init(&engine->lock);
 	engine->events = events;
 	engine->user_data = user_data;
 	engine->folder = g_strdup(folder);
 	engine->repository = g_build_filename(folder, "repo.git", NULL);
-	engine->journal = g_build_filename(folder, "journal", NULL);
 	engine->scratch = g_build_filename(folder, "scratch", NULL);
 	engine->device = g_strdup(settings->id);
-	engine->sets = sync_sets_new(settings);
-	engine->missing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	engine->strangers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	engine->following = g_cancellable_new();
-	engine->context = g_main_context_new();
-	engine->loop = g_main_loop_new(engine->context, FALSE);
+	engine->takers = g_ptr_array_new();
 	engine->tidied_us = g_get_monotonic_time();
-	pictures_new(engine);
-	if (!prepare(engine, error)) {
-		sync_engine_free(engine);
+	if (g_mkdir_with_parents(engine->folder, 0700) < 0 || g_mkdir_with_parents(engine->scratch, 0700) < 0) {
+		sync_error_from_errno(error, errno, "%s", engine->scratch);
 		return NULL;
 	}
-	sync_engine_tell_lines(engine);
-	sync_engine_tell_diverged(engine);
-	engine->thread = g_thread_new("engine", run_thread, engine);
-	return engine;
+	sync_repo_library_init();
+	sync_repo_heal(engine->repository);
+	for (guint i = 0; i < SYNC_N_REFS; i++) {
+		engine->lines[i].engine = engine;
+		engine->lines[i].name = sync_ref_names[i];
+		engine->lines[i].ref = i;
+		if (!line_init(&engine->lines[i], sets, error))
+			return NULL;
+	}
+	for (guint i = 0; i < SYNC_N_REFS; i++) {
+		SyncLine *line = &engine->lines[i];
+
+		sync_line_tell(line);
+		line->thread = g_thread_new(line->name, run_thread, line);
+	}
+	sync_line_tell_diverged(&engine->lines[SYNC_REF_CONFIG]);
+	return g_steal_pointer(&engine);
 }
 
 static gboolean quit(gpointer data)
 {
-	g_main_loop_quit(((SyncEngine *)data)->loop);
+	g_main_loop_quit(data);
 	return G_SOURCE_REMOVE;
 }
 
@@ -642,30 +675,27 @@ void sync_engine_free(SyncEngine *engine)
 {
 	if (!engine)
 		return;
-	stop_following(engine);
-	if (engine->thread) {
-		post(engine->context, G_PRIORITY_HIGH, quit, engine);
-		g_thread_join(engine->thread);
-	}
-	pull_free(engine->waiting);
 	for (guint i = 0; i < SYNC_N_REFS; i++) {
-		sync_picture_free(engine->lines[i].picture);
-		g_hash_table_unref(engine->lines[i].databases);
+		SyncLine *line = &engine->lines[i];
+
+		if (!line->thread)
+			continue;
+		g_cancellable_cancel(line->following);
+		sync_engine_post(line->context, G_PRIORITY_HIGH, quit, line->loop);
 	}
-	sync_repo_free(engine->repo);
-	g_ptr_array_unref(engine->sets);
-	g_hash_table_unref(engine->missing);
-	g_hash_table_unref(engine->strangers);
+	for (guint i = 0; i < SYNC_N_REFS; i++) {
+		line_clear(&engine->lines[i]);
+		g_free(engine->news[i].stored);
+		g_free(engine->news[i].applied);
+		g_free(engine->news[i].activity);
+		g_free(engine->news[i].problem);
+		sync_term_clear(&engine->news[i].term);
+	}
 	g_clear_object(&engine->tidying);
-	g_object_unref(engine->following);
-	g_main_loop_unref(engine->loop);
-	g_main_context_unref(engine->context);
+	g_ptr_array_unref(engine->takers);
 	g_mutex_clear(&engine->lock);
-	sync_term_clear(&engine->term);
-	g_free(engine->peer);
 	g_free(engine->folder);
 	g_free(engine->repository);
-	g_free(engine->journal);
 	g_free(engine->scratch);
 	g_free(engine->device);
 	g_free(engine);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * syncd/engine.h - the disk side of this daemon, in a thread of its own: looking, committing, fetching, applying.
+ * syncd/engine.h - the disk side of this daemon: looking, committing, fetching, applying, in a thread for each ref.
  *
- * Every function here is called from the main context and returns at once; every callback runs in the main context. The thread does one thing
- * at a time. Becoming leader cancels what it does as follower, so it is answered in milliseconds.
+ * Every function here is called from the main context and returns at once; every callback runs in the main context. A thread does one thing at
+ * a time and no ref waits for another. Becoming leader waits for no thread: it cancels what is done as follower, and is answered as soon as the
+ * files are whole (gate.h).
  */
 #pragma once
 
@@ -48,7 +49,8 @@ void sync_engine_commit_last(SyncEngine *engine, const char *author, const char 
 void sync_engine_restore(SyncEngine *engine, const char *commit, const char *author, const char *message, SyncEngineCommits done,
 			 gpointer user_data);
 
-/* Where the peer is, who it is, and what it has stored (a{ss}). A pull that waits is replaced by a newer one; @done may be NULL. */
+/* Where the peer is, who it is, and what it has stored (a{ss}). A pull that waits is replaced by a newer one, which then answers for both; @done
+ * may be NULL. */
 typedef struct {
 	const char *const *hosts;
 	guint port;

@@ -21,7 +21,7 @@ void sync_error_from_errno(GError **error, int saved_errno, const char *format, 
 	g_set_error(error, SYNC_ERROR, SYNC_ERROR_FAILED, "%s: %s", what, g_strerror(saved_errno));
 }
 
-static bool sync_folder_of(const char *path, GError **error)
+bool sync_file_settle_folder(const char *path, GError **error)
 {
 	g_autofree char *folder = g_path_get_dirname(path);
 	sync_autofd fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -48,26 +48,32 @@ static bool write_all(int fd, const char *data, gsize length)
 	return true;
 }
 
-bool sync_file_write(const char *path, const char *data, gsize length, mode_t mode, GError **error)
+char *sync_file_write_beside(const char *path, const char *data, gsize length, mode_t mode, GError **error)
 {
 	g_autofree char *temporary = g_strconcat(path, ".new", NULL);
 
 	(void)unlink(temporary);
-	{
-		sync_autofd fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-
-		if (fd < 0 || !write_all(fd, data, length) || fsync(fd) < 0) {
-			sync_error_from_errno(error, errno, "%s", temporary);
-			(void)unlink(temporary);
-			return false;
-		}
+	sync_autofd fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	if (fd < 0 || !write_all(fd, data, length) || fsync(fd) < 0) {
+		sync_error_from_errno(error, errno, "%s", temporary);
+		(void)unlink(temporary);
+		return NULL;
 	}
+	return g_steal_pointer(&temporary);
+}
+
+bool sync_file_write(const char *path, const char *data, gsize length, mode_t mode, GError **error)
+{
+	g_autofree char *temporary = sync_file_write_beside(path, data, length, mode, error);
+
+	if (!temporary)
+		return false;
 	if (rename(temporary, path) < 0) {
 		sync_error_from_errno(error, errno, "%s", path);
 		(void)unlink(temporary);
 		return false;
 	}
-	return sync_folder_of(path, error);
+	return sync_file_settle_folder(path, error);
 }
 
 bool sync_file_remove(const char *path, GError **error)
@@ -78,7 +84,7 @@ bool sync_file_remove(const char *path, GError **error)
 		sync_error_from_errno(error, errno, "%s", path);
 		return false;
 	}
-	return sync_folder_of(path, error);
+	return sync_file_settle_folder(path, error);
 }
 
 int sync_file_open_beneath(int root_fd, const char *path, int flags)

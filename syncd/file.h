@@ -10,6 +10,12 @@
 /* Writes @path whole or not at all: temporary file, fsync, rename, fsync of the folder. */
 bool sync_file_write(const char *path, const char *data, gsize length, mode_t mode, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The first half of it: @path with another ending, fsynced. NULL and @error; transfer full. */
+char *sync_file_write_beside(const char *path, const char *data, gsize length, mode_t mode, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Makes what was done to the name @path lasting. */
+bool sync_file_settle_folder(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Removes @path and makes that lasting; not being there is fine. */
 bool sync_file_remove(const char *path, GError **error);
 

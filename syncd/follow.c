@@ -25,34 +25,23 @@ static bool target_of(const SyncPullCall *pull, const SyncLine *line, git_oid *r
 	return g_variant_lookup(pull->stored, line->name, "&s", &hex) && strlen(hex) == GIT_OID_HEXSZ && git_oid_fromstr(ret_id, hex) == 0;
 }
 
-static bool fetch(SyncEngine *engine, const SyncPullCall *pull, GCancellable *cancellable, GError **error)
+static bool fetch(SyncLine *line, const SyncPullCall *pull, GCancellable *cancellable, GError **error)
 {
-	const char *names[SYNC_N_REFS];
-	git_oid ids[SYNC_N_REFS];
-	guint n = 0;
+	git_oid target, have;
 
-	for (guint i = 0; i < SYNC_N_REFS; i++) {
-		git_oid target, have;
-
-		if (!target_of(pull, &engine->lines[i], &target))
-			continue;
-		if ((sync_repo_get_ref(engine->repo, "heads", engine->lines[i].name, &have) && git_oid_equal(&have, &target)) ||
-		    (sync_repo_get_ref(engine->repo, "fetched", engine->lines[i].name, &have) && git_oid_equal(&have, &target)))
-			continue;
-		names[n] = engine->lines[i].name;
-		ids[n++] = target;
-	}
-	if (n == 0)
+	if (!target_of(pull, line, &target) ||
+	    (sync_repo_get_ref(line->repo, "heads", line->name, &have) && git_oid_equal(&have, &target)) ||
+	    (sync_repo_get_ref(line->repo, "fetched", line->name, &have) && git_oid_equal(&have, &target)))
 		return true;
-	sync_engine_tell_activity(engine, "fetching");
+	sync_line_tell_activity(line, "fetching");
 	g_autoptr(GError) problem = NULL;
 	for (guint i = 0; pull->hosts[i]; i++) {
 		SyncFetchSource source = { .host = pull->hosts[i], .port = pull->port, .key = pull->key, .pin = pull->pin };
 
 		g_clear_error(&problem);
-		if (sync_fetch(engine->repo, &source, names, ids, n, cancellable, &problem)) {
-			sync_engine_tell_lines(engine);
-			sync_engine_tidy(engine);
+		if (sync_fetch(line->repo, &source, line->name, &target, cancellable, &problem)) {
+			sync_line_tell(line);
+			sync_line_tidy(line);
 			return true;
 		}
 		if (g_cancellable_is_cancelled(cancellable))
@@ -98,12 +87,12 @@ static void drop_excluded(const SyncSet *set, GPtrArray *entries)
 	}
 }
 
-static bool plan_set(SyncEngine *engine, SyncPlan *plan, const SyncSet *set, const git_oid *from, const git_oid *to, GError **error)
+static bool plan_set(SyncLine *line, SyncPlan *plan, const SyncSet *set, const git_oid *from, const git_oid *to, GError **error)
 {
 	g_autoptr(GPtrArray) old = entries_new();
 	g_autoptr(GPtrArray) new_ = entries_new();
 
-	if (!sync_repo_compare(engine->repo, from, to, set->name, old, new_, error))
+	if (!sync_repo_compare(line->repo, from, to, set->name, old, new_, error))
 		return false;
 	if (!set->database) {
 		drop_excluded(set, new_);
@@ -131,17 +120,17 @@ static bool plan_set(SyncEngine *engine, SyncPlan *plan, const SyncSet *set, con
 	return true;
 }
 
-static bool plan_line(SyncEngine *engine, const SyncLine *line, const git_oid *from, const git_oid *to, SyncPlan *plan, GError **error)
+static bool plan_line(SyncLine *line, const git_oid *from, const git_oid *to, SyncPlan *plan, GError **error)
 {
-	g_auto(GStrv) sets = sync_repo_sets(engine->repo, to, error);
+	g_auto(GStrv) sets = sync_repo_sets(line->repo, to, error);
 
 	if (!sets)
 		return false;
 	for (guint i = 0; sets[i]; i++) {
 		/* A set that is not declared here is not for here. One that the commit lacks is left alone. */
-		const SyncSet *set = sync_sets_find(engine->sets, line->ref, sets[i]);
+		const SyncSet *set = sync_sets_find(line->sets, line->ref, sets[i]);
 
-		if (set && !plan_set(engine, plan, set, from, to, error))
+		if (set && !plan_set(line, plan, set, from, to, error))
 			return false;
 	}
 	return true;
@@ -150,18 +139,18 @@ static bool plan_line(SyncEngine *engine, const SyncLine *line, const git_oid *f
 /* ---- what is our own ---- */
 
 /* Whether @tree holds content that @base has not: owners, modes and times alone are not worth keeping aside. */
-static bool content_differs(SyncEngine *engine, const SyncLine *line, const git_oid *base, const git_oid *tree, bool *ret_differs, GError **error)
+static bool content_differs(SyncLine *line, const git_oid *base, const git_oid *tree, bool *ret_differs, GError **error)
 {
 	*ret_differs = false;
-	for (guint i = 0; i < engine->sets->len; i++) {
-		const SyncSet *set = engine->sets->pdata[i];
+	for (guint i = 0; i < line->sets->len; i++) {
+		const SyncSet *set = line->sets->pdata[i];
 		g_autoptr(GPtrArray) old = entries_new();
 		g_autoptr(GPtrArray) new_ = entries_new();
 		g_autoptr(GHashTable) was = g_hash_table_new(g_str_hash, g_str_equal);
 
 		if (set->ref != line->ref)
 			continue;
-		if (!sync_repo_compare(engine->repo, base, tree, set->name, old, new_, error))
+		if (!sync_repo_compare(line->repo, base, tree, set->name, old, new_, error))
 			return false;
 		drop_excluded(set, old);
 		for (guint k = 0; k < old->len; k++)
@@ -186,54 +175,54 @@ static bool content_differs(SyncEngine *engine, const SyncLine *line, const git_
 	return true;
 }
 
-static bool keep_aside(SyncEngine *engine, const git_oid *commit, const char *title, guint8 priority, const char *what, GError **error)
+static bool keep_aside(SyncLine *line, const git_oid *commit, const char *title, guint8 priority, const char *what, GError **error)
 {
-	g_autofree char *name = sync_repo_park(engine->repo, engine->device, commit, error);
+	g_autofree char *name = sync_repo_park(line->repo, line->engine->device, commit, error);
 
 	if (!name)
 		return false;
-	sync_engine_tell_diverged(engine);
-	sync_engine_notice(engine, title, priority, "%s kept as %s", what, name);
+	sync_line_tell_diverged(line);
+	sync_line_notice(line, title, priority, "%s kept as %s", what, name);
 	return true;
 }
 
 /* Before anything is replaced: what only this device has gets a name. @disk is the state of the files. */
-static bool keep_own(SyncEngine *engine, SyncLine *line, const git_oid *head, const git_oid *target, const git_oid *target_tree, GError **error)
+static bool keep_own(SyncLine *line, const git_oid *head, const git_oid *target, const git_oid *target_tree, GError **error)
 {
 	git_oid head_tree, disk, own;
 	bool edited, new_to_target;
 
-	if (head && !sync_repo_tree_of(engine->repo, head, &head_tree, error))
+	if (head && !sync_repo_tree_of(line->repo, head, &head_tree, error))
 		return false;
-	if (!sync_picture_write(line->picture, engine->repo, head ? &head_tree : NULL, NULL, &disk, error) ||
-	    !content_differs(engine, line, head ? &head_tree : NULL, &disk, &edited, error) ||
-	    !content_differs(engine, line, target_tree, &disk, &new_to_target, error))
+	if (!sync_picture_write(line->picture, line->repo, head ? &head_tree : NULL, NULL, &disk, error) ||
+	    !content_differs(line, head ? &head_tree : NULL, &disk, &edited, error) ||
+	    !content_differs(line, target_tree, &disk, &new_to_target, error))
 		return false;
 	/* Volatile state has one truth, the leader's. */
 	if (line->ref == SYNC_REF_VOLATILE)
 		return true;
-	bool in_line = head && sync_repo_contains(engine->repo, target, head);
+	bool in_line = head && sync_repo_contains(line->repo, target, head);
 	if (edited && new_to_target && !git_oid_equal(&disk, &line->parked_tree)) {
-		if (!sync_repo_commit(engine->repo, &disk, head, "system", "What was on this device when it was replaced", &engine->term, &own, error))
+		if (!sync_repo_commit(line->repo, &disk, head, "system", "What was on this device when it was replaced", &line->term, &own, error))
 			return false;
 		line->parked_tree = disk;
 		if (!head)
-			return keep_aside(engine, &own, "own data kept", 1, "What this device had before it joined is", error);
+			return keep_aside(line, &own, "own data kept", 1, "What this device had before it joined is", error);
 		if (in_line)
-			return keep_aside(engine, &own, "local edit kept", 2, "A change made on this Backup was replaced by the Master's; it is",
+			return keep_aside(line, &own, "local edit kept", 2, "A change made on this Backup was replaced by the Master's; it is",
 					  error);
 	} else if (head) {
 		own = *head;
 	}
 	if (!head || in_line)
 		return true;
-	return keep_aside(engine, &own, "divergence", 3, "This device had commits that the Master has not; they are", error);
+	return keep_aside(line, &own, "divergence", 3, "This device had commits that the Master has not; they are", error);
 }
 
 /* ---- applying ---- */
 
 /* Looks at the folders that the commit is going to change, so that an edit there is seen before it is replaced. */
-static bool look_at_affected(SyncEngine *engine, SyncLine *line, const git_oid *target_tree, GCancellable *cancellable, GError **error)
+static bool look_at_affected(SyncLine *line, const git_oid *target_tree, GCancellable *cancellable, GError **error)
 {
 	g_autoptr(SyncPlan) draft = sync_plan_new(line->name, "");
 	git_oid disk;
@@ -241,176 +230,164 @@ static bool look_at_affected(SyncEngine *engine, SyncLine *line, const git_oid *
 
 	if (line->checked_us == 0 || now_us - line->checked_us > CHECK_S * (gint64)G_USEC_PER_SEC) {
 		sync_picture_mark_all(line->picture);
-		if (!sync_picture_refresh(line->picture, engine->repo, cancellable, error))
+		if (!sync_picture_refresh(line->picture, line->repo, cancellable, error))
 			return false;
 		line->checked_us = now_us;
 		return true;
 	}
-	if (!sync_picture_write(line->picture, engine->repo, NULL, NULL, &disk, error) ||
-	    !plan_line(engine, line, &disk, target_tree, draft, error))
+	if (!sync_picture_write(line->picture, line->repo, NULL, NULL, &disk, error) ||
+	    !plan_line(line, &disk, target_tree, draft, error))
 		return false;
 	for (guint i = 0; i < draft->steps->len; i++) {
 		const SyncStep *step = draft->steps->pdata[i];
 		g_autofree char *parent = sync_path_parent(step->path);
 
-		sync_picture_mark(line->picture, sync_sets_find(engine->sets, line->ref, step->set), parent);
+		sync_picture_mark(line->picture, sync_sets_find(line->sets, line->ref, step->set), parent);
 	}
-	return sync_picture_refresh(line->picture, engine->repo, cancellable, error);
+	return sync_picture_refresh(line->picture, line->repo, cancellable, error);
 }
 
 /* After the files have changed by our own hand: the picture follows without reading them again. */
-static bool follow_picture(SyncEngine *engine, SyncLine *line, const SyncPlan *plan, GError **error)
+static bool follow_picture(SyncLine *line, const SyncPlan *plan, GError **error)
 {
 	for (guint i = 0; i < plan->steps->len; i++) {
 		const SyncStep *step = plan->steps->pdata[i];
-		const SyncSet *set = sync_sets_find(engine->sets, line->ref, step->set);
+		const SyncSet *set = sync_sets_find(line->sets, line->ref, step->set);
 		g_autofree char *parent = sync_path_parent(step->path);
 		git_oid id;
 
 		if (step->kind == SYNC_STEP_PLACE && step->meta->kind == SYNC_KIND_FILE && git_oid_fromstr(&id, step->id) == 0)
-			sync_picture_adopt(line->picture, set, step->path, &id);
+			sync_picture_adopt(line->picture, set, step->path, &id, step->staged_ns);
 		sync_picture_mark(line->picture, set, parent);
 		if (step->kind == SYNC_STEP_ATTR)
 			sync_picture_mark(line->picture, set, step->path);
 	}
-	return sync_picture_refresh(line->picture, engine->repo, NULL, error);
+	return sync_picture_refresh(line->picture, line->repo, NULL, error);
 }
 
-static void report_owners(SyncEngine *engine, GPtrArray *unknown)
+static void report_owners(SyncLine *line, GPtrArray *unknown)
 {
 	for (guint i = 0; i < unknown->len; i++) {
 		g_autofree char *name = sync_printable(unknown->pdata[i]);
 
-		if (g_hash_table_add(engine->strangers, g_strdup(name)))
-			sync_engine_notice(engine, "owner unknown", 2, "There is no user or group %s here: its files belong to root", name);
+		if (g_hash_table_add(line->strangers, g_strdup(name)))
+			sync_line_notice(line, "owner unknown", 2, "There is no user or group %s here: its files belong to root", name);
 	}
 }
 
-static bool apply_line(SyncEngine *engine, SyncLine *line, const git_oid *target, GCancellable *cancellable, GError **error)
+static bool apply_line(SyncLine *line, const git_oid *target, GCancellable *cancellable, GError **error)
 {
 	g_autofree char *hex = sync_oid_text(target);
 	g_autoptr(SyncPlan) plan = sync_plan_new(line->name, hex);
 	g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free);
-	SyncApply apply = sync_engine_apply(engine);
+	SyncApply apply = sync_line_apply(line);
 	git_oid head, target_tree, disk;
-	bool has_head = sync_repo_get_ref(engine->repo, "heads", line->name, &head);
+	bool has_head = sync_repo_get_ref(line->repo, "heads", line->name, &head);
 	bool same = has_head && git_oid_equal(&head, target);
 
 	if (same && line->checked_us && g_get_monotonic_time() - line->checked_us <= CHECK_S * (gint64)G_USEC_PER_SEC)
 		return true;
-	sync_engine_tell_activity(engine, "staging");
-	if (!sync_repo_tree_of(engine->repo, target, &target_tree, error) ||
-	    !look_at_affected(engine, line, &target_tree, cancellable, error) ||
-	    !keep_own(engine, line, has_head ? &head : NULL, target, &target_tree, error) ||
-	    !sync_picture_write(line->picture, engine->repo, NULL, NULL, &disk, error) ||
-	    !plan_line(engine, line, &disk, &target_tree, plan, error))
+	sync_line_tell_activity(line, "staging");
+	if (!sync_repo_tree_of(line->repo, target, &target_tree, error) ||
+	    !look_at_affected(line, &target_tree, cancellable, error) ||
+	    !keep_own(line, has_head ? &head : NULL, target, &target_tree, error) ||
+	    !sync_picture_write(line->picture, line->repo, NULL, NULL, &disk, error) ||
+	    !plan_line(line, &disk, &target_tree, plan, error))
 		return false;
 	if (same && plan->steps->len == 0)
 		return true;
 	if (!sync_apply_stage(&apply, plan, unknown, cancellable, error))
 		return false;
-	report_owners(engine, unknown);
+	report_owners(line, unknown);
 	if (g_cancellable_set_error_if_cancelled(cancellable, error))
 		return false; /* the staging is discarded by whoever settles */
-	sync_engine_tell_activity(engine, "applying");
-	if (!sync_apply_commit(&apply, plan, error)) {
+	sync_line_tell_activity(line, "applying");
+	line->making = hex;
+	bool applied = sync_apply_commit(&apply, plan, cancellable, error);
+	line->making = NULL;
+	if (!applied) {
 		sync_picture_mark_all(line->picture);
 		line->checked_us = 0;
 		return false;
 	}
-	sync_engine_tell_lines(engine);
-	sync_engine_tell_applied(engine, line->name, hex, plan->steps->len);
-	return follow_picture(engine, line, plan, error);
+	sync_line_tell(line);
+	sync_line_tell_applied(line, hex, plan->steps->len);
+	return follow_picture(line, plan, error);
 }
 
-bool sync_follow_pull(SyncEngine *engine, const SyncPullCall *pull, GCancellable *cancellable, GError **error)
+bool sync_follow_pull(SyncLine *line, const SyncPullCall *pull, GCancellable *cancellable, GError **error)
 {
-	SyncApply apply = sync_engine_apply(engine);
-	g_autofree char *settled = NULL;
-	bool ok = true;
+	SyncApply apply = sync_line_apply(line);
+	git_oid target;
+	bool moved;
 
-	if (engine->role != SYNC_ROLE_FOLLOW) {
+	if (line->role != SYNC_ROLE_FOLLOW) {
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_REFUSED, "not-follower: this device does not follow");
 		return false;
 	}
-	g_free(engine->peer);
-	engine->peer = g_strdup(pull->peer_id);
-	if (!sync_apply_settle(&apply, &settled, error) || !fetch(engine, pull, cancellable, error))
+	g_free(line->peer);
+	line->peer = g_strdup(pull->peer_id);
+	if (!sync_apply_settle(&apply, &moved, error))
 		return false;
-	/* Each ref for itself: trouble with one must not hold the other back. */
-	for (guint i = 0; i < SYNC_N_REFS; i++) {
-		git_oid target;
-		g_autoptr(GError) problem = NULL;
-
-		if (!target_of(pull, &engine->lines[i], &target) || apply_line(engine, &engine->lines[i], &target, cancellable, &problem))
-			continue;
-		if (ok)
-			g_propagate_error(error, g_steal_pointer(&problem));
-		ok = false;
-	}
-	return ok;
+	if (moved)
+		sync_line_tell(line);
+	return fetch(line, pull, cancellable, error) && (!target_of(pull, line, &target) || apply_line(line, &target, cancellable, error));
 }
 
 /* ---- the leader's way back ---- */
 
-bool sync_restore(SyncEngine *engine, const char *commit, const char *author, const char *message, git_oid *ret_commit, GError **error)
+bool sync_restore(SyncLine *line, const char *commit, const char *author, const char *message, GError **error)
 {
-	SyncLine *line = &engine->lines[SYNC_REF_CONFIG];
-	SyncApply apply = sync_engine_apply(engine);
+	SyncApply apply = sync_line_apply(line);
 	g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free);
-	git_oid target, head, tree, disk;
+	git_oid target, head, tree, disk, restored;
 
 	if (strlen(commit) != GIT_OID_HEXSZ || git_oid_fromstr(&target, commit) != 0) {
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "a commit is %d hex digits", GIT_OID_HEXSZ);
 		return false;
 	}
 	/* What is on disk now has its place in the line before it is replaced. */
-	if (!sync_lead_commit(engine, "system", NULL, error))
+	if (!sync_lead_commit(line, "system", NULL, error))
 		return false;
-	if (!sync_repo_get_ref(engine->repo, "heads", line->name, &head) || !sync_repo_contains(engine->repo, &head, &target)) {
+	if (!sync_repo_get_ref(line->repo, "heads", line->name, &head) || !sync_repo_contains(line->repo, &head, &target)) {
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_NOT_FOUND, "no such commit is in the line of the configuration");
 		return false;
 	}
-	if (!sync_repo_tree_of(engine->repo, &target, &tree, error) || !sync_repo_tree_of(engine->repo, &head, &disk, error))
+	if (!sync_repo_tree_of(line->repo, &target, &tree, error) || !sync_repo_tree_of(line->repo, &head, &disk, error))
 		return false;
-	if (git_oid_equal(&tree, &disk)) {
-		*ret_commit = head;
+	if (git_oid_equal(&tree, &disk))
 		return true;
-	}
-	if (!sync_repo_commit(engine->repo, &tree, &head, author, message, &engine->term, ret_commit, error))
+	if (!sync_repo_commit(line->repo, &tree, &head, author, message, &line->term, &restored, error))
 		return false;
-	g_autofree char *hex = sync_oid_text(ret_commit);
+	g_autofree char *hex = sync_oid_text(&restored);
 	g_autoptr(SyncPlan) plan = sync_plan_new(line->name, hex);
-	if (!plan_line(engine, line, &disk, &tree, plan, error) || !sync_apply_stage(&apply, plan, unknown, NULL, error))
+	if (!plan_line(line, &disk, &tree, plan, error) || !sync_apply_stage(&apply, plan, unknown, NULL, error))
 		return false;
-	report_owners(engine, unknown);
-	if (!sync_apply_commit(&apply, plan, error)) {
+	report_owners(line, unknown);
+	if (!sync_apply_commit(&apply, plan, NULL, error)) {
 		sync_picture_mark_all(line->picture);
 		return false;
 	}
-	sync_engine_tell_lines(engine);
-	sync_engine_tell_committed(engine, line->name, hex, message, plan->steps->len);
-	return follow_picture(engine, line, plan, error);
+	sync_line_tell(line);
+	sync_line_tell_committed(line, hex, message, plan->steps->len);
+	return follow_picture(line, plan, error);
 }
 
-bool sync_follow_park_fetched(SyncEngine *engine, GError **error)
+bool sync_follow_park_fetched(SyncLine *line, GError **error)
 {
-	for (guint i = 0; i < SYNC_N_REFS; i++) {
-		SyncLine *line = &engine->lines[i];
-		git_oid fetched, head;
+	git_oid fetched, head;
 
-		if (!sync_repo_get_ref(engine->repo, "fetched", line->name, &fetched))
-			continue;
-		bool applied = sync_repo_get_ref(engine->repo, "heads", line->name, &head) && git_oid_equal(&fetched, &head);
-		if (!applied && line->ref == SYNC_REF_CONFIG) {
-			g_autofree char *name = sync_repo_park(engine->repo, engine->peer ? engine->peer : "peer", &fetched, error);
-			if (!name)
-				return false;
-			sync_engine_tell_diverged(engine);
-			sync_engine_notice(engine, "commit not applied", 2,
-					   "The takeover came before the Master's last commit was on the files; it is kept as %s", name);
-		}
-		sync_repo_drop_ref(engine->repo, "fetched", line->name);
+	if (!sync_repo_get_ref(line->repo, "fetched", line->name, &fetched))
+		return true;
+	bool applied = sync_repo_get_ref(line->repo, "heads", line->name, &head) && git_oid_equal(&fetched, &head);
+	if (!applied && line->ref == SYNC_REF_CONFIG) {
+		g_autofree char *name = sync_repo_park(line->repo, line->peer ? line->peer : "peer", &fetched, error);
+		if (!name)
+			return false;
+		sync_line_tell_diverged(line);
+		sync_line_notice(line, "commit not applied", 2,
+				 "The takeover came before the Master's last commit was on the files; it is kept as %s", name);
 	}
+	sync_repo_drop_ref(line->repo, "fetched", line->name);
 	return true;
 }

@@ -18,8 +18,8 @@ typedef struct {
 	GIOStream *tls;
 } Stream;
 
-/* What the present fetch uses: libgit2's constructor has no user data. Set and read in the one thread that fetches. */
-static struct {
+/* What the present fetch of this thread uses: libgit2's constructor has no user data, but it is called in the thread that fetches. */
+static _Thread_local struct {
 	const SyncFetchSource *source;
 	GCancellable *cancellable;
 	GError *error; /* the first thing that went wrong: it says more than libgit2 does */
@@ -139,12 +139,14 @@ static int progress(const git_indexer_progress *stats, void *cancellable)
 	return g_cancellable_is_cancelled(cancellable) ? GIT_EUSER : 0;
 }
 
-bool sync_fetch(SyncRepo *repo, const SyncFetchSource *source, const char *const *names, const git_oid *ids, guint n_ids,
-		GCancellable *cancellable, GError **error)
+bool sync_fetch(SyncRepo *repo, const SyncFetchSource *source, const char *name, const git_oid *id, GCancellable *cancellable,
+		GError **error)
 {
 	static gsize registered;
 	g_autoptr(git_remote) remote = NULL;
-	g_autoptr(GPtrArray) specs = g_ptr_array_new_with_free_func(g_free);
+	g_autofree char *hex = sync_oid_text(id);
+	g_autofree char *spec = g_strdup_printf("+%s:refs/fetched/%s", hex, name);
+	char *specs[] = { spec };
 	g_autofree char *place = sync_place_text(source->host, source->port);
 	g_autofree char *url = g_strdup_printf("https://%s/repo.git", place);
 	git_fetch_options options = GIT_FETCH_OPTIONS_INIT;
@@ -154,10 +156,6 @@ bool sync_fetch(SyncRepo *repo, const SyncFetchSource *source, const char *const
 		git_stream_registration registration = { .version = GIT_STREAM_VERSION, .init = stream_new };
 		git_stream_register(GIT_STREAM_TLS, &registration);
 		g_once_init_leave(&registered, 1);
-	}
-	for (guint i = 0; i < n_ids; i++) {
-		g_autofree char *hex = sync_oid_text(&ids[i]);
-		g_ptr_array_add(specs, g_strdup_printf("+%s:refs/fetched/%s", hex, names[i]));
 	}
 	/* libgit2 1.5 leaks 20 kB for each configuration entry that it compares with url.<base>.insteadOf, at every fetch: it must not look. */
 	create.repository = repo->git;
@@ -170,7 +168,7 @@ bool sync_fetch(SyncRepo *repo, const SyncFetchSource *source, const char *const
 	options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
 	options.update_fetchhead = 0;
 	options.proxy_opts.type = GIT_PROXY_NONE;
-	git_strarray list = { (char **)specs->pdata, specs->len };
+	git_strarray list = { specs, G_N_ELEMENTS(specs) };
 	present.source = source;
 	present.cancellable = cancellable;
 	int rc = git_remote_fetch(remote, &list, &options, NULL);

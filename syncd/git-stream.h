@@ -16,6 +16,6 @@ typedef struct {
 	const char *pin;
 } SyncFetchSource;
 
-/* Fetches commits @ids from the peer into refs/fetched/<names[i]>. All or nothing is visible. Blocks; one at a time in the process. */
-bool sync_fetch(SyncRepo *repo, const SyncFetchSource *source, const char *const *names, const git_oid *ids, guint n_ids,
-		GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Fetches commit @id from the peer into refs/fetched/@name. All or nothing is visible. Blocks; one at a time in a thread. */
+bool sync_fetch(SyncRepo *repo, const SyncFetchSource *source, const char *name, const git_oid *id, GCancellable *cancellable,
+		GError **error) G_GNUC_WARN_UNUSED_RESULT;

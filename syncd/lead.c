@@ -12,13 +12,23 @@ enum {
 	LONGEST_MS = 100,   /* but is not put off for ever */
 	WRITING_MS = 2000,  /* a file that stays open is committed this long after its last write, */
 	WRITING_LONGEST_MS = 10000,
-	DATABASE_MS = 500,  /* a database at most this often */
+	DATABASE_MS = 500,  /* a database at most this often; */
+	DATABASE_KEPT_MS = 2000, /* where every version is kept, and sent, */
+	DATABASE_SHARE = 4, /* and never more of the time than one part in so many */
 	RESCAN_S = 3600,
 	MISSING_S = 5,
 	TOLD_MAX = 3,       /* paths named in a message */
 };
 
 /* ---- when ---- */
+
+/* The next copy of a database that is written all the time. What takes long must not be all that is done. */
+static gint64 copy_due_us(const SyncLine *line)
+{
+	gint64 pause_us = (line->ref == SYNC_REF_VOLATILE ? DATABASE_MS : DATABASE_KEPT_MS) * 1000;
+
+	return line->snapshot_us + MAX(pause_us, DATABASE_SHARE * line->snapshot_took_us);
+}
 
 static gint64 due_us(const SyncLine *line, gint64 now_us)
 {
@@ -30,7 +40,7 @@ static gint64 due_us(const SyncLine *line, gint64 now_us)
 		due = MIN(due, MIN(now_us + WRITING_MS * 1000, line->writing_us + WRITING_LONGEST_MS * 1000));
 	/* A busy database has no quiet time: the first change decides then. */
 	if (line->database_us)
-		due = MIN(due, MAX(MIN(now_us + QUIET_MS * 1000, line->database_us + LONGEST_MS * 1000), line->snapshot_us + DATABASE_MS * 1000));
+		due = MIN(due, MAX(MIN(now_us + QUIET_MS * 1000, line->database_us + LONGEST_MS * 1000), copy_due_us(line)));
 	return due;
 }
 
@@ -51,25 +61,22 @@ static bool is_of_database(const SyncSet *set, const char *name)
 	return name[length] == '\0' || g_str_equal(name + length, "-wal") || g_str_equal(name + length, "-journal");
 }
 
-static void rescan_soon(SyncEngine *engine)
+static void rescan_soon(SyncLine *line)
 {
-	for (guint i = 0; i < SYNC_N_REFS; i++) {
-		sync_picture_mark_all(engine->lines[i].picture);
-		engine->lines[i].first_us = g_get_monotonic_time();
-		arm(&engine->lines[i]);
-	}
+	sync_picture_mark_all(line->picture);
+	line->first_us = g_get_monotonic_time();
+	arm(line);
 }
 
 static void changed(const SyncSet *set, const char *folder, const char *name, SyncWatchWhat what, gpointer user_data)
 {
-	SyncEngine *engine = user_data;
+	SyncLine *line = user_data;
 	gint64 now_us = g_get_monotonic_time();
 
 	if (what == SYNC_WATCH_LOST) {
-		rescan_soon(engine);
+		rescan_soon(line);
 		return;
 	}
-	SyncLine *line = &engine->lines[set->ref];
 	if (set->database) {
 		if (!is_of_database(set, name))
 			return;
@@ -81,7 +88,7 @@ static void changed(const SyncSet *set, const char *folder, const char *name, Sy
 	g_autofree char *path = sync_path_join(folder, name);
 	if (sync_name_is_ours(name) || (*path && sync_path_excluded(path, (const char *const *)set->exclude)))
 		return;
-	sync_picture_mark(engine->lines[set->ref].picture, set, folder);
+	sync_picture_mark(line->picture, set, folder);
 	if (what == SYNC_WATCH_WRITING)
 		line->writing_us = line->writing_us ? line->writing_us : now_us;
 	else
@@ -92,17 +99,17 @@ static void changed(const SyncSet *set, const char *folder, const char *name, Sy
 /* ---- what ---- */
 
 /* "2 changes: a.conf/x, a.conf/y" */
-static char *describe(SyncEngine *engine, const SyncLine *line, const git_oid *old_tree, const git_oid *new_tree, guint *ret_n)
+static char *describe(const SyncLine *line, const git_oid *old_tree, const git_oid *new_tree, guint *ret_n)
 {
 	g_autoptr(GHashTable) paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autoptr(GString) text = g_string_new(NULL);
 
-	for (guint i = 0; i < engine->sets->len; i++) {
-		const SyncSet *set = engine->sets->pdata[i];
+	for (guint i = 0; i < line->sets->len; i++) {
+		const SyncSet *set = line->sets->pdata[i];
 		g_autoptr(GPtrArray) old = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
 		g_autoptr(GPtrArray) new_ = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
 
-		if (set->ref != line->ref || !sync_repo_compare(engine->repo, old_tree, new_tree, set->name, old, new_, NULL))
+		if (set->ref != line->ref || !sync_repo_compare(line->repo, old_tree, new_tree, set->name, old, new_, NULL))
 			continue;
 		g_ptr_array_extend_and_steal(new_, g_steal_pointer(&old));
 		for (guint k = 0; k < new_->len; k++) {
@@ -122,22 +129,22 @@ static char *describe(SyncEngine *engine, const SyncLine *line, const git_oid *o
 }
 
 /* Once for each set and term of office. */
-static void report_missing(SyncEngine *engine, GPtrArray *missing)
+static void report_missing(SyncLine *line, GPtrArray *missing)
 {
 	for (guint i = 0; i < missing->len; i++)
-		if (g_hash_table_add(engine->missing, g_strdup(missing->pdata[i])))
-			sync_engine_notice(engine, "data set missing", 2,
+		if (g_hash_table_add(line->missing, g_strdup(missing->pdata[i])))
+			sync_line_notice(line, "data set missing", 2,
 					   "The files of data set %s are not there; what was committed of it before is kept",
 					   (const char *)missing->pdata[i]);
 }
 
-static bool commit_line(SyncEngine *engine, SyncLine *line, const char *author, const char *message, GError **error)
+static bool commit_line(SyncLine *line, const char *author, const char *message, GError **error)
 {
 	g_autoptr(GPtrArray) missing = g_ptr_array_new_with_free_func(g_free);
 	GHashTableIter iter;
 	gpointer set;
 	git_oid head, head_tree, tree, commit;
-	bool has_head = sync_repo_get_ref(engine->repo, "heads", line->name, &head);
+	bool has_head = sync_repo_get_ref(line->repo, "heads", line->name, &head);
 	guint n_changes;
 
 	line->first_us = line->writing_us = line->database_us = 0;
@@ -147,40 +154,43 @@ static bool commit_line(SyncEngine *engine, SyncLine *line, const char *author, 
 		g_hash_table_iter_remove(&iter);
 		line->snapshot_us = g_get_monotonic_time();
 	}
-	if (has_head && !sync_repo_tree_of(engine->repo, &head, &head_tree, error))
+	if (has_head && !sync_repo_tree_of(line->repo, &head, &head_tree, error))
 		return false;
-	if (!sync_picture_refresh(line->picture, engine->repo, NULL, error) ||
-	    !sync_picture_write(line->picture, engine->repo, has_head ? &head_tree : NULL, missing, &tree, error))
+	if (!sync_picture_refresh(line->picture, line->repo, NULL, error) ||
+	    !sync_picture_write(line->picture, line->repo, has_head ? &head_tree : NULL, missing, &tree, error))
 		return false;
-	report_missing(engine, missing);
+	report_missing(line, missing);
 	if (has_head && git_oid_equal(&tree, &head_tree))
 		return true;
-	g_autofree char *described = describe(engine, line, has_head ? &head_tree : NULL, &tree, &n_changes);
+	g_autofree char *described = describe(line, has_head ? &head_tree : NULL, &tree, &n_changes);
 	const char *text = message && *message ? message : described;
 	/* A volatile snapshot has no past: nobody will ask for the registrations of last week, and they must not fill the disk. */
 	const git_oid *parent = has_head && line->ref == SYNC_REF_CONFIG ? &head : NULL;
-	if (!sync_repo_commit(engine->repo, &tree, parent, author, text, &engine->term, &commit, error) ||
-	    !sync_repo_set_ref(engine->repo, "heads", line->name, &commit, error))
+	if (!sync_repo_commit(line->repo, &tree, parent, author, text, &line->term, &commit, error) ||
+	    !sync_repo_set_ref(line->repo, "heads", line->name, &commit, error))
 		return false;
 	g_autofree char *hex = sync_oid_text(&commit);
-	sync_engine_tell_lines(engine);
-	sync_engine_tell_committed(engine, line->name, hex, text, n_changes);
+	sync_line_tell(line);
+	sync_line_tell_committed(line, hex, text, n_changes);
 	if (line->ref == SYNC_REF_VOLATILE)
-		sync_engine_tidy(engine);
+		sync_line_tidy(line);
 	return true;
 }
 
 static gboolean line_due(gpointer user_data)
 {
-	SyncEngine *engine = ((gpointer *)user_data)[0];
-	SyncLine *line = ((gpointer *)user_data)[1];
+	SyncLine *line = user_data;
 	g_autoptr(GError) error = NULL;
 
 	g_source_set_ready_time(line->timer, -1);
-	sync_engine_tell_activity(engine, "committing");
-	bool ok = commit_line(engine, line, "system", NULL, &error);
-	sync_engine_tell_problem(engine, ok ? "" : error->message);
-	sync_engine_tell_activity(engine, "idle");
+	sync_line_tell_activity(line, "committing");
+	gint64 began_us = g_get_monotonic_time();
+	bool copies = g_hash_table_size(line->databases) > 0;
+	bool ok = commit_line(line, "system", NULL, &error);
+	if (copies)
+		line->snapshot_took_us = g_get_monotonic_time() - began_us;
+	sync_line_tell_problem(line, ok ? "" : error->message);
+	sync_line_tell_activity(line, "idle");
 	if (!ok) {
 		/* The picture has everything marked; it is tried again with the next change, and soon. */
 		line->writing_us = g_get_monotonic_time();
@@ -191,46 +201,38 @@ static gboolean line_due(gpointer user_data)
 
 static gboolean rescan_due(gpointer user_data)
 {
-	SyncEngine *engine = user_data;
+	SyncLine *line = user_data;
 	gint64 now_us = g_get_monotonic_time();
 
-	if (now_us - engine->rescanned_us >= RESCAN_S * (gint64)G_USEC_PER_SEC) {
-		engine->rescanned_us = now_us;
+	if (now_us - line->rescanned_us >= RESCAN_S * (gint64)G_USEC_PER_SEC) {
+		line->rescanned_us = now_us;
 		sync_owner_forget();
-		rescan_soon(engine);
+		rescan_soon(line);
 	}
 	/* A folder that is not there cannot be watched. */
-	for (guint i = 0; i < SYNC_N_REFS; i++) {
-		SyncLine *line = &engine->lines[i];
-
-		if (!sync_picture_mark_missing(line->picture))
-			continue;
+	if (sync_picture_mark_missing(line->picture)) {
 		line->first_us = line->first_us ? line->first_us : now_us;
 		arm(line);
 	}
-	g_source_set_ready_time(engine->rescan, now_us + MISSING_S * (gint64)G_USEC_PER_SEC);
+	g_source_set_ready_time(line->rescan, now_us + MISSING_S * (gint64)G_USEC_PER_SEC);
 	return G_SOURCE_CONTINUE;
 }
 
-bool sync_lead_commit(SyncEngine *engine, const char *author, const char *message, GError **error)
+bool sync_lead_commit(SyncLine *line, const char *author, const char *message, GError **error)
 {
-	for (guint i = 0; i < SYNC_N_REFS; i++) {
-		/* Everything: a file may be open and written without an event that says it is complete. */
-		sync_picture_mark_all(engine->lines[i].picture);
-		if (!commit_line(engine, &engine->lines[i], author, message, error))
-			return false;
-	}
-	return true;
+	/* Everything: a file may be open and written without an event that says it is complete. */
+	sync_picture_mark_all(line->picture);
+	return commit_line(line, author, message, error);
 }
 
 /* ---- beginning and end ---- */
 
 static void watch_folder(const SyncSet *set, const char *path, int fd, gpointer user_data)
 {
-	SyncEngine *engine = user_data;
+	SyncLine *line = user_data;
 
-	if (engine->watch && !sync_watch_add(engine->watch, set, path, fd) && g_hash_table_add(engine->missing, g_strdup("watches")))
-		sync_engine_notice(engine, "too few watches", 2,
+	if (line->watch && !sync_watch_add(line->watch, set, path, fd) && g_hash_table_add(line->missing, g_strdup("watches")))
+		sync_line_notice(line, "too few watches", 2,
 				   "The kernel gives no more inotify watches (fs.inotify.max_user_watches): changes are found hourly only");
 }
 
@@ -239,43 +241,37 @@ static gboolean dispatch_ready(GSource *source, GSourceFunc callback, gpointer u
 	return callback ? callback(user_data) : G_SOURCE_REMOVE;
 }
 
-static GSource *ready_source(SyncEngine *engine, GSourceFunc callback, gpointer user_data, GDestroyNotify destroy)
+static GSource *ready_source(SyncLine *line, GSourceFunc callback)
 {
 	static GSourceFuncs functions = { .dispatch = dispatch_ready };
 	GSource *source = g_source_new(&functions, sizeof(GSource));
 
-	g_source_set_callback(source, callback, user_data, destroy);
+	g_source_set_callback(source, callback, line, NULL);
 	g_source_set_ready_time(source, -1);
-	g_source_attach(source, engine->context);
+	g_source_attach(source, line->context);
 	return source;
 }
 
-void sync_lead_begin(SyncEngine *engine)
+void sync_lead_begin(SyncLine *line)
 {
 	g_autoptr(GError) error = NULL;
 
-	sync_lead_end(engine);
-	engine->watch = sync_watch_new(engine->context, changed, engine, &error);
-	if (!engine->watch)
-		sync_engine_notice(engine, "too few watches", 2, "Changes are found hourly only: %s", error->message);
-	for (guint i = 0; i < SYNC_N_REFS; i++) {
-		gpointer *pair = g_new0(gpointer, 2);
-
-		pair[0] = engine;
-		pair[1] = &engine->lines[i];
-		engine->lines[i].timer = ready_source(engine, line_due, pair, g_free);
-		sync_picture_on_folder(engine->lines[i].picture, watch_folder, engine);
-	}
-	engine->rescan = ready_source(engine, rescan_due, engine, NULL);
-	engine->rescanned_us = g_get_monotonic_time();
-	g_source_set_ready_time(engine->rescan, engine->rescanned_us + MISSING_S * (gint64)G_USEC_PER_SEC);
-	sync_engine_tell_activity(engine, "scanning");
+	sync_lead_end(line);
+	line->watch = sync_watch_new(line->context, changed, line, &error);
+	if (!line->watch)
+		sync_line_notice(line, "too few watches", 2, "Changes are found hourly only: %s", error->message);
+	line->timer = ready_source(line, line_due);
+	sync_picture_on_folder(line->picture, watch_folder, line);
+	line->rescan = ready_source(line, rescan_due);
+	line->rescanned_us = g_get_monotonic_time();
+	g_source_set_ready_time(line->rescan, line->rescanned_us + MISSING_S * (gint64)G_USEC_PER_SEC);
+	sync_line_tell_activity(line, "scanning");
 	g_clear_error(&error);
-	bool ok = sync_lead_commit(engine, "system", NULL, &error);
-	sync_engine_tell_problem(engine, ok ? "" : error->message);
+	bool ok = sync_lead_commit(line, "system", NULL, &error);
+	sync_line_tell_problem(line, ok ? "" : error->message);
 	if (!ok)
-		rescan_soon(engine);
-	sync_engine_tell_activity(engine, "idle");
+		rescan_soon(line);
+	sync_line_tell_activity(line, "idle");
 }
 
 static void drop_source(GSource **source)
@@ -286,18 +282,14 @@ static void drop_source(GSource **source)
 	g_clear_pointer(source, g_source_unref);
 }
 
-void sync_lead_end(SyncEngine *engine)
+void sync_lead_end(SyncLine *line)
 {
-	for (guint i = 0; i < SYNC_N_REFS; i++) {
-		SyncLine *line = &engine->lines[i];
-
-		drop_source(&line->timer);
-		sync_picture_on_folder(line->picture, NULL, NULL);
-		g_hash_table_remove_all(line->databases);
-		line->first_us = line->writing_us = line->database_us = line->snapshot_us = 0;
-		line->checked_us = 0;
-	}
-	drop_source(&engine->rescan);
-	g_hash_table_remove_all(engine->missing);
-	g_clear_pointer(&engine->watch, sync_watch_free);
+	drop_source(&line->timer);
+	sync_picture_on_folder(line->picture, NULL, NULL);
+	g_hash_table_remove_all(line->databases);
+	line->first_us = line->writing_us = line->database_us = line->snapshot_us = 0;
+	line->checked_us = 0;
+	drop_source(&line->rescan);
+	g_hash_table_remove_all(line->missing);
+	g_clear_pointer(&line->watch, sync_watch_free);
 }

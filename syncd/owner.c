@@ -7,18 +7,25 @@
 
 enum { BUFFER = 16384 };
 
-static GHashTable *users, *groups; /* number -> name */
+/* number -> name, which is interned: others may have it while the tables are forgotten. */
+static GHashTable *users, *groups;
+G_LOCK_DEFINE_STATIC(names);
 
 static const char *lookup(GHashTable **table, guint number, char *(*find)(guint))
 {
+	G_LOCK(names);
 	if (!*table)
-		*table = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-	char *name = g_hash_table_lookup(*table, GUINT_TO_POINTER(number));
+		*table = g_hash_table_new(NULL, NULL);
+	const char *name = g_hash_table_lookup(*table, GUINT_TO_POINTER(number));
 	if (!name) {
-		name = find(number);
-		name = name ? name : g_strdup_printf("%u", number);
-		g_hash_table_insert(*table, GUINT_TO_POINTER(number), name);
+		g_autofree char *found = find(number);
+
+		if (!found)
+			found = g_strdup_printf("%u", number);
+		name = g_intern_string(found);
+		g_hash_table_insert(*table, GUINT_TO_POINTER(number), (gpointer)name);
 	}
+	G_UNLOCK(names);
 	return name;
 }
 
@@ -85,6 +92,8 @@ bool sync_owner_gid(const char *name, gid_t *ret_gid)
 
 void sync_owner_forget(void)
 {
+	G_LOCK(names);
 	g_clear_pointer(&users, g_hash_table_unref);
 	g_clear_pointer(&groups, g_hash_table_unref);
+	G_UNLOCK(names);
 }

@@ -192,7 +192,7 @@ static Folder *find_folder(Folder *root, const char *path, bool forget)
 	return folder;
 }
 
-void sync_picture_adopt(SyncPicture *picture, const SyncSet *set, const char *path, const git_oid *id)
+void sync_picture_adopt(SyncPicture *picture, const SyncSet *set, const char *path, const git_oid *id, gint64 mtime_ns)
 {
 	SetView *view = view_of(picture, set);
 	g_autofree char *parent = sync_path_parent(path);
@@ -203,6 +203,7 @@ void sync_picture_adopt(SyncPicture *picture, const SyncSet *set, const char *pa
 	Item *item = g_new0(Item, 1);
 	item->id = *id;
 	item->adopted = true;
+	item->look.mtime_ns = mtime_ns;
 	g_hash_table_insert(folder->items, g_strdup(sync_path_last(path)), item);
 }
 
@@ -364,7 +365,7 @@ static bool look_at_name(SyncPicture *picture, SetView *view, Folder *folder, in
 		*ret_gone = false;
 		return true;
 	}
-	if (known && known->adopted && S_ISREG(st.st_mode)) {
+	if (known && known->adopted && S_ISREG(st.st_mode) && known->look.mtime_ns == look.mtime_ns) {
 		*ret_gone = known->adopted = false;
 		known->look = look;
 		return true;
@@ -494,7 +495,7 @@ static bool refresh_database(SyncPicture *picture, SetView *view, GError **error
 	g_autofree char *real_root = realpath(view->set->root, NULL);
 	g_autofree char *path = g_build_filename(real_root ? real_root : view->set->root, view->set->database, NULL);
 	g_autofree char *wal_path = g_strconcat(path, "-wal", NULL);
-	g_autofree char *copy = g_build_filename(picture->scratch, "snapshot", NULL);
+	g_autofree char *copy = g_build_filename(picture->scratch, sync_ref_names[view->set->ref], NULL);
 	Look look, wal;
 
 	sync_autofd root_fd = open_root(view->set);
@@ -509,13 +510,13 @@ static bool refresh_database(SyncPicture *picture, SetView *view, GError **error
 	if (!view->root)
 		view->root = folder_new();
 	Item *known = g_hash_table_lookup(view->root->items, view->set->database);
-	if (known && known->adopted) {
+	if (known && known->adopted && known->look.mtime_ns == look.mtime_ns && wal.ino == 0) {
 		known->adopted = false;
 		known->look = look;
 		known->wal = wal;
 		return true;
 	}
-	if (known && !known->racy && look_equal(&known->look, &look) && look_equal(&known->wal, &wal))
+	if (known && !known->adopted && !known->racy && look_equal(&known->look, &look) && look_equal(&known->wal, &wal))
 		return true;
 	if (!sync_snapshot_take(path, copy, error)) {
 		g_prefix_error(error, "data set %s: ", view->set->name);

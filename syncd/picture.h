@@ -35,8 +35,8 @@ bool sync_picture_refresh(SyncPicture *picture, SyncRepo *repo, GCancellable *ca
 bool sync_picture_write(SyncPicture *picture, SyncRepo *repo, const git_oid *before, GPtrArray *missing, git_oid *ret_tree,
 			GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Says that @path was just placed by us with content @id: it need not be read again. The folder must be marked or
- * known already. */
-void sync_picture_adopt(SyncPicture *picture, const SyncSet *set, const char *path, const git_oid *id);
+/* Says that @path was just placed by us with content @id and modification time @mtime_ns: as long as it has that time it need not be read again.
+ * The folder must be marked or known already. */
+void sync_picture_adopt(SyncPicture *picture, const SyncSet *set, const char *path, const git_oid *id, gint64 mtime_ns);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncPicture, sync_picture_free)

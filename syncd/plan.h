@@ -37,6 +37,7 @@ typedef struct {
 	guint stage;    /* PLACE: name in the staging folder, counted from 1 over all sets */
 	SyncMeta *meta; /* PLACE, MKDIR, ATTR; else NULL */
 	char *id;       /* PLACE: object id; not in the journal */
+	gint64 staged_ns; /* PLACE: time of the staged file, by which it is known again; not in the journal */
 } SyncStep;
 
 void sync_step_free(SyncStep *step);

@@ -11,6 +11,8 @@
 #include "error.h"
 #include "file.h"
 
+G_LOCK_DEFINE_STATIC(packed_refs);
+
 enum { WINDOW = 32 << 20, MAPPED_MAX = 128 << 20, DIVERGED_MAX = 100000 };
 
 bool sync_git_error(GError **error, const char *what)
@@ -51,6 +53,9 @@ static bool configure(git_repository *git, GError **error)
 		{ "gc.auto", "0" },                          /* tidied by our own clock */
 		{ "repack.writeBitmaps", "false" },          /* with bitmaps the next databases went out whole, not as deltas */
 		{ "core.logAllRefUpdates", "false" },
+		/* The link is a LAN and the time counts: packing harder took longer than sending more. */
+		{ "pack.compression", "1" },
+		{ "pack.window", "3" },
 	};
 	g_autoptr(git_config) config = NULL;
 
@@ -198,7 +203,10 @@ void sync_repo_drop_ref(SyncRepo *repo, const char *space, const char *ref)
 {
 	g_autofree char *name = ref_name(space, ref);
 
+	/* A ref that was packed goes by a new file of all packed refs, for which there is but one lock. */
+	G_LOCK(packed_refs);
 	(void)git_reference_remove(repo->git, name);
+	G_UNLOCK(packed_refs);
 }
 
 /* ---- commits ---- */

@@ -641,7 +641,8 @@ def test_kill_at_any_moment_of_an_apply(pair, lab):
         beta.start()
         said = states(beta, MANY)
         assert said in ({str(i - 1)}, {str(i)}), said
-        assert not beta.at("/var/lib/understudy/sync/journal").exists()
+        for mark in ("journal-config", "journal-volatile"):
+            assert not beta.at(f"/var/lib/understudy/sync/{mark}").exists()
         outcomes["new" if said == {str(i)} else "old"] += 1
         alpha.set_role("lead")
         beta.set_role("follow")
