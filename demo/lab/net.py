@@ -28,6 +28,7 @@ import threading
 import time
 
 CLONE_NEWNET = 0x40000000
+PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 _serial = itertools.count()
 
@@ -43,6 +44,12 @@ def run(argv, check=True, timeout=30, **more):
     if check and done.returncode != 0:
         raise NetError(f"{' '.join(map(str, argv))}: exit {done.returncode}: {(done.stderr or done.stdout).strip()}")
     return done
+
+
+def die_with_parent():
+    """In a child before it executes its program: when the thread that started it dies, however it dies, so does the child."""
+    if _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        os._exit(127)
 
 
 def setns_net(path):

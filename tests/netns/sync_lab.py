@@ -20,7 +20,7 @@ from gi.repository import Gio, GLib  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 
-from lab.net import Network, wait_until  # noqa: E402
+from lab.net import Network, die_with_parent, wait_until  # noqa: E402
 
 SYNC, PEER = "org.understudy.Sync1", "org.understudy.Peer1"
 PATH = "/org/understudy/Sync1"
@@ -186,7 +186,7 @@ class Device:
         self.ports = [lab.switch.connect(self.namespace, "eth0", lan),
                       lab.cable.connect(self.namespace, "eth1", peer)]
         self.holder = self.namespace.popen(["unshare", "--mount", "--propagation", "private", "sh", "-ec", HOLDER],
-                                           stdout=subprocess.PIPE, text=True)
+                                           stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent)
         assert self.holder.stdout.readline() == "ready\n"
         self.root = Path(f"/proc/{self.holder.pid}/root")
         self.process, self.client, self.term = None, None, 1
@@ -220,7 +220,7 @@ class Device:
             self.process = subprocess.Popen(
                 ["nsenter", f"--target={self.holder.pid}", "--mount", "--net", "--root", "--wd",
                  str(self.lab.build / "syncd" / "understudy-syncd")],
-                stdout=log, stderr=log, env={"PATH": "/usr/bin:/bin", "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent",
+                stdout=log, stderr=log, preexec_fn=die_with_parent, env={"PATH": "/usr/bin:/bin", "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent",
                                              "LC_ALL": "C.UTF-8",
                                              **{k: v for k, v in os.environ.items() if k.startswith(("ASAN", "UBSAN", "LSAN"))}})
         return self.connect()
@@ -297,7 +297,7 @@ class Device:
     def python(self, code, *arguments, **more):
         """Starts a program that sees the device's files (SQLite resolves paths itself, so ours of the device lead it astray)."""
         return subprocess.Popen(["nsenter", f"--target={self.holder.pid}", "--mount", "--root", "--wd", "/usr/bin/python3", "-c", code, *map(str, arguments)],
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more)
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent, **more)
 
     def sql(self, path, *statements):
         """Runs statements on a database of the device."""

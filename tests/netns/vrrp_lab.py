@@ -25,7 +25,7 @@ gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
-from lab.net import Network, make_memory_folder, remove_memory_folder, wait_until  # noqa: E402
+from lab.net import Network, die_with_parent, make_memory_folder, remove_memory_folder, wait_until  # noqa: E402
 
 ROOT = "/org/understudy/Vrrp1"
 ELECTION = "org.understudy.Election1"
@@ -41,6 +41,7 @@ PACKET_OUTGOING = 4
 
 def real_time():
     """As the supervisor starts it; where this machine refuses, the tests' bounds meet its load."""
+    die_with_parent()
     try:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(10))
     except PermissionError:
@@ -49,6 +50,7 @@ def real_time():
 
 def as_client():
     """Of the observers that ask every 2 ms: what they measure is not to be how long they waited for a processor themselves. Below vrrpd."""
+    die_with_parent()
     try:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     except PermissionError:
