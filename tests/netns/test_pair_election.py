@@ -2,6 +2,7 @@
 """What an administrator asks about an election, on a running pair: by the command line, by busctl, by the doctor, and after a firewall has spoken."""
 
 import json
+import os
 import re
 import socket
 
@@ -102,6 +103,18 @@ def test_all_that_is_asked_about_an_election(pair):
     wait_until(events, 10, "an event")
     assert all(FIREWALL in event["description"] for event in events())
     assert sorted(event["device"] for event in events()) in ([master.name], sorted([master.name, backup.name])), "one a device and cause, not thirty"
+
+
+def test_vrrpd_is_calm_or_says_that_it_cannot_be(pair):
+    """In real time, all of its memory locked; where a machine refuses that, it is a problem and no silence."""
+    for device in pair.first, pair.second:
+        pid = device.pid_of("understudy-vrrpd")
+        problems = str(busctl(device, ELECTION, "Problems"))
+        assert (os.sched_getscheduler(pid) & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR) != ("no-realtime" in problems), problems
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            status = dict(line.split(":\t", 1) for line in file if ":\t" in line)
+        locked, mapped = (int(status[name].split()[0]) for name in ("VmLck", "VmSize"))
+        assert (locked > mapped / 2) != ("memory-not-locked" in problems), (locked, mapped, problems)
 
 
 def test_one_way_only_is_what_the_doctor_says(build):

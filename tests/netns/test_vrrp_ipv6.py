@@ -89,6 +89,28 @@ def test_phone_learns_the_virtual_mac_and_never_another(lab, pair):
     assert told == {VIRTUAL_MAC6}
 
 
+def test_a_restart_says_no_other_mac(lab):
+    alpha = device(lab, "alpha", 11, groups={"lan": LAN46})
+    alpha.start()
+    alpha.wait_state("master", 10)
+    phone = device(lab, "phone", 50, peer_link=False)
+    wire = lab.wire(phone.lan_port)
+    echo(phone.namespace, SERVICE6)
+
+    def told():
+        return [a[1][80:86] for a in advertisements(wire, from_host=False) if a[2] in (SERVICE6, VIRTUAL_LINK_LOCAL)]
+
+    for end in alpha.kill, alpha.terminate:
+        end()
+        before = len(told())
+        alpha.start()
+        alpha.wait_state("master", 10)
+        wire.wait(lambda before=before: len(told()) > before, 5, "announced")
+        echo(phone.namespace, SERVICE6)
+        assert neighbour(phone, SERVICE6) == "00:00:5e:00:02:33"
+    assert set(told()) == {VIRTUAL_MAC6}
+
+
 def test_without_virtual_mac_the_phone_is_told_the_new_one(lab):
     alpha, beta = pair_of(lab, {"virtual-mac": "false", "family": "ipv6"}, {"lan": LAN46})
     phone = device(lab, "phone", 50, peer_link=False)

@@ -119,6 +119,30 @@ def test_hosts_learn_the_virtual_mac_and_never_another(lab):
     assert "00:00:5e:00:01:33" in neighbour
 
 
+def test_a_restart_says_no_other_mac(lab):
+    """Killed and started again, and ended and started again, it never says the service address with the interface's own MAC."""
+    alpha = lab.host("alpha", "192.0.2.11").start()
+    alpha.wait_state("master", 10)
+    client = lab.client()
+    wire = lab.wire(client.port)
+    client.probe()
+    client.finish()
+
+    def announced():
+        return len([a for a in wire.arps(from_host=False) if a[3] == a[4] == SERVICE])
+
+    for end in alpha.kill, alpha.terminate:
+        end()
+        before = announced()
+        alpha.start()
+        alpha.wait_state("master", 10)
+        wire.wait(lambda before=before: announced() > before, 5, "announced")
+        client.probe()
+        client.finish()
+        assert "00:00:5e:00:01:33" in client.namespace.ip("neigh", "show", SERVICE).stdout
+    assert {a[2] for a in wire.arps(from_host=False) if a[3] == SERVICE} == {VIRTUAL_MAC}
+
+
 def test_the_device_address_keeps_its_own_mac(lab):
     alpha = lab.host("alpha", "192.0.2.11").start()
     alpha.wait_state("master", 10)
