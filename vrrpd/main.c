@@ -7,8 +7,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "election.h"
 #include "heir.h"
@@ -34,6 +36,33 @@ static bool quit_on_signals(GMainLoop *loop)
 		return false;
 	fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	return fd >= 0 && g_unix_fd_add(fd, G_IO_IN, quit_cb, loop) > 0;
+}
+
+#define STACK_KEPT_BYTES (48 * 1024) /* three times what role changes, introspection and a reload were seen to use */
+
+/* The kernel sets 128 KB of stack aside, and mlockall() fills them in. Of what is below anything in use, pages are locked when they are first touched. */
+static void give_back_stack(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *maps = NULL;
+	guintptr here = (guintptr)&maps, begin = 0, end;
+
+	if (!g_file_get_contents("/proc/self/maps", &maps, NULL, &error)) {
+		g_debug("%s", error->message);
+		return;
+	}
+	for (const char *line = maps; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		begin = (guintptr)g_ascii_strtoull(line, NULL, 16);
+		end = (guintptr)g_ascii_strtoull(strchr(line, '-') ? strchr(line, '-') + 1 : "0", NULL, 16);
+		if (begin <= here && here < end)
+			break;
+	}
+	end = (here - STACK_KEPT_BYTES) & ~((guintptr)sysconf(_SC_PAGESIZE) - 1);
+	if (begin < end && here - begin < 1024 * 1024 && munlock((void *)begin, end - begin) == 0) {
+		(void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+		(void)mlock2((void *)begin, end - begin, MLOCK_ONFAULT);
+	}
 }
 
 int main(int argc, char **argv)
@@ -76,6 +105,7 @@ int main(int argc, char **argv)
 
 		vrrp_election_add_problem(election, problem);
 	}
+	give_back_stack();
 	(void)vrrp_heir_start();
 	if (!vrrp_service_start(service, election, &error)) {
 		/* Without its socket nobody can steer it: better no election than one that cannot be told to stop. */
