@@ -14,7 +14,7 @@ static const ScannerRule rules[] = {
 	    "passive-reminder-min" } },
 	{ "group", true, { "interface", "addresses", "routes", "elects", "adverts" } },
 	{ "drill", false, { "max-silence-ms", "max-age-days" } },
-	{ "revision", false, { "term", "device", "n" } },
+	{ "revision", false, { "term", "device", "n", "peer-port-before" } },
 	{ 0 },
 };
 
@@ -392,7 +392,8 @@ static bool read_revision(Settings *settings, const ScannerFile *file, const Sca
 	       value_require(file, section, "n", error) &&
 	       value_uint64(file, section, "term", &settings->revision_term, error) &&
 	       value_name(file, section, "device", &settings->revision_device, error) &&
-	       value_uint64(file, section, "n", &settings->revision_n, error);
+	       value_uint64(file, section, "n", &settings->revision_n, error) &&
+	       value_uint(file, section, "peer-port-before", 1, 65534, &settings->port_before, error);
 }
 
 static gint compare_groups(gconstpointer a, gconstpointer b)
@@ -478,11 +479,12 @@ bool pair_read(Settings *settings, const char *file_name, const char *text, GErr
 	return true;
 }
 
-char *settings_with_revision(const char *text, guint64 term, const char *device, guint64 n)
+char *settings_with_revision(const char *text, guint64 term, const char *device, guint64 n, guint port_before)
 {
 	g_autoptr(GString) out = g_string_new(NULL);
+	g_autofree char *before = port_before ? g_strdup_printf("peer-port-before=%u\n", port_before) : g_strdup("");
 	g_autofree char *revision =
-		g_strdup_printf("term=%" G_GUINT64_FORMAT "\ndevice=%s\nn=%" G_GUINT64_FORMAT "\n", term, device, n);
+		g_strdup_printf("term=%" G_GUINT64_FORMAT "\ndevice=%s\nn=%" G_GUINT64_FORMAT "\n%s", term, device, n, before);
 	bool inside = false, written = false;
 
 	for (const char *line = text; *line;) {

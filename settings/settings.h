@@ -165,6 +165,7 @@ typedef struct {
 	guint64 revision_term;  /* [revision] term=, device=, n=: written by the supervisor; 0, "", 0 when absent */
 	char *revision_device;
 	guint64 revision_n;
+	guint port_before;      /* and peer-port-before=: the peer may still be at this one; 0: no */
 	GPtrArray *groups;      /* of SettingsGroup* */
 	char *pair_text;        /* pair.conf as read */
 	char *pair_hash;        /* SHA-256 in hex of its meaning: comments, blank lines and order of keys do not count */
@@ -202,7 +203,7 @@ char **settings_finding_differs(const Settings *a, const Settings *b);
  * set a key. Transfer full, or NULL and @error. */
 char *settings_with_key(const char *text, const char *section, const char *key, const char *value, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* @text of a pair.conf with its [revision] section replaced or appended; comments and everything else kept. Transfer full. */
-char *settings_with_revision(const char *text, guint64 term, const char *device, guint64 n);
+/* @port_before: 0: none. @text of a pair.conf with its [revision] section replaced or appended; comments and everything else kept. Transfer full. */
+char *settings_with_revision(const char *text, guint64 term, const char *device, guint64 n, guint port_before);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Settings, settings_unref)

@@ -36,6 +36,7 @@ typedef struct {
 	GCancellable *dialling;
 	guint retry;
 	guint retry_ms;
+	guint dials;
 } Path;
 
 typedef struct {
@@ -67,7 +68,7 @@ struct SyncLink {
 	SyncListener *listener;
 	char **peer_hosts;
 	char *pin;
-	guint port;
+	guint port, port_before;
 	guint timeout_ms;
 	char *run;           /* names this process in our serials */
 	guint64 serial;
@@ -460,7 +461,9 @@ static void path_dial(Path *path)
 
 	path->dialling = g_cancellable_new();
 	g_object_set_data(G_OBJECT(path->dialling), "path", path);
-	sync_websocket_dial_async(path->host, link->port, DIAL_TIMEOUT_S, link->key, link->pin, path->dialling, dialled,
+	/* A device that was off when the port was changed is at the old one until it has heard of it. */
+	guint port = link->port_before && ++path->dials % 2 == 0 ? link->port_before : link->port;
+	sync_websocket_dial_async(path->host, port, DIAL_TIMEOUT_S, link->key, link->pin, path->dialling, dialled,
 				  g_object_ref(path->dialling));
 }
 
@@ -620,6 +623,7 @@ bool sync_link_open(SyncLink *link, const SyncLinkConfig *config, GError **error
 	    g_strv_equal((const char *const *)link->own_hosts, config->own_hosts) &&
 	    g_strv_equal((const char *const *)link->peer_hosts, config->peer_hosts)) {
 		link->timeout_ms = config->timeout_ms;
+		link->port_before = config->port_before;
 		return true;
 	}
 	sync_link_close(link);
@@ -628,6 +632,7 @@ bool sync_link_open(SyncLink *link, const SyncLinkConfig *config, GError **error
 		return false;
 	link->pin = g_strdup(config->pin);
 	link->port = config->port;
+	link->port_before = config->port_before;
 	link->timeout_ms = config->timeout_ms;
 	link->own_hosts = g_strdupv((char **)config->own_hosts);
 	link->peer_hosts = g_strdupv((char **)config->peer_hosts);

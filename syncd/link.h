@@ -25,6 +25,7 @@ typedef struct {
 	const char *const *own_hosts;
 	const char *const *peer_hosts; /* best first */
 	guint port;
+	guint port_before; /* the peer may still be there; 0: no */
 	guint timeout_ms;
 	const char *pin;
 } SyncLinkConfig;

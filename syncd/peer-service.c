@@ -60,6 +60,7 @@ static gboolean reopen(gpointer user_data)
 		.own_hosts = (const char *const *)own,
 		.peer_hosts = (const char *const *)peer,
 		.port = service->settings->peer_port,
+		.port_before = service->settings->port_before,
 		.timeout_ms = service->settings->peer_timeout_ms,
 		.pin = service->record->fingerprint,
 	};

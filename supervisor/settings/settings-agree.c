@@ -81,7 +81,7 @@ static void load_shared(SettingsOrders *orders)
 	orders->shared_hash = g_strdup(words[3]);
 }
 
-static bool is_shared(const SettingsOrders *orders)
+bool settings_is_shared(const SettingsOrders *orders)
 {
 	Revision own = settings_own_revision(orders->supervisor);
 	return orders->shared_hash && revision_compare(&own, &orders->shared) == 0 && strcmp(own_hash(orders->supervisor), orders->shared_hash) == 0;
@@ -196,7 +196,7 @@ static void adopt(SettingsOrders *orders, const char *text, SettingsUsedCb done,
 	}
 	Revision revision = revision_of(settings->revision_term, settings->revision_device, settings->revision_n);
 	bool same = !supervisor->settings->pair_text || strcmp(own_hash(supervisor), settings->pair_hash) == 0;
-	Adoption adoption = agreement_adopt(&own, is_shared(orders), same, &revision);
+	Adoption adoption = agreement_adopt(&own, settings_is_shared(orders), same, &revision);
 	if (adoption == ADOPT_NOTHING) {
 		done(NULL, user_data);
 		return;

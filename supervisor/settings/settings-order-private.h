@@ -58,6 +58,8 @@ Revision settings_own_revision(const Supervisor *supervisor);
 bool settings_peer_says(const Supervisor *supervisor, Revision *ret_revision, const char **ret_hash, const char **ret_finding);
 /* The topic `settings` with this phase. @hash and @text may be NULL. Floating. */
 GVariant *settings_phase(const char *name, const Revision *revision, const char *hash, const char *text);
+/* The other device is known to have had what is in use here. */
+bool settings_is_shared(const SettingsOrders *orders);
 /* A text has come into use, or has not: what waited for that. */
 void settings_agree_go_on(SettingsOrders *orders);
 void settings_agree_load(SettingsOrders *orders);

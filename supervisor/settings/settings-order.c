@@ -235,6 +235,18 @@ static void forward(Change *change)
 	peer_request(change->orders->supervisor->peer, "settings", g_variant_builder_end(&builder), FORWARD_MS, on_forwarded, change);
 }
 
+/* Where the other device may still be looked for once this is in use: 0: nowhere else. */
+static guint port_before(const Change *change)
+{
+	const Settings *now = change->orders->supervisor->settings;
+	guint wanted = change->settings->peer_port;
+	if (!change->orders->supervisor->facts.paired)
+		return 0;
+	if (wanted != now->peer_port)
+		return now->peer_port;
+	return settings_is_shared(change->orders) || wanted == now->port_before ? 0 : now->port_before;
+}
+
 /* Numbered, so that it is newer than everything there is. */
 static bool give_number(Change *change, GError **error)
 {
@@ -243,7 +255,8 @@ static bool give_number(Change *change, GError **error)
 	Revision own = settings_own_revision(supervisor);
 	change->revision = agreement_number(&own, supervisor->role.known.number, orders->last_n, supervisor->settings->id);
 	orders->last_n = change->revision.n;
-	g_autofree char *text = settings_with_revision(change->text, change->revision.term, supervisor->settings->id, change->revision.n);
+	g_autofree char *text = settings_with_revision(change->text, change->revision.term, supervisor->settings->id, change->revision.n,
+							  port_before(change));
 	settings_unref(change->settings);
 	change->settings = settings_load_with(SETTINGS_DIR, "pair.conf", text, error);
 	if (!change->settings)

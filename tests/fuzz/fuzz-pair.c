@@ -41,7 +41,7 @@ static void check_values(const Settings *settings)
 /* A new revision changes nothing but the revision. */
 static void check_revision(const Settings *settings)
 {
-	g_autofree char *text = settings_with_revision(settings->pair_text, 7, "pbx-right", 9);
+	g_autofree char *text = settings_with_revision(settings->pair_text, 7, "pbx-right", 9, 0);
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Settings) again = settings_parse(device_text, text, none, none, &error);
 
@@ -52,7 +52,7 @@ static void check_revision(const Settings *settings)
 	g_assert_cmpuint(again->groups->len, ==, settings->groups->len);
 	g_assert_cmpuint(again->group_id, ==, settings->group_id);
 	g_assert_cmpstr(again->pair_hash, ==, settings->pair_hash);
-	g_autofree char *twice = settings_with_revision(text, 7, "pbx-right", 9);
+	g_autofree char *twice = settings_with_revision(text, 7, "pbx-right", 9, 0);
 	g_assert_cmpstr(twice, ==, text);
 }
 

@@ -246,7 +246,7 @@ def finish(running):
     running.communicate()
 
 
-CHANGES = [("sync-interval-s", "{n}"), ("group-id", "1{n}")]
+CHANGES = [("sync-interval-s", "{n}"), ("group-id", "1{n}"), ("peer-port", "74{n}")]
 
 
 @pytest.mark.parametrize("key, value", CHANGES)
@@ -342,11 +342,16 @@ def test_changed_with_the_peer_dead(pair):
         done = change(master, with_key(text, key, value))
         assert done.returncode != 0 and f"needs-alone: by {key} " in done.stderr and version(master) == before
     assert result(change(master, with_key(text, "group-id", "99"), alone=True))["scope"] == "alone"
+    # The other one is at the old port when it comes, and is looked for there, too.
+    text = master.read(PAIR_CONF)
+    assert result(change(master, with_key(text, "peer-port", "7502"), alone=True))["scope"] == "alone"
+    assert result(change(master, with_key(master.read(PAIR_CONF), "sync-interval-s", "72")))["scope"] == "alone"
     pair.switch_on(backup)
     pair.watch(backup).wait(pair.watch(backup).role, 15, "its supervisor")
     wait_until(lambda: alike(pair), 60, "one version on both")
     pair.wait_settled(60)
-    assert "sync-interval-s=71" in backup.read(PAIR_CONF) and get(backup, "GroupId") == 99 and pair.master() is master
+    assert "sync-interval-s=72" in backup.read(PAIR_CONF) and "peer-port=7502" in backup.read(PAIR_CONF)
+    assert get(backup, "GroupId") == 99 and pair.master() is master
     assert sum(each["why"] == "kept-aside" for each in history(backup)) == aside  # it lost nothing: it only came later
 
 

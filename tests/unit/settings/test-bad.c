@@ -143,6 +143,7 @@ static const Bad bad[] = {
 	{ "revision-part", .pair = P G "[revision]\nterm=1\ndevice=a\n", .message = "pair.conf:6: section [revision] needs the key \"n\"" },
 	{ "revision-word", .pair = P G "[revision]\nterm=x\ndevice=a\nn=1\n", .message = "pair.conf:7: \"term\" is a whole number, not \"x\"" },
 	{ "revision-large", .pair = P G "[revision]\nterm=1\ndevice=a\nn=18446744073709551616\n", .message = "pair.conf:9: \"n\" is a whole number, *" },
+	{ "revision-port", .pair = P G "[revision]\nterm=1\ndevice=a\nn=1\npeer-port-before=65535\n", .message = "pair.conf:10: \"peer-port-before\" is a number from 1 to 65534, not \"65535\"" },
 	{ "revision-device", .pair = P G "[revision]\nterm=1\ndevice=a/b\nn=1\n", .message = "pair.conf:8: \"device\" is letters, *, not \"a/b\"" },
 
 	/* IPv6 */
@@ -452,7 +453,7 @@ static void test_mutated(void)
 		g_autoptr(Settings) s = parse_one(which == 0 ? text : DEVICE, which == 1 ? text : PAIR, which == 2 ? text : NULL, &error);
 		if ((s != NULL) == (error != NULL) || (error && !g_regex_match_simple("^[a-z./]+:[0-9]+: ", error->message, 0, 0)))
 			g_error("%s\n----\n%s", error ? error->message : "no error", text);
-		g_autofree char *revised = settings_with_revision(text, 1, "a", 1);
+		g_autofree char *revised = settings_with_revision(text, 1, "a", 1, 0);
 		g_assert_nonnull(revised);
 	}
 }

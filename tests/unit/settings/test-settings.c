@@ -359,13 +359,13 @@ static void test_revision(void)
 		{ "[pair]\ngroup-id=1", "[pair]\ngroup-id=1\n\n# Written by Understudy: which version of these settings this is.\n[revision]\nterm=4\ndevice=pbx-a\nn=7\n" },
 	};
 	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
-		g_autofree char *after = settings_with_revision(cases[i].before, 4, "pbx-a", 7);
+		g_autofree char *after = settings_with_revision(cases[i].before, 4, "pbx-a", 7, 0);
 		g_assert_cmpstr(after, ==, cases[i].after);
-		g_autofree char *again = settings_with_revision(after, 4, "pbx-a", 7);
+		g_autofree char *again = settings_with_revision(after, 4, "pbx-a", 7, 0);
 		g_assert_cmpstr(again, ==, after);
 	}
 
-	g_autofree char *text = settings_with_revision(PAIR, G_MAXUINT64, "pbx-b", 1);
+	g_autofree char *text = settings_with_revision(PAIR, G_MAXUINT64, "pbx-b", 1, 0);
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Settings) s = parse_one(DEVICE, text, NULL, &error);
 	g_assert_no_error(error);
