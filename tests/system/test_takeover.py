@@ -107,6 +107,23 @@ def test_unit_stopped_and_machines_rebooted(pair):
     assert pair.master() is master
 
 
+def test_reboot_by_order(pair):
+    """`understudy reboot` on the Master: the service goes over first, then systemd-logind reboots the machine, and it is Backup."""
+    master, backup = pair.master(), pair.backup()
+    begin = time.monotonic()
+    master.run(["understudy", "reboot", "--reason", "a new kernel"], check=False, timeout=60)  # its bus may go before the answer comes
+    master.follow_reboot()
+    pair.watch(backup).wait_role("master", 15)
+    pair.probe.wait_answer_sent_after(begin + 0.3, 15)
+    pair.addresses.watch(master)
+    pair.watch(master).wait_role("backup", 60)
+    pair.wait_settled(40)
+    assert pair.master() is backup
+    ended = master.journal("--boot=-1", "--unit=understudy.service")
+    assert "understudy.service: Deactivated successfully" in ended and "reboot-failed" not in ended
+    assert "a new kernel" in backup.run(["understudy", "timeline", "--count", "6"]).stdout
+
+
 def test_passive_over_a_boot(pair):
     """A passive Backup is passive after a boot too, leaves a dead Master dead, and leads by order."""
     master, backup = pair.master(), pair.backup()
