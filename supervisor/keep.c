@@ -127,6 +127,7 @@ static bool load_run(Supervisor *supervisor)
 	if (term_compare(&term, &role->known) > 0)
 		role->known = term;
 	role->reserved = MAX(supervisor->term_stored, g_key_file_get_uint64(file, GROUP, "reserved", NULL));
+	role->isolated_us = g_key_file_get_int64(file, GROUP, "isolated-us", NULL);
 	role->take_until_us = g_key_file_get_int64(file, GROUP, "take-until-us", NULL);
 	role_resume(role, g_get_monotonic_time());
 	/* As the term: newer than on disk. */
@@ -185,7 +186,8 @@ void keep_write_run(Supervisor *supervisor)
 	g_string_append_printf(text, "cold=%s\ncold-until-us=%" G_GINT64_FORMAT "\npresence=%d\n", role->cold ? "true" : "false",
 			       role->cold_until_us, (int)supervisor->presence);
 	g_autofree char *mode = mode_order_text(&supervisor->mode);
-	g_string_append_printf(text, "take-until-us=%" G_GINT64_FORMAT "\nmode=%s", role->take_until_us, mode);
+	g_string_append_printf(text, "isolated-us=%" G_GINT64_FORMAT "\ntake-until-us=%" G_GINT64_FORMAT "\nmode=%s", role->isolated_us,
+			       role->take_until_us, mode);
 	swap_keep(supervisor->swap, text);
 	g_auto(GStrv) failed = undo_failed(supervisor->undo);
 	g_autofree char *names = g_strjoinv(";", failed);
@@ -203,16 +205,21 @@ void keep_write_run(Supervisor *supervisor)
 	(void)store_write_run(SUPERVISOR_PROCESSES, processes->str);
 }
 
+void keep_mode(Supervisor *supervisor, const ModeOrder *order)
+{
+	g_autofree char *text = mode_order_text(order);
+	store_write(supervisor->store, MODE_FILE, text);
+}
+
 void supervisor_set_mode(Supervisor *supervisor, const ModeOrder *order)
 {
 	ModeOrder *mode = &supervisor->mode;
 	if (mode->mode == order->mode && mode->until_ms == order->until_ms && strcmp(mode->reason, order->reason) == 0)
 		return;
 	g_message("mode: %s -> %s%s%s", mode_name(mode->mode), mode_name(order->mode), *order->reason ? ": " : "", order->reason);
-	g_autofree char *text = mode_order_text(order);
 	*mode = *order;
 	supervisor_remember(supervisor);
-	store_write(supervisor->store, MODE_FILE, text);
+	keep_mode(supervisor, order);
 	service_changed(supervisor->service, "Mode");
 	service_changed(supervisor->service, "ModeUntilMs");
 	service_changed(supervisor->service, "ModeReason");

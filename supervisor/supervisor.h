@@ -148,6 +148,7 @@ void stop_look(Supervisor *supervisor); /* something has stopped */
 void keep_load(Supervisor *supervisor);  /* terms, mode, and the role if the device has not been off */
 void keep_load_rest(Supervisor *supervisor); /* what undo.c and swap.c remember */
 void keep_write_run(Supervisor *supervisor);
+void keep_mode(Supervisor *supervisor, const ModeOrder *order); /* for the next boot alone: the one in use stays */
 void keep_watch_mode(Supervisor *supervisor); /* to be called every second: a mode may have an end */
 void keep_write_term(Supervisor *supervisor);
 void keep_mark_unstored(Supervisor *supervisor); /* as the posture says */

@@ -136,6 +136,8 @@ static void finish(Course *course, const char *why)
 	swap->promised = swap->not_resigned = false;
 	supervisor_remember(supervisor);
 	job_end(course->job, how, how == JOB_FAILED ? why : NULL, result_of(course));
+	if (how != JOB_DONE)
+		keep_mode(supervisor, &supervisor->mode);
 	if (how == JOB_FAILED) {
 		g_autofree char *text = g_strdup_printf("The swap failed: %s", why);
 		events_raise(supervisor->events, EVENT_APPLICATION, "swap-failed", 2, text);
@@ -326,6 +328,9 @@ static void enter(Course *course)
 		wait_applied(course, FINAL_MS);
 		break;
 	case HANDOVER_TAKE:
+		/* One of the two is active, whoever loses his power on the way: what will be ours is kept before the peer gives it away. */
+		if (supervisor->mode.mode == MODE_PASSIVE && swap->peer_mode.mode == MODE_ACTIVE)
+			keep_mode(supervisor, &swap->peer_mode);
 		ask_peer(course, "take", TAKE_MS);
 		break;
 	case HANDOVER_RESIGN:

@@ -137,6 +137,7 @@ typedef struct {
 	Term booted;         /* the line it booted with */
 	gint64 lead_us;      /* since when it leads */
 	gint64 take_until_us; /* it has promised to take over until then */
+	gint64 isolated_us;  /* when it last gave up for being alone on the LAN; 0: never */
 	bool superseded;     /* the other took over while our vrrpd was away: what that one says when it is back is not news */
 
 	/* Not kept. */
@@ -150,7 +151,6 @@ typedef struct {
 	gint64 contended_us; /* superseded, and our vrrpd leads all the same: since when; 0: it does not */
 	gint64 storing_us;  /* since when a reserved number is not on disk; 0: it is */
 	gint64 raising_us;  /* since when a greater term of our own is waited for on disk; 0: it is not */
-	gint64 isolated_us; /* when it last gave up for being alone on the LAN; 0: never */
 } RoleMachine;
 
 /* A device that has just booted, or was never anything. */

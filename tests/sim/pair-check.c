@@ -81,6 +81,8 @@ void pair_check_step(Sim *sim, PairDevice *device, const RoleMachine *before, co
 		sim_break(sim, "restless", "%s becomes %s (%s) in a quiet pair", device->id, role_name(device->role.role), device->role.reason);
 	if (takes && device->won_passive)
 		sim_break(sim, "passive-takes-over", "%s is passive and takes over unordered (%s)", device->id, device->role.reason);
+	if (takes && device->won_joining)
+		sim_break(sim, "unsynced-takes-over", "%s has not had all there is once, and takes over unordered (%s)", device->id, device->role.reason);
 	if (takes)
 		check_cold_boot(sim, device);
 	device->n_health += once->resign && g_str_equal(once->resign, "application-failed");
@@ -144,8 +146,10 @@ void pair_check_end(Sim *sim)
 		else if (pair.order[i].result == ORDER_REFUSED && (!pair.order[i].why || !strchr(pair.order[i].why, ':')))
 			sim_break(sim, "nameless-refusal", "the order %u was refused for no reason that has a name", i);
 	pair_settings_check_end(sim);
+	if (a->mode == MODE_PASSIVE && b->mode == MODE_PASSIVE && !pair.both_passive)
+		sim_break(sim, "both-passive", "both are passive, and nobody has ordered so");
 	if (!pair_leads(a->role.role) && !pair_leads(b->role.role)) {
-		if (a->mode != MODE_PASSIVE || b->mode != MODE_PASSIVE)
+		if ((a->mode != MODE_PASSIVE && !a->disk.joining) || (b->mode != MODE_PASSIVE && !b->disk.joining))
 			sim_break(sim, "nobody-leads", "a is %s and b is %s", role_name(a->role.role), role_name(b->role.role));
 		return;
 	}
@@ -159,6 +163,8 @@ void pair_check_end(Sim *sim)
 	else if (term_compare(&master->role.known, &backup->role.known) != 0)
 		sim_break(sim, "terms-differ", "%s leads in term %" G_GUINT64_FORMAT ", %s knows %" G_GUINT64_FORMAT " of %s", master->id,
 			  master->role.known.number, backup->id, backup->role.known.number, backup->role.known.id);
+	else if (backup->disk.joining)
+		sim_break(sim, "still-joining", "%s follows, and its first synchronisation is not done", backup->id);
 	else if (master->head != backup->head)
 		sim_break(sim, "does-not-follow", "%s has commit %u, %s has %u", master->id, master->head, backup->id, backup->head);
 	else if (master->sync_role != SYNC_LEAD || backup->sync_role != SYNC_FOLLOW)

@@ -237,8 +237,10 @@ void pair_tell_vrrpd(Sim *sim, PairDevice *device)
 		device->introduced = device->v->generation;
 		device->held[VRRP_HOLD_PASSIVE] = !posture->hold_passive;
 		device->held[VRRP_HOLD_COLD_BOOT] = !posture->hold_cold_boot;
+		device->held[VRRP_HOLD_FIRST_SYNC] = !posture->hold_first_sync;
 	}
 	tell_hold(sim, device, VRRP_HOLD_PASSIVE, posture->hold_passive, 0);
+	tell_hold(sim, device, VRRP_HOLD_FIRST_SYNC, posture->hold_first_sync, 0);
 	if (posture->hold_cold_boot && posture->cold_boot_until_us != device->cold_until_us)
 		device->held[VRRP_HOLD_COLD_BOOT] = false; /* for longer than it was told */
 	device->cold_until_us = posture->cold_boot_until_us;
@@ -271,7 +273,7 @@ static void gather(Sim *sim, PairDevice *device)
 	gint64 now_us = sim_clock(sim, device->v);
 
 	*facts = (RoleFacts){
-		.redundant = true, .paired = true, .mode = device->mode, .cold_boot_wait_us = COLD_BOOT_US, .first_answer_us = FIRST_ANSWER_US,
+		.redundant = true, .paired = true, .mode = device->mode, .joining = device->disk.joining, .cold_boot_wait_us = COLD_BOOT_US, .first_answer_us = FIRST_ANSWER_US,
 		.election = device->election_known ? device->election : ELECTION_UNKNOWN, .carrier = device->v->no_carrier == 0,
 		.election_reason = device->election_reason,
 		.master_heard = device->heard_us != 0 && now_us - device->heard_us < HEARD_WITHIN_US,
@@ -350,6 +352,16 @@ void pair_think(Sim *sim, PairDevice *device, RoleEvent event)
 		pair_settings_look(sim, device);
 }
 
+/* syncd has had all that the leader has, once. */
+void pair_first_sync_done(Sim *sim, PairDevice *device)
+{
+	if (!device->disk.joining || !device->supervisor_runs)
+		return;
+	sim_say(sim, "%s  the first synchronisation is done", device->id);
+	device->disk.joining = false;
+	pair_think_soon(sim, device);
+}
+
 /* ---- Life ---- */
 
 static void start_supervisor(Sim *sim, PairDevice *device)
@@ -369,7 +381,10 @@ static void start_supervisor(Sim *sim, PairDevice *device)
 	device->lead_head_known = false;
 	device->sync_asked = SYNC_KEEP;
 	device->sync_settled = false;
-	device->mode = device->disk.mode;
+	if (device->is_kept)
+		device->disk.mode = device->mode; /* that in /run is the newer one */
+	else
+		device->mode = device->disk.mode;
 	device->settings_announced_us = now_us;
 	device->posture = (RolePosture){ 0 };
 	role_init(&device->role, device->id, now_us);
@@ -381,7 +396,7 @@ static void start_supervisor(Sim *sim, PairDevice *device)
 		device->role = device->kept;
 		memcpy(device->role.id, new.id, sizeof new.id);
 		device->role.spent = 0;
-		device->role.election_missing_us = device->role.take_until_us = device->role.witness_lost_us = device->role.isolated_us = 0;
+		device->role.election_missing_us = device->role.witness_lost_us = 0;
 		device->role.reserved = MAX(device->kept.reserved, device->disk.reserved);
 		if (term_compare(&new.known, &device->role.known) > 0)
 			device->role.known = new.known;
@@ -423,6 +438,7 @@ void pair_device_on(Sim *sim, PairDevice *device)
 	device->booted_us = sim->now_us + 1;
 	device->is_kept = device->failed = device->led_since_boot = device->heard_since_boot = false;
 	device->n_health = 0;
+	device->promised = false;
 	sim_device_start(sim, device->v);
 	pair_later(sim, device, sim_upto(sim, 300 * SIM_MS), PAIR_START_SUPERVISOR, device->boots, NULL);
 	pair_later(sim, device, sim_upto(sim, 1000 * SIM_MS), PAIR_START_SYNC, device->boots, NULL);

@@ -43,6 +43,21 @@ void pair_ask(Sim *sim, PairDevice *device, PairAskKind kind, guint number, gint
 
 static void swap_step(Sim *sim, PairDevice *device, HandoverEvent event, const char *why);
 
+static void resign(Sim *sim, PairDevice *device)
+{
+	device->not_resigned = device->v->condition != SIM_RUNS;
+	if (device->not_resigned)
+		return;
+	sim_device_resign(sim, device->v);
+	pair_election_changed(sim, device);
+}
+
+static void exchange_modes(PairDevice *device)
+{
+	device->promised = false;
+	device->mode = device->disk.mode = device->swap_peer_mode;
+}
+
 static void swap_enter(Sim *sim, PairDevice *device)
 {
 	guint number = ++device->swap_number;
@@ -67,27 +82,30 @@ static void swap_enter(Sim *sim, PairDevice *device)
 		pair_think(sim, device, ROLE_EVENT_HAND_OVER);
 		break;
 	case HANDOVER_TAKE:
+		if (device->mode == MODE_PASSIVE && device->swap_peer_mode == MODE_ACTIVE)
+			device->disk.mode = MODE_ACTIVE;
 		pair_ask(sim, device, ASK_TAKE, number, 1000 * SIM_MS, device->mode);
 		break;
 	case HANDOVER_RESIGN:
-		if (device->v->condition == SIM_RUNS) {
-			sim_device_resign(sim, device->v);
-			pair_election_changed(sim, device);
-		}
+		device->promised = true;
+		resign(sim, device);
 		swap_step(sim, device, HANDOVER_EVENT_OK, NULL);
 		break;
 	case HANDOVER_LEADS:
 		pair_later(sim, device, 10000 * SIM_MS, PAIR_SWAP_TIME, number, NULL);
 		break;
 	case HANDOVER_DONE:
+		device->promised = device->not_resigned = false;
 		if (device->handover.exchanged)
-			device->mode = device->disk.mode = device->swap_peer_mode;
+			exchange_modes(device);
 		device->swap = NULL;
 		end_order(sim, order, ORDER_DONE, NULL);
 		pair_think(sim, device, ROLE_EVENT_FACTS);
 		break;
 	case HANDOVER_FAILED:
 	case HANDOVER_CANCELLED:
+		device->disk.mode = device->mode;
+		device->promised = device->not_resigned = false;
 		device->swap = NULL;
 		end_order(sim, order, ORDER_REFUSED, device->handover.error);
 		if (give_back)
@@ -111,10 +129,19 @@ void pair_swap_look(Sim *sim, PairDevice *device)
 	HandoverStep step = device->handover.step;
 
 	if (!device->swap) {
-		if (device->supervisor_runs && handover_nobody_finishes(device->role.role, &device->facts))
+		if (!device->supervisor_runs)
+			return;
+		/* A supervisor before this one may have died in the midst of a swap. */
+		if (handover_nobody_finishes(device->role.role, &device->facts))
 			pair_think(sim, device, ROLE_EVENT_HAND_OVER_ABORT);
+		else if (device->promised && device->role.role == ROLE_BACKUP && device->facts.peer_fresh && device->facts.peer_role == ROLE_MASTER)
+			exchange_modes(device);
+		else if (device->role.role == ROLE_TAKING_OVER || device->role.role == ROLE_MASTER)
+			device->promised = false;
 		return;
 	}
+	if (device->not_resigned && device->role.role == ROLE_HANDING_OVER && device->facts.election == ELECTION_MASTER)
+		resign(sim, device);
 	if ((step == HANDOVER_APPLY || step == HANDOVER_LAST_APPLY) && device->facts.peer_fresh && pair_contains(device->peer.head, device->swap_target))
 		swap_step(sim, device, HANDOVER_EVENT_OK, NULL);
 	else
@@ -143,6 +170,15 @@ void pair_swap_forget(Sim *sim, PairDevice *device, const char *why)
 			end_order(sim, &pair.order[i], ORDER_REFUSED, why);
 }
 
+/* An order in the midst of a swap goes to the one or the other, as it comes. */
+static void note_mode(const PairDevice *device)
+{
+	const PairDevice *other = pair_other(device);
+
+	pair.both_passive |= (device->disk.mode == MODE_PASSIVE && other->disk.mode == MODE_PASSIVE) || device->swap || other->swap || device->promised ||
+			     other->promised;
+}
+
 /* ---- The other side ---- */
 
 static void answer(Sim *sim, PairDevice *device, const SimEvent *event)
@@ -155,6 +191,7 @@ static void answer(Sim *sim, PairDevice *device, const SimEvent *event)
 		return;
 	if (asked->kind == ASK_MODE) {
 		device->mode = device->disk.mode = asked->mode;
+		note_mode(device);
 		pair_think(sim, device, ROLE_EVENT_FACTS);
 	} else {
 		pair_think(sim, device, ROLE_EVENT_FACTS);
@@ -209,6 +246,7 @@ static const char *set_mode(Sim *sim, PairDevice *device, PairOrder *order, Mode
 		return NULL;
 	}
 	device->mode = device->disk.mode = mode;
+	note_mode(device);
 	end_order(sim, order, ORDER_DONE, NULL);
 	pair_think(sim, device, ROLE_EVENT_FACTS);
 	return NULL;

@@ -85,6 +85,7 @@ static void make(Sim *sim)
 		device->disk.mode = sim_below(sim, 6) ? MODE_ACTIVE : MODE_PASSIVE;
 		if (i == 1 && pair.device[0].disk.mode == MODE_PASSIVE)
 			device->disk.mode = MODE_ACTIVE;
+		device->disk.joining = i == 1 && pair.device[0].disk.mode == MODE_ACTIVE && sim_below(sim, 8) == 0;
 		pair_later(sim, device, sim_below(sim, 2) ? 0 : sim_upto(sim, 20000 * SIM_MS), PAIR_POWER_ON, 0, NULL);
 	}
 	length_us = (25000 + (gint64)sim_below(sim, 150000)) * SIM_MS;
@@ -218,6 +219,8 @@ static void begin_fault(Sim *sim, const SimFault *fault)
 		break;
 	case PAIR_FAULT_SETTINGS:
 		pair_order(sim, ORDER_SETTINGS, device, fault->amount);
+		if (fault->amount & 256) /* each side of a split has its own */
+			pair_order(sim, ORDER_SETTINGS, pair_other(device), fault->amount >> 1);
 		break;
 	case PAIR_FAULT_WITNESS:
 		device->no_witness++;
@@ -358,9 +361,11 @@ static void on_own(Sim *sim, SimEvent *event)
 
 static void election_changed(Sim *sim, PairDevice *device)
 {
-	if (device->v->candidate.machine.state == VRRP_STATE_MASTER)
+	if (device->v->candidate.machine.state == VRRP_STATE_MASTER) {
+		device->won_joining = device->disk.joining && sim->now_us > device->ordered_until_us;
 		device->won_passive = device->mode == MODE_PASSIVE && device->passive_us != 0 && sim->now_us - device->passive_us > TOLD_WITHIN_US &&
 				      sim->now_us > device->ordered_until_us;
+	}
 	pair_election_changed(sim, device);
 }
 

@@ -466,6 +466,14 @@ void pair_settings_forget(PairDevice *device, bool off)
 
 /* ---- In the end ---- */
 
+/* Whether it is @base, or was made from it by somebody who saw it. */
+static bool stands_on(guint text, guint base)
+{
+	while (text != base && text != 0)
+		text = pair.text[text].base;
+	return text == base;
+}
+
 void pair_settings_check_end(Sim *sim)
 {
 	const PairSettings *a = &pair.device[0].settings, *b = &pair.device[1].settings;
@@ -473,11 +481,11 @@ void pair_settings_check_end(Sim *sim)
 	if (a->text != b->text || revision_compare(&a->own, &b->own) != 0)
 		sim_break(sim, "settings-differ", "a uses settings %u and b %u", a->text, b->text);
 	for (guint i = 1; i <= pair.n_texts; i++) {
-		guint next = a->text;
+		bool found = stands_on(a->text, i);
 
-		while (next != i && next != 0)
-			next = pair.text[next].base;
-		if (pair.text[i].used && next != i && !pair.text[i].aside)
+		for (guint k = 1; k <= pair.n_texts && !found; k++)
+			found = pair.text[k].aside && stands_on(k, i);
+		if (pair.text[i].used && !found)
 			sim_break(sim, "settings-lost", "settings %u were in use, and are neither in what is now nor kept by name", i);
 	}
 }

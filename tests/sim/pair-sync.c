@@ -118,8 +118,12 @@ static bool may_follow(const PairDevice *device)
 static void pull(Sim *sim, PairDevice *device)
 {
 	if (!device->sync_runs || device->sync_role != SYNC_FOLLOW || !pair.link || !device->peer.sync_leads || !may_follow(device) ||
-	    device->work != SYNC_RUNS_NOTHING || device->peer.head == device->head)
+	    device->work != SYNC_RUNS_NOTHING)
 		return;
+	if (device->peer.head == device->head) {
+		pair_first_sync_done(sim, device);
+		return;
+	}
 	device->work = SYNC_RUNS_FETCH;
 	device->work_target = device->peer.head;
 	pair_later(sim, device, 2 * SIM_MS + sim_upto(sim, 150 * SIM_MS), PAIR_SYNC_DONE, ++device->work_number, NULL);

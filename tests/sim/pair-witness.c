@@ -87,11 +87,11 @@ void pair_witness_check(Sim *sim, PairDevice *device, const RoleOnce *once)
 		sim_break(sim, "isolated-nowhere", "%s gives up as isolated, and has not been for long", device->id);
 	else if (!device->peer.there || device->peer.role != ROLE_BACKUP || device->peer.mode != MODE_ACTIVE || device->peer.witness != PAIR_WITNESS_REACHED)
 		sim_break(sim, "isolated-to-nobody", "%s gives up as isolated, and knows nobody who is better off", device->id);
-	else if (device->isolated_us != 0 && device->isolated_by == device->supervisor && sim->now_us - device->isolated_us < ONCE_IN_US * 99 / 100)
+	else if (device->isolated_us != 0 && device->isolated_boot == device->boots && sim->now_us - device->isolated_us < ONCE_IN_US * 99 / 100)
 		sim_break(sim, "isolated-again", "%s gives up as isolated once more after %" G_GINT64_FORMAT " s", device->id,
 			  (sim->now_us - device->isolated_us) / G_USEC_PER_SEC);
 	device->isolated_us = sim->now_us;
-	device->isolated_by = device->supervisor;
+	device->isolated_boot = device->boots;
 }
 
 /* Nothing else is wrong, the other is well and on the LAN, and this one is not. */

@@ -93,6 +93,7 @@ typedef struct {
 	guint64 reserved;
 	bool unstored;
 	Mode mode;
+	bool joining;        /* the first synchronisation is not done */
 } PairDisk;
 
 typedef struct {
@@ -160,6 +161,8 @@ typedef struct {
 	PairOrder *swap;
 	guint swap_number, swap_target;
 	Mode swap_peer_mode;
+	bool promised;       /* in /run: the other takes over, and its mode is ours once it leads */
+	bool not_resigned;   /* vrrpd was not there to be told */
 
 	/* Settings. */
 	PairSettings settings;
@@ -180,10 +183,11 @@ typedef struct {
 	guint64 greatest, greatest_before; /* number it ever led in, and before the present one */
 	gint64 began_us;     /* when that began */
 	gint64 deaf_us, better_us, isolated_us; /* world: lost since, the other is better since, and it gave up for that */
-	guint isolated_by;   /* which supervisor did */
+	guint isolated_boot; /* in which it did */
 	bool led_since_boot, heard_since_boot;
 	gint64 passive_us;   /* since when it is passive and its vrrpd runs, so that it can be told; 0: not so */
 	bool won_passive;    /* unordered, when its vrrpd came to lead */
+	bool won_joining;
 	gint64 ordered_until_us; /* world: an order to take over counts so long */
 	guint n_health;      /* so often it gave up for its applications, since it booted */
 	bool excused;        /* an administrator sent it ahead in doubt */
@@ -207,6 +211,7 @@ typedef struct {
 	gint64 whole_us;     /* since when no fault is there; 0: one is */
 	gint64 twice_us;     /* since when applications run on both and no fault is there; 0: not */
 	gint64 settled_us;   /* from here on nothing may change */
+	bool both_passive;   /* by order, or for all that the orders say */
 } Pair;
 
 typedef enum {
@@ -251,6 +256,7 @@ bool pair_contains(guint head, guint commit);
 /* pair-orders.c */
 void pair_order(Sim *sim, PairOrderKind kind, PairDevice *device, guint amount);
 void pair_swap_look(Sim *sim, PairDevice *device);
+void pair_first_sync_done(Sim *sim, PairDevice *device);
 void pair_order_event(Sim *sim, PairDevice *device, const SimEvent *event);
 void pair_swap_forget(Sim *sim, PairDevice *device, const char *why);
 void pair_ask(Sim *sim, PairDevice *device, PairAskKind kind, guint number, gint64 timeout_us, Mode mode);
