@@ -20,6 +20,10 @@ CtlExit ctl_reboot(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_reset_health(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_events(Ctl *ctl, int argc, char **argv);  /* events.c */
 CtlExit ctl_history(Ctl *ctl, int argc, char **argv); /* past.c */
+CtlExit ctl_diff(Ctl *ctl, int argc, char **argv); /* versions.c */
+CtlExit ctl_show(Ctl *ctl, int argc, char **argv);
+CtlExit ctl_restore(Ctl *ctl, int argc, char **argv);
+CtlExit ctl_diverged(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_timeline(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_settings(Ctl *ctl, int argc, char **argv); /* settings.c */
 CtlExit ctl_pair(Ctl *ctl, int argc, char **argv); /* pairing.c */

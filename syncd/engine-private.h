@@ -116,8 +116,14 @@ bool sync_lead_commit(SyncLine *line, const char *author, const char *message, G
 /* ---- follow.c ---- */
 bool sync_follow_pull(SyncLine *line, const SyncPullCall *pull, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* The leader's configuration becomes what it was in @commit (hex), as a new commit on its files. */
-bool sync_restore(SyncLine *line, const char *commit, const char *author, const char *message, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The leader's files, which are @disk, become @tree, which is that of @commit. */
+bool sync_line_put(SyncLine *line, const git_oid *disk, const git_oid *tree, const git_oid *commit, const char *message,
+		   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* A commit that was fetched and not applied when this device begins to lead is kept by name. */
 bool sync_follow_park_fetched(SyncLine *line, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* ---- restore.c ---- */
+/* What @path (in the tree; "": everything) of the leader's configuration was in @from (as sync_repo_find() reads it) it becomes again, as a new
+ * commit on its files. */
+bool sync_restore(SyncLine *line, const char *from, const char *path, const char *author, const char *message, GError **error) G_GNUC_WARN_UNUSED_RESULT;

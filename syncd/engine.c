@@ -291,6 +291,7 @@ typedef struct {
 	SyncEngine *engine;
 	char *author, *message;
 	char *restore; /* a commit to go back to; NULL: only commit */
+	char *path;    /* of that */
 	bool last;     /* in haste */
 	SyncEngineCommits done;
 	gpointer user_data;
@@ -338,6 +339,7 @@ static gboolean line_committed(gpointer data)
 	g_free(call->author);
 	g_free(call->message);
 	g_free(call->restore);
+	g_free(call->path);
 	g_free(call);
 	return G_SOURCE_REMOVE;
 }
@@ -355,7 +357,7 @@ static gboolean run_commit(gpointer data)
 		if (!line->rescan)
 			sync_lead_begin(line);
 		sync_line_tell_activity(line, call->restore ? "applying" : "committing");
-		if ((call->restore ? sync_restore(line, call->restore, call->author, call->message, &part->error) :
+		if ((call->restore ? sync_restore(line, call->restore, call->path, call->author, call->message, &part->error) :
 				     sync_lead_commit(line, call->author, call->message, &part->error)) &&
 		    sync_repo_get_ref(line->repo, "heads", line->name, &head))
 			part->commit = sync_oid_text(&head);
@@ -400,11 +402,12 @@ void sync_engine_commit_last(SyncEngine *engine, const char *author, const char 
 	       (CommitCall){ .author = g_strdup(author), .message = g_strdup(message), .last = true, .done = done, .user_data = user_data });
 }
 
-void sync_engine_restore(SyncEngine *engine, const char *commit_hex, const char *author, const char *message, SyncEngineCommits done,
+void sync_engine_restore(SyncEngine *engine, const char *from, const char *path, const char *author, const char *message, SyncEngineCommits done,
 			 gpointer user_data)
 {
 	commit(engine, SYNC_REF_CONFIG, 1,
-	       (CommitCall){ .author = g_strdup(author), .message = g_strdup(message), .restore = g_strdup(commit_hex), .done = done,
+	       (CommitCall){ .author = g_strdup(author), .message = g_strdup(message), 
+			     .restore = g_strdup(from), .path = g_strdup(path), .done = done,
 			     .user_data = user_data });
 }
 

@@ -45,8 +45,8 @@ void sync_engine_commit(SyncEngine *engine, const char *author, const char *mess
 /* The same while nobody is served: without waiting for the disk, and for nothing that waits for it just now. */
 void sync_engine_commit_last(SyncEngine *engine, const char *author, const char *message, SyncEngineCommits done, gpointer user_data);
 
-/* The configuration as it was in @commit (hex), as a new commit. */
-void sync_engine_restore(SyncEngine *engine, const char *commit, const char *author, const char *message, SyncEngineCommits done,
+/* The configuration, or @path of it, as it was in @from (sync_repo_find()), as a new commit. */
+void sync_engine_restore(SyncEngine *engine, const char *from, const char *path, const char *author, const char *message, SyncEngineCommits done,
 			 gpointer user_data);
 
 /* Where the peer is, who it is, and what it has stored (a{ss}). A pull that waits is replaced by a newer one, which then answers for both; @done

@@ -334,34 +334,16 @@ bool sync_follow_pull(SyncLine *line, const SyncPullCall *pull, GCancellable *ca
 	return fetch(line, pull, cancellable, error) && (!target_of(pull, line, &target) || apply_line(line, &target, cancellable, error));
 }
 
-/* ---- the leader's way back ---- */
+/* ---- what the leader puts on its own files ---- */
 
-bool sync_restore(SyncLine *line, const char *commit, const char *author, const char *message, GError **error)
+bool sync_line_put(SyncLine *line, const git_oid *disk, const git_oid *tree, const git_oid *commit, const char *message, GError **error)
 {
 	SyncApply apply = sync_line_apply(line);
 	g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free);
-	git_oid target, head, tree, disk, restored;
-
-	if (strlen(commit) != GIT_OID_HEXSZ || git_oid_fromstr(&target, commit) != 0) {
-		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "a commit is %d hex digits", GIT_OID_HEXSZ);
-		return false;
-	}
-	/* What is on disk now has its place in the line before it is replaced. */
-	if (!sync_lead_commit(line, "system", NULL, error))
-		return false;
-	if (!sync_repo_get_ref(line->repo, "heads", line->name, &head) || !sync_repo_contains(line->repo, &head, &target)) {
-		g_set_error(error, SYNC_ERROR, SYNC_ERROR_NOT_FOUND, "no such commit is in the line of the configuration");
-		return false;
-	}
-	if (!sync_repo_tree_of(line->repo, &target, &tree, error) || !sync_repo_tree_of(line->repo, &head, &disk, error))
-		return false;
-	if (git_oid_equal(&tree, &disk))
-		return true;
-	if (!sync_repo_commit(line->repo, &tree, &head, author, message, &line->term, &restored, error))
-		return false;
-	g_autofree char *hex = sync_oid_text(&restored);
+	g_autofree char *hex = sync_oid_text(commit);
 	g_autoptr(SyncPlan) plan = sync_plan_new(line->name, hex);
-	if (!plan_line(line, &disk, &tree, plan, error) || !sync_apply_stage(&apply, plan, unknown, NULL, error))
+
+	if (!plan_line(line, disk, tree, plan, error) || !sync_apply_stage(&apply, plan, unknown, NULL, error))
 		return false;
 	report_owners(line, unknown);
 	if (!sync_apply_commit(&apply, plan, NULL, error)) {

@@ -283,6 +283,31 @@ char **sync_repo_diverged(SyncRepo *repo)
 	return g_strv_builder_end(names);
 }
 
+bool sync_repo_find(SyncRepo *repo, const char *name, git_oid *ret_id, GError **error)
+{
+	gsize length = strspn(name, "0123456789abcdef");
+	g_autoptr(git_commit) commit = NULL;
+	git_oid id;
+	int rc;
+
+	if (g_str_has_prefix(name, "refs/diverged/")) {
+		rc = git_reference_name_to_id(ret_id, repo->git, name);
+	} else if (length < GIT_OID_MINPREFIXLEN || length > GIT_OID_HEXSZ || name[length] != '\0') {
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "a commit is 4 to %d hex digits, or a name of a line kept aside", GIT_OID_HEXSZ);
+		return false;
+	} else {
+		rc = git_oid_fromstrn(&id, name, length);
+		rc = rc < 0 ? rc : git_commit_lookup_prefix(&commit, repo->git, &id, length);
+		if (rc == 0)
+			*ret_id = *git_commit_id(commit);
+	}
+	if (rc == GIT_EAMBIGUOUS)
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "more than one commit begins so; say more digits");
+	else if (rc < 0)
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_NOT_FOUND, "there is no such commit");
+	return rc == 0;
+}
+
 char *sync_repo_park(SyncRepo *repo, const char *device, const git_oid *commit, GError **error)
 {
 	g_autofree char *safe = ref_safe(device);

@@ -50,6 +50,9 @@ bool sync_repo_contains(SyncRepo *repo, const git_oid *commit, const git_oid *an
 char *sync_repo_park(SyncRepo *repo, const char *device, const git_oid *commit, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 char **sync_repo_diverged(SyncRepo *repo); /* names; transfer full */
 
+/* The commit that people mean by @name: at least 4 of its hex digits, or a name of sync_repo_diverged(). */
+bool sync_repo_find(SyncRepo *repo, const char *name, git_oid *ret_id, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* The data sets (top folders) of a tree. Transfer full. */
 char **sync_repo_sets(SyncRepo *repo, const git_oid *tree, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
@@ -60,6 +63,10 @@ bool sync_repo_compare(SyncRepo *repo, const git_oid *old_tree, const git_oid *n
 
 /* History of Sync1 (aa{sv}); opens a handle of its own, so any thread may ask. Floating. */
 GVariant *sync_repo_history(const char *path, const char *ref, const char *below, guint count, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* What @to has that @from (NULL or "": what it was made from) has not, and the other way, below @below, as a patch. Opens a handle of its own.
+ * Transfer full. */
+char *sync_repo_difference(const char *repository, const char *from, const char *to, const char *below, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Sets @error from libgit2's last one. Always false. */
 bool sync_git_error(GError **error, const char *what);

@@ -478,7 +478,7 @@ static void restore(BusCall *call, GVariant *args, gpointer user_data)
 	const char *commit_hex, *author, *message;
 
 	g_variant_get(args, "(&s&s&s)", &commit_hex, &author, &message);
-	sync_engine_restore(service->engine, commit_hex, *author ? author : bus_call_caller(call), message, answer_restore, call);
+	sync_engine_restore(service->engine, commit_hex, "", *author ? author : bus_call_caller(call), message, answer_restore, call);
 }
 
 static void sync_now(BusCall *call, GVariant *args, gpointer user_data)
@@ -562,6 +562,80 @@ static void history(BusCall *call, GVariant *args, gpointer user_data)
 	question->repository = g_strdup(service->repository);
 	g_task_set_task_data(task, question, history_question_free);
 	g_task_run_in_thread(task, history_thread);
+}
+
+static bool config_path(SyncService *service, BusCall *call, const char *path, char **ret_path)
+{
+	*ret_path = history_path(service, sync_ref_names[SYNC_REF_CONFIG], path);
+	if (!*ret_path)
+		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "%s: in none of the data sets of the configuration", path);
+	return *ret_path != NULL;
+}
+
+static void restore_from(BusCall *call, GVariant *args, gpointer user_data)
+{
+	SyncService *service = user_data;
+	const char *from, *path, *author, *message;
+	g_autofree char *in_tree = NULL;
+
+	g_variant_get(args, "(&s&s&s&s)", &from, &path, &author, &message);
+	if (config_path(service, call, path, &in_tree))
+		sync_engine_restore(service->engine, from, in_tree, *author ? author : bus_call_caller(call), message, answer_restore, call);
+}
+
+typedef struct {
+	char *repository, *from, *to, *path;
+} DifferenceQuestion;
+
+static void difference_question_free(gpointer data)
+{
+	DifferenceQuestion *question = data;
+
+	g_free(question->repository);
+	g_free(question->from);
+	g_free(question->to);
+	g_free(question->path);
+	g_free(question);
+}
+
+static void difference_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+	const DifferenceQuestion *question = data;
+	GError *error = NULL;
+	char *text = sync_repo_difference(question->repository, question->from, question->to, question->path, &error);
+
+	if (text)
+		g_task_return_pointer(task, text, g_free);
+	else
+		g_task_return_error(task, error);
+}
+
+static void difference_ready(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = g_task_propagate_pointer(G_TASK(result), &error);
+
+	if (text)
+		bus_call_reply(user_data, g_variant_new("(s)", text));
+	else
+		bus_call_fail(user_data, error);
+}
+
+static void difference(BusCall *call, GVariant *args, gpointer user_data)
+{
+	SyncService *service = user_data;
+	const char *from, *to, *path;
+	char *in_tree;
+
+	g_variant_get(args, "(&s&s&s)", &from, &to, &path);
+	if (!config_path(service, call, path, &in_tree))
+		return;
+	DifferenceQuestion *question = g_new0(DifferenceQuestion, 1);
+	g_autoptr(GTask) task = g_task_new(NULL, NULL, difference_ready, call);
+
+	*question = (DifferenceQuestion){ g_strdup(service->repository), g_strdup(from), g_strdup(to), in_tree };
+	g_task_set_task_data(task, question, difference_question_free);
+	g_task_run_in_thread(task, difference_thread);
 }
 
 static void start_interval(SyncService *service)
@@ -668,6 +742,8 @@ const BusMember sync_members[] = {
 	{ "Commit", .method = commit },
 	{ "CommitLast", .method = commit_last },
 	{ "Restore", .method = restore },
+	{ "RestoreFrom", .method = restore_from },
+	{ "Difference", .method = difference },
 	{ "WaitApplied", .method = wait_applied },
 	{ "SyncNow", .method = sync_now },
 	{ "History", .method = history },

@@ -180,7 +180,7 @@ def test_output_into_a_closed_pipe(notify):
 
 # ---- not there, not answering, not right ----
 
-COMMANDS = (["status"], ["swap"], ["mode"], ["mode", "active"], ["takeover"], ["reset-health"], ["history"], ["timeline"], ["settings", "show"], ["pair"], ["join", "192.0.2.1"], ["unpair"],
+COMMANDS = (["status"], ["swap"], ["mode"], ["mode", "active"], ["takeover"], ["reset-health"], ["history"], ["show", "1234"], ["diff", "1234", "5678"], ["restore", "1234"], ["diverged"], ["timeline"], ["settings", "show"], ["pair"], ["join", "192.0.2.1"], ["unpair"],
             ["events"])
 
 
@@ -226,7 +226,8 @@ def test_frozen_daemon(notify):
 @pytest.mark.parametrize("words", [
     [], ["--colour"], ["frobnicate"], ["events", "--frobnicate"], ["events", "extra"], ["events", "--count", "0"], ["events", "--count", "many"],
     ["events", "--min-priority", "4"], ["mode", "sideways"], ["mode", "active", "passive"], ["join"], ["join", "a", "b"], ["pair", "--minutes", "0"],
-    ["pair", "--minutes", "61"], ["history", "--ref", "voice"], ["history", "a", "b"], ["history", "--count", "0"], ["timeline", "--count", "-1"],
+    ["pair", "--minutes", "61"], ["history", "--ref", "voice"], ["history", "a", "b"], ["history", "--count", "0"], ["show"], ["diff", "1234"], ["restore"], ["restore", "a", "b", "c"],
+    ["diverged", "show"], ["diverged", "burn", "refs/diverged/a/1"], ["diverged", "show", "config"], ["timeline", "--count", "-1"],
     ["settings"], ["settings", "burn"], ["settings", "set", "group-id"], ["settings", "restore", "x"], ["settings", "apply", "/nonexistent"],
     ["swap", "now"], ["takeover", "now"], ["reset-health", "now"], ["unpair", "now"], ["status", "now"]], ids=" ".join)
 def test_bad_input(bus, words):
@@ -238,7 +239,7 @@ def test_help_and_version(place):
     """Works without any bus."""
     text = place.ctl("help").stdout
     assert text == place.ctl("--help").stdout
-    for command in ("status", "swap", "mode", "takeover", "reset-health", "events", "history", "timeline", "settings", "pair", "join", "unpair"):
+    for command in ("status", "swap", "mode", "takeover", "reset-health", "events", "history", "show", "diff", "restore", "diverged", "timeline", "settings", "pair", "join", "unpair"):
         assert re.search(rf"^  {command} ", text, re.M)
         for words in ((command, "--help"), ("help", command)):
             done = place.ctl(*words)
@@ -365,6 +366,25 @@ def test_mode(bus, scripted):
     assert run(bus, "mode") == (OK, "active\n", "")  # what the peer once was says nothing
     supervisor.change(SUPERVISOR_PATH, SUPERVISOR, Peer=peer, Role="backup")
     assert run(bus, "mode") == (OK, "active\n", "")
+
+
+def test_versions(bus, scripted):
+    sync = scripted(SYNC)
+    commit = {"commit": GLib.Variant("s", "1f3a9c04"), "time_ms": GLib.Variant("x", 1700000000000), "device": GLib.Variant("s", "dev-b"),
+              "term": GLib.Variant("t", 7), "message": GLib.Variant("s", "What was on this device when it was replaced")}
+    patch = "--- a/pbx.etc/dial\n+++ b/pbx.etc/dial\n@@ -1 +1 @@\n-911 =\t1\x1b[2J\n+911 =\t2\n"
+    sync.publish(SYNC_PATH, SYNC, {"Diverged": ["refs/diverged/dev-b/1"]}, Difference=lambda *a: GLib.Variant("(s)", ("" if a[2] == "/etc/none" else patch,)),
+                 RestoreFrom=lambda *_: GLib.Variant("(s)", ("7be2d015" * 5,)), History=lambda *_: GLib.Variant("(aa{sv})", ([commit],)))
+    code, out, err = run(bus, "show", "1f3a")
+    assert (code, err) == (OK, "") and "-911 =\t1" in out and "\x1b" not in out and out.endswith("+911 =\t2\n")
+    assert run(bus, "diff", "1f3a", "7be2", "/etc/none") == (OK, "", "no difference\n")
+    assert run(bus, "restore", "1f3a", "/etc/dial", "--message", "as on Tuesday") == (OK, "the configuration is commit 7be2d015 now\n", "")
+    code, out, err = run(bus, "diverged")
+    assert (code, err) == (OK, "") and out.startswith("refs/diverged/dev-b/1  ") and "dev-b term 7  What was on this device" in out
+    assert run(bus, "diverged", "restore", "refs/diverged/dev-b/1", "pbx.etc/dial")[0] == OK
+    assert [call for call in sync.calls if call[0] != "History"] == [
+        ("Difference", ("", "1f3a", "")), ("Difference", ("1f3a", "7be2", "/etc/none")), ("RestoreFrom", ("1f3a", "/etc/dial", "", "as on Tuesday")),
+        ("RestoreFrom", ("refs/diverged/dev-b/1", "pbx.etc/dial", "", "restore pbx.etc/dial from refs/diverged/dev-b/1"))]
 
 
 def test_mode_for_a_time(bus, scripted):

@@ -292,6 +292,73 @@ def test_restore_is_refused(pair):
     assert alpha.get("Stored")["config"] == head
 
 
+def restore_from(device, commit, path):
+    return device.sync("RestoreFrom", "(ssss)", (commit, path, "somebody", f"restore {path}"))[0]
+
+
+def test_one_file_or_folder_is_restored(pair):
+    """By its place on the device or in the tree, with owner and mode; the rest stays as it is, and the Backup has the same."""
+    alpha, beta = pair
+    alpha.write(f"{FILES}/main.cfg", "good\n", mode=0o600)
+    alpha.write(f"{FILES}/sub/a", "a\n")
+    alpha.write(f"{FILES}/sub/b", "b\n")
+    good = alpha.commit("good")["config"]
+    alpha.write(f"{FILES}/main.cfg", "bad\n", mode=0o644)
+    alpha.write(f"{FILES}/sub/a", "worse\n")
+    alpha.at(f"{FILES}/sub/b").unlink()
+    alpha.write(f"{FILES}/sub/c", "new\n")
+    alpha.write(f"{FILES}/other.cfg", "newer\n")
+    bad = alpha.commit("bad")["config"]
+    first = restore_from(alpha, good[:7], f"{FILES}/main.cfg")
+    assert alpha.read(f"{FILES}/main.cfg") == "good\n" and os.stat(alpha.at(f"{FILES}/main.cfg")).st_mode & 0o777 == 0o600
+    assert alpha.read(f"{FILES}/sub/a") == "worse\n" and alpha.read(f"{FILES}/other.cfg") == "newer\n"
+    second = restore_from(alpha, good, "pbx.etc/sub")
+    assert sorted(os.listdir(alpha.at(f"{FILES}/sub"))) == ["a", "b"] and alpha.read(f"{FILES}/sub/a") == "a\n"
+    assert restore_from(alpha, good, f"{FILES}/other.cfg") not in (first, second)
+    assert alpha.read(f"{FILES}/other.cfg") is None, "what was not there goes"
+    commits = {"config": restore_from(alpha, bad, f"{FILES}/other.cfg")}
+    alpha.wait_applied(commits)
+    assert alpha.commit() == {**alpha.get("Stored"), **commits}, "the files are the commit"
+    assert tree(beta) == tree(alpha) and beta.read(f"{FILES}/other.cfg") == "newer\n"
+    history = alpha.sync("History", "(ssu)", ("config", f"{FILES}/main.cfg", 1))[0][0]
+    assert history["commit"] == first and history["author"] == "somebody"
+    assert alpha.get("Diverged") == beta.get("Diverged") == []
+    assert "fatal" not in alpha.git("fsck") + beta.git("fsck")
+    for device, commit, path, name in ((beta, good, "", "org.understudy.Error.Refused"), (alpha, "abc", "", "org.freedesktop.DBus.Error.InvalidArgs"),
+                                       (alpha, "refs/heads/config", "", "org.freedesktop.DBus.Error.InvalidArgs"),
+                                       (alpha, "refs/diverged/alpha/9", "", "org.understudy.Error.NotFound"),
+                                       (alpha, good, "pbx.etc/nowhere/x", "org.understudy.Error.NotFound"), (alpha, good, "pbx.etc/none", "org.understudy.Error.NotFound"),
+                                       (alpha, good, "/somewhere/else", "org.freedesktop.DBus.Error.InvalidArgs")):
+        with pytest.raises(CallError) as refused:
+            restore_from(device, commit, path)
+        assert refused.value.name == name, (commit, path, refused.value)
+
+
+def test_differences(pair):
+    alpha, _ = pair
+    alpha.write(f"{FILES}/main.cfg", "one\n")
+    first = alpha.commit("first")["config"]
+    alpha.write(f"{FILES}/main.cfg", "two\n")
+    alpha.write(f"{FILES}/binary", "\0\1\2")
+    second = alpha.commit("second")["config"]
+    os.chmod(alpha.at(f"{FILES}/main.cfg"), 0o604)
+    third = alpha.commit("third")["config"]
+
+    def difference(a, b, path=""):
+        return alpha.sync("Difference", "(sss)", (a, b, path))[0]
+
+    said = difference(first[:8], second)
+    assert "-one\n+two\n" in said and "Binary files" in said and ".syncmeta" not in said
+    assert difference("", second) == said, "what it was made from"
+    assert "binary" not in difference(first, second, f"{FILES}/main.cfg")
+    assert "+one\n" in difference(second, first, "pbx.etc/main.cfg") and difference(first, first) == ""
+    assert "f 0604" in difference(second, third), "a mode alone"
+    for a, b, name in (("x", first, "org.freedesktop.DBus.Error.InvalidArgs"), (first, "0" * 40, "org.understudy.Error.NotFound")):
+        with pytest.raises(CallError) as refused:
+            difference(a, b)
+        assert refused.value.name == name
+
+
 def test_commit_without_a_change_is_the_same_commit(pair):
     alpha, _ = pair
     assert alpha.commit("nothing") == alpha.commit("still nothing") == alpha.get("Stored")
@@ -496,6 +563,12 @@ def test_a_local_edit_is_kept(pair, lab):
     alpha.write(f"{FILES}/main.cfg", "third\n")
     lab.in_step()
     assert beta.get("Diverged") == lines
+    # It can be looked at here, and put to use once this device leads.
+    assert "+edited on the Backup\n" in beta.sync("Difference", "(sss)", ("", lines[0], ""))[0]
+    alpha.set_role("idle")
+    beta.set_role("lead", 2)
+    restore_from(beta, lines[0], f"{FILES}/main.cfg")
+    assert beta.read(f"{FILES}/main.cfg") == "edited on the Backup\n"
 
 
 def test_an_edit_elsewhere_is_put_right_at_the_next_look(pair, lab):
