@@ -102,6 +102,27 @@ bool store_write_run(const char *path, const char *text)
 	return false;
 }
 
+static gpointer sync_file(gpointer data)
+{
+	g_autofree char *path = data;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	if (fsync(fd) < 0)
+		g_warning("%s: %s", path, g_strerror(errno));
+	close(fd);
+	sync_folder(path);
+	return NULL;
+}
+
+bool store_write_soon(const char *path, const char *text, GError **error)
+{
+	if (!replace(path, text, false, error))
+		return false;
+	g_thread_unref(g_thread_new("store-soon", sync_file, g_strdup(path)));
+	return true;
+}
+
 static bool append(const char *path, const char *text, GError **error)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);

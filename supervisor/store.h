@@ -37,5 +37,9 @@ char *store_read(Store *store, const char *path);
 /* Names of the files in a folder, likewise. Transfer full. */
 char **store_list(Store *store, const char *folder);
 
+/* Seen by everybody at once, on disk soon, by a thread of its own. Power that fails in between may leave it empty: for what is looked at, and
+ * written again, at each start. */
+bool store_write_soon(const char *path, const char *text, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* For /run, which is memory: by rename, nothing fsynced, never blocks for long. */
 bool store_write_run(const char *path, const char *text);

@@ -12,6 +12,7 @@
 #include "dbus/bus-error.h"
 #include "dbus/bus-link.h"
 #include "supervisor/processes/cgroup.h"
+#include "supervisor/store.h"
 
 #define MANAGER_PATH "/org/freedesktop/systemd1"
 #define MANAGER "org.freedesktop.systemd1.Manager"
@@ -327,7 +328,7 @@ static bool keep_back_one(const char *name)
 		if (holds(path))
 			return false;
 		g_clear_error(&error);
-		if (g_mkdir_with_parents(folder, 0755) == 0 && g_file_set_contents_full(path, dropin, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644, &error))
+		if (g_mkdir_with_parents(folder, 0755) == 0 && store_write_soon(path, dropin, &error))
 			return true;
 	}
 	g_warning("%s is not kept from starting by itself: %s", name, error ? error->message : g_strerror(errno));
