@@ -271,7 +271,7 @@ class Run:
         self.words = f"{self.case} {pair.number}\n"
         self.master.write(f"{DATA}/known-to-both", self.words)
         (commits,) = pair.ask(self.master, "Commit", "(ss)", "test", "before", service=SYNC).result()
-        pair.ask(self.master, "WaitApplied", "(a{ss}u)", commits, 10000, service=SYNC).result()
+        pair.ask(self.master, "WaitApplied", "(a{ss}u)", commits, int(10000 * patience()), service=SYNC, timeout_s=20 * patience()).result()
         self.acknowledged = [commits["config"]]
         self.term = pair.get(self.master, "Term")
         self.modes = {device.name: pair.get(device, "Mode") for device in (self.master, self.backup)}
