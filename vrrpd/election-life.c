@@ -215,6 +215,7 @@ void vrrp_election_tick(VrrpElection *self)
 		check_link(self, "carrier");
 	if (now_us - self->problems_us >= PROBLEMS_EVERY_US) {
 		self->problems_us = now_us;
+		vrrp_election_count_forged(self);
 		vrrp_election_check_problems(self);
 	}
 	next_tick(self, now_us);

@@ -15,6 +15,8 @@ typedef struct {
 	char *role;
 	VrrpLink link; /* as it was when links changed last: asking anew would wait for the kernel's lock */
 	VrrpClaims *claims;
+	VrrpForged *forged; /* NULL: no IPv4 address of our own there */
+	IpAddress own;
 } Watched;
 
 static void watched_free(gpointer data)
@@ -22,6 +24,7 @@ static void watched_free(gpointer data)
 	Watched *watched = data;
 
 	vrrp_claims_free(watched->claims);
+	vrrp_forged_free(watched->forged);
 	g_free(watched->device);
 	g_free(watched->role);
 	g_free(watched);
@@ -123,6 +126,36 @@ static GArray *addresses_on(const VrrpElection *self, const char *device)
 	return addresses;
 }
 
+static void watch_for_forged(VrrpElection *self, Watched *watched)
+{
+	const SettingsInterface *interface = settings_interface(self->settings, watched->role);
+	const SettingsAddress *own = interface ? settings_own_address(interface, AF_INET) : NULL;
+	g_autoptr(GError) error = NULL;
+
+	if (!own)
+		return;
+	watched->own = own->ip;
+	watched->forged = vrrp_forged_new(watched->link.index, &own->ip, &error);
+	if (!watched->forged)
+		g_warning("%s: %s", watched->device, error->message);
+}
+
+void vrrp_election_count_forged(VrrpElection *self)
+{
+	for (guint i = 0; i < self->watched->len; i++) {
+		Watched *watched = self->watched->pdata[i];
+		char ip[IP_TEXT_SIZE];
+		g_autofree char *who = NULL;
+		guint8 mac[6];
+		guint n = watched->forged ? vrrp_forged_count(watched->forged, mac) : 0;
+
+		if (n == 0)
+			continue;
+		who = g_strdup_printf("%s at %02x:%02x:%02x:%02x:%02x:%02x", ip_text(&watched->own, ip), mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+		vrrp_election_note_forged(self, &watched->own, who, n);
+	}
+}
+
 static void watch_device(VrrpElection *self, const VrrpMember *member)
 {
 	g_autoptr(GArray) addresses = NULL;
@@ -141,6 +174,7 @@ static void watch_device(VrrpElection *self, const VrrpMember *member)
 	watched->claims = vrrp_claims_new(link.index, addresses, G_PRIORITY_LOW, claimed_cb, watched, &error);
 	if (!watched->claims)
 		g_warning("%s: %s", member->device, error->message);
+	watch_for_forged(self, watched);
 	g_ptr_array_add(self->watched, watched);
 }
 

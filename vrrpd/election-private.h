@@ -7,6 +7,7 @@
 #include "claims.h"
 #include "ear.h"
 #include "election.h"
+#include "forged.h"
 #include "hot.h"
 #include "link-watch.h"
 #include "member.h"
@@ -126,6 +127,8 @@ void vrrp_election_close_neighbours(VrrpElection *self);
 void vrrp_election_ask_witnesses(VrrpElection *self, gint64 now_us);
 void vrrp_election_ask_for_clash(VrrpElection *self);
 void vrrp_election_note_clash(VrrpElection *self, const IpAddress *address, const char *who);
+void vrrp_election_note_forged(VrrpElection *self, const IpAddress *own, const char *who, guint n);
+void vrrp_election_count_forged(VrrpElection *self); /* at leisure */
 
 /* election-life.c: settings, links, housekeeping */
 void vrrp_election_tick(VrrpElection *self);

@@ -242,11 +242,11 @@ void vrrp_election_update_gate(VrrpElection *self, gint64 now_us)
 /* ---- Receiving ---- */
 
 /* Counts it, and tells of it when it is time: @who and how it was noticed. */
-static void note(VrrpElection *self, const IpAddress *address, const char *who, const char *cause, const char *what)
+static void note(VrrpElection *self, const IpAddress *address, const char *who, const char *cause, guint n, const char *what)
 {
 	gint64 now_us = vrrp_now_us();
 	guint64 count;
-	bool tell = vrrp_strangers_note(self->strangers, *address, cause, now_us, &count);
+	bool tell = vrrp_strangers_note(self->strangers, *address, cause, n, now_us, &count);
 
 	g_strlcpy(self->last_stranger.who, who, sizeof self->last_stranger.who);
 	self->last_stranger.cause = cause;
@@ -263,12 +263,19 @@ static void note_stranger(VrrpElection *self, const IpAddress *address, const ch
 {
 	char text[IP_TEXT_SIZE];
 
-	note(self, address, ip_text(address, text), cause, counts ? "sends adverts that count, but are not as ours" : "sends adverts that do not count");
+	note(self, address, ip_text(address, text), cause, 1, counts ? "sends adverts that count, but are not as ours" : "sends adverts that do not count");
 }
 
 void vrrp_election_note_clash(VrrpElection *self, const IpAddress *address, const char *who)
 {
-	note(self, address, who, "address-clash", "is not this pair's");
+	note(self, address, who, "address-clash", 1, "is not this pair's");
+}
+
+void vrrp_election_note_forged(VrrpElection *self, const IpAddress *own, const char *who, guint n)
+{
+	self->counters.received += n;
+	self->counters.drop[VRRP_DROP_OWN] += n;
+	note(self, own, who, vrrp_drop_name(VRRP_DROP_OWN), n, "sends adverts that do not count");
 }
 
 static bool same_addresses(const VrrpMember *member, const VrrpAdvert *advert)

@@ -32,7 +32,7 @@ void vrrp_strangers_free(VrrpStrangers *strangers)
 	g_free(strangers);
 }
 
-bool vrrp_strangers_note(VrrpStrangers *strangers, IpAddress address, const char *cause, gint64 now_us, guint64 *ret_count)
+bool vrrp_strangers_note(VrrpStrangers *strangers, IpAddress address, const char *cause, guint n, gint64 now_us, guint64 *ret_count)
 {
 	Stranger *entry = NULL, *oldest = &strangers->table[0];
 
@@ -46,7 +46,7 @@ bool vrrp_strangers_note(VrrpStrangers *strangers, IpAddress address, const char
 		entry = strangers->n < MAX_STRANGERS ? &strangers->table[strangers->n++] : oldest;
 		*entry = (Stranger){ .address = address, .cause = cause };
 	}
-	entry->count++;
+	entry->count += n;
 	entry->seen_us = now_us;
 	*ret_count = entry->count;
 	if (entry->told_us != 0 && now_us - entry->told_us < TELL_EVERY_US)

@@ -186,6 +186,22 @@ def test_two_that_sum_differently_are_answered_and_not_written_down_each_time(la
     wait_until(lambda: "pseudo_header=true" in state.read_text(), 5, "the last is kept")
 
 
+def test_adverts_that_bear_its_own_address_are_counted_and_told_once(lab):
+    """The kernel keeps them from a raw socket: a switch that sends back what we say, or somebody who lies, would not be noticed."""
+    alpha, beta = lab.two(peer_link=False)
+    sequence = alpha.get("Sequence"), beta.get("Sequence")
+    forger = Forger(lab)
+    forger.send(advert(priority=254), source=alpha.address, times=500)
+    wait_until(lambda: alpha.counters()["drop-own-address"] == 500, 10, "counted")
+    who = f"{alpha.address} at 02:00:00:00:aa:01"
+    assert alpha.wait_signal("Stranger", lambda args: args[1] == "own-address") == (who, "own-address", 500)
+    assert alpha.get("LastStranger")[:3] == (who, "own-address", 500)
+    forger.send(advert(priority=254), source=alpha.address, times=20)
+    wait_until(lambda: alpha.get("LastStranger")[2] == 520, 10, "counted")
+    assert len([args for args in signals_of(alpha) if args[1] == "own-address"]) == 1 and alpha.text_log().count("own-address") == 1
+    assert (alpha.get("Sequence"), beta.get("Sequence")) == sequence and alpha.state() == "master"
+
+
 # ---- Strangers ----
 
 def signals_of(host):

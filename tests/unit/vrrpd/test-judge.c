@@ -283,19 +283,19 @@ static void test_strangers(void)
 	guint64 count;
 	guint n_told = 0;
 
-	g_assert_true(vrrp_strangers_note(strangers, ip_v4(1), "stranger", 1, &count));
-	g_assert_false(vrrp_strangers_note(strangers, ip_v4(1), "stranger", 2, &count));
-	g_assert_true(vrrp_strangers_note(strangers, ip_v4(1), "checksum", 3, &count));
-	g_assert_true(vrrp_strangers_note(strangers, ip_v4(1), "stranger", 1 + minute_us, &count));
+	g_assert_true(vrrp_strangers_note(strangers, ip_v4(1), "stranger", 1, 1, &count));
+	g_assert_false(vrrp_strangers_note(strangers, ip_v4(1), "stranger", 1, 2, &count));
+	g_assert_true(vrrp_strangers_note(strangers, ip_v4(1), "checksum", 1, 3, &count));
+	g_assert_true(vrrp_strangers_note(strangers, ip_v4(1), "stranger", 1, 1 + minute_us, &count));
 	g_assert_cmpuint(count, ==, 3);
 	/* A flood of addresses, anybody's to invent, does not grow the table; the oldest go. Nor is each of them told. */
 	for (guint32 i = 100; i < 100000; i++)
-		n_told += vrrp_strangers_note(strangers, ip_v4(i), "stranger", 3 * minute_us + i, &count);
+		n_told += vrrp_strangers_note(strangers, ip_v4(i), "stranger", 1, 3 * minute_us + i, &count);
 	g_assert_cmpuint(n_told, ==, 16);
-	g_assert_false(vrrp_strangers_note(strangers, ip_v4(99999), "stranger", 3 * minute_us + 100000, &count));
+	g_assert_false(vrrp_strangers_note(strangers, ip_v4(99999), "stranger", 1, 3 * minute_us + 100000, &count));
 	g_assert_cmpuint(count, ==, 2);
 	/* Told when there is room again. */
-	g_assert_true(vrrp_strangers_note(strangers, ip_v4(99999), "stranger", 5 * minute_us, &count));
+	g_assert_true(vrrp_strangers_note(strangers, ip_v4(99999), "stranger", 1, 5 * minute_us, &count));
 }
 
 /* ---- Run-time state ---- */
