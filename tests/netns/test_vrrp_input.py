@@ -240,7 +240,7 @@ def test_a_stranger_is_told_once_and_moves_nobody(lab, kind):
 def test_unpaired_the_address_owners_priority_is_legal_input(lab):
     alpha = lab.host("alpha", "192.0.2.11").start()
     alpha.wait_state("master", 10)
-    Forger(lab).send(advert(priority=255))
+    Forger(lab).send(advert(priority=255, interval=1000))  # of which three are long enough to look at it
     alpha.wait_state("backup")
     assert alpha.get("Reason") == "heard-higher" and alpha.get("MasterPriority", VRRP) == 255
     assert not alpha.has_service() and not signals_of(alpha)
