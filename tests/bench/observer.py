@@ -55,7 +55,6 @@ class Observer:
         self.holding = {name: [] for name in hosts}  # name -> [(time, whether)], only changes
         self.steps = []  # times at which the wall clock was found to have jumped
         self.lock = threading.Lock()
-        self.more = threading.Condition(self.lock)
         self.poll = select.epoll()
         self.sockets = {}
         for switch in switches:
@@ -114,7 +113,6 @@ class Observer:
         start = 14 + (data[14] & 15) * 4
         with self.lock:
             self.adverts.append((at, socket.inet_ntoa(data[26:30]), data[start + 2]))
-            self.more.notify_all()
 
     def _address(self, link, name):
         data, now = link.recv(65536), time.monotonic_ns()
@@ -141,13 +139,6 @@ class Observer:
             found = [advert for advert in self.adverts if advert[0] >= begin_ns and (end_ns is None or advert[0] < end_ns)
                      and (source is None or advert[1] == source)]
         return sorted(found)
-
-    def wait_advert(self, source, timeout_s):
-        """Waits for the next advert of that source."""
-        with self.lock:
-            seen = len(self.adverts)
-            if not self.more.wait_for(lambda: any(advert[1] == source for advert in self.adverts[seen:]), timeout_s):
-                raise TimeoutError(f"no advert of {source} within {timeout_s} s")
 
     def holds(self, name):
         changes = self.holding[name]

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -14,14 +13,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from election_lab import Config  # noqa: E402
 from frame import OURS, Figure, Promise, Rejected, Trial, at_most, median_at_most_peer, run  # noqa: E402
 from measure import dirty_kb, wakeups  # noqa: E402
-from observer import Observer  # noqa: E402
-from takeover_lab import LOST_S, SERVICE, KeepalivedPair, OurPair, PhoneHost, cut_power  # noqa: E402
+from takeover_lab import LOST_S, KeepalivedPair, OurPair, PhoneHost, cut_power  # noqa: E402
 
 BUILD = Path(os.environ.get("UNDERSTUDY_BUILD", Path(__file__).resolve().parents[2] / "build"))
 CONFIGS = ["v3_100ms", "v3_10ms"]
 LOSSES = 2  # in one life, of the one and then of the other
 IDLE_S = 10
-RR_PRIORITY = 4
 VERBOSE = "TAKEOVER_TIMELINE" in os.environ  # the timeline of each takeover, for whoever wants to know where the time went
 
 
@@ -40,8 +37,8 @@ def figures():
 class Life:
     """What happens to one pair, one thing after the other, each when it has come to rest."""
 
-    def __init__(self, pair, phones, observer, config):
-        self.pair, self.phones, self.observer, self.name = pair, phones, observer, config.name
+    def __init__(self, pair, phones, config):
+        self.pair, self.phones, self.name = pair, phones, config.name
         self.found = {}
 
     def note(self, figure, *values):
@@ -58,7 +55,7 @@ class Life:
         master = self.rest()
         if self.pair.addresses.holders() != [master.name]:
             raise Rejected("both hold the address")
-        begin = cut_power(self.pair, master, self.observer)
+        begin = cut_power(self.pair, master)
         self.note(f"options/{self.name}", (self.phones.options.wait_answer_sent_after(begin, LOST_S) - begin) * 1000)
         self.note(f"call/{self.name}", (self.phones.calls.wait_answer_sent_after(begin, LOST_S) - begin) * 1000)
         self.phones.end_calls()
@@ -96,8 +93,8 @@ class Life:
 
 def life(subject, config, losses, swaps, weight):
     kind = OurPair if subject == OURS else KeepalivedPair
-    with kind(str(BUILD), config) as pair, PhoneHost(pair) as phones, closing(Observer([pair.lan], {}, SERVICE)) as observer:
-        one = Life(pair, phones, observer, config)
+    with kind(str(BUILD), config) as pair, PhoneHost(pair) as phones:
+        one = Life(pair, phones, config)
         for _ in range(swaps):
             one.swap()
         for _ in range(losses):
@@ -122,8 +119,6 @@ def trials(quick):
 
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    # The Master is lost at a moment, not some time after it; what is started does not inherit that.
-    os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(RR_PRIORITY))
     return run("takeover", __doc__, figures(), trials, packages=["keepalived", "kamailio"])
 
 
