@@ -328,19 +328,24 @@ class Device:
             port.block()
         self.power_off()
 
-    def power_off(self):
-        """Ends pid 1, and with it the device, frozen or not."""
+    def _end(self, timeout_s):
+        """Kills pid 1, and with it every process, frozen or not; then nothing is plugged in any more."""
         if self._launcher:
             try:
                 # The launcher ends with its child; the child, when we do not know it yet, with the launcher.
                 os.kill(self.pid or self._launcher.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-            self._launcher.wait(timeout=10)
-            self._launcher.stdout.close()
+            self._launcher.wait(timeout=timeout_s)
+            if self._launcher.stdout:
+                self._launcher.stdout.close()
             self._launcher = None
         self.pid, self.frozen = 0, False
         self._unplug()
+
+    def power_off(self):
+        """The device is off, at once."""
+        self._end(10)
         if os.path.isdir(self.cgroup):
             wait_until(lambda: remove_cgroup(self.cgroup), 5, f"remove {self.cgroup}")
 

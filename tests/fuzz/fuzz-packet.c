@@ -1,24 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/fuzz/fuzz-packet.c - VRRP packets off the wire. What is accepted passes every receive check, judged here anew. */
 #include "fuzz.h"
+#include "sums.h"
 #include "vrrpd/packet.h"
 
 static const IpAddress own = { AF_INET, { 192, 0, 2, 12 } }, peer = { AF_INET, { 192, 0, 2, 11 } }, group = { AF_INET, { 224, 0, 0, 18 } };
-
-static guint word(const uint8_t *at)
-{
-	return (guint)at[0] << 8 | at[1];
-}
-
-/* One's complement sum by hand: no code shared with the parser. */
-static guint folded(const uint8_t *data, size_t size, guint sum)
-{
-	for (size_t i = 0; i < size; i++)
-		sum += i % 2 ? data[i] : (guint)data[i] << 8;
-	while (sum > 0xffff)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
 
 static void check_rfc(const uint8_t *data, size_t size, const VrrpExpect *expect, const VrrpAdvert *advert)
 {

@@ -1,25 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/fuzz/fuzz-packet6.c - VRRP packets over IPv6. What is accepted passes every receive check, judged here anew. */
 #include "fuzz.h"
+#include "sums.h"
 #include "vrrpd/packet.h"
 
 static const IpAddress own = { AF_INET6, { 0xfe, 0x80, [15] = 0x12 } }, peer = { AF_INET6, { 0xfe, 0x80, [15] = 0x11 } },
 		       group = { AF_INET6, { 0xff, 0x02, [15] = 0x12 } };
-
-static guint word(const uint8_t *at)
-{
-	return (guint)at[0] << 8 | at[1];
-}
-
-/* One's complement sum by hand: no code shared with the parser. */
-static guint folded(const uint8_t *data, size_t size, guint sum)
-{
-	for (size_t i = 0; i < size; i++)
-		sum += i % 2 ? data[i] : (guint)data[i] << 8;
-	while (sum > 0xffff)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
 
 static void check_rfc(const uint8_t *data, size_t size, const VrrpExpect *expect, const VrrpAdvert *advert)
 {

@@ -202,15 +202,7 @@ class Machine(Device):
 
     def power_off(self):
         """Ends pid 1, and with it the machine. (Its kernel is ours, so what it wrote is on its disk.)"""
-        if self._launcher:
-            try:
-                os.kill(self.pid or self._launcher.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            self._launcher.wait(timeout=20)
-            self._launcher = None
-        self.pid, self.frozen = 0, False
-        self._unplug()
+        self._end(20)
         for folder in self._cgroups():
             wait_until(lambda folder=folder: remove_cgroup(folder), 10, f"remove {folder}")
 
