@@ -188,7 +188,7 @@ def flood(config, subject):
                                   stdout=subprocess.PIPE, text=True)
         sent, seconds, _ = (float(word) for word in process.communicate(timeout=60)[0].split())
         end = time.monotonic_ns()
-        time.sleep(0.2)
+        wait_until(lambda: lab.observer.adverts_between(end), 5 + 4 * config.interval_ms / 1000, "a later advert, so that all of the flood's are read")
         beats = []
         for at, _, _ in lab.observer.adverts_between(begin, end, ADDRESSES[master.name]):  # each is seen at both switches
             if not beats or at - beats[-1] > config.interval_ms * MS / 2:
