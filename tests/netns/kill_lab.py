@@ -121,10 +121,15 @@ class Twice:
         self.thread = threading.Thread(target=self._work, daemon=True)
         self.thread.start()
 
+    def _both(self):
+        """A process of the first that was there before the second's was seen and still is: whatever held us up between, they ran together."""
+        before = set(group(self.pair.first))
+        return bool(before and group(self.pair.second) and before & set(group(self.pair.first)))
+
     def _work(self):
         since = None
         while self.run:
-            both = all(group(device) for device in (self.pair.first, self.pair.second))
+            both = self._both()
             now = time.monotonic()
             if both and since is None:
                 since = now

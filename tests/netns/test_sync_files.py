@@ -432,23 +432,36 @@ def leave_wal(device, row):
     device.python(code, BOOK, TABLE, f"INSERT INTO t VALUES ({row}, 'x', 'x')").communicate()
 
 
-def look(path):
-    """Newest row of a database that nobody writes, and whether it is sound: with none of its companions."""
-    for suffix in ("-wal", "-shm", "-journal"):
-        assert not os.path.exists(f"{path}{suffix}")
+@contextlib.contextmanager
+def copied(path):
+    """A connection to a copy of the database: SQLite resolves paths itself, so ours of the device lead it astray."""
     handle, copy = tempfile.mkstemp(suffix=".sqlite")
     with open(path, "rb") as source, open(handle, "wb") as target:
         target.write(source.read())
     database = sqlite3.connect(copy)
     try:
-        assert database.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-        assert database.execute("SELECT count(*) FROM t WHERE a <> b").fetchone()[0] == 0
-        return database.execute("SELECT coalesce(max(id), 0) FROM t").fetchone()[0]
+        yield database
     finally:
         database.close()
         for suffix in ("", "-wal", "-shm"):
             if os.path.exists(f"{copy}{suffix}"):
                 os.unlink(f"{copy}{suffix}")
+
+
+def has_table(path):
+    """Whether the application had come to make its table when the snapshot was taken."""
+    with copied(path) as database:
+        return database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 1
+
+
+def look(path):
+    """Newest row of a database that nobody writes, and whether it is sound: with none of its companions."""
+    for suffix in ("-wal", "-shm", "-journal"):
+        assert not os.path.exists(f"{path}{suffix}")
+    with copied(path) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert database.execute("SELECT count(*) FROM t WHERE a <> b").fetchone()[0] == 0
+        return database.execute("SELECT coalesce(max(id), 0) FROM t").fetchone()[0]
 
 
 @pytest.mark.parametrize("mode", ["wal", "delete"])
@@ -457,7 +470,7 @@ def test_a_live_database(pair, lab, mode, path):
     alpha, beta = pair
     writer = alpha.python(WRITER, path, mode)
     try:
-        beta.wait(lambda: beta.at(path).exists(), "the database comes")
+        beta.wait(lambda: beta.at(path).exists() and has_table(beta.at(path)), "the database comes, with its table")
         seen = set()
         for _ in range(8):
             applied = len([s for s in beta.signals("AppliedHere")])
