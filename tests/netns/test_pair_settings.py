@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 
 from lab.net import wait_until  # noqa: E402  (the demo's folder must be on the path first)
 from lab.pair import Pair  # noqa: E402
+from watch import SUPERVISOR, SYNC  # noqa: E402
 
 SLEEPER = "[application]\ncommand=/bin/sleep 1000000\n\n[data words]\npath=/var/lib/words\nref=config\n"
 NAME = "org.understudy.Supervisor1"
@@ -236,8 +237,8 @@ def prepared_not_committed(pair, text):
     os.kill(backup_pid, signal.SIGCONT)
     wait_until(lambda: os.path.exists(backup.file("/var/lib/understudy/supervisor/settings-prepared")), 5, "prepared")
     # It has said so once it answers something else; its syncd has sent it, and the other's has received it, likewise.
-    for device, name in (backup, "Supervisor1"), (backup, "Sync1"), (backup, "Sync1"), (master, "Sync1"):
-        device.run(["busctl", "call", f"org.understudy.{name}", f"/org/understudy/{name}", "org.freedesktop.DBus.Peer", "Ping"])
+    for device, service in (backup, SUPERVISOR), (backup, SYNC), (backup, SYNC), (master, SYNC):
+        pair.watch(device).call(service, "org.freedesktop.DBus.Peer", "Ping")
     return master, backup, master_pid, running
 
 
