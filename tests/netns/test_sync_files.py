@@ -771,6 +771,42 @@ def test_takeover_during_a_fetch_from_a_dead_peer(pair, lab):
     beta.wait(lambda: any("main.cfg" in s[2] for s in beta.signals("Committed")), "commits")
 
 
+def upload_packs(device):
+    """What serves a fetch of the peer."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, rest = stat.read_text().split("(", 1)[1].rsplit(")", 1)
+            if int(rest.split()[1]) == device.process.pid and name == "git":
+                found.append(int(stat.parent.name))
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return found
+
+
+def test_a_hung_fetch_of_one_ref_holds_nothing_up(pair):
+    """Neither the other ref nor a takeover."""
+    alpha, beta = pair
+    alpha.sql(DATABASE, TABLE)
+    alpha.wait_applied(alpha.commit())
+    alpha.at(f"{FILES}/big").write_bytes(random.Random(6).randbytes(60 << 20))
+    beta.wait(lambda: beta.get("Activity") == "fetching", "a long fetch", 20)
+    hung = beta.wait(lambda: upload_packs(alpha), "somebody serves it")
+    for pid in hung:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        alpha.sql(DATABASE, "INSERT INTO t VALUES (1, 'x', 'x')")
+        beta.wait(lambda: look(beta.at(DATABASE)) == 1, "the registrations are there")
+        assert beta.get("Activity") == "fetching" and beta.read(f"{FILES}/big") is None
+        assert beta.set_role("lead", term=2) < 2
+        lost = beta.get("Lost")["refs"]
+        assert lost["config"]["changes"] >= 1 and lost["volatile"]["changes"] == 0
+    finally:
+        for pid in hung:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
 def test_kill_of_the_leader_at_any_moment(pair, lab):
     alpha, beta = pair
     rng = random.Random(7)

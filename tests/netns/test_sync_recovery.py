@@ -48,7 +48,7 @@ def test_both_say_how_far_the_backup_is_behind(pair):
         assert point["exact"] and point["applied_since_ms"] == 0
         assert abs(device.get("PeerHeardMs") / 1000 - time.time()) < 5
     no_more_can_be_applied(alpha, beta)
-    began = time.time()
+    began, told = time.time(), len(alpha.notices("backup behind"))  # a busy machine may have been that late before
     for i in range(1, 4):
         alpha.write(f"{FILES}/sub/x", f"change {i}")
         alpha.commit(f"change {i}")
@@ -57,13 +57,12 @@ def test_both_say_how_far_the_backup_is_behind(pair):
         point = device.get("RecoveryPoint")["config"]
         assert point["exact"] and abs(point["applied_since_ms"] / 1000 - began) < 5
         assert lacks(device, "volatile") == (0, 0), "the other ref for itself"
-    alpha.wait(lambda: alpha.notices("backup behind"), "an event above the limit")
-    assert "the oldest for 1 s" in alpha.notices("backup behind")[0]
+    alpha.wait(lambda: len(alpha.notices("backup behind")) > told, "an event above the limit")
+    assert "the oldest for 1 s" in alpha.notices("backup behind")[-1]
     on_device(beta, "umount", f"{FILES}/sub")
     for device in pair:
         device.wait(lambda d=device: lacks(d) == (0, 0), "caught up", 40)
-    alpha.wait(lambda: alpha.notices("backup caught up"), "an event when it is over")
-    assert len(alpha.notices("backup behind")) == 1
+    alpha.wait(lambda: len(alpha.notices("backup caught up")) == len(alpha.notices("backup behind")), "an event when it is over")
 
 
 def test_a_takeover_says_that_it_lost_nothing(pair):
