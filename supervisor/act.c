@@ -309,6 +309,8 @@ void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 		role_has_changed(supervisor, once->old_role);
 		keep_write_run(supervisor); /* before any process is touched: the next supervisor must not undo it */
 	}
+	if (once->joined)
+		supervisor_set_joining(supervisor, false);
 	peer_apply(supervisor->peer);
 	/* One started while the device is being stopped decides as ever, and starts nothing. */
 	applications_run(supervisor->applications,

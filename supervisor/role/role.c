@@ -319,6 +319,7 @@ static void follow_election(RoleMachine *machine, const RoleFacts *facts, gint64
 		become(machine, ROLE_TAKING_OVER, facts->election_reason, now_us, once);
 		begin_term(machine, facts, once);
 		once->took_as_told = now_us < machine->take_until_us;
+		once->joined = facts->joining;
 		machine->lead_us = now_us;
 		forget_lead(machine);
 		machine->asked_settle_us = now_us;

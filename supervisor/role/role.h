@@ -114,6 +114,7 @@ typedef struct {
 	bool unstored;       /* it leads in a term that is not on disk */
 	bool fresher_peer;   /* what the peer has is newer, and this device goes on all the same: an administrator must say which */
 	bool took_as_told;   /* it leads because the Master has handed over to it */
+	bool joined;         /* it leads, by order, before its first synchronisation: what it has is what counts now, it waits for no other's */
 } RoleOnce;
 
 typedef struct {

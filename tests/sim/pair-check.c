@@ -58,7 +58,7 @@ static void check_cold_boot(Sim *sim, const PairDevice *device)
 	bool newer, same;
 
 	if (device->led_since_boot || device->heard_since_boot || other->led_since_boot || other->heard_since_boot || !other->on ||
-	    !other->supervisor_runs || other->mode == MODE_PASSIVE || device->mode == MODE_PASSIVE || sim->now_us < device->ordered_until_us ||
+	    !other->supervisor_runs || other->mode == MODE_PASSIVE || device->mode == MODE_PASSIVE || other->disk.joining || sim->now_us < device->ordered_until_us ||
 	    other->role.doubtful || device->role.doubtful || pair.n_faults_active || !pair.link || sim->now_us - pair.link_since_us < 1000 * SIM_MS ||
 	    sim->now_us - other->supervisor_since_us < 1000 * SIM_MS || sim->now_us - pair.whole_us < 2000 * SIM_MS ||
 	    pair.whole_us > device->booted_us + 3000 * SIM_MS || pair.whole_us > other->booted_us + 3000 * SIM_MS)

@@ -186,8 +186,9 @@ static void stored(Sim *sim, PairDevice *device, const PairDisk *text)
 
 static void mark(Sim *sim, PairDevice *device)
 {
-	if (device->disk.unstored == device->posture.mark_unstored)
+	if (device->mark_told == device->posture.mark_unstored)
 		return;
+	device->mark_told = device->posture.mark_unstored;
 	pair_later(sim, device, PAIR_WRITE_US, PAIR_MARKED, device->boots << 1 | device->posture.mark_unstored, NULL);
 }
 
@@ -324,6 +325,8 @@ static void act(Sim *sim, PairDevice *device, const RoleOnce *once)
 		sim_device_resign(sim, device->v);
 		pair_election_changed(sim, device);
 	}
+	if (once->joined)
+		device->disk.joining = false;
 	if (once->took_as_told)
 		device->mode = device->disk.mode = device->mode_given;
 	if (once->term_changed)
@@ -373,6 +376,7 @@ static void start_supervisor(Sim *sim, PairDevice *device)
 
 	device->supervisor++;
 	device->supervisor_runs = true;
+	device->mark_told = device->disk.unstored;
 	device->supervisor_since_us = sim->now_us;
 	device->introduced = 0;
 	device->election_known = false;

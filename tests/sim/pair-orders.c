@@ -262,6 +262,8 @@ static const char *take_over(Sim *sim, PairDevice *device, PairOrder *order, boo
 		return "election-absent: vrrpd does not answer";
 	if (!force && facts->peer_fresh && pair_leads(facts->peer_role))
 		return "master-alive: the Master is there; swap, or force";
+	if (!force && device->disk.joining)
+		return "first-sync: the first synchronisation is not done; or force";
 	if (device->v->candidate.machine.state == VRRP_STATE_INIT)
 		return "no-link: the election does not run";
 	device->ordered_until_us = sim->now_us + 6 * G_USEC_PER_SEC;

@@ -141,6 +141,7 @@ typedef struct {
 	/* The disk. */
 	PairDisk disk;
 	guint disk_full, disk_slow;
+	bool mark_told;      /* what it was told last to write */
 	bool doomed;         /* loses its power when it begins a term */
 
 	/* syncd. */

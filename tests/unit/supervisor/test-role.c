@@ -35,6 +35,25 @@ static void test_standalone_does_not_wait_for_ever(void)
 	g_assert_true(device.posture.run_applications);
 }
 
+/* Forced: what it has counts from now on, also after the next power loss. */
+static void test_join_ends_where_it_leads(void)
+{
+	Device device = paired("a");
+	device.facts.joining = true;
+	look(&device);
+	g_assert_true(device.posture.hold_first_sync);
+	g_assert_false(device.once.joined);
+	elect(&device);
+	g_assert_true(device.once.joined);
+	look(&device);
+	g_assert_false(device.once.joined);
+
+	device = master("a"); /* of nobody, when it joins: that does not decide */
+	device.facts.joining = true;
+	look(&device);
+	g_assert_false(device.once.joined);
+}
+
 static void test_join_stops_applications_and_holds(void)
 {
 	Device device = paired("a");
@@ -662,6 +681,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/role/standalone/runs-applications", test_standalone_runs_applications);
 	g_test_add_func("/role/standalone/does-not-wait-for-ever", test_standalone_does_not_wait_for_ever);
 	g_test_add_func("/role/join/stops-applications-and-holds", test_join_stops_applications_and_holds);
+	g_test_add_func("/role/join/ends-where-it-leads", test_join_ends_where_it_leads);
 	g_test_add_func("/role/cold-boot/waits-for-the-peer", test_cold_boot_waits_for_the_peer);
 	g_test_add_func("/role/cold-boot/unpaired-does-not-wait", test_cold_boot_unpaired_does_not_wait);
 	g_test_add_func("/role/cold-boot/hearing-a-master", test_cold_boot_hearing_a_master);
