@@ -24,6 +24,7 @@ typedef struct {
 } Asker;
 
 struct VrrpWarm {
+	gint refs;        /* the owner's and the thread's */
 	const char *folder;
 	int done_fd;
 	guint source;
@@ -79,13 +80,23 @@ static void read_folder(int at, const char *name, bool deeper)
 	close(folder);
 }
 
+static void unref(VrrpWarm *self)
+{
+	if (!g_atomic_int_dec_and_test(&self->refs))
+		return;
+	if (self->done_fd >= 0)
+		close(self->done_fd);
+	g_free(self);
+}
+
 static void *run(void *data)
 {
 	static const guint64 one = 1;
-	const VrrpWarm *self = data; /* of it what never changes */
+	VrrpWarm *self = data; /* of it what never changes */
 
 	read_folder(AT_FDCWD, self->folder, true);
 	(void)!write(self->done_fd, &one, sizeof one);
+	unref(self);
 	return NULL;
 }
 
@@ -99,6 +110,7 @@ static bool start(VrrpWarm *self)
 	pthread_t thread;
 	int reason;
 
+	g_atomic_int_inc(&self->refs);
 	pthread_attr_init(&attributes);
 	(void)pthread_attr_setstacksize(&attributes, STACK_BYTES);
 	(void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
@@ -107,6 +119,8 @@ static bool start(VrrpWarm *self)
 	reason = pthread_create(&thread, &attributes, run, self);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
+	if (reason != 0)
+		unref(self);
 	return reason == 0;
 }
 
@@ -148,6 +162,7 @@ VrrpWarm *vrrp_warm_new(const char *folder, GError **error)
 {
 	VrrpWarm *self = g_new0(VrrpWarm, 1);
 
+	self->refs = 1;
 	self->folder = folder;
 	self->served = g_array_new(FALSE, FALSE, sizeof(Asker));
 	self->waiting = g_array_new(FALSE, FALSE, sizeof(Asker));
@@ -169,11 +184,7 @@ void vrrp_warm_free(VrrpWarm *self)
 		g_source_remove(self->source);
 	g_array_unref(self->served);
 	g_array_unref(self->waiting);
-	if (self->reading)
-		return; /* a thread that waits for a disk still has it */
-	if (self->done_fd >= 0)
-		close(self->done_fd);
-	g_free(self);
+	unref(self); /* a thread that waits for a disk may still have it */
 }
 
 void vrrp_warm_read(VrrpWarm *self, void (*done)(gpointer user_data), gpointer user_data)
