@@ -331,7 +331,7 @@ void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 	if (once->fresher_peer)
 		events_raise(supervisor->events, EVENT_APPLICATION, "fresher-peer", 3,
 			     "The peer came later and has newer data than this device, which goes on leading; the peer keeps its line under "
-			     "refs/diverged. If that is the one you want: understudy history, understudy restore");
+			     "refs/diverged: understudy diverged");
 	if (once->term_changed) {
 		keep_write_term(supervisor);
 		service_changed(supervisor->service, "Term");

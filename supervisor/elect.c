@@ -297,11 +297,21 @@ void elect_apply(Elect *elect)
 		elect->held[HOLD_COLD_BOOT] = false; /* for longer than it was told */
 	elect->cold_until_us = posture->cold_boot_until_us;
 	gint64 left_us = posture->cold_boot_until_us - g_get_monotonic_time();
-	tell_hold(elect, HOLD_PASSIVE, posture->hold_passive, 0);
-	tell_hold(elect, HOLD_FIRST_SYNC, posture->hold_first_sync, 0);
-	tell_hold(elect, HOLD_COLD_BOOT, posture->hold_cold_boot,
-		  posture->cold_boot_until_us ? (guint32)MAX(1, left_us / 1000) : 0);
-	tell_hold(elect, HOLD_SETTINGS, settings_orders_hold(supervisor->settings_orders), 0);
+	guint32 lease_ms = posture->cold_boot_until_us ? (guint32)MAX(1, left_us / 1000) : 0;
+	const struct {
+		bool wanted;
+		guint32 lease_ms;
+	} shall[HOLD_N] = {
+		[HOLD_PASSIVE] = { posture->hold_passive, 0 },
+		[HOLD_FIRST_SYNC] = { posture->hold_first_sync, 0 },
+		[HOLD_COLD_BOOT] = { posture->hold_cold_boot, lease_ms },
+		[HOLD_SETTINGS] = { settings_orders_hold(supervisor->settings_orders), 0 },
+	};
+	/* Those that hold first: where one takes the place of another there must be no moment without. */
+	for (int wanted = 1; wanted >= 0; wanted--)
+		for (Hold hold = 0; hold < HOLD_N; hold++)
+			if (shall[hold].wanted == wanted)
+				tell_hold(elect, hold, shall[hold].wanted, shall[hold].lease_ms);
 	if (elect->serving != posture->serving) {
 		elect->serving = posture->serving;
 		call(elect, "SetServing", g_variant_new("(b)", posture->serving));

@@ -104,6 +104,7 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event)
 		supervisor->think_again = false;
 		undo_look(supervisor->undo);
 		gather_facts(supervisor);
+		settings_orders_judge(supervisor->settings_orders);
 		role_step(&supervisor->role, &supervisor->facts, event, g_get_monotonic_time(), &supervisor->posture, &once);
 		act_on_posture(supervisor, &once);
 		event = ROLE_EVENT_FACTS;

@@ -125,8 +125,9 @@ static void load_prepared(SettingsOrders *orders)
 
 /* ---- The hold while the two would not understand each other ---- */
 
-static void judge_hold(SettingsOrders *orders, gint64 now_us)
+void settings_orders_judge(SettingsOrders *orders)
 {
+	gint64 now_us = g_get_monotonic_time();
 	Supervisor *supervisor = orders->supervisor;
 	g_autofree char *finding = settings_finding(supervisor->settings);
 	const char *hash, *theirs;
@@ -140,11 +141,7 @@ static void judge_hold(SettingsOrders *orders, gint64 now_us)
 	};
 	facts.peer_differs = *theirs && strcmp(theirs, finding) != 0;
 	orders->hold_until_us = agreement_hold(&facts, orders->hold_until_us, now_us);
-	bool held = orders->hold_until_us > now_us;
-	if (held == orders->held)
-		return;
-	orders->held = held;
-	elect_apply(supervisor->elect);
+	orders->held = orders->hold_until_us > now_us;
 }
 
 bool settings_orders_hold(const SettingsOrders *orders)
@@ -328,7 +325,10 @@ void settings_orders_look(SettingsOrders *orders)
 		drop_prepared(orders);
 		break;
 	}
-	judge_hold(orders, now_us);
+	bool held = orders->held;
+	settings_orders_judge(orders);
+	if (held != orders->held)
+		elect_apply(supervisor->elect);
 	if (orders->hold_until_us > now_us)
 		next_us = next_us ? MIN(next_us, orders->hold_until_us) : orders->hold_until_us;
 	if (next_us)

@@ -34,6 +34,8 @@ void settings_orders_look(SettingsOrders *orders);
 void settings_orders_in_use(SettingsOrders *orders);
 /* The two would not understand each other now: the one that does not lead must not take over for that. */
 bool settings_orders_hold(const SettingsOrders *orders);
+/* To be called with new facts, before anything is done about them: what they lift may be what this takes the place of. */
+void settings_orders_judge(SettingsOrders *orders);
 /* The topic `settings`. NULL without @error: peer_answer() comes later. */
 GVariant *settings_orders_answer(SettingsOrders *orders, guint64 serial, GVariant *args, GError **error);
 

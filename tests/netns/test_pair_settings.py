@@ -352,7 +352,8 @@ def test_changed_with_the_peer_dead(pair):
     wait_until(lambda: alike(pair), 60, "one version on both")
     pair.wait_settled(60)
     assert "sync-interval-s=72" in backup.read(PAIR_CONF) and "peer-port=7502" in backup.read(PAIR_CONF)
-    assert get(backup, "GroupId") == 99 and pair.master() is master
+    assert get(backup, "GroupId") == 99
+    assert pair.master() is master, backup.run(["understudy", "timeline", "--count", "8"]).stdout
     assert sum(each["why"] == "kept-aside" for each in history(backup)) == aside  # it lost nothing: it only came later
 
 
