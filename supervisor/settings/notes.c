@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static bool same_words(char **a, char **b)
+bool notes_same_words(char **a, char **b)
 {
 	if (!a || !b)
 		return a == b;
@@ -21,7 +21,7 @@ static bool starts_alike(const SettingsApplication *a, const SettingsApplication
 {
 	const SettingsRights *x = &a->rights, *y = &b->rights;
 
-	return same_words(a->command, b->command) && g_strcmp0(a->unit, b->unit) == 0 && same_words(a->environment, b->environment) &&
+	return notes_same_words(a->command, b->command) && g_strcmp0(a->unit, b->unit) == 0 && notes_same_words(a->environment, b->environment) &&
 	       g_strcmp0(a->user, b->user) == 0 && g_strcmp0(a->group, b->group) == 0 && g_strcmp0(a->working_directory, b->working_directory) == 0 &&
 	       (a->watchdog_ms == b->watchdog_ms) && x->has_capabilities == y->has_capabilities && x->has_bounds == y->has_bounds &&
 	       same_numbers(x->capabilities, x->n_capabilities, y->capabilities, y->n_capabilities) &&

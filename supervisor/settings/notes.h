@@ -5,4 +5,5 @@
 #include "settings/settings.h"
 
 /* One line each, of char*; empty when everything counts now. Transfer full. */
+bool notes_same_words(char **a, char **b); /* NULL is fine */
 GPtrArray *notes_of_change(const Settings *before, const Settings *after);

@@ -343,6 +343,8 @@ static void change_device(Change *change)
 	Supervisor *supervisor = change->orders->supervisor;
 	if (supervisor->facts.paired && strcmp(change->settings->id, supervisor->settings->id) != 0)
 		end_refused(change, BUS_ERROR_REFUSED, "paired: the other device knows this one as %s; unpair first", supervisor->settings->id);
+	else if (!notes_same_words(change->settings->reboot_command, supervisor->settings->reboot_command))
+		end_refused(change, BUS_ERROR_REFUSED, "root-only: reboot-command names what root runs; it is changed in the file, then reloaded");
 	else if (change->what.dry_run)
 		end(change, result_of(change, supervisor->settings, "none"), NULL);
 	else

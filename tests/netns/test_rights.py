@@ -187,6 +187,8 @@ def test_the_page_says_what_is_tried():
     for what in ATTEMPTS:
         assert f"| {what} |" in text, what
     rows = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:5]] for line in text.splitlines() if line.startswith("| ")}
+    listed = text[text.index("| tried |"):].split("\n\n")[0].splitlines()[2:]
+    assert {line.split("|")[1].strip() for line in listed} == set(ATTEMPTS)
     for what in ATTEMPTS:
         assert rows[what] == ["yes" if what in CAN[name] else "no" for name in DAEMONS], what
 
@@ -260,6 +262,21 @@ def test_a_person_cannot_call_what_is_above_the_group(device, who):
     for each, error in zip(denied, json.loads(done.stdout)):
         assert error == "org.freedesktop.DBus.Error.AccessDenied", (each, error)
     assert bool(denied) == (who != "administrator")
+
+
+def test_an_administrator_gives_no_commands(device):
+    """Neither an application's nor the one that reboots: root writes those."""
+    words = ["busctl", "call", "org.understudy.Supervisor1", "/org/understudy/Supervisor1", "org.understudy.Supervisor1", "SetSettings", "sssa{sv}"]
+    before = device.read("/etc/understudy/device.conf")
+    wanted = before.replace("[device]\n", "[device]\nreboot-command=/usr/bin/touch /run/mine\n")
+    for file, text in (("applications.d/words.conf", SLEEPER), ("applications.d/mine.conf", SLEEPER), ("device.conf", wanted)):
+        for options in (["0"], ["1", "dry_run", "b", "true"]):
+            done = device.run(person("administrator", *words, file, text, "", *options), check=False)
+            assert done.returncode != 0 and "root-only: " in done.stderr, (file, done.stderr)
+    assert device.read("/etc/understudy/device.conf") == before
+    # Others of device.conf are his to change.
+    assert device.run(person("administrator", *words, "device.conf", before.replace("model=", "model=other "), "", "0")).returncode == 0
+    assert device.run(person("administrator", *words, "device.conf", before, "", "0")).returncode == 0
 
 
 # With empty arguments they change nothing.
