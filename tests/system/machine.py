@@ -195,10 +195,12 @@ class Machine(Device):
         self.start()
 
     def follow_reboot(self, timeout_s=120):
-        """It reboots by itself, which its nspawn goes along with: returns when the new system's bus answers."""
-        old = self.pid
-        self.pid = wait_until(lambda: next((pid for pid in (self._find_leader(),) if pid not in (0, old)), 0), timeout_s, f"{self.name}: it starts again", 0.05)
-        wait_until(lambda: os.path.exists(self.place(BUS_SOCKET)), 30, f"{self.name}: its bus")
+        """It reboots by itself, which its nspawn says by how it ends (133), and is started again."""
+        ended = self._launcher.wait(timeout=timeout_s)
+        if ended != 133:
+            raise LabError(f"{self.name} did not reboot, its nspawn ended with {ended}: {self.console()[-2000:]}")
+        self.power_off()
+        self.start()
 
     def power_off(self):
         """Ends pid 1, and with it the machine. (Its kernel is ours, so what it wrote is on its disk.)"""
