@@ -343,8 +343,7 @@ static void enter(Course *course)
 		swap->timer = g_timeout_add(LEADS_MS, on_leads_late, course);
 		break;
 	case HANDOVER_DONE:
-		/* Ours only now: passive before that, this device would stay out if the peer died on its way. */
-		if (course->handover.exchanged)
+		if (swap->promised)
 			exchange_modes(swap);
 		finish(course, NULL);
 		break;
@@ -376,8 +375,6 @@ static void look_after_death(Swap *swap)
 	const RoleFacts *facts = &swap->supervisor->facts;
 	if (handover_nobody_finishes(role, facts))
 		supervisor_think(swap->supervisor, ROLE_EVENT_HAND_OVER_ABORT);
-	else if (swap->promised && role == ROLE_BACKUP && facts->peer_fresh && facts->peer_role == ROLE_MASTER)
-		exchange_modes(swap);
 	else if (role == ROLE_TAKING_OVER || role == ROLE_MASTER)
 		swap->promised = false;
 }
@@ -387,6 +384,8 @@ void swap_look(Swap *swap)
 	const Supervisor *supervisor = swap->supervisor;
 	if (swap->course && swap->not_resigned && supervisor->role.role == ROLE_HANDING_OVER && supervisor->facts.election == ELECTION_MASTER)
 		resign(swap);
+	if (swap->promised && handover_mode_is_ours(supervisor->role.role, &supervisor->facts, swap->peer_mode.mode))
+		exchange_modes(swap);
 	if (swap->course)
 		step(swap->course, HANDOVER_EVENT_FACTS, NULL);
 	else

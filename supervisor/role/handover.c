@@ -40,10 +40,8 @@ static HandoverStep look(Handover *handover, Role role, const RoleFacts *facts)
 			return HANDOVER_LAST_COMMIT;
 		break;
 	case HANDOVER_LEADS:
-		if (facts->peer_fresh && facts->peer_role == ROLE_MASTER) {
-			handover->exchanged = true;
+		if (facts->peer_fresh && facts->peer_role == ROLE_MASTER)
 			return HANDOVER_DONE;
-		}
 		if (role == ROLE_TAKING_OVER || role == ROLE_MASTER)
 			return fail(handover, "peer-late: the peer did not come to lead; this device leads again");
 		break;
@@ -118,6 +116,11 @@ bool handover_nobody_finishes(Role role, const RoleFacts *facts)
 	bool taken = facts->peer_fresh && (facts->peer_role == ROLE_TAKING_OVER || facts->peer_role == ROLE_MASTER);
 
 	return role == ROLE_HANDING_OVER && facts->election == ELECTION_MASTER && !taken;
+}
+
+bool handover_mode_is_ours(Role role, const RoleFacts *facts, Mode theirs)
+{
+	return role == ROLE_BACKUP && (theirs == MODE_ACTIVE || (facts->peer_fresh && facts->peer_role == ROLE_MASTER));
 }
 
 const char *handover_refusal(Role role, const RoleFacts *facts, bool same_version, bool same_settings)

@@ -39,7 +39,6 @@ typedef struct {
 	HandoverStep step;
 	const char *error; /* "code: text" when it has failed of itself; NULL: whoever refused knows */
 	bool give_back;    /* it failed with the applications stopped: ROLE_EVENT_HAND_OVER_ABORT */
-	bool exchanged;    /* the peer leads: the mode that the old Backup had is ours now */
 } Handover;
 
 /* True when the step changed: what it asks for is then to be done. */
@@ -51,6 +50,10 @@ bool handover_can_cancel(const Handover *handover);
 /* Without a swap under way: whether this device, which has stopped serving for one, serves again. Its supervisor may have died after the
  * resignation, and a vrrpd that does not run tells of no change: who has taken over is not disturbed. */
 bool handover_nobody_finishes(Role role, const RoleFacts *facts);
+
+/* After the resignation: whether the mode that the other had as Backup is this device's now. Active it is as soon as this device is Backup: the
+ * other may have its mode already, and die with it. Passive only once the other leads: this device would stay out if it died on its way. */
+bool handover_mode_is_ours(Role role, const RoleFacts *facts, Mode theirs);
 
 /* Why the Master does not begin one: "code: text", or NULL. */
 const char *handover_refusal(Role role, const RoleFacts *facts, bool same_version, bool same_settings);

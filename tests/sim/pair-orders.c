@@ -95,9 +95,9 @@ static void swap_enter(Sim *sim, PairDevice *device)
 		pair_later(sim, device, 10000 * SIM_MS, PAIR_SWAP_TIME, number, NULL);
 		break;
 	case HANDOVER_DONE:
-		device->promised = device->not_resigned = false;
-		if (device->handover.exchanged)
+		if (device->promised)
 			exchange_modes(device);
+		device->not_resigned = false;
 		device->swap = NULL;
 		end_order(sim, order, ORDER_DONE, NULL);
 		pair_think(sim, device, ROLE_EVENT_FACTS);
@@ -128,14 +128,14 @@ void pair_swap_look(Sim *sim, PairDevice *device)
 {
 	HandoverStep step = device->handover.step;
 
+	if (device->supervisor_runs && device->promised && handover_mode_is_ours(device->role.role, &device->facts, device->swap_peer_mode))
+		exchange_modes(device);
 	if (!device->swap) {
 		if (!device->supervisor_runs)
 			return;
 		/* A supervisor before this one may have died in the midst of a swap. */
 		if (handover_nobody_finishes(device->role.role, &device->facts))
 			pair_think(sim, device, ROLE_EVENT_HAND_OVER_ABORT);
-		else if (device->promised && device->role.role == ROLE_BACKUP && device->facts.peer_fresh && device->facts.peer_role == ROLE_MASTER)
-			exchange_modes(device);
 		else if (device->role.role == ROLE_TAKING_OVER || device->role.role == ROLE_MASTER)
 			device->promised = false;
 		return;
