@@ -367,7 +367,7 @@ class SyncLab:
 
     def close(self):
         for device in (self.alpha, self.beta):  # pytest shows it when the test failed
-            print(f"---- {device.name} ----\n{device.state()}\n{device.log.read_text()[-10000:]}")
+            print(f"---- {device.name} ----\n{device.state()}\n{device.log.read_text()[-10000:] if device.log.exists() else 'never started'}")
             device.close()
         self.net.close()
 

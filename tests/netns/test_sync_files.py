@@ -532,8 +532,8 @@ def test_rows_in_the_wal_of_a_dead_application_travel(pair, lab):
 def test_old_journals_go_before_a_new_database_comes(pair, lab):
     """A new database beside an old -wal would open with the old rows and be found sound."""
     alpha, beta = pair
-    alpha.sql(BOOK, TABLE, "INSERT INTO t VALUES (1, 'x', 'x')")
     leave_wal(beta, 99)
+    alpha.sql(BOOK, TABLE, "INSERT INTO t VALUES (1, 'x', 'x')")
     lab.in_step()
     assert look(beta.at(BOOK)) == 1
     kept = beta.wait(lambda: beta.get("Diverged"), "what was there is kept")[-1]

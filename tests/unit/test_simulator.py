@@ -100,7 +100,8 @@ def test_a_mistake_is_found_replayed_and_shrunk(objects, tmp_path, name):
     # To be read: what happened when, to whom, and what broke.
     trace = first.stdout[:first.stdout.index(f"# seed {seed} breaks")].splitlines()
     assert all(re.match(r" *\d+\.\d{3} ms  (--|\*\*|!!|[A-E]) ", line) for line in trace), trace[:3]
-    assert seeds[seed] in trace[-1] or any("!! " + seeds[seed] in line for line in trace[-5:])
+    broke = [line for line in trace if "!! " + seeds[seed] in line]
+    assert seeds[seed] in trace[-1] or broke and float(trace[-1].split()[0]) - float(broke[0].split()[0]) < 1, "a trace ends where it broke"
     few = shrunk(first.stdout)
     faults = [line for line in trace if " ** begins:" in line]
     assert len(few) <= max(len(faults), 1), (few, faults)
