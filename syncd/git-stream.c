@@ -8,6 +8,7 @@
 #include "error.h"
 #include "listen.h"
 #include "place.h"
+#include "source.h"
 #include "tls.h"
 
 /* git upload-pack says something every 5 s even while it packs; three times that is silence. */
@@ -37,7 +38,7 @@ static int stream_failed(GError *error)
 static int stream_connect(git_stream *parent)
 {
 	Stream *stream = (Stream *)parent;
-	g_autoptr(GSocketClient) client = g_socket_client_new();
+	g_autoptr(GSocketClient) client = sync_source_client(present.source->host);
 	g_autoptr(GInetAddress) address = g_inet_address_new_from_string(present.source->host);
 	g_autofree char *fingerprint = NULL;
 	GError *error = NULL;
@@ -45,7 +46,6 @@ static int stream_connect(git_stream *parent)
 	if (!address)
 		return stream_failed(g_error_new(SYNC_ERROR, SYNC_ERROR_BAD, "not an address"));
 	g_autoptr(GSocketAddress) where = g_inet_socket_address_new(address, present.source->port);
-	g_socket_client_set_enable_proxy(client, FALSE);
 	g_socket_client_set_timeout(client, CONNECT_S);
 	g_autoptr(GSocketConnection) base = g_socket_client_connect(client, G_SOCKET_CONNECTABLE(where), present.cancellable, &error);
 	if (!base)

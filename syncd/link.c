@@ -53,6 +53,7 @@ typedef struct {
 	char *run;
 	guint64 serial;
 	gint64 since_us;
+	Path *path; /* it came over; NULL: that is no more */
 } Incoming;
 
 typedef struct {
@@ -229,7 +230,6 @@ bool sync_link_answer(SyncLink *link, guint64 serial, const char *error_name, GV
 {
 	g_autoptr(GVariant) kept = values ? g_variant_ref_sink(values) : NULL;
 	Incoming *incoming = g_hash_table_lookup(link->incoming, &serial);
-	Path *path = best_path(link);
 
 	if (!incoming) {
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_NOT_FOUND, "no request of this serial waits for an answer");
@@ -238,6 +238,8 @@ bool sync_link_answer(SyncLink *link, guint64 serial, const char *error_name, GV
 	g_autoptr(GBytes) bytes = sync_message_encode(SYNC_MESSAGE_ANSWER, NULL, incoming->run, incoming->serial, error_name, kept, error);
 	if (!bytes)
 		return false;
+	/* Over the same path: who asked learns that it broke, but not that another one did. */
+	Path *path = incoming->path && path_is_open(incoming->path) ? incoming->path : best_path(link);
 	g_hash_table_remove(link->incoming, &serial);
 	if (!path) {
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_NOT_REACHABLE, "the peer is not connected");
@@ -245,6 +247,17 @@ bool sync_link_answer(SyncLink *link, guint64 serial, const char *error_name, GV
 	}
 	path_send(path, bytes);
 	return true;
+}
+
+static void forget_path(SyncLink *link, const Path *path)
+{
+	GHashTableIter iter;
+	Incoming *incoming;
+
+	g_hash_table_iter_init(&iter, link->incoming);
+	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&incoming))
+		if (incoming->path == path)
+			incoming->path = NULL;
 }
 
 static void take_request(SyncLink *link, Path *path, const SyncMessage *message)
@@ -269,6 +282,7 @@ static void take_request(SyncLink *link, Path *path, const SyncMessage *message)
 	incoming->run = g_strdup(message->run);
 	incoming->serial = message->serial;
 	incoming->since_us = now_us;
+	incoming->path = path;
 	g_hash_table_insert(link->incoming, serial, incoming);
 	link->events->requested(*serial, message->topic, message->value, link->user_data);
 }
@@ -384,6 +398,7 @@ static void path_drop_socket(Path *path)
 	}
 	g_clear_object(&path->socket);
 	path->pong_us = 0;
+	forget_path(path->link, path);
 	fail_pending(path->link, path, "the connection to the peer broke");
 }
 

@@ -7,6 +7,7 @@
 
 #include "door.h"
 #include "error.h"
+#include "source.h"
 #include "tls.h"
 
 enum { HANDSHAKE_S = 5, HANDSHAKES_MAX = 32 };
@@ -238,9 +239,8 @@ void sync_dial_async(const char *host, guint port, guint timeout_s, const SyncKe
 		dial->chained = g_cancellable_connect(cancellable, G_CALLBACK(cancel_also), g_object_ref(dial->cancellable), g_object_unref);
 	}
 	dial->deadline = g_timeout_add_seconds(timeout_s, dial_late, dial);
-	g_autoptr(GSocketClient) client = g_socket_client_new();
+	g_autoptr(GSocketClient) client = sync_source_client(host);
 	g_autoptr(GSocketAddress) where = g_inet_socket_address_new(address, port);
-	g_socket_client_set_enable_proxy(client, FALSE);
 	g_socket_client_connect_async(client, G_SOCKET_CONNECTABLE(where), dial->cancellable, dial_connected, task);
 }
 

@@ -8,6 +8,7 @@
 #include "repo.h"
 #include "set.h"
 #include "service-private.h"
+#include "source.h"
 
 enum { HURRY_MS = 15000, RETRY_FIRST_MS = 250, RETRY_LAST_MS = 30000, WAIT_MAX_MS = 3600 * 1000, HISTORY_MAX = 1000 };
 
@@ -656,6 +657,7 @@ static void reload(BusCall *call, GVariant *args, gpointer user_data)
 	}
 	settings_unref(service->settings);
 	service->settings = settings;
+	sync_source_set(settings);
 	sync_recovery_look(service);
 	sync_engine_reload(service->engine, settings);
 	start_interval(service);
@@ -783,6 +785,7 @@ SyncService *sync_service_new(BusTree *tree, const char *folder, const char *set
 	service->repository = g_build_filename(folder, "repo.git", NULL);
 	service->record_path = g_build_filename(folder, "peer.json", NULL);
 	service->settings = settings_ref(settings);
+	sync_source_set(settings);
 	service->term_id = g_strdup("");
 	service->stored = no_commits();
 	service->applied_term = g_variant_ref_sink(g_variant_new("(ts)", (guint64)0, ""));

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import pytest
-from pair_lab import answers_again, pair, pbx, pbx_runs_on, stays, wait_until  # noqa: F401  (pair is a fixture)
+from pair_lab import SERVICE, answers_again, pair, pbx, pbx_runs_on, stays, wait_until  # noqa: F401  (pair is a fixture)
 
 
 def changes(pair, counts):
@@ -27,6 +27,24 @@ def test_peer_cable_cut(pair):
     pair.cable.plug()
     pair.wait_settled()
     assert not changes(pair, counts) and pair.addresses.doubled_ms(begin) == 0 and pair.master() is master
+
+
+def test_the_peer_is_spoken_to_from_own_addresses(pair):
+    """The Master's applications speak from the service address; what is said to the peer from there would be cut off by the next swap."""
+    master = pair.master()
+    own, peer = (device.read("/etc/understudy/device.conf").split("address=")[1].split("/")[0] for device in (master, pair.backup()))
+    master.run(["ip", "route", "del", peer, "proto", "112"])  # as it is until the peer is known
+    assert SERVICE in master.run(["ip", "route", "get", peer]).stdout
+
+    def links():
+        sockets = [line.split() for line in master.run(["ss", "-Htnp"]).stdout.splitlines() if ":7443" in line]
+        return [each[3].rsplit(":", 1)[0] for each in sockets if each[4] == f"{peer}:7443" and f"pid={pid}" not in each[5]]
+
+    pid = master.run(["pidof", "understudy-syncd"]).stdout.strip()
+    master.kill("understudy-syncd")
+    assert set(wait_until(links, 10, "a link over the LAN")) == {own}
+    wait_until(lambda: pair.watch(master).peer().get("connected"), 10, "they are connected")
+    master.run(["understudy", "swap"])
 
 
 def test_backup_loses_its_lan_cable(pair):
