@@ -23,6 +23,7 @@ def pytest_configure(config):
     # Before the workers are started, so that all of them choose the same.
     os.environ.setdefault("UNDERSTUDY_SEED", str(int(time.time())))
     config.addinivalue_line("markers", "long: takes minutes; run with --long only")
+    config.addinivalue_line("markers", "alone: leaves others no processor; tests/run runs it after them, one by one")
 
 
 def pytest_report_header(config):

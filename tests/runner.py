@@ -204,13 +204,7 @@ def run_meson(suite, options, folder, sanitized):
 def run_pytest(suite, options, folder, sanitized):
     count = Count(f"{suite} (scenarios, sanitizers)" if sanitized else f"{suite} (scenarios)")
     begin = time.monotonic()
-    report = folder / "meson-logs" / f"pytest-{suite}.xml"
-    report.unlink(missing_ok=True)
     say(f"\n== {count.title}")
-    command = [sys.executable, "-m", "pytest", "-v", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}", f"tests/{suite}"]
-    command += ["-n", str(WORKERS.get(suite, 2)), "--dist", "loadgroup"]
-    if options.long:
-        command.append("--long")
     env = dict(os.environ, UNDERSTUDY_BUILD=str(folder), PYTHONDONTWRITEBYTECODE="1")
     if options.seed is not None:
         env["UNDERSTUDY_SEED"] = str(options.seed)
@@ -222,8 +216,25 @@ def run_pytest(suite, options, folder, sanitized):
         complaints.chmod(0o1777)
         env.update({name: f"{value}:log_path={complaints}/log" for name, value in SANITIZER_ENV.items() if name != "G_SLICE"})
         env["G_SLICE"] = SANITIZER_ENV["G_SLICE"]
-    status = finish(start(command, env=env))
+    # First those that bear company, then, if there are any, those that want the machine for themselves.
+    for marked, shared in (("not alone", ["-n", str(WORKERS.get(suite, 2)), "--dist", "loadgroup"]), ("alone", [])):
+        report = folder / "meson-logs" / f"pytest-{suite}{'' if shared else '-alone'}.xml"
+        report.unlink(missing_ok=True)
+        if not shared and not has_alone(suite):
+            continue
+        status = finish(start([sys.executable, "-m", "pytest", "-v", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}",
+                               "-m", marked, *shared, *(["--long"] if options.long else []), f"tests/{suite}"], env=env))
+        count_cases(count, report, status)
+    for log in sorted(complaints.glob("log.*")) if sanitized else []:
+        text = log.read_text(encoding="utf-8", errors="replace")
+        say(text)
+        summary = re.search(r"^SUMMARY: (.*)$", text, re.M)
+        count.fail(f"a sanitizer complained: {summary[1] if summary else text.strip()[:200]}")
+    count.seconds = time.monotonic() - begin
+    return count
 
+
+def count_cases(count, report, status):
     cases = ElementTree.parse(report).getroot().iter("testcase") if report.exists() else []
     for case in cases:
         name = f"{case.get('classname')}.{case.get('name')}"
@@ -235,13 +246,6 @@ def run_pytest(suite, options, folder, sanitized):
             count.passed += 1
     if status not in (0, 1, 5) and not count.failed:
         count.fail(f"pytest ended with {status}")
-    for log in sorted(complaints.glob("log.*")) if sanitized else []:
-        text = log.read_text(encoding="utf-8", errors="replace")
-        say(text)
-        summary = re.search(r"^SUMMARY: (.*)$", text, re.M)
-        count.fail(f"a sanitizer complained: {summary[1] if summary else text.strip()[:200]}")
-    count.seconds = time.monotonic() - begin
-    return count
 
 
 def run_search():
@@ -260,6 +264,10 @@ def run_search():
     count_tap(count, "search", "".join(output), status, "OK" if status == 0 else "FAIL")
     count.seconds = time.monotonic() - begin
     return count
+
+
+def has_alone(suite):
+    return any("mark.alone" in path.read_text(encoding="utf-8") for path in (TOP / "tests" / suite).rglob("test_*.py"))
 
 
 def has_pytest(suite):

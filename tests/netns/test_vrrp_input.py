@@ -41,6 +41,7 @@ FLOODS = {
     "another group's": (lambda: frame(advert(vrid=7, priority=255), "192.0.2.66"), "drop-vrid"),
     "bad checksums": (lambda: frame(advert(spoil=True), "192.0.2.66"), "drop-checksum"),
     "from beyond a router": (lambda: frame(advert(), "192.0.2.66", ttl=254), "drop-ttl"),
+    "the peer's, spoilt, as it is": (lambda: frame(advert(spoil=True), "192.0.2.12"), "drop-checksum"),
     "the peer's, spoilt": (lambda: frame(advert(priority=0, spoil=True), "192.0.2.12"), "drop-checksum"),
     "the Master's, from beyond a router": (lambda: frame(advert(priority=0), "192.0.2.11", ttl=254), "drop-ttl"),
     "the Master's own, forged": (lambda: frame(advert(priority=254), "192.0.2.11"), None),
@@ -49,6 +50,7 @@ FLOODS = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", FLOODS)
 def test_a_flood_costs_no_advert_and_no_role(lab, kind):
     alpha, beta = lab.two(peer_link=False)
