@@ -797,7 +797,8 @@ def test_a_hung_fetch_of_one_ref_holds_nothing_up(pair):
     try:
         alpha.sql(DATABASE, "INSERT INTO t VALUES (1, 'x', 'x')")
         beta.wait(lambda: look(beta.at(DATABASE)) == 1, "the registrations are there")
-        assert beta.get("Activity") == "fetching" and beta.read(f"{FILES}/big") is None
+        beta.wait(lambda: beta.get("Activity") == "fetching", "that ref is at rest, the other is still fetched")
+        assert beta.read(f"{FILES}/big") is None
         assert beta.set_role("lead", term=2) < 2
         lost = beta.get("Lost")["refs"]
         assert lost["config"]["changes"] >= 1 and lost["volatile"]["changes"] == 0

@@ -434,7 +434,7 @@ class Client:
         """Begins; returns when the first answer is here."""
         code = r"""
 import os, select, socket, struct, sys, time
-target, seconds = sys.argv[1], float(sys.argv[2])
+target, seconds = sys.argv[1], float(sys.argv[2]); ending = False
 s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP); s.setblocking(False)
 ident = os.getpid() & 0xffff; n = 0; sent = {}; end = time.monotonic() + seconds; last = None; worst = 0; lost = 0; told = False
 def checksum(b):
@@ -450,8 +450,8 @@ while time.monotonic() < end:
     until = time.monotonic() + 0.002
     while True:
         left = until - time.monotonic()
-        ready = select.select([s, 0], [], [], max(left, 0))[0]
-        if 0 in ready: end = 0; break
+        ready = select.select([s] if ending else [s, 0], [], [], max(left, 0))[0]
+        if 0 in ready and not ending: ending = time.monotonic(); end = min(end, ending + 0.1)
         if s in ready:
             try: data = s.recv(2048)
             except OSError: continue
@@ -459,9 +459,10 @@ while time.monotonic() < end:
                 now = time.monotonic()
                 if last is not None and now - last > 0.015: gaps.append(((now - last) * 1000))
                 last = now
+                if ending and struct.unpack('!d', data[28:36])[0] >= ending: end = 0; break
                 if not told: told = True; print('answered', flush=True)
         if left <= 0: break
-print('gaps', *['%.1f' % g for g in gaps], 'end' if last and time.monotonic() - last < 0.1 else 'silent', flush=True)
+print('gaps', *['%.1f' % g for g in gaps], 'end' if end == 0 else 'silent', flush=True)
 """
         self.process = self.namespace.popen(["/usr/bin/python3", "-c", code, target, str(seconds)], stdin=subprocess.PIPE,
                                             stdout=subprocess.PIPE, text=True, preexec_fn=as_client)
@@ -469,7 +470,7 @@ print('gaps', *['%.1f' % g for g in gaps], 'end' if last and time.monotonic() - 
         assert ready and self.process.stdout.readline() == "answered\n", "the service address does not answer"
 
     def finish(self):
-        """Ends the probe: (silences longer than 15 ms, in ms; whether it answered to the end)."""
+        """Ends the probe: (silences longer than 15 ms, in ms; whether a probe sent from now on is answered within 100 ms)."""
         output, _ = self.process.communicate("\n", timeout=10)
         words = output.split()
         self.process = None
