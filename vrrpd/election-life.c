@@ -175,8 +175,7 @@ static void next_tick(VrrpElection *self, gint64 now_us)
 	gint64 interval_us = (master ? machine->interval_cs : machine->master_interval_cs) * G_GINT64_CONSTANT(10000);
 	bool hearing = vrrp_election_hears(self, now_us);
 
-	/* Within the window in which a frame must be heard. */
-	self->tick_at_us = now_us + (hearing ? MAX(VRRP_TICK_US, self->candidate.watch.window_us * 2 / 3) : VRRP_TICK_US);
+	self->tick_at_us = now_us + vrrp_sleep_tick_us(hearing, self->candidate.watch.window_us);
 	if (self->group && (master || hearing) && interval_us <= VRRP_TICK_US) {
 		if (self->tick_timer_us - now_us < VRRP_BEHIND_US / 2)
 			self->tick_timer_us = now_us + VRRP_BEHIND_US;

@@ -15,12 +15,13 @@
 #include "netlink.h"
 #include "path.h"
 #include "peer.h"
+#include "sleep.h"
 #include "state.h"
 #include "strangers.h"
 #include "sysctl.h"
 #include "timer.h"
 
-#define VRRP_TICK_US 100000
+#define VRRP_TICK_US VRRP_SLEEP_TICK_US
 #define VRRP_BEHIND_US G_USEC_PER_SEC
 #define VRRP_REMOVED_US (60 * G_USEC_PER_SEC) /* so long what somebody did once stays a problem */
 #define VRRP_FORM_SAVED_US G_USEC_PER_SEC /* two that sum differently would have the state written with each of their adverts */
@@ -87,11 +88,7 @@ struct VrrpElection {
 	IpAddress neighbours[VRRP_MAX_NEIGHBOURS];
 	gsize n_neighbours, next_neighbour;
 	gint64 delay_us;                    /* how late the last timer was */
-	bool quiet;                         /* adverts are read when the timer, or anything else, wakes us; */
-	gint64 wake_us;                     /* for when that is set */
-	gint64 slept_us;                    /* when that was missed last by more than an interval, */
-	gint64 crowd_us;                    /* and when more came together than one Master says */
-	gint64 said_us;                     /* when the newest advert that counted was received */
+	VrrpSleep sleep;
 
 	GPtrArray *lasting_problems;
 	GVariant *problems;                 /* as; as last told */

@@ -150,48 +150,22 @@ void vrrp_election_step(VrrpElection *self, const VrrpEvent *event)
 /* ---- When to wake ---- */
 
 #define ON_TIME_US 1000
-#define CROWD 64
-
-static gint64 master_interval_us(const VrrpElection *self)
-{
-	return self->candidate.machine.master_interval_cs * G_GINT64_CONSTANT(10000);
-}
 
 bool vrrp_election_hears(const VrrpElection *self, gint64 now_us)
 {
-	const VrrpMachine *machine = &self->candidate.machine;
-
-	return machine->state == VRRP_STATE_BACKUP && machine->open && machine->deadline_us - now_us > master_interval_us(self) &&
-	       self->dropped_us == 0;
+	return vrrp_sleep_hears(&self->candidate.machine, now_us) && self->dropped_us == 0;
 }
 
-/* To a Backup that hears the Master the next advert says nothing new: that it came is early enough known when it would be missed. So a Backup
- * sleeps until then, or until housekeeping is due, and reads the adverts that have come meanwhile, which the kernel has stamped: two or three
- * for one waking. Priority 0 wakes it at once. */
 void vrrp_election_plan(VrrpElection *self, gint64 now_us)
 {
-	gint64 deadline_us = self->candidate.machine.deadline_us;
-
-	self->quiet = vrrp_election_hears(self, now_us) && master_interval_us(self) <= VRRP_TICK_US &&
-		      (self->crowd_us == 0 || now_us - self->crowd_us > G_USEC_PER_SEC);
-	self->wake_us = self->quiet ? MIN(deadline_us, self->tick_at_us) : deadline_us;
+	vrrp_sleep_plan(&self->sleep, &self->candidate.machine, self->dropped_us != 0, self->tick_at_us, now_us);
 	for (guint i = 0; i < self->paths->len; i++) {
 		VrrpPath *path = self->paths->pdata[i];
 
 		if (path->socket)
-			vrrp_socket_quiet(path->socket, self->quiet);
+			vrrp_socket_quiet(path->socket, self->sleep.quiet);
 	}
-	vrrp_hot_timer(self->wake_us, vrrp_election_timer, self);
-}
-
-/* When an advert is to be taken to have been read: where we let it lie, when it came; but who has slept longer than planned must know that. */
-static gint64 heard_at(VrrpElection *self, gint64 received_us)
-{
-	gint64 now_us = vrrp_now_us();
-
-	if (self->quiet && now_us - self->wake_us > master_interval_us(self))
-		self->slept_us = now_us;
-	return self->quiet && received_us > self->slept_us ? MIN(received_us, now_us) : now_us;
+	vrrp_hot_timer(self->sleep.wake_us, vrrp_election_timer, self);
 }
 
 static void drain(VrrpElection *self)
@@ -199,9 +173,8 @@ static void drain(VrrpElection *self)
 	for (guint i = 0; i < self->paths->len; i++) {
 		VrrpPath *path = self->paths->pdata[i];
 
-		/* A flood that looks as if it counted must not fill the queue before we look again. */
-		if (path->socket && vrrp_socket_drain(path->socket) > CROWD)
-			self->crowd_us = vrrp_now_us();
+		if (path->socket)
+			vrrp_sleep_note(&self->sleep, vrrp_socket_drain(path->socket), vrrp_now_us());
 	}
 }
 
@@ -210,7 +183,7 @@ static void tick_along(VrrpElection *self)
 {
 	bool master = self->candidate.machine.state == VRRP_STATE_MASTER;
 	gint64 own_us = self->candidate.machine.interval_cs * G_GINT64_CONSTANT(10000);
-	gint64 interval_us = MIN(master ? own_us : master_interval_us(self), VRRP_TICK_US);
+	gint64 interval_us = MIN(master ? own_us : self->candidate.machine.master_interval_cs * G_GINT64_CONSTANT(10000), VRRP_TICK_US);
 
 	if (self->tick_at_us - vrrp_now_us() <= interval_us * 6 / 10)
 		vrrp_election_tick(self);
@@ -386,11 +359,9 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 	event.priority = advert.priority;
 	event.interval_cs = advert.interval_cs;
 	event.source = primary_address(self, path, advert.source);
-	/* What another path has brought since says more. */
-	if (self->quiet && advert.priority != 0 && received_us < self->said_us)
+	if (!vrrp_sleep_counts(&self->sleep, advert.priority, received_us))
 		return;
-	self->said_us = received_us;
-	step_at(self, &event, heard_at(self, received_us));
+	step_at(self, &event, vrrp_sleep_heard_at(&self->sleep, &self->candidate.machine, received_us, vrrp_now_us()));
 	tick_along(self);
 	if (self->candidate.machine.master_priority != priority || !ip_equal(&self->candidate.machine.master_address, &address))
 		vrrp_election_tell(self);
