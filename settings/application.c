@@ -16,7 +16,7 @@ static const ScannerRule rules[] = {
 	    "health-tolerance", "watchdog-ms", "restart", "restart-delay-ms", "stop-signal", "stop-timeout-ms", "critical", "config-trial-s", "quiet-command",
 	    "count-command", "capabilities",
 	    "capability-bounds", "nofile", "nproc", "core", "memlock", "memory-max", "nice", "oom-score-adj", "realtime" } },
-	{ "data", true, { "path", "ref", "kind", "exclude" } },
+	{ "data", true, { "path", "ref", "kind", "include", "exclude" } },
 	{ 0 },
 };
 
@@ -33,14 +33,11 @@ typedef struct {
 	SettingsApplication *application; /* owned by the array of all */
 	const char *file;
 	guint needs_line, unit_line;
-	GArray *data_lines; /* of guint: the lines of the paths of application->data */
 } Draft;
 
 static void draft_free(gpointer data)
 {
-	Draft *draft = data;
-	g_array_unref(draft->data_lines);
-	g_free(draft);
+	g_free(data);
 }
 
 static bool read_environment(SettingsApplication *application, const ScannerFile *file, const ScannerSection *section, GError **error)
@@ -192,23 +189,27 @@ static bool read_data(Draft *draft, const ScannerFile *file, const ScannerSectio
 	SettingsData *data = g_new0(SettingsData, 1);
 	g_ptr_array_add(draft->application->data, data); /* freed with the rest on failure */
 	data->name = g_strdup(section->name);
+	data->include = g_new0(char *, 1);
 	data->exclude = g_new0(char *, 1);
 	if (!value_require(file, section, "path", error) || !value_path(file, section, "path", &data->path, error) ||
 	    !value_word(file, section, "ref", refs, &ref, error) || !value_word(file, section, "kind", kinds, &kind, error))
 		return false;
 	data->ref = (SettingsRef)ref;
 	data->kind = (SettingsDataKind)kind;
+	value_list(section, "include", ",; \t", &data->include);
 	value_list(section, "exclude", ",; \t", &data->exclude);
 
-	guint line = scanner_key(section, "path")->line;
-	g_array_append_val(draft->data_lines, line);
-	const char *place = data_path_forbidden(data->path);
+	data->line = scanner_key(section, "path")->line;
+	const char *place = settings_forbidden_data(data->path);
 	if (place)
-		return scanner_error(error, file->file, line, "%s cannot be a data set: it %s %s, which belongs to the device alone", data->path,
+		return scanner_error(error, file->file, data->line, "%s cannot be a data set: it %s %s, which belongs to the device alone", data->path,
 				     g_str_equal(place, data->path) ? "is" : "lies in or above", place);
-	const ScannerKey *exclude = scanner_key(section, "exclude");
-	if (exclude && data->kind == SETTINGS_DATA_SQLITE)
-		return scanner_error(error, file->file, exclude->line, "\"exclude\" is for \"kind=files\" only");
+	static const char *const of_files[] = { "include", "exclude" };
+	for (guint i = 0; i < G_N_ELEMENTS(of_files); i++) {
+		const ScannerKey *key = scanner_key(section, of_files[i]);
+		if (key && data->kind == SETTINGS_DATA_SQLITE)
+			return scanner_error(error, file->file, key->line, "\"%s\" is for \"kind=files\" only", of_files[i]);
+	}
 	return true;
 }
 
@@ -272,7 +273,7 @@ static bool holds(const SettingsData *outer, const SettingsData *inner)
 static bool check_data(const Draft *draft, guint data_i, const Draft *other, guint other_i, GError **error)
 {
 	const SettingsData *a = g_ptr_array_index(draft->application->data, data_i), *b = g_ptr_array_index(other->application->data, other_i);
-	guint line = g_array_index(draft->data_lines, guint, data_i), other_line = g_array_index(other->data_lines, guint, other_i);
+	guint line = a->line, other_line = b->line;
 
 	if (g_str_equal(a->name, b->name))
 		return scanner_error(error, draft->file, line, "data set %s is already in %s:%u", a->name, other->file, other_line);
@@ -286,11 +287,28 @@ static bool check_data(const Draft *draft, guint data_i, const Draft *other, gui
 	return true;
 }
 
+/* A set of which nothing would be left is a mistake: the other device would lose its own. */
+static bool check_own_files(const Draft *draft, char **own_files, GError **error)
+{
+	for (guint i = 0; i < draft->application->data->len; i++) {
+		const SettingsData *data = g_ptr_array_index(draft->application->data, i);
+		for (guint k = 0; own_files[k]; k++) {
+			gsize n = strlen(own_files[k]);
+			if (g_str_has_prefix(data->path, own_files[k]) && (data->path[n] == '\0' || data->path[n] == '/' || n == 1))
+				return scanner_error(error, draft->file, data->line, "%s cannot be a data set: \"own-files\" of device.conf has %s",
+						     data->path, own_files[k]);
+		}
+	}
+	return true;
+}
+
 /* Names and paths of data sets are the whole device's: no two files may claim one. */
-static bool check_all_data(GPtrArray *drafts, GError **error)
+static bool check_all_data(GPtrArray *drafts, char **own_files, GError **error)
 {
 	for (guint i = 0; i < drafts->len; i++) {
 		const Draft *draft = g_ptr_array_index(drafts, i);
+		if (!check_own_files(draft, own_files, error))
+			return false;
 		for (guint j = 0; j < draft->application->data->len; j++)
 			for (guint k = 0; k <= i; k++) {
 				const Draft *other = g_ptr_array_index(drafts, k);
@@ -371,7 +389,6 @@ bool applications_read(Settings *settings, const char *const *files, const char 
 		Draft *draft = g_new0(Draft, 1);
 		draft->application = application;
 		draft->file = files[i];
-		draft->data_lines = g_array_new(FALSE, FALSE, sizeof(guint));
 		g_ptr_array_add(drafts, draft);
 
 		if (!scanner_is_name(names[i]))
@@ -380,7 +397,7 @@ bool applications_read(Settings *settings, const char *const *files, const char 
 		if (!read_file(draft, texts[i], error))
 			return false;
 	}
-	if (!check_all_data(drafts, error) || !check_units(drafts, error))
+	if (!check_all_data(drafts, settings->own_files, error) || !check_units(drafts, error))
 		return false;
 
 	g_autoptr(GPtrArray) ordered = g_ptr_array_new(), path = g_ptr_array_new();

@@ -22,9 +22,6 @@ bool rights_read(SettingsRights *rights, const ScannerFile *file, const ScannerS
 bool check_read(SettingsCheck *ret_check, const char *name, SettingsCheckKind kind, const ScannerFile *file, const ScannerSection *section,
 		GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Why @path can be no data set: the system's, Understudy's own, or above one of these. NULL: it can. Static text. */
-const char *data_path_forbidden(const char *path);
-
 void settings_address_clear(SettingsAddress *address);
 void settings_address_free(gpointer address);
 void settings_interface_free(gpointer interface);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -49,6 +50,7 @@ void settings_data_free(gpointer data)
 	SettingsData *set = data;
 	g_free(set->name);
 	g_free(set->path);
+	g_strfreev(set->include);
 	g_strfreev(set->exclude);
 	g_free(set);
 }
@@ -91,6 +93,7 @@ static void settings_clear(gpointer data)
 	g_ptr_array_unref(settings->interfaces);
 	g_strfreev(settings->peer_addresses);
 	g_strfreev(settings->reboot_command);
+	g_strfreev(settings->own_files);
 	g_free(settings->revision_device);
 	g_ptr_array_unref(settings->groups);
 	g_array_unref(settings->witnesses);
@@ -104,6 +107,7 @@ static Settings *settings_new(void)
 	Settings *settings = g_atomic_rc_box_new0(Settings);
 	settings->interfaces = g_ptr_array_new_with_free_func(settings_interface_free);
 	settings->peer_addresses = g_new0(char *, 1);
+	settings->own_files = g_new0(char *, 1);
 	settings->groups = g_ptr_array_new_with_free_func(settings_group_free);
 	settings->witnesses = g_array_new(FALSE, FALSE, sizeof(IpAddress));
 	settings->applications = g_ptr_array_new_with_free_func(settings_application_free);
@@ -214,6 +218,45 @@ static GPtrArray *list_applications(const char *dir, GError **error)
 	return g_steal_pointer(&names);
 }
 
+/* Where @path leads, as far as it exists; what does not exist yet would be made below that. */
+static char *real_path(const char *path)
+{
+	g_autofree char *there = g_strdup(path);
+	g_autofree char *rest = g_strdup("");
+	for (;;) {
+		g_autofree char *real = realpath(there, NULL);
+		if (real)
+			return *rest ? g_build_filename(real, rest, NULL) : g_steal_pointer(&real);
+		if (g_str_equal(there, "/"))
+			return g_strdup(path);
+		g_autofree char *name = g_path_get_basename(there), *more = *rest ? g_build_filename(name, rest, NULL) : g_strdup(name);
+		char *above = g_path_get_dirname(there);
+		g_free(there);
+		there = above;
+		g_free(rest);
+		rest = g_steal_pointer(&more);
+	}
+}
+
+/* A path that may be a data set by its name may lead elsewhere. */
+static bool check_places(const Settings *settings, const char *prefix, GError **error)
+{
+	for (guint i = 0; i < settings->applications->len; i++) {
+		const SettingsApplication *application = g_ptr_array_index(settings->applications, i);
+		for (guint k = 0; k < application->data->len; k++) {
+			const SettingsData *data = g_ptr_array_index(application->data, k);
+			g_autofree char *real = real_path(data->path);
+			const char *place = settings_forbidden_data(real);
+			if (!place)
+				continue;
+			g_autofree char *file = g_strconcat(prefix, "applications.d/", application->name, ".conf", NULL);
+			return scanner_error(error, file, data->line, "%s cannot be a data set: it leads to %s, and %s belongs to the device alone",
+					     data->path, real, place);
+		}
+	}
+	return true;
+}
+
 /* @given: what stands in the place of the file @given_name. */
 static Settings *load(const char *dir, const char *given_name, const char *given, GError **error)
 {
@@ -248,7 +291,8 @@ static Settings *load(const char *dir, const char *given_name, const char *given
 		g_ptr_array_add(texts, text);
 	}
 	g_ptr_array_add(texts, NULL);
-	return parse(prefix, device_text, pair_text, (const char *const *)names->pdata, (const char *const *)texts->pdata, error);
+	g_autoptr(Settings) settings = parse(prefix, device_text, pair_text, (const char *const *)names->pdata, (const char *const *)texts->pdata, error);
+	return settings && check_places(settings, prefix, error) ? g_steal_pointer(&settings) : NULL;
 }
 
 Settings *settings_load(const char *dir, GError **error)

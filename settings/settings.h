@@ -60,8 +60,10 @@ typedef enum { SETTINGS_DATA_FILES, SETTINGS_DATA_SQLITE } SettingsDataKind;
 typedef struct {
 	char *name;
 	char *path;           /* absolute: a folder, or for sqlite the database file */
+	guint line;           /* of the file that declares it, where the path stands */
 	SettingsRef ref;
 	SettingsDataKind kind;
+	char **include;       /* globs as in exclude; when there are any, files and links that match none stay out. Folders travel all the same */
 	char **exclude;       /* globs: with a '/' of the path below ours, without of its last part; NULL-terminated, may be empty */
 } SettingsData;
 
@@ -137,6 +139,7 @@ typedef struct {
 	char *name;             /* for people; defaults to the host name */
 	char *model;            /* "" when not given */
 	char **reboot_command;  /* NULL: logind is asked */
+	char **own_files;       /* absolute paths that never travel, in whatever data set they lie; NULL-terminated, may be empty */
 	GPtrArray *interfaces;  /* of SettingsInterface* */
 	char **peer_addresses;  /* [peer] addresses=, normalised: where the peer is reached, best first; empty: those learned at pairing */
 
@@ -193,6 +196,11 @@ bool settings_group_has_link_local(const SettingsGroup *group);             /* a
 IpAddress settings_derived_link_local(const Settings *settings);            /* of groups with IPv6 addresses that name none */
 guint settings_group_count(const SettingsGroup *group, sa_family_t family); /* its addresses of that family, as written */
 const SettingsApplication *settings_application(const Settings *settings, const char *name);
+
+/* What is a device's own by its nature, whatever a data set says: names (globs) of files and folders that never travel. NULL-terminated. */
+extern const char *const settings_never_travel[];
+/* Why @path can be no data set: the system's, Understudy's own, or above one of these. NULL: it can. Static text. Pure. */
+const char *settings_forbidden_data(const char *path);
 
 /* By what the two devices of a pair find and understand each other, as text; the same on both, or they do not. Transfer full. */
 char *settings_finding(const Settings *settings);

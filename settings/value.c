@@ -127,24 +127,50 @@ void value_list(const ScannerSection *section, const char *key, const char *sepa
 	*ret_list = (char **)g_ptr_array_free(g_steal_pointer(&items), FALSE);
 }
 
-bool value_path(const ScannerFile *file, const ScannerSection *section, const char *key, char **ret_path, GError **error)
+/* The one at @text, of the key @k. */
+static char *read_path(const ScannerFile *file, const ScannerKey *k, const char *text, GError **error)
 {
-	const ScannerKey *k = scanner_key(section, key);
-	if (!k)
-		return true;
-	if (!g_path_is_absolute(k->value))
-		return scanner_error(error, file->file, k->line, "\"%s\" is an absolute path, not \"%s\"", key, k->value);
-
-	g_autofree char *path = g_strdup(k->value);
+	if (!g_path_is_absolute(text)) {
+		scanner_error(error, file->file, k->line, "\"%s\" is an absolute path, not \"%s\"", k->key, text);
+		return NULL;
+	}
+	g_autofree char *path = g_strdup(text);
 	gsize n = strlen(path);
 	if (n > 1 && path[n - 1] == '/')
 		path[n - 1] = '\0';
 	g_auto(GStrv) parts = g_strsplit(path + 1, "/", -1);
 	for (guint i = 0; parts[i]; i++)
-		if (g_str_equal(parts[i], "..") || g_str_equal(parts[i], ".") || (!*parts[i] && path[1]))
-			return scanner_error(error, file->file, k->line, "\"%s\" is a path without \".\", \"..\" and \"//\", not \"%s\"", key, k->value);
+		if (g_str_equal(parts[i], "..") || g_str_equal(parts[i], ".") || (!*parts[i] && path[1])) {
+			scanner_error(error, file->file, k->line, "\"%s\" is a path without \".\", \"..\" and \"//\", not \"%s\"", k->key, text);
+			return NULL;
+		}
+	return g_steal_pointer(&path);
+}
+
+bool value_path(const ScannerFile *file, const ScannerSection *section, const char *key, char **ret_path, GError **error)
+{
+	const ScannerKey *k = scanner_key(section, key);
+	if (!k)
+		return true;
+	char *path = read_path(file, k, k->value, error);
+	if (!path)
+		return false;
 	g_free(*ret_path);
-	*ret_path = g_steal_pointer(&path);
+	*ret_path = path;
+	return true;
+}
+
+bool value_paths(const ScannerFile *file, const ScannerSection *section, const char *key, char ***ret_paths, GError **error)
+{
+	const ScannerKey *k = scanner_key(section, key);
+	value_list(section, key, ",; \t", ret_paths);
+	for (guint i = 0; k && (*ret_paths)[i]; i++) {
+		char *path = read_path(file, k, (*ret_paths)[i], error);
+		if (!path)
+			return false;
+		g_free((*ret_paths)[i]);
+		(*ret_paths)[i] = path;
+	}
 	return true;
 }
 

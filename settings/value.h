@@ -25,6 +25,8 @@ bool value_words(const ScannerFile *file, const ScannerSection *section, const c
 void value_list(const ScannerSection *section, const char *key, const char *separators, char ***ret_list);
 /* An absolute path without "." or ".." or empty parts; a "/" at the end goes. */
 bool value_path(const ScannerFile *file, const ScannerSection *section, const char *key, char **ret_path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Any number of them. */
+bool value_paths(const ScannerFile *file, const ScannerSection *section, const char *key, char ***ret_paths, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* False, with an error that names @key at the section's line, when it is not there or empty. */
 bool value_require(const ScannerFile *file, const ScannerSection *section, const char *key, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -68,9 +68,9 @@ static int root_of(Places *places, const char *name, bool make, GError **error)
 
 	if (fd >= 0 || !set)
 		return fd;
-	fd = open(set->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = sync_set_open(set);
 	if (fd < 0 && errno == ENOENT && make && g_mkdir_with_parents(set->root, ROOT_MODE) == 0)
-		fd = open(set->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		fd = sync_set_open(set);
 	if (fd < 0) {
 		sync_error_from_errno(error, errno, "opening data set %s", name);
 		return -1;
@@ -110,7 +110,7 @@ static void discard_stagings(const SyncApply *apply)
 
 		if (set->ref != apply->ref)
 			continue;
-		sync_autofd fd = open(set->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		sync_autofd fd = sync_set_open(set);
 		g_autofree char *staging = staging_name(set);
 
 		if (fd >= 0)

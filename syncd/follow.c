@@ -73,7 +73,7 @@ static void drop_excluded(const SyncSet *set, GPtrArray *entries)
 	for (guint i = entries->len; i-- > 0;) {
 		const SyncEntry *entry = entries->pdata[i];
 		g_autofree char *path = g_strdup(entry->path);
-		bool drop = false;
+		bool drop = entry->meta->kind != SYNC_KIND_FOLDER && !sync_path_included(path, (const char *const *)set->include);
 
 		/* With everything below an excluded folder. */
 		while (*path && !drop) {

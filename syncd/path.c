@@ -40,10 +40,10 @@ bool sync_name_is_ours(const char *name)
 	return g_str_equal(name, SYNC_MANIFEST_NAME) || g_str_has_prefix(name, SYNC_OWN_PREFIX);
 }
 
-bool sync_path_excluded(const char *path, const char *const *exclude)
+static bool matches(const char *path, const char *const *patterns)
 {
-	for (guint i = 0; exclude && exclude[i]; i++) {
-		const char *pattern = exclude[i];
+	for (guint i = 0; patterns && patterns[i]; i++) {
+		const char *pattern = patterns[i];
 
 		if (strchr(pattern, '/')) {
 			if (fnmatch(*pattern == '/' ? pattern + 1 : pattern, path, FNM_PATHNAME) == 0)
@@ -51,6 +51,24 @@ bool sync_path_excluded(const char *path, const char *const *exclude)
 		} else if (fnmatch(pattern, sync_path_last(path), 0) == 0) {
 			return true;
 		}
+	}
+	return false;
+}
+
+bool sync_path_excluded(const char *path, const char *const *exclude)
+{
+	return matches(path, exclude);
+}
+
+bool sync_path_included(const char *path, const char *const *include)
+{
+	if (!include || !include[0] || matches(path, include))
+		return true;
+	for (const char *end = strchr(path, '/'); end; end = strchr(end + 1, '/')) {
+		g_autofree char *folder = g_strndup(path, (gsize)(end - path));
+
+		if (matches(folder, include))
+			return true;
 	}
 	return false;
 }

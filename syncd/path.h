@@ -24,6 +24,9 @@ bool sync_name_is_ours(const char *name);
  * one with '/' with the whole path; a leading '/' only anchors. NULL excludes nothing. */
 bool sync_path_excluded(const char *path, const char *const *exclude);
 
+/* Whether @path, or a folder it lies in, matches a pattern of @include. NULL or empty includes everything. */
+bool sync_path_included(const char *path, const char *const *include);
+
 /* "dir" + "name", either of which may be empty. Transfer full. */
 char *sync_path_join(const char *dir, const char *name);
 

@@ -361,6 +361,9 @@ static bool look_at_name(SyncPicture *picture, SetView *view, Folder *folder, in
 		known->look = look;
 		return look_at_folder(picture, view, known->folder, inner_fd, inner_path, deep || !same, depth + 1, error);
 	}
+	g_autofree char *whole = sync_path_join(path, name);
+	if (!sync_path_included(whole, (const char *const *)view->set->include))
+		return true;
 	if (known && !known->folder && !known->racy && !known->adopted && look_equal(&known->look, &look)) {
 		*ret_gone = false;
 		return true;
@@ -429,14 +432,9 @@ static bool look_at_folder(SyncPicture *picture, SetView *view, Folder *folder, 
 	return true;
 }
 
-static int open_root(const SyncSet *set)
-{
-	return open(set->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
 static bool refresh_files(SyncPicture *picture, SetView *view, GError **error)
 {
-	sync_autofd root_fd = open_root(view->set);
+	sync_autofd root_fd = sync_set_open(view->set);
 
 	if (root_fd < 0 && errno != ENOENT && errno != ENOTDIR) {
 		sync_error_from_errno(error, errno, "opening data set %s", view->set->name);
@@ -492,13 +490,18 @@ static void look_at_database(const char *path, const char *wal_path, Look *ret_l
 
 static bool refresh_database(SyncPicture *picture, SetView *view, GError **error)
 {
+	sync_autofd root_fd = sync_set_open(view->set);
+	int why = errno;
 	g_autofree char *real_root = realpath(view->set->root, NULL);
 	g_autofree char *path = g_build_filename(real_root ? real_root : view->set->root, view->set->database, NULL);
 	g_autofree char *wal_path = g_strconcat(path, "-wal", NULL);
 	g_autofree char *copy = g_build_filename(picture->scratch, sync_ref_names[view->set->ref], NULL);
 	Look look, wal;
 
-	sync_autofd root_fd = open_root(view->set);
+	if (root_fd < 0 && why == EPERM) {
+		sync_error_from_errno(error, why, "opening data set %s", view->set->name);
+		return false;
+	}
 	if (root_fd >= 0 && picture->on_folder)
 		picture->on_folder(view->set, "", root_fd, picture->user_data);
 	look_at_database(path, wal_path, &look, &wal);

@@ -2,7 +2,11 @@
 /* syncd/set.c - data sets, and what they leave to one another. */
 #include "set.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 const char *const sync_ref_names[SYNC_N_REFS] = { [SYNC_REF_CONFIG] = "config", [SYNC_REF_VOLATILE] = "volatile" };
 const char *const sync_database_suffixes[] = { "-wal", "-shm", "-journal", NULL };
@@ -12,6 +16,7 @@ static void set_free(SyncSet *set)
 	g_free(set->name);
 	g_free(set->root);
 	g_free(set->database);
+	g_strfreev(set->include);
 	g_strfreev(set->exclude);
 	g_free(set);
 }
@@ -43,8 +48,17 @@ static char **excludes(const Settings *settings, const SettingsData *data)
 {
 	g_autoptr(GStrvBuilder) patterns = g_strv_builder_new();
 
-	for (guint i = 0; data->exclude && data->exclude[i]; i++)
+	for (guint i = 0; data->exclude[i]; i++)
 		g_strv_builder_add(patterns, data->exclude[i]);
+	/* These two are what keeps it here also when the peer sends it. */
+	g_strv_builder_addv(patterns, (const char **)settings_never_travel);
+	for (guint i = 0; settings->own_files[i]; i++) {
+		const char *inner = below(data->path, settings->own_files[i]);
+		g_autofree char *pattern = inner ? literal_pattern(inner) : NULL;
+
+		if (pattern)
+			g_strv_builder_add(patterns, pattern);
+	}
 	for (guint i = 0; i < settings->applications->len; i++) {
 		const SettingsApplication *application = settings->applications->pdata[i];
 
@@ -89,6 +103,7 @@ GPtrArray *sync_sets_new(const Settings *settings)
 
 			set->name = g_strconcat(application->name, ".", data->name, NULL);
 			set->ref = ref_of(data->ref);
+			set->include = g_strdupv(data->include);
 			set->exclude = excludes(settings, data);
 			if (data->kind == SETTINGS_DATA_SQLITE) {
 				set->root = g_path_get_dirname(data->path);
@@ -100,6 +115,23 @@ GPtrArray *sync_sets_new(const Settings *settings)
 		}
 	}
 	return sets;
+}
+
+int sync_set_open(const SyncSet *set)
+{
+	int fd = open(set->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char self[32];
+
+	if (fd < 0)
+		return -1;
+	/* Whoever may write a folder above can put a link in its place at any time, and this process passes over the rights of files. */
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	g_autofree char *real = g_file_read_link(self, NULL);
+	if (real && !settings_forbidden_data(real))
+		return fd;
+	(void)close(fd);
+	errno = EPERM;
+	return -1;
 }
 
 const SyncSet *sync_sets_find(GPtrArray *sets, SyncRef ref, const char *name)

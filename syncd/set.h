@@ -11,12 +11,16 @@ typedef struct {
 	char *name;     /* "application.set": the top folder in the tree */
 	char *root;     /* absolute; for a database the folder it is in */
 	char *database; /* its file name, else NULL */
-	char **exclude; /* patterns; what other sets cover is among them */
+	char **include; /* patterns of files and links; empty: all */
+	char **exclude; /* patterns; what other sets cover and what is this device's own is among them */
 	SyncRef ref;
 } SyncSet;
 
 /* All sets of @settings. Transfer full; freed with g_ptr_array_unref(). */
 GPtrArray *sync_sets_new(const Settings *settings);
+
+/* Opens the folder of @set. EPERM when a link on its path leads to what no data set may hold. -1 and errno. */
+int sync_set_open(const SyncSet *set);
 
 /* NULL when there is none of this name for @ref. */
 const SyncSet *sync_sets_find(GPtrArray *sets, SyncRef ref, const char *name);

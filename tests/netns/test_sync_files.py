@@ -108,6 +108,45 @@ def test_rights_to_become_root_do_not_travel(pair, lab):
     assert os.stat(beta.at(f"{FILES}/tool")).st_mode & 0o7777 == 0o755
 
 
+def test_what_is_not_included_or_a_devices_own_stays(pair, lab):
+    """Neither sent nor, when the other device sends it all the same, written."""
+    alpha, beta = pair
+    application = alpha.read("/etc/understudy/applications.d/pbx.conf")
+    for device, more in ((alpha, ""), (beta, f"own-files={FILES}/net/own.cfg\n")):
+        text = device.read("/etc/understudy/device.conf")
+        device.write("/etc/understudy/device.conf", text.replace("model=test\n", "model=test\n" + more))
+        device.write("/etc/understudy/applications.d/pbx.conf", application.replace("exclude=*.local", "exclude=*.local\ninclude=*.cfg"))
+        device.sync("Reload")
+    beta.write(f"{FILES}/net/own.cfg", "beta's address\n")
+    beta.write(f"{FILES}/notes.txt", "beta's\n")
+    alpha.write(f"{FILES}/net/own.cfg", "alpha's address\n")
+    alpha.write(f"{FILES}/net/common.cfg", "common\n")
+    alpha.write(f"{FILES}/notes.txt", "alpha's\n")
+    alpha.write(f"{FILES}/licenses/a.cfg", "alpha's\n")
+    alpha.write(f"{FILES}/a.lic", "alpha's\n")
+    lab.in_step()
+    assert beta.read(f"{FILES}/net/common.cfg") == "common\n"
+    assert beta.read(f"{FILES}/net/own.cfg") == "beta's address\n"
+    assert beta.read(f"{FILES}/notes.txt") == "beta's\n"
+    assert not beta.at(f"{FILES}/licenses").exists() and not beta.at(f"{FILES}/a.lic").exists()
+
+
+def test_a_link_in_the_place_of_a_set_is_not_followed_into_the_system(pair, lab):
+    alpha, beta = pair
+    beta.at(FILES).rename(beta.at(FILES + ".was"))
+    beta.at(FILES).symlink_to("/etc")
+    alpha.write(f"{FILES}/passwd", "root::0:0::/:/bin/sh\n")
+    commits = alpha.commit()
+    with pytest.raises(CallError):
+        beta.sync("SyncNow")
+    assert "root::" not in beta.read("/etc/passwd")
+    beta.at(FILES).unlink()
+    beta.at(FILES + ".was").rename(beta.at(FILES))
+    beta.sync("SyncNow")
+    alpha.wait_applied(commits)
+    assert beta.read(f"{FILES}/passwd") == "root::0:0::/:/bin/sh\n"
+
+
 def test_removals_and_changed_kinds(pair, lab):
     alpha, beta = pair
     top = alpha.at(FILES)

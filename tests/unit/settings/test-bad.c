@@ -274,6 +274,17 @@ static const Bad bad[] = {
 	{ "data-slashes", .application = A "[data x]\npath=/srv//x\n", .message = "applications.d/kamailio.conf:4: \"path\" is a path without *" },
 	{ "data-ref", .application = A "[data x]\npath=/srv/x\nref=voice\n", .message = "applications.d/kamailio.conf:5: \"ref\" is one of config, volatile, not \"voice\"" },
 	{ "data-kind", .application = A "[data x]\npath=/srv/x\nkind=db\n", .message = "applications.d/kamailio.conf:5: \"kind\" is one of files, sqlite, not \"db\"" },
+	{ "data-include-sqlite", .application = A "[data x]\npath=/srv/x\nkind=sqlite\ninclude=*\n", .message = "applications.d/kamailio.conf:6: \"include\" is for \"kind=files\" only" },
+	{ "data-up-to-etc", .application = A "[data x]\npath=/srv/x/../../etc\n",
+	  .message = "applications.d/kamailio.conf:4: \"path\" is a path without \".\", \"..\" and \"//\", not \"/srv/x/../../etc\"" },
+	{ "own-files-relative", .device = "[device]\nid=a\nown-files=/srv/a b\n",
+	  .message = "device.conf:3: \"own-files\" is an absolute path, not \"b\"" },
+	{ "own-files-dots", .device = "[device]\nid=a\nown-files=/srv/a/../b\n",
+	  .message = "device.conf:3: \"own-files\" is a path without \".\", \"..\" and \"//\", not \"/srv/a/../b\"" },
+	{ "own-files-a-set", .device = "[device]\nid=a\nown-files=/etc/x /srv/x\n", .application = A "[data x]\npath=/srv/x\n",
+	  .message = "applications.d/kamailio.conf:4: /srv/x cannot be a data set: \"own-files\" of device.conf has /srv/x" },
+	{ "own-files-above", .device = "[device]\nid=a\nown-files=/srv\n", .application = A "[data x]\npath=/srv/x\n",
+	  .message = "applications.d/kamailio.conf:4: /srv/x cannot be a data set: \"own-files\" of device.conf has /srv" },
 	{ "data-exclude-sqlite", .application = A "[data x]\npath=/srv/x\nkind=sqlite\nexclude=*\n", .message = "applications.d/kamailio.conf:6: \"exclude\" is for \"kind=files\" only" },
 	{ "data-twice", .application = A "[data x]\npath=/srv/x\n[data x]\npath=/srv/y\n", .message = "applications.d/kamailio.conf:5: duplicate section [data x]; the first is on line 3" },
 	{ "data-path-twice", .application = A "[data x]\npath=/srv/x\n[data y]\npath=/srv/x/\n",
@@ -354,9 +365,14 @@ static void test_data_paths(void)
 					  "/var/lib/understudy/sync", "/run", "/run/x", "/proc", "/sys/x", "/dev", "/etc/systemd/system", "/etc/cron.d",
 					  "/etc/crontab", "/etc/sudoers", "/etc/sudoers.d/x", "/usr", "/usr/local/x", "/boot", "/root", "/root/.ssh",
 					  "/root/.bashrc", "/home", "/home/bob", "/home/bob/.ssh/authorized_keys", "/etc/passwd", "/etc/shadow-",
+					  "/etc/default", "/etc/default/asterisk", "/etc/logrotate.d/x", "/etc/hosts", "/etc/resolv.conf", "/etc/ppp/ip-up.d",
+					  "/etc/systemd", "/usr/lib/systemd/system", "/lib/systemd", "/etc/understudy/applications.d/x.conf",
+					  "/etc/understudy/hooks.d", "/etc/cron.daily", "/etc/gshadow", "/etc/group", "/etc/pam.conf", "/root/.ssh/authorized_keys",
+					  "/etc/profile.d", "/etc/environment", "/var/spool/cron", "/var/spool/anacron/x", "/var/spool/at", "/var/run/x",
 					  "/etc/ssh/sshd_config", "/lib64/x", "/etc/ld.so.preload", "/etc/pam.d/su", "/var/spool", "/var/spool/cron/x" };
 	static const char *const yes[] = { "/etc/kamailio", "/etc/asterisk", "/var/lib/kamailio", "/var/spool/asterisk/voicemail", "/srv",
-					   "/srv/pbx", "/opt/pbx", "/tmp/x", "/root/pbx", "/home/bob/pbx", "/etc/understudyx", "/runner" };
+					   "/srv/pbx", "/opt/pbx", "/tmp/x", "/root/pbx", "/home/bob/pbx", "/etc/understudyx", "/runner",
+					   "/etc/ssl/sip", "/etc/freeswitch", "/var/lib/asterisk", "/var/spool/pbx", "/etc/kamailio/.hidden" };
 	for (guint i = 0; i < G_N_ELEMENTS(no); i++) {
 		g_autofree char *text = g_strdup_printf(A "[data x]\npath=%s\n", no[i]);
 		g_autoptr(GError) error = NULL;

@@ -3,6 +3,7 @@
 #include <glib/gstdio.h>
 #include <locale.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "settings/settings-private.h"
 #include "settings/settings.h"
@@ -124,6 +125,39 @@ static void test_load_not_a_file(Folder *folder, gconstpointer data)
 	assert_load_fails(folder, SETTINGS_ERROR_BAD, "device.conf:1: longer than 262144 bytes");
 }
 
+/* The name of a data set may be right, and a link on its way lead to what no set may hold. */
+static void test_load_links(Folder *folder, gconstpointer data)
+{
+	static const struct {
+		const char *link, *target, *path, *message; /* of the link: below the folder; NULL: right */
+	} cases[] = {
+		{ "pbx", "/etc/cron.d", "pbx", "it leads to /etc/cron.d, and /etc/cron*" },
+		{ "pbx", "/etc", "pbx", "it leads to /etc, and /etc/*" },
+		{ "pbx", "/etc", "pbx/sudoers.d", "it leads to /etc/sudoers.d, and /etc/sudo*" },
+		{ "pbx", "/etc", "pbx/not-there-yet/deep", NULL },
+		{ "pbx", "/root", "pbx/.ssh", "it leads to /root/.ssh, and /root/.*" },
+		{ "pbx", "/", "pbx", "it leads to /, and /" },
+		{ "pbx", "/srv", "pbx/voice", NULL },
+		{ "other", "/etc", "pbx", NULL },
+	};
+	folder_write(folder, "device.conf", DEVICE);
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *link = g_build_filename(folder->dir, cases[i].link, NULL), *path = g_build_filename(folder->dir, cases[i].path, NULL);
+		g_autofree char *text = g_strdup_printf(APPLICATION "[data x]\npath=%s\n", path);
+		g_assert_cmpint(symlink(cases[i].target, link), ==, 0);
+		folder_write(folder, "applications.d/a.conf", text);
+		if (cases[i].message) {
+			g_autofree char *want = g_strdup_printf("applications.d/a.conf:4: %s cannot be a data set: %s*", path, cases[i].message);
+			assert_load_fails(folder, SETTINGS_ERROR_BAD, want);
+		} else {
+			g_autoptr(GError) error = NULL;
+			g_autoptr(Settings) s = settings_load(folder->dir, &error);
+			g_assert_no_error(error);
+		}
+		g_assert_cmpint(unlink(link), ==, 0);
+	}
+}
+
 /* From the source tree, whose modes are whatever its owner's umask made of them, to where they are as an administrator has them. */
 static void folder_copy_examples(Folder *folder, const char *below)
 {
@@ -153,12 +187,49 @@ static void test_examples(Folder *folder, gconstpointer data)
 	g_assert_cmpstr(settings_application(s, "freeswitch")->unit, ==, "freeswitch.service");
 }
 
+/* Each by itself, as somebody has it who has one PBX; and its data: both kinds, and nothing of an editor's. */
+static void test_ready_made_sets(Folder *folder, gconstpointer data)
+{
+	static const char *const names[] = { "asterisk", "freeswitch", "kamailio" };
+	g_autofree char *folder_of_them = g_build_filename(EXAMPLES_DIR, "applications.d", NULL);
+	g_autofree char *file = g_build_filename(folder->dir, "applications.d/one.conf", NULL);
+	guint n = 0;
+	g_autoptr(GDir) dir = g_dir_open(folder_of_them, 0, NULL);
+	while (g_dir_read_name(dir))
+		n++;
+	g_assert_cmpuint(n, ==, G_N_ELEMENTS(names));
+	folder_write(folder, "device.conf", DEVICE);
+	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *from = g_strdup_printf("%s/%s.conf", folder_of_them, names[i]), *text = NULL;
+		g_autoptr(GError) error = NULL;
+		bool refs[2] = { false };
+		g_assert_true(g_file_get_contents(from, &text, NULL, NULL));
+		folder_write(folder, "applications.d/one.conf", text);
+		g_autoptr(Settings) s = settings_load(folder->dir, &error);
+		g_assert_no_error(error);
+		const SettingsApplication *one = settings_application(s, "one");
+		g_assert_cmpuint(one->data->len, >=, 3);
+		for (guint k = 0; k < one->data->len; k++) {
+			const SettingsData *set = g_ptr_array_index(one->data, k);
+			refs[set->ref == SETTINGS_REF_CONFIG] = true;
+			g_autofree char *etc = g_strconcat("/etc/", names[i], NULL);
+			if (g_str_equal(set->path, etc))
+				g_assert_true(g_strv_contains((const char *const *)set->exclude, "*.dpkg-*") &&
+					      g_strv_contains((const char *const *)set->exclude, "*~"));
+		}
+		g_assert_true(refs[0] && refs[1]);
+	}
+	g_assert_cmpint(g_remove(file), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
 	setlocale(LC_ALL, "");
 	g_test_init(&argc, &argv, NULL);
 #define ADD_FOLDER_TEST(path, function) g_test_add(path, Folder, NULL, folder_set_up, function, folder_tear_down)
+	ADD_FOLDER_TEST("/settings/load/links", test_load_links);
 	ADD_FOLDER_TEST("/settings/examples", test_examples);
+	ADD_FOLDER_TEST("/settings/ready-made-sets", test_ready_made_sets);
 	ADD_FOLDER_TEST("/settings/load/whole", test_load);
 	ADD_FOLDER_TEST("/settings/load/device-alone", test_load_device_alone);
 	ADD_FOLDER_TEST("/settings/load/missing", test_load_missing);

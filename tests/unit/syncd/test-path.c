@@ -52,6 +52,23 @@ static void test_excluded(void)
 	g_assert_false(sync_path_excluded("x", NULL));
 }
 
+static void test_included(void)
+{
+	static const char *const patterns[] = { "*.cfg", "tls", "/a/b*", NULL }, *const none[] = { NULL };
+
+	g_assert_true(sync_path_included("x.cfg", patterns));
+	g_assert_true(sync_path_included("deep/er/x.cfg", patterns));
+	g_assert_true(sync_path_included("tls", patterns));
+	g_assert_true(sync_path_included("tls/a/b/key.pem", patterns)); /* with all that a folder holds */
+	g_assert_true(sync_path_included("x/tls/key.pem", patterns));
+	g_assert_true(sync_path_included("a/bc/d", patterns));
+	g_assert_false(sync_path_included("x.cfg~", patterns));
+	g_assert_false(sync_path_included("a/c", patterns));
+	g_assert_false(sync_path_included("x/a/b", patterns));
+	g_assert_true(sync_path_included("x", none));
+	g_assert_true(sync_path_included("x", NULL));
+}
+
 static void test_parts(void)
 {
 	g_autofree char *joined = sync_path_join("a/b", "c");
@@ -99,6 +116,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/sync/path/names", test_names);
 	g_test_add_func("/sync/path/paths", test_paths);
 	g_test_add_func("/sync/path/excluded", test_excluded);
+	g_test_add_func("/sync/path/included", test_included);
 	g_test_add_func("/sync/path/parts", test_parts);
 	g_test_add_func("/sync/path/escape", test_escape);
 	return g_test_run();
