@@ -2,11 +2,14 @@
 /*
  * supervisor/elect.c - the client of whoever holds the election (vrrpd, over its private socket).
  *
- * What vrrpd has been told is remembered per connection; after each reconnection it is told everything again, holds before heartbeat, so that
+ * What vrrpd has been told is remembered per connection; after each reconnection it is told everything again, holds before the lease, so that
  * a vrrpd that was restarted cannot take over before it knows what keeps it from that.
  */
+#include <errno.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "supervisor/supervisor.h"
 
@@ -14,6 +17,7 @@
 #define ELECT_PATH "/org/understudy/Vrrp1"
 #define ELECT_INTERFACE "org.understudy.Election1"
 #define CALL_MS 1000
+#define LEASE_S 3
 /* A change shown by the properties is waited for as a signal, which has the evidence. */
 #define SIGNAL_WITHIN_MS 20
 #define STRANGER_LASTS_US (150 * G_TIME_SPAN_SECOND) /* it is told of once a minute */
@@ -51,6 +55,10 @@ struct Elect {
 	gint64 stranger_us;
 	bool stranger_counts;
 	BusPending *asking;
+
+	int lease_fd;        /* our sign of life: a timer that vrrpd waits for as well, and that must not run out; -1: not to be had */
+	bool leased;         /* it has that of the present connection */
+	BusPending *leasing;
 
 	/* Told on the present connection. */
 	bool introduced;
@@ -318,7 +326,7 @@ void elect_apply(Elect *elect)
 	}
 	if (!elect->introduced) {
 		elect->introduced = true;
-		elect_heartbeat(elect);
+		elect_live(elect);
 	}
 }
 
@@ -340,11 +348,35 @@ static void on_last_heard(GVariant *values, const GError *error, gpointer user_d
 	supervisor_think(elect->supervisor, ROLE_EVENT_FACTS);
 }
 
-void elect_heartbeat(Elect *elect)
+static void on_leased(GVariant *values, const GError *error, gpointer user_data)
+{
+	Elect *elect = user_data;
+	elect->leasing = NULL;
+	elect->leased = !error;
+	if (error) /* a hold of vrrpd's says the same, if it lasts */
+		g_debug("lease: %s", error->message);
+}
+
+/* One that has run out vrrpd has let go. */
+static void renew_lease(Elect *elect)
+{
+	struct itimerspec former, spec = { .it_value.tv_sec = LEASE_S };
+	if (timerfd_settime(elect->lease_fd, 0, &spec, &former) < 0)
+		return;
+	if (former.it_value.tv_sec == 0 && former.it_value.tv_nsec == 0) {
+		elect->leased = false;
+		g_clear_pointer(&elect->leasing, bus_pending_cancel);
+	}
+	if (!elect->leased && !elect->leasing)
+		elect->leasing = bus_link_call_fds(elect->link, NULL, ELECT_PATH, ELECT_INTERFACE, "Lease", g_variant_new("(h)", 0),
+						   &elect->lease_fd, 1, CALL_MS, on_leased, elect);
+}
+
+void elect_live(Elect *elect)
 {
 	if (!bus_link_is_up(elect->link) || !elect->introduced)
 		return;
-	call(elect, "Heartbeat", NULL);
+	renew_lease(elect);
 	/* While the device has just booted, whether somebody leads decides what it does; that property has no signal. */
 	if (elect->supervisor->role.cold && !elect->asking)
 		elect->asking = bus_link_call(elect->link, NULL, ELECT_PATH, "org.freedesktop.DBus.Properties", "Get",
@@ -399,6 +431,7 @@ static void on_up(BusLink *link, gpointer user_data)
 {
 	Elect *elect = user_data;
 	elect->introduced = false;
+	elect->leased = false;
 	elect->serving = -1;
 	g_clear_pointer(&elect->peer, g_variant_unref);
 	elect_apply(elect);
@@ -418,6 +451,9 @@ Elect *elect_new(Supervisor *supervisor)
 	elect->supervisor = supervisor;
 	elect->reason = g_strdup("started");
 	elect->serving = -1;
+	elect->lease_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (elect->lease_fd < 0)
+		g_warning("timerfd: %s", g_strerror(errno));
 	elect->link = bus_link_new_private(ELECT_ADDRESS);
 	bus_link_on_change(elect->link, on_up, on_down, elect);
 	elect->mirror = bus_mirror_new(elect->link, NULL, ELECT_PATH, ELECT_INTERFACE, on_mirror, elect);
@@ -433,6 +469,7 @@ void elect_free(Elect *elect)
 	if (elect->signal_timer)
 		g_source_remove(elect->signal_timer);
 	bus_pending_cancel(elect->asking);
+	bus_pending_cancel(elect->leasing);
 	bus_subscription_free(elect->changes);
 	bus_subscription_free(elect->strangers);
 	bus_mirror_free(elect->mirror);
@@ -441,5 +478,7 @@ void elect_free(Elect *elect)
 	g_clear_pointer(&elect->evidence, g_variant_unref);
 	g_free(elect->stranger);
 	g_free(elect->reason);
+	if (elect->lease_fd >= 0)
+		close(elect->lease_fd);
 	g_free(elect);
 }

@@ -251,7 +251,7 @@ static gboolean on_second(gpointer user_data)
 {
 	Supervisor *supervisor = user_data;
 	process_table_kick(supervisor->processes);
-	elect_heartbeat(supervisor->elect);
+	elect_live(supervisor->elect);
 	keep_again(supervisor);
 	keep_watch_mode(supervisor);
 	act_remind(supervisor);

@@ -182,7 +182,7 @@ Elect *elect_new(Supervisor *supervisor);
 void elect_free(Elect *elect);
 void elect_gather(Elect *elect, RoleFacts *facts);
 void elect_apply(Elect *elect); /* holds, serving, peer: whatever vrrpd has not been told yet */
-void elect_heartbeat(Elect *elect);
+void elect_live(Elect *elect); /* once a second: while it is called vrrpd knows that we live */
 void elect_resign(Elect *elect, const char *reason, ElectDoneCb done, gpointer user_data);
 void elect_take(Elect *elect, const char *reason, ElectDoneCb done, gpointer user_data);
 void elect_announce(Elect *elect);

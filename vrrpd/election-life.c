@@ -425,10 +425,8 @@ void vrrp_election_start(VrrpElection *self, Settings *settings)
 
 	take_settings(self, settings);
 	self->since_us = now_us;
-	self->candidate.holds.heartbeat_us = now_us;
 	if (known) {
 		self->candidate.holds = saved.holds;
-		self->candidate.holds.heartbeat_us = now_us; /* it may not have noticed yet that we were away */
 		self->sequence = saved.sequence;
 		self->candidate.step = saved.step;
 		self->candidate.heard_step = saved.heard_step;
@@ -436,6 +434,7 @@ void vrrp_election_start(VrrpElection *self, Settings *settings)
 	} else {
 		vrrp_holds_set(&self->candidate.holds, VRRP_HOLD_NO_SUPERVISOR, "started anew; no word of the supervisor yet", 0, now_us);
 	}
+	self->candidate.holds.supervised_until_us = now_us + VRRP_LEASE_US; /* it may not have noticed yet that we were away */
 	vrrp_timer_set(self->tick, self->tick_timer_us = now_us);
 	if (!self->group) {
 		g_free(self->reason);

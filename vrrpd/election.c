@@ -387,12 +387,17 @@ void vrrp_election_lift(VrrpElection *self, VrrpHold hold)
 	vrrp_election_tell(self);
 }
 
-void vrrp_election_heartbeat(VrrpElection *self)
+void vrrp_election_supervise(VrrpElection *self, bool supervised)
 {
 	bool held = self->candidate.holds.hold[VRRP_HOLD_NO_SUPERVISOR].set;
 	gint64 now_us = vrrp_now_us();
 
-	vrrp_holds_heartbeat(&self->candidate.holds, now_us);
+	if (!supervised) {
+		self->candidate.holds.supervised_until_us = now_us;
+		vrrp_election_tick(self); /* which holds, unless we lead */
+		return;
+	}
+	vrrp_holds_supervise(&self->candidate.holds, G_MAXINT64);
 	if (!held)
 		return;
 	vrrp_election_update_gate(self, now_us);

@@ -66,7 +66,7 @@ void vrrp_election_reload(VrrpElection *election, Settings *settings);
 
 void vrrp_election_hold(VrrpElection *election, VrrpHold hold, const char *reason, guint lease_ms);
 void vrrp_election_lift(VrrpElection *election, VrrpHold hold);
-void vrrp_election_heartbeat(VrrpElection *election);
+void vrrp_election_supervise(VrrpElection *election, bool supervised); /* until told otherwise */
 void vrrp_election_resign(VrrpElection *election, const char *reason);
 bool vrrp_election_take(VrrpElection *election, const char *reason, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void vrrp_election_set_serving(VrrpElection *election, bool serving);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vrrpd/holds.c - the six holds, their leases, and the supervisor's heartbeat. */
+/* vrrpd/holds.c - the six holds, their leases, and whether there is a supervisor. */
 #include "holds.h"
 
 #include <string.h>
@@ -47,9 +47,9 @@ void vrrp_holds_lift(VrrpHolds *holds, VrrpHold hold)
 	memset(&holds->hold[hold], 0, sizeof holds->hold[hold]);
 }
 
-void vrrp_holds_heartbeat(VrrpHolds *holds, gint64 now_us)
+void vrrp_holds_supervise(VrrpHolds *holds, gint64 until_us)
 {
-	holds->heartbeat_us = now_us;
+	holds->supervised_until_us = until_us;
 	vrrp_holds_lift(holds, VRRP_HOLD_NO_SUPERVISOR);
 }
 
@@ -63,9 +63,8 @@ bool vrrp_holds_tick(VrrpHolds *holds, bool is_master, gint64 now_us)
 			changed = true;
 		}
 	}
-	if (!is_master && !holds->hold[VRRP_HOLD_NO_SUPERVISOR].set &&
-	    now_us - holds->heartbeat_us >= VRRP_SUPERVISOR_TIMEOUT_US) {
-		vrrp_holds_set(holds, VRRP_HOLD_NO_SUPERVISOR, "no heartbeat for 3 s", 0, now_us);
+	if (!is_master && !holds->hold[VRRP_HOLD_NO_SUPERVISOR].set && now_us >= holds->supervised_until_us) {
+		vrrp_holds_set(holds, VRRP_HOLD_NO_SUPERVISOR, "no sign of life for 3 s", 0, now_us);
 		changed = true;
 	}
 	return changed;

@@ -15,7 +15,7 @@ typedef enum {
 	VRRP_N_HOLDS,
 } VrrpHold;
 
-#define VRRP_SUPERVISOR_TIMEOUT_US (3 * G_USEC_PER_SEC)
+#define VRRP_LEASE_US (3 * G_USEC_PER_SEC) /* so long the supervisor's word is good */
 
 typedef struct {
 	struct {
@@ -24,7 +24,7 @@ typedef struct {
 		gint64 since_us;
 		gint64 until_us; /* 0: until lifted */
 	} hold[VRRP_N_HOLDS];
-	gint64 heartbeat_us;     /* the supervisor's last word */
+	gint64 supervised_until_us;
 } VrrpHolds;
 
 const char *vrrp_hold_name(VrrpHold hold);
@@ -33,7 +33,9 @@ bool vrrp_hold_from_name(const char *name, VrrpHold *ret_hold);
 /* Setting it again keeps the time since when; reason and end are the new ones. */
 void vrrp_holds_set(VrrpHolds *holds, VrrpHold hold, const char *reason, gint64 until_us, gint64 now_us);
 void vrrp_holds_lift(VrrpHolds *holds, VrrpHold hold);
-void vrrp_holds_heartbeat(VrrpHolds *holds, gint64 now_us);
+
+/* The supervisor lives, until then at least. */
+void vrrp_holds_supervise(VrrpHolds *holds, gint64 until_us);
 
 /* Ends leases, and notices a supervisor that has gone; a Master is never held for that. True when anything changed. */
 bool vrrp_holds_tick(VrrpHolds *holds, bool is_master, gint64 now_us);

@@ -177,6 +177,8 @@ void vrrp_hot_remove(int fd)
 
 	if (at)
 		*at = hot[--n_hot];
+	/* To close it does not take it out where another process has it open as well. */
+	(void)epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
 void vrrp_hot_quiet(int fd, bool quiet)

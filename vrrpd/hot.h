@@ -16,7 +16,8 @@
 
 /* Of the default context, from the first call on. The descriptor is a source of the loop as well, of the highest priority there. */
 void vrrp_hot_add(int fd, GUnixFDSourceFunc callback, gpointer user_data);
-void vrrp_hot_remove(int fd); /* before it is closed */
+/* Before it is closed; also one that was not hot, when another process has it open as well. */
+void vrrp_hot_remove(int fd);
 
 /* What comes on a quiet one wakes nobody; its callback is called, ready or not, before anything else that has woken the loop is served. The timer's
  * callback sees to it itself. Where there is no epoll_pwait2() it wakes all the same. */

@@ -8,6 +8,7 @@
 #include "dbus/bus-object.h"
 #include "dbus/bus-server.h"
 #include "hot.h"
+#include "lease.h"
 #include "warm.h"
 
 #define ELECTION "org.understudy.Election1"
@@ -30,6 +31,7 @@ struct VrrpService {
 	BusLink *system_bus;
 	BusServer *server;
 	VrrpWarm *warm;
+	VrrpLease *lease; /* NULL: there is no supervisor */
 	GQueue orders;    /* of Order*, oldest first: what waits for settings to be read; the first is a Reload */
 };
 
@@ -177,11 +179,32 @@ static void announce_cb(BusCall *call, GVariant *args, gpointer user_data)
 	bus_call_reply(call, NULL);
 }
 
-static void heartbeat_cb(BusCall *call, GVariant *args, gpointer user_data)
+static void lapsed_cb(gpointer user_data)
 {
 	VrrpService *self = user_data;
 
-	vrrp_election_heartbeat(self->election);
+	g_clear_pointer(&self->lease, vrrp_lease_free);
+	vrrp_election_supervise(self->election, false);
+}
+
+static void lease_cb(BusCall *call, GVariant *args, gpointer user_data)
+{
+	VrrpService *self = user_data;
+	g_autoptr(GError) error = NULL;
+	VrrpLease *lease;
+	gint32 handle;
+	int fd;
+
+	g_variant_get(args, "(h)", &handle);
+	fd = bus_call_take_fd(call, handle, &error);
+	lease = fd >= 0 ? vrrp_lease_new(fd, VRRP_LEASE_US, lapsed_cb, self, &error) : NULL;
+	if (!lease) {
+		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "%s", error->message);
+		return;
+	}
+	vrrp_lease_free(self->lease);
+	self->lease = lease;
+	vrrp_election_supervise(self->election, true);
 	bus_call_reply(call, NULL);
 }
 
@@ -532,6 +555,7 @@ void vrrp_service_free(VrrpService *self)
 	if (!self)
 		return;
 	vrrp_warm_free(self->warm);
+	vrrp_lease_free(self->lease);
 	g_queue_clear_full(&self->orders, order_free); /* answered with the object that is withdrawn */
 	g_ptr_array_unref(self->shown);
 	bus_object_withdraw(self->root);
@@ -551,7 +575,7 @@ static const BusMember election_members[] = {
 	{ "SetServing", .method = set_serving_cb },
 	{ "SetPeer", .method = set_peer_cb },
 	{ "Announce", .method = announce_cb },
-	{ "Heartbeat", .method = heartbeat_cb },
+	{ "Lease", .method = lease_cb },
 	{ "Reload", .method = reload_cb },
 	{ "State", .get = get_state },
 	{ "Reason", .get = get_reason },

@@ -115,7 +115,7 @@ class OurDevice(Host):
         self.lab.silence(self)
         wait_until(self.pids, 5, f"vrrpd of {self.name} is started again")
         self.connect()
-        self.call("Heartbeat")
+        self.lease()
         self.lab.beat(self)
 
     def terminate(self):

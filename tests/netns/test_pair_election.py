@@ -4,10 +4,11 @@
 import json
 import os
 import re
+import signal
 import socket
 
 import pytest
-from pair_lab import Pair, wait_until
+from pair_lab import Pair, stays, wait_until
 from test_vrrp_wire import advert, checksum
 
 NOTHING = "[application]\ndescription=Waits\ncommand=/bin/sleep 100000\n"
@@ -130,3 +131,29 @@ def test_one_way_only_is_what_the_doctor_says(build):
         for device in pair.first, pair.second:
             wait_until(lambda d=device: "service LAN alone" in doctor(d).get("no-peer-path", ""), 10, "no independent path")
             assert "no-peer-path" in said(device, "status")
+
+
+def held(device):
+    """By what vrrpd is kept from taking over; None while it does not answer."""
+    done = device.run(["busctl", "--json=short", "get-property", NAME, PATH, ELECTION, "Holds"], check=False)
+    return [name for name, _reason, _since in json.loads(done.stdout)["data"]] if done.returncode == 0 else None
+
+
+def test_a_supervisor_that_stands_still_is_missed_until_it_goes_on(pair):
+    master, backup = pair.master(), pair.backup()
+    wait_until(lambda: held(backup) == [], 10, "nothing keeps the Backup from taking over")
+    # A vrrpd that was killed hears of the supervisor again, and goes on hearing of it.
+    old = backup.kill("understudy-vrrpd")
+    backup.wait_process("understudy-vrrpd", not_pid=old)
+    wait_until(lambda: held(backup) == [], 10, "it answers")
+    assert stays(lambda: held(backup) == [], 4)
+    keeper = backup.kill("understudy-keeper", signal.SIGSTOP)  # who would have another one take its place
+    supervisor = backup.kill("understudy-supervisor", signal.SIGSTOP)
+    try:
+        wait_until(lambda: held(backup) == ["no-supervisor"], 10, "it is missed")
+        os.kill(supervisor, signal.SIGCONT)
+        wait_until(lambda: held(backup) == [], 10, "it is missed no longer")
+    finally:
+        for pid in (supervisor, keeper):
+            os.kill(pid, signal.SIGCONT)
+    assert backup.pid_of("understudy-supervisor") == supervisor and pair.master() is master

@@ -138,7 +138,7 @@ def test_state_that_cannot_be_true_makes_no_master(lab, kind):
     beta.wait_state("master")
     assert alpha.get("Reason") and alpha.get("Step", VRRP) < 100
     alpha.set_peer(beta)
-    alpha.call("Heartbeat")
+    alpha.lease()
     wait_until(lambda: alpha.get("LastHeard"), 5, "it hears the other")
     assert masters(alpha, beta) == ["beta"] and not wire.adverts()
     assert alpha.call("GetAll", GLib.Variant("(s)", ("org.understudy.Election1",)), "org.freedesktop.DBus.Properties")

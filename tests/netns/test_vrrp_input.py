@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What others may throw at vrrpd: a hundred thousand packets a second, adverts that lie, and orders that make no sense."""
 
+import os
 import socket
 import struct
 import subprocess
 import time
 
+import lease
 import pytest
 from gi.repository import GLib
 from test_vrrp_wire import Forger, advert, checksum
@@ -131,6 +133,8 @@ NONSENSE = {
     "peer everywhere": ("SetPeer", peer(addresses=GLib.Variant("a{sas}", {"lan": [f"192.0.2.{i}" for i in range(1, 100) if i != 11]})), "InvalidArgs"),
     "peer on a long interface": ("SetPeer", peer(addresses=GLib.Variant("a{sas}", {"l" * 1000: ["192.0.2.12"]})), "InvalidArgs"),
     "peer of a long name": ("SetPeer", peer(id=GLib.Variant("s", "b" * 1000)), "InvalidArgs"),
+    "lease that is no descriptor": ("Lease", GLib.Variant("(u)", (0,)), "InvalidArgs"),
+    "lease without its descriptor": ("Lease", GLib.Variant("(h)", (0,)), "InvalidArgs"),
     "no such method": ("Explode", None, "UnknownMethod"),
 }
 
@@ -150,6 +154,21 @@ def test_orders_that_make_no_sense_change_nothing(lab):
         assert error in said, f"{name}: {said}"
         assert properties(alpha) == before, name
     assert alpha.process.poll() is None and alpha.state() == "master" and beta.state() == "backup"
+
+
+@pytest.mark.parametrize("seconds, interval_s", [(0, 0), (3600, 0), (1, 1)], ids=["not-set", "for-an-hour", "again-and-again"])
+def test_a_lease_that_says_nothing_is_refused(lab, seconds, interval_s):
+    alpha = lab.host("alpha", "192.0.2.11").start(supervised=False)
+    fd = lease.make()
+    try:
+        lease.arm(fd, seconds, interval_s)
+        with pytest.raises(GLib.Error, match="InvalidArgs.*runs once, for at most 3000 ms"):
+            lease.hand_over(alpha.connection, fd)
+    finally:
+        os.close(fd)
+    with open("/dev/null", "rb") as null, pytest.raises(GLib.Error, match="InvalidArgs.*timerfd"):
+        lease.hand_over(alpha.connection, null.fileno())
+    assert alpha.holds() == ["no-supervisor"]
 
 
 def test_settings_that_make_no_sense_change_nothing(lab):

@@ -3,6 +3,7 @@
 
 import time
 
+import lease
 import pytest
 from gi.repository import Gio
 from vrrp_lab import ELECTION, ROOT, SERVICE, VIRTUAL_MAC, VRRP, Lab, wait_until
@@ -393,12 +394,12 @@ def test_holds_keep_a_backup_and_end(lab):
 
 def test_cold_boot_lease_ends_by_itself(lab):
     alpha = lab.host("alpha", "192.0.2.11")
-    alpha.start(heartbeat=False)
+    alpha.start(supervised=False)
     assert alpha.holds() == ["no-supervisor"]
     lab.client().probe(target=alpha.address)
     alpha.hold("cold-boot", "waiting for the peer", lease_ms=1500)
     begin = time.monotonic()
-    alpha.call("Heartbeat")
+    alpha.lease()
     lab.beat(alpha)
     assert alpha.holds() == ["cold-boot"]
     alpha.wait_state("master", 10)
@@ -414,18 +415,21 @@ def test_without_a_supervisor_a_backup_holds_and_a_master_goes_on(lab):
     alpha.resign("test")
     wait_until(lambda: alpha.holds() == ["no-supervisor"], 6, "so does alpha, a Backup now")
     assert alpha.state() == beta.state() == "backup"
-    beta.call("Heartbeat")
+    lease.arm(beta.lease_fd)
+    beta.get("State")
+    assert beta.holds() == ["no-supervisor"], "one that has run out is let go"
+    beta.lease()
     beta.wait_state("master")
 
 
 def test_started_with_nothing_known_it_waits_for_the_supervisor(lab):
     alpha = lab.host("alpha", "192.0.2.11")
-    alpha.start(heartbeat=False)
+    alpha.start(supervised=False)
     assert alpha.state() == "backup" and alpha.holds() == ["no-supervisor"]
     lab.client().probe(target=alpha.address)
     wait_until(lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000 > alpha.get("SinceUs") + 600000, 5, "twice the down time has passed")
     assert alpha.state() == "backup"
-    alpha.call("Heartbeat")
+    alpha.lease()
     alpha.wait_state("master", 6)
 
 

@@ -24,8 +24,10 @@ import gi
 gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib  # noqa: E402
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
+sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "demo"), str(Path(__file__).resolve().parent)]
 from lab.net import Network, die_with_parent, make_memory_folder, remove_memory_folder, wait_until  # noqa: E402
+
+import lease  # noqa: E402
 
 ROOT = "/org/understudy/Vrrp1"
 ELECTION = "org.understudy.Election1"
@@ -103,6 +105,7 @@ class Host:
         (self.folder / "run/understudy/private").mkdir(parents=True)
         self.socket = self.folder / "run/understudy/private/vrrp"
         self.process, self.connection, self.signals = None, None, []
+        self.lease_fd = lease.make()
         self.bus_address = f"unix:path={self.folder}/no-bus"
         script = (f"mount -t overlay -o lowerdir={self.folder}/etc:/etc none /etc && "
                   f"mount --bind {self.folder}/etc/understudy /etc/understudy && "
@@ -141,13 +144,13 @@ class Host:
                                         stdin=subprocess.DEVNULL, preexec_fn=real_time)
         return self.process
 
-    def start(self, heartbeat=True, peer=None):
+    def start(self, supervised=True, peer=None):
         self.spawn()
         self.connect()
         if peer is not None:
             self.set_peer(peer)
-        if heartbeat:
-            self.call("Heartbeat")
+        if supervised:
+            self.lease()
             self.lab.beat(self)
         return self
 
@@ -219,6 +222,11 @@ class Host:
 
         return pump_until(found, timeout_s, f"{member} of {self.name}")
 
+    def lease(self):
+        """A supervisor lives, for three seconds."""
+        lease.arm(self.lease_fd)
+        lease.hand_over(self.connection, self.lease_fd)
+
     def hold(self, name, reason="test", lease_ms=0):
         self.call("Hold", GLib.Variant("(ssu)", (name, reason, lease_ms)))
 
@@ -263,6 +271,7 @@ class Host:
         self.keeper.stdout.close()
         self.keeper.wait(5)
         self.log.close()
+        os.close(self.lease_fd)
 
 
 class Lab:
@@ -315,16 +324,11 @@ class Lab:
                 wait_until(lambda: alpha.get("Standing") == "serving", 8, "alpha is within reach")
         return alpha, beta
 
-    # A supervisor's heartbeat for each host, from the GLib loop of whoever waits: tests that let it lapse call silence().
     def beat(self, host):
-        """Heartbeats from a process of its own, so that a test may wait in any way it likes."""
-        code = ("import sys,gi\nfrom gi.repository import Gio,GLib\n"
-                "c=Gio.DBusConnection.new_for_address_sync('unix:path='+sys.argv[1],Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT,None,None)\n"
-                "def beat():\n c.call(None,'/org/understudy/Vrrp1','org.understudy.Election1','Heartbeat',None,None,0,1000,None,None)\n return True\n"
-                "c.connect('closed',lambda *a: sys.exit(0))\nbeat()\nGLib.timeout_add(1000,beat)\nGLib.MainLoop().run()\n")
+        """A supervisor lives on: a process of its own keeps the lease, so that a test may wait in any way it likes. Without: silence()."""
         self.silence(host)
-        self.beating[host] = subprocess.Popen(["/usr/bin/python3", "-c", code, str(host.socket)], stdin=subprocess.DEVNULL,
-                                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.beating[host] = subprocess.Popen(["/usr/bin/python3", lease.__file__, str(host.socket), str(host.lease_fd)], pass_fds=[host.lease_fd],
+                                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def silence(self, host):
         process = self.beating.pop(host, None)

@@ -399,16 +399,15 @@ void sim_device_start(Sim *sim, SimDevice *device)
 	device->ear = false;
 	memset(candidate, 0, sizeof *candidate);
 	candidate->offset = device->offset;
-	candidate->holds.heartbeat_us = now_us;
 	if (device->saved) {
 		candidate->holds = device->store.holds;
-		candidate->holds.heartbeat_us = now_us;
 		candidate->step = device->store.step;
 		candidate->heard_step = device->store.heard_step;
 		candidate->paired = device->store.paired;
 	} else {
 		vrrp_holds_set(&candidate->holds, VRRP_HOLD_NO_SUPERVISOR, "started anew", 0, now_us);
 	}
+	candidate->holds.supervised_until_us = now_us + VRRP_LEASE_US;
 	device->interval_cs = device->wanted_interval_cs;
 	device->woke_us = now_us;
 	vrrp_candidate_begin(candidate, sim->version, device->interval_cs, sim_address(sim, device->index, SIM_LAN), device->configured_priority);
@@ -516,7 +515,7 @@ static bool is_connected(const Sim *sim)
 	return false;
 }
 
-/* The supervisor's word, every second: who the peer is, our mode, and a heartbeat. */
+/* The supervisor's word, every second: who the peer is, our mode, and that it lives. */
 void sim_device_supervisor(Sim *sim, SimDevice *device)
 {
 	IpAddress peer = sim_address(sim, 1 - device->index, SIM_LAN);
@@ -536,7 +535,7 @@ void sim_device_supervisor(Sim *sim, SimDevice *device)
 			    sim->paired && ip_equal(&device->candidate.machine.master_address, &peer), sim_clock(sim, device));
 	if (device->passive != device->candidate.holds.hold[VRRP_HOLD_PASSIVE].set)
 		sim_device_set_passive(sim, device, device->passive);
-	vrrp_holds_heartbeat(&device->candidate.holds, sim_clock(sim, device));
+	vrrp_holds_supervise(&device->candidate.holds, sim_clock(sim, device) + VRRP_LEASE_US);
 	update_gate(sim, device);
 	save(device);
 }

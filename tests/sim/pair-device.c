@@ -250,13 +250,13 @@ void pair_tell_vrrpd(Sim *sim, PairDevice *device)
 	sim_device_set_serving(sim, device->v, posture->serving);
 	sim_device_set_hold(sim, device->v, VRRP_HOLD_SETTINGS, device->settings_held, 0); /* said each time: looks at the gate, and saves */
 	if (!introduced)
-		vrrp_holds_heartbeat(&device->v->candidate.holds, now_us);
+		vrrp_holds_supervise(&device->v->candidate.holds, now_us + VRRP_LEASE_US);
 }
 
 static void heartbeat(Sim *sim, PairDevice *device)
 {
 	if (device->v->condition == SIM_RUNS) {
-		vrrp_holds_heartbeat(&device->v->candidate.holds, sim_clock(sim, device->v));
+		vrrp_holds_supervise(&device->v->candidate.holds, sim_clock(sim, device->v) + VRRP_LEASE_US);
 		pair_tell_vrrpd(sim, device);
 		device->heard_us = MAX(device->heard_us, device->v->heard_master_us);
 	}

@@ -51,7 +51,7 @@ static World backup(bool paired)
 	World world = { .now_us = NOW };
 	VrrpEvent event;
 
-	world.candidate.holds.heartbeat_us = NOW;
+	world.candidate.holds.supervised_until_us = G_MAXINT64;
 	vrrp_candidate_begin(&world.candidate, 3, 10, ip_v4(0xc000020a), 100);
 	vrrp_candidate_pair(&world.candidate, paired, 0, false, false, NOW);
 	g_assert_true(vrrp_link_watch_state(&world.candidate.watch, true, true, NOW));

@@ -75,7 +75,7 @@ static void test_standing(void)
 
 static void test_holds(void)
 {
-	VrrpHolds holds = { .heartbeat_us = 0 };
+	VrrpHolds holds = { .supervised_until_us = G_MAXINT64 };
 	VrrpHold hold;
 
 	for (guint i = 0; i < VRRP_N_HOLDS; i++) {
@@ -95,15 +95,17 @@ static void test_holds(void)
 
 static void test_supervisor(void)
 {
-	VrrpHolds holds = { .heartbeat_us = 0 };
+	VrrpHolds holds = { .supervised_until_us = 1000 };
 
-	g_assert_false(vrrp_holds_tick(&holds, false, VRRP_SUPERVISOR_TIMEOUT_US - 1));
-	g_assert_false(vrrp_holds_tick(&holds, true, VRRP_SUPERVISOR_TIMEOUT_US * 9));
-	g_assert_true(vrrp_holds_tick(&holds, false, VRRP_SUPERVISOR_TIMEOUT_US));
+	g_assert_false(vrrp_holds_tick(&holds, false, 999));
+	g_assert_false(vrrp_holds_tick(&holds, true, 9000));
+	g_assert_true(vrrp_holds_tick(&holds, false, 1000));
 	g_assert_true(holds.hold[VRRP_HOLD_NO_SUPERVISOR].set);
-	g_assert_false(vrrp_holds_tick(&holds, false, VRRP_SUPERVISOR_TIMEOUT_US + 1));
-	vrrp_holds_heartbeat(&holds, VRRP_SUPERVISOR_TIMEOUT_US + 2);
+	g_assert_false(vrrp_holds_tick(&holds, false, 1001));
+	vrrp_holds_supervise(&holds, 2000);
 	g_assert_false(vrrp_holds_any(&holds));
+	g_assert_false(vrrp_holds_tick(&holds, false, 1999));
+	g_assert_true(vrrp_holds_tick(&holds, false, 2000));
 }
 
 static void test_hold_reason_is_cut_between_characters(void)
