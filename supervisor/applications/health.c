@@ -6,6 +6,7 @@
 
 static HealthAction begin(Health *health, const HealthFacts *facts)
 {
+	health->unanswered = 0;
 	health->state = facts->on_trial ? HEALTH_LOOKING : HEALTH_BEYOND;
 	return facts->on_trial ? HEALTH_DO_LOOK : HEALTH_DO_NOTHING;
 }
@@ -47,6 +48,12 @@ HealthAction health_step(Health *health, const HealthFacts *facts, HealthEvent e
 			return HEALTH_DO_NOTHING;
 		health->state = HEALTH_RESTORING;
 		return HEALTH_DO_RESTORE;
+	case HEALTH_EVENT_UNANSWERED:
+		if (health->state == HEALTH_LOOKING && ++health->unanswered < HEALTH_MOST_UNANSWERED)
+			return HEALTH_DO_LOOK_LATER;
+		if (health->state == HEALTH_LOOKING)
+			health->state = HEALTH_BEYOND;
+		return HEALTH_DO_NOTHING;
 	case HEALTH_EVENT_NOTHING:
 		if (health->state == HEALTH_LOOKING || health->state == HEALTH_RESTORING)
 			health->state = HEALTH_BEYOND;

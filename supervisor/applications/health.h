@@ -5,7 +5,7 @@
  *	well ──failed──► looking ──a change is young enough──► restoring ──► trying ──works──► well
  *	                    └──none is──► beyond ◄──could not──┘               └──failed──► looking, for the change before
  *
- * Only beyond is handing the service over considered.
+ * Who would know the changes is asked again for a little while: its process may just be coming back. Only beyond is handing the service over considered.
  */
 #pragma once
 
@@ -18,11 +18,15 @@ typedef enum {
 	HEALTH_EVENT_FACTS,    /* something may have changed */
 	HEALTH_EVENT_FOUND,    /* a change to undo */
 	HEALTH_EVENT_NOTHING,  /* there is none, or it could not be undone */
+	HEALTH_EVENT_UNANSWERED, /* nobody is there who knows */
 	HEALTH_EVENT_RESTORED, /* it is undone, on the files */
 	HEALTH_EVENT_RESET,    /* by order, or because somebody has changed something */
 } HealthEvent;
 
-typedef enum { HEALTH_DO_NOTHING, HEALTH_DO_LOOK, HEALTH_DO_RESTORE, HEALTH_DO_RESTART } HealthAction;
+typedef enum { HEALTH_DO_NOTHING, HEALTH_DO_LOOK, HEALTH_DO_LOOK_LATER, HEALTH_DO_RESTORE, HEALTH_DO_RESTART } HealthAction;
+
+#define HEALTH_LATER_MS 1000
+#define HEALTH_MOST_UNANSWERED 3
 
 typedef struct {
 	bool runs;    /* applications shall run here */
@@ -33,6 +37,7 @@ typedef struct {
 
 typedef struct {
 	HealthState state;
+	guint unanswered; /* in a row, while looking */
 } Health;
 
 HealthAction health_step(Health *health, const HealthFacts *facts, HealthEvent event) G_GNUC_WARN_UNUSED_RESULT;

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "dbus/bus-error.h"
 #include "supervisor/supervisor.h"
 
 #define SYNC_PATH "/org/understudy/Sync1"
@@ -18,6 +19,7 @@ struct Undo {
 	Health health;
 	GHashTable *failed;   /* names of critical applications that were beyond help here */
 	BusPending *asking;
+	guint later;          /* a timer, to ask again */
 	BusSubscription *committed, *applied;
 	char *commit, *parent, *message; /* what is to be undone */
 	gint64 reset_us;      /* when somebody's change was last taken for a new beginning */
@@ -104,6 +106,10 @@ static void on_history(GVariant *values, const GError *error, gpointer user_data
 {
 	Undo *undo = user_data;
 	undo->asking = NULL;
+	if (g_error_matches(error, BUS_ERROR, BUS_ERROR_NOT_REACHABLE) || g_error_matches(error, BUS_ERROR, BUS_ERROR_TIMED_OUT)) {
+		step_and_think(undo, HEALTH_EVENT_UNANSWERED);
+		return;
+	}
 	g_autoptr(GVariant) list = values ? g_variant_get_child_value(values, 0) : NULL;
 	step_and_think(undo, list && choose(undo, list) ? HEALTH_EVENT_FOUND : HEALTH_EVENT_NOTHING);
 }
@@ -143,6 +149,22 @@ static void restart_failed(Application *application, gpointer user_data)
 		(void)application_restart(application);
 }
 
+static void ask_history(Undo *undo)
+{
+	bus_pending_cancel(undo->asking);
+	undo->asking = bus_link_call(peer_link(undo->supervisor->peer), NULL, SYNC_PATH, SYNC_INTERFACE, "History",
+				     g_variant_new("(ssu)", "config", "", N_COMMITS), LOOK_MS, on_history, undo);
+}
+
+static gboolean on_later(gpointer user_data)
+{
+	Undo *undo = user_data;
+	undo->later = 0;
+	if (undo->health.state == HEALTH_LOOKING && !undo->asking)
+		ask_history(undo);
+	return G_SOURCE_REMOVE;
+}
+
 static void step(Undo *undo, HealthEvent event)
 {
 	HealthFacts facts = facts_of(undo);
@@ -157,9 +179,11 @@ static void step(Undo *undo, HealthEvent event)
 	case HEALTH_DO_NOTHING:
 		break;
 	case HEALTH_DO_LOOK:
-		bus_pending_cancel(undo->asking);
-		undo->asking = bus_link_call(link, NULL, SYNC_PATH, SYNC_INTERFACE, "History", g_variant_new("(ssu)", "config", "", N_COMMITS), LOOK_MS,
-					     on_history, undo);
+		ask_history(undo);
+		break;
+	case HEALTH_DO_LOOK_LATER:
+		if (!undo->later)
+			undo->later = g_timeout_add(HEALTH_LATER_MS, on_later, undo);
 		break;
 	case HEALTH_DO_RESTORE: {
 		g_autofree char *message = g_strdup_printf(HEALTH_UNDO "%s: %s", undo->commit, undo->message);
@@ -271,6 +295,8 @@ void undo_free(Undo *undo)
 	if (!undo)
 		return;
 	bus_pending_cancel(undo->asking);
+	if (undo->later)
+		g_source_remove(undo->later);
 	bus_subscription_free(undo->committed);
 	bus_subscription_free(undo->applied);
 	g_hash_table_destroy(undo->failed);

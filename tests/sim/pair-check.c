@@ -77,6 +77,7 @@ void pair_check_step(Sim *sim, PairDevice *device, const RoleMachine *before, co
 
 	check_term(sim, device, before, once);
 	pair_witness_check(sim, device, once);
+	pair_undo_check(sim, device, once);
 	if (once->role_changed && pair.settled_us)
 		sim_break(sim, "restless", "%s becomes %s (%s) in a quiet pair", device->id, role_name(device->role.role), device->role.reason);
 	if (takes && device->won_passive)
@@ -103,6 +104,7 @@ void pair_check_always(Sim *sim)
 	bool both = pair_runs_applications(a) && pair_runs_applications(b);
 
 	pair_witness_always(sim);
+	pair_undo_always(sim);
 	if (!both || pair.n_faults_active)
 		pair.twice_us = 0;
 	else if (pair.twice_us == 0)

@@ -37,7 +37,7 @@ static const char *const pbx_needs[] = { "database", NULL };
 
 static void app_do(Sim *sim, PairDevice *device, guint i, AppAction action);
 
-static void app_event(Sim *sim, PairDevice *device, guint i, AppEvent event)
+void pair_app_event(Sim *sim, PairDevice *device, guint i, AppEvent event)
 {
 	AppState old = device->app[i].state;
 
@@ -60,8 +60,8 @@ static void app_do(Sim *sim, PairDevice *device, guint i, AppAction action)
 		device->process[i].ready = false;
 		device->process[i].number++;
 		device->process[i].stubborn = sim_below(sim, 40) == 0;
-		app_event(sim, device, i, (AppEvent){ .kind = APP_EVENT_STARTED });
-		if (device->broken)
+		pair_app_event(sim, device, i, (AppEvent){ .kind = APP_EVENT_STARTED });
+		if (device->broken || pair_config_is_broken(device))
 			pair_later(sim, device, 5 * SIM_MS, PAIR_APP_ENDED, device->process[i].number << 1 | i, NULL);
 		else
 			pair_later(sim, device, 20 * SIM_MS + sim_upto(sim, 300 * SIM_MS), PAIR_APP_READY, device->process[i].number << 1 | i, NULL);
@@ -105,7 +105,7 @@ static void run_applications(Sim *sim, PairDevice *device, bool run)
 				kind = APP_EVENT_UNWANT;
 			else
 				continue;
-			app_event(sim, device, i, (AppEvent){ .kind = kind });
+			pair_app_event(sim, device, i, (AppEvent){ .kind = kind });
 			again = true;
 		}
 	}
@@ -117,11 +117,6 @@ static bool all_in(const PairDevice *device, AppState state)
 		if (device->app[i].state != state)
 			return false;
 	return true;
-}
-
-static bool any_failed(const PairDevice *device)
-{
-	return device->app[0].state == APP_FAILED || device->app[1].state == APP_FAILED;
 }
 
 bool pair_runs_applications(const PairDevice *device)
@@ -145,8 +140,8 @@ static void process_ended(Sim *sim, PairDevice *device, guint number)
 	device->process[i].alive = device->process[i].ready = false;
 	if (!device->supervisor_runs)
 		return;
-	app_event(sim, device, i, (AppEvent){ .kind = APP_EVENT_ENDED });
-	app_event(sim, device, i, (AppEvent){ .kind = APP_EVENT_EMPTY });
+	pair_app_event(sim, device, i, (AppEvent){ .kind = APP_EVENT_ENDED });
+	pair_app_event(sim, device, i, (AppEvent){ .kind = APP_EVENT_EMPTY });
 }
 
 static void process_ready(Sim *sim, PairDevice *device, guint number)
@@ -158,7 +153,7 @@ static void process_ready(Sim *sim, PairDevice *device, guint number)
 	device->process[i].ready = true;
 	pair_later(sim, device, sim_upto(sim, 2000 * SIM_MS), PAIR_APP_WRITES, number, NULL);
 	if (device->supervisor_runs)
-		app_event(sim, device, i, (AppEvent){ .kind = APP_EVENT_READY });
+		pair_app_event(sim, device, i, (AppEvent){ .kind = APP_EVENT_READY });
 }
 
 /* ---- Disk: keep.c and store.c ---- */
@@ -281,10 +276,9 @@ static void gather(Sim *sim, PairDevice *device)
 		.peer_fresh = device->sync_runs && pair_link_is_up() && device->peer.there,
 		.own_boot_ms = device->booted_us / 1000, .stored = device->disk.reserved,
 		.committed = !device->lead_head_known || device->lead_head != device->head, .calls_up = device->index == 1 && device->posture.serving,
-		.apps_ready = all_in(device, APP_RUNNING), .apps_stopped = all_in(device, APP_STOPPED), .apps_failed = any_failed(device),
+		.apps_ready = all_in(device, APP_RUNNING), .apps_stopped = all_in(device, APP_STOPPED), .apps_failed = pair_undo_gives_up(device),
 		.sync_settled = device->sync_runs && device->sync_settled, .sync_applying = device->sync_runs && device->work == SYNC_RUNS_APPLY,
 	};
-	device->failed |= facts->apps_failed;
 	facts->own_line_known = device->sync_runs;
 	if (device->sync_runs && device->head) {
 		facts->own_line.number = pair.commit[device->head].term.number;
@@ -298,7 +292,7 @@ static void gather(Sim *sim, PairDevice *device)
 		facts->peer_line = device->peer.line;
 		facts->peer_same_data = device->peer.head == device->head;
 		facts->peer_boot_ms = device->peer.boot_ms;
-		facts->peer_failed_alike = device->peer.failed && device->failed;
+		facts->peer_failed_alike = (device->peer.failed & device->failed) != 0;
 	}
 }
 
@@ -342,6 +336,7 @@ void pair_think(Sim *sim, PairDevice *device, RoleEvent event)
 
 	if (!device->supervisor_runs)
 		return;
+	pair_undo_look(sim, device);
 	gather(sim, device);
 	role_step(&device->role, &device->facts, event, now_us, &device->posture, &once);
 	pair_check_step(sim, device, &before, &once);
@@ -378,6 +373,7 @@ static void start_supervisor(Sim *sim, PairDevice *device)
 	device->supervisor_runs = true;
 	device->mark_told = device->disk.unstored;
 	device->supervisor_since_us = sim->now_us;
+	pair_undo_forget(device);
 	device->introduced = 0;
 	device->election_known = false;
 	device->heard_us = 0;
@@ -440,7 +436,8 @@ void pair_device_on(Sim *sim, PairDevice *device)
 	device->on = true;
 	device->boots++;
 	device->booted_us = sim->now_us + 1;
-	device->is_kept = device->failed = device->led_since_boot = device->heard_since_boot = false;
+	device->failed = 0;
+	device->is_kept = device->led_since_boot = device->heard_since_boot = false;
 	device->n_health = 0;
 	device->promised = false;
 	sim_device_start(sim, device->v);
@@ -500,7 +497,7 @@ void pair_device_event(Sim *sim, PairDevice *device, const SimEvent *event)
 	case PAIR_APP_TIME:
 		for (guint k = 0; mine && k < PAIR_APPS; k++)
 			if (device->app[k].deadline_us && sim_clock(sim, device->v) >= device->app[k].deadline_us)
-				app_event(sim, device, k, (AppEvent){ .kind = APP_EVENT_TIME });
+				pair_app_event(sim, device, k, (AppEvent){ .kind = APP_EVENT_TIME });
 		break;
 	case PAIR_APP_WRITES:
 		if (!device->process[i].ready || device->process[i].number != event->generation >> 1 || sim->quiet_us)
@@ -543,6 +540,14 @@ void pair_device_event(Sim *sim, PairDevice *device, const SimEvent *event)
 	case PAIR_SETTINGS_LATE:
 	case PAIR_SHARED_STORED:
 		pair_settings_event(sim, device, event);
+		break;
+	case PAIR_UNDO_ANSWER:
+	case PAIR_UNDO_LATER:
+	case PAIR_UNDO_CHANGED:
+		pair_undo_event(sim, device, event);
+		break;
+	case PAIR_MEND:
+		pair_undo_mend(sim, device);
 		break;
 	case PAIR_POWER_OFF:
 		if (event->generation == device->boots) {

@@ -233,7 +233,9 @@ static const char *begin_swap(Sim *sim, PairDevice *device, PairOrder *order)
 	device->swap = order;
 	device->handover = (Handover){ 0 };
 	device->swap_peer_mode = device->facts.peer_mode;
+	device->n_health = 0;
 	swap_enter(sim, device);
+	pair_undo_reset(sim, device);
 	return NULL;
 }
 
@@ -268,6 +270,8 @@ static const char *take_over(Sim *sim, PairDevice *device, PairOrder *order, boo
 		return "no-link: the election does not run";
 	device->ordered_until_us = sim->now_us + 6 * G_USEC_PER_SEC;
 	device->excused |= device->role.doubtful;
+	device->n_health = 0;
+	pair_undo_reset(sim, device);
 	sim_device_take(sim, device->v);
 	pair_election_changed(sim, device);
 	end_order(sim, order, ORDER_DONE, NULL);

@@ -31,6 +31,7 @@ typedef enum {
 	PAIR_FAULT_SETTINGS,
 	PAIR_N_FAULTS,
 	PAIR_FAULT_WITNESS,     /* it does not answer this device; only where there is one */
+	PAIR_FAULT_CONFIG,      /* somebody changes it; only where people do */
 } PairFaultKind;
 
 Pair pair;
@@ -40,7 +41,7 @@ const char *sim_fault_name(SimFaultKind kind)
 {
 	static const char *const names[] = { "split", "cut", "no-carrier", "loss", "busy", "power", "power-both", "power-taking", "suspend", "freeze", "kill-vrrpd",
 					     "kill-supervisor", "kill-syncd", "application", "disk-full", "disk-slow", "swap", "mode", "take-over", "settings", "",
-					     "no-witness" };
+					     "no-witness", "configuration" };
 
 	return names[kind];
 }
@@ -111,6 +112,7 @@ static void make(Sim *sim)
 		fault->amount = sim_below(sim, 512);
 	}
 	pair_witness_make(sim, PAIR_FAULT_WITNESS);
+	pair_undo_make(sim, PAIR_FAULT_CONFIG);
 }
 
 /* ---- Doing ---- */
@@ -225,6 +227,9 @@ static void begin_fault(Sim *sim, const SimFault *fault)
 	case PAIR_FAULT_WITNESS:
 		device->no_witness++;
 		break;
+	case PAIR_FAULT_CONFIG:
+		pair_change_config(sim, device, fault->amount);
+		break;
 	case PAIR_N_FAULTS:
 		g_assert_not_reached();
 	}
@@ -291,6 +296,7 @@ static void end_fault(Sim *sim, const SimFault *fault)
 	case PAIR_FAULT_MODE:
 	case PAIR_FAULT_TAKE:
 	case PAIR_FAULT_SETTINGS:
+	case PAIR_FAULT_CONFIG:
 	case PAIR_N_FAULTS:
 		break;
 	}
@@ -399,6 +405,8 @@ static void on_event(Sim *sim, SimEvent *event)
 		sim->quiet_us = sim->now_us;
 		for (guint i = 0; i < 2; i++)
 			pair_device_on(sim, &pair.device[i]);
+		if (pair.people)
+			pair_later(sim, &pair.device[0], 10000 * SIM_MS, PAIR_MEND, 0, NULL);
 		sim_say(sim, "-- nothing is broken any more");
 		break;
 	case SIM_EVENT_OWN:

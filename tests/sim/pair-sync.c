@@ -27,17 +27,22 @@ static guint new_commit(Sim *sim, PairDevice *device)
 	if (pair.n_commits + 1 >= PAIR_COMMITS)
 		return 0;
 	commit = &pair.commit[++pair.n_commits];
-	*commit = (PairCommit){ .parent = device->head, .device = device->index, .term = { .number = device->sync_term.number } };
+	*commit = (PairCommit){ .parent = device->head, .device = device->index, .term = { .number = device->sync_term.number },
+				.at_us = sim->now_us };
 	g_strlcpy(commit->term_id, device->sync_term.id, sizeof commit->term_id);
 	commit->term.id = commit->term_id;
+	pair_config_committed(device, pair.n_commits);
 	sim_say(sim, "%s  commit %u after %u, term %" G_GUINT64_FORMAT " of %s", device->id, pair.n_commits, commit->parent,
 		commit->term.number, commit->term_id);
 	return pair.n_commits;
 }
 
-static void move_to(PairDevice *device, guint head)
+static void move_to(Sim *sim, PairDevice *device, guint head)
 {
+	guint before = device->head;
+
 	device->head = head;
+	pair_config_in_use(sim, device, before);
 	for (guint i = head; i != 0 && !(pair.commit[i].applied & 1u << device->index); i = pair.commit[i].parent)
 		pair.commit[i].applied |= 1u << device->index;
 }
@@ -56,7 +61,7 @@ void pair_sync_commit(Sim *sim, PairDevice *device)
 	if (pair.commit[commit].parent && !device->excused && sync_term_compare(&pair.commit[pair.commit[commit].parent].term, &pair.commit[commit].term) > 0)
 		sim_break(sim, "older-on-newer", "%s commits in term %" G_GUINT64_FORMAT " of %s on what was made in a newer one", device->id,
 			  pair.commit[commit].term.number, pair.commit[commit].term_id);
-	move_to(device, commit);
+	move_to(sim, device, commit);
 	pair_tell_state(sim, device);
 }
 
@@ -166,7 +171,7 @@ static void work_done(Sim *sim, PairDevice *device)
 	if (device->work != SYNC_RUNS_APPLY)
 		return;
 	device->work = SYNC_RUNS_NOTHING;
-	move_to(device, device->work_target);
+	move_to(sim, device, device->work_target);
 	sim_say(sim, "%s  has applied %u", device->id, device->head);
 	pair_tell_state(sim, device);
 	pair_think(sim, device, ROLE_EVENT_FACTS);
@@ -200,7 +205,7 @@ void pair_sync_start(Sim *sim, PairDevice *device)
 	device->sync_role = device->sync_asked = SYNC_KEEP;
 	if (device->work == SYNC_RUNS_APPLY) { /* it was past its mark */
 		device->work = SYNC_RUNS_NOTHING;
-		move_to(device, device->work_target);
+		move_to(sim, device, device->work_target);
 	}
 	pair_think(sim, device, ROLE_EVENT_FACTS);
 	pair_look_at_link(sim);

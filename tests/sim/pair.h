@@ -9,6 +9,7 @@
 
 #include "sim.h"
 #include "supervisor/applications/app.h"
+#include "supervisor/applications/health.h"
 #include "supervisor/role/handover.h"
 #include "supervisor/role/role.h"
 #include "supervisor/settings/agreement.h"
@@ -17,6 +18,7 @@
 #define PAIR_APPS 2
 #define PAIR_COMMITS 4096
 #define PAIR_TEXTS 64
+#define PAIR_CONFIGS 16
 #define PAIR_WRITE_US (1 * SIM_MS)
 #define PAIR_LINK_TIMEOUT_US (3 * G_USEC_PER_SEC)
 
@@ -32,6 +34,10 @@ typedef struct {
 	char term_id[2];
 	guint applied;       /* by these devices, as bits */
 	guint parked;        /* kept by name by these */
+	gint64 at_us;
+	guint config;        /* what is in it, whether that is a change, and which one it undoes (0: it is made by people) */
+	bool changes;
+	guint undoes;
 } PairCommit;
 
 /* What the two tell each other, as topic `state`, with what syncd adds. */
@@ -119,7 +125,7 @@ typedef struct {
 	PairState told, said; /* to the other: what it would hear, and what was sent on this connection */
 	RoleMachine kept;    /* in /run */
 	bool is_kept, kept_failed;
-	bool failed;         /* an application was beyond help here */
+	guint failed;        /* applications that were beyond help here, as bits */
 	Election election;   /* as vrrpd has said */
 	bool election_known;
 	char election_reason[32];
@@ -152,6 +158,7 @@ typedef struct {
 	bool sync_settled;
 	guint head, fetched;
 	bool dirty;          /* files changed since the last commit */
+	guint config;        /* among them */
 	PairSyncWork work;
 	guint work_number, work_target;
 	guint lead_head;
@@ -180,7 +187,16 @@ typedef struct {
 	gint64 witness_begin_us, witness_heard_us; /* own clock */
 	PairWitness witness;
 
+	/* Changes that break an application. */
+	Health health;
+	guint undo_number, undo_commit; /* what is asked, and what is to be undone */
+	guint undoing;       /* what the commit that is being made undoes */
+	gint64 undo_reset_us;
+
 	/* For the invariants. */
+	bool failing, tried_again; /* an application has failed; since then a change was undone */
+	guint blamed;        /* the change that an application has failed after */
+	gint64 unmended_us, sync_seen_us; /* since when it is neither undone nor past help; syncd was there last */
 	guint64 greatest, greatest_before; /* number it ever led in, and before the present one */
 	gint64 began_us;     /* when that began */
 	gint64 deaf_us, better_us, isolated_us; /* world: lost since, the other is better since, and it gave up for that */
@@ -198,6 +214,9 @@ typedef struct {
 typedef struct {
 	PairDevice device[2];
 	bool witness;        /* there is one */
+	bool people;         /* who change the configuration */
+	guint n_configs;     /* 0 is the first */
+	bool config_broken[PAIR_CONFIGS];
 	bool link;           /* of the two syncds */
 	gint64 link_since_us, link_lost_us;
 	guint session;
@@ -218,7 +237,7 @@ typedef struct {
 typedef enum {
 	PAIR_THINK, PAIR_TIMER, PAIR_ELECTION, PAIR_HEARTBEAT, PAIR_APP_READY, PAIR_APP_ENDED, PAIR_APP_TIME, PAIR_APP_WRITES, PAIR_STORED,
 	PAIR_MARKED, PAIR_STATE, PAIR_ROLE_SET, PAIR_SYNC_DONE, PAIR_COMMITTED, PAIR_SWAP_TIME, PAIR_ASK, PAIR_ANSWER, PAIR_START_SUPERVISOR,
-	PAIR_SETTINGS_ASK, PAIR_SETTINGS_ANSWER, PAIR_SETTINGS_TIME, PAIR_SETTINGS_LATE, PAIR_SHARED_STORED, PAIR_START_SYNC, PAIR_LOOK_AT_LINK, PAIR_POWER_ON, PAIR_POWER_OFF, PAIR_KILL, PAIR_ORDER_LATE, PAIR_CHECK,
+	PAIR_SETTINGS_ASK, PAIR_SETTINGS_ANSWER, PAIR_SETTINGS_TIME, PAIR_SETTINGS_LATE, PAIR_SHARED_STORED, PAIR_START_SYNC, PAIR_LOOK_AT_LINK, PAIR_POWER_ON, PAIR_POWER_OFF, PAIR_KILL, PAIR_ORDER_LATE, PAIR_UNDO_ANSWER, PAIR_UNDO_LATER, PAIR_UNDO_CHANGED, PAIR_MEND, PAIR_CHECK,
 } PairEventKind;
 
 typedef enum { ASK_PREPARE, ASK_TAKE, ASK_MODE } PairAskKind;
@@ -235,6 +254,7 @@ void pair_election_changed(Sim *sim, PairDevice *device);
 void pair_think_soon(Sim *sim, PairDevice *device);
 void pair_tell_vrrpd(Sim *sim, PairDevice *device);
 void pair_think(Sim *sim, PairDevice *device, RoleEvent event);
+void pair_app_event(Sim *sim, PairDevice *device, guint i, AppEvent event);
 void pair_break_applications(Sim *sim, PairDevice *device);
 PairDevice *pair_other(const PairDevice *device);
 bool pair_leads(Role role);
@@ -278,6 +298,21 @@ void pair_witness_tick(Sim *sim, PairDevice *device);
 void pair_witness_facts(const PairDevice *device, RoleFacts *facts);
 void pair_witness_check(Sim *sim, PairDevice *device, const RoleOnce *once);
 void pair_witness_always(Sim *sim);
+
+/* pair-undo.c: changes of the configuration, and how one that breaks the applications is undone */
+void pair_undo_make(Sim *sim, guint fault);
+void pair_change_config(Sim *sim, PairDevice *device, guint amount);
+bool pair_config_is_broken(const PairDevice *device);
+void pair_config_committed(PairDevice *device, guint commit);
+void pair_config_in_use(Sim *sim, PairDevice *device, guint before);
+void pair_undo_look(Sim *sim, PairDevice *device);
+bool pair_undo_gives_up(const PairDevice *device);
+void pair_undo_reset(Sim *sim, PairDevice *device);
+void pair_undo_event(Sim *sim, PairDevice *device, const SimEvent *event);
+void pair_undo_forget(PairDevice *device);
+void pair_undo_mend(Sim *sim, PairDevice *device);
+void pair_undo_check(Sim *sim, PairDevice *device, const RoleOnce *once);
+void pair_undo_always(Sim *sim);
 
 /* pair-check.c */
 void pair_check_step(Sim *sim, PairDevice *device, const RoleMachine *before, const RoleOnce *once);

@@ -56,6 +56,27 @@ static void test_ways_out(void)
 	EXPECT(&health, &never, HEALTH_EVENT_FACTS, HEALTH_DO_NOTHING, HEALTH_BEYOND);
 }
 
+static void test_nobody_answers(void)
+{
+	Health health = { 0 };
+	for (int round = 0; round < 2; round++) {
+		EXPECT(&health, &failed, HEALTH_EVENT_FACTS, HEALTH_DO_LOOK, HEALTH_LOOKING);
+		for (int i = 1; i < HEALTH_MOST_UNANSWERED; i++) {
+			g_assert_false(health_gives_up(&health, &failed));
+			EXPECT(&health, &failed, HEALTH_EVENT_UNANSWERED, HEALTH_DO_LOOK_LATER, HEALTH_LOOKING);
+		}
+		EXPECT(&health, &failed, HEALTH_EVENT_UNANSWERED, HEALTH_DO_NOTHING, HEALTH_BEYOND);
+		g_assert_true(health_gives_up(&health, &failed));
+		EXPECT(&health, &failed, HEALTH_EVENT_UNANSWERED, HEALTH_DO_NOTHING, HEALTH_BEYOND);
+		EXPECT(&health, &works, HEALTH_EVENT_FACTS, HEALTH_DO_NOTHING, HEALTH_WELL);
+	}
+	/* It comes back in time. */
+	EXPECT(&health, &failed, HEALTH_EVENT_FACTS, HEALTH_DO_LOOK, HEALTH_LOOKING);
+	EXPECT(&health, &failed, HEALTH_EVENT_UNANSWERED, HEALTH_DO_LOOK_LATER, HEALTH_LOOKING);
+	EXPECT(&health, &failed, HEALTH_EVENT_FOUND, HEALTH_DO_RESTORE, HEALTH_RESTORING);
+	EXPECT(&health, &failed, HEALTH_EVENT_UNANSWERED, HEALTH_DO_NOTHING, HEALTH_RESTORING);
+}
+
 #define SECOND 1000
 #define NOW (1000 * (gint64)SECOND)
 
@@ -102,6 +123,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/health/undone-and-works", test_a_change_is_undone_and_it_works_again);
 	g_test_add_func("/health/the-change-before", test_the_change_before_is_tried_then);
 	g_test_add_func("/health/ways-out", test_ways_out);
+	g_test_add_func("/health/nobody-answers", test_nobody_answers);
 	g_test_add_func("/health/choice", test_choice);
 	g_test_add_func("/health/end-of-undoing", test_there_is_an_end_of_undoing);
 	return g_test_run();
