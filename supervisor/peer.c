@@ -26,7 +26,7 @@ struct Peer {
 	BusMirror *sync, *peer;
 	BusSubscription *notices, *requests;
 	GVariant *record;      /* PairRecord without pair_conf, as on disk, with the `addresses` (a{sas}) told last; NULL: not paired */
-	char *refused;         /* fingerprint of a pairing whose settings could not be used */
+	char *refused;         /* name of a pairing whose settings could not be used */
 	char *taking, *taken; /* likewise: whose settings are on their way to the disk, are in use */
 	GVariant *state;       /* what the peer published last */
 	gint64 up_us;          /* when our syncd's link came up last, or the two were paired */
@@ -197,12 +197,13 @@ GVariant *peer_for_election(const Peer *peer)
 
 /* ---- Pairing ---- */
 
-static char *fingerprint_of(GVariant *record)
+/* The peer's key may be replaced, its address change: the pairing is the same. A record of an older version has only the key. */
+static char *pairing_of(GVariant *record)
 {
-	char *fingerprint = NULL;
-	if (record)
-		(void)g_variant_lookup(record, "peer_fingerprint", "s", &fingerprint);
-	return fingerprint;
+	char *pairing = NULL;
+	if (record && !g_variant_lookup(record, "pairing", "s", &pairing))
+		(void)g_variant_lookup(record, "peer_fingerprint", "s", &pairing);
+	return pairing;
 }
 
 static GVariant *without_settings(GVariant *record)
@@ -271,7 +272,7 @@ static void on_settings_taken(const GError *error, gpointer user_data)
  * before the settings are: whatever happens between, this device will not lead with what it had. */
 static bool take_settings(Peer *peer, GVariant *record)
 {
-	g_autofree char *text = NULL, *fingerprint = fingerprint_of(record);
+	g_autofree char *text = NULL, *fingerprint = pairing_of(record);
 	bool joined = false;
 	(void)g_variant_lookup(record, "joined", "b", &joined);
 	if (!joined || !g_variant_lookup(record, "pair_conf", "s", &text) || !*text || g_strcmp0(fingerprint, peer->taken) == 0)
@@ -299,7 +300,7 @@ static void look_at_pairing(Peer *peer)
 	}
 	g_autoptr(GVariant) copy = g_variant_ref(record); /* it may change under us */
 	g_autoptr(GVariant) bare = without_settings(copy);
-	g_autofree char *before = fingerprint_of(peer->record), *now = fingerprint_of(copy);
+	g_autofree char *before = pairing_of(peer->record), *now = pairing_of(copy);
 	bool same = peer->record && g_strcmp0(before, now) == 0;
 	g_autoptr(GVariant) addresses = same ? g_variant_lookup_value(peer->record, "addresses", G_VARIANT_TYPE("a{sas}")) : NULL;
 	g_autoptr(GVariant) kept = with_addresses(bare, addresses);

@@ -32,6 +32,7 @@ typedef struct {
 	int net_fd, plain_fd;
 	gpointer net_tag, plain_tag;
 	gnutls_session_t session;
+	SyncKey *key;
 	char *pin, *fingerprint;
 	bool wrong_key;
 	guint timer;
@@ -65,7 +66,7 @@ static int judge(gnutls_session_t session)
 
 	g_free(door->fingerprint);
 	door->fingerprint = fingerprint_of(session);
-	if (door->fingerprint && (!door->pin || g_str_equal(door->fingerprint, door->pin)))
+	if (door->fingerprint && sync_key_is_pinned(door->pin, door->fingerprint))
 		return 0;
 	door->wrong_key = true;
 	return GNUTLS_E_CERTIFICATE_ERROR;
@@ -81,6 +82,7 @@ static void door_finalize(GSource *source)
 	if (door->plain_fd >= 0)
 		(void)close(door->plain_fd);
 	g_clear_object(&door->base);
+	sync_key_unref(door->key);
 	g_free(door->pin);
 	g_free(door->fingerprint);
 }
@@ -311,6 +313,7 @@ void sync_door_open(GSocketConnection *base, const SyncKey *key, const char *pin
 	door->base = g_object_ref(base);
 	door->net_fd = g_socket_get_fd(g_socket_connection_get_socket(base));
 	door->plain_fd = -1;
+	door->key = sync_key_ref(key); /* the session uses its credentials to its end */
 	door->pin = g_strdup(pin);
 	door->done = done;
 	door->user_data = user_data;

@@ -14,7 +14,7 @@
 typedef struct {
 	char **hosts;
 	guint port;
-	const SyncKey *key;
+	SyncKey *key;
 	char *pin;
 	char *peer_id;
 	GVariant *stored;

@@ -455,6 +455,7 @@ static void pull_free(SyncPullCall *pull)
 	if (pull->hurry)
 		sync_disk_calm();
 	g_strfreev(pull->hosts);
+	sync_key_unref(pull->key);
 	g_free(pull->pin);
 	g_free(pull->peer_id);
 	g_variant_unref(pull->stored);
@@ -499,7 +500,7 @@ void sync_engine_pull(SyncEngine *engine, const SyncPull *wish, SyncEngineDone d
 
 		pull->hosts = g_strdupv((char **)wish->hosts);
 		pull->port = wish->port;
-		pull->key = wish->key;
+		pull->key = sync_key_ref(wish->key);
 		pull->pin = g_strdup(wish->pin);
 		pull->peer_id = g_strdup(wish->peer_id);
 		pull->stored = g_variant_ref(wish->stored);

@@ -76,6 +76,15 @@ bool sync_file_write(const char *path, const char *data, gsize length, mode_t mo
 	return sync_file_settle_folder(path, error);
 }
 
+bool sync_file_rename(const char *from, const char *to, GError **error)
+{
+	if (rename(from, to) < 0) {
+		sync_error_from_errno(error, errno, "%s", to);
+		return false;
+	}
+	return sync_file_settle_folder(to, error);
+}
+
 bool sync_file_remove(const char *path, GError **error)
 {
 	if (unlink(path) < 0) {

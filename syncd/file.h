@@ -16,6 +16,9 @@ char *sync_file_write_beside(const char *path, const char *data, gsize length, m
 /* Makes what was done to the name @path lasting. */
 bool sync_file_settle_folder(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Durably. */
+bool sync_file_rename(const char *from, const char *to, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Removes @path and makes that lasting; not being there is fine. */
 bool sync_file_remove(const char *path, GError **error);
 

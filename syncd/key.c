@@ -5,7 +5,7 @@
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
-#include <time.h>
+#include <string.h>
 
 #include "error.h"
 #include "file.h"
@@ -60,6 +60,25 @@ static bool make_certificate(gnutls_x509_privkey_t key, const char *path, GError
 	return ok;
 }
 
+static char *hex_of(const guint8 *id, gsize length)
+{
+	GString *hex = g_string_sized_new(length * 2);
+
+	for (gsize i = 0; i < length; i++)
+		g_string_append_printf(hex, "%02x", id[i]);
+	return g_string_free(hex, FALSE);
+}
+
+static char *fingerprint_of(gnutls_x509_privkey_t key)
+{
+	guint8 id[32];
+	size_t id_size = sizeof id;
+
+	if (gnutls_x509_privkey_get_key_id(key, GNUTLS_KEYID_USE_SHA256, id, &id_size) < 0 || id_size != sizeof id)
+		return NULL;
+	return hex_of(id, sizeof id);
+}
+
 static bool read_key(gnutls_x509_privkey_t key, const char *path, GError **error)
 {
 	g_autofree char *text = NULL;
@@ -71,6 +90,15 @@ static bool read_key(gnutls_x509_privkey_t key, const char *path, GError **error
 	bool ok = check(gnutls_x509_privkey_import(key, &pem, GNUTLS_X509_FMT_PEM), path, error);
 	gnutls_memset(text, 0, length);
 	return ok;
+}
+
+/* Whether the certificate at @path is about @key: one that a turn has left behind is not. */
+static bool belongs(const char *path, gnutls_x509_privkey_t key)
+{
+	g_autoptr(GTlsCertificate) certificate = g_tls_certificate_new_from_file(path, NULL);
+	g_autofree char *its = sync_key_fingerprint(certificate), *ours = fingerprint_of(key);
+
+	return its && ours && g_str_equal(its, ours);
 }
 
 SyncKey *sync_key_load(const char *dir, GError **error)
@@ -85,13 +113,13 @@ SyncKey *sync_key_load(const char *dir, GError **error)
 		ok = read_key(privkey, key_path, error);
 	else
 		ok = make_key(privkey, key_path, error) && make_certificate(privkey, cert_path, error);
-	if (ok && !g_file_test(cert_path, G_FILE_TEST_EXISTS))
+	if (ok && !belongs(cert_path, privkey))
 		ok = make_certificate(privkey, cert_path, error);
 	gnutls_x509_privkey_deinit(privkey);
 	if (!ok)
 		return NULL;
 
-	g_autoptr(SyncKey) key = g_new0(SyncKey, 1);
+	g_autoptr(SyncKey) key = g_atomic_rc_box_new0(SyncKey);
 	key->certificate = g_tls_certificate_new_from_files(cert_path, key_path, error);
 	if (!key->certificate)
 		return NULL;
@@ -106,15 +134,25 @@ SyncKey *sync_key_load(const char *dir, GError **error)
 	return g_steal_pointer(&key);
 }
 
-void sync_key_free(SyncKey *key)
+static void key_clear(gpointer data)
 {
-	if (!key)
-		return;
+	SyncKey *key = data;
+
 	g_clear_object(&key->certificate);
 	if (key->credentials)
 		gnutls_certificate_free_credentials(key->credentials);
 	g_free(key->fingerprint);
-	g_free(key);
+}
+
+SyncKey *sync_key_ref(const SyncKey *key)
+{
+	return g_atomic_rc_box_acquire((gpointer)key);
+}
+
+void sync_key_unref(SyncKey *key)
+{
+	if (key)
+		g_atomic_rc_box_release_full(key, key_clear);
 }
 
 char *sync_key_fingerprint(GTlsCertificate *certificate)
@@ -138,8 +176,67 @@ char *sync_key_fingerprint(GTlsCertificate *certificate)
 	gnutls_x509_crt_deinit(crt);
 	if (rc < 0 || id_size != sizeof id)
 		return NULL;
-	GString *hex = g_string_sized_new(sizeof id * 2);
-	for (guint i = 0; i < sizeof id; i++)
-		g_string_append_printf(hex, "%02x", id[i]);
-	return g_string_free(hex, FALSE);
+	return hex_of(id, sizeof id);
+}
+
+/* ---- the next one ---- */
+
+static char *next_path(const char *dir)
+{
+	return g_build_filename(dir, "key-next.pem", NULL);
+}
+
+char *sync_key_next(const char *dir, GError **error)
+{
+	g_autofree char *path = next_path(dir);
+	gnutls_x509_privkey_t key;
+	char *fingerprint = NULL;
+
+	if (!g_file_test(path, G_FILE_TEST_EXISTS))
+		return NULL;
+	gnutls_x509_privkey_init(&key);
+	if (read_key(key, path, error)) {
+		fingerprint = fingerprint_of(key);
+		if (!fingerprint)
+			g_set_error(error, SYNC_ERROR, SYNC_ERROR_FAILED, "%s: unreadable", path);
+	}
+	gnutls_x509_privkey_deinit(key);
+	return fingerprint;
+}
+
+bool sync_key_make_next(const char *dir, GError **error)
+{
+	g_autofree char *path = next_path(dir);
+	gnutls_x509_privkey_t key;
+
+	/* One that was told already stays: the peer may accept it by now. */
+	if (g_file_test(path, G_FILE_TEST_EXISTS))
+		return true;
+	gnutls_x509_privkey_init(&key);
+	bool ok = make_key(key, path, error);
+	gnutls_x509_privkey_deinit(key);
+	return ok;
+}
+
+bool sync_key_turn(const char *dir, GError **error)
+{
+	g_autofree char *from = next_path(dir), *to = g_build_filename(dir, "key.pem", NULL);
+
+	return sync_file_rename(from, to, error);
+}
+
+bool sync_key_is_pinned(const char *pin, const char *fingerprint)
+{
+	gsize length = strlen(fingerprint);
+
+	if (!pin)
+		return true;
+	for (const char *at = pin; *at; at += strspn(at, " ")) {
+		gsize n = strcspn(at, " ");
+
+		if (n == length && strncmp(at, fingerprint, n) == 0)
+			return true;
+		at += n;
+	}
+	return false;
 }

@@ -62,11 +62,12 @@ typedef struct {
 } Seen;
 
 struct SyncLink {
-	const SyncKey *key;
+	SyncKey *key;        /* NULL: closed */
 	const SyncLinkEvents *events;
 	gpointer user_data;
 	SoupServer *server;
 	SyncListener *listener;
+	GHashTable *guests;  /* the connections that came in and live: GSocketConnection, not held */
 	char **peer_hosts;
 	char *pin;
 	guint port, port_before;
@@ -547,11 +548,34 @@ static gboolean tick(gpointer user_data)
 	return G_SOURCE_CONTINUE;
 }
 
+static void guest_gone(gpointer user_data, GObject *where_it_was)
+{
+	SyncLink *link = user_data;
+
+	g_hash_table_remove(link->guests, where_it_was);
+}
+
+/* No key that was accepted stays in by a connection made while it was. */
+static void show_out(SyncLink *link)
+{
+	GHashTableIter iter;
+	GObject *guest;
+
+	g_hash_table_iter_init(&iter, link->guests);
+	while (g_hash_table_iter_next(&iter, (gpointer *)&guest, NULL)) {
+		g_object_weak_unref(guest, guest_gone, link);
+		(void)g_socket_shutdown(g_socket_connection_get_socket(G_SOCKET_CONNECTION(guest)), TRUE, TRUE, NULL);
+		g_hash_table_iter_remove(&iter);
+	}
+}
+
 static void take_connection(GIOStream *tls, const char *fingerprint, GSocketAddress *local, GSocketAddress *remote, gpointer user_data)
 {
 	SyncLink *link = user_data;
 	g_autoptr(GError) error = NULL;
 
+	if (g_hash_table_add(link->guests, tls))
+		g_object_weak_ref(G_OBJECT(tls), guest_gone, link);
 	if (!soup_server_accept_iostream(link->server, tls, local, remote, &error))
 		g_message("accepting the peer: %s", error->message);
 }
@@ -580,14 +604,14 @@ static void keep_alive(SoupServer *server, const char *repository)
 		g_message("connections are not kept: %s", error ? error->message : path);
 }
 
-SyncLink *sync_link_new(const SyncKey *key, const char *repository, const SyncLinkEvents *events, gpointer user_data)
+SyncLink *sync_link_new(const char *repository, const SyncLinkEvents *events, gpointer user_data)
 {
 	SyncLink *link = g_new0(SyncLink, 1);
 
-	link->key = key;
 	link->events = events;
 	link->user_data = user_data;
 	link->run = g_uuid_string_random();
+	link->guests = g_hash_table_new(NULL, NULL);
 	link->paths = g_ptr_array_new_with_free_func((GDestroyNotify)path_free);
 	link->own = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_variant_unref);
 	link->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)seen_free);
@@ -600,20 +624,34 @@ SyncLink *sync_link_new(const SyncKey *key, const char *repository, const SyncLi
 	return link;
 }
 
-void sync_link_close(SyncLink *link)
+/* Nothing goes in or out any more; whether the peer was heard of late stands as it is. */
+static void shut(SyncLink *link, const char *why)
 {
 	g_clear_handle_id(&link->tick, g_source_remove);
 	g_clear_pointer(&link->listener, sync_listener_free);
 	while (link->paths->len > 0)
 		g_ptr_array_remove_index(link->paths, link->paths->len - 1);
-	fail_pending(link, NULL, "the link was closed");
-	g_hash_table_remove_all(link->seen);
+	show_out(link);
+	fail_pending(link, NULL, why);
 	g_hash_table_remove_all(link->incoming);
 	g_clear_pointer(&link->own_hosts, g_strfreev);
 	g_clear_pointer(&link->peer_hosts, g_strfreev);
 	g_clear_pointer(&link->pin, g_free);
-	link->pong_us = link->tick_us = 0;
+	g_clear_pointer(&link->key, sync_key_unref);
+	link->tick_us = 0;
+}
+
+void sync_link_close(SyncLink *link)
+{
+	shut(link, "the link was closed");
+	g_hash_table_remove_all(link->seen);
+	link->pong_us = 0;
 	update_connected(link);
+}
+
+bool sync_link_is_busy(const SyncLink *link)
+{
+	return g_hash_table_size(link->pending) > 0 || g_hash_table_size(link->incoming) > 0;
 }
 
 void sync_link_free(SyncLink *link)
@@ -624,6 +662,7 @@ void sync_link_free(SyncLink *link)
 	soup_server_disconnect(link->server);
 	g_object_unref(link->server);
 	g_ptr_array_unref(link->paths);
+	g_hash_table_unref(link->guests);
 	g_hash_table_unref(link->own);
 	g_hash_table_unref(link->seen);
 	g_hash_table_unref(link->pending);
@@ -632,19 +671,44 @@ void sync_link_free(SyncLink *link)
 	g_free(link);
 }
 
+/* Whether whoever is let in by @before is so by @now. */
+static bool lets_in(const char *now, const char *before)
+{
+	g_auto(GStrv) all = g_strsplit(before, " ", -1);
+
+	for (guint i = 0; all[i]; i++)
+		if (*all[i] && !sync_key_is_pinned(now, all[i]))
+			return false;
+	return true;
+}
+
 bool sync_link_open(SyncLink *link, const SyncLinkConfig *config, GError **error)
 {
-	if (link->listener && link->port == config->port && g_str_equal(link->pin, config->pin) &&
-	    g_strv_equal((const char *const *)link->own_hosts, config->own_hosts) &&
-	    g_strv_equal((const char *const *)link->peer_hosts, config->peer_hosts)) {
+	bool same_places = link->listener && link->port == config->port && g_strv_equal((const char *const *)link->own_hosts, config->own_hosts) &&
+			   g_strv_equal((const char *const *)link->peer_hosts, config->peer_hosts);
+	bool same_keys = link->listener && link->key == config->key && lets_in(config->pin, link->pin);
+
+	if (same_places && same_keys) {
 		link->timeout_ms = config->timeout_ms;
 		link->port_before = config->port_before;
+		if (!g_str_equal(link->pin, config->pin)) {
+			g_free(link->pin);
+			link->pin = g_strdup(config->pin);
+			sync_listener_set_pin(link->listener, link->pin);
+		}
 		return true;
 	}
-	sync_link_close(link);
-	link->listener = sync_listener_new(config->own_hosts, config->port, link->key, config->pin, take_connection, turned_away, link, error);
-	if (!link->listener)
+	/* The same peer, that is: it need not be missed for that. */
+	if (same_places || same_keys)
+		shut(link, "the link was opened anew");
+	else
+		sync_link_close(link);
+	link->listener = sync_listener_new(config->own_hosts, config->port, config->key, config->pin, take_connection, turned_away, link, error);
+	if (!link->listener) {
+		sync_link_close(link);
 		return false;
+	}
+	link->key = sync_key_ref(config->key);
 	link->pin = g_strdup(config->pin);
 	link->port = config->port;
 	link->port_before = config->port_before;
@@ -665,6 +729,17 @@ gint64 sync_link_heard_us(const SyncLink *link)
 bool sync_link_is_connected(const SyncLink *link)
 {
 	return link->connected;
+}
+
+bool sync_link_is_heard_at(const SyncLink *link, const char *host)
+{
+	for (guint i = 0; i < link->paths->len; i++) {
+		Path *path = link->paths->pdata[i];
+
+		if (path_is_open(path) && path->pong_us && g_str_equal(path->host, host))
+			return true;
+	}
+	return false;
 }
 
 char **sync_link_hosts(const SyncLink *link)

@@ -27,19 +27,27 @@ typedef struct {
 	guint port;
 	guint port_before; /* the peer may still be there; 0: no */
 	guint timeout_ms;
-	const char *pin;
+	const SyncKey *key;
+	const char *pin; /* sync_key_is_pinned() */
 } SyncLinkConfig;
 
-/* The link is closed at first. @key and @events outlive it. */
-SyncLink *sync_link_new(const SyncKey *key, const char *repository, const SyncLinkEvents *events, gpointer user_data);
+/* The link is closed at first. @events outlives it. */
+SyncLink *sync_link_new(const char *repository, const SyncLinkEvents *events, gpointer user_data);
 void sync_link_free(SyncLink *link); /* NULL is fine */
 
-/* Opens, or opens anew with another configuration; the same again changes nothing. */
+/* Opens, or opens anew with another configuration; the same again changes nothing, and a pin that lets in more breaks nothing. With another key, or a
+ * narrower pin, whoever is connected must come again; that alone does not end sync_link_is_connected(). */
 bool sync_link_open(SyncLink *link, const SyncLinkConfig *config, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-void sync_link_close(SyncLink *link);
+void sync_link_close(SyncLink *link); /* whatever came in over it is shut, a fetch too */
+
+/* Somebody waits for an answer, here or there. */
+bool sync_link_is_busy(const SyncLink *link);
 
 /* A ping was answered within the configured time over any path. */
 bool sync_link_is_connected(const SyncLink *link);
+
+/* A ping was answered over an open path to or from @host. */
+bool sync_link_is_heard_at(const SyncLink *link, const char *host);
 
 /* When a ping was answered last; 0: not yet. */
 gint64 sync_link_heard_us(const SyncLink *link);

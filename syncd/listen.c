@@ -14,7 +14,7 @@ enum { HANDSHAKE_S = 5, HANDSHAKES_MAX = 32 };
 
 struct SyncListener {
 	GPtrArray *services; /* of GSocketListener*; one a host, so one bad address does not spoil the others */
-	const SyncKey *key;
+	SyncKey *key;
 	char *pin;
 	SyncAccepted accepted;
 	SyncRefused refused;
@@ -36,6 +36,7 @@ static void listener_unref(SyncListener *listener)
 		return;
 	g_ptr_array_unref(listener->services);
 	g_object_unref(listener->cancellable);
+	sync_key_unref(listener->key);
 	g_free(listener->pin);
 	g_free(listener);
 }
@@ -116,7 +117,7 @@ SyncListener *sync_listener_new(const char *const *hosts, guint port, const Sync
 	SyncListener *listener = g_new0(SyncListener, 1);
 
 	listener->refs = 1;
-	listener->key = key;
+	listener->key = sync_key_ref(key);
 	listener->pin = g_strdup(pin);
 	listener->accepted = accepted_cb;
 	listener->refused = refused;
@@ -143,6 +144,12 @@ SyncListener *sync_listener_new(const char *const *hosts, guint port, const Sync
 	return listener;
 }
 
+void sync_listener_set_pin(SyncListener *listener, const char *pin)
+{
+	g_free(listener->pin);
+	listener->pin = g_strdup(pin);
+}
+
 void sync_listener_free(SyncListener *listener)
 {
 	if (!listener)
@@ -156,7 +163,7 @@ void sync_listener_free(SyncListener *listener)
 /* ---- dialling ---- */
 
 typedef struct {
-	const SyncKey *key;
+	SyncKey *key;
 	char *pin;
 	GIOStream *tls;
 	GCancellable *cancellable; /* ours: the caller's, or the deadline */
@@ -175,6 +182,7 @@ static void dial_free(gpointer data)
 	g_clear_handle_id(&dial->deadline, g_source_remove);
 	g_object_unref(dial->cancellable);
 	g_clear_object(&dial->tls);
+	sync_key_unref(dial->key);
 	g_free(dial->pin);
 	g_free(dial);
 }
@@ -225,7 +233,7 @@ void sync_dial_async(const char *host, guint port, guint timeout_s, const SyncKe
 	Dial *dial = g_new0(Dial, 1);
 	g_autoptr(GInetAddress) address = g_inet_address_new_from_string(host);
 
-	dial->key = key;
+	dial->key = sync_key_ref(key);
 	dial->pin = g_strdup(pin);
 	dial->cancellable = g_cancellable_new();
 	g_task_set_task_data(task, dial, dial_free);

@@ -18,9 +18,11 @@ typedef void (*SyncAccepted)(GIOStream *stream, const char *fingerprint, GSocket
 /* Somebody at @host was turned away for his key. */
 typedef void (*SyncRefused)(const char *host, gpointer user_data);
 
-/* Listens on @port of every host of @hosts (addresses need not be up yet). @pin NULL takes any key. @key must outlive the listener. */
+/* Listens on @port of every host of @hosts (addresses need not be up yet). @pin (sync_key_is_pinned()) NULL takes any key. */
 SyncListener *sync_listener_new(const char *const *hosts, guint port, const SyncKey *key, const char *pin, SyncAccepted accepted,
 				SyncRefused refused, gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* For those who come from now on. */
+void sync_listener_set_pin(SyncListener *listener, const char *pin);
 void sync_listener_free(SyncListener *listener); /* NULL is fine; connections handed out live on */
 
 /* Connects and shakes hands within @timeout_s. Finish with sync_dial_finish(), which gives the fingerprint too. */

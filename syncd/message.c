@@ -34,16 +34,23 @@ static const TopicKey clock_keys[] = { { "time_ms", "x" }, { NULL, NULL } };
 static const TopicKey drill_keys[] = { { "phase", "s" }, { "report", "a{sv}" }, { NULL, NULL } };
 static const TopicKey settings_keys[] = { { "phase", "s" }, { "pair_conf", "s" }, { "revision", "(tst)" }, { "hash", "s" }, { NULL, NULL } };
 
+static const TopicKey device_keys[] = {
+	{ "key", "s" }, { "next", "s" }, { "accepts", "as" }, { "addresses", "a{sas}" }, { "knows", "a{sas}" }, { NULL, NULL },
+};
+static const TopicKey unpair_keys[] = { { NULL, NULL } };
+
 static const struct {
 	const char *topic;
 	bool published;
 	const TopicKey *keys;
+	bool own;
 } topics[] = {
-	{ "state", true, state_keys },	      { "sync", true, sync_keys },
+	{ "state", true, state_keys },	      { "sync", true, sync_keys, true },
 	{ "swap", false, swap_keys },	      { "mode", false, mode_keys },
 	{ "timeline", false, timeline_keys }, { "settings", false, settings_keys },
 	{ "doctor", true, doctor_keys },      { "clock", false, clock_keys },
 	{ "drill", false, drill_keys },
+	{ "device", true, device_keys, true }, { "unpair", false, unpair_keys, true },
 };
 
 void sync_message_clear(SyncMessage *message)
@@ -74,6 +81,13 @@ bool sync_topic_is_requested(const char *topic)
 	int i = topic_index(topic);
 
 	return i >= 0 && !topics[i].published;
+}
+
+bool sync_topic_is_own(const char *topic)
+{
+	int i = topic_index(topic);
+
+	return i >= 0 && topics[i].own;
 }
 
 bool sync_topic_check(const char *topic, GVariant *value, GError **error)

@@ -43,6 +43,8 @@ bool sync_message_decode(GBytes *bytes, SyncMessage *ret_message, GError **error
 /* Whether @topic exists and is published (else: requested). */
 bool sync_topic_is_published(const char *topic);
 bool sync_topic_is_requested(const char *topic);
+/* It is between the two of these daemons: nobody else publishes, asks or answers it. */
+bool sync_topic_is_own(const char *topic);
 
 /* Whether @value may be published or sent under @topic: known keys have their types, the whole is not too large. */
 bool sync_topic_check(const char *topic, GVariant *value, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -50,19 +50,21 @@ static gboolean reopen(gpointer user_data)
 	g_autoptr(GError) error = NULL;
 
 	service->reopen = 0;
-	if (!service->record || (service->settings->has_pair && !service->settings->enabled)) {
+	if (!service->record || service->record->revoked || (service->settings->has_pair && !service->settings->enabled)) {
 		sync_link_close(service->link);
 		return G_SOURCE_REMOVE;
 	}
 	g_auto(GStrv) own = own_hosts(service->settings);
 	g_auto(GStrv) peer = sync_record_hosts(service->record, (const char *const *)service->settings->peer_addresses);
+	g_autofree char *pin = sync_record_pin(service->record);
 	SyncLinkConfig config = {
 		.own_hosts = (const char *const *)own,
 		.peer_hosts = (const char *const *)peer,
 		.port = service->settings->peer_port,
 		.port_before = service->settings->port_before,
 		.timeout_ms = service->settings->peer_timeout_ms,
-		.pin = service->record->fingerprint,
+		.key = service->key,
+		.pin = pin,
 	};
 	if (!sync_link_open(service->link, &config, &error))
 		sync_service_notice(service, "peer link", 3, "The link to the peer cannot be opened: %s", error->message);
@@ -94,12 +96,18 @@ static void on_published(const char *topic, GVariant *value, gpointer user_data)
 	bus_object_emit(service->object, PEER_INTERFACE, "PeerPublished", g_variant_new("(s@a{sv})", topic, value));
 	if (g_str_equal(topic, "sync"))
 		sync_service_peer_said(service, value);
+	else if (g_str_equal(topic, "device"))
+		sync_upkeep_look(service);
 }
 
 static void on_requested(guint64 serial, const char *topic, GVariant *args, gpointer user_data)
 {
 	SyncService *service = user_data;
 
+	if (g_str_equal(topic, "unpair")) {
+		sync_upkeep_unpaired(service, serial);
+		return;
+	}
 	if (!g_hash_table_contains(service->served, topic)) {
 		g_autoptr(GError) error = NULL;
 		GVariantDict text;
@@ -148,10 +156,9 @@ static guint pairing_port(const SyncService *service)
 	return service->settings->peer_port + 1;
 }
 
-static GVariant *description(const SyncService *service, bool with_pair_conf)
+GVariant *sync_peer_addresses(const Settings *settings)
 {
-	const Settings *settings = service->settings;
-	GVariantBuilder builder, addresses;
+	GVariantBuilder addresses;
 
 	g_variant_builder_init(&addresses, G_VARIANT_TYPE("a{sas}"));
 	for (guint i = 0; i < settings->interfaces->len; i++) {
@@ -165,19 +172,29 @@ static GVariant *description(const SyncService *service, bool with_pair_conf)
 			list[n++] = interface->address6.text;
 		g_variant_builder_add(&addresses, "{s^as}", interface->name, list);
 	}
+	return g_variant_builder_end(&addresses);
+}
+
+static GVariant *description(const SyncService *service, bool with_pair_conf)
+{
+	const Settings *settings = service->settings;
+	GVariantBuilder builder;
+
 	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
 	g_variant_builder_add(&builder, "{sv}", "id", g_variant_new_string(settings->id));
 	g_variant_builder_add(&builder, "{sv}", "name", g_variant_new_string(settings->name));
 	g_variant_builder_add(&builder, "{sv}", "model", g_variant_new_string(settings->model));
 	g_variant_builder_add(&builder, "{sv}", "version", g_variant_new_string(UNDERSTUDY_VERSION));
-	g_variant_builder_add(&builder, "{sv}", "addresses", g_variant_builder_end(&addresses));
+	g_variant_builder_add(&builder, "{sv}", "addresses", sync_peer_addresses(settings));
 	if (with_pair_conf && settings->has_pair)
 		g_variant_builder_add(&builder, "{sv}", "pair_conf", g_variant_new_string(settings->pair_text));
 	return g_variant_builder_end(&builder);
 }
 
-static void take_record(SyncService *service, SyncRecord *record)
+void sync_peer_take_record(SyncService *service, SyncRecord *record)
 {
+	/* Whoever was the peer is out from this moment. */
+	sync_link_close(service->link);
 	sync_record_free(service->record);
 	service->record = record;
 	g_hash_table_remove_all(service->published);
@@ -186,6 +203,9 @@ static void take_record(SyncService *service, SyncRecord *record)
 	changed(service, "PairRecord");
 	changed(service, "Published");
 	bus_object_changed(service->object, SYNC_INTERFACE, "FirstSyncDone");
+	if (record)
+		sync_upkeep_paired(service);
+	sync_upkeep_tell(service);
 	sync_peer_reopen(service);
 }
 
@@ -197,7 +217,7 @@ static void pairing_over(SyncRecord *record, const char *outcome, const char *te
 	service->pairing_until_ms = 0;
 	changed(service, "PairingUntilMs");
 	if (record)
-		take_record(service, record);
+		sync_peer_take_record(service, record);
 	g_message("pairing: %s (%s)", outcome, text);
 	bus_object_emit(service->object, PEER_INTERFACE, "Pairing", g_variant_new("(ss)", outcome, text));
 }
@@ -279,7 +299,7 @@ static void joined(GObject *source, GAsyncResult *result, gpointer user_data)
 	SyncRecord *record = sync_join_finish(result, &error);
 
 	if (record) {
-		take_record(joining->service, record);
+		sync_peer_take_record(joining->service, record);
 		g_message("joined %s", record->id);
 	}
 	joining_end(joining, error);
@@ -318,7 +338,7 @@ static void join(BusCall *call, GVariant *args, gpointer user_data)
 		bus_call_fail(call, error);
 	} else if (!sync_place_parse(address, pairing_port(service), &host, &port, &error)) {
 		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "%s", error->message);
-	} else if (service->record) {
+	} else if (service->record && !service->record->revoked) {
 		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "paired: this device is paired; unpair it first");
 	} else if (service->joining) {
 		bus_call_fail_literal(call, BUS_ERROR_BUSY, "joining already");
@@ -334,19 +354,6 @@ static void join(BusCall *call, GVariant *args, gpointer user_data)
 		g_autoptr(GDataInputStream) lines = g_data_input_stream_new(raw);
 		g_data_input_stream_read_line_async(lines, G_PRIORITY_DEFAULT, NULL, have_code, joining);
 	}
-}
-
-static void unpair(BusCall *call, GVariant *args, gpointer user_data)
-{
-	SyncService *service = user_data;
-	g_autoptr(GError) error = NULL;
-
-	if (!sync_file_remove(service->record_path, &error)) {
-		bus_call_fail(call, error);
-		return;
-	}
-	take_record(service, NULL);
-	bus_call_reply(call, NULL);
 }
 
 void sync_peer_first_sync_done(SyncService *service)
@@ -376,7 +383,7 @@ static void publish(BusCall *call, GVariant *args, gpointer user_data)
 	g_variant_get(args, "(&s@a{sv})", &topic, &value);
 	if (!sync_topic_check(topic, value, &error)) {
 		bus_call_fail(call, error);
-	} else if (!sync_topic_is_published(topic) || g_str_equal(topic, "sync")) {
+	} else if (!sync_topic_is_published(topic) || sync_topic_is_own(topic)) {
 		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "topic %s is not yours to publish", topic);
 	} else {
 		sync_link_publish(service->link, topic, value);
@@ -411,7 +418,7 @@ static void request(BusCall *call, GVariant *args, gpointer user_data)
 	g_variant_get(args, "(&s@a{sv}u)", &topic, &values, &timeout_ms);
 	if (!sync_topic_check(topic, values, &error))
 		bus_call_fail(call, error);
-	else if (!sync_topic_is_requested(topic) || timeout_ms == 0)
+	else if (!sync_topic_is_requested(topic) || sync_topic_is_own(topic) || timeout_ms == 0)
 		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "topic %s is not requested, or there is no time for it", topic);
 	else
 		sync_link_request(service->link, topic, values, MIN(timeout_ms, REQUEST_MAX_MS), answered, call);
@@ -424,7 +431,7 @@ static void serve(BusCall *call, GVariant *args, gpointer user_data)
 
 	g_variant_get(args, "(^a&s)", &topics);
 	for (guint i = 0; topics[i]; i++) {
-		if (!sync_topic_is_requested(topics[i]) && !sync_topic_is_published(topics[i])) {
+		if ((!sync_topic_is_requested(topics[i]) && !sync_topic_is_published(topics[i])) || sync_topic_is_own(topics[i])) {
 			bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "there is no topic %s", topics[i]);
 			return;
 		}
@@ -473,6 +480,20 @@ static GVariant *get_fingerprint(gpointer user_data)
 	return g_variant_new_string(((SyncService *)user_data)->key->fingerprint);
 }
 
+static GVariant *get_next_fingerprint(gpointer user_data)
+{
+	const SyncService *service = user_data;
+
+	return g_variant_new_string(service->next_key ? service->next_key : "");
+}
+
+static GVariant *get_untold(gpointer user_data)
+{
+	const SyncService *service = user_data;
+
+	return g_variant_new_string(service->unpaired ? service->unpaired->id : "");
+}
+
 static GVariant *get_published(gpointer user_data)
 {
 	SyncService *service = user_data;
@@ -496,7 +517,9 @@ static GVariant *get_pairing_until_ms(gpointer user_data)
 const BusMember peer_members[] = {
 	{ "Pair", .method = pair },
 	{ "Join", .method = join },
-	{ "Unpair", .method = unpair },
+	{ "Unpair", .method = sync_upkeep_unpair },
+	{ "RotateKey", .method = sync_upkeep_rotate_key },
+	{ "SetPeerAddress", .method = sync_upkeep_set_peer_address },
 	{ "Publish", .method = publish },
 	{ "Request", .method = request },
 	{ "Serve", .method = serve },
@@ -505,6 +528,8 @@ const BusMember peer_members[] = {
 	{ "PairRecord", .get = get_pair_record },
 	{ "Connected", .get = get_connected },
 	{ "Fingerprint", .get = get_fingerprint },
+	{ "NextFingerprint", .get = get_next_fingerprint },
+	{ "Untold", .get = get_untold },
 	{ "Published", .get = get_published },
 	{ "PairingUntilMs", .get = get_pairing_until_ms },
 	{ 0 },
@@ -517,20 +542,21 @@ bool sync_peer_init(SyncService *service, GError **error)
 	service->published = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_variant_unref);
 	service->served = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	service->refused = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-	service->link = sync_link_new(service->key, service->repository, &link_events, service);
+	service->link = sync_link_new(service->repository, &link_events, service);
 	service->record = sync_record_load(service->record_path, &problem);
 	if (problem) {
 		g_propagate_error(error, g_steal_pointer(&problem));
 		return false;
 	}
 	sync_service_tell_peer(service);
-	return true;
+	return sync_upkeep_init(service, error);
 }
 
 void sync_peer_clear(SyncService *service)
 {
 	g_clear_handle_id(&service->reopen, g_source_remove);
 	g_clear_pointer(&service->pairing, sync_pairing_free);
+	sync_upkeep_clear(service);
 	g_clear_pointer(&service->link, sync_link_free);
 	g_clear_pointer(&service->record, sync_record_free);
 	g_clear_pointer(&service->published, g_hash_table_unref);

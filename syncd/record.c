@@ -10,7 +10,7 @@
 #include "path.h"
 #include "settings/ip.h"
 
-enum { TEXT_MAX = 256, PAIR_CONF_MAX = 128 * 1024, ADDRESSES_MAX = 32 };
+enum { TEXT_MAX = 256, PAIR_CONF_MAX = 128 * 1024, ADDRESSES_MAX = 32, FINGERPRINT_LENGTH = 64 };
 
 void sync_record_free(SyncRecord *record)
 {
@@ -20,7 +20,11 @@ void sync_record_free(SyncRecord *record)
 	g_free(record->name);
 	g_free(record->model);
 	g_free(record->version);
+	g_free(record->pairing);
 	g_free(record->fingerprint);
+	g_free(record->next);
+	g_strfreev(record->before);
+	g_free(record->place);
 	g_clear_pointer(&record->addresses, g_variant_unref);
 	g_free(record->pair_conf);
 	g_free(record);
@@ -79,7 +83,9 @@ SyncRecord *sync_record_new(GVariant *description, const char *fingerprint, bool
 	record->version = text_of(description, "version", TEXT_MAX);
 	record->pair_conf = joined ? text_of(description, "pair_conf", PAIR_CONF_MAX) : NULL;
 	record->addresses = g_variant_lookup_value(description, "addresses", G_VARIANT_TYPE("a{sas}"));
+	record->pairing = g_strdup(fingerprint);
 	record->fingerprint = g_strdup(fingerprint);
+	record->before = g_new0(char *, 1);
 	record->offset = joined ? 0 : 1;
 	record->joined = joined;
 	record->first_sync_done = !joined;
@@ -134,6 +140,20 @@ static GVariant *read_addresses(JsonNode *node)
 	return g_variant_ref_sink(g_variant_builder_end(&builder));
 }
 
+/* ["192.0.2.11"]; absent, or anything else: none. */
+static char **read_hosts(JsonNode *node)
+{
+	g_autoptr(GStrvBuilder) hosts = g_strv_builder_new();
+
+	for (guint i = 0; node && JSON_NODE_HOLDS_ARRAY(node) && i < json_array_get_length(json_node_get_array(node)); i++) {
+		const char *host = string_of(json_array_get_element(json_node_get_array(node), i));
+
+		if (host)
+			g_strv_builder_add(hosts, host);
+	}
+	return g_strv_builder_end(hosts);
+}
+
 static bool member_flag(JsonObject *object, const char *name)
 {
 	JsonNode *node = json_object_get_member(object, name);
@@ -172,12 +192,20 @@ SyncRecord *sync_record_load(const char *path, GError **error)
 	record->model = member(object, "peer_model");
 	record->version = member(object, "peer_version");
 	record->fingerprint = member(object, "peer_fingerprint");
+	record->pairing = member(object, "pairing");
+	if (!record->pairing) /* the record of an older version: nothing has changed since */
+		record->pairing = g_strdup(record->fingerprint);
+	record->next = member(object, "peer_fingerprint_next");
+	record->place = member(object, "place");
+	record->before = read_hosts(json_object_get_member(object, "before"));
+	record->revoked = member_flag(object, "revoked");
 	record->pair_conf = member(object, "pair_conf");
 	record->joined = member_flag(object, "joined");
 	record->first_sync_done = member_flag(object, "first_sync_done");
 	record->offset = record->joined ? 0 : 1;
 	record->addresses = read_addresses(addresses);
-	if (!record->addresses || !record->id || !record->fingerprint || strlen(record->fingerprint) != 64) {
+	if (!record->addresses || !record->id || !record->fingerprint || strlen(record->fingerprint) != FINGERPRINT_LENGTH ||
+	    (record->next && strlen(record->next) != FINGERPRINT_LENGTH)) {
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "%s: not a whole pairing record", path);
 		return NULL;
 	}
@@ -202,11 +230,21 @@ bool sync_record_save(const SyncRecord *record, const char *path, GError **error
 	add_text(builder, "peer_model", record->model);
 	add_text(builder, "peer_version", record->version);
 	add_text(builder, "peer_fingerprint", record->fingerprint);
+	add_text(builder, "pairing", record->pairing);
+	add_text(builder, "peer_fingerprint_next", record->next);
+	add_text(builder, "place", record->place);
 	add_text(builder, "pair_conf", record->pair_conf);
 	json_builder_set_member_name(builder, "joined");
 	json_builder_add_boolean_value(builder, record->joined);
 	json_builder_set_member_name(builder, "first_sync_done");
 	json_builder_add_boolean_value(builder, record->first_sync_done);
+	json_builder_set_member_name(builder, "revoked");
+	json_builder_add_boolean_value(builder, record->revoked);
+	json_builder_set_member_name(builder, "before");
+	json_builder_begin_array(builder);
+	for (guint i = 0; record->before[i]; i++)
+		json_builder_add_string_value(builder, record->before[i]);
+	json_builder_end_array(builder);
 	json_builder_set_member_name(builder, "peer_addresses");
 	json_builder_add_value(builder, json_gvariant_serialize(record->addresses));
 	json_builder_end_object(builder);
@@ -228,6 +266,8 @@ GVariant *sync_record_to_variant(const SyncRecord *record)
 		g_variant_builder_add(&builder, "{sv}", "peer_fingerprint", g_variant_new_string(record->fingerprint));
 		g_variant_builder_add(&builder, "{sv}", "offset", g_variant_new_byte(record->offset));
 		g_variant_builder_add(&builder, "{sv}", "peer_addresses", record->addresses);
+		g_variant_builder_add(&builder, "{sv}", "pairing", g_variant_new_string(record->pairing));
+		g_variant_builder_add(&builder, "{sv}", "revoked", g_variant_new_boolean(record->revoked));
 		g_variant_builder_add(&builder, "{sv}", "joined", g_variant_new_boolean(record->joined));
 		if (record->pair_conf)
 			g_variant_builder_add(&builder, "{sv}", "pair_conf", g_variant_new_string(record->pair_conf));
@@ -235,39 +275,114 @@ GVariant *sync_record_to_variant(const SyncRecord *record)
 	return g_variant_builder_end(&builder);
 }
 
-char **sync_record_hosts(const SyncRecord *record, const char *const *configured)
+/* The hosts of @addresses, those of the interface "peer" first. */
+static GPtrArray *hosts_of(GVariant *addresses)
 {
-	g_autoptr(GStrvBuilder) first = g_strv_builder_new();
-	g_autoptr(GPtrArray) rest = g_ptr_array_new_with_free_func(g_free);
+	GPtrArray *hosts = g_ptr_array_new_with_free_func(g_free);
+	guint first = 0;
 	GVariantIter iter;
 	const char *name;
 	GVariant *list;
 
-	if (configured && configured[0]) {
-		for (guint i = 0; configured[i]; i++) {
-			g_autofree char *host = host_of(configured[i]);
-			if (host)
-				g_strv_builder_add(first, host);
-		}
-		return g_strv_builder_end(first);
-	}
-	g_variant_iter_init(&iter, record->addresses);
+	g_variant_iter_init(&iter, addresses);
 	while (g_variant_iter_next(&iter, "{&s@as}", &name, &list)) {
-		g_autofree const char **hosts = g_variant_get_strv(list, NULL);
+		g_autofree const char **texts = g_variant_get_strv(list, NULL);
 
-		for (guint i = 0; hosts[i]; i++) {
-			char *host = host_of(hosts[i]);
+		for (guint i = 0; texts[i]; i++) {
+			char *host = host_of(texts[i]);
 
-			if (host && g_str_equal(name, "peer")) {
-				g_strv_builder_add(first, host);
-				g_free(host);
-			} else if (host) {
-				g_ptr_array_add(rest, host);
-			}
+			if (host)
+				g_ptr_array_insert(hosts, g_str_equal(name, "peer") ? (int)first++ : -1, host);
 		}
 		g_variant_unref(list);
 	}
-	for (guint i = 0; i < rest->len; i++)
-		g_strv_builder_add(first, rest->pdata[i]);
-	return g_strv_builder_end(first);
+	return hosts;
+}
+
+static bool is_among(const GPtrArray *hosts, const char *host)
+{
+	return host && g_ptr_array_find_with_equal_func((GPtrArray *)hosts, host, g_str_equal, NULL);
+}
+
+static void add_host(GPtrArray *hosts, const char *host)
+{
+	if (host && !is_among(hosts, host))
+		g_ptr_array_add(hosts, g_strdup(host));
+}
+
+static void add_hosts(GPtrArray *hosts, const GPtrArray *more)
+{
+	for (guint i = 0; i < more->len; i++)
+		add_host(hosts, more->pdata[i]);
+}
+
+bool sync_record_is_told(const SyncRecord *record, const char *host)
+{
+	g_autoptr(GPtrArray) told = hosts_of(record->addresses);
+
+	return is_among(told, host);
+}
+
+bool sync_record_take_addresses(SyncRecord *record, GVariant *addresses)
+{
+	if (!addresses_ok(addresses) || g_variant_equal(addresses, record->addresses))
+		return false;
+	g_autoptr(GPtrArray) old = hosts_of(record->addresses), now = hosts_of(addresses);
+	g_autoptr(GPtrArray) before = g_ptr_array_new_with_free_func(g_free);
+	for (guint i = 0; i < old->len; i++)
+		if (!is_among(now, old->pdata[i]))
+			add_host(before, old->pdata[i]);
+	g_ptr_array_add(before, NULL);
+	g_strfreev(record->before);
+	record->before = (char **)g_ptr_array_free(g_steal_pointer(&before), FALSE);
+	g_variant_unref(record->addresses);
+	record->addresses = g_variant_ref(addresses);
+	return true;
+}
+
+bool sync_record_settle(SyncRecord *record, const char *const *configured)
+{
+	bool place = record->place && sync_record_is_told(record, record->place);
+	g_autoptr(GStrvBuilder) still = g_strv_builder_new();
+	guint n = 0;
+
+	for (guint i = 0; record->before[i]; i++) {
+		if (configured && g_strv_contains(configured, record->before[i]))
+			g_strv_builder_add(still, record->before[i]);
+		else
+			n++;
+	}
+	if (n == 0 && !place)
+		return false;
+	g_strfreev(record->before);
+	record->before = g_strv_builder_end(still);
+	if (place)
+		g_clear_pointer(&record->place, g_free);
+	return true;
+}
+
+char *sync_record_pin(const SyncRecord *record)
+{
+	return record->next ? g_strdup_printf("%s %s", record->fingerprint, record->next) : g_strdup(record->fingerprint);
+}
+
+char **sync_record_hosts(const SyncRecord *record, const char *const *configured)
+{
+	g_autoptr(GPtrArray) hosts = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) told = hosts_of(record->addresses);
+	bool moved = !configured || !configured[0];
+
+	add_host(hosts, record->place);
+	for (guint i = 0; configured && configured[i]; i++) {
+		g_autofree char *host = host_of(configured[i]);
+
+		add_host(hosts, host);
+		moved = moved || (host && g_strv_contains((const char *const *)record->before, host));
+	}
+	if (moved)
+		add_hosts(hosts, told);
+	for (guint i = 0; record->before[i]; i++)
+		add_host(hosts, record->before[i]);
+	g_ptr_array_add(hosts, NULL);
+	return (char **)g_ptr_array_free(g_steal_pointer(&hosts), FALSE);
 }

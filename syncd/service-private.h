@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine.h"
+#include "farewell.h"
 #include "link.h"
 #include "pairing.h"
 #include "point.h"
@@ -57,6 +58,15 @@ struct SyncService {
 	GHashTable *published; /* topic -> GVariant: the peer's */
 	GHashTable *served;    /* topics somebody here answers */
 	GHashTable *refused;   /* host -> Refusal */
+
+	/* upkeep.c */
+	char *next_key;            /* fingerprint of the key that will be ours; NULL: none */
+	GVariant *own_addresses;   /* a{sas}, as told to the peer */
+	char *unpaired_path;
+	SyncRecord *unpaired;      /* a device that this one has forgotten and that has yet to be told; NULL: none */
+	SyncFarewell *farewell;
+	bool searching;            /* for the peer, where people said that it is */
+	guint look, moving, settling, closing; /* timers */
 };
 
 /* ---- service.c ---- */
@@ -82,3 +92,17 @@ bool sync_peer_init(SyncService *service, GError **error) G_GNUC_WARN_UNUSED_RES
 void sync_peer_clear(SyncService *service);
 void sync_peer_reopen(SyncService *service); /* soon, from the loop */
 void sync_peer_first_sync_done(SyncService *service);
+void sync_peer_take_record(SyncService *service, SyncRecord *record); /* NULL: not paired; not from inside a callback of the link */
+GVariant *sync_peer_addresses(const Settings *settings);              /* a{sas}: this device's own. Floating */
+
+/* ---- upkeep.c ---- */
+bool sync_upkeep_init(SyncService *service, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void sync_upkeep_clear(SyncService *service);
+void sync_upkeep_tell(SyncService *service);                     /* the peer what our keys and addresses are */
+void sync_upkeep_look(SyncService *service);                     /* at what it told of its own */
+void sync_upkeep_reload(SyncService *service);
+void sync_upkeep_paired(SyncService *service);
+void sync_upkeep_unpaired(SyncService *service, guint64 serial); /* the peer says so and waits for an answer */
+void sync_upkeep_rotate_key(BusCall *call, GVariant *args, gpointer user_data);
+void sync_upkeep_set_peer_address(BusCall *call, GVariant *args, gpointer user_data);
+void sync_upkeep_unpair(BusCall *call, GVariant *args, gpointer user_data);

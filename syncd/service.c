@@ -195,6 +195,8 @@ static void pull(SyncService *service, SyncEngineDone done, gpointer user_data)
 
 	if (service->role != SYNC_ROLE_FOLLOW)
 		error = g_error_new_literal(SYNC_ERROR, SYNC_ERROR_REFUSED, "not-follower: this device does not follow");
+	else if (service->record && service->record->revoked)
+		error = g_error_new_literal(SYNC_ERROR, SYNC_ERROR_REFUSED, "revoked: the peer has ended the pairing");
 	else if (!service->record || !sync_link_is_connected(service->link))
 		error = g_error_new_literal(SYNC_ERROR, SYNC_ERROR_NOT_REACHABLE, "the peer is not connected");
 	else if (!service->peer_leads)
@@ -207,11 +209,12 @@ static void pull(SyncService *service, SyncEngineDone done, gpointer user_data)
 		return;
 	}
 	g_auto(GStrv) hosts = sync_link_hosts(service->link);
+	g_autofree char *pin = sync_record_pin(service->record);
 	SyncPull wish = {
 		.hosts = (const char *const *)hosts,
 		.port = service->settings->peer_port,
 		.key = service->key,
-		.pin = service->record->fingerprint,
+		.pin = pin,
 		.peer_id = service->record->id,
 		.stored = service->peer_stored,
 		.hurry = service->peer_hurries,
@@ -661,7 +664,7 @@ static void reload(BusCall *call, GVariant *args, gpointer user_data)
 	sync_recovery_look(service);
 	sync_engine_reload(service->engine, settings);
 	start_interval(service);
-	sync_peer_reopen(service);
+	sync_upkeep_reload(service);
 	bus_call_reply(call, NULL);
 }
 
@@ -825,7 +828,7 @@ void sync_service_free(SyncService *service)
 	g_clear_pointer(&service->waiters, g_ptr_array_unref);
 	sync_engine_free(service->engine);
 	bus_object_withdraw(service->object);
-	sync_key_free(service->key);
+	sync_key_unref(service->key);
 	settings_unref(service->settings);
 	g_variant_unref(service->stored);
 	g_variant_unref(service->applied_term);

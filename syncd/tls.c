@@ -17,7 +17,7 @@ static gboolean accept_certificate(GTlsConnection *connection, GTlsCertificate *
 	const char *pin = g_object_get_qdata(G_OBJECT(connection), pin_quark());
 	g_autofree char *fingerprint = sync_key_fingerprint(certificate);
 
-	return fingerprint && (!pin || g_str_equal(fingerprint, pin));
+	return fingerprint && sync_key_is_pinned(pin, fingerprint);
 }
 
 static GIOStream *prepare(GIOStream *tls, const SyncKey *key, const char *pin)
@@ -42,7 +42,7 @@ char *sync_tls_peer(GIOStream *tls, const char *pin, GError **error)
 {
 	g_autofree char *fingerprint = sync_key_fingerprint(g_tls_connection_get_peer_certificate(G_TLS_CONNECTION(tls)));
 
-	if (!fingerprint || (pin && !g_str_equal(fingerprint, pin))) {
+	if (!fingerprint || !sync_key_is_pinned(pin, fingerprint)) {
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_DENIED, "the other side's key is not the peer's");
 		return NULL;
 	}

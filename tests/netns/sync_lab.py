@@ -257,7 +257,7 @@ class Device:
 
     def get(self, name):
         return self.client.get(PEER if name in ("Paired", "PairRecord", "Connected", "Fingerprint", "Published",
-                                                "PairingUntilMs") else SYNC, name)
+                                                "PairingUntilMs", "NextFingerprint", "Untold") else SYNC, name)
 
     def set_role(self, role, term=None):
         self.term = term or self.term
