@@ -28,4 +28,6 @@ CtlExit ctl_timeline(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_settings(Ctl *ctl, int argc, char **argv); /* settings.c */
 CtlExit ctl_pair(Ctl *ctl, int argc, char **argv); /* pairing.c */
 CtlExit ctl_join(Ctl *ctl, int argc, char **argv);
-CtlExit ctl_unpair(Ctl *ctl, int argc, char **argv);
+CtlExit ctl_unpair(Ctl *ctl, int argc, char **argv); /* upkeep.c */
+CtlExit ctl_rotate_key(Ctl *ctl, int argc, char **argv);
+CtlExit ctl_peer_address(Ctl *ctl, int argc, char **argv);

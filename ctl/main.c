@@ -32,6 +32,8 @@ static const struct {
 	{ "pair", "[--minutes N]", "print a code for another device to join this one", ctl_pair },
 	{ "join", "ADDRESS", "join the device that printed the code", ctl_join },
 	{ "unpair", "", "forget the other device", ctl_unpair },
+	{ "rotate-key", "", "give this device a new key, with the pair kept", ctl_rotate_key },
+	{ "peer-address", "ADDRESS", "say where the other device is now, when it was moved", ctl_peer_address },
 };
 
 static char *help_text(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ctl/pairing.c - understudy pair, join and unpair. The code never is an argument: arguments are seen by everybody (ps). */
+/* ctl/pairing.c - understudy pair and join. The code never is an argument: arguments are seen by everybody (ps). */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -390,23 +390,5 @@ CtlExit ctl_join(Ctl *ctl, int argc, char **argv)
 		ctl_print_json(pair_of("outcome", "paired", NULL, NULL));
 	else
 		ctl_print("paired\n");
-	return CTL_OK;
-}
-
-CtlExit ctl_unpair(Ctl *ctl, int argc, char **argv)
-{
-	g_autoptr(GVariant) answer = NULL;
-	g_autoptr(GError) error = NULL;
-
-	if (!ctl_options(ctl, &argc, &argv, NULL, "",
-			 "Forgets the other device. Run it on both; the applications are left as they are.", 0, 0))
-		return CTL_BAD_INPUT;
-	answer = ctl_call(ctl, CTL_SYNC, NULL, CTL_PEER_INTERFACE, "Unpair", NULL, CTL_CALL_TIMEOUT_MS, &error);
-	if (!answer)
-		return ctl_fail(ctl, CTL_SYNC, error);
-	if (ctl->json)
-		ctl_print_json(pair_of("outcome", "unpaired", NULL, NULL));
-	else
-		ctl_print("unpaired\n");
 	return CTL_OK;
 }

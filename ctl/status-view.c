@@ -8,7 +8,7 @@
 #include "election-view.h"
 
 /* What the right-hand column may say. */
-typedef enum { PEER_NONE, PEER_KNOWN, PEER_STALE, PEER_NEVER } PeerState;
+typedef enum { PEER_NONE, PEER_KNOWN, PEER_REVOKED, PEER_STALE, PEER_NEVER } PeerState;
 
 static PeerState peer_state(const StatusView *view, GVariant *peer)
 {
@@ -18,6 +18,9 @@ static PeerState peer_state(const StatusView *view, GVariant *peer)
 		return PEER_KNOWN;
 	if (!paired)
 		return PEER_NONE;
+	g_autoptr(GVariant) record = dict_value(view->peer_link, "PairRecord", "a{sv}");
+	if (dict_bool(record, "revoked"))
+		return PEER_REVOKED;
 	return dict_int(peer, "age_ms", -1) < 0 ? PEER_NEVER : PEER_STALE;
 }
 
@@ -31,6 +34,8 @@ static char *stale_text(PeerState state, GVariant *peer)
 		return g_strdup("not paired");
 	case PEER_KNOWN:
 		return g_strdup("");
+	case PEER_REVOKED:
+		return g_strdup("has ended the pairing");
 	case PEER_STALE:
 		age = render_age(dict_int(peer, "age_ms", 0));
 		return g_strdup_printf("unknown (last heard %s ago)", age);

@@ -104,6 +104,14 @@ bool peer_first_sync_done(const Peer *peer)
 	return done && g_variant_get_boolean(done);
 }
 
+bool peer_has_revoked(const Peer *peer)
+{
+	gboolean revoked = FALSE;
+	if (peer->record)
+		(void)g_variant_lookup(peer->record, "revoked", "b", &revoked);
+	return revoked;
+}
+
 static bool same_data(const Peer *peer, GVariant *state)
 {
 	GVariant *ours = bus_mirror_get(peer->sync, "Applied", "a{ss}");

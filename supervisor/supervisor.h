@@ -217,6 +217,7 @@ gint64 peer_state_age_ms(const Peer *peer); /* -1: never heard */
 /* For vrrpd's SetPeer: floating a{sv}; empty when not paired. */
 GVariant *peer_for_election(const Peer *peer);
 bool peer_first_sync_done(const Peer *peer);
+bool peer_has_revoked(const Peer *peer); /* it has ended the pairing */
 /* What it says of itself (topic doctor); NULL while it is not connected, or has not. Transfer full. */
 GVariant *peer_doctor(const Peer *peer);
 void peer_publish_doctor(Peer *peer, GVariant *doctor); /* when it is another than last */

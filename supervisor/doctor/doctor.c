@@ -11,6 +11,7 @@
 const DoctorCode doctor_codes[] = {
 	/* The pair. */
 	{ "not-paired", DOCTOR_ERROR, "Run understudy pair here and understudy join on the second device.", true, NULL },
+	{ "peer-revoked", DOCTOR_ERROR, "understudy unpair here, too; or pair and join the two anew.", false, NULL },
 	{ "peer-absent", DOCTOR_ERROR, "Switch the other device on; check the peer link and that TCP port peer-port is open between the two.", true, NULL },
 	{ "peer-not-backup", DOCTOR_ERROR, "Look at understudy status on the other device: its role and the reason for it.", false, NULL },
 	{ "first-sync", DOCTOR_ERROR, "Wait until the first synchronisation is done; understudy status shows it.", false, NULL },
@@ -158,6 +159,8 @@ static void examine_pair(Examination *examination, const DoctorFacts *facts)
 	const RoleFacts *role = &facts->role;
 	if (!role->paired)
 		find(examination, "not-paired", "there is no second device");
+	else if (facts->revoked)
+		find(examination, "peer-revoked", "the other device has ended the pairing");
 	else if (!role->peer_fresh)
 		find(examination, "peer-absent", "the peer is not connected");
 	if (role->joining)

@@ -40,6 +40,8 @@ typedef struct {
 	const char *const *foreign;  /* sentences, or NULL */
 	const char *const *missing_programs; /* sentences, or NULL */
 
+	bool revoked;                /* the peer has ended the pairing */
+
 	/* Of the two as they know of each other; NULL while the peer is not connected or has not said it. */
 	const char *version, *peer_version;
 	const char *pair_hash, *peer_pair_hash;

@@ -216,6 +216,7 @@ static GVariant *judge(Examine *examine)
 		.failed_before = (const char *const *)failed,
 		.foreign = (const char *const *)supervisor->foreign_found,
 		.missing_programs = (const char *const *)examine->missing->pdata,
+		.revoked = peer_has_revoked(supervisor->peer),
 		.version = UNDERSTUDY_VERSION,
 		.peer_version = text_in(state, "version"),
 		.pair_hash = supervisor->settings->pair_hash ? supervisor->settings->pair_hash : "",

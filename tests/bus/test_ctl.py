@@ -180,7 +180,7 @@ def test_output_into_a_closed_pipe(notify):
 
 # ---- not there, not answering, not right ----
 
-COMMANDS = (["status"], ["swap"], ["mode"], ["mode", "active"], ["takeover"], ["reset-health"], ["history"], ["show", "1234"], ["diff", "1234", "5678"], ["restore", "1234"], ["diverged"], ["timeline"], ["settings", "show"], ["pair"], ["join", "192.0.2.1"], ["unpair"],
+COMMANDS = (["status"], ["swap"], ["mode"], ["mode", "active"], ["takeover"], ["reset-health"], ["history"], ["show", "1234"], ["diff", "1234", "5678"], ["restore", "1234"], ["diverged"], ["timeline"], ["settings", "show"], ["pair"], ["join", "192.0.2.1"], ["unpair"], ["rotate-key"], ["peer-address", "192.0.2.1"],
             ["events"])
 
 
@@ -229,7 +229,7 @@ def test_frozen_daemon(notify):
     ["pair", "--minutes", "61"], ["history", "--ref", "voice"], ["history", "a", "b"], ["history", "--count", "0"], ["show"], ["diff", "1234"], ["restore"], ["restore", "a", "b", "c"],
     ["diverged", "show"], ["diverged", "burn", "refs/diverged/a/1"], ["diverged", "show", "config"], ["timeline", "--count", "-1"],
     ["settings"], ["settings", "burn"], ["settings", "set", "group-id"], ["settings", "restore", "x"], ["settings", "apply", "/nonexistent"],
-    ["swap", "now"], ["takeover", "now"], ["reset-health", "now"], ["unpair", "now"], ["status", "now"]], ids=" ".join)
+    ["swap", "now"], ["takeover", "now"], ["reset-health", "now"], ["unpair", "now"], ["rotate-key", "now"], ["peer-address"], ["status", "now"]], ids=" ".join)
 def test_bad_input(bus, words):
     done = bus.ctl(*words)
     assert done.returncode == BAD_INPUT and done.stdout == "" and "understudy" in done.stderr
@@ -239,7 +239,7 @@ def test_help_and_version(place):
     """Works without any bus."""
     text = place.ctl("help").stdout
     assert text == place.ctl("--help").stdout
-    for command in ("status", "swap", "mode", "takeover", "reset-health", "events", "history", "show", "diff", "restore", "diverged", "timeline", "settings", "pair", "join", "unpair"):
+    for command in ("status", "swap", "mode", "takeover", "reset-health", "events", "history", "show", "diff", "restore", "diverged", "timeline", "settings", "pair", "join", "unpair", "rotate-key", "peer-address"):
         assert re.search(rf"^  {command} ", text, re.M)
         for words in ((command, "--help"), ("help", command)):
             done = place.ctl(*words)
@@ -701,3 +701,24 @@ def test_join_without_a_code(bus):
 def test_unpair(bus, scripted):
     publish_peer(scripted(SYNC), Unpair=lambda: None)
     assert run(bus, "unpair") == (OK, "unpaired\n", "")
+
+
+def test_unpair_of_a_device_that_is_away(bus, scripted):
+    scripted(SYNC).publish(SYNC_PATH, PEER, {"Untold": "dev-b"}, Unpair=lambda: None)
+    code, out, err = run(bus, "unpair")
+    assert (code, out) == (OK, "unpaired\n") and "it is told when it can" in err
+    assert json.loads(run(bus, "unpair", "--json")[1]) == {"outcome": "unpaired", "told": False}
+
+
+@pytest.mark.parametrize("connected,following,outcome", [(True, "", "rotated"), (False, "f" * 64, "announced")])
+def test_rotate_key(bus, scripted, connected, following, outcome):
+    scripted(SYNC).publish(SYNC_PATH, PEER, {"Connected": connected, "NextFingerprint": following}, RotateKey=lambda: None)
+    code, out, err = run(bus, "rotate-key")
+    assert (code, out) == (OK, outcome + "\n") and ("the old key counts" in err) == (outcome == "announced")
+
+
+def test_peer_address(bus, scripted):
+    sync = scripted(SYNC)
+    publish_peer(sync, SetPeerAddress=lambda address: None)
+    assert run(bus, "peer-address", "192.0.2.7") == (OK, "found\n", "")
+    assert sync.calls == [("SetPeerAddress", ("192.0.2.7",))]

@@ -153,6 +153,27 @@ def test_settings(pair):
     assert "root-only" in understudy(master, "settings", "apply", "--file", "applications.d/words.conf", "/run/new.conf", code=1).stderr
 
 
+def fingerprint(device):
+    answer = device.run(["busctl", "--json=short", "get-property", "org.understudy.Sync1", "/org/understudy/Sync1", "org.understudy.Peer1", "Fingerprint"])
+    return json.loads(answer.stdout)["data"]
+
+
+def test_a_new_key_changes_nothing_else(pair):
+    def alarms():
+        return [event for event in json.loads(understudy(pair.master(), "events", "--json", "--count", "1000").stdout) if event["name"] in ("down", "role")]
+
+    roles, before_all = pair.roles(), alarms()
+    for device in (pair.master(), pair.backup()):
+        before, settings = fingerprint(device), device.read("/etc/understudy/pair.conf")
+        assert understudy(device, "rotate-key").stdout == "rotated\n"
+        assert fingerprint(device) != before
+        assert device.read("/etc/understudy/pair.conf") == settings, "the pair's settings are not those of the day of joining again"
+    pair.master().write("/var/lib/words/key", "new")
+    wait_until(lambda: os.path.exists(pair.backup().file("/var/lib/words/key")) and pair.backup().read("/var/lib/words/key") == "new", 10, "in step")
+    assert pair.roles() == roles
+    assert alarms() == before_all, "nobody was missed"
+
+
 def test_reload_says_what_needs_a_restart(pair):
     master = pair.master()
     path = "/etc/understudy/applications.d/" + next(name for name in os.listdir(master.file("/etc/understudy/applications.d")) if name.endswith(".conf"))
@@ -179,6 +200,11 @@ def test_the_peer_is_history_when_it_is_gone(pair):
     assert re.search(r"^role +master +unknown \(last heard \d+ .*ago\)$", text, re.M), text
     assert "peer" in understudy(master, "swap", code=1).stderr
     wait_until(lambda: any(event["name"] == "down" for event in json.loads(understudy(master, "events", "--json").stdout)), 10, "the event")
+
+
+def test_unpaired_without_the_other(pair):
+    done = understudy(pair.master(), "unpair")
+    assert done.stdout == "unpaired\n" and "it is told when it can" in done.stderr
 
 
 def test_the_code_is_on_stdout_alone(pair):

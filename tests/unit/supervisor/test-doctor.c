@@ -66,6 +66,8 @@ static void test_the_peer(void)
 	facts.role.paired = true;
 	facts.peer_version = facts.peer_pair_hash = ""; /* what is not known is not different */
 	EXPECT(facts, "error peer-absent");
+	facts.revoked = true;
+	EXPECT(facts, "error peer-revoked");
 	facts = healthy();
 	facts.peer_version = "2";
 	facts.peer_pair_hash = "b";
