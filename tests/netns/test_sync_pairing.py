@@ -224,8 +224,9 @@ def test_a_newer_code_withdraws_the_older(lab, tmp_path):
 def test_a_code_is_good_once(lab):
     code = lab.alpha.open_pairing()
     lab.beta.join(lab.alpha.lan, code)
-    before = lab.alpha.read("/var/lib/understudy/sync/peer.json")
     lab.beta.peer1("Unpair")
+    lab.alpha.wait(lambda: lab.alpha.get("PairRecord")["revoked"], "told")
+    before = lab.alpha.read("/var/lib/understudy/sync/peer.json")
     with pytest.raises(CallError):
         lab.beta.join(lab.alpha.lan, code)
     lab.alpha.open_pairing()
