@@ -4,13 +4,13 @@
 #include <glib-unix.h>
 #include <malloc.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "supervisor/keeper/wire.h"
+#include "supervisor/processes/spawn.h"
 #include "supervisor/supervisor.h"
 
 #define NICE (-10)
@@ -51,7 +51,7 @@ int main(int argc, char **argv)
 	mallopt(M_TRIM_THRESHOLD, LARGE_BYTES);
 	umask(022);
 	signal(SIGPIPE, SIG_IGN);
-	(void)setpriority(PRIO_PROCESS, 0, NICE); /* a takeover on a busy machine; nothing here runs for long */
+	(void)spawn_be_nice(NICE); /* a takeover on a busy machine; nothing here runs for long */
 	/* Before the first thread: all of them must leave these to us. */
 	sigset_t caught;
 	sigemptyset(&caught);

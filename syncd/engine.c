@@ -113,15 +113,6 @@ static gboolean line_role_ran(gpointer data)
 	return G_SOURCE_REMOVE;
 }
 
-static gboolean all_whole(gpointer data)
-{
-	RoleCall *call = data;
-
-	call->running--;
-	role_call_look(call);
-	return G_SOURCE_REMOVE;
-}
-
 typedef struct {
 	SyncLine *line;
 	char *commit; /* NULL: what the line said last */
@@ -261,27 +252,25 @@ void sync_engine_set_role(SyncEngine *engine, SyncRole role, guint64 term, const
 	engine->wanted = role;
 	if (role == SYNC_ROLE_LEAD)
 		g_ptr_array_add(engine->takers, call);
-	for (guint i = 0; i < SYNC_N_REFS; i++) {
+	for (guint i = 0; i < SYNC_N_REFS && role != SYNC_ROLE_FOLLOW; i++) {
 		SyncLine *line = &engine->lines[i];
+		g_autoptr(GCancellable) following = stop_following(line);
+
+		/* The thread may be held up by its disk or its peer. What matters to the applications is known without it. */
+		if (role == SYNC_ROLE_LEAD && (leads || sync_gate_take(line->gate, following)))
+			role_call_answer(call, i, NULL);
+		g_cancellable_cancel(following);
+		/* Who takes over waits for no disk, nor does what is under way. */
+		sync_disk_hurry();
+	}
+	/* Before the threads begin: on a busy machine the applications would wait for their turns, too. */
+	role_call_look(call);
+	for (guint i = 0; i < SYNC_N_REFS; i++) {
 		LineRole *part = g_new0(LineRole, 1);
 
 		part->call = call;
-		part->line = line;
-		if (role != SYNC_ROLE_FOLLOW) {
-			g_autoptr(GCancellable) following = stop_following(line);
-
-			/* The thread may be held up by its disk or its peer. What matters to the applications is known without it. */
-			if (role == SYNC_ROLE_LEAD && (leads || sync_gate_take(line->gate, following)))
-				role_call_answer(call, i, NULL);
-			g_cancellable_cancel(following);
-			/* Who takes over waits for no disk, nor does what is under way. */
-			sync_disk_hurry();
-		}
-		sync_engine_post(line->context, G_PRIORITY_HIGH, run_role, part);
-	}
-	if (call->unanswered == 0) {
-		call->running++;
-		sync_engine_post(NULL, G_PRIORITY_DEFAULT, all_whole, call);
+		part->line = &engine->lines[i];
+		sync_engine_post(part->line->context, G_PRIORITY_HIGH, run_role, part);
 	}
 }
 

@@ -429,8 +429,8 @@ static void set_role(BusCall *call, GVariant *args, gpointer user_data)
 	set_hurry(service, false);
 	RoleChange *change = g_new(RoleChange, 1);
 	*change = (RoleChange){ service, call, role, followed };
-	sync_engine_set_role(service->engine, role, term, term_id, role_changed, change);
 	changed(service, "Role");
+	sync_engine_set_role(service->engine, role, term, term_id, role_changed, change); /* which may answer at once */
 	sync_service_tell_peer(service);
 	if (role == SYNC_ROLE_FOLLOW)
 		pull(service, NULL, NULL);

@@ -117,6 +117,35 @@ static void complain(const char *what, const char *about, int number)
 	(void)!write(STDERR_FILENO, "\n", 1);
 }
 
+static bool write_number(const char *path, int value)
+{
+	char text[8];
+	int n, rest = ABS(value), at = sizeof text;
+	do
+		text[--at] = (char)('0' + rest % 10);
+	while (rest /= 10);
+	if (value < 0)
+		text[--at] = '-';
+	n = (int)sizeof text - at;
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text + at, (size_t)n) == n;
+	int number = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = number;
+	return ok;
+}
+
+bool spawn_be_nice(int nice)
+{
+	bool ok = setpriority(PRIO_PROCESS, 0, nice) == 0;
+	int number = errno;
+	if (nice != 0) /* a new session has 0; not every kernel has them */
+		(void)write_number("/proc/self/autogroup", nice);
+	errno = number;
+	return ok;
+}
+
 /* A limit that the machine refuses is said and gone without: a PBX without its scheduling class is better than none. */
 static void take_limits(const SpawnPlan *plan)
 {
@@ -133,25 +162,13 @@ static void take_limits(const SpawnPlan *plan)
 		}
 	}
 	/* Our own haste is not theirs. */
-	if (setpriority(PRIO_PROCESS, 0, plan->nice) < 0 && plan->nice != 0)
+	if (!spawn_be_nice(plan->nice) && plan->nice != 0)
 		complain("nice", plan->argv[0], errno);
 	struct sched_param schedule = { .sched_priority = plan->realtime };
 	if (plan->realtime && sched_setscheduler(0, SCHED_RR, &schedule) < 0)
 		complain("real-time scheduling", plan->argv[0], errno);
-	if (!plan->oom_score_adj)
-		return;
-	char text[8];
-	int n = 0, rest = ABS(plan->oom_score_adj), at = sizeof text;
-	for (; rest; rest /= 10)
-		text[--at] = (char)('0' + rest % 10);
-	if (plan->oom_score_adj < 0)
-		text[--at] = '-';
-	n = (int)sizeof text - at;
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, text + at, (size_t)n) != n)
+	if (plan->oom_score_adj && !write_number("/proc/self/oom_score_adj", plan->oom_score_adj))
 		complain("oom-score-adj", plan->argv[0], errno);
-	if (fd >= 0)
-		close(fd);
 }
 
 G_NORETURN static void be_child(const SpawnPlan *plan)

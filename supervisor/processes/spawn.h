@@ -61,5 +61,9 @@ bool spawn_find_group(const char *group, gid_t *ret_gid, GError **error) G_GNUC_
 
 bool spawn_process(const SpawnPlan *plan, Spawned *ret_spawned, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The calling process, and its session: where the kernel shares time out among sessions (autogroup), a process' own value counts only within its
+ * session. That value's refusal is the answer, with errno. Only system calls. */
+bool spawn_be_nice(int nice);
+
 /* Real time and locked memory for a process that has just been made. A refusal is the error; the process runs all the same. */
 bool spawn_make_real_time(pid_t pid, int priority, GError **error) G_GNUC_WARN_UNUSED_RESULT;

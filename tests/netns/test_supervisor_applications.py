@@ -51,7 +51,9 @@ import json, os, resource, sys, time
 status = dict(line.split(":\\t", 1) for line in open("/proc/self/status").read().splitlines())
 with open("/run/told.new", "w") as out:
     json.dump({"status": status, "nofile": resource.getrlimit(resource.RLIMIT_NOFILE), "core": resource.getrlimit(resource.RLIMIT_CORE),
-               "nice": os.nice(0), "oom": open("/proc/self/oom_score_adj").read().strip(), "uid": os.getuid(), "groups": os.getgroups(),
+               "nice": os.nice(0), "oom": open("/proc/self/oom_score_adj").read().strip(),
+               "session": open("/proc/self/autogroup").read().split()[-1] if os.path.exists("/proc/self/autogroup") else "5",
+               "uid": os.getuid(), "groups": os.getgroups(),
                "environment": dict(os.environ), "directory": os.getcwd(), "policy": os.sched_getscheduler(0)}, out)
 os.rename("/run/told.new", "/run/told")
 time.sleep(1000)
@@ -149,7 +151,7 @@ def test_rights_and_limits(place):
     assert {told["status"][name] for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")} == {"0000000000000400"}
     assert told["status"]["NoNewPrivs"] == "1"
     assert told["nofile"] == [4321, 4321] and told["core"] == [0, 0]
-    assert (told["nice"], told["oom"], told["directory"], told["policy"]) == (5, "300", "/tmp", os.SCHED_RR)
+    assert (told["nice"], told["session"], told["oom"], told["directory"], told["policy"]) == (5, "5", "300", "/tmp", os.SCHED_RR)
     assert told["environment"]["COLOUR"] == "red" and told["environment"]["USER"] == "daemon"
 
 
