@@ -359,7 +359,7 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 	event.priority = advert.priority;
 	event.interval_cs = advert.interval_cs;
 	event.source = primary_address(self, path, advert.source);
-	if (!vrrp_sleep_counts(&self->sleep, advert.priority, received_us))
+	if (!vrrp_sleep_counts(&self->sleep, &self->candidate.machine, advert.priority, received_us))
 		return;
 	step_at(self, &event, vrrp_sleep_heard_at(&self->sleep, &self->candidate.machine, received_us, vrrp_now_us()));
 	tick_along(self);

@@ -39,8 +39,8 @@ void vrrp_sleep_plan(VrrpSleep *self, const VrrpMachine *machine, bool busy, gin
 /* When an advert that is read at @now_us is to be taken to have been read: where it lay by plan, when it came. */
 gint64 vrrp_sleep_heard_at(VrrpSleep *self, const VrrpMachine *machine, gint64 received_us, gint64 now_us);
 
-/* Whether it says more than what another path has brought since. */
-bool vrrp_sleep_counts(VrrpSleep *self, guint8 priority, gint64 received_us);
+/* Whether it says more than what another path has brought since. Nobody who has resigned leads again within half an interval. */
+bool vrrp_sleep_counts(VrrpSleep *self, const VrrpMachine *machine, guint8 priority, gint64 received_us);
 
 /* @n adverts were read from one queue. A flood that looks as if it counted must not fill the queue before we look again. */
 void vrrp_sleep_note(VrrpSleep *self, guint n, gint64 now_us);

@@ -31,6 +31,11 @@ static gint64 skew_us(const Sim *sim, const SimDevice *device, guint interval_cs
 	return (256 - priority) * interval_us(sim->version == 2 ? 100 : interval_cs) / 256;
 }
 
+gint64 sim_down_us(const Sim *sim, const SimDevice *device, guint interval_cs)
+{
+	return 3 * interval_us(interval_cs) + skew_us(sim, device, interval_cs);
+}
+
 static bool is_master(const SimDevice *device)
 {
 	return device->condition == SIM_RUNS && device->candidate.machine.state == VRRP_STATE_MASTER;
@@ -66,6 +71,22 @@ static void check_silence(Sim *sim, const SimDevice *device, const char *reason)
 			  now_us - device->wait_us);
 }
 
+/* Nor later: whatever it has slept through, it counts from what it heard. Who was frozen or kept busy may be later, and who learns from what it
+ * has slept through that the Master speaks more often than it did. */
+static void check_promptness(Sim *sim, const SimDevice *device, const char *reason)
+{
+	bool resigned = g_str_equal(reason, "master-resigned");
+	gint64 from_us = resigned ? device->heard_zero_us : device->heard_master_us;
+	gint64 wait_us = resigned ? skew_us(sim, device, device->zero_interval_cs) : sim_down_us(sim, device, device->heard_interval_cs);
+	gint64 late_us = sim_clock(sim, device) - from_us - wait_us, longest_us = interval_us(sim->interval_cs) * 8;
+
+	if (from_us == 0 || sim->shortest_cs != sim->interval_cs || device->paired_us >= from_us || device->thawed_us > from_us - longest_us || sim->busy_us > SIM_CALM_BUSY_US ||
+	    (sim->busy_until_us != 0 && sim->now_us - sim->busy_until_us < 2 * longest_us))
+		return;
+	if (late_us > 10 * SIM_CALM_BUSY_US)
+		sim_break(sim, "too-late", "%c leads %" G_GINT64_FORMAT " us later than it should after what it heard (%s)", device->name, late_us, reason);
+}
+
 /* A link that flaps is left alone while another leads. */
 static void check_link(Sim *sim, const SimDevice *device)
 {
@@ -77,7 +98,7 @@ static void check_link(Sim *sim, const SimDevice *device)
 			  device->losses, up_us);
 }
 
-static void check_takeover(Sim *sim, const SimDevice *device, const char *reason)
+static void check_takeover(Sim *sim, const SimDevice *device, const char *reason, const VrrpEvent *event)
 {
 	gint64 now_us = sim_clock(sim, device);
 
@@ -92,6 +113,8 @@ static void check_takeover(Sim *sim, const SimDevice *device, const char *reason
 		sim_break(sim, "unsettled-takes-over", "%c leads %" G_GINT64_FORMAT " us after its link came up, and has heard nothing on it",
 			  device->name, now_us - device->up_us);
 	check_silence(sim, device, reason);
+	if (event->kind == VRRP_EVENT_TIMER)
+		check_promptness(sim, device, reason);
 }
 
 /* Every transition has a cause: the event that brings it, and the world. */
@@ -127,7 +150,7 @@ void sim_check_step(Sim *sim, SimDevice *device, VrrpState old, const char *reas
 		sim_break(sim, "no-cause", "%c: %s -> %s for no cause (%s)", device->name, vrrp_state_name(old),
 			  vrrp_state_name(device->candidate.machine.state), reason ? reason : "no reason");
 	else if (device->candidate.machine.state == VRRP_STATE_MASTER)
-		check_takeover(sim, device, reason);
+		check_takeover(sim, device, reason, event);
 	if (event->kind == VRRP_EVENT_START)
 		check_link(sim, device);
 	device->transitions++;
@@ -174,6 +197,8 @@ void sim_check_advert(Sim *sim, const SimDevice *device, const SimPacket *packet
 	if (slept != (yields && g_str_equal(device->reason, "late-wake-up"))) {
 		sim_break(sim, slept ? "sleeper-leads" : "no-cause", "%c %s", device->name,
 			  slept ? "has slept, hears another Master, and goes on" : "yields as one that has slept, and has not");
+	} else if (slept && sim->keeper == (int)device->index) {
+		sim->keeper = -1; /* kept from waking since before the network was whole: it did not serve any more */
 	} else if (!slept && device->candidate.paired && !packet->claim.paired) {
 		return; /* it does not know the bands yet */
 	} else if (!slept && device->candidate.paired) {

@@ -109,7 +109,7 @@ static void do_step(Sim *sim, SimDevice *device, const VrrpStep *step, gint64 no
 /* What it had heard goes with its process. */
 static void forget(SimDevice *device)
 {
-	device->heard_master_us = device->heard_zero_us = device->wait_us = device->lost_us = 0;
+	device->heard_master_us = device->heard_zero_us = device->wait_us = device->lost_us = device->last_zero_us = 0;
 	device->heard_interval_cs = 0;
 	device->zero_reign = 0;
 	device->resigned = false;
@@ -158,9 +158,9 @@ static void set_timer(Sim *sim, SimDevice *device)
 {
 	gint64 at_us;
 
-	if (device->candidate.machine.deadline_us == 0)
+	if (device->sleep.wake_us == 0)
 		return;
-	at_us = sim_when(sim, device, device->candidate.machine.deadline_us);
+	at_us = sim_when(sim, device, device->sleep.wake_us);
 	if (device->timer_at_us != 0 && device->timer_at_us <= at_us)
 		return;
 	device->timer_generation++;
@@ -169,12 +169,18 @@ static void set_timer(Sim *sim, SimDevice *device)
 				  .generation = device->timer_generation });
 }
 
-static void step(Sim *sim, SimDevice *device, const VrrpEvent *event)
+/* As vrrp_election_plan(). */
+static void plan(Sim *sim, SimDevice *device, gint64 now_us)
+{
+	vrrp_sleep_plan(&device->sleep, &device->candidate.machine, false, device->tick_at_us, now_us);
+	set_timer(sim, device);
+}
+
+static void step_at(Sim *sim, SimDevice *device, const VrrpEvent *event, gint64 now_us)
 {
 	VrrpStep steps[VRRP_MAX_STEPS];
 	VrrpState old = device->candidate.machine.state;
 	SimClaim next = next_reign(device);
-	gint64 now_us = sim_clock(sim, device);
 	gsize n;
 
 	device->claim.standing = standing(sim, device);
@@ -189,19 +195,44 @@ static void step(Sim *sim, SimDevice *device, const VrrpEvent *event)
 		if (steps[i].kind == VRRP_STEP_STATE)
 			state_changed(sim, device, old, steps[i].reason, event);
 	save_changes(device);
-	set_timer(sim, device);
+	plan(sim, device, now_us);
 	sim_check_always(sim);
 }
 
+static void step(Sim *sim, SimDevice *device, const VrrpEvent *event)
+{
+	step_at(sim, device, event, sim_clock(sim, device));
+}
+
+static void push_tick(Sim *sim, SimDevice *device, gint64 after_us)
+{
+	sim_push(sim, (SimEvent){ .at_us = sim->now_us + after_us, .kind = SIM_EVENT_TICK, .device = device->index, .generation = device->generation,
+				  .what = ++device->n_ticks });
+}
+
+/* Housekeeping that is due as well is done then and not once more. */
 void sim_device_timer(Sim *sim, SimDevice *device)
 {
+	gint64 now_us = sim_clock(sim, device);
+
 	device->timer_at_us = 0;
-	if (device->candidate.machine.deadline_us == 0 || sim_clock(sim, device) < device->candidate.machine.deadline_us) {
+	if (device->sleep.wake_us == 0 || now_us < device->sleep.wake_us) {
 		set_timer(sim, device);
 		return;
 	}
 	sim_device_drain(sim, device);
+	if (device->tick_at_us != 0 && now_us >= device->tick_at_us) {
+		push_tick(sim, device, 0);
+		device->tick_at_us = 0;
+	}
 	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+}
+
+/* Whatever else wakes it, it reads first what it has let lie: as serve_quiet() in hot.c. */
+static void wake_up(Sim *sim, SimDevice *device)
+{
+	if (device->sleep.quiet)
+		sim_device_drain(sim, device);
 }
 
 static void update_gate(Sim *sim, SimDevice *device)
@@ -216,6 +247,14 @@ static void update_gate(Sim *sim, SimDevice *device)
 
 /* ---- Receiving ---- */
 
+/* As the bell's filter in socket.c. */
+static bool rings(const Sim *sim, const SimDevice *device, const SimPacket *packet)
+{
+	const guint8 *message = packet->bytes + sim_header(sim, packet->path);
+
+	return message[1] == VRID && message[2] == 0 && (packet->from < sim->n_devices || !device->candidate.paired);
+}
+
 void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
 {
 	if (device->condition == SIM_SUSPENDED || device->condition == SIM_OFF || device->condition == SIM_KILLED ||
@@ -223,7 +262,7 @@ void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
 		g_free(packet);
 		return;
 	}
-	if (device->received.length >= SIM_SOCKET_PACKETS) {
+	if (device->received[packet->path].length >= SIM_SOCKET_PACKETS) {
 		/* Lost here and not on the way: the Master works all the same, unless it said priority 0. */
 		if (device->candidate.paired && packet->from < sim->n_devices && !packet->damaged) {
 			device->lost_us = packet->bytes[sim_header(sim, packet->path) + 2] != 0 ? sim_clock(sim, device) : 0;
@@ -235,16 +274,28 @@ void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
 	packet->received_us = sim_clock(sim, device);
 	if (packet->path == SIM_LAN)
 		device->ear = true;
-	g_queue_push_tail(&device->received, packet);
-	if (device->condition == SIM_RUNS)
+	g_queue_push_tail(&device->received[packet->path], packet);
+	device->rung |= rings(sim, device, packet);
+	if (device->condition == SIM_RUNS && (!device->sleep.quiet || device->rung))
 		sim_push(sim, (SimEvent){ .at_us = sim->now_us + sim_upto(sim, sim->busy_us), .kind = SIM_EVENT_READABLE,
 					  .device = device->index, .generation = device->generation });
+}
+
+/* When a Backup that hears must wake at the latest: who goes on from there is not late, however long adverts have lain in its queues. */
+static gint64 wakes_us(const Sim *sim, const SimDevice *device)
+{
+	gint64 down_us = device->wait_us + sim_down_us(sim, device, device->wait_interval_cs);
+
+	if ((gint64)device->wait_interval_cs * 10000 > 100 * SIM_MS)
+		return 0;
+	return device->tick_at_us ? MIN(down_us, device->tick_at_us) : down_us;
 }
 
 /* For a Master last known of @from_us ago; one that finds itself late waits as one that begins. */
 static void begin_to_wait(SimDevice *device, gint64 from_us, gint64 now_us, guint interval_cs)
 {
-	bool late = now_us - from_us > (gint64)interval_cs * 10000;
+	gint64 interval_us = (gint64)interval_cs * 10000;
+	bool late = device->reads_late && now_us - from_us > interval_us;
 
 	device->wait_us = late ? now_us : from_us;
 	device->wait_interval_cs = late ? MAX(interval_cs, device->interval_cs) : interval_cs;
@@ -262,7 +313,7 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 	VrrpEvent event = { .kind = VRRP_EVENT_ADVERT, .received_us = packet->received_us };
 	VrrpState old = device->candidate.machine.state;
 	SimClaim mine = device->claim;
-	bool overtaken, slept, ghost;
+	bool overtaken, outdated = false, slept, ghost;
 	gint64 due_us;
 	VrrpAdvert advert;
 
@@ -279,15 +330,20 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 		return; /* as is_input() */
 	/* An advert overtaken by its sender's own priority 0 says nothing. */
 	overtaken = device->heard_zero_us != 0 && packet->from == device->zero_from &&
-		    packet->received_us - device->heard_zero_us < (gint64)device->interval_cs * 10000 / 2;
-	if (advert.priority == 0) {
+		    packet->received_us - device->last_zero_us < (gint64)device->interval_cs * 10000 / 2;
+	/* And a resignation says nothing that a slower path has brought after what its sender said when it led again. */
+	if (advert.priority == 0 && packet->received_us < device->heard_master_us - (gint64)device->interval_cs * 10000 / 2) {
+		outdated = true;
+	} else if (advert.priority == 0) {
 		device->zero_from = packet->from;
 		device->heard_zero_us = packet->received_us;
+		device->last_zero_us = MAX(packet->received_us, device->last_zero_us);
+		device->heard_master_us = MIN(device->heard_master_us, device->heard_zero_us); /* that it has overtaken, too */
 		device->resigned = old == VRRP_STATE_BACKUP;
 		device->zero_reign = packet->claim.reign;
 		device->zero_interval_cs = device->candidate.machine.master_interval_cs;
-	} else if (!overtaken) {
-		device->heard_master_us = MAX(packet->received_us, device->heard_master_us);
+	} else if (!overtaken && packet->received_us >= device->heard_master_us) { /* else another path has brought more since */
+		device->heard_master_us = packet->received_us;
 		device->heard_interval_cs = sim->version == 3 ? advert.interval_cs : device->interval_cs;
 		device->resigned = false;
 		if (old == VRRP_STATE_BACKUP)
@@ -310,21 +366,47 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 		packet->received_us - device->heard_zero_us < (gint64)device->interval_cs * 10000 / 2;
 	due_us = device->candidate.machine.deadline_us;
 	slept = sim_has_slept(sim, device);
-	step(sim, device, &event);
+	if (!vrrp_sleep_counts(&device->sleep, &device->candidate.machine, advert.priority, packet->received_us))
+		return;
+	if (outdated)
+		sim_break(sim, "ghost-counts", "%c counts a resignation older than what its sender has said since", device->name);
+	step_at(sim, device, &event,
+		vrrp_sleep_heard_at(&device->sleep, &device->candidate.machine, packet->received_us, sim_clock(sim, device)));
 	if (ghost && device->candidate.machine.deadline_us != due_us)
 		sim_break(sim, "ghost-counts", "%c counts an advert of one whose priority 0 it has heard", device->name);
 	if (old == VRRP_STATE_MASTER && advert.priority != 0 && !overtaken)
 		sim_check_advert(sim, device, packet, &advert, &mine, slept);
 }
 
+/* One path after the other, as drain() in election.c. */
 void sim_device_drain(Sim *sim, SimDevice *device)
 {
-	SimPacket *packet;
+	device->rung = false;
+	device->reads_late = sim_clock(sim, device) - wakes_us(sim, device) > (gint64)device->wait_interval_cs * 10000;
+	for (guint path = 0; path < SIM_N_PATHS; path++) {
+		SimPacket *packet;
+		guint n = 0;
 
-	while ((packet = g_queue_pop_head(&device->received))) {
-		receive(sim, device, packet);
-		g_free(packet);
+		for (; (packet = g_queue_pop_head(&device->received[path])); n++) {
+			receive(sim, device, packet);
+			g_free(packet);
+		}
+		vrrp_sleep_note(&device->sleep, n, sim_clock(sim, device));
 	}
+}
+
+/* What came while it was awake may find it asleep. */
+void sim_device_readable(Sim *sim, SimDevice *device)
+{
+	if (!device->sleep.quiet || device->rung)
+		sim_device_drain(sim, device);
+}
+
+void sim_device_forget(SimDevice *device)
+{
+	device->rung = false;
+	for (guint path = 0; path < SIM_N_PATHS; path++)
+		g_queue_clear_full(&device->received[path], g_free);
 }
 
 /* ---- Housekeeping: election-life.c ---- */
@@ -336,6 +418,7 @@ void sim_device_check_link(Sim *sim, SimDevice *device)
 
 	const char *unusable = NULL;
 
+	wake_up(sim, device);
 	if (device->no_carrier == 0 && !device->candidate.watch.carrier)
 		device->up_us = now_us;
 	if (device->no_carrier > 0 && device->candidate.watch.carrier) {
@@ -366,10 +449,18 @@ static bool hears_frames(Sim *sim, SimDevice *device)
 	return heard;
 }
 
+static void plan_tick(Sim *sim, SimDevice *device, gint64 after_us)
+{
+	device->tick_at_us = sim_clock(sim, device) + after_us;
+	push_tick(sim, device, sim_when(sim, device, device->tick_at_us) - sim->now_us + sim_upto(sim, sim->busy_us));
+	plan(sim, device, sim_clock(sim, device));
+}
+
 void sim_device_tick(Sim *sim, SimDevice *device)
 {
 	bool heard = hears_frames(sim, device);
 
+	wake_up(sim, device);
 	if (heard && device->no_carrier == 0) {
 		if (device->frame_us < device->up_us || sim_clock(sim, device) - device->frame_us >= window_us(device))
 			device->frames_since_us = sim_clock(sim, device);
@@ -381,6 +472,7 @@ void sim_device_tick(Sim *sim, SimDevice *device)
 	update_gate(sim, device);
 	if (device->candidate.machine.state == VRRP_STATE_INIT && device->candidate.watch.carrier)
 		sim_device_check_link(sim, device);
+	plan_tick(sim, device, vrrp_sleep_tick_us(vrrp_sleep_hears(&device->candidate.machine, sim_clock(sim, device)), device->candidate.watch.window_us));
 }
 
 static void schedule(Sim *sim, SimDevice *device, SimEventKind kind, gint64 after_us)
@@ -395,9 +487,11 @@ void sim_device_start(Sim *sim, SimDevice *device)
 
 	device->generation++;
 	device->condition = SIM_RUNS;
-	g_queue_clear_full(&device->received, g_free);
+	sim_device_forget(device);
 	device->ear = false;
 	memset(candidate, 0, sizeof *candidate);
+	device->sleep = (VrrpSleep){ 0 };
+	device->thawed_us = device->paired_us = 0;
 	candidate->offset = device->offset;
 	if (device->saved) {
 		candidate->holds = device->store.holds;
@@ -411,7 +505,7 @@ void sim_device_start(Sim *sim, SimDevice *device)
 	device->interval_cs = device->wanted_interval_cs;
 	device->woke_us = now_us;
 	vrrp_candidate_begin(candidate, sim->version, device->interval_cs, sim_address(sim, device->index, SIM_LAN), device->configured_priority);
-	schedule(sim, device, SIM_EVENT_TICK, 0);
+	plan_tick(sim, device, 0);
 	schedule(sim, device, SIM_EVENT_SUPERVISOR, sim_upto(sim, 300 * SIM_MS));
 	if (device->saved && device->no_carrier == 0 &&
 	    vrrp_candidate_may_resume(candidate, device->store.role, device->store.last_advert_us, now_us)) {
@@ -436,7 +530,7 @@ void sim_device_end(Sim *sim, SimDevice *device, bool lose_state)
 	device->generation++;
 	device->timer_generation++;
 	device->timer_at_us = 0;
-	g_queue_clear_full(&device->received, g_free);
+	sim_device_forget(device);
 	device->condition = lose_state ? SIM_OFF : SIM_KILLED;
 	/* What the next process must know is where it looks for it. */
 	if (!lose_state && (device->store.role != device->candidate.machine.state || device->store.step != device->candidate.step ||
@@ -454,15 +548,25 @@ void sim_device_end(Sim *sim, SimDevice *device, bool lose_state)
 	}
 }
 
+static bool is_empty(const SimDevice *device)
+{
+	for (guint path = 0; path < SIM_N_PATHS; path++)
+		if (device->received[path].length > 0)
+			return false;
+	return true;
+}
+
 /* Thawed: what is due is done in one order or the other. */
 void sim_device_wake(Sim *sim, SimDevice *device)
 {
 	bool due = device->candidate.machine.deadline_us != 0 && sim_clock(sim, device) >= device->candidate.machine.deadline_us;
 
 	device->condition = SIM_RUNS;
+	device->thawed_us = sim_clock(sim, device);
+	device->reads_late = true;
 	/* Nothing was said while it slept, as far as it knows: it waits as one that begins. */
 	if (device->candidate.machine.state == VRRP_STATE_BACKUP && due && !device->candidate.machine.listened &&
-	    device->received.length == 0 &&
+	    is_empty(device) &&
 	    sim_clock(sim, device) - device->candidate.machine.deadline_us > (gint64)device->wait_interval_cs * 10000)
 		begin_to_wait(device, device->candidate.machine.deadline_us, sim_clock(sim, device), device->wait_interval_cs);
 	/* A nap in the midst of listening may pass unnoticed. */
@@ -479,7 +583,7 @@ void sim_device_wake(Sim *sim, SimDevice *device)
 		sim_device_check_link(sim, device);
 	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_TIMER });
 	sim_device_check_link(sim, device);
-	schedule(sim, device, SIM_EVENT_TICK, 0);
+	plan_tick(sim, device, 0);
 	schedule(sim, device, SIM_EVENT_SUPERVISOR, sim_upto(sim, 10 * SIM_MS));
 	schedule(sim, device, SIM_EVENT_SERVES, 10 * SIM_MS);
 	sim_device_settings(sim, device, device->wanted_interval_cs);
@@ -489,6 +593,7 @@ void sim_device_wake(Sim *sim, SimDevice *device)
 
 void sim_device_set_passive(Sim *sim, SimDevice *device, bool passive)
 {
+	wake_up(sim, device);
 	if (passive)
 		vrrp_holds_set(&device->candidate.holds, VRRP_HOLD_PASSIVE, "mode", 0, sim_clock(sim, device));
 	else
@@ -499,6 +604,7 @@ void sim_device_set_passive(Sim *sim, SimDevice *device, bool passive)
 
 void sim_device_set_serving(Sim *sim, SimDevice *device, bool serving)
 {
+	wake_up(sim, device);
 	if (!vrrp_candidate_serve(&device->candidate, serving, sim_clock(sim, device)))
 		return;
 	device->claim.standing = standing(sim, device);
@@ -521,6 +627,7 @@ void sim_device_supervisor(Sim *sim, SimDevice *device)
 	IpAddress peer = sim_address(sim, 1 - device->index, SIM_LAN);
 	bool follows = false;
 
+	wake_up(sim, device);
 	if (sim->paired) {
 		const SimDevice *other = &sim->device[1 - device->index];
 
@@ -531,6 +638,8 @@ void sim_device_supervisor(Sim *sim, SimDevice *device)
 		follows = other->word.backup && other->word.at_us != 0 && sim->now_us - other->word.at_us < 3000 * SIM_MS &&
 			  other->word.reign == device->claim.reign && device->candidate.machine.state == VRRP_STATE_MASTER;
 	}
+	if (sim->paired && !device->candidate.paired)
+		device->paired_us = sim_clock(sim, device);
 	vrrp_candidate_pair(&device->candidate, sim->paired, device->offset, follows,
 			    sim->paired && ip_equal(&device->candidate.machine.master_address, &peer), sim_clock(sim, device));
 	if (device->passive != device->candidate.holds.hold[VRRP_HOLD_PASSIVE].set)
@@ -542,11 +651,13 @@ void sim_device_supervisor(Sim *sim, SimDevice *device)
 
 void sim_device_resign(Sim *sim, SimDevice *device)
 {
+	wake_up(sim, device);
 	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_RESIGN, .reason = "order" });
 }
 
 void sim_device_take(Sim *sim, SimDevice *device)
 {
+	wake_up(sim, device);
 	if (device->candidate.machine.state == VRRP_STATE_INIT)
 		return;
 	/* An order comes from a supervisor, whose first word is who the peer is. */
@@ -563,6 +674,7 @@ void sim_device_hold(Sim *sim, SimDevice *device, gint64 lease_us)
 {
 	gint64 now_us = sim_clock(sim, device);
 
+	wake_up(sim, device);
 	if (lease_us)
 		vrrp_holds_set(&device->candidate.holds, VRRP_HOLD_ADMINISTRATOR, "by hand", now_us + lease_us, now_us);
 	else
@@ -575,6 +687,7 @@ void sim_device_set_hold(Sim *sim, SimDevice *device, VrrpHold hold, bool held, 
 {
 	gint64 now_us = sim_clock(sim, device);
 
+	wake_up(sim, device);
 	if (held)
 		vrrp_holds_set(&device->candidate.holds, hold, "told", lease_us ? now_us + lease_us : 0, now_us);
 	else
@@ -589,6 +702,7 @@ void sim_device_settings(Sim *sim, SimDevice *device, guint interval_cs)
 	device->wanted_interval_cs = interval_cs;
 	if (device->interval_cs == interval_cs || device->condition != SIM_RUNS)
 		return;
+	wake_up(sim, device);
 	device->interval_cs = interval_cs;
 	sim_say(sim, "%c  an advert every %u ms", device->name, interval_cs * 10);
 	if (device->candidate.machine.state != VRRP_STATE_INIT)

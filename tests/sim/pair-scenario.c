@@ -79,7 +79,6 @@ static void make(Sim *sim)
 		v->configured_priority = 100;
 		v->offset = i;
 		v->own_interval_cs = v->interval_cs = v->wanted_interval_cs = sim->interval_cs;
-		g_queue_init(&v->received);
 		device->index = i;
 		device->id[0] = (char)('a' + i);
 		device->v = v;
@@ -332,12 +331,10 @@ static void on_vrrpd(Sim *sim, const SimEvent *event)
 	if (v->condition != SIM_RUNS || event->generation != v->generation)
 		return;
 	if (event->kind == SIM_EVENT_READABLE) {
-		sim_device_drain(sim, v);
-	} else if (event->kind == SIM_EVENT_TICK) {
+		sim_device_readable(sim, v);
+	} else if (event->kind == SIM_EVENT_TICK && event->what == v->n_ticks) {
 		sim_device_tick(sim, v);
 		pair_witness_tick(sim, &pair.device[v->index]);
-		sim_push(sim, (SimEvent){ .at_us = sim->now_us + SIM_TICK_US + sim_upto(sim, sim->busy_us), .kind = SIM_EVENT_TICK,
-					  .device = v->index, .generation = v->generation });
 	}
 }
 
@@ -460,5 +457,5 @@ void sim_run(Sim *sim, guint64 seed, const SimLess *less, GString *trace)
 	}
 	g_clear_pointer(&sim->events, g_free);
 	for (guint i = 0; i < 2; i++)
-		g_queue_clear_full(&sim->device[i].received, g_free);
+		sim_device_forget(&sim->device[i]);
 }

@@ -4,8 +4,6 @@
 
 #include "sim.h"
 
-#define CALM_BUSY_US 100
-
 static const char *const names[] = {
 	[SIM_FAULT_CUT] = "cut",             [SIM_FAULT_SPLIT] = "split",     [SIM_FAULT_LOSS] = "loss",
 	[SIM_FAULT_DUPLICATE] = "duplicate", [SIM_FAULT_DELAY] = "delay",     [SIM_FAULT_DAMAGE] = "damage",
@@ -87,7 +85,7 @@ static void make(Sim *sim)
 	sim->follower_on_lan = sim->follower && sim_below(sim, 2) == 0;
 	sim->interval_cs = sim->version == 2 ? 100 : intervals_cs[sim_below(sim, G_N_ELEMENTS(intervals_cs))];
 	differ = sim->version == 3 && sim_below(sim, 6) == 0;
-	sim->busy_us = CALM_BUSY_US;
+	sim->busy_us = SIM_CALM_BUSY_US;
 	sim->keeper = -1;
 	for (guint i = 0; i < sim->n_devices; i++) {
 		SimDevice *device = &sim->device[i];
@@ -104,7 +102,6 @@ static void make(Sim *sim)
 		shortest_cs = MIN(shortest_cs, device->own_interval_cs);
 		device->interval_cs = device->wanted_interval_cs = device->own_interval_cs;
 		device->passive = sim->paired && sim_below(sim, 8) == 0;
-		g_queue_init(&device->received);
 		sim_push(sim, (SimEvent){ .at_us = sim_below(sim, 2) ? 0 : sim_upto(sim, 3000 * SIM_MS), .kind = SIM_EVENT_FAULT,
 					  .device = i, .generation = SIM_MAX_FAULTS });
 	}
@@ -291,7 +288,7 @@ static void end_fault(Sim *sim, const SimFault *fault)
 		sim->jitter_us = 0;
 		break;
 	case SIM_FAULT_BUSY:
-		sim->busy_us = CALM_BUSY_US;
+		sim->busy_us = SIM_CALM_BUSY_US;
 		sim->busy_until_us = sim->now_us;
 		break;
 	case SIM_FAULT_FREEZE:
@@ -392,11 +389,9 @@ static void on_device(Sim *sim, const SimEvent *event)
 	if (device->condition != SIM_RUNS || event->generation != device->generation)
 		return;
 	if (event->kind == SIM_EVENT_READABLE) {
-		sim_device_drain(sim, device);
-	} else if (event->kind == SIM_EVENT_TICK) {
+		sim_device_readable(sim, device);
+	} else if (event->kind == SIM_EVENT_TICK && event->what == device->n_ticks) {
 		sim_device_tick(sim, device);
-		sim_push(sim, (SimEvent){ .at_us = sim->now_us + SIM_TICK_US + sim_upto(sim, sim->busy_us), .kind = SIM_EVENT_TICK,
-					  .device = device->index, .generation = device->generation });
 	} else if (event->kind == SIM_EVENT_SUPERVISOR) {
 		if (device->no_supervisor == 0)
 			sim_device_supervisor(sim, device);
@@ -487,5 +482,5 @@ void sim_run(Sim *sim, guint64 seed, const SimLess *less, GString *trace)
 		g_free(sim->events[i].packet);
 	g_clear_pointer(&sim->events, g_free);
 	for (guint i = 0; i < sim->n_devices; i++)
-		g_queue_clear_full(&sim->device[i].received, g_free);
+		sim_device_forget(&sim->device[i]);
 }

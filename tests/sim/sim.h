@@ -13,15 +13,17 @@
 
 #include "vrrpd/candidate.h"
 #include "vrrpd/packet.h"
+#include "vrrpd/sleep.h"
 
 #define SIM_MS 1000
 #define SIM_MAX_DEVICES 5
 #define SIM_MAX_FAULTS 60
 #define SIM_MAX_ROUNDS 3
 #define SIM_MAX_EVENTS 20000
-#define SIM_TICK_US 100000             /* as in election-private.h */
+#define SIM_TICK_US VRRP_SLEEP_TICK_US /* at least so often */
+#define SIM_CALM_BUSY_US 100           /* so late a wake-up may be at any time */
 #define SIM_ADDRESS_LIFE_US 3000000    /* as the kernel is told in address.c */
-#define SIM_SOCKET_PACKETS 250         /* of both paths; fewer than a real buffer, so that it runs over sooner */
+#define SIM_SOCKET_PACKETS 125         /* of one path; fewer than a real buffer, so that it runs over sooner */
 
 /* The electing member's multicast, a follower's (the other family, or another interface), unicast to the peer. */
 typedef enum { SIM_LAN, SIM_FOLLOWER, SIM_PEER, SIM_N_PATHS } SimPathKind;
@@ -62,8 +64,12 @@ typedef struct {
 	guint offset;
 
 	VrrpCandidate candidate;     /* as vrrpd has it */
-	GQueue received;             /* of SimPacket*; the sockets' buffers */
+	GQueue received[SIM_N_PATHS]; /* of SimPacket*; the sockets' buffers */
+	bool rung;                   /* one of them holds what wakes a Backup that sleeps */
 	bool ear;
+	VrrpSleep sleep;             /* as vrrpd has it */
+	guint n_ticks;               /* housekeepings; one that is not the last planned is void */
+	gint64 tick_at_us;           /* own clock: when that is due */
 
 	/* Its run-time state on the tmpfs. */
 	bool saved;
@@ -97,6 +103,9 @@ typedef struct {
 	guint64 zero_reign;          /* whose it was */
 	guint zero_from;
 	bool resigned;               /* as a Backup it heard priority 0, and nothing since */
+	gint64 thawed_us;            /* own clock: when it was last frozen or suspended no more; 0: never */
+	gint64 paired_us;            /* own clock: when it was told who the peer is; 0: not yet, or never anything else */
+	bool reads_late;             /* what is in its sockets, later than it should have woken */
 	gint64 wait_us;              /* own clock: since when it waits as a Backup, */
 	guint wait_interval_cs;      /* and by which interval */
 	struct {
@@ -107,6 +116,7 @@ typedef struct {
 	SimClaim claim;
 	guint64 heard_reign;
 	gint64 heard_master_us, heard_zero_us; /* arrival, own clock; 0: never */
+	gint64 last_zero_us;         /* of several, by several paths, the one that came last */
 	guint quiet_transitions, transitions;
 } SimDevice;
 
@@ -220,7 +230,9 @@ void sim_say(Sim *sim, const char *format, ...) G_GNUC_PRINTF(2, 3);
 void sim_device_start(Sim *sim, SimDevice *device);
 void sim_device_end(Sim *sim, SimDevice *device, bool lose_state);
 void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet); /* takes @packet */
+void sim_device_readable(Sim *sim, SimDevice *device);
 void sim_device_drain(Sim *sim, SimDevice *device);
+void sim_device_forget(SimDevice *device); /* what is in its sockets */
 void sim_device_timer(Sim *sim, SimDevice *device);
 void sim_device_tick(Sim *sim, SimDevice *device);
 void sim_device_wake(Sim *sim, SimDevice *device);
@@ -239,6 +251,7 @@ bool sim_device_holds_addresses(const Sim *sim, const SimDevice *device);
 void sim_break(Sim *sim, const char *invariant, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void sim_check_step(Sim *sim, SimDevice *device, VrrpState old, const char *reason, const VrrpEvent *event);
 void sim_check_advert(Sim *sim, const SimDevice *device, const SimPacket *packet, const VrrpAdvert *advert, const SimClaim *mine, bool slept);
+gint64 sim_down_us(const Sim *sim, const SimDevice *device, guint interval_cs); /* of a Backup that has heard this interval */
 bool sim_has_slept(const Sim *sim, const SimDevice *device);
 void sim_check_say(Sim *sim, const SimDevice *device, guint8 priority, bool to_peer);
 void sim_check_always(Sim *sim);

@@ -12,7 +12,7 @@ import pytest
 TOP = Path(__file__).resolve().parents[2]
 README = (TOP / "tests" / "sim" / "README.md").read_text(encoding="utf-8")
 SIM = [f"tests/sim/{name}.c" for name in ("run", "world", "device", "check", "scenario")]
-TESTED = [f"vrrpd/{name}.c" for name in ("packet", "machine", "candidate", "judge", "holds", "link-watch")] + ["settings/ip.c"]
+TESTED = [f"vrrpd/{name}.c" for name in ("packet", "machine", "candidate", "judge", "holds", "link-watch", "sleep")] + ["settings/ip.c"]
 
 MISTAKES = {
     # As the table calls it: file, what is there, what is there instead, and what it breaks.
@@ -32,6 +32,12 @@ MISTAKES = {
                                          "(void)link_alive;\n\treturn carrier && !applications_failed;", {"alive-though-isolated"}),
     "alone is as good as serving": ("judge", "return link_steady ? VRRP_STANDING_SERVING : VRRP_STANDING_ALONE;",
                                     "(void)link_steady;\n\treturn VRRP_STANDING_SERVING;", {"keeps-against-better", "yields-to-worse"}),
+    "a Backup sleeps an interval too long": ("sleep", "MIN(machine->deadline_us, tick_at_us) : machine->deadline_us;",
+                                             "MIN(machine->deadline_us, tick_at_us) + master_interval_us(machine) : machine->deadline_us;", {"too-late"}),
+    "a Backup sleeps on when the Master resigns": ("device", "device->rung |= rings(sim, device, packet);", "(void)rings;", {"too-late"}),
+    "a Backup counts from when it woke": ("sleep", "? received_us : now_us;", "? now_us : now_us;", {"too-late"}),
+    "a Backup that woke late takes it for planned": ("sleep", "\t\t\tself->late_us = now_us;", "\t\t\tself->late_us = 0;", {"too-early"}),
+    "what another path has brought before counts again": ("sleep", "\t\treturn false;", "\t\treturn true;", {"ghost-counts", "preempts", "too-early"}),
 }
 
 
@@ -57,11 +63,12 @@ def link(objects, tmp_path, replaced=None):
 
 def with_mistake(objects, tmp_path, name):
     part, right, wrong, _ = MISTAKES[name]
-    text = (TOP / "vrrpd" / f"{part}.c").read_text(encoding="utf-8")
+    folder = "tests/sim" if part == "device" else "vrrpd"
+    text = (TOP / folder / f"{part}.c").read_text(encoding="utf-8")
     assert text.count(right) == 1, f"{name}: {part}.c is not what it was"
     source = tmp_path / f"{part}.c"
     source.write_text(text.replace(right, wrong), encoding="utf-8")
-    subprocess.run([*objects[1], f"-I{TOP}/vrrpd", "-c", source, "-o", tmp_path / f"{part}.o"], check=True)
+    subprocess.run([*objects[1], f"-I{TOP}/{folder}", "-c", source, "-o", tmp_path / f"{part}.o"], check=True)
     return link(objects, tmp_path, {part: tmp_path / f"{part}.o"})
 
 

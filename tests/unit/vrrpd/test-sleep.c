@@ -20,7 +20,7 @@ typedef struct {
 	const char *name;
 	guint interval_cs;
 	VrrpState state;
-	bool closed, busy;
+	bool closed, busy, unsure; /* unsure: it does not wait since an advert */
 	gint64 left_us;            /* of the down time; 0: all of it */
 	gint64 tick_us;            /* housekeeping is due so much later; 0: not known */
 	gint64 roused_us;          /* so long ago; 0: never */
@@ -40,6 +40,7 @@ static const Row rows[] = {
 	{ "none-is-missed", 1, VRRP_STATE_BACKUP, .left_us = 10 * MS + 1, .tick_us = 200 * MS, .quiet = true, .wake_us = 10 * MS + 1 },
 	{ "resigned", 1, VRRP_STATE_BACKUP, .left_us = 78, .tick_us = 200 * MS },
 	{ "may-not-take-over", 1, VRRP_STATE_BACKUP, .closed = true, .tick_us = 200 * MS },
+	{ "heard-nobody-since-it-waits", 1, VRRP_STATE_BACKUP, .unsure = true, .tick_us = 200 * MS },
 	{ "has-more-to-do", 1, VRRP_STATE_BACKUP, .busy = true, .tick_us = 200 * MS },
 	{ "just-roused", 1, VRRP_STATE_BACKUP, .tick_us = 200 * MS, .roused_us = 1000 * MS },
 	{ "roused-long-ago", 1, VRRP_STATE_BACKUP, .tick_us = 200 * MS, .roused_us = 1000 * MS + 1, .quiet = true },
@@ -52,11 +53,13 @@ static void test_plan(gconstpointer data)
 	const Row *row = data;
 	VrrpMachine machine = backup(row->interval_cs);
 	VrrpSleep sleep = { .roused_us = row->roused_us ? NOW - row->roused_us : 0 };
+	gint64 wait_us = vrrp_machine_down_us(&machine);
 
 	machine.state = row->state;
 	machine.open = !row->closed;
 	if (row->left_us)
 		machine.deadline_us = NOW + row->left_us;
+	g_assert_true(vrrp_sleep_counts(&sleep, &machine, 100, row->unsure ? NOW - 1 : machine.deadline_us - wait_us));
 	vrrp_sleep_plan(&sleep, &machine, row->busy, row->tick_us ? NOW + row->tick_us : 0, NOW);
 	g_assert_true(sleep.quiet == row->quiet);
 	g_assert_cmpint(sleep.wake_us, ==, row->wake_us ? NOW + row->wake_us : machine.deadline_us);
@@ -79,6 +82,7 @@ static VrrpSleep asleep(const VrrpMachine *machine)
 {
 	VrrpSleep sleep = { 0 };
 
+	g_assert_true(vrrp_sleep_counts(&sleep, machine, 100, NOW));
 	vrrp_sleep_plan(&sleep, machine, false, 0, NOW);
 	g_assert_true(sleep.quiet);
 	return sleep;
@@ -93,7 +97,8 @@ static void test_by_plan(void)
 
 	for (guint i = 1; i <= 3; i++) {
 		g_assert_cmpint(vrrp_sleep_heard_at(&sleep, &machine, NOW + i * 10 * MS, woken_us), ==, NOW + i * 10 * MS);
-		sleep.quiet = i != 1; /* whatever that one changed */
+		sleep.quiet = i != 1; /* whatever that one changed, */
+		sleep.wake_us = NOW; /* also that it should have woken long before */
 	}
 	/* And one that is read at once, from then. */
 	sleep.quiet = false;
@@ -113,10 +118,10 @@ static void test_future(void)
 static void test_late(void)
 {
 	VrrpMachine machine = backup(1);
-	VrrpSleep sleep = asleep(&machine);
+	VrrpSleep in_time = asleep(&machine), sleep = in_time;
 	gint64 in_time_us = sleep.wake_us + 10 * MS, late_us = in_time_us + 1;
 
-	g_assert_cmpint(vrrp_sleep_heard_at(&sleep, &machine, NOW + 10 * MS, in_time_us), ==, NOW + 10 * MS);
+	g_assert_cmpint(vrrp_sleep_heard_at(&in_time, &machine, NOW + 10 * MS, in_time_us), ==, NOW + 10 * MS);
 	for (guint i = 1; i <= 3; i++) {
 		g_assert_cmpint(vrrp_sleep_heard_at(&sleep, &machine, NOW + i * 10 * MS, late_us), ==, late_us);
 		sleep.wake_us = late_us + 30 * MS; /* planned anew meanwhile */
@@ -125,17 +130,19 @@ static void test_late(void)
 	g_assert_cmpint(vrrp_sleep_heard_at(&sleep, &machine, late_us + 1, late_us + 30 * MS), ==, late_us + 1);
 }
 
-/* Of two paths, read one after the other, the later word counts; priority 0 counts always. */
+/* Of two paths, read one after the other, the later word counts; and a resignation, unless its sender has led anew since. */
 static void test_two_paths(void)
 {
 	VrrpMachine machine = backup(1);
-	VrrpSleep sleep = asleep(&machine);
+	VrrpSleep sleep = { 0 };
 
-	g_assert_true(vrrp_sleep_counts(&sleep, 100, NOW + 10 * MS));
-	g_assert_true(vrrp_sleep_counts(&sleep, 100, NOW + 20 * MS));
-	g_assert_false(vrrp_sleep_counts(&sleep, 100, NOW + 10 * MS + 40));
-	g_assert_true(vrrp_sleep_counts(&sleep, 100, NOW + 20 * MS + 40));
-	g_assert_true(vrrp_sleep_counts(&sleep, 0, NOW + 15 * MS));
+	g_assert_true(vrrp_sleep_counts(&sleep, &machine, 100, NOW + 10 * MS));
+	g_assert_true(vrrp_sleep_counts(&sleep, &machine, 100, NOW + 20 * MS));
+	g_assert_false(vrrp_sleep_counts(&sleep, &machine, 100, NOW + 10 * MS + 40));
+	g_assert_true(vrrp_sleep_counts(&sleep, &machine, 100, NOW + 20 * MS));
+	g_assert_true(vrrp_sleep_counts(&sleep, &machine, 0, NOW + 15 * MS));
+	g_assert_false(vrrp_sleep_counts(&sleep, &machine, 0, NOW + 15 * MS - 1));
+	g_assert_false(vrrp_sleep_counts(&sleep, &machine, 100, NOW + 20 * MS - 1));
 }
 
 static void test_crowd(void)
