@@ -250,6 +250,24 @@ static void add_recovery(const StatusView *view, GString *out, const RenderStyle
 	g_string_append_printf(out, ", peer heard %s ago\n", heard);
 }
 
+/* Commits that an application's own check did not let pass. */
+static void add_held(GVariant *held, const char *where, GString *out, const RenderStyle *style)
+{
+	GVariantIter iter;
+	const char *ref, *commit, *why;
+
+	if (!held)
+		return;
+	g_variant_iter_init(&iter, held);
+	while (g_variant_iter_next(&iter, "{&s(&s&s)}", &ref, &commit, &why)) {
+		g_autofree char *line = g_strdup_printf("commit %.10s of %s is held back %s: %s", commit, ref, where, why);
+		g_autofree char *clean = render_clean(g_strdelimit(line, "\n", ' '));
+		g_autofree char *coloured = render_coloured(style, RENDER_WARNING, clean);
+
+		g_string_append_printf(out, "  %s\n", coloured);
+	}
+}
+
 static void add_synchronisation(const StatusView *view, GString *out, const RenderStyle *style)
 {
 	const char *activity = dict_string(view->sync, "Activity", "unknown"),
@@ -275,6 +293,9 @@ static void add_synchronisation(const StatusView *view, GString *out, const Rend
 		g_string_append_printf(out, "  last attempt failed: %s\n", coloured);
 	}
 	add_recovery(view, out, style);
+	g_autoptr(GVariant) held = dict_value(view->sync, "Held", "a{s(ss)}"), peer_held = dict_value(view->sync, "PeerHeld", "a{s(ss)}");
+	add_held(held, "here", out, style);
+	add_held(peer_held, "by the Backup", out, style);
 	for (gsize i = 0; diverged && i < g_variant_n_children(diverged); i++) {
 		g_autoptr(GVariant) name = g_variant_get_child_value(diverged, i);
 		g_autofree char *clean = render_clean(g_variant_get_string(name, NULL));

@@ -14,7 +14,7 @@ static const ScannerRule rules[] = {
 	  { "description", "command", "unit", "program", "environment", "needs", "user", "group", "working-directory", "ready", "ready-command",
 	    "ready-address", "ready-timeout-ms", "health", "health-command", "health-address", "health-interval-ms", "health-timeout-ms",
 	    "health-tolerance", "watchdog-ms", "restart", "restart-delay-ms", "stop-signal", "stop-timeout-ms", "critical", "config-trial-s", "quiet-command",
-	    "count-command", "capabilities",
+	    "count-command", "validate-command", "validate-timeout-ms", "act-command", "act-timeout-ms", "hook-user", "capabilities",
 	    "capability-bounds", "nofile", "nproc", "core", "memlock", "memory-max", "nice", "oom-score-adj", "realtime" } },
 	{ "data", true, { "path", "ref", "kind", "include", "exclude" } },
 	{ 0 },
@@ -115,6 +115,32 @@ static bool read_health(SettingsApplication *application, const ScannerFile *fil
 	return true;
 }
 
+const char *const settings_hook_names[SETTINGS_N_HOOKS] = { [SETTINGS_HOOK_VALIDATE] = "validate", [SETTINGS_HOOK_ACT] = "act" };
+
+static bool read_hooks(SettingsApplication *application, const ScannerFile *file, const ScannerSection *section, GError **error)
+{
+	const ScannerKey *user = scanner_key(section, "hook-user");
+	bool any = false;
+
+	for (guint i = 0; i < SETTINGS_N_HOOKS; i++) {
+		SettingsHook *hook = &application->hooks[i];
+		g_autofree char *command = g_strconcat(settings_hook_names[i], "-command", NULL);
+		g_autofree char *timeout = g_strconcat(settings_hook_names[i], "-timeout-ms", NULL);
+		const ScannerKey *key = scanner_key(section, timeout);
+
+		hook->timeout_ms = 10000;
+		if (!value_words(file, section, command, true, &hook->command, error) ||
+		    !value_uint(file, section, timeout, 10, 600000, &hook->timeout_ms, error))
+			return false;
+		if (key && !hook->command)
+			return scanner_error(error, file->file, key->line, "\"%s\" needs the key \"%s\"", timeout, command);
+		any = any || hook->command;
+	}
+	if (user && !any)
+		return scanner_error(error, file->file, user->line, "\"hook-user\" needs the key \"validate-command\" or \"act-command\"");
+	return value_name(file, section, "hook-user", &application->hook_user, error);
+}
+
 /* What to start: one of two. */
 static bool read_program(SettingsApplication *application, const ScannerFile *file, const ScannerSection *section, GError **error)
 {
@@ -175,7 +201,7 @@ static bool read_section(Draft *draft, const ScannerFile *file, const ScannerSec
 	    !value_bool(file, section, "critical", &application->critical, error))
 		return false;
 	application->restart = (SettingsRestart)restart;
-	return read_environment(application, file, section, error) && read_ready(application, file, section, error) &&
+	return read_hooks(application, file, section, error) && read_environment(application, file, section, error) && read_ready(application, file, section, error) &&
 	       read_health(application, file, section, error) && read_signal(application, file, section, error) &&
 	       rights_read(&application->rights, file, section, application->unit != NULL, error);
 }

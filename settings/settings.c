@@ -71,6 +71,9 @@ void settings_application_free(gpointer data)
 	g_strfreev(application->needs);
 	g_strfreev(application->quiet_command);
 	g_strfreev(application->count_command);
+	for (guint i = 0; i < SETTINGS_N_HOOKS; i++)
+		g_strfreev(application->hooks[i].command);
+	g_free(application->hook_user);
 	g_free(application->user);
 	g_free(application->group);
 	g_free(application->working_directory);

@@ -102,6 +102,14 @@ typedef struct {
 	int realtime;          /* 1 - 99: SCHED_RR (0: no) */
 } SettingsRights;
 
+/* Commands around a change of an application's configuration that comes with a commit: on what is staged, before it is on the files; after it is. */
+typedef enum { SETTINGS_HOOK_VALIDATE, SETTINGS_HOOK_ACT, SETTINGS_N_HOOKS } SettingsHookKind;
+extern const char *const settings_hook_names[SETTINGS_N_HOOKS]; /* "validate", "act" */
+typedef struct {
+	char **command;   /* NULL: none */
+	guint timeout_ms; /* 10000: then it is killed with all of its children */
+} SettingsHook;
+
 /* applications.d/NAME.conf */
 typedef struct {
 	char *name;            /* the file's name without .conf: letters, digits, '-', '_', '.' */
@@ -127,6 +135,8 @@ typedef struct {
 	guint watchdog_ms;       /* 0: none; else WATCHDOG=1 (sd_notify) must come this often */
 	char **quiet_command;    /* exit 0: nobody is on the phone, 1: somebody is; NULL: none */
 	char **count_command;    /* prints how many contacts are registered; NULL: none */
+	SettingsHook hooks[SETTINGS_N_HOOKS];
+	char *hook_user;         /* as whom these run; NULL: as the application */
 	guint config_trial_s;    /* 300: failing so soon after a change of the configuration it has that change undone first; 0: never */
 	bool critical;           /* true: its failure makes this device give up the service; false: is an event */
 	SettingsRights rights;

@@ -462,6 +462,7 @@ static bool make_parts(Supervisor *supervisor, GError **error)
 	supervisor->peer = peer_new(supervisor);
 	supervisor->swap = swap_new(supervisor);
 	supervisor->undo = undo_new(supervisor);
+	supervisor->hooks = hooks_new(supervisor->applications, peer_link(supervisor->peer));
 	supervisor->reboot = reboot_new(supervisor);
 	supervisor->drill = drill_new(supervisor);
 	supervisor->examine = examine_new(supervisor);
@@ -535,6 +536,7 @@ void supervisor_free(Supervisor *supervisor)
 	settings_orders_free(supervisor->settings_orders);
 	ask_free(supervisor->calls_ask);
 	undo_free(supervisor->undo);
+	hooks_free(supervisor->hooks);
 	reboot_free(supervisor->reboot);
 	drill_free(supervisor->drill);
 	swap_free(supervisor->swap);

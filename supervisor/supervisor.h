@@ -22,6 +22,7 @@
 #include "supervisor/events.h"
 #include "supervisor/aftermath.h"
 #include "supervisor/applications/foreign.h"
+#include "supervisor/applications/hooks.h"
 #include "supervisor/applications/health.h"
 #include "supervisor/orders/job.h"
 #include "supervisor/role/mode.h"
@@ -66,6 +67,7 @@ typedef struct Supervisor {
 	Jobs *jobs;
 	Swap *swap;
 	Undo *undo;
+	Hooks *hooks;
 	Examine *examine;
 	Reboot *reboot;
 	SettingsOrders *settings_orders;

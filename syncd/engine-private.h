@@ -4,9 +4,11 @@
 
 #include "apply.h"
 #include "engine.h"
+#include "hook.h"
 #include "picture.h"
 #include "repo.h"
 #include "set.h"
+#include "staged.h"
 #include "term.h"
 #include "watch.h"
 
@@ -35,6 +37,7 @@ typedef struct {
 	SyncGate *gate;
 	char *journal;
 	GPtrArray *sets;         /* shared, never changed */
+	Settings *settings;      /* those that they are of */
 	SyncPicture *picture;
 	SyncRole role;
 	SyncTerm term;
@@ -61,6 +64,8 @@ typedef struct {
 	GHashTable *strangers;   /* owners that were reported unknown */
 	gint64 checked_us;       /* the picture has looked at everything; 0: not since the role began */
 	git_oid parked_tree;     /* the state on disk that was put aside last */
+	git_oid held;            /* a commit that did not pass: not tried again unless somebody asks for it */
+	char *held_why;          /* NULL: none is held back */
 	char *making;            /* the commit whose steps are being made */
 } SyncLine;
 
@@ -81,6 +86,8 @@ struct SyncEngine {
 	/* the main thread's */
 	SyncLineNews news[SYNC_N_REFS];
 	SyncRole wanted;
+	SyncHooks *hooks;      /* any thread's */
+	SyncStaged *staged;    /* the thread's of the configuration */
 	GPtrArray *takers; /* of RoleCall*, not borrowed: orders to lead that are not answered yet */
 
 	GMutex lock;       /* guards the rest, and what the lines say of it */
@@ -100,6 +107,7 @@ void sync_line_tell_diverged(SyncLine *line);
 void sync_line_tell_activity(SyncLine *line, const char *activity);
 void sync_line_tell_committed(SyncLine *line, const char *commit, const char *message, guint n_changes);
 void sync_line_tell_applied(SyncLine *line, const char *commit, guint n_changes);
+void sync_line_tell_held(SyncLine *line, const char *commit, const char *why); /* "": no more */
 void sync_line_tell_problem(SyncLine *line, const char *text);
 void sync_line_notice(SyncLine *line, const char *name, guint8 priority, const char *format, ...) G_GNUC_PRINTF(4, 5);
 
@@ -123,7 +131,16 @@ bool sync_line_put(SyncLine *line, const git_oid *disk, const git_oid *tree, con
 /* A commit that was fetched and not applied when this device begins to lead is kept by name. */
 bool sync_follow_park_fetched(SyncLine *line, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* ---- trial.c ---- */
+/* Whether @tree, that of @commit, may come in the place of @from (NULL: nothing): what the applications concerned say. On a follower one that may not is
+ * held back, and told of. */
+bool sync_trial_pass(SyncLine *line, const git_oid *from, const git_oid *tree, const git_oid *commit, GCancellable *cancellable,
+		     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void sync_trial_forget(SyncLine *line); /* the one that is held back may be tried again */
+void sync_trial_over(SyncLine *line);   /* nothing is held back any more */
+void sync_trial_act(SyncLine *line, const SyncPlan *plan); /* it is on the files */
+
 /* ---- restore.c ---- */
 /* What @path (in the tree; "": everything) of the leader's configuration was in @from (as sync_repo_find() reads it) it becomes again, as a new
- * commit on its files. */
-bool sync_restore(SyncLine *line, const char *from, const char *path, const char *author, const char *message, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+ * commit on its files. @tried: it was in use before, and nobody is asked. */
+bool sync_restore(SyncLine *line, const char *from, const char *path, bool tried, const char *author, const char *message, GError **error) G_GNUC_WARN_UNUSED_RESULT;

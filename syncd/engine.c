@@ -173,6 +173,7 @@ static bool change_role(SyncLine *line, SyncRole role, GError **error)
 	if (!sync_apply_settle(&apply, &moved, error) || (role == SYNC_ROLE_LEAD && !sync_follow_park_fetched(line, error)))
 		return false;
 	line->role = role;
+	sync_trial_over(line);
 	sync_picture_mark_all(line->picture);
 	/* The answer does not wait for this. */
 	if (role == SYNC_ROLE_LEAD)
@@ -249,6 +250,7 @@ void sync_engine_set_role(SyncEngine *engine, SyncRole role, guint64 term, const
 	call->done = done;
 	call->user_data = user_data;
 	call->unanswered = call->running = SYNC_N_REFS;
+	bool led = engine->wanted == SYNC_ROLE_LEAD;
 	engine->wanted = role;
 	if (role == SYNC_ROLE_LEAD)
 		g_ptr_array_add(engine->takers, call);
@@ -269,6 +271,12 @@ void sync_engine_set_role(SyncEngine *engine, SyncRole role, guint64 term, const
 		LineRole *part = g_new0(LineRole, 1);
 
 		part->call = call;
+		if (led && role == SYNC_ROLE_FOLLOW) {
+			/* A command that looks at what shall be restored is not waited for. */
+			g_autoptr(GCancellable) leading = stop_following(&engine->lines[i]);
+
+			g_cancellable_cancel(leading);
+		}
 		part->line = &engine->lines[i];
 		sync_engine_post(part->line->context, G_PRIORITY_HIGH, run_role, part);
 	}
@@ -281,6 +289,7 @@ typedef struct {
 	char *author, *message;
 	char *restore; /* a commit to go back to; NULL: only commit */
 	char *path;    /* of that */
+	bool tried;    /* and nobody is asked */
 	bool last;     /* in haste */
 	SyncEngineCommits done;
 	gpointer user_data;
@@ -346,7 +355,7 @@ static gboolean run_commit(gpointer data)
 		if (!line->rescan)
 			sync_lead_begin(line);
 		sync_line_tell_activity(line, call->restore ? "applying" : "committing");
-		if ((call->restore ? sync_restore(line, call->restore, call->path, call->author, call->message, &part->error) :
+		if ((call->restore ? sync_restore(line, call->restore, call->path, call->tried, call->author, call->message, &part->error) :
 				     sync_lead_commit(line, call->author, call->message, &part->error)) &&
 		    sync_repo_get_ref(line->repo, "heads", line->name, &head))
 			part->commit = sync_oid_text(&head);
@@ -391,11 +400,11 @@ void sync_engine_commit_last(SyncEngine *engine, const char *author, const char 
 	       (CommitCall){ .author = g_strdup(author), .message = g_strdup(message), .last = true, .done = done, .user_data = user_data });
 }
 
-void sync_engine_restore(SyncEngine *engine, const char *from, const char *path, const char *author, const char *message, SyncEngineCommits done,
+void sync_engine_restore(SyncEngine *engine, const char *from, const char *path, bool tried, const char *author, const char *message, SyncEngineCommits done,
 			 gpointer user_data)
 {
 	commit(engine, SYNC_REF_CONFIG, 1,
-	       (CommitCall){ .author = g_strdup(author), .message = g_strdup(message), 
+	       (CommitCall){ .author = g_strdup(author), .message = g_strdup(message), .tried = tried,
 			     .restore = g_strdup(from), .path = g_strdup(path), .done = done,
 			     .user_data = user_data });
 }
@@ -512,6 +521,7 @@ void sync_engine_pull(SyncEngine *engine, const SyncPull *wish, SyncEngineDone d
 typedef struct {
 	SyncLine *line;
 	GPtrArray *sets;
+	Settings *settings;
 } ReloadCall;
 
 static gboolean run_reload(gpointer data)
@@ -523,6 +533,9 @@ static gboolean run_reload(gpointer data)
 	sync_lead_end(line);
 	g_autoptr(GPtrArray) old = line->sets;
 	line->sets = call->sets;
+	settings_unref(line->settings);
+	line->settings = call->settings;
+	sync_trial_forget(line);
 	picture_new(line);
 	if (leads)
 		sync_lead_begin(line);
@@ -539,8 +552,42 @@ void sync_engine_reload(SyncEngine *engine, const Settings *settings)
 
 		call->line = &engine->lines[i];
 		call->sets = g_ptr_array_ref(sets);
+		call->settings = settings_ref((Settings *)settings);
 		sync_engine_post(call->line->context, G_PRIORITY_DEFAULT, run_reload, call);
 	}
+}
+
+/* ---- hooks ---- */
+
+static gboolean on_hooks(gpointer data)
+{
+	SyncEngine *engine = data;
+
+	engine->events->hooks(engine->user_data);
+	return G_SOURCE_REMOVE;
+}
+
+GVariant *sync_engine_hooks(SyncEngine *engine)
+{
+	return sync_hooks_wanted(engine->hooks);
+}
+
+bool sync_engine_hook_ended(SyncEngine *engine, guint64 serial, bool ok, const char *text)
+{
+	return sync_hooks_ended(engine->hooks, serial, ok, text);
+}
+
+static gboolean run_again(gpointer data)
+{
+	sync_trial_forget(data);
+	return G_SOURCE_REMOVE;
+}
+
+void sync_engine_try_again(SyncEngine *engine)
+{
+	SyncLine *line = &engine->lines[SYNC_REF_CONFIG];
+
+	sync_engine_post(line->context, G_PRIORITY_DEFAULT, run_again, line);
 }
 
 /* ---- the whole ---- */
@@ -570,7 +617,7 @@ static void adopt_common_mark(SyncLine *line)
 		g_warning("%s: %s", path, g_strerror(errno));
 }
 
-static bool line_init(SyncLine *line, GPtrArray *sets, GError **error)
+static bool line_init(SyncLine *line, GPtrArray *sets, const Settings *settings, GError **error)
 {
 	bool moved;
 
@@ -580,6 +627,7 @@ static bool line_init(SyncLine *line, GPtrArray *sets, GError **error)
 	line->context = g_main_context_new();
 	line->loop = g_main_loop_new(line->context, FALSE);
 	line->sets = g_ptr_array_ref(sets);
+	line->settings = settings_ref((Settings *)settings);
 	line->databases = g_hash_table_new(NULL, NULL);
 	line->missing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	line->strangers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -613,6 +661,8 @@ static void line_clear(SyncLine *line)
 	sync_repo_free(line->repo);
 	sync_gate_free(line->gate);
 	g_clear_pointer(&line->sets, g_ptr_array_unref);
+	settings_unref(line->settings);
+	g_free(line->held_why);
 	g_clear_object(&line->following);
 	g_clear_pointer(&line->loop, g_main_loop_unref);
 	g_clear_pointer(&line->context, g_main_context_unref);
@@ -634,6 +684,9 @@ SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const 
 	engine->scratch = g_build_filename(folder, "scratch", NULL);
 	engine->device = g_strdup(settings->id);
 	engine->takers = g_ptr_array_new();
+	engine->hooks = sync_hooks_new(on_hooks, engine);
+	g_autofree char *staged = g_build_filename(folder, "staged", NULL);
+	engine->staged = sync_staged_new(staged);
 	engine->tidied_us = g_get_monotonic_time();
 	if (g_mkdir_with_parents(engine->folder, 0700) < 0 || g_mkdir_with_parents(engine->scratch, 0700) < 0) {
 		sync_error_from_errno(error, errno, "%s", engine->scratch);
@@ -645,7 +698,7 @@ SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const 
 		engine->lines[i].engine = engine;
 		engine->lines[i].name = sync_ref_names[i];
 		engine->lines[i].ref = i;
-		if (!line_init(&engine->lines[i], sets, error))
+		if (!line_init(&engine->lines[i], sets, settings, error))
 			return NULL;
 	}
 	for (guint i = 0; i < SYNC_N_REFS; i++) {
@@ -685,6 +738,8 @@ void sync_engine_free(SyncEngine *engine)
 		sync_term_clear(&engine->news[i].term);
 	}
 	g_clear_object(&engine->tidying);
+	sync_hooks_free(engine->hooks);
+	sync_staged_free(engine->staged);
 	g_ptr_array_unref(engine->takers);
 	g_mutex_clear(&engine->lock);
 	g_free(engine->folder);

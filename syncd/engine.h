@@ -27,6 +27,8 @@ typedef struct {
 	void (*committed)(const char *ref, const char *commit, const char *message, guint n_changes, gpointer user_data);
 	void (*applied)(const char *ref, const char *commit, guint n_changes, gpointer user_data);
 	void (*notice)(const char *name, guint8 priority, const char *description, gpointer user_data);
+	void (*held)(const char *ref, const char *commit, const char *why, gpointer user_data); /* @commit "": none any more */
+	void (*hooks)(gpointer user_data); /* sync_engine_hooks() has changed */
 	void (*problem)(const char *text, gpointer user_data); /* "" when it is over */
 } SyncEngineEvents;
 
@@ -45,8 +47,8 @@ void sync_engine_commit(SyncEngine *engine, const char *author, const char *mess
 /* The same while nobody is served: without waiting for the disk, and for nothing that waits for it just now. */
 void sync_engine_commit_last(SyncEngine *engine, const char *author, const char *message, SyncEngineCommits done, gpointer user_data);
 
-/* The configuration, or @path of it, as it was in @from (sync_repo_find()), as a new commit. */
-void sync_engine_restore(SyncEngine *engine, const char *from, const char *path, const char *author, const char *message, SyncEngineCommits done,
+/* The configuration, or @path of it, as it was in @from (sync_repo_find()), as a new commit. @tried: without asking the applications. */
+void sync_engine_restore(SyncEngine *engine, const char *from, const char *path, bool tried, const char *author, const char *message, SyncEngineCommits done,
 			 gpointer user_data);
 
 /* Where the peer is, who it is, and what it has stored (a{ss}). A pull that waits is replaced by a newer one, which then answers for both; @done
@@ -61,6 +63,12 @@ typedef struct {
 	bool hurry; /* nobody is served until it is on the files */
 } SyncPull;
 void sync_engine_pull(SyncEngine *engine, const SyncPull *pull, SyncEngineDone done, gpointer user_data);
+
+GVariant *sync_engine_hooks(SyncEngine *engine); /* a(tssss), see hook.h; floating */
+/* A hook ended; false: nobody wanted it any more. */
+bool sync_engine_hook_ended(SyncEngine *engine, guint64 serial, bool ok, const char *text);
+/* What is held back is tried again by the next pull. */
+void sync_engine_try_again(SyncEngine *engine);
 
 /* New settings: new data sets. */
 void sync_engine_reload(SyncEngine *engine, const Settings *settings);

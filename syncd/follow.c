@@ -281,15 +281,18 @@ static bool apply_line(SyncLine *line, const git_oid *target, GCancellable *canc
 	g_autoptr(SyncPlan) plan = sync_plan_new(line->name, hex);
 	g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free);
 	SyncApply apply = sync_line_apply(line);
-	git_oid head, target_tree, disk;
+	git_oid head, head_tree, target_tree, disk;
 	bool has_head = sync_repo_get_ref(line->repo, "heads", line->name, &head);
 	bool same = has_head && git_oid_equal(&head, target);
 
 	if (same && line->checked_us && g_get_monotonic_time() - line->checked_us <= CHECK_S * (gint64)G_USEC_PER_SEC)
 		return true;
-	sync_line_tell_activity(line, "staging");
 	if (!sync_repo_tree_of(line->repo, target, &target_tree, error) ||
-	    !look_at_affected(line, &target_tree, cancellable, error) ||
+	    (has_head && !sync_repo_tree_of(line->repo, &head, &head_tree, error)) ||
+	    (!same && !sync_trial_pass(line, has_head ? &head_tree : NULL, &target_tree, target, cancellable, error)))
+		return false;
+	sync_line_tell_activity(line, "staging");
+	if (!look_at_affected(line, &target_tree, cancellable, error) ||
 	    !keep_own(line, has_head ? &head : NULL, target, &target_tree, error) ||
 	    !sync_picture_write(line->picture, line->repo, NULL, NULL, &disk, error) ||
 	    !plan_line(line, &disk, &target_tree, plan, error))
@@ -312,6 +315,8 @@ static bool apply_line(SyncLine *line, const git_oid *target, GCancellable *canc
 	}
 	sync_line_tell(line);
 	sync_line_tell_applied(line, hex, plan->steps->len);
+	sync_trial_over(line);
+	sync_trial_act(line, plan);
 	return follow_picture(line, plan, error);
 }
 
@@ -352,6 +357,7 @@ bool sync_line_put(SyncLine *line, const git_oid *disk, const git_oid *tree, con
 	}
 	sync_line_tell(line);
 	sync_line_tell_committed(line, hex, message, plan->steps->len);
+	sync_trial_act(line, plan);
 	return follow_picture(line, plan, error);
 }
 

@@ -2,7 +2,7 @@
 /* syncd/news.c - what the threads of the refs have to say, told in the main context as of one engine. */
 #include "engine-private.h"
 
-typedef enum { NEWS_LINE, NEWS_DIVERGED, NEWS_ACTIVITY, NEWS_COMMITTED, NEWS_APPLIED, NEWS_NOTICE, NEWS_PROBLEM } NewsKind;
+typedef enum { NEWS_LINE, NEWS_DIVERGED, NEWS_ACTIVITY, NEWS_COMMITTED, NEWS_APPLIED, NEWS_NOTICE, NEWS_HELD, NEWS_PROBLEM } NewsKind;
 
 typedef struct {
 	SyncLine *line;
@@ -14,7 +14,7 @@ typedef struct {
 } News;
 
 /* The later in this list hides the earlier. */
-static const char *const activities[] = { "idle", "scanning", "committing", "fetching", "staging", "applying" };
+static const char *const activities[] = { "idle", "scanning", "committing", "fetching", "validating", "staging", "applying" };
 
 static guint rank(const char *activity)
 {
@@ -109,6 +109,9 @@ static gboolean deliver(gpointer data)
 	case NEWS_NOTICE:
 		events->notice(news->a, news->n, news->b, engine->user_data);
 		break;
+	case NEWS_HELD:
+		events->held(ref, news->a, news->b, engine->user_data);
+		break;
 	case NEWS_PROBLEM:
 		take(&known->problem, news->a);
 		tell_problem(engine);
@@ -162,6 +165,11 @@ void sync_line_tell_committed(SyncLine *line, const char *commit, const char *me
 void sync_line_tell_applied(SyncLine *line, const char *commit, guint n_changes)
 {
 	tell(line, (News){ .kind = NEWS_APPLIED, .a = g_strdup(commit), .n = n_changes });
+}
+
+void sync_line_tell_held(SyncLine *line, const char *commit, const char *why)
+{
+	tell(line, (News){ .kind = NEWS_HELD, .a = g_strdup(commit), .b = g_utf8_make_valid(why, -1) });
 }
 
 void sync_line_tell_problem(SyncLine *line, const char *text)

@@ -136,7 +136,7 @@ static bool replace_part(SyncLine *line, const git_oid *from_id, const git_oid *
 
 /* ---- the whole ---- */
 
-bool sync_restore(SyncLine *line, const char *from, const char *path, const char *author, const char *message, GError **error)
+bool sync_restore(SyncLine *line, const char *from, const char *path, bool tried, const char *author, const char *message, GError **error)
 {
 	git_oid target, head, tree, disk, commit;
 
@@ -155,6 +155,10 @@ bool sync_restore(SyncLine *line, const char *from, const char *path, const char
 		return false;
 	if (git_oid_equal(&tree, &disk))
 		return true;
+	g_mutex_lock(&line->engine->lock);
+	g_autoptr(GCancellable) cancellable = g_object_ref(line->following);
+	g_mutex_unlock(&line->engine->lock);
 	return sync_repo_commit(line->repo, &tree, &head, author, message, &line->term, &commit, error) &&
+	       (tried || sync_trial_pass(line, &disk, &tree, &commit, cancellable, error)) &&
 	       sync_line_put(line, &disk, &tree, &commit, message, error);
 }

@@ -33,6 +33,7 @@ struct SyncService {
 	SyncTerm peer_term;                   /* in which its syncd leads or follows */
 	bool hurries, peer_hurries;           /* nobody is served until what is committed now is applied there */
 	guint hurry_timer;
+	GVariant *held, *peer_held;           /* a{s(ss)} */
 	char **diverged;
 	char *activity, *problem;
 	gint64 last_sync_ms;
@@ -85,6 +86,16 @@ bool sync_recovery_is_applied(SyncService *service, GVariant *commits);   /* the
 GVariant *sync_recovery_numbers(SyncService *service);                    /* of our newest commits, for the peer */
 GVariant *sync_recovery_point(SyncService *service);
 GVariant *sync_recovery_heard_ms(SyncService *service);
+
+/* ---- held.c ---- */
+const char *sync_held_of(SyncService *service, GVariant *commits);        /* what the peer holds back of these: why; NULL: nothing */
+void sync_held_peer_said(SyncService *service, GVariant *value);
+void sync_held_here(const char *ref, const char *commit, const char *why, gpointer user_data);
+void sync_held_hooks(gpointer user_data);
+void sync_held_hook_done(BusCall *call, GVariant *args, gpointer user_data);
+GVariant *sync_held_get(gpointer user_data);
+GVariant *sync_held_get_peer(gpointer user_data);
+GVariant *sync_held_get_hooks(gpointer user_data);
 
 /* ---- peer-service.c ---- */
 extern const BusMember peer_members[];

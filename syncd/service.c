@@ -106,8 +106,15 @@ static void look_at_waiters(SyncService *service)
 	for (guint i = service->waiters->len; i-- > 0;) {
 		Waiter *waiter = service->waiters->pdata[i];
 
-		if (sync_recovery_is_applied(service, waiter->commits))
+		const char *why = sync_held_of(service, waiter->commits);
+
+		if (sync_recovery_is_applied(service, waiter->commits)) {
 			waiter_end(waiter, BUS_ERROR_FAILED, NULL);
+		} else if (why) {
+			g_autofree char *text = g_strconcat("held: the peer holds it back: ", why, NULL);
+
+			waiter_end(waiter, BUS_ERROR_REFUSED, text);
+		}
 	}
 }
 
@@ -124,6 +131,11 @@ static void wait_applied(BusCall *call, GVariant *args, gpointer user_data)
 	}
 	if (!sync_link_is_connected(service->link)) {
 		bus_call_fail_literal(call, BUS_ERROR_NOT_REACHABLE, "the peer is not connected");
+		return;
+	}
+	const char *why = sync_held_of(service, commits);
+	if (why) {
+		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "held: the peer holds it back: %s", why);
 		return;
 	}
 	Waiter *waiter = g_new0(Waiter, 1);
@@ -149,6 +161,7 @@ void sync_service_tell_peer(SyncService *service)
 	g_variant_builder_add(&builder, "{sv}", "term", g_variant_new_uint64(service->term));
 	g_variant_builder_add(&builder, "{sv}", "term_id", g_variant_new_string(service->term_id));
 	g_variant_builder_add(&builder, "{sv}", "numbers", sync_recovery_numbers(service));
+	g_variant_builder_add(&builder, "{sv}", "held", service->held);
 	g_variant_builder_add(&builder, "{sv}", "hurry", g_variant_new_boolean(service->hurries));
 	sync_link_publish(service->link, "sync", g_variant_builder_end(&builder));
 }
@@ -254,6 +267,7 @@ void sync_service_peer_said(SyncService *service, GVariant *value)
 	changed(service, "PeerStored");
 	changed(service, "PeerApplied");
 	sync_recovery_peer_said(service, value);
+	sync_held_peer_said(service, value);
 	look_at_waiters(service);
 	if (service->role == SYNC_ROLE_LEAD && sync_recovery_is_applied(service, service->stored))
 		synchronised(service);
@@ -347,6 +361,8 @@ static const SyncEngineEvents engine_events = {
 	.committed = on_committed,
 	.applied = on_applied,
 	.notice = on_notice,
+	.held = sync_held_here,
+	.hooks = sync_held_hooks,
 	.problem = on_problem,
 };
 
@@ -482,12 +498,15 @@ static void restore(BusCall *call, GVariant *args, gpointer user_data)
 	const char *commit_hex, *author, *message;
 
 	g_variant_get(args, "(&s&s&s)", &commit_hex, &author, &message);
-	sync_engine_restore(service->engine, commit_hex, "", *author ? author : bus_call_caller(call), message, answer_restore, call);
+	sync_engine_restore(service->engine, commit_hex, "", true, *author ? author : bus_call_caller(call), message, answer_restore, call);
 }
 
 static void sync_now(BusCall *call, GVariant *args, gpointer user_data)
 {
-	pull(user_data, answer, call);
+	SyncService *service = user_data;
+
+	sync_engine_try_again(service->engine);
+	pull(service, answer, call);
 }
 
 typedef struct {
@@ -584,7 +603,7 @@ static void restore_from(BusCall *call, GVariant *args, gpointer user_data)
 
 	g_variant_get(args, "(&s&s&s&s)", &from, &path, &author, &message);
 	if (config_path(service, call, path, &in_tree))
-		sync_engine_restore(service->engine, from, in_tree, *author ? author : bus_call_caller(call), message, answer_restore, call);
+		sync_engine_restore(service->engine, from, in_tree, false, *author ? author : bus_call_caller(call), message, answer_restore, call);
 }
 
 typedef struct {
@@ -751,6 +770,7 @@ const BusMember sync_members[] = {
 	{ "Difference", .method = difference },
 	{ "WaitApplied", .method = wait_applied },
 	{ "SyncNow", .method = sync_now },
+	{ "HookDone", .method = sync_held_hook_done },
 	{ "History", .method = history },
 	{ "Reload", .method = reload },
 	{ "Role", .get = get_role },
@@ -764,6 +784,9 @@ const BusMember sync_members[] = {
 	{ "Activity", .get = get_activity },
 	{ "LastError", .get = get_last_error },
 	{ "Diverged", .get = get_diverged },
+	{ "Held", .get = sync_held_get },
+	{ "PeerHeld", .get = sync_held_get_peer },
+	{ "Hooks", .get = sync_held_get_hooks },
 	{ "RecoveryPoint", .get = get_recovery_point },
 	{ "PeerHeardMs", .get = get_peer_heard_ms },
 	{ "Lost", .get = get_lost },
@@ -795,6 +818,8 @@ SyncService *sync_service_new(BusTree *tree, const char *folder, const char *set
 	service->applied = no_commits();
 	service->peer_stored = no_commits();
 	service->peer_applied = no_commits();
+	service->held = g_variant_ref_sink(g_variant_new("a{s(ss)}", NULL));
+	service->peer_held = g_variant_ref(service->held);
 	service->diverged = g_new0(char *, 1);
 	service->activity = g_strdup("idle");
 	service->problem = g_strdup("");
@@ -840,6 +865,8 @@ void sync_service_free(SyncService *service)
 	g_variant_unref(service->lost);
 	for (guint ref = 0; ref < SYNC_N_REFS; ref++)
 		sync_point_free(service->points[ref]);
+	g_variant_unref(service->held);
+	g_variant_unref(service->peer_held);
 	g_strfreev(service->diverged);
 	g_free(service->activity);
 	g_free(service->problem);

@@ -63,6 +63,15 @@ bool launch(Application *application, char **argv, Spawned *ret_spawned, GError 
 bool launch_beside(Application *application, char **argv, const char *cgroup, int output, Spawned *ret_spawned, GError **error)
 	G_GNUC_WARN_UNUSED_RESULT;
 
+/* The same for a hook: as whom, with what in its environment, and with what in the place of its files. */
+typedef struct {
+	Identity *identity;             /* NULL: the application's own */
+	const char *const *environment; /* name, value, ... NULL */
+	const char *const *binds;       /* as in SpawnPlan */
+} LaunchHook;
+bool launch_hook(Application *application, char **argv, const char *cgroup, int output, const LaunchHook *hook, Spawned *ret_spawned, GError **error)
+	G_GNUC_WARN_UNUSED_RESULT;
+
 /* ---- by-unit.c: an application that systemd starts ---- */
 void by_unit_follow_settings(Application *application); /* only while nothing of it runs */
 void by_unit_start(Application *application);

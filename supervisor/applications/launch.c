@@ -8,6 +8,8 @@
 #include "supervisor/processes/output.h"
 #include "supervisor/processes/proc.h"
 
+#define HOOK_NICE 5 /* calls go on beside it */
+
 static char **environment_of(const SettingsApplication *settings)
 {
 	char **environment = g_strdupv(settings->environment ? settings->environment : (char *[]){ NULL });
@@ -49,11 +51,15 @@ static void limit_memory(Application *application)
 	application->all->listener.trouble(application, text, application->all->user_data);
 }
 
-bool launch_beside(Application *application, char **argv, const char *cgroup, int output, Spawned *ret_spawned, GError **error)
+static bool begin(Application *application, char **argv, const char *cgroup, int output, const LaunchHook *hook, Spawned *ret_spawned,
+		  GError **error)
 {
 	const SettingsApplication *settings = application->settings;
 	const SettingsRights *rights = &settings->rights;
+	Identity *identity = hook && hook->identity ? hook->identity : application->identity;
 	g_auto(GStrv) environment = environment_of(settings);
+	for (guint i = 0; hook && hook->environment[i]; i += 2)
+		environment = g_environ_setenv(environment, hook->environment[i], hook->environment[i + 1], TRUE);
 	g_autoptr(GArray) limits = g_array_new(FALSE, FALSE, sizeof(SpawnLimit));
 	add_limit(limits, RLIMIT_NOFILE, rights->nofile);
 	add_limit(limits, RLIMIT_NPROC, rights->nproc);
@@ -73,22 +79,33 @@ bool launch_beside(Application *application, char **argv, const char *cgroup, in
 		.n_bounds = rights->n_bounds,
 		.limits = (const SpawnLimit *)(const void *)limits->data,
 		.n_limits = limits->len,
-		.nice = rights->nice,
+		.nice = hook ? MAX(rights->nice, HOOK_NICE) : rights->nice,
 		.oom_score_adj = rights->oom_score_adj,
-		.realtime = rights->realtime,
+		.realtime = hook ? 0 : rights->realtime,
+		.binds = hook ? hook->binds : NULL,
 	};
-	if (settings->user || settings->group) {
+	if (settings->user || settings->group || (hook && hook->identity)) {
 		plan.change_user = true;
-		if (identity_state(application->identity) != IDENTITY_KNOWN) {
-			g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, identity_problem(application->identity));
-			identity_ask_again(application->identity); /* it may have been made since */
+		if (identity_state(identity) != IDENTITY_KNOWN) {
+			g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, identity_problem(identity));
+			identity_ask_again(identity); /* it may have been made since */
 			return false;
 		}
-		plan.uid = identity_uid(application->identity);
-		plan.gid = identity_gid(application->identity);
-		plan.groups = identity_groups(application->identity, &plan.n_groups);
+		plan.uid = identity_uid(identity);
+		plan.gid = identity_gid(identity);
+		plan.groups = identity_groups(identity, &plan.n_groups);
 	}
 	return spawn_process(&plan, ret_spawned, error);
+}
+
+bool launch_beside(Application *application, char **argv, const char *cgroup, int output, Spawned *ret_spawned, GError **error)
+{
+	return begin(application, argv, cgroup, output, NULL, ret_spawned, error);
+}
+
+bool launch_hook(Application *application, char **argv, const char *cgroup, int output, const LaunchHook *hook, Spawned *ret_spawned, GError **error)
+{
+	return begin(application, argv, cgroup, output, hook, ret_spawned, error);
 }
 
 bool launch(Application *application, char **argv, Spawned *ret_spawned, GError **error)

@@ -45,6 +45,7 @@ typedef struct {
 	int oom_score_adj;       /* 0: as ours */
 	int realtime;            /* 0: no */
 	const char *const *writable; /* not NULL: own mount namespace, read-only but for these existing folders */
+	const char *const *binds; /* not NULL: own mount namespace; pairs: what is there of the first is seen, read-only, at the second too */
 	const char *settings;    /* not NULL: own mount namespace, with this folder in the place of SETTINGS_DIR */
 } SpawnPlan;
 

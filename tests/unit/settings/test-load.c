@@ -183,6 +183,11 @@ static void test_examples(Folder *folder, gconstpointer data)
 	g_assert_no_error(error);
 	g_assert_true(s->has_pair);
 	g_assert_nonnull(settings_application(s, "kamailio"));
+	g_assert_cmpstr(settings_application(s, "kamailio")->hooks[SETTINGS_HOOK_VALIDATE].command[1], ==, "-c");
+	g_assert_cmpuint(settings_application(s, "kamailio")->hooks[SETTINGS_HOOK_VALIDATE].timeout_ms, ==, 10000);
+	g_assert_cmpstr(settings_application(s, "kamailio")->hook_user, ==, "kamailio");
+	g_assert_null(settings_application(s, "kamailio")->hooks[SETTINGS_HOOK_ACT].command);
+	g_assert_nonnull(settings_application(s, "asterisk")->hooks[SETTINGS_HOOK_ACT].command);
 	g_assert_cmpstr(settings_application(s, "asterisk")->unit, ==, "asterisk.service");
 	g_assert_cmpstr(settings_application(s, "freeswitch")->unit, ==, "freeswitch.service");
 }

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Two paired devices whose application has hooks: as whom they run and what they see, and what becomes of those that say no, hang, or are in the way."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from echo_lab import APPLICATION, ECHO
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
+
+from lab.net import wait_until  # noqa: E402  (the demo's folder must be on the path first)
+from lab.pair import Pair  # noqa: E402
+
+CONFIG = "/var/lib/echo/main.cfg"
+
+# Says what it finds, and does what the staged configuration says: "bad", "hang" (with a child that left its session and ignores SIGTERM).
+CHECK = """\
+#!/usr/bin/python3
+import json, os, subprocess, sys, time
+staged = open(os.environ["UNDERSTUDY_STAGED"] + "/echo/main.cfg").read()
+told = {"uid": os.getuid(), "in_place": open("/var/lib/echo/main.cfg").read(), "staged": staged,
+        "own": open("/var/lib/echo/own").read(), "role": os.environ["UNDERSTUDY_ROLE"], "hook": os.environ["UNDERSTUDY_HOOK"]}
+try:
+    open("/var/lib/echo/main.cfg", "a")
+except OSError:
+    told["read_only"] = True
+with open("/var/lib/told/check.new", "w") as out:
+    json.dump(told, out)
+os.rename("/var/lib/told/check.new", "/var/lib/told/check")
+if "bad" in staged:
+    print("main.cfg:7: a word too many")
+    sys.exit(1)
+if "hang" in staged:
+    subprocess.Popen(["/bin/sh", "-c", "trap '' TERM; exec sleep 4711"], start_new_session=True)
+    print("thinking", flush=True)
+    time.sleep(4712)
+"""
+ACT = """\
+#!/bin/sh
+cp /var/lib/echo/main.cfg /var/lib/told/acted.new && mv /var/lib/told/acted.new /var/lib/told/acted
+"""
+BUS = ["busctl", "--json=short", "call", "org.understudy.Supervisor1", "/org/understudy/Supervisor1", "org.understudy.Supervisor1"]
+
+
+def application(timeout_ms):
+    return APPLICATION.replace("ready=notify\n", "ready=notify\nvalidate-command=/usr/local/bin/check\nact-command=/usr/local/bin/act\n"
+                               f"hook-user=nobody\nvalidate-timeout-ms={timeout_ms}\n").replace("exclude=broken", "exclude=broken own")
+
+
+@pytest.fixture(scope="module")
+def module_pair(build):
+    with Pair(build, {"echo": application(20000)}) as pair:
+        for device in (pair.first, pair.second):
+            device.write("/usr/local/bin/echo", ECHO, 0o755)
+            device.write("/usr/local/bin/check", CHECK, 0o755)
+            device.write("/usr/local/bin/act", ACT, 0o755)
+            os.makedirs(device.file("/var/lib/echo"))
+            os.makedirs(device.file("/var/lib/told"))
+            os.chmod(device.file("/var/lib/told"), 0o777)
+            device.write("/var/lib/echo/own", device.name)
+        pair.first.write(CONFIG, "first")
+        for device in (pair.first, pair.second):
+            pair.switch_on(device)
+        pair.watches["alpha"].wait_role("master", 30)
+        wait_until(lambda: pair.watches["beta"].sync("Role") is not None, 15, "its syncd")
+        pair.pair_and_join()
+        pair.wait_settled()
+        yield pair
+
+
+@pytest.fixture
+def pair(module_pair):
+    yield module_pair
+    for device in (module_pair.first, module_pair.second):
+        device.write("/etc/understudy/applications.d/echo.conf", application(20000))
+        device.run([*BUS, "Reload"])
+    master = module_pair.master()
+    for text in ("over", "done"):  # two, in case the first is what is there already
+        master.write(CONFIG, text)
+    wait_until(lambda: module_pair.backup().read(CONFIG) == "done", 30, "a good one goes on")
+    module_pair.wait_settled()
+
+
+def sleepers(device):
+    """The processes of a hanging hook."""
+    found = []
+    for pid, _ in device.processes():
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"4711" in words or b"/usr/local/bin/check" in words:
+            found.append(pid)
+    return found
+
+
+def told(device):
+    text = device.read("/var/lib/told/check")
+    return json.loads(text) if text else {}
+
+
+def descriptions(pair, device, name, since):
+    return [event["description"] for event in pair.watch(device).events[since:] if event["name"] == name]
+
+
+def wait_hanging(pair, backup):
+    pair.master().write(CONFIG, "hang")
+    wait_until(lambda: told(backup).get("staged") == "hang" and len(sleepers(backup)) == 2, 15, "the hook hangs")
+
+
+def test_it_sees_what_would_be_there_as_a_named_user(pair):
+    master, backup = pair.master(), pair.backup()
+    pair.master().write(CONFIG, "second")
+    wait_until(lambda: backup.read(CONFIG) == "second", 15, "applied")
+    assert told(backup) == {"uid": 65534, "in_place": "second", "staged": "second", "own": backup.name, "role": "follow", "hook": "validate",
+                            "read_only": True}
+    wait_until(lambda: backup.read("/var/lib/told/acted") == "second", 10, "acted upon")
+    assert master.read("/var/lib/told/check") is None, "nobody asks where the configuration is made"
+
+
+def test_one_that_does_not_pass_is_held_back(pair):
+    master, backup = pair.master(), pair.backup()
+    before = backup.read(CONFIG)
+    counts = {device.name: len(pair.watch(device).events) for device in (master, backup)}
+    master.write(CONFIG, "bad")
+    for device in (master, backup):
+        wait_until(lambda d=device: descriptions(pair, d, "commit held back", counts[d.name]), 15, f"an event on {device.name}")
+        text, = descriptions(pair, device, "commit held back", counts[device.name])
+        assert "validate of application echo: main.cfg:7: a word too many" in text
+    assert backup.read(CONFIG) == before
+    refused = master.run(["understudy", "swap"], check=False)
+    assert refused.returncode == 1 and "a word too many" in refused.stdout + refused.stderr
+    assert pair.roles() == {master.name: "master", backup.name: "backup"}
+    shown = master.run(["understudy", "status"]).stdout
+    assert "held" in shown and "a word too many" in shown, shown
+
+
+def test_one_that_hangs_is_killed_whole(pair):
+    master, backup = pair.master(), pair.backup()
+    for device in (master, backup):
+        device.write("/etc/understudy/applications.d/echo.conf", application(1500))
+        device.run([*BUS, "Reload"])
+    count = len(pair.watch(master).events)
+    wait_hanging(pair, backup)
+    wait_until(lambda: descriptions(pair, master, "commit held back", count), 15, "told")
+    assert "not done after 1500 ms, killed: thinking" in descriptions(pair, master, "commit held back", count)[0]
+    wait_until(lambda: not sleepers(backup), 10, "nothing of it is left")
+
+
+def test_a_takeover_does_not_wait_for_it(pair):
+    master, backup = pair.master(), pair.backup()
+    before = backup.read(CONFIG)
+    wait_hanging(pair, backup)
+    pair.power_cut(master)
+    pair.watch(backup).wait_role("master", 10)  # its deadline is 20 s
+    wait_until(lambda: not sleepers(backup), 10, "it was killed")
+    assert backup.read(CONFIG) == before
+    pair.switch_on(master)
+    pair.wait_settled()
+
+
+def test_a_supervisor_that_dies_goes_on(pair):
+    master, backup = pair.master(), pair.backup()
+    wait_hanging(pair, backup)
+    first = sleepers(backup)
+    os.unlink(backup.file("/var/lib/told/check"))
+    backup.kill("understudy-supervisor")
+    wait_until(lambda: told(backup).get("staged") == "hang" and len(sleepers(backup)) == 2, 15, "it is run again")
+    assert not set(first) & set(sleepers(backup)), "and nothing of the first is left"
+    pair.watch(backup).wait_role("backup", 10)
+    assert master.name == pair.master().name
+    # One that waits for ever must not hold up the next test.
+    os.kill(min(sleepers(backup)), signal.SIGKILL)
