@@ -3,11 +3,15 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from timed import Timed  # noqa: E402
 
 TOP = Path(__file__).resolve().parent.parent
 
@@ -24,6 +28,8 @@ def pytest_configure(config):
     os.environ.setdefault("UNDERSTUDY_SEED", str(int(time.time())))
     config.addinivalue_line("markers", "long: takes minutes; run with --long only")
     config.addinivalue_line("markers", "alone: leaves others no processor; tests/run runs it after them, one by one")
+    config.addinivalue_line("markers", "timed(stall_ms): checks a bound in real time, which is void when the machine itself stood still for longer (timed.py)")
+    config.pluginmanager.register(Timed(TOP / "build"), "timed")
 
 
 def pytest_report_header(config):

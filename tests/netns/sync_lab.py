@@ -16,6 +16,7 @@ from pathlib import Path
 import gi
 
 gi.require_version("Gio", "2.0")
+import pytest  # noqa: E402
 from gi.repository import Gio, GLib  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
@@ -269,6 +270,21 @@ class Device:
     def commit(self, message=""):
         return self.sync("Commit", "(ss)", ("tester", message))[0]
 
+    def commit_as(self, message):
+        """A commit with our words. On a busy machine what was changed may have been committed by itself before the order came: then one of another
+        file."""
+        tries = []
+
+        def attempt():
+            commit = self.commit(message)["config"]
+            if self.sync("History", "(ssu)", ("config", "", 1))[0][0]["message"] == message:
+                return commit
+            tries.append(None)
+            self.write(f"{FILES}/said{len(tries)}.cfg", message)
+            return None
+
+        return self.wait(attempt, f"a commit that says {message}")
+
     def wait_applied(self, commits, timeout_ms=10000):
         self.sync("WaitApplied", "(a{ss}u)", (commits, timeout_ms), timeout_ms=timeout_ms + 5000)
 
@@ -334,6 +350,15 @@ class Device:
             self.kill()
         self.holder.kill()
         self.holder.wait()
+
+
+@pytest.fixture
+def pair(lab):
+    """Of the test file's lab: alpha leads, beta follows and has applied what there is."""
+    lab.alpha.write(f"{FILES}/main.cfg", "first\n")
+    lab.pair()
+    lab.in_step()
+    return lab.alpha, lab.beta
 
 
 class SyncLab:

@@ -48,6 +48,7 @@ def test_the_peer_is_spoken_to_from_own_addresses(pair):
     master.run(["understudy", "swap"])
 
 
+@pytest.mark.timed(20)
 def test_backup_loses_its_lan_cable(pair):
     """It cannot take over, says so, and the Master goes on; with the cable back it is a Backup again."""
     master, backup = pair.master(), pair.backup()

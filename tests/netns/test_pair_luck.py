@@ -5,6 +5,7 @@ import os
 import signal
 import time
 
+import pytest
 from pair_lab import LAST_WORDS, answers_again, pair, pbx_runs_on, stays, wait_until  # noqa: F401  (pair is a fixture)
 
 PROCESSES = ("understudy-keeper", "understudy-supervisor", "understudy-vrrpd", "understudy-syncd", "understudy-notifyd")
@@ -15,6 +16,7 @@ def events_named(pair, device, name):
     return [event for event in pair.watch(device).events if event["name"] == name]
 
 
+@pytest.mark.timed(20)
 def test_all_processes_of_the_master_die_at_once(pair):
     """Kamailio and the addresses live on, and whoever comes back goes on where it was."""
     master, backup = pair.master(), pair.backup()
@@ -140,6 +142,7 @@ def test_edit_on_the_backup_is_kept_aside(pair):
     pair.watch(backup).wait(lambda: pair.watch(backup).sync("Diverged"), 10, "the edit is kept aside")
 
 
+@pytest.mark.timed(20)
 def test_swap_without_a_peer_is_refused(pair):
     master, backup = pair.master(), pair.backup()
     pair.power_cut(backup)
@@ -150,6 +153,7 @@ def test_swap_without_a_peer_is_refused(pair):
     assert pair.master() is master and pair.probe.silence_ms(begin)[0] <= 100
 
 
+@pytest.mark.timed(20)
 def test_bad_settings_on_a_running_device_change_nothing(pair):
     master = pair.master()
     good = master.read("/etc/understudy/device.conf")

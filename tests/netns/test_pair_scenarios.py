@@ -51,6 +51,7 @@ def test_lan_dead_with_carrier(pair):
     assert pair.master() is backup
 
 
+@pytest.mark.timed(60)
 def test_only_the_backups_port_blocked(pair):
     """The peer cable still carries the Master's adverts, so nobody takes over."""
     master, backup = pair.master(), pair.backup()

@@ -80,6 +80,7 @@ def test_power_cut_in_the_midst_of_an_apply(pair, where):
     assert nobody_waited(pair) == []
 
 
+@pytest.mark.timed(100)
 @pytest.mark.parametrize("where", WHERE)
 def test_modes_and_settings(pair, where):
     master, backup = slow(pair, where)

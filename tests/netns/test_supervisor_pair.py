@@ -121,6 +121,7 @@ def job_of(device, done):
     return state()
 
 
+@pytest.mark.timed(50)
 @pytest.mark.parametrize("role", ["master", "backup"])
 @pytest.mark.parametrize("process", PROCESSES)
 def test_kill(pair, process, role):
@@ -362,6 +363,7 @@ def test_common_power_loss_same_data(pair):
     assert pair.addresses.doubled_ms(begin, time.monotonic()) == 0
 
 
+@pytest.mark.timed(50)
 def test_timeline_of_both_devices(pair):
     old, new = pair.master(), pair.backup()
     pair.power_cut(old)

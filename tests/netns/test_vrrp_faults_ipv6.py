@@ -32,6 +32,7 @@ def own_address(host):
                 if word.startswith("2001:db8::"))
 
 
+@pytest.mark.timed(60)
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
 def test_what_the_master_sends_to_phones_bears_the_service_address(lab, family):
     alpha, beta = pair_of(lab, {"family": family}, {"lan": LAN46})

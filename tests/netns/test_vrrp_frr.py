@@ -87,6 +87,7 @@ def ours(lab, version, interval_ms):
     return lab.host("alpha", "192.0.2.11", pair={"vrrp-version": version, "advert-interval-ms": interval_ms, "priority": 150})
 
 
+@pytest.mark.timed(60)
 @VERSIONS
 def test_backup_of_frr_takes_over_when_it_dies(lab, version, interval_ms):
     other = Frr(lab, "192.0.2.12", version, interval_ms).start()
@@ -110,6 +111,7 @@ def test_backup_of_frr_takes_over_when_it_dies(lab, version, interval_ms):
     assert VIRTUAL_MAC.hex(":") in client.namespace.ip("neigh", "show", SERVICE).stdout
 
 
+@pytest.mark.timed(100)
 @pytest.mark.parametrize("end,version,interval_ms", [pytest.param("terminate", 2, 1000, id="terminate-v2"), pytest.param("kill", 2, 1000, id="kill-v2", marks=LONG),
                                                      pytest.param("terminate", 3, 100, id="terminate-v3"), pytest.param("kill", 3, 100, id="kill-v3")])
 def test_frr_takes_over_from_us(lab, version, interval_ms, end):
@@ -137,6 +139,7 @@ def ours6(lab):
     return device(lab, "alpha", 11, {"priority": 150}, {"lan": LAN6}, peer_link=False, ipv4=False)
 
 
+@pytest.mark.timed(60)
 def test_frr_and_we_follow_each_other_over_ipv6(lab):
     other = Frr(lab, "192.0.2.12", 3, 100, ipv6=(VIRTUAL_LINK_LOCAL, SERVICE6)).start()
     wire = lab.wire(other.port)
@@ -157,6 +160,7 @@ def test_frr_and_we_follow_each_other_over_ipv6(lab):
     assert has(alpha, SERVICE6)
 
 
+@pytest.mark.timed(100)
 def test_frr_takes_over_from_us_over_ipv6(lab):
     alpha = ours6(lab).start()
     alpha.wait_state("master", 15)

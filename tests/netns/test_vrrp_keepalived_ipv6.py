@@ -41,6 +41,7 @@ def skew_ms(priority, interval_ms):
     return (256 - priority) / 256 * interval_ms
 
 
+@pytest.mark.timed(60)
 def test_backup_of_keepalived_takes_over_when_it_dies(lab, case):
     interval_ms = case[0]
     alpha, other = both(lab, case)
@@ -63,6 +64,7 @@ def test_backup_of_keepalived_takes_over_when_it_dies(lab, case):
     assert not [name for name in ("address-mismatch", "interval-mismatch", "drop-checksum") if counters[name]]
 
 
+@pytest.mark.timed(100)
 @pytest.mark.parametrize("end", ["terminate", "kill"])
 def test_keepalived_takes_over_from_us(lab, case, end):
     interval_ms = case[0]

@@ -35,7 +35,7 @@ def quiet_for(wire, seconds, from_host=True):
 
 # ---- Ways to go ----
 
-@pytest.mark.parametrize("peer_link", [True, False], ids=["peer-link", "lan-only"])
+@pytest.mark.parametrize("peer_link", [pytest.param(True, id="peer-link", marks=pytest.mark.timed(10)), pytest.param(False, id="lan-only", marks=pytest.mark.timed(20))])
 def test_cable_of_the_master_is_pulled(lab, peer_link):
     alpha, beta = lab.two(peer_link=peer_link)
     client = lab.client()
@@ -61,6 +61,7 @@ def test_cable_of_the_master_is_pulled(lab, peer_link):
     assert beta.state() == "master"
 
 
+@pytest.mark.timed(20)
 def test_master_is_killed_and_stays_dead(lab):
     alpha, beta = lab.two()
     wire = lab.wire(beta.lan_port)
@@ -77,6 +78,7 @@ def test_master_is_killed_and_stays_dead(lab):
     wait_until(lambda: not alpha.has_service(), 6, "the address of the dead one expires")
 
 
+@pytest.mark.timed(20)
 def test_frozen_master_loses_its_address_and_yields_after_the_thaw(lab):
     alpha, beta = lab.two()
     wire = lab.wire(beta.lan_port)
@@ -109,6 +111,7 @@ def test_frozen_and_thawed_at_once_with_nobody_else_goes_on(lab):
     assert alpha.counters()["late-wake-ups"] == 1
 
 
+@pytest.mark.timed(5)
 def test_master_stops_with_priority_zero(lab):
     alpha, beta = lab.two()
     client = lab.client()
@@ -119,7 +122,7 @@ def test_master_stops_with_priority_zero(lab):
     zero = wire.wait(lambda: [a for a in wire.adverts(from_host=False) if a[3][2] == 0], 2, "priority 0")[0]
     wire.wait(wire.adverts, 2, "beta's first advert")
     assert (wire.adverts()[0][0] - zero[0]) * 1000 < 15
-    assert [a for a in peer_wire.adverts(from_host=False) if a[3][2] == 0], "priority 0 goes by every path"
+    peer_wire.wait(lambda: [a for a in peer_wire.adverts(from_host=False) if a[3][2] == 0], 2, "priority 0 goes by every path")
     gaps, to_the_end = client.finish()
     assert sum(gaps) < 50 and to_the_end, gaps
     assert beta.get("Reason") == "master-resigned"
@@ -142,7 +145,8 @@ def test_lan_of_the_master_is_dead_with_carrier(lab):
     gaps, to_the_end = client.finish()
     # 300 ms until alpha knows that it is alone, 301 ms until beta knows that alpha is silent, and a tick.
     assert sum(gaps) < 900 and to_the_end, gaps
-    assert alpha.get("Carrier") and not alpha.get("LinkAlive")
+    alpha.wait_property("LinkAlive", False)
+    assert alpha.get("Carrier")
     alpha.wait_property("Standing", "alone")
     assert time.monotonic() - begin < 5
     # Applications begin to serve at beta: by the peer link alpha hears that it has been replaced.
@@ -195,6 +199,7 @@ def test_failed_applications_silence_the_peer_path(lab):
 
 # ---- After a split ----
 
+@pytest.mark.timed(25)
 @pytest.mark.parametrize("virtual_mac", [True, False], ids=["virtual-mac", "own-mac"])
 @pytest.mark.parametrize("serving", ["alpha", "beta"])
 def test_heal_keeps_who_serves(lab, serving, virtual_mac):
@@ -212,16 +217,17 @@ def test_heal_keeps_who_serves(lab, serving, virtual_mac):
     winner_wire = wire_a if serving == "alpha" else wire_b
     if serving == "alpha":
         client.probe()
-    healed = time.monotonic()
+    loser_wire = wire_b if serving == "alpha" else wire_a
+    unblocked = time.monotonic()
     beta.lan_port.unblock()
+    # What it heard first, by the wire's own time: however long the switch took to be told.
+    healed = loser_wire.wait(lambda: [a[0] for a in loser_wire.adverts(from_host=False) if a[0] > unblocked], 5, "the loser hears the other")[0]
     loser.wait_state("backup")
     assert loser.get("Reason") == "heard-higher"
     assert winner.state() == "master" and not loser.has_service()
-    loser_wire = wire_b if serving == "alpha" else wire_a
-    winner_wire.read(), loser_wire.read()
     last = [a for a in loser_wire.adverts() if a[0] > healed]
     assert len(last) <= 2 and (not last or last[-1][0] - healed < 0.25), "the loser is silent within an advert interval"
-    assert winner_wire.wait(lambda: [a for a in winner_wire.arps() if a[0] > healed and a[3] == a[4] == SERVICE], 3, "announced again")
+    assert winner_wire.wait(lambda: [a for a in winner_wire.arps() if a[0] > unblocked and a[3] == a[4] == SERVICE], 3, "announced again")
     if serving == "alpha":
         gaps, to_the_end = client.finish()
         assert to_the_end and sum(gaps) < 130, gaps
@@ -260,6 +266,7 @@ def test_the_peer_following_brings_the_step_back(lab):
 
 # ---- Restart ----
 
+@pytest.mark.timed(10)
 def test_killed_and_restarted_master_goes_on(lab):
     alpha, beta = lab.two()
     alpha.wait_property("Standing", "serving")
@@ -337,6 +344,7 @@ def test_nobody_preempts(lab):
     assert alpha.state() == "master" and beta.state() == "backup"
 
 
+@pytest.mark.timed(10)
 def test_resign_hands_over_and_does_not_come_back(lab):
     alpha, beta = lab.two()
     client = lab.client()
@@ -350,6 +358,7 @@ def test_resign_hands_over_and_does_not_come_back(lab):
     assert not quiet_for(wire, 1)
 
 
+@pytest.mark.timed(20)
 def test_resign_gives_the_peer_a_whole_down_interval(lab):
     alpha, beta = lab.two()
     beta.hold("passive")
@@ -375,6 +384,7 @@ def test_take_wins_over_a_standing_master(lab):
 
 # ---- Holds ----
 
+@pytest.mark.timed(100)
 def test_holds_keep_a_backup_and_end(lab):
     alpha, beta = lab.two()
     for name in ("passive", "administrator", "first-sync"):
@@ -386,10 +396,10 @@ def test_holds_keep_a_backup_and_end(lab):
     beta.lift("passive")
     beta.lift("administrator")
     assert beta.state() == "backup" and beta.holds() == ["first-sync"]
-    lifted = time.monotonic()
+    lifted = time.clock_gettime(time.CLOCK_BOOTTIME)
     beta.lift("first-sync")
     beta.wait_state("master")
-    assert time.monotonic() - lifted < 0.5
+    assert beta.get("SinceUs") / 1e6 - lifted < 0.5
 
 
 def test_cold_boot_lease_ends_by_itself(lab):
@@ -397,19 +407,20 @@ def test_cold_boot_lease_ends_by_itself(lab):
     alpha.start(supervised=False)
     assert alpha.holds() == ["no-supervisor"]
     lab.client().probe(target=alpha.address)
+    begin = time.clock_gettime(time.CLOCK_BOOTTIME)
     alpha.hold("cold-boot", "waiting for the peer", lease_ms=1500)
-    begin = time.monotonic()
     alpha.lease()
     lab.beat(alpha)
     assert alpha.holds() == ["cold-boot"]
     alpha.wait_state("master", 10)
-    assert 1.2 < time.monotonic() - begin < 2.5
+    assert 1.5 <= alpha.get("SinceUs") / 1e6 - begin < 2.5
 
 
 def test_without_a_supervisor_a_backup_holds_and_a_master_goes_on(lab):
     alpha, beta = lab.two()
     lab.silence(alpha)
     lab.silence(beta)
+    lease.arm(beta.lease_fd)  # the last of all: when it runs out, alpha's has
     wait_until(lambda: beta.holds() == ["no-supervisor"], 6, "beta misses its supervisor")
     assert alpha.state() == "master" and alpha.holds() == []
     alpha.resign("test")
@@ -478,10 +489,14 @@ def test_following_group_with_route_moves_along(lab):
                 "default via 203.0.113.1" in host.namespace.ip("route").stdout)
 
     wait_until(lambda: has_all(alpha), 2, "alpha has everything")
-    objects = alpha.call("GetManagedObjects", None, "org.freedesktop.DBus.ObjectManager")[0]
-    addresses = sorted((o["org.understudy.Address1"]["Address"], o["org.understudy.Address1"]["Held"]) for o in objects.values()
-                       if "org.understudy.Address1" in o)
-    assert addresses == [("192.0.2.100/24", True), ("203.0.113.100/24", True), ("203.0.113.101/24", True)]
+
+    def told():
+        objects = alpha.call("GetManagedObjects", None, "org.freedesktop.DBus.ObjectManager")[0]
+        return sorted((o["org.understudy.Address1"]["Address"], o["org.understudy.Address1"]["Held"]) for o in objects.values()
+                      if "org.understudy.Address1" in o)
+
+    everything = [("192.0.2.100/24", True), ("203.0.113.100/24", True), ("203.0.113.101/24", True)]
+    wait_until(lambda: told() == everything, 2, "and says so")
     alpha.resign("test")
     wait_until(lambda: has_all(beta), 2, "beta has everything")
     assert alpha.namespace.addresses() == ["127.0.0.1", "192.0.2.11", "10.0.0.1"]
@@ -517,8 +532,8 @@ def test_reload_with_another_election_keeps_the_role(lab, change):
         host.call("Reload")
         assert alpha.state() == "master" and alpha.has_service()
     beta.wait_state("backup")
-    heard = max(beta.get("LastHeard").values(), default=0)
-    wait_until(lambda: max(beta.get("LastHeard").values(), default=0) > heard, 10, "adverts heard in the new election")
+    former = max(beta.get("LastHeard").values(), default=0)
+    heard = wait_until(lambda: (lambda now: now > former and now)(max(beta.get("LastHeard").values(), default=0)), 10, "adverts heard in the new election")
     beta.lift("settings")
     wait_until(lambda: max(beta.get("LastHeard").values()) > heard + 3_000_000, 10, "adverts heard for a while")
     assert (alpha.state(), beta.state()) == ("master", "backup") and beta.get("Holds") == []

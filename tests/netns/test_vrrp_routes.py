@@ -95,7 +95,7 @@ def test_routes_of_a_group_without_addresses_go_as_the_device_itself(lab):
     def routes(host):
         return "".join(host.namespace.ip(family, "route").stdout for family in ("-4", "-6"))
 
-    wait_until(lambda: "198.51.100.0/24" in routes(alpha), 3, "alpha has the routes")
+    wait_until(lambda: "198.51.100.0/24" in routes(alpha) and "2001:db8:5::/48" in routes(alpha), 3, "alpha has the routes")
     assert "198.51.100.0/24 via 203.0.113.1 dev eth2 proto 112 src 203.0.113.11" in routes(alpha)
     assert "2001:db8:5::/48 via fe80::1 dev eth2 proto 112 src 2001:db8:1::11" in routes(alpha)
     assert "vrrp51.1" not in alpha.namespace.ip("-o", "link").stdout

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tests/netns/stalls.c - tells how long the machine stood still: one thread a processor, above everything that Understudy runs, and one as an
+ * ordinary process has it; each sleeps a moment again and again and notes by how much it was woken late.
+ *
+ * Prints a line for each such wait: when it ended and how long it was, in microseconds of the monotonic clock, and who waited. A line on
+ * standard input is answered by "." when all that has happened before it has been told; at its end the program ends.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SLEEP_NS 2000000L
+#define WORTH_TELLING_US 4000
+#define PRIORITY 50 /* vrrpd has 10 */
+#define MAX_PROCESSORS 64
+#define ORDINARY (-1)
+
+static long now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000L + now.tv_nsec / 1000;
+}
+
+static void *watch(void *data)
+{
+	int processor = *(int *)data;
+	const char *who = "ordinary";
+
+	if (processor != ORDINARY) {
+		struct sched_param param = { .sched_priority = PRIORITY };
+		cpu_set_t set;
+
+		CPU_ZERO(&set);
+		CPU_SET((unsigned)processor, &set);
+		(void)pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+		if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &param) == 0)
+			who = "real-time";
+	}
+	for (;;) {
+		struct timespec moment = { 0, SLEEP_NS };
+		long before = now_us();
+
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
+		long after = now_us(), late = after - before - SLEEP_NS / 1000;
+
+		if (late < WORTH_TELLING_US)
+			continue;
+		char line[80];
+		int length = snprintf(line, sizeof line, "%ld %ld %s\n", after, late, who);
+		if (write(STDOUT_FILENO, line, (size_t)length) != length)
+			exit(1);
+	}
+	return NULL;
+}
+
+int main(void)
+{
+	static int processors[MAX_PROCESSORS + 1] = { ORDINARY };
+	struct timespec round = { 0, 2 * SLEEP_NS };
+	cpu_set_t set;
+	int n = 1;
+	char byte;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (sched_getaffinity(0, sizeof set, &set) < 0)
+		return 1;
+	for (int i = 0; i < CPU_SETSIZE && n <= MAX_PROCESSORS; i++)
+		if (CPU_ISSET((unsigned)i, &set))
+			processors[n++] = i;
+	for (int i = 0; i < n; i++) {
+		pthread_t thread;
+
+		if (pthread_create(&thread, NULL, watch, &processors[i]) != 0)
+			return 1;
+	}
+	while (read(STDIN_FILENO, &byte, 1) == 1) {
+		(void)nanosleep(&round, NULL); /* who waits now has been woken, or will have its line before the asker runs again */
+		if (write(STDOUT_FILENO, ".\n", 2) != 2)
+			return 1;
+	}
+	return 0;
+}
