@@ -29,7 +29,7 @@ struct Peer {
 	char *refused;         /* name of a pairing whose settings could not be used */
 	char *taking, *taken; /* likewise: whose settings are on their way to the disk, are in use */
 	GVariant *state;       /* what the peer published last */
-	gint64 up_us;          /* when our syncd's link came up last, or the two were paired */
+	gint64 up_us;          /* when our syncd's link came up last, or it began to look for the peer anew */
 	gint64 lost_us;        /* since when the peer has not been connected; 0: it is */
 	char *lead_config;     /* the commit of the configuration with which we began to lead; NULL: not known */
 	gint64 heard_us;       /* when its state was last seen while connected */
@@ -78,7 +78,7 @@ bool peer_is_down(const Peer *peer)
 {
 	if (!peer->record || peer_is_connected(peer) || !bus_mirror_is_fresh(peer->peer) || peer->lost_us == 0)
 		return false;
-	/* A syncd that has just come up, or been paired, has not had the time to find the peer. */
+	/* A syncd that has just come up, been paired, or read other settings has not had the time to find the peer. */
 	gint64 patience_us = peer->supervisor->settings->peer_timeout_ms * (gint64)G_TIME_SPAN_MILLISECOND;
 	return g_get_monotonic_time() - peer->up_us >= patience_us;
 }
@@ -495,6 +495,7 @@ GVariant *peer_sync_get(const Peer *peer, const char *property, const char *type
 
 void peer_reload(Peer *peer)
 {
+	peer->up_us = g_get_monotonic_time(); /* it lets go of its connections */
 	(void)bus_link_call(peer->link, NULL, SYNC_PATH, SYNC_INTERFACE, "Reload", NULL, CALL_MS, NULL, NULL);
 }
 

@@ -198,7 +198,8 @@ static void on_notify_up(BusLink *link, gpointer user_data)
 	events_flush(supervisor->events);
 }
 
-/* sd_notify: who sends is said by the kernel. */
+/* sd_notify: who sends is said by the kernel. A word stays in the socket until what follows from it has been written down: an application says
+ * once that it is ready, and the next supervisor must know. Heard twice it does no harm. */
 static gboolean on_notify_socket(gint fd, GIOCondition condition, gpointer user_data)
 {
 	Supervisor *supervisor = user_data;
@@ -209,7 +210,7 @@ static gboolean on_notify_socket(gint fd, GIOCondition condition, gpointer user_
 	} control;
 	struct iovec data = { .iov_base = text, .iov_len = sizeof text - 1 };
 	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
-	ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_PEEK);
 	if (n < 0)
 		return G_SOURCE_CONTINUE;
 	text[n] = '\0';
@@ -228,8 +229,11 @@ static gboolean on_notify_socket(gint fd, GIOCondition condition, gpointer user_
 				close(received[i]);
 		}
 	}
-	if (pid > 0)
+	if (pid > 0) {
 		applications_notified(supervisor->applications, pid, text);
+		keep_write_run(supervisor);
+	}
+	(void)!recv(fd, text, sizeof text, MSG_DONTWAIT);
 	return G_SOURCE_CONTINUE;
 }
 

@@ -190,6 +190,27 @@ static void change_alone(Change *change, const char *because)
 	commit(change, false);
 }
 
+static void change_pair(Change *change);
+
+static gboolean on_missed_time(gpointer user_data)
+{
+	Change *change = user_data;
+	change->timer = 0;
+	change_pair(change);
+	return G_SOURCE_REMOVE;
+}
+
+/* Not reached just now is not away. False when that has been waited for. */
+static bool wait_for_peer(Change *change, gint64 now_us)
+{
+	if (change->missed_us == 0)
+		change->missed_us = now_us;
+	if (now_us - change->missed_us >= AGREEMENT_MISSED_US)
+		return false;
+	change->timer = g_timeout_add(MISSED_AGAIN_MS, on_missed_time, change);
+	return true;
+}
+
 static void on_peer_prepared(GVariant *values, const GError *error, gpointer user_data)
 {
 	Change *change = user_data;
@@ -205,7 +226,9 @@ static void on_peer_prepared(GVariant *values, const GError *error, gpointer use
 	}
 	if (is_about_absence(error)) {
 		abort_there(change);
-		change_alone(change, "the other device does not answer");
+		/* Its connection was lost while it was asked: whether it is back, or down, is looked at again. */
+		if (g_error_matches(error, BUS_ERROR, BUS_ERROR_TIMED_OUT) || !wait_for_peer(change, g_get_monotonic_time()))
+			change_alone(change, "the other device does not answer");
 		return;
 	}
 	g_autoptr(GError) theirs = g_error_new(error->domain, error->code, "%s%s: %s",
@@ -266,16 +289,6 @@ static bool give_number(Change *change, GError **error)
 	return true;
 }
 
-static void change_pair(Change *change);
-
-static gboolean on_missed_time(gpointer user_data)
-{
-	Change *change = user_data;
-	change->timer = 0;
-	change_pair(change);
-	return G_SOURCE_REMOVE;
-}
-
 static void change_by(Change *change, ChangeWay way)
 {
 	SettingsOrders *orders = change->orders;
@@ -320,9 +333,7 @@ static void change_pair(Change *change)
 		forward(change);
 		return;
 	case CHANGE_WAIT:
-		if (change->missed_us == 0)
-			change->missed_us = now_us;
-		change->timer = g_timeout_add(MISSED_AGAIN_MS, on_missed_time, change);
+		(void)wait_for_peer(change, now_us);
 		return;
 	case CHANGE_ROLE_CHANGES:
 		end_refused(change, BUS_ERROR_BUSY, "the role is just changing");

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 from lab.net import wait_until  # noqa: E402  (the demo's folder must be on the path first)
 from lab.pair import Pair  # noqa: E402
 from watch import SUPERVISOR, SYNC  # noqa: E402
+from gi.repository import GLib  # noqa: E402  (its version is asked for by watch)
 
 SLEEPER = "[application]\ncommand=/bin/sleep 1000000\n\n[data words]\npath=/var/lib/words\nref=config\n"
 NAME = "org.understudy.Supervisor1"
@@ -184,6 +185,18 @@ def test_what_the_backup_cannot_use_changes_nothing(pair):
     assert result(change(master, device_text, file="device.conf"))["scope"] == "device"
 
 
+def test_other_settings_of_the_device_are_no_lost_peer(pair):
+    """syncd lets go of its connections when it reads other interfaces: nobody is told that the Backup is down, and no change is made alone."""
+    master = pair.master()
+    text, since, down = master.read(DEVICE_CONF), len(master.console()), "event REDUNDANCY down"
+    for device_text in (text + "\n[interface more]\ndevice=eth9\naddress=203.0.113.1/24\n", text):
+        gone = master.console()[since:].count("peer: gone")
+        assert result(change(master, device_text, file="device.conf"))["scope"] == "device"
+        wait_until(lambda gone=gone: master.console()[since:].count("peer: gone") > gone, 5, "the connections are gone")
+        assert result(change(master, with_key(master.read(PAIR_CONF), "sync-interval-s", "45" if device_text is text else "46")))["scope"] == "both"
+    assert down not in master.console()[since:] and alike(pair)
+
+
 def test_changes_at_the_same_time(pair):
     master = pair.master()
     text, revision = settings(master)
@@ -192,13 +205,8 @@ def test_changes_at_the_same_time(pair):
     done = change(master, with_key(text, "sync-interval-s", "42"), revision)
     assert done.returncode != 0 and "revision-differs: " in done.stderr and version(master) == before
     # Under way: the other device hangs.
-    frozen = pair.backup().kill("understudy-supervisor", signal.SIGSTOP)
-    first = master.popen(order(with_key(text, "sync-interval-s", "43")), stdout=-1, stderr=-1, text=True)
-    try:
-        wait_until(lambda: "another change of the settings is under way" in change(master, with_key(text, "sync-interval-s", "44"), dry_run=True).stderr, 5,
-                   "the first one is under way")
-    finally:
-        os.kill(frozen, signal.SIGCONT)
+    frozen, first = under_way(pair, with_key(text, "sync-interval-s", "43"))
+    os.kill(frozen, signal.SIGCONT)
     out, err = first.communicate(timeout=30)
     assert first.returncode == 0, err
     assert json.loads(out)["data"][0]["scope"]["data"] == "both"
@@ -227,12 +235,37 @@ def order(text):
     return ["busctl", "--json=short", "--timeout=30", "call", NAME, f"/{NAME.replace('.', '/')}", NAME, "SetSettings", "sssa{sv}", "pair.conf", text, "", "0"]
 
 
+def under_way(pair, text):
+    """An order that waits for the Backup, whose supervisor hangs: (its pid, the order's process). All within the 3 s after which a keeper replaces what
+    hangs, so what orders is there before, and who looks has a line to the bus."""
+    master, backup = pair.master(), pair.backup()
+    running = master.popen(["/bin/sh", "-c", 'echo ready; read -r go; exec "$@"', "sh", *order(text)], stdin=-1, stdout=-1, stderr=-1, text=True)
+    assert running.stdout.readline() == "ready\n"
+    hangs = backup.kill("understudy-supervisor", signal.SIGSTOP)
+    running.stdin.write("go\n")
+    running.stdin.flush()
+
+    def busy():
+        assert running.poll() is None, running.communicate()
+        try:
+            pair.watch(master).call(SUPERVISOR, NAME, "SetSettings", GLib.Variant("(sssa{sv})", ("pair.conf", text, "", {"dry_run": GLib.Variant("b", True)})))
+        except ConnectionError as error:
+            return "another change of the settings is under way" in str(error)
+        return False
+
+    try:
+        wait_until(busy, 3, "the change is under way")
+    except BaseException:
+        os.kill(hangs, signal.SIGCONT)
+        finish(running)
+        raise
+    return hangs, running
+
+
 def prepared_not_committed(pair, text):
     """The Backup has prepared and said so; the Master, stopped, has not heard it."""
     master, backup = pair.master(), pair.backup()
-    backup_pid = backup.kill("understudy-supervisor", signal.SIGSTOP)
-    running = master.popen(order(text), stdout=-1, stderr=-1, text=True)
-    wait_until(lambda: "under way" in change(master, text, dry_run=True).stderr, 5, "the change is under way")
+    backup_pid, running = under_way(pair, text)
     master_pid = master.kill("understudy-supervisor", signal.SIGSTOP)
     os.kill(backup_pid, signal.SIGCONT)
     wait_until(lambda: os.path.exists(backup.file("/var/lib/understudy/supervisor/settings-prepared")), 5, "prepared")

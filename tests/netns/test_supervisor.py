@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Keeper and supervisor on a whole device, with applications that are only what their names say."""
 
+import ctypes
 import json
 import os
 import signal
@@ -263,6 +264,56 @@ def test_supervisor_killed(place):
     os.kill(place.group("sip").pop(), signal.SIGKILL)
     wait_until(lambda: place.app("sip", "Restarts") == 1, 5, "a restart")
     assert place.app("sip", "LastExit") == "signal 9"
+
+
+class Traced:
+    """A process that is stopped at the end of each of its system calls."""
+
+    SEIZE, INTERRUPT, SYSCALL, INFO = 0x4206, 0x4207, 24, 0x420E
+    OPTIONS = 1 | 0x100000  # stops at system calls are told from others; it goes when we do
+    EXIT = 2
+
+    def __init__(self, pid):
+        self.pid, self.libc = pid, ctypes.CDLL(None, use_errno=True)
+        self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+        self.libc.ptrace.restype = ctypes.c_long
+        self._do(self.SEIZE, 0, self.OPTIONS)
+        self._do(self.INTERRUPT)
+        os.waitpid(pid, 0)
+
+    def _do(self, request, address=0, data=0):
+        if self.libc.ptrace(request, self.pid, address, data) < 0:
+            raise OSError(ctypes.get_errno(), "ptrace")
+
+    def ends(self):
+        """Goes on to the end of each call; what it brought."""
+        while True:
+            self._do(self.SYSCALL)
+            _, status = os.waitpid(self.pid, 0)
+            assert os.WIFSTOPPED(status), status
+            if os.WSTOPSIG(status) != signal.SIGTRAP | 0x80:
+                continue
+            info = ctypes.create_string_buffer(88)  # op, architecture, two pointers; then what is said of an end
+            self._do(self.INFO, len(info), ctypes.addressof(info))
+            if info.raw[0] == self.EXIT:
+                yield struct.unpack_from("=q", info.raw, 24)[0]
+
+
+def test_readiness_outlives_the_supervisor_that_heard_of_it(place):
+    """It is said once. Killed when it has just read it, the supervisor has told nobody yet."""
+    place.application("sip", "/usr/local/bin/notifies /run/ready", ready="notify")
+    place.start()
+    place.wait_app("sip", "starting")
+    supervisor = place.device.pid_of("understudy-supervisor")
+    traced = Traced(supervisor)
+    place.device.write("/run/ready", "")
+    said = len(b"READY=1\nSTATUS=at your service")
+    assert next(brought for brought in traced.ends() if brought == said)
+    os.kill(supervisor, signal.SIGKILL)
+    os.waitpid(supervisor, 0)
+    place.device.wait_process("understudy-supervisor", not_pid=supervisor)
+    place.wait_app("sip", "running")
+    assert place.app("sip", "StatusText") == "at your service" and place.app("sip", "Restarts") == 0
 
 
 def test_application_that_ended_while_no_supervisor_lived(place):
