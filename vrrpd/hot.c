@@ -20,7 +20,8 @@ typedef struct {
 	GUnixFDSourceFunc callback;
 	gpointer user_data;
 	bool quiet;
-	guint place; /* among those of this turn */
+	bool known;  /* to the turn under way, */
+	guint place; /* as the so manyth */
 } Hot;
 
 static Hot hot[MAX_HOT];
@@ -51,10 +52,14 @@ static bool enlist(const GPollFD *fds, guint n)
 {
 	for (guint i = 0; i < n; i++) {
 		Hot *callee = find(fds[i].fd);
-		struct epoll_event event = event_of(fds[i].fd, i, callee && callee->quiet ? 0 : fds[i].events);
+		struct epoll_event event = event_of(fds[i].fd, i, fds[i].events);
 
-		if (callee)
+		if (callee) {
+			callee->known = true;
 			callee->place = i;
+			if (callee->quiet)
+				continue;
+		}
 		if (epoll_ctl(epoll, EPOLL_CTL_MOD, fds[i].fd, &event) < 0 &&
 		    (errno != ENOENT || epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i].fd, &event) < 0))
 			return false;
@@ -189,8 +194,12 @@ void vrrp_hot_quiet(int fd, bool quiet)
 	if (!at || at->quiet == quiet)
 		return;
 	at->quiet = quiet;
-	event = event_of(fd, at->place, quiet ? 0 : EPOLLIN);
-	(void)epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event); /* not listed yet: it will be */
+	event = event_of(fd, at->place, EPOLLIN);
+	/* Listed without events it would wake nobody either, but cost the sender of each packet a call. */
+	if (quiet)
+		(void)epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
+	else if (at->known)
+		(void)epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
 void vrrp_hot_timer(gint64 at_us, void (*callback)(gpointer user_data), gpointer user_data)

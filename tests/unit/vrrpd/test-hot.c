@@ -161,6 +161,37 @@ static void test_quiet(void)
 	pipe_close(&quiet);
 }
 
+static bool roused;
+
+static void rouse_cb(gpointer user_data)
+{
+	Pipe *self = user_data;
+
+	vrrp_hot_quiet(self->fds[0], false);
+	write_one(self);
+	roused = true;
+}
+
+/* Within the turn in which it was still quiet. */
+static void test_roused(void)
+{
+	guint guard = g_timeout_add(LIMIT_MS, expire_cb, NULL);
+	Pipe other, quiet;
+
+	pipe_open(&other);
+	pipe_open(&quiet);
+	vrrp_hot_add(quiet.fds[0], readable_cb, &quiet);
+	vrrp_hot_quiet(quiet.fds[0], true);
+	vrrp_hot_timer(vrrp_now_us() + 1000, rouse_cb, &quiet);
+	while (!roused)
+		g_main_context_iteration(NULL, TRUE);
+	g_assert_cmpuint(quiet.read, ==, 1);
+	g_source_remove(guard);
+	vrrp_hot_remove(quiet.fds[0]);
+	pipe_close(&quiet);
+	pipe_close(&other);
+}
+
 static void timer_cb(gpointer user_data)
 {
 	*(gint64 *)user_data = vrrp_now_us();
@@ -184,6 +215,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/hot/same-number", test_same_number);
 	g_test_add_func("/hot/left-alone", test_left_alone);
 	g_test_add_func("/hot/quiet", test_quiet);
+	g_test_add_func("/hot/roused", test_roused);
 	g_test_add_func("/hot/timer", test_timer);
 	return g_test_run();
 }
