@@ -22,7 +22,7 @@ static const struct {
 	{ "reboot", "[--reason TEXT] [--force]", "reboot this device; a Master hands over first", ctl_reboot },
 	{ "reset-health", "", "forget which applications have failed: the service may be handed over again", ctl_reset_health },
 	{ "events", "[--unread] [--mark-read] [--count N]", "what happened", ctl_events },
-	{ "history", "[PATH] [--ref config|volatile]", "who changed which files", ctl_history },
+	{ "history", "[PATH] [--ref config|voice|volatile]", "who changed which files", ctl_history },
 	{ "show", "COMMIT [PATH]", "what a commit of the configuration changed", ctl_show },
 	{ "diff", "A B [PATH]", "what differs between two commits", ctl_diff },
 	{ "restore", "COMMIT [PATH] [--message TEXT]", "make the configuration what it was (on the Master)", ctl_restore },

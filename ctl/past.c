@@ -64,7 +64,7 @@ CtlExit ctl_history(Ctl *ctl, int argc, char **argv)
 	int count = 20;
 	const GOptionEntry entries[] = {
 		{ "ref", 0, 0, G_OPTION_ARG_STRING, &ref_option,
-		  "config (the default), volatile, or a line kept aside as status names it", "REF" },
+		  "config (the default), voice, volatile, or a line kept aside as status names it", "REF" },
 		{ "count", 'n', 0, G_OPTION_ARG_INT, &count, "At most N (20)", "N" },
 		{ 0 },
 	};
@@ -78,10 +78,10 @@ CtlExit ctl_history(Ctl *ctl, int argc, char **argv)
 			 1))
 		return CTL_BAD_INPUT;
 	ref = ref_option ? ref_option : "config";
-	if (!g_str_equal(ref, "config") && !g_str_equal(ref, "volatile") && !g_str_has_prefix(ref, "refs/diverged/"))
+	if (!g_str_equal(ref, "config") && !g_str_equal(ref, "voice") && !g_str_equal(ref, "volatile") && !g_str_has_prefix(ref, "refs/diverged/"))
 		return ctl_complain(
 			ctl, CTL_BAD_INPUT,
-			"history: --ref is config, volatile or a line kept aside (refs/diverged/...), not \"%s\"", ref);
+			"history: --ref is config, voice, volatile or a line kept aside (refs/diverged/...), not \"%s\"", ref);
 	if (count < 1)
 		return ctl_complain(ctl, CTL_BAD_INPUT, "history: --count is at least 1");
 	path = argc > 1 ? history_path(argv[1]) : g_strdup("");

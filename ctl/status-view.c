@@ -86,10 +86,14 @@ static void add_sync_rows(const StatusView *view, RenderTable *table, bool peer_
 	g_autoptr(GVariant) peer_stored = dict_value(view->sync, "PeerStored", "a{ss}");
 	g_autoptr(GVariant) peer_applied = dict_value(view->sync, "PeerApplied", "a{ss}");
 
-	for (const char *const *ref = (const char *const[]){ "config", "volatile", NULL }; *ref; ref++) {
+	for (const char *const *ref = (const char *const[]){ "config", "volatile", "voice", NULL }; *ref; ref++) {
 		const char *here = dict_string(stored, *ref, ""), *here_applied = dict_string(applied, *ref, "");
 		const char *there = dict_string(peer_stored, *ref, ""),
 			   *there_applied = dict_string(peer_applied, *ref, "");
+
+		/* Many pairs have no recordings. */
+		if (g_str_equal(*ref, "voice") && !*here && !*there)
+			continue;
 		g_autofree char *label = g_strdup_printf("sync %s", *ref);
 		g_autofree char *ours = sync_text(here, here_applied), *theirs = sync_text(there, there_applied);
 		bool behind =
@@ -232,7 +236,7 @@ static void add_recovery(const StatusView *view, GString *out, const RenderStyle
 
 	if (!refs || heard_ms == 0)
 		return;
-	for (const char *const *ref = (const char *const[]){ "config", "volatile", NULL }; *ref; ref++) {
+	for (const char *const *ref = (const char *const[]){ "config", "volatile", "voice", NULL }; *ref; ref++) {
 		g_autoptr(GVariant) at = g_variant_lookup_value(refs, *ref, G_VARIANT_TYPE_VARDICT);
 		g_autofree char *applied = at ? behind_text(at, "applied_changes", "applied_since_ms", view->now_ms) : NULL;
 		g_autofree char *stored = at ? behind_text(at, "stored_changes", "stored_since_ms", view->now_ms) : NULL;

@@ -44,7 +44,7 @@ static void add_lost(GString *out, const RenderStyle *style, GVariant *evidence)
 	g_autoptr(GString) line = g_string_new(NULL);
 	gint64 before = dict_int(evidence, "contacts_before", -1), gone = dict_int(evidence, "contacts_lost", 0), changes = 0;
 
-	for (const char *const *ref = (const char *const[]){ "config", "volatile", NULL }; refs && *ref; ref++) {
+	for (const char *const *ref = (const char *const[]){ "config", "volatile", "voice", NULL }; refs && *ref; ref++) {
 		g_autoptr(GVariant) at = g_variant_lookup_value(refs, *ref, G_VARIANT_TYPE_VARDICT);
 		gint64 n = at ? dict_int(at, "changes", 0) : 0;
 		g_autofree char *span = render_duration(at ? (double)dict_int(at, "span_ms", 0) : 0);

@@ -208,7 +208,7 @@ static bool read_section(Draft *draft, const ScannerFile *file, const ScannerSec
 
 static bool read_data(Draft *draft, const ScannerFile *file, const ScannerSection *section, GError **error)
 {
-	static const char *const refs[] = { "config", "volatile", NULL };
+	static const char *const refs[] = { "config", "volatile", "voice", NULL };
 	static const char *const kinds[] = { "files", "sqlite", NULL };
 	guint ref = SETTINGS_REF_CONFIG, kind = SETTINGS_DATA_FILES;
 
@@ -236,6 +236,9 @@ static bool read_data(Draft *draft, const ScannerFile *file, const ScannerSectio
 		if (key && data->kind == SETTINGS_DATA_SQLITE)
 			return scanner_error(error, file->file, key->line, "\"%s\" is for \"kind=files\" only", of_files[i]);
 	}
+	/* Every version of it would be a new object. */
+	if (data->ref == SETTINGS_REF_VOICE && data->kind == SETTINGS_DATA_SQLITE)
+		return scanner_error(error, file->file, scanner_key(section, "ref")->line, "\"ref=voice\" is for \"kind=files\" only");
 	return true;
 }
 

@@ -55,7 +55,7 @@ typedef struct {
 typedef enum { SETTINGS_CHECKSUM_AUTO, SETTINGS_CHECKSUM_RFC, SETTINGS_CHECKSUM_PSEUDO_HEADER } SettingsChecksum;
 
 /* [data NAME] of an application file: what the pair keeps alike. */
-typedef enum { SETTINGS_REF_CONFIG, SETTINGS_REF_VOLATILE } SettingsRef;
+typedef enum { SETTINGS_REF_CONFIG, SETTINGS_REF_VOLATILE, SETTINGS_REF_VOICE } SettingsRef;
 typedef enum { SETTINGS_DATA_FILES, SETTINGS_DATA_SQLITE } SettingsDataKind;
 typedef struct {
 	char *name;

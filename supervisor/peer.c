@@ -118,10 +118,10 @@ static bool same_data(const Peer *peer, GVariant *state)
 	g_autoptr(GVariant) theirs = g_variant_lookup_value(state, "applied", G_VARIANT_TYPE("a{ss}"));
 	if (!ours || !theirs)
 		return false;
-	for (gsize i = 0; i < 2; i++) {
-		const char *ref = i ? "volatile" : "config", *a = "", *b = "";
-		(void)g_variant_lookup(ours, ref, "&s", &a);
-		(void)g_variant_lookup(theirs, ref, "&s", &b);
+	for (const char *const *ref = (const char *const[]){ "config", "volatile", "voice", NULL }; *ref; ref++) {
+		const char *a = "", *b = "";
+		(void)g_variant_lookup(ours, *ref, "&s", &a);
+		(void)g_variant_lookup(theirs, *ref, "&s", &b);
 		if (strcmp(a, b) != 0)
 			return false;
 	}

@@ -187,6 +187,18 @@ static bool write_content(int fd, const char *data, gsize length, GCancellable *
 	return true;
 }
 
+static bool fill(Staging *staging, int fd, git_blob *blob, GError **error)
+{
+	const SyncObjects *objects = staging->apply->objects;
+	const char *content = git_blob_rawcontent(blob);
+	gsize length = git_blob_rawsize(blob);
+	SyncPointer pointer;
+
+	if (!objects)
+		return write_content(fd, content, length, staging->cancellable, error);
+	return sync_pointer_parse(content, length, &pointer, error) && sync_objects_take(objects, &pointer, fd, staging->cancellable, error);
+}
+
 static bool stage_file(Staging *staging, SyncStep *step, int folder_fd, const char *name, git_blob *blob, GError **error)
 {
 	struct timespec times[2];
@@ -201,7 +213,7 @@ static bool stage_file(Staging *staging, SyncStep *step, int folder_fd, const ch
 		sync_error_from_errno(error, errno, "staging a file");
 		return false;
 	}
-	if (!write_content(fd, git_blob_rawcontent(blob), git_blob_rawsize(blob), staging->cancellable, error))
+	if (!fill(staging, fd, blob, error))
 		return false;
 	struct stat st;
 	if (futimens(fd, times) < 0 || fstat(fd, &st) < 0 || (staging->places->few && fsync(fd) < 0)) {
@@ -590,6 +602,20 @@ static bool blob_of(const SyncApply *apply, git_tree *tree, const SyncStep *step
 	return file;
 }
 
+/* What stands for the file @path in a commit. */
+static bool blob_of_file(const SyncApply *apply, const char *path, git_oid *ret_id)
+{
+	SyncPointer pointer;
+
+	if (!apply->objects)
+		return git_odb_hashfile(ret_id, path, GIT_OBJECT_BLOB) == 0;
+	sync_autofd fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || !sync_objects_hash(fd, NULL, &pointer, NULL))
+		return false;
+	g_autofree char *text = sync_pointer_text(&pointer);
+	return git_odb_hash(ret_id, text, strlen(text), GIT_OBJECT_BLOB) == 0;
+}
+
 /* A file whose new name came to the disk, and its content did not. */
 static bool restore_content(const SyncApply *apply, Places *places, git_tree *tree, SyncStep *step, GError **error)
 {
@@ -600,7 +626,7 @@ static bool restore_content(const SyncApply *apply, Places *places, git_tree *tr
 	if (!set || step->kind != SYNC_STEP_PLACE || step->meta->kind != SYNC_KIND_FILE || !blob_of(apply, tree, step, &wanted))
 		return true;
 	g_autofree char *path = g_build_filename(set->root, step->path, NULL);
-	if (git_odb_hashfile(&found, path, GIT_OBJECT_BLOB) == 0 && git_oid_equal(&found, &wanted))
+	if (blob_of_file(apply, path, &found) && git_oid_equal(&found, &wanted))
 		return true;
 	g_free(step->id);
 	step->id = sync_oid_text(&wanted);

@@ -16,6 +16,7 @@
 #pragma once
 
 #include "gate.h"
+#include "objects.h"
 #include "plan.h"
 #include "repo.h"
 #include "set.h"
@@ -24,6 +25,7 @@ typedef struct {
 	GPtrArray *sets;
 	SyncRef ref;
 	SyncRepo *repo;
+	const SyncObjects *objects; /* NULL: the repository has the files themselves; else pointers to what is here */
 	const char *journal; /* path */
 	SyncGate *gate;
 } SyncApply;

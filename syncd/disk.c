@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* syncd/disk.c - the thread that waits for the disk, and our fsync() in front of the C library's. */
+/* syncd/disk.c - the threads that wait for the disk, and our fsync() in front of the C library's. */
 #include "disk.h"
 
 #include <dlfcn.h>
@@ -21,12 +21,19 @@ typedef struct {
 	gpointer data;
 } Wait;
 
+/* Who waits behind whom. */
+typedef struct {
+	GQueue waits;    /* of Wait*; the first is being carried out */
+	GCond more;
+	bool everything; /* some did not fit into the queue */
+	GThread *thread;
+} Lane;
+
 static GMutex lock;
-static GCond more, progress;
-static GQueue waits = G_QUEUE_INIT; /* of Wait*; the first is being carried out */
+static GCond progress;
 static guint hurries;
-static bool everything;             /* some did not fit into the queue */
-static GThread *thread;
+static Lane lanes[2] = { { .waits = G_QUEUE_INIT }, { .waits = G_QUEUE_INIT } };
+static _Thread_local Lane *own = &lanes[0];
 
 static void tell(const Wait *wait)
 {
@@ -51,16 +58,18 @@ static int carry_out(const Wait *wait, bool all)
 	return (wait->file_system ? syncfs(wait->fd) : real(wait->fd)) < 0 ? errno : 0;
 }
 
-static gpointer work(gpointer unused)
+static gpointer work(gpointer data)
 {
+	Lane *lane = data;
+
 	g_mutex_lock(&lock);
 	for (;;) {
-		while (g_queue_is_empty(&waits))
-			g_cond_wait(&more, &lock);
-		Wait *wait = g_queue_peek_head(&waits);
-		bool all = everything;
+		while (g_queue_is_empty(&lane->waits))
+			g_cond_wait(&lane->more, &lock);
+		Wait *wait = g_queue_peek_head(&lane->waits);
+		bool all = lane->everything;
 
-		everything = false;
+		lane->everything = false;
 		g_mutex_unlock(&lock);
 		int error = carry_out(wait, all);
 		if (wait->fd >= 0)
@@ -68,7 +77,7 @@ static gpointer work(gpointer unused)
 		if (wait->then)
 			tell(wait);
 		g_mutex_lock(&lock);
-		g_queue_pop_head(&waits);
+		g_queue_pop_head(&lane->waits);
 		wait->error = error;
 		wait->done = true;
 		if (!wait->awaited) {
@@ -84,10 +93,10 @@ static gpointer work(gpointer unused)
 /* The lock is held. */
 static void give(Wait *wait)
 {
-	if (!thread)
-		thread = g_thread_new("disk", work, NULL);
-	g_queue_push_tail(&waits, wait);
-	g_cond_signal(&more);
+	if (!own->thread)
+		own->thread = g_thread_new("disk", work, own);
+	g_queue_push_tail(&own->waits, wait);
+	g_cond_signal(&own->more);
 }
 
 static int ask(int fd, bool file_system)
@@ -97,10 +106,10 @@ static int ask(int fd, bool file_system)
 	if (copy < 0 && errno == EBADF)
 		return -1;
 	g_mutex_lock(&lock);
-	if (copy < 0 || (hurries && g_queue_get_length(&waits) >= WAITING_MAX)) {
+	if (copy < 0 || (hurries && g_queue_get_length(&own->waits) >= WAITING_MAX)) {
 		if (copy >= 0)
 			(void)close(copy);
-		everything = true;
+		own->everything = true;
 		Wait *wait = g_new0(Wait, 1);
 		wait->fd = -1;
 		give(wait);
@@ -132,6 +141,11 @@ int sync_disk_file_system(int fd)
 	return ask(fd, true);
 }
 
+void sync_disk_apart(void)
+{
+	own = &lanes[1];
+}
+
 void sync_disk_hurry(void)
 {
 	g_mutex_lock(&lock);
@@ -152,9 +166,9 @@ bool sync_disk_is_lasting(gint64 patience_us)
 	gint64 until_us = g_get_monotonic_time() + patience_us;
 
 	g_mutex_lock(&lock);
-	while (!g_queue_is_empty(&waits) && g_cond_wait_until(&progress, &lock, until_us))
+	while (!g_queue_is_empty(&own->waits) && g_cond_wait_until(&progress, &lock, until_us))
 		continue;
-	bool lasting = g_queue_is_empty(&waits);
+	bool lasting = g_queue_is_empty(&own->waits);
 	g_mutex_unlock(&lock);
 	return lasting;
 }

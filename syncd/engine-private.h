@@ -4,7 +4,9 @@
 
 #include "apply.h"
 #include "engine.h"
+#include "git-stream.h"
 #include "hook.h"
+#include "objects.h"
 #include "picture.h"
 #include "repo.h"
 #include "set.h"
@@ -67,6 +69,15 @@ typedef struct {
 	git_oid held;            /* a commit that did not pass: not tried again unless somebody asks for it */
 	char *held_why;          /* NULL: none is held back */
 	char *making;            /* the commit whose steps are being made */
+
+	/* voice */
+	SyncObjects *objects;    /* the engine's; NULL for the other refs */
+	bool doubtful;           /* not all objects of what is applied may be here */
+	gint64 root_s;           /* the wall clock when the line's past began; 0: not looked up yet */
+	GSource *sweep;
+	gint64 changed_us;       /* the first change since the store was swept; 0: none */
+	gint64 swept_us, sweep_took_us;
+	char *peer_has;          /* the commit that the peer has applied; "": none, NULL: nobody is there */
 } SyncLine;
 
 /* What the last news said of one ref; the main thread's. */
@@ -81,6 +92,7 @@ struct SyncEngine {
 	gpointer user_data;
 	char *folder, *repository, *scratch;
 	char *device;
+	SyncObjects *objects;
 	SyncLine lines[SYNC_N_REFS];
 
 	/* the main thread's */
@@ -139,6 +151,27 @@ bool sync_trial_pass(SyncLine *line, const git_oid *from, const git_oid *tree, c
 void sync_trial_forget(SyncLine *line); /* the one that is held back may be tried again */
 void sync_trial_over(SyncLine *line);   /* nothing is held back any more */
 void sync_trial_act(SyncLine *line, const SyncPlan *plan); /* it is on the files */
+
+/* ---- voice.c ---- */
+void sync_voice_init(SyncLine *line);
+void sync_voice_clear(SyncLine *line);
+
+/* @target with all its objects becomes what is fetched. SYNC_ERROR_REFUSED: a newer one waits, and goes before. */
+bool sync_voice_fetch(SyncLine *line, const SyncFetchSource *source, const git_oid *target, GCancellable *cancellable,
+		      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* This device leads now: says which recordings it lacks, and does not wait for them. */
+void sync_voice_taken_over(SyncLine *line);
+
+/* Objects may have become unreferenced. Does nothing for the other refs. */
+void sync_voice_changed(SyncLine *line);
+
+/* What to say (SyncTerm.goes_on) of the line that ends with @head when its past has become long enough, and the next commit is to have no parent.
+ * NULL: not yet. Transfer full. */
+char *sync_voice_root(SyncLine *line, const git_oid *head);
+
+/* Whether @commit comes after @head, also when its line has begun anew since. */
+bool sync_voice_goes_on_from(SyncLine *line, const git_oid *commit, const git_oid *head);
 
 /* ---- restore.c ---- */
 /* What @path (in the tree; "": everything) of the leader's configuration was in @from (as sync_repo_find() reads it) it becomes again, as a new

@@ -41,13 +41,13 @@ void sync_engine_post(GMainContext *context, int priority, GSourceFunc function,
 
 SyncApply sync_line_apply(SyncLine *line)
 {
-	return (SyncApply){ .sets = line->sets, .ref = line->ref, .repo = line->repo, .journal = line->journal, .gate = line->gate };
+	return (SyncApply){ .sets = line->sets, .ref = line->ref, .repo = line->repo, .objects = line->objects, .journal = line->journal, .gate = line->gate };
 }
 
 static void picture_new(SyncLine *line)
 {
 	sync_picture_free(line->picture);
-	line->picture = sync_picture_new(line->sets, line->ref, line->engine->scratch);
+	line->picture = sync_picture_new(line->sets, line->ref, line->engine->scratch, line->objects);
 	line->checked_us = 0;
 	g_hash_table_remove_all(line->databases);
 }
@@ -461,6 +461,17 @@ static void pull_free(SyncPullCall *pull)
 	g_free(pull);
 }
 
+/* A newer pull waits for which this one left off: it answers for both. */
+static bool hand_on(SyncLine *line, SyncPullCall *pull, const GError *error)
+{
+	g_autoptr(GMutexLocker) held = g_mutex_locker_new(&line->engine->lock);
+
+	if (!line->objects || !line->waiting || !g_error_matches(error, SYNC_ERROR, SYNC_ERROR_REFUSED))
+		return false;
+	line->waiting->askers = g_slist_concat(line->waiting->askers, g_steal_pointer(&pull->askers));
+	return true;
+}
+
 static gboolean run_pull(gpointer data)
 {
 	SyncLine *line = data;
@@ -474,6 +485,10 @@ static gboolean run_pull(gpointer data)
 		return G_SOURCE_REMOVE;
 	Pulled *pulled = g_new0(Pulled, 1);
 	bool ok = sync_follow_pull(line, pull, cancellable, &pulled->error);
+	if (!ok && hand_on(line, pull, pulled->error)) {
+		g_clear_error(&pulled->error);
+		ok = true;
+	}
 	if (line->role == SYNC_ROLE_FOLLOW && !g_cancellable_is_cancelled(cancellable))
 		sync_line_tell_problem(line, ok ? "" : pulled->error->message);
 	sync_line_tell_activity(line, "idle");
@@ -596,6 +611,9 @@ static gpointer run_thread(gpointer data)
 {
 	SyncLine *line = data;
 
+	/* So many bytes shall hold up nobody else's. */
+	if (line->objects)
+		sync_disk_apart();
 	g_main_context_push_thread_default(line->context);
 	g_main_loop_run(line->loop);
 	sync_lead_end(line);
@@ -631,6 +649,8 @@ static bool line_init(SyncLine *line, GPtrArray *sets, const Settings *settings,
 	line->databases = g_hash_table_new(NULL, NULL);
 	line->missing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	line->strangers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	if (line->ref == SYNC_REF_VOICE)
+		sync_voice_init(line);
 	picture_new(line);
 	line->repo = sync_repo_open(line->engine->repository, error);
 	if (!line->repo)
@@ -654,6 +674,7 @@ static void line_clear(SyncLine *line)
 	if (line->thread)
 		g_thread_join(line->thread);
 	pull_free(line->waiting);
+	sync_voice_clear(line);
 	sync_picture_free(line->picture);
 	g_clear_pointer(&line->databases, g_hash_table_unref);
 	g_clear_pointer(&line->missing, g_hash_table_unref);
@@ -692,6 +713,10 @@ SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const 
 		sync_error_from_errno(error, errno, "%s", engine->scratch);
 		return NULL;
 	}
+	g_autofree char *objects = g_build_filename(folder, "lfs", NULL);
+	engine->objects = sync_objects_open(objects, error);
+	if (!engine->objects)
+		return NULL;
 	sync_repo_library_init();
 	sync_repo_heal(engine->repository);
 	for (guint i = 0; i < SYNC_N_REFS; i++) {
@@ -740,6 +765,7 @@ void sync_engine_free(SyncEngine *engine)
 	g_clear_object(&engine->tidying);
 	sync_hooks_free(engine->hooks);
 	sync_staged_free(engine->staged);
+	sync_objects_free(engine->objects);
 	g_ptr_array_unref(engine->takers);
 	g_mutex_clear(&engine->lock);
 	g_free(engine->folder);

@@ -70,6 +70,9 @@ bool sync_engine_hook_ended(SyncEngine *engine, guint64 serial, bool ok, const c
 /* What is held back is tried again by the next pull. */
 void sync_engine_try_again(SyncEngine *engine);
 
+/* The commit of recordings that the peer has applied ("": none); NULL when it is not there. */
+void sync_engine_peer_has(SyncEngine *engine, const char *commit);
+
 /* New settings: new data sets. */
 void sync_engine_reload(SyncEngine *engine, const Settings *settings);
 

@@ -29,9 +29,10 @@ static bool fetch(SyncLine *line, const SyncPullCall *pull, GCancellable *cancel
 {
 	git_oid target, have;
 
-	if (!target_of(pull, line, &target) ||
-	    (sync_repo_get_ref(line->repo, "heads", line->name, &have) && git_oid_equal(&have, &target)) ||
-	    (sync_repo_get_ref(line->repo, "fetched", line->name, &have) && git_oid_equal(&have, &target)))
+	if (!target_of(pull, line, &target))
+		return true;
+	if (!line->doubtful && ((sync_repo_get_ref(line->repo, "heads", line->name, &have) && git_oid_equal(&have, &target)) ||
+				(sync_repo_get_ref(line->repo, "fetched", line->name, &have) && git_oid_equal(&have, &target))))
 		return true;
 	sync_line_tell_activity(line, "fetching");
 	g_autoptr(GError) problem = NULL;
@@ -39,12 +40,13 @@ static bool fetch(SyncLine *line, const SyncPullCall *pull, GCancellable *cancel
 		SyncFetchSource source = { .host = pull->hosts[i], .port = pull->port, .key = pull->key, .pin = pull->pin };
 
 		g_clear_error(&problem);
-		if (sync_fetch(line->repo, &source, line->name, &target, cancellable, &problem)) {
+		if (line->objects ? sync_voice_fetch(line, &source, &target, cancellable, &problem) :
+				    sync_fetch(line->repo, &source, "fetched", line->name, &target, cancellable, &problem)) {
 			sync_line_tell(line);
 			sync_line_tidy(line);
 			return true;
 		}
-		if (g_cancellable_is_cancelled(cancellable))
+		if (g_cancellable_is_cancelled(cancellable) || g_error_matches(problem, SYNC_ERROR, SYNC_ERROR_REFUSED))
 			break;
 	}
 	if (problem)
@@ -201,7 +203,7 @@ static bool keep_own(SyncLine *line, const git_oid *head, const git_oid *target,
 	/* Volatile state has one truth, the leader's. */
 	if (line->ref == SYNC_REF_VOLATILE)
 		return true;
-	bool in_line = head && sync_repo_contains(line->repo, target, head);
+	bool in_line = head && (line->objects ? sync_voice_goes_on_from(line, target, head) : sync_repo_contains(line->repo, target, head));
 	if (edited && new_to_target && !git_oid_equal(&disk, &line->parked_tree)) {
 		if (!sync_repo_commit(line->repo, &disk, head, "system", "What was on this device when it was replaced", &line->term, &own, error))
 			return false;
@@ -299,8 +301,10 @@ static bool apply_line(SyncLine *line, const git_oid *target, GCancellable *canc
 		return false;
 	if (same && plan->steps->len == 0)
 		return true;
-	if (!sync_apply_stage(&apply, plan, unknown, cancellable, error))
+	if (!sync_apply_stage(&apply, plan, unknown, cancellable, error)) {
+		line->doubtful = line->objects != NULL;
 		return false;
+	}
 	report_owners(line, unknown);
 	if (g_cancellable_set_error_if_cancelled(cancellable, error))
 		return false; /* the staging is discarded by whoever settles */
@@ -317,6 +321,7 @@ static bool apply_line(SyncLine *line, const git_oid *target, GCancellable *canc
 	sync_line_tell_applied(line, hex, plan->steps->len);
 	sync_trial_over(line);
 	sync_trial_act(line, plan);
+	sync_voice_changed(line);
 	return follow_picture(line, plan, error);
 }
 
@@ -365,10 +370,12 @@ bool sync_follow_park_fetched(SyncLine *line, GError **error)
 {
 	git_oid fetched, head;
 
+	if (line->objects)
+		sync_voice_taken_over(line);
 	if (!sync_repo_get_ref(line->repo, "fetched", line->name, &fetched))
 		return true;
 	bool applied = sync_repo_get_ref(line->repo, "heads", line->name, &head) && git_oid_equal(&fetched, &head);
-	if (!applied && line->ref == SYNC_REF_CONFIG) {
+	if (!applied && line->ref != SYNC_REF_VOLATILE) {
 		g_autofree char *name = sync_repo_park(line->repo, line->peer ? line->peer : "peer", &fetched, error);
 		if (!name)
 			return false;

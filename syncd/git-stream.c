@@ -35,28 +35,38 @@ static int stream_failed(GError *error)
 	return -1;
 }
 
+GIOStream *sync_fetch_dial(const SyncFetchSource *source, guint silence_s, GCancellable *cancellable, GError **error)
+{
+	g_autoptr(GSocketClient) client = sync_source_client(source->host);
+	g_autoptr(GInetAddress) address = g_inet_address_new_from_string(source->host);
+	g_autoptr(GIOStream) tls = NULL;
+	g_autofree char *fingerprint = NULL;
+
+	if (!address) {
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "not an address");
+		return NULL;
+	}
+	g_autoptr(GSocketAddress) where = g_inet_socket_address_new(address, source->port);
+	g_socket_client_set_timeout(client, CONNECT_S);
+	g_autoptr(GSocketConnection) base = g_socket_client_connect(client, G_SOCKET_CONNECTABLE(where), cancellable, error);
+	if (!base)
+		return NULL;
+	sync_socket_tune(base);
+	g_socket_set_timeout(g_socket_connection_get_socket(base), silence_s);
+	tls = sync_tls_client(G_IO_STREAM(base), source->key, source->pin, error);
+	if (!tls || !g_tls_connection_handshake(G_TLS_CONNECTION(tls), cancellable, error))
+		return NULL;
+	fingerprint = sync_tls_peer(tls, source->pin, error);
+	return fingerprint ? g_steal_pointer(&tls) : NULL;
+}
+
 static int stream_connect(git_stream *parent)
 {
 	Stream *stream = (Stream *)parent;
-	g_autoptr(GSocketClient) client = sync_source_client(present.source->host);
-	g_autoptr(GInetAddress) address = g_inet_address_new_from_string(present.source->host);
-	g_autofree char *fingerprint = NULL;
 	GError *error = NULL;
 
-	if (!address)
-		return stream_failed(g_error_new(SYNC_ERROR, SYNC_ERROR_BAD, "not an address"));
-	g_autoptr(GSocketAddress) where = g_inet_socket_address_new(address, present.source->port);
-	g_socket_client_set_timeout(client, CONNECT_S);
-	g_autoptr(GSocketConnection) base = g_socket_client_connect(client, G_SOCKET_CONNECTABLE(where), present.cancellable, &error);
-	if (!base)
-		return stream_failed(error);
-	sync_socket_tune(base);
-	g_socket_set_timeout(g_socket_connection_get_socket(base), SILENCE_S);
-	stream->tls = sync_tls_client(G_IO_STREAM(base), present.source->key, present.source->pin, &error);
-	if (!stream->tls || !g_tls_connection_handshake(G_TLS_CONNECTION(stream->tls), present.cancellable, &error))
-		return stream_failed(error);
-	fingerprint = sync_tls_peer(stream->tls, present.source->pin, &error);
-	return fingerprint ? 0 : stream_failed(error);
+	stream->tls = sync_fetch_dial(present.source, SILENCE_S, present.cancellable, &error);
+	return stream->tls ? 0 : stream_failed(error);
 }
 
 /* The key was judged in the handshake; libgit2 gets something to hold. */
@@ -139,13 +149,13 @@ static int progress(const git_indexer_progress *stats, void *cancellable)
 	return g_cancellable_is_cancelled(cancellable) ? GIT_EUSER : 0;
 }
 
-bool sync_fetch(SyncRepo *repo, const SyncFetchSource *source, const char *name, const git_oid *id, GCancellable *cancellable,
+bool sync_fetch(SyncRepo *repo, const SyncFetchSource *source, const char *space, const char *name, const git_oid *id, GCancellable *cancellable,
 		GError **error)
 {
 	static gsize registered;
 	g_autoptr(git_remote) remote = NULL;
 	g_autofree char *hex = sync_oid_text(id);
-	g_autofree char *spec = g_strdup_printf("+%s:refs/fetched/%s", hex, name);
+	g_autofree char *spec = g_strdup_printf("+%s:refs/%s/%s", hex, space, name);
 	char *specs[] = { spec };
 	g_autofree char *place = sync_place_text(source->host, source->port);
 	g_autofree char *url = g_strdup_printf("https://%s/repo.git", place);

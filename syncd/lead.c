@@ -160,20 +160,25 @@ static bool commit_line(SyncLine *line, const char *author, const char *message,
 	    !sync_picture_write(line->picture, line->repo, has_head ? &head_tree : NULL, missing, &tree, error))
 		return false;
 	report_missing(line, missing);
-	if (has_head && git_oid_equal(&tree, &head_tree))
+	if (has_head ? git_oid_equal(&tree, &head_tree) : line->objects && !sync_sets_any(line->sets, line->ref))
 		return true;
 	g_autofree char *described = describe(line, has_head ? &head_tree : NULL, &tree, &n_changes);
 	const char *text = message && *message ? message : described;
-	/* A volatile snapshot has no past: nobody will ask for the registrations of last week, and they must not fill the disk. */
-	const git_oid *parent = has_head && line->ref == SYNC_REF_CONFIG ? &head : NULL;
-	if (!sync_repo_commit(line->repo, &tree, parent, author, text, &line->term, &commit, error) ||
+	/* A volatile snapshot has no past: nobody will ask for the registrations of last week, and they must not fill the disk. Nor will the names of
+	 * recordings that were deleted stay for ever. */
+	SyncTerm term = line->term;
+	g_autofree char *root = has_head && line->objects ? sync_voice_root(line, &head) : NULL;
+	const git_oid *parent = has_head && line->ref != SYNC_REF_VOLATILE && !root ? &head : NULL;
+	term.goes_on = root;
+	if (!sync_repo_commit(line->repo, &tree, parent, author, text, &term, &commit, error) ||
 	    !sync_repo_set_ref(line->repo, "heads", line->name, &commit, error))
 		return false;
 	g_autofree char *hex = sync_oid_text(&commit);
 	sync_line_tell(line);
 	sync_line_tell_committed(line, hex, text, n_changes);
-	if (line->ref == SYNC_REF_VOLATILE)
+	if (line->ref != SYNC_REF_CONFIG)
 		sync_line_tidy(line);
+	sync_voice_changed(line);
 	return true;
 }
 

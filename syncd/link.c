@@ -9,6 +9,7 @@
 
 #include "error.h"
 #include "git-http.h"
+#include "lfs-http.h"
 #include "listen.h"
 #include "message.h"
 #include "websocket.h"
@@ -619,7 +620,10 @@ SyncLink *sync_link_new(const char *repository, const SyncLinkEvents *events, gp
 	link->incoming = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, (GDestroyNotify)incoming_free);
 	link->server = soup_server_new("server-header", "understudy", NULL);
 	keep_alive(link->server, repository);
+	g_autofree char *folder = g_path_get_dirname(repository);
+	g_autofree char *objects = g_build_filename(folder, "lfs", NULL);
 	sync_git_http_serve(link->server, repository);
+	sync_lfs_http_serve(link->server, objects);
 	soup_server_add_websocket_handler(link->server, "/link", NULL, NULL, accepted_socket, link, NULL);
 	return link;
 }

@@ -62,6 +62,7 @@ typedef struct {
 struct SyncPicture {
 	GPtrArray *views; /* of SetView* */
 	char *scratch;
+	SyncObjects *objects;
 	SyncPictureFolder on_folder;
 	gpointer user_data;
 	/* during a refresh */
@@ -104,11 +105,12 @@ static void view_free(gpointer data)
 	g_free(view);
 }
 
-SyncPicture *sync_picture_new(GPtrArray *sets, SyncRef ref, const char *scratch)
+SyncPicture *sync_picture_new(GPtrArray *sets, SyncRef ref, const char *scratch, SyncObjects *objects)
 {
 	SyncPicture *picture = g_new0(SyncPicture, 1);
 
 	picture->scratch = g_strdup(scratch);
+	picture->objects = objects;
 	picture->views = g_ptr_array_new_with_free_func(view_free);
 	for (guint i = 0; i < sets->len; i++) {
 		const SyncSet *set = sets->pdata[i];
@@ -278,6 +280,14 @@ static bool store_large(SyncPicture *picture, int fd, git_oid *ret_id, GError **
 
 static bool store_fd(SyncPicture *picture, int fd, gsize size, git_oid *ret_id, GError **error)
 {
+	if (picture->objects) {
+		SyncPointer pointer;
+
+		if (!sync_objects_put(picture->objects, fd, picture->cancellable, &pointer, error))
+			return false;
+		g_autofree char *text = sync_pointer_text(&pointer);
+		return store_small(picture->repo, text, strlen(text), ret_id, error);
+	}
 	if (size > SMALL)
 		return store_large(picture, fd, ret_id, error);
 	g_autofree char *data = g_malloc(size + 1);
@@ -560,6 +570,8 @@ bool sync_picture_refresh(SyncPicture *picture, SyncRepo *repo, GCancellable *ca
 		if (ok)
 			view->all = false;
 	}
+	/* What a commit will refer to is there before it. */
+	ok = ok && (!picture->objects || sync_objects_settle(picture->objects, error));
 	if (!ok)
 		sync_picture_mark_all(picture);
 	picture->repo = NULL;
@@ -626,6 +638,15 @@ static bool write_folder(SyncRepo *repo, Folder *folder, const SyncSet *set, GEr
 	return true;
 }
 
+/* So that stock git-lfs knows what to fetch. */
+static bool insert_attributes(git_treebuilder *builder, SyncRepo *repo, GError **error)
+{
+	static const char text[] = "* filter=lfs diff=lfs merge=lfs -text\n" SYNC_MANIFEST_NAME " !filter !diff !merge\n" SYNC_ATTRIBUTES_NAME " !filter !diff !merge\n";
+	git_oid id;
+
+	return store_small(repo, text, strlen(text), &id, error) && insert(builder, SYNC_ATTRIBUTES_NAME, &id, GIT_FILEMODE_BLOB, error);
+}
+
 bool sync_picture_write(SyncPicture *picture, SyncRepo *repo, const git_oid *before_id, GPtrArray *missing, git_oid *ret_tree, GError **error)
 {
 	g_autoptr(git_treebuilder) builder = NULL;
@@ -648,6 +669,8 @@ bool sync_picture_write(SyncPicture *picture, SyncRepo *repo, const git_oid *bef
 		if (entry && !insert(builder, name, git_tree_entry_id(entry), GIT_FILEMODE_TREE, error))
 			return false;
 	}
+	if (picture->objects && !insert_attributes(builder, repo, error))
+		return false;
 	if (git_treebuilder_write(ret_tree, builder) < 0)
 		return sync_git_error(error, "writing a tree");
 	return true;

@@ -7,16 +7,21 @@
  */
 #pragma once
 
+#include "objects.h"
 #include "repo.h"
 #include "set.h"
+
+/* Beside the sets in a tree with pointers. */
+#define SYNC_ATTRIBUTES_NAME ".gitattributes"
 
 typedef struct SyncPicture SyncPicture;
 
 /* Called with each folder before it is listed, so that what comes into it later is seen by a watch set here. @fd is valid during the call. */
 typedef void (*SyncPictureFolder)(const SyncSet *set, const char *path, int fd, gpointer user_data);
 
-/* Everything is marked at first. @sets live longer. @scratch: a folder of ours for copies of databases. */
-SyncPicture *sync_picture_new(GPtrArray *sets, SyncRef ref, const char *scratch);
+/* Everything is marked at first. @sets live longer. @scratch: a folder of ours for copies of databases. @objects (NULL: none) lives longer; with it
+ * files are stored there, and the tree has pointers (pointer.h). */
+SyncPicture *sync_picture_new(GPtrArray *sets, SyncRef ref, const char *scratch, SyncObjects *objects);
 void sync_picture_free(SyncPicture *picture); /* NULL is fine */
 void sync_picture_on_folder(SyncPicture *picture, SyncPictureFolder callback, gpointer user_data);
 

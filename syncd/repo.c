@@ -50,6 +50,7 @@ static bool configure(git_repository *git, GError **error)
 		const char *name, *value;
 	} settings[] = {
 		{ "uploadpack.allowAnySHA1InWant", "true" }, /* the peer fetches by commit, also one that a newer snapshot replaced */
+		{ "lfs.storage", "../lfs" },                         /* git-lfs finds the recordings that `voice` points to */
 		{ "gc.auto", "0" },                          /* tidied by our own clock */
 		{ "repack.writeBitmaps", "false" },          /* with bitmaps the next databases went out whole, not as deltas */
 		{ "core.logAllRefUpdates", "false" },

@@ -269,6 +269,9 @@ void sync_service_peer_said(SyncService *service, GVariant *value)
 	sync_recovery_peer_said(service, value);
 	sync_held_peer_said(service, value);
 	look_at_waiters(service);
+	const char *voice = "";
+	(void)g_variant_lookup(service->peer_applied, sync_ref_names[SYNC_REF_VOICE], "&s", &voice);
+	sync_engine_peer_has(service->engine, voice);
 	if (service->role == SYNC_ROLE_LEAD && sync_recovery_is_applied(service, service->stored))
 		synchronised(service);
 	if (service->role == SYNC_ROLE_FOLLOW)
@@ -279,6 +282,7 @@ void sync_service_peer_connected(SyncService *service, bool connected)
 {
 	service->retry_ms = 0;
 	if (!connected) {
+		sync_engine_peer_has(service->engine, NULL);
 		while (service->waiters->len > 0)
 			waiter_end(service->waiters->pdata[0], BUS_ERROR_NOT_REACHABLE, "the peer went away");
 	} else if (service->role == SYNC_ROLE_FOLLOW) {
@@ -556,10 +560,10 @@ static char *history_path(SyncService *service, const char *ref, const char *pat
 	if (*path != '/')
 		return g_strdup(path);
 	sets = sync_sets_new(service->settings);
-	if (!g_str_equal(ref, sync_ref_names[SYNC_REF_VOLATILE]))
-		found = sync_sets_tree_path(sets, SYNC_REF_CONFIG, path);
-	if (!found && !g_str_equal(ref, sync_ref_names[SYNC_REF_CONFIG]))
-		found = sync_sets_tree_path(sets, SYNC_REF_VOLATILE, path);
+	/* A line kept aside may be of any ref. */
+	for (guint i = 0; !found && i < SYNC_N_REFS; i++)
+		if (g_str_equal(ref, sync_ref_names[i]) || g_str_has_prefix(ref, "refs/"))
+			found = sync_sets_tree_path(sets, i, path);
 	return found;
 }
 

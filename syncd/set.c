@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *const sync_ref_names[SYNC_N_REFS] = { [SYNC_REF_CONFIG] = "config", [SYNC_REF_VOLATILE] = "volatile" };
+const char *const sync_ref_names[SYNC_N_REFS] = { [SYNC_REF_CONFIG] = "config", [SYNC_REF_VOLATILE] = "volatile", [SYNC_REF_VOICE] = "voice" };
 const char *const sync_database_suffixes[] = { "-wal", "-shm", "-journal", NULL };
 
 static void set_free(SyncSet *set)
@@ -86,6 +86,8 @@ static SyncRef ref_of(SettingsRef ref)
 		return SYNC_REF_CONFIG;
 	case SETTINGS_REF_VOLATILE:
 		return SYNC_REF_VOLATILE;
+	case SETTINGS_REF_VOICE:
+		return SYNC_REF_VOICE;
 	}
 	g_assert_not_reached();
 }
@@ -143,6 +145,14 @@ const SyncSet *sync_sets_find(GPtrArray *sets, SyncRef ref, const char *name)
 			return set;
 	}
 	return NULL;
+}
+
+bool sync_sets_any(GPtrArray *sets, SyncRef ref)
+{
+	for (guint i = 0; i < sets->len; i++)
+		if (((const SyncSet *)sets->pdata[i])->ref == ref)
+			return true;
+	return false;
 }
 
 char *sync_sets_tree_path(GPtrArray *sets, SyncRef ref, const char *path)

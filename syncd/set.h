@@ -4,8 +4,8 @@
 
 #include "settings/settings.h"
 
-typedef enum { SYNC_REF_CONFIG, SYNC_REF_VOLATILE, SYNC_N_REFS } SyncRef;
-extern const char *const sync_ref_names[SYNC_N_REFS]; /* "config", "volatile" */
+typedef enum { SYNC_REF_CONFIG, SYNC_REF_VOLATILE, SYNC_REF_VOICE, SYNC_N_REFS } SyncRef;
+extern const char *const sync_ref_names[SYNC_N_REFS]; /* "config", "volatile", "voice" */
 
 typedef struct {
 	char *name;     /* "application.set": the top folder in the tree */
@@ -24,6 +24,8 @@ int sync_set_open(const SyncSet *set);
 
 /* NULL when there is none of this name for @ref. */
 const SyncSet *sync_sets_find(GPtrArray *sets, SyncRef ref, const char *name);
+
+bool sync_sets_any(GPtrArray *sets, SyncRef ref);
 
 /* Where the absolute @path is in the tree of @ref, "application.set/rest": in the innermost set that has it. NULL when none has. */
 char *sync_sets_tree_path(GPtrArray *sets, SyncRef ref, const char *path);

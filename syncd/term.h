@@ -9,6 +9,7 @@ typedef struct {
 	guint64 number;
 	char *id;     /* of the device that led; "" when unknown */
 	char *device; /* of the device that wrote the commit */
+	char *goes_on; /* a commit without a parent goes on from these, the last of each device: "commit:device commit:device"; NULL: from none */
 } SyncTerm;
 
 void sync_term_clear(SyncTerm *term);

@@ -64,7 +64,7 @@ def test_a_takeover_says_that_it_lost_nothing(pair):  # noqa: F811
     beta.set_role("lead", 2)
     lost = beta.get("Lost")
     assert lost["term"] == 2 and lost["term_id"] == "beta"
-    assert {ref: one["changes"] for ref, one in lost["refs"].items()} == {"config": 0, "volatile": 0}
+    assert {ref: one["changes"] for ref, one in lost["refs"].items()} == {"config": 0, "volatile": 0, "voice": 0}
     assert all(one["exact"] and one["span_ms"] == 0 for one in lost["refs"].values())
     assert lost["heard"] and lost["silent_ms"] < 60000
     assert lacks(beta) == (0, 0), "alpha has all that beta has, so far"

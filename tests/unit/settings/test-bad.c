@@ -272,7 +272,7 @@ static const Bad bad[] = {
 	{ "data-dots", .application = A "[data x]\npath=/srv/../etc\n", .message = "applications.d/kamailio.conf:4: \"path\" is a path without \".\", \"..\" and \"//\", *" },
 	{ "data-dot", .application = A "[data x]\npath=/srv/./x\n", .message = "applications.d/kamailio.conf:4: \"path\" is a path without *" },
 	{ "data-slashes", .application = A "[data x]\npath=/srv//x\n", .message = "applications.d/kamailio.conf:4: \"path\" is a path without *" },
-	{ "data-ref", .application = A "[data x]\npath=/srv/x\nref=voice\n", .message = "applications.d/kamailio.conf:5: \"ref\" is one of config, volatile, not \"voice\"" },
+	{ "data-ref", .application = A "[data x]\npath=/srv/x\nref=sound\n", .message = "applications.d/kamailio.conf:5: \"ref\" is one of config, volatile, voice, not \"sound\"" },
 	{ "data-kind", .application = A "[data x]\npath=/srv/x\nkind=db\n", .message = "applications.d/kamailio.conf:5: \"kind\" is one of files, sqlite, not \"db\"" },
 	{ "validate-relative", .application = A "validate-command=kamailio -c\n",
 	  .message = "applications.d/kamailio.conf:3: \"validate-command\" begins with the absolute path of a program, not \"kamailio\"" },

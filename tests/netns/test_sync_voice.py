@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Recordings: pointers in the commits of `voice`, the bytes beside them, fetched several at once and gone when they are deleted."""
+
+import hashlib
+import json
+import os
+import random
+
+import pytest
+from sync_lab import APPLICATION, FILES, SyncLab
+
+MAIL = "/var/lib/pbx/mail"  # data set pbx.mail, voice
+STORE = "/var/lib/understudy/sync/lfs"
+
+VOICE = f"""
+[data mail]
+path={MAIL}
+ref=voice
+exclude=*.local
+"""
+
+
+@pytest.fixture
+def lab(build, tmp_path):
+    with SyncLab(build, tmp_path) as lab:
+        for device in (lab.alpha, lab.beta):
+            device.write("/etc/understudy/applications.d/pbx.conf", APPLICATION + VOICE)
+            os.makedirs(device.at(MAIL))
+        lab.start()
+        yield lab
+
+
+@pytest.fixture
+def pair(lab):
+    lab.alpha.write(f"{FILES}/main.cfg", "first\n")
+    lab.pair()
+    lab.in_step()
+    return lab.alpha, lab.beta
+
+
+def noise(seed, size):
+    return random.Random(seed).randbytes(size)
+
+
+def record(device, name, content):
+    """As a recorder does that writes under another name first."""
+    target = device.at(f"{MAIL}/{name}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(target.name + ".local")
+    temporary.write_bytes(content)
+    temporary.rename(target)
+
+
+def recordings(device):
+    top = device.at(MAIL)
+    return {str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*")
+            if path.is_file() and not any(part.startswith(".understudy-") for part in path.relative_to(top).parts)}
+
+
+def stored(device):
+    """Ids of the objects in the store; each is what its name says."""
+    found = set()
+    top = device.at(f"{STORE}/objects")
+    for folder, _, names in os.walk(top):
+        for name in names:
+            assert os.path.relpath(folder, top) == f"{name[:2]}/{name[2:4]}"
+            found.add(name)
+    return found
+
+
+def name_of(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def parts(device):
+    """Half fetched objects and how much of each there is."""
+    found = {}
+    for path in device.at(f"{STORE}/incomplete").iterdir():
+        try:
+            found[path.name] = path.stat().st_size
+        except FileNotFoundError:
+            pass
+    return found
+
+
+def slow(device, rate):
+    """What it sends takes its time."""
+    for interface in ("eth0", "eth1"):
+        device.namespace.run(["tc", "qdisc", "replace", "dev", interface, "root", "tbf", "rate", rate, "burst", "64k", "latency", "50ms"])
+
+
+def fast(device):
+    for interface in ("eth0", "eth1"):
+        device.namespace.run(["tc", "qdisc", "del", "dev", interface, "root"])
+
+
+def received(device):
+    """Bytes by interface."""
+    listing = json.loads(device.namespace.ip("-s", "-j", "link", "show").stdout)
+    return {one["ifname"]: one["stats64"]["rx"]["bytes"] for one in listing if one["ifname"] != "lo"}
+
+
+def busiest(device, before):
+    return max((n - before[name], name) for name, n in received(device).items())[1]
+
+
+def split(object_id):
+    return object_id[:2], object_id[2:4], object_id
+
+
+def test_arrives_and_applies(pair, lab):
+    alpha, beta = pair
+    contents = {"101/INBOX/msg0000.wav": noise(1, 200000), "101/INBOX/msg0000.txt": b"[message]\n", "101/INBOX/empty": b"",
+                "long.wav": noise(2, 5 << 20), "twice.wav": noise(1, 200000)}
+    for name, content in contents.items():
+        record(alpha, name, content)
+    os.chmod(alpha.at(f"{MAIL}/long.wav"), 0o640)
+    os.symlink("long.wav", alpha.at(f"{MAIL}/latest"))
+    lab.in_step()
+    assert recordings(beta) == {**contents, "latest": contents["long.wav"]}
+    assert beta.at(f"{MAIL}/long.wav").stat().st_mode & 0o777 == 0o640
+    assert os.readlink(beta.at(f"{MAIL}/latest")) == "long.wav"
+    assert stored(alpha) == stored(beta) == {name_of(content) for content in contents.values() if content}
+    # The commit has pointers, as git-lfs writes them.
+    assert beta.git("show", "refs/heads/voice:pbx.mail/long.wav") == (
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{name_of(contents['long.wav'])}\nsize {5 << 20}\n")
+    assert beta.git("show", "refs/heads/voice:.gitattributes").startswith("* filter=lfs ")
+    assert beta.git("config", "lfs.storage") == "../lfs\n"
+    # An application that writes into its recording changes neither store.
+    with open(beta.at(f"{MAIL}/long.wav"), "r+b") as file:
+        file.write(b"edited in place")
+    assert hashlib.sha256(beta.at(f"{STORE}/objects").joinpath(*split(name_of(contents["long.wav"]))).read_bytes()).hexdigest() == name_of(contents["long.wav"])
+    # In the other direction after a takeover, with no byte sent twice.
+    alpha.set_role("idle")
+    beta.set_role("lead", 2)
+    alpha.set_role("follow", 2)
+    record(beta, "101/INBOX/msg0001.wav", noise(3, 1000))
+    beta.wait_applied(beta.commit())
+    assert recordings(alpha) == recordings(beta)
+    assert recordings(alpha)["long.wav"].startswith(b"edited in place")
+
+
+def test_what_is_deleted_is_gone(pair, lab):
+    """100 in and out: neither store keeps a byte of them; what is live stays."""
+    alpha, beta = pair
+    kept = noise(0, 5000)
+    record(alpha, "kept.wav", kept)
+    for i in range(100):
+        record(alpha, f"{i % 10}/msg{i}.wav", noise(i + 1, 20000 + i))
+    lab.in_step()
+    assert len(recordings(beta)) == 101 and len(stored(beta)) == 101
+    for i in range(100):
+        alpha.at(f"{MAIL}/{i % 10}/msg{i}.wav").unlink()
+    lab.in_step()
+    assert recordings(beta) == {"kept.wav": kept}
+    for device in (alpha, beta):
+        device.wait(lambda d=device: stored(d) == {name_of(kept)}, "the store holds what is live", 30)
+        assert parts(device) == {}
+    record(alpha, "0/msg0.wav", noise(1, 20000))  # the same as one that has gone
+    lab.in_step()
+    assert recordings(beta) == recordings(alpha) and len(stored(beta)) == 2
+
+
+def test_goes_on_over_the_other_path(pair, lab):
+    """The path that it comes over goes away in the middle: what has come is not sent again."""
+    alpha, beta = pair
+    content = noise(4, 24 << 20)
+    before = received(beta)
+    slow(alpha, "60mbit")
+    record(alpha, "long.wav", content)
+    beta.wait(lambda: sum(parts(beta).values()) > 4 << 20, "a part of it is here", 30)
+    first = busiest(beta, before)
+    next(port for port in alpha.ports if port.interface == first).block()
+    fast(alpha)
+    beta.wait(lambda: recordings(beta).get("long.wav") == content, "all of it", 60)
+    after = received(beta)
+    second = next(name for name in after if name != first)
+    assert after[second] - before[second] < (24 << 20) - (3 << 20), "from where it was"
+    assert stored(beta) == {name_of(content)} and parts(beta) == {}
+
+
+def test_killed_in_the_middle(pair, lab):
+    """Either of the two, and a recording that came in the meantime arrives before the long one does."""
+    alpha, beta = pair
+    content = noise(5, 16 << 20)
+    slow(alpha, "60mbit")
+    record(alpha, "long.wav", content)
+    there = beta.wait(lambda: sum(parts(beta).values()) > 2 << 20 and parts(beta), "a part of it is here", 30)
+    beta.kill()
+    kept = parts(beta)
+    assert kept.keys() == there.keys() == {name_of(content)}
+    before = sum(received(beta).values())
+    beta.start()
+    beta.set_role("follow")
+    beta.wait(lambda: parts(beta).get(name_of(content), 0) > sum(kept.values()) + (1 << 20), "goes on", 30)
+    alpha.kill()
+    fast(alpha)
+    alpha.start()
+    alpha.set_role("lead")
+    beta.wait(lambda: recordings(beta).get("long.wav") == content, "all of it", 60)
+    assert sum(received(beta).values()) - before < (16 << 20), "from where it was"
+    lab.in_step()
+    for device in pair:
+        assert stored(device) == {name_of(content)}
+        device.wait(lambda d=device: parts(d) == {}, "nothing half is left", 30)
+
+
+def test_takeover_with_objects_missing(pair, lab):
+    """It waits for none, names those that it lacks, and what was whole before is there."""
+    alpha, beta = pair
+    record(alpha, "old.wav", noise(6, 3000))
+    lab.in_step()
+    slow(alpha, "20mbit")
+    record(alpha, "long.wav", noise(7, 24 << 20))
+    beta.wait(lambda: sum(parts(beta).values()) > 1 << 20, "a part of it is here", 30)
+    point = beta.get("RecoveryPoint")["voice"]
+    assert point["stored_changes"] == point["applied_changes"] == 1, "a commit counts as stored with all its objects"
+    alpha.kill()
+    assert beta.set_role("lead", 2) < 2
+    assert recordings(beta) == {"old.wav": noise(6, 3000)}
+    assert beta.get("Lost")["refs"]["voice"]["changes"] == 1
+    beta.wait(lambda: beta.notices("recordings missing"), "says so")
+    assert beta.notices("recordings missing")[0].endswith("It lacks 1 recording: pbx.mail/long.wav")
+    record(beta, "new.wav", b"goes on")
+    beta.wait(lambda: any("new.wav" in s[2] for s in beta.signals("Committed")), "commits")
+    beta.wait(lambda: parts(beta) == {}, "what nobody can complete goes", 30)
+    # The old Master comes back: what only it has is kept by name, with its bytes, and the rest becomes alike.
+    fast(alpha)
+    alpha.start()
+    alpha.set_role("follow", 2)
+    alpha.wait(lambda: recordings(alpha) == recordings(beta), "alike", 30)
+    assert [line for line in alpha.get("Diverged") if line.startswith("refs/diverged/alpha/")]
+    alpha.wait(lambda: name_of(noise(7, 24 << 20)) in stored(alpha), "kept")
+
+
+def test_configuration_does_not_wait_for_recordings(pair, lab):
+    alpha, beta = pair
+    slow(alpha, "200mbit")
+    for i in range(4):
+        record(alpha, f"long{i}.wav", noise(i, 16 << 20) * 3)
+    beta.wait(lambda: sum(parts(beta).values()) > 1 << 20, "they come", 60)
+    for i in range(5):
+        alpha.write(f"{FILES}/main.cfg", f"change {i}\n")
+        beta.wait(lambda i=i: beta.read(f"{FILES}/main.cfg") == f"change {i}\n", "configuration arrives")
+        assert len(recordings(beta)) < 4, "before all the recordings"
+    # So does a small recording that is newer.
+    record(alpha, "message.wav", b"short")
+    beta.wait(lambda: name_of(b"short") in stored(beta), "a small one is fetched first", 20)
+    assert len(stored(beta)) < 5
+    fast(alpha)
+    beta.wait(lambda: len(recordings(beta)) == 5, "all of them", 60)
