@@ -9,7 +9,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BUFFER = 16 * 1024, STEPS_MAX = 32, LINGER_S = 1, LINGER_MAX = 64 * 1024 };
+enum { BUFFER = 16 * 1024, STEPS_MAX = 32, LINGER_S = 1, LINGER_MAX = 64 * 1024, LINGERERS_MAX = 32 };
+
+static guint lingerers;
 
 typedef enum {
 	DOOR_SHAKING,
@@ -19,13 +21,13 @@ typedef enum {
 
 /* Bytes on their way in one direction. */
 typedef struct {
-	guint8 bytes[BUFFER];
+	guint8 *bytes; /* BUFFER; only who was let in gets it */
 	gsize at, length;
 	bool blocked; /* the taker takes no more just now */
 	bool ended;
 } Lane;
 
-typedef struct {
+struct SyncDoor {
 	GSource source; /* must be first */
 	DoorState state;
 	GSocketConnection *base;
@@ -40,7 +42,7 @@ typedef struct {
 	Lane in, out;
 	SyncDoorDone done;
 	gpointer user_data;
-} Door;
+};
 
 /* ---- who it is ---- */
 
@@ -62,7 +64,7 @@ static char *fingerprint_of(gnutls_session_t session)
 /* Called by GnuTLS in the middle of the handshake, before the other side may believe that it succeeded. */
 static int judge(gnutls_session_t session)
 {
-	Door *door = gnutls_session_get_ptr(session);
+	SyncDoor *door = gnutls_session_get_ptr(session);
 
 	g_free(door->fingerprint);
 	door->fingerprint = fingerprint_of(session);
@@ -76,9 +78,11 @@ static int judge(gnutls_session_t session)
 
 static void door_finalize(GSource *source)
 {
-	Door *door = (Door *)source;
+	SyncDoor *door = (SyncDoor *)source;
 
 	gnutls_deinit(door->session);
+	g_free(door->in.bytes);
+	g_free(door->out.bytes);
 	if (door->plain_fd >= 0)
 		(void)close(door->plain_fd);
 	g_clear_object(&door->base);
@@ -87,14 +91,16 @@ static void door_finalize(GSource *source)
 	g_free(door->fingerprint);
 }
 
-static void shut(Door *door)
+static void shut(SyncDoor *door)
 {
 	g_clear_handle_id(&door->timer, g_source_remove);
+	if (door->state == DOOR_LINGERING)
+		lingerers--;
 	(void)shutdown(door->net_fd, SHUT_RDWR);
 	g_source_destroy(&door->source);
 }
 
-static void tell(Door *door, GIOStream *plain, bool refused, const char *why)
+static void tell(SyncDoor *door, GIOStream *plain, bool refused, const char *why)
 {
 	SyncDoorDone done = door->done;
 
@@ -105,7 +111,7 @@ static void tell(Door *door, GIOStream *plain, bool refused, const char *why)
 
 static gboolean late(gpointer user_data)
 {
-	Door *door = user_data;
+	SyncDoor *door = user_data;
 
 	door->timer = 0;
 	tell(door, NULL, false, "too slow");
@@ -113,7 +119,7 @@ static gboolean late(gpointer user_data)
 	return G_SOURCE_REMOVE;
 }
 
-static void turn_away(Door *door, int rc)
+static void turn_away(SyncDoor *door, int rc)
 {
 	bool refused = door->wrong_key || rc == GNUTLS_E_NO_CERTIFICATE_FOUND || rc == GNUTLS_E_CERTIFICATE_REQUIRED;
 
@@ -122,16 +128,22 @@ static void turn_away(Door *door, int rc)
 					door->wrong_key ? GNUTLS_A_BAD_CERTIFICATE : GNUTLS_A_CERTIFICATE_REQUIRED);
 	else
 		(void)gnutls_alert_send_appropriate(door->session, rc);
+	tell(door, NULL, refused, gnutls_strerror(rc));
+	/* In a flood of them whoever does not read his alert at once may miss it. */
+	if (lingerers >= LINGERERS_MAX) {
+		shut(door);
+		return;
+	}
 	(void)shutdown(door->net_fd, SHUT_WR);
 	door->state = DOOR_LINGERING;
+	lingerers++;
 	g_clear_handle_id(&door->timer, g_source_remove);
 	door->timer = g_timeout_add_seconds(LINGER_S, late, door);
-	tell(door, NULL, refused, gnutls_strerror(rc));
 }
 
 /* ---- the three states ---- */
 
-static bool let_in(Door *door)
+static bool let_in(SyncDoor *door)
 {
 	int pair[2];
 
@@ -146,13 +158,15 @@ static bool let_in(Door *door)
 	g_autoptr(GSocketConnection) plain = g_socket_connection_factory_create_connection(socket);
 	door->plain_fd = pair[0];
 	door->plain_tag = g_source_add_unix_fd(&door->source, door->plain_fd, G_IO_IN);
+	door->in.bytes = g_malloc(BUFFER);
+	door->out.bytes = g_malloc(BUFFER);
 	door->state = DOOR_OPEN;
 	g_clear_handle_id(&door->timer, g_source_remove);
 	tell(door, G_IO_STREAM(plain), false, NULL);
 	return true;
 }
 
-static void shake(Door *door)
+static void shake(SyncDoor *door)
 {
 	int rc = gnutls_handshake(door->session);
 
@@ -171,7 +185,7 @@ static void shake(Door *door)
 	g_source_modify_unix_fd(&door->source, door->net_tag, gnutls_record_get_direction(door->session) ? G_IO_OUT : G_IO_IN);
 }
 
-static void linger(Door *door)
+static void linger(SyncDoor *door)
 {
 	char rest[4096];
 	ssize_t n;
@@ -183,7 +197,7 @@ static void linger(Door *door)
 }
 
 /* Network to pair. Whether anything moved. */
-static bool move_in(Door *door)
+static bool move_in(SyncDoor *door)
 {
 	Lane *lane = &door->in;
 
@@ -213,7 +227,7 @@ static bool move_in(Door *door)
 }
 
 /* Pair to network. */
-static bool move_out(Door *door)
+static bool move_out(SyncDoor *door)
 {
 	Lane *lane = &door->out;
 
@@ -247,7 +261,7 @@ static bool move_out(Door *door)
 }
 
 /* Nothing wanted means not polled at all: a hang-up is reported even for no events, and would be for as long as it is not dealt with. */
-static void watch(Door *door, gpointer *tag, int fd, GIOCondition wanted)
+static void watch(SyncDoor *door, gpointer *tag, int fd, GIOCondition wanted)
 {
 	if (!wanted && *tag) {
 		g_source_remove_unix_fd(&door->source, *tag);
@@ -259,7 +273,7 @@ static void watch(Door *door, gpointer *tag, int fd, GIOCondition wanted)
 	}
 }
 
-static void carry(Door *door)
+static void carry(SyncDoor *door)
 {
 	bool moved = true;
 
@@ -287,7 +301,7 @@ static void carry(Door *door)
 
 static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer user_data)
 {
-	Door *door = (Door *)source;
+	SyncDoor *door = (SyncDoor *)source;
 
 	switch (door->state) {
 	case DOOR_SHAKING:
@@ -305,10 +319,16 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer user_da
 	return G_SOURCE_CONTINUE;
 }
 
-void sync_door_open(GSocketConnection *base, const SyncKey *key, const char *pin, guint timeout_s, SyncDoorDone done, gpointer user_data)
+void sync_door_give_up(SyncDoor *door, const char *why)
+{
+	tell(door, NULL, false, why);
+	shut(door);
+}
+
+SyncDoor *sync_door_open(GSocketConnection *base, const SyncKey *key, const char *pin, guint timeout_s, SyncDoorDone done, gpointer user_data)
 {
 	static GSourceFuncs functions = { .dispatch = dispatch, .finalize = door_finalize };
-	Door *door = (Door *)g_source_new(&functions, sizeof(Door));
+	SyncDoor *door = (SyncDoor *)g_source_new(&functions, sizeof(SyncDoor));
 
 	door->base = g_object_ref(base);
 	door->net_fd = g_socket_get_fd(g_socket_connection_get_socket(base));
@@ -328,4 +348,5 @@ void sync_door_open(GSocketConnection *base, const SyncKey *key, const char *pin
 	door->timer = g_timeout_add_seconds(timeout_s, late, door);
 	g_source_attach(&door->source, NULL);
 	g_source_unref(&door->source);
+	return door;
 }

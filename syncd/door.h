@@ -16,5 +16,10 @@
  * who he is. Called once, from the loop. */
 typedef void (*SyncDoorDone)(GIOStream *plain, const char *fingerprint, bool refused, const char *why, gpointer user_data);
 
+typedef struct SyncDoor SyncDoor;
+
 /* Shakes hands on @base within @timeout_s; @pin NULL takes any key. The door lives by itself until either side has closed. */
-void sync_door_open(GSocketConnection *base, const SyncKey *key, const char *pin, guint timeout_s, SyncDoorDone done, gpointer user_data);
+SyncDoor *sync_door_open(GSocketConnection *base, const SyncKey *key, const char *pin, guint timeout_s, SyncDoorDone done, gpointer user_data);
+
+/* Shut before it was judged, with the callback: it is known to be there until that was called. */
+void sync_door_give_up(SyncDoor *door, const char *why);

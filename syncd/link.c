@@ -2,13 +2,12 @@
 /* syncd/link.c - paths to the peer, and the messages on them. */
 #include "link.h"
 
-#include <gio/gunixsocketaddress.h>
 #include <libsoup/soup.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "error.h"
 #include "git-http.h"
+#include "guests.h"
 #include "lfs-http.h"
 #include "listen.h"
 #include "message.h"
@@ -68,7 +67,7 @@ struct SyncLink {
 	gpointer user_data;
 	SoupServer *server;
 	SyncListener *listener;
-	GHashTable *guests;  /* the connections that came in and live: GSocketConnection, not held */
+	SyncGuests *guests;
 	char **peer_hosts;
 	char *pin;
 	guint port, port_before;
@@ -390,13 +389,9 @@ static void path_drop_socket(Path *path)
 	/* The stream of a TLS connection would send its goodbye and wait: the socket below it is shut instead. */
 	GIOStream *stream = soup_websocket_connection_get_io_stream(path->socket);
 	if (stream && soup_websocket_connection_get_state(path->socket) != SOUP_WEBSOCKET_STATE_CLOSED) {
-		g_autoptr(GIOStream) base = NULL;
-		if (G_IS_TLS_CONNECTION(stream))
-			g_object_get(stream, "base-io-stream", &base, NULL);
-		else
-			base = g_object_ref(stream);
-		if (base && G_IS_SOCKET_CONNECTION(base))
-			(void)g_socket_shutdown(g_socket_connection_get_socket(G_SOCKET_CONNECTION(base)), TRUE, TRUE, NULL);
+		g_autoptr(GSocketConnection) carrier = sync_guests_carrier(stream);
+		if (carrier)
+			(void)g_socket_shutdown(g_socket_connection_get_socket(carrier), TRUE, TRUE, NULL);
 	}
 	g_clear_object(&path->socket);
 	path->pong_us = 0;
@@ -509,6 +504,7 @@ static void accepted_socket(SoupServer *server, SoupServerMessage *message, cons
 	SyncLink *link = user_data;
 	const char *host = soup_server_message_get_remote_host(message);
 
+	sync_guests_leave(link->guests, soup_websocket_connection_get_io_stream(socket));
 	if (link->paths->len >= PATHS_MAX)
 		return;
 	path_opened(path_new(link, host ? host : "", false), socket);
@@ -545,40 +541,15 @@ static gboolean tick(gpointer user_data)
 		else if (ping && path_is_open(path))
 			path_ping(path);
 	}
+	sync_guests_look(link->guests);
 	update_connected(link);
 	return G_SOURCE_CONTINUE;
-}
-
-static void guest_gone(gpointer user_data, GObject *where_it_was)
-{
-	SyncLink *link = user_data;
-
-	g_hash_table_remove(link->guests, where_it_was);
-}
-
-/* No key that was accepted stays in by a connection made while it was. */
-static void show_out(SyncLink *link)
-{
-	GHashTableIter iter;
-	GObject *guest;
-
-	g_hash_table_iter_init(&iter, link->guests);
-	while (g_hash_table_iter_next(&iter, (gpointer *)&guest, NULL)) {
-		g_object_weak_unref(guest, guest_gone, link);
-		(void)g_socket_shutdown(g_socket_connection_get_socket(G_SOCKET_CONNECTION(guest)), TRUE, TRUE, NULL);
-		g_hash_table_iter_remove(&iter);
-	}
 }
 
 static void take_connection(GIOStream *tls, const char *fingerprint, GSocketAddress *local, GSocketAddress *remote, gpointer user_data)
 {
 	SyncLink *link = user_data;
-	g_autoptr(GError) error = NULL;
-
-	if (g_hash_table_add(link->guests, tls))
-		g_object_weak_ref(G_OBJECT(tls), guest_gone, link);
-	if (!soup_server_accept_iostream(link->server, tls, local, remote, &error))
-		g_message("accepting the peer: %s", error->message);
+	sync_guests_accept(link->guests, tls, local, remote);
 }
 
 static void turned_away(const char *host, gpointer user_data)
@@ -590,21 +561,6 @@ static void turned_away(const char *host, gpointer user_data)
 
 /* ---- the whole ---- */
 
-/* libsoup keeps a connection for the next request only while the server listens somewhere, and ours come in through listen.c. So it gets a socket
- * that nobody can reach: its name is gone before it listens. */
-static void keep_alive(SoupServer *server, const char *repository)
-{
-	g_autofree char *path = g_strconcat(repository, ".nobody", NULL);
-	g_autoptr(GSocketAddress) address = g_unix_socket_address_new(path);
-	g_autoptr(GError) error = NULL;
-	g_autoptr(GSocket) socket = g_socket_new(G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, &error);
-
-	(void)unlink(path);
-	if (!socket || !g_socket_bind(socket, address, FALSE, &error) || unlink(path) < 0 || !g_socket_listen(socket, &error) ||
-	    !soup_server_listen_socket(server, socket, 0, &error))
-		g_message("connections are not kept: %s", error ? error->message : path);
-}
-
 SyncLink *sync_link_new(const char *repository, const SyncLinkEvents *events, gpointer user_data)
 {
 	SyncLink *link = g_new0(SyncLink, 1);
@@ -612,14 +568,13 @@ SyncLink *sync_link_new(const char *repository, const SyncLinkEvents *events, gp
 	link->events = events;
 	link->user_data = user_data;
 	link->run = g_uuid_string_random();
-	link->guests = g_hash_table_new(NULL, NULL);
 	link->paths = g_ptr_array_new_with_free_func((GDestroyNotify)path_free);
 	link->own = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_variant_unref);
 	link->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)seen_free);
 	link->pending = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)pending_free);
 	link->incoming = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, (GDestroyNotify)incoming_free);
 	link->server = soup_server_new("server-header", "understudy", NULL);
-	keep_alive(link->server, repository);
+	link->guests = sync_guests_new(link->server, repository);
 	g_autofree char *folder = g_path_get_dirname(repository);
 	g_autofree char *objects = g_build_filename(folder, "lfs", NULL);
 	sync_git_http_serve(link->server, repository);
@@ -635,7 +590,7 @@ static void shut(SyncLink *link, const char *why)
 	g_clear_pointer(&link->listener, sync_listener_free);
 	while (link->paths->len > 0)
 		g_ptr_array_remove_index(link->paths, link->paths->len - 1);
-	show_out(link);
+	sync_guests_show_out(link->guests);
 	fail_pending(link, NULL, why);
 	g_hash_table_remove_all(link->incoming);
 	g_clear_pointer(&link->own_hosts, g_strfreev);
@@ -663,10 +618,9 @@ void sync_link_free(SyncLink *link)
 	if (!link)
 		return;
 	sync_link_close(link);
-	soup_server_disconnect(link->server);
+	sync_guests_free(link->guests);
 	g_object_unref(link->server);
 	g_ptr_array_unref(link->paths);
-	g_hash_table_unref(link->guests);
 	g_hash_table_unref(link->own);
 	g_hash_table_unref(link->seen);
 	g_hash_table_unref(link->pending);
@@ -712,6 +666,7 @@ bool sync_link_open(SyncLink *link, const SyncLinkConfig *config, GError **error
 		sync_link_close(link);
 		return false;
 	}
+	sync_listener_set_friends(link->listener, config->peer_hosts);
 	link->key = sync_key_ref(config->key);
 	link->pin = g_strdup(config->pin);
 	link->port = config->port;

@@ -10,7 +10,7 @@
 #include "source.h"
 #include "tls.h"
 
-enum { HANDSHAKE_S = 5, HANDSHAKES_MAX = 32 };
+enum { HANDSHAKE_S = 5, VISITORS_MAX = 32, FROM_ONE_MAX = 8 };
 
 struct SyncListener {
 	GPtrArray *services; /* of GSocketListener*; one a host, so one bad address does not spoil the others */
@@ -20,7 +20,8 @@ struct SyncListener {
 	SyncRefused refused;
 	gpointer user_data;
 	GCancellable *cancellable;
-	guint handshakes;
+	GQueue visitors;     /* of Visitor*: who is at the door, the longest first */
+	char **friends;
 	guint refs;
 };
 
@@ -28,6 +29,8 @@ struct SyncListener {
 typedef struct {
 	SyncListener *listener;
 	GSocketConnection *base;
+	char *host;
+	SyncDoor *door;
 } Visitor;
 
 static void listener_unref(SyncListener *listener)
@@ -38,6 +41,7 @@ static void listener_unref(SyncListener *listener)
 	g_object_unref(listener->cancellable);
 	sync_key_unref(listener->key);
 	g_free(listener->pin);
+	g_strfreev(listener->friends);
 	g_free(listener);
 }
 
@@ -59,19 +63,18 @@ static void visitor_judged(GIOStream *plain, const char *fingerprint, bool refus
 	g_autoptr(GSocketAddress) local = g_socket_connection_get_local_address(visitor->base, NULL);
 	g_autoptr(GSocketAddress) remote = g_socket_connection_get_remote_address(visitor->base, NULL);
 
-	if (remote && !g_cancellable_is_cancelled(listener->cancellable)) {
-		g_autofree char *host = g_inet_address_to_string(g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(remote)));
-
-		if (plain)
+	g_queue_remove(&listener->visitors, visitor);
+	if (!g_cancellable_is_cancelled(listener->cancellable)) {
+		if (plain && remote)
 			listener->accepted(plain, fingerprint, local, remote, listener->user_data);
 		else
-			g_debug("handshake with %s: %s", host, why);
+			g_debug("handshake with %s: %s", visitor->host, why);
 		if (refused && listener->refused)
-			listener->refused(host, listener->user_data);
+			listener->refused(visitor->host, listener->user_data);
 	}
-	listener->handshakes--;
 	listener_unref(listener);
 	g_object_unref(visitor->base);
+	g_free(visitor->host);
 	g_free(visitor);
 }
 
@@ -80,18 +83,55 @@ static void cancel_also(GCancellable *from, gpointer to)
 	g_cancellable_cancel(to);
 }
 
+static bool is_friend(const SyncListener *listener, const char *host)
+{
+	return listener->friends && g_strv_contains((const char *const *)listener->friends, host);
+}
+
+/* Who has to go for one from @host to come: the longest of too many from the same place, else the longest there is, but the peer for nobody else. */
+static Visitor *in_the_way(const SyncListener *listener, const char *host)
+{
+	Visitor *first = NULL, *first_of_his = NULL;
+	guint n = 0;
+
+	for (GList *each = listener->visitors.head; each; each = each->next) {
+		Visitor *visitor = each->data;
+
+		if (g_str_equal(visitor->host, host)) {
+			first_of_his = first_of_his ? first_of_his : visitor;
+			n++;
+		} else if (!first && !is_friend(listener, visitor->host)) {
+			first = visitor;
+		}
+	}
+	if (n >= FROM_ONE_MAX)
+		return first_of_his;
+	if (listener->visitors.length < VISITORS_MAX)
+		return NULL;
+	return first ? first : first_of_his;
+}
+
 static void begin_handshake(SyncListener *listener, GSocketConnection *base)
 {
-	if (listener->handshakes >= HANDSHAKES_MAX)
-		return;
+	g_autoptr(GSocketAddress) remote = g_socket_connection_get_remote_address(base, NULL);
+
+	if (!remote)
+		return; /* gone already */
+	g_autofree char *host = g_inet_address_to_string(g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(remote)));
+	Visitor *other = in_the_way(listener, host);
+	if (other)
+		sync_door_give_up(other->door, "too many at the door");
+	if (listener->visitors.length >= VISITORS_MAX)
+		return; /* all of them the peer's */
 	sync_socket_tune(base);
 	g_socket_set_blocking(g_socket_connection_get_socket(base), FALSE);
 	Visitor *visitor = g_new0(Visitor, 1);
 	visitor->listener = listener;
 	visitor->base = g_object_ref(base);
+	visitor->host = g_steal_pointer(&host);
 	listener->refs++;
-	listener->handshakes++;
-	sync_door_open(base, listener->key, listener->pin, HANDSHAKE_S, visitor_judged, visitor);
+	g_queue_push_tail(&listener->visitors, visitor);
+	visitor->door = sync_door_open(base, listener->key, listener->pin, HANDSHAKE_S, visitor_judged, visitor);
 }
 
 static void accepted(GObject *source, GAsyncResult *result, gpointer user_data)
@@ -148,6 +188,12 @@ void sync_listener_set_pin(SyncListener *listener, const char *pin)
 {
 	g_free(listener->pin);
 	listener->pin = g_strdup(pin);
+}
+
+void sync_listener_set_friends(SyncListener *listener, const char *const *hosts)
+{
+	g_strfreev(listener->friends);
+	listener->friends = g_strdupv((char **)hosts);
 }
 
 void sync_listener_free(SyncListener *listener)

@@ -2,7 +2,8 @@
 /*
  * syncd/listen.h - who may speak at all: TCP accept, TLS handshake, the key; and the same as a client.
  *
- * Whoever shows another key than the pinned one gets a TLS alert and never reaches anything that parses what he sends.
+ * Whoever shows another key than the pinned one gets a TLS alert and never reaches anything that parses what he sends. 32 may be shaking hands at a time,
+ * 8 of them from one address, for 5 s each; where there are more, who has stood there longest is sent away, but never the peer for a stranger.
  */
 #pragma once
 
@@ -23,6 +24,8 @@ SyncListener *sync_listener_new(const char *const *hosts, guint port, const Sync
 				SyncRefused refused, gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* For those who come from now on. */
 void sync_listener_set_pin(SyncListener *listener, const char *pin);
+/* Where the peer may come from. */
+void sync_listener_set_friends(SyncListener *listener, const char *const *hosts);
 void sync_listener_free(SyncListener *listener); /* NULL is fine; connections handed out live on */
 
 /* Connects and shakes hands within @timeout_s. Finish with sync_dial_finish(), which gives the fingerprint too. */

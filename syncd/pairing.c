@@ -11,7 +11,7 @@
 #include "proof.h"
 #include "tls.h"
 
-enum { TRIES_MAX = 5, TALK_S = 10, DIAL_S = 5 };
+enum { TRIES_MAX = 5, TALKS_MAX = 8, TALK_S = 10, DIAL_S = 5 };
 
 /* What the threads of one pairing share. */
 typedef struct {
@@ -32,6 +32,7 @@ struct SyncPairing {
 	SyncPairingDone done;
 	gpointer user_data;
 	GCancellable *alive;
+	GQueue talks; /* of GTask*, not held: the longest first */
 };
 
 typedef struct {
@@ -280,6 +281,8 @@ static void listener_talked(GObject *source, GAsyncResult *result, gpointer user
 {
 	g_autoptr(GCancellable) alive = user_data;
 	SyncPairing *pairing = g_object_get_data(G_OBJECT(alive), "pairing"); /* NULL when it is over */
+	if (pairing)
+		g_queue_remove(&pairing->talks, result);
 	const Talk *talk = g_task_get_task_data(G_TASK(result));
 	g_autoptr(GError) error = NULL;
 	SyncRecord *record = g_task_propagate_pointer(G_TASK(result), &error);
@@ -303,12 +306,19 @@ static void listener_talked(GObject *source, GAsyncResult *result, gpointer user
 static void somebody_came(GIOStream *tls, const char *fingerprint, GSocketAddress *local, GSocketAddress *remote, gpointer user_data)
 {
 	SyncPairing *pairing = user_data;
+
+	/* Each holds a thread. Whoever knows the code says so at once: who has been silent longest makes room. */
+	if (g_atomic_int_get(&pairing->shared->taken))
+		return;
+	if (pairing->talks.length >= TALKS_MAX)
+		g_cancellable_cancel(g_task_get_cancellable(g_queue_pop_head(&pairing->talks)));
 	g_autoptr(GCancellable) cancellable = g_cancellable_new();
 	g_autoptr(GTask) task = g_task_new(NULL, cancellable, listener_talked, g_object_ref(pairing->alive));
 
 	g_task_set_check_cancellable(task, FALSE); /* what is stored is stored, late or not */
 	g_task_set_task_data(task, talk_new(pairing->shared, tls, fingerprint), talk_free);
 	g_object_set_data_full(G_OBJECT(task), "deadline", GUINT_TO_POINTER(talk_deadline(cancellable)), deadline_over);
+	g_queue_push_tail(&pairing->talks, task);
 	g_task_run_in_thread(task, listener_thread);
 }
 
@@ -355,6 +365,7 @@ void sync_pairing_free(SyncPairing *pairing)
 	g_clear_handle_id(&pairing->expiry, g_source_remove);
 	g_object_set_data(G_OBJECT(pairing->alive), "pairing", NULL);
 	g_object_unref(pairing->alive);
+	g_queue_clear(&pairing->talks);
 	shared_unref(pairing->shared);
 	g_free(pairing);
 }
