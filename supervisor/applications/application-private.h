@@ -35,6 +35,7 @@ struct Application {
 	char *status_text;
 	char *last_output;
 	gint64 since_ms;
+	gint64 begun_ms; /* its last start by us */
 	gpointer data;
 };
 

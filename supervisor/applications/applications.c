@@ -68,6 +68,7 @@ static void start_process(Application *application)
 	g_autoptr(GError) error = NULL;
 	Spawned spawned;
 	g_clear_pointer(&application->status_text, g_free);
+	application->begun_ms = g_get_real_time() / 1000;
 	by_unit_follow_settings(application);
 	if (application->unit) {
 		if (!renew_group(application, &error)) /* its checks run there */
@@ -662,6 +663,11 @@ void application_set_last_output(Application *application, const char *text)
 const char *application_status_text(const Application *application)
 {
 	return application->status_text ? application->status_text : "";
+}
+
+gint64 application_begun_ms(const Application *application)
+{
+	return application->begun_ms;
 }
 
 gint64 application_since_ms(const Application *application)

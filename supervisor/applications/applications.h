@@ -63,5 +63,8 @@ const char *application_last_output(const Application *application);
 void application_set_last_output(Application *application, const char *text);
 const char *application_status_text(const Application *application);
 gint64 application_since_ms(const Application *application);
+
+/* When it was last started, by the wall clock; 0: before this supervisor. */
+gint64 application_begun_ms(const Application *application);
 gpointer application_data(const Application *application); /* the listener's own */
 void application_set_data(Application *application, gpointer data);

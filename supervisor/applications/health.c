@@ -48,6 +48,11 @@ HealthAction health_step(Health *health, const HealthFacts *facts, HealthEvent e
 			return HEALTH_DO_NOTHING;
 		health->state = HEALTH_RESTORING;
 		return HEALTH_DO_RESTORE;
+	case HEALTH_EVENT_UNTRIED:
+		if (health->state != HEALTH_LOOKING)
+			return HEALTH_DO_NOTHING;
+		health->state = HEALTH_TRYING;
+		return HEALTH_DO_RESTART;
 	case HEALTH_EVENT_UNANSWERED:
 		if (health->state == HEALTH_LOOKING && ++health->unanswered < HEALTH_MOST_UNANSWERED)
 			return HEALTH_DO_LOOK_LATER;
@@ -75,6 +80,11 @@ bool health_gives_up(const Health *health, const HealthFacts *facts)
 static bool undoes(const HealthCommit *commit)
 {
 	return strcmp(commit->author, HEALTH_AUTHOR) == 0 && g_str_has_prefix(commit->message, HEALTH_UNDO);
+}
+
+bool health_is_untried(const HealthCommit *commit, gint64 begun_ms, const char *tried)
+{
+	return begun_ms && commit->time_ms > begun_ms && g_strcmp0(commit->commit, tried) != 0;
 }
 
 bool health_choose(const HealthCommit *commits, gsize n, gint64 now_ms, gint64 trial_ms, gsize *ret_i)

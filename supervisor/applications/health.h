@@ -5,6 +5,7 @@
  *	well ──failed──► looking ──a change is young enough──► restoring ──► trying ──works──► well
  *	                    └──none is──► beyond ◄──could not──┘               └──failed──► looking, for the change before
  *
+ * A change made since the last start has not had its try yet: it may be what mends it, and is tried before it is blamed.
  * Who would know the changes is asked again for a little while: its process may just be coming back. Only beyond is handing the service over considered.
  */
 #pragma once
@@ -17,6 +18,7 @@ typedef enum { HEALTH_WELL, HEALTH_LOOKING, HEALTH_RESTORING, HEALTH_TRYING, HEA
 typedef enum {
 	HEALTH_EVENT_FACTS,    /* something may have changed */
 	HEALTH_EVENT_FOUND,    /* a change to undo */
+	HEALTH_EVENT_UNTRIED,  /* the newest change is younger than the last start */
 	HEALTH_EVENT_NOTHING,  /* there is none, or it could not be undone */
 	HEALTH_EVENT_UNANSWERED, /* nobody is there who knows */
 	HEALTH_EVENT_RESTORED, /* it is undone, on the files */
@@ -54,6 +56,9 @@ typedef struct {
 #define HEALTH_AUTHOR "supervisor"
 #define HEALTH_UNDO "Undo "  /* what the message of an undoing commit begins with; then the commit undone */
 #define HEALTH_MOST_UNDONE 5 /* in the time of trial: an application that writes its own configuration must not keep us busy */
+
+/* @begun_ms: the last start of what fails, 0: not known. @tried: the commit of which this was said before, or NULL: clocks differ. */
+bool health_is_untried(const HealthCommit *commit, gint64 begun_ms, const char *tried);
 
 /* The change to undo, of @n commits, newest first: the newest that is at most @trial_ms old, can be undone and is not yet. False: none. */
 bool health_choose(const HealthCommit *commits, gsize n, gint64 now_ms, gint64 trial_ms, gsize *ret_i);

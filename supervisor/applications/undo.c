@@ -22,6 +22,7 @@ struct Undo {
 	guint later;          /* a timer, to ask again */
 	BusSubscription *committed, *applied;
 	char *commit, *parent, *message; /* what is to be undone */
+	char *tried;          /* the last that was given a try first */
 	gint64 reset_us;      /* when somebody's change was last taken for a new beginning */
 };
 
@@ -29,6 +30,7 @@ struct Undo {
 typedef struct {
 	bool failed;
 	guint trial_s;
+	gint64 begun_ms;   /* the latest start of them */
 	GHashTable *names; /* filled when not NULL */
 } Failed;
 
@@ -40,6 +42,7 @@ static void count_failed(Application *application, gpointer user_data)
 		return;
 	failed->failed = true;
 	failed->trial_s = MAX(failed->trial_s, settings->config_trial_s);
+	failed->begun_ms = MAX(failed->begun_ms, application_begun_ms(application));
 	if (failed->names)
 		g_hash_table_add(failed->names, g_strdup(settings->name));
 }
@@ -80,8 +83,9 @@ static const char *text_of(GVariant *entry, const char *key)
 	return text;
 }
 
-static bool choose(Undo *undo, GVariant *list)
+static HealthEvent choose(Undo *undo, GVariant *list)
 {
+	Failed failed = find_failed(undo, NULL);
 	gsize n = g_variant_n_children(list), chosen = 0;
 	g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func((GDestroyNotify)g_variant_unref);
 	g_autofree HealthCommit *commits = g_new0(HealthCommit, n + 1);
@@ -91,15 +95,20 @@ static bool choose(Undo *undo, GVariant *list)
 		commits[i] = (HealthCommit){ text_of(entry, "commit"), text_of(entry, "parent"), text_of(entry, "author"), text_of(entry, "message"), 0 };
 		(void)g_variant_lookup(entry, "time_ms", "x", &commits[i].time_ms);
 	}
-	if (!health_choose(commits, n, g_get_real_time() / 1000, find_failed(undo, NULL).trial_s * (gint64)1000, &chosen))
-		return false;
+	if (!health_choose(commits, n, g_get_real_time() / 1000, failed.trial_s * (gint64)1000, &chosen))
+		return HEALTH_EVENT_NOTHING;
+	if (health_is_untried(&commits[chosen], failed.begun_ms, undo->tried)) {
+		g_free(undo->tried);
+		undo->tried = g_strdup(commits[chosen].commit);
+		return HEALTH_EVENT_UNTRIED;
+	}
 	g_free(undo->commit);
 	g_free(undo->parent);
 	g_free(undo->message);
 	undo->commit = g_strdup(commits[chosen].commit);
 	undo->parent = g_strdup(commits[chosen].parent);
 	undo->message = g_strdup(commits[chosen].message);
-	return true;
+	return HEALTH_EVENT_FOUND;
 }
 
 static void on_history(GVariant *values, const GError *error, gpointer user_data)
@@ -111,7 +120,7 @@ static void on_history(GVariant *values, const GError *error, gpointer user_data
 		return;
 	}
 	g_autoptr(GVariant) list = values ? g_variant_get_child_value(values, 0) : NULL;
-	step_and_think(undo, list && choose(undo, list) ? HEALTH_EVENT_FOUND : HEALTH_EVENT_NOTHING);
+	step_and_think(undo, list ? choose(undo, list) : HEALTH_EVENT_NOTHING);
 }
 
 /* ---- Undoing it ---- */
@@ -303,5 +312,6 @@ void undo_free(Undo *undo)
 	g_free(undo->commit);
 	g_free(undo->parent);
 	g_free(undo->message);
+	g_free(undo->tried);
 	g_free(undo);
 }

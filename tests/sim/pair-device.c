@@ -58,6 +58,7 @@ static void app_do(Sim *sim, PairDevice *device, guint i, AppAction action)
 	case APP_DO_SPAWN:
 		device->process[i].alive = true;
 		device->process[i].ready = false;
+		device->process[i].begun_us = sim->now_us;
 		device->process[i].number++;
 		device->process[i].stubborn = sim_below(sim, 40) == 0;
 		pair_app_event(sim, device, i, (AppEvent){ .kind = APP_EVENT_STARTED });

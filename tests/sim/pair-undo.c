@@ -91,6 +91,18 @@ void pair_config_in_use(Sim *sim, PairDevice *device, guint before)
 		pair_later(sim, device, sim_upto(sim, 5 * SIM_MS), PAIR_UNDO_CHANGED, device->supervisor, NULL);
 }
 
+typedef struct {
+	char text[16];
+} Name;
+
+static Name name_of(guint commit)
+{
+	Name name;
+
+	g_snprintf(name.text, sizeof name.text, "%08x", commit);
+	return name;
+}
+
 static guint list(const PairDevice *device, HealthCommit commits[N_LISTED], guint numbers[N_LISTED], char names[N_LISTED * 2][16], char messages[N_LISTED][32])
 {
 	guint n = 0;
@@ -101,7 +113,7 @@ static guint list(const PairDevice *device, HealthCommit commits[N_LISTED], guin
 		if (!commit->changes)
 			continue;
 		numbers[n] = i;
-		g_snprintf(names[2 * n], sizeof names[0], "%08x", i);
+		g_strlcpy(names[2 * n], name_of(i).text, sizeof names[0]);
 		g_snprintf(names[2 * n + 1], sizeof names[0], commit->parent ? "%08x" : "", commit->parent);
 		g_snprintf(messages[n], sizeof messages[0], commit->undoes ? HEALTH_UNDO "%08x: edit" : "edit", commit->undoes);
 		commits[n] = (HealthCommit){ names[2 * n], names[2 * n + 1], commit->undoes ? HEALTH_AUTHOR : "people", messages[n], commit->at_us / 1000 };
@@ -118,6 +130,16 @@ static void answer(Sim *sim, PairDevice *device, gint64 after_us, HealthEvent ev
 	pair_later(sim, device, after_us, PAIR_UNDO_ANSWER, ++device->undo_number, said);
 }
 
+static gint64 last_start_us(const PairDevice *device)
+{
+	gint64 last_us = 0;
+
+	for (guint i = 0; i < PAIR_APPS; i++)
+		if (device->app[i].state == APP_FAILED)
+			last_us = MAX(last_us, device->process[i].begun_us);
+	return last_us;
+}
+
 static void look_for_change(Sim *sim, PairDevice *device)
 {
 	char names[N_LISTED * 2][16], messages[N_LISTED][32];
@@ -127,7 +149,11 @@ static void look_for_change(Sim *sim, PairDevice *device)
 
 	if (!device->sync_runs)
 		answer(sim, device, sim_below(sim, 2) ? 0 : LOOK_US, HEALTH_EVENT_UNANSWERED, 0);
-	else if (health_choose(commits, n, sim->now_us / 1000, TRIAL_S * 1000, &chosen))
+	else if (health_choose(commits, n, sim->now_us / 1000, TRIAL_S * 1000, &chosen) &&
+		 health_is_untried(&commits[chosen], last_start_us(device) / 1000, name_of(device->undo_tried).text)) {
+		device->undo_tried = numbers[chosen];
+		answer(sim, device, 500 + sim_upto(sim, 20 * SIM_MS), HEALTH_EVENT_UNTRIED, 0);
+	} else if (health_choose(commits, n, sim->now_us / 1000, TRIAL_S * 1000, &chosen))
 		answer(sim, device, 500 + sim_upto(sim, 20 * SIM_MS), HEALTH_EVENT_FOUND, numbers[chosen]);
 	else
 		answer(sim, device, 500 + sim_upto(sim, 20 * SIM_MS), HEALTH_EVENT_NOTHING, 0);
@@ -265,6 +291,9 @@ void pair_undo_forget(PairDevice *device)
 	device->health = (Health){ 0 };
 	device->undo_number++;
 	device->undo_reset_us = 0;
+	device->undo_tried = 0;
+	for (guint i = 0; i < PAIR_APPS; i++)
+		device->process[i].begun_us = 0;
 	device->blamed = device->unmended_us = 0;
 }
 
@@ -293,8 +322,11 @@ static guint to_blame(const Sim *sim, const PairDevice *device)
 			continue;
 		n_undone += pair.commit[i].undoes != 0;
 		undone[pair.commit[i].undoes] = true;
-		if (!found && !pair.commit[i].undoes && !undone[i] && pair.commit[i].parent && pair.commit[i].at_us > young_us)
-			found = i;
+		if (found || pair.commit[i].undoes || undone[i] || !pair.commit[i].parent || pair.commit[i].at_us <= young_us)
+			continue;
+		if (pair.commit[i].at_us / 1000 > last_start_us(device) / 1000)
+			return 0; /* it has not been tried */
+		found = i;
 	}
 	return n_undone < HEALTH_MOST_UNDONE ? found : 0;
 }

@@ -141,6 +141,7 @@ typedef struct {
 	struct {
 		bool alive, ready, stubborn;
 		guint number;
+		gint64 begun_us; /* world; 0: before this supervisor */
 	} process[PAIR_APPS];
 	guint broken;        /* faults that say so */
 
@@ -189,7 +190,7 @@ typedef struct {
 
 	/* Changes that break an application. */
 	Health health;
-	guint undo_number, undo_commit; /* what is asked, and what is to be undone */
+	guint undo_number, undo_commit, undo_tried; /* what is asked, and what is to be undone; what got a try first */
 	guint undoing;       /* what the commit that is being made undoes */
 	gint64 undo_reset_us;
 

@@ -77,6 +77,25 @@ static void test_nobody_answers(void)
 	EXPECT(&health, &failed, HEALTH_EVENT_UNANSWERED, HEALTH_DO_NOTHING, HEALTH_RESTORING);
 }
 
+static void test_what_has_not_had_its_try_gets_it(void)
+{
+	Health health = { 0 };
+	EXPECT(&health, &failed, HEALTH_EVENT_FACTS, HEALTH_DO_LOOK, HEALTH_LOOKING);
+	EXPECT(&health, &failed, HEALTH_EVENT_UNTRIED, HEALTH_DO_RESTART, HEALTH_TRYING);
+	g_assert_false(health_gives_up(&health, &failed));
+	EXPECT(&health, &starts, HEALTH_EVENT_FACTS, HEALTH_DO_NOTHING, HEALTH_TRYING);
+	EXPECT(&health, &failed, HEALTH_EVENT_FACTS, HEALTH_DO_LOOK, HEALTH_LOOKING);
+	EXPECT(&health, &failed, HEALTH_EVENT_FOUND, HEALTH_DO_RESTORE, HEALTH_RESTORING);
+	EXPECT(&health, &failed, HEALTH_EVENT_UNTRIED, HEALTH_DO_NOTHING, HEALTH_RESTORING);
+
+	HealthCommit commit = { "c", "b", "eva", "mended", 5000 };
+	g_assert_true(health_is_untried(&commit, 4999, NULL));
+	g_assert_true(health_is_untried(&commit, 4999, "b"));
+	g_assert_false(health_is_untried(&commit, 4999, "c")); /* once: the other device's clock may be ahead */
+	g_assert_false(health_is_untried(&commit, 5000, NULL));
+	g_assert_false(health_is_untried(&commit, 0, NULL));
+}
+
 #define SECOND 1000
 #define NOW (1000 * (gint64)SECOND)
 
@@ -124,6 +143,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/health/the-change-before", test_the_change_before_is_tried_then);
 	g_test_add_func("/health/ways-out", test_ways_out);
 	g_test_add_func("/health/nobody-answers", test_nobody_answers);
+	g_test_add_func("/health/untried", test_what_has_not_had_its_try_gets_it);
 	g_test_add_func("/health/choice", test_choice);
 	g_test_add_func("/health/end-of-undoing", test_there_is_an_end_of_undoing);
 	return g_test_run();
