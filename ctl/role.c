@@ -155,12 +155,15 @@ static CtlExit show_mode(Ctl *ctl)
 	return CTL_OK;
 }
 
+#define NO_MINUTES G_MININT
+#define MOST_MINUTES (366 * 24 * 60)
+
 static GVariant *mode_options(int minutes, const char *reason)
 {
 	GVariantBuilder builder;
 
 	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
-	if (minutes)
+	if (minutes != NO_MINUTES)
 		g_variant_builder_add(&builder, "{sv}", "minutes", g_variant_new_uint32((guint32)minutes));
 	if (reason)
 		g_variant_builder_add(&builder, "{sv}", "reason", g_variant_new_string(reason));
@@ -170,7 +173,7 @@ static GVariant *mode_options(int minutes, const char *reason)
 CtlExit ctl_mode(Ctl *ctl, int argc, char **argv)
 {
 	g_autofree char *reason = NULL;
-	int minutes = 0;
+	int minutes = NO_MINUTES;
 	const GOptionEntry entries[] = {
 		{ "minutes", 0, 0, G_OPTION_ARG_INT, &minutes, "Passive for so long, then active again", "N" },
 		{ "reason", 0, 0, G_OPTION_ARG_STRING, &reason, "Shown with the mode", "TEXT" },
@@ -189,15 +192,15 @@ CtlExit ctl_mode(Ctl *ctl, int argc, char **argv)
 		return show_mode(ctl);
 	if (!g_str_equal(argv[1], "active") && !g_str_equal(argv[1], "passive"))
 		return ctl_complain(ctl, CTL_BAD_INPUT, "mode \"%s\": it is active or passive", argv[1]);
-	if (minutes < 0 || (minutes && g_str_equal(argv[1], "active")))
-		return ctl_complain(ctl, CTL_BAD_INPUT, "mode: --minutes is a number of minutes for which it is passive");
+	if (minutes != NO_MINUTES && (minutes < 1 || minutes > MOST_MINUTES || g_str_equal(argv[1], "active")))
+		return ctl_complain(ctl, CTL_BAD_INPUT, "mode: --minutes, 1 to %d, is how long it is passive", MOST_MINUTES);
 	answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, "SetMode",
 			  g_variant_new("(s@a{sv})", argv[1], mode_options(minutes, reason)), CTL_CALL_TIMEOUT_MS * 2, &error);
 	if (!answer)
 		return ctl_fail(ctl, CTL_SUPERVISOR, error);
 	if (ctl->json)
 		ctl_print_json(option("mode", g_variant_new_string(argv[1])));
-	else if (minutes)
+	else if (minutes != NO_MINUTES)
 		ctl_printf("the Backup's mode is %s now, for %d minutes\n", argv[1], minutes);
 	else
 		ctl_printf("the Backup's mode is %s now\n", argv[1]);

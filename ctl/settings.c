@@ -14,6 +14,7 @@ typedef struct {
 	char *file, *section, *reason;
 	gboolean alone, dry_run;
 	int count;
+	bool reread; /* what was written by hand */
 } Options;
 
 typedef struct {
@@ -55,8 +56,12 @@ static void print_change(Ctl *ctl, const Options *options, GVariant *result)
 		ctl_printf("%s: changed on both devices\n", options->file);
 	else if (g_str_equal(scope, "alone"))
 		ctl_printf("%s: changed on this device alone\n", options->file);
+	else if (g_str_equal(scope, "unchanged"))
+		ctl_printf("%s: not changed, it says so already\n", options->file);
 	else if (g_str_equal(scope, "none"))
 		ctl_printf("%s: would be accepted\n", options->file);
+	else if (options->reread)
+		ctl_printf("the files are read again, and in use\n");
 	else
 		ctl_printf("%s: changed\n", options->file);
 	for (gsize i = 0; notes && i < g_variant_n_children(notes); i++) {
@@ -119,6 +124,15 @@ static CtlExit set(Ctl *ctl, const Options *options, const char *key, const char
 	g_autofree char *text = settings_with_key(shown.text, section, key, *value ? value : NULL, &error);
 	if (!text)
 		return ctl_complain(ctl, CTL_BAD_INPUT, "settings: %s: %s", options->file, error->message);
+	if (g_str_equal(text, shown.text) && !options->dry_run) {
+		GVariantBuilder builder;
+
+		g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+		g_variant_builder_add(&builder, "{sv}", "scope", g_variant_new_string("unchanged"));
+		g_autoptr(GVariant) result = g_variant_ref_sink(g_variant_builder_end(&builder));
+		print_change(ctl, options, result);
+		return CTL_OK;
+	}
 	return put_text(ctl, options, text, shown.revision, options->reason);
 }
 
@@ -240,7 +254,7 @@ static CtlExit reload(Ctl *ctl)
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GVariant) answer = ctl_call(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, "Reload", NULL, CHANGE_TIMEOUT_MS, &error);
 	g_autoptr(GVariant) result = answer ? g_variant_get_child_value(answer, 0) : NULL;
-	Options options = { .file = (char *)"settings" };
+	Options options = { .file = (char *)"pair.conf", .reread = true };
 
 	if (!answer)
 		return ctl_fail(ctl, CTL_SUPERVISOR, error);

@@ -17,6 +17,17 @@ static char *plain_value(GVariant *value)
 		return g_strdup_printf("%u", g_variant_get_byte(value));
 	if (g_variant_is_of_type(value, G_VARIANT_TYPE_DOUBLE))
 		return g_strdup_printf("%.1f", g_variant_get_double(value));
+	if (g_variant_is_of_type(value, G_VARIANT_TYPE("a{sd}"))) {
+		g_autoptr(GString) list = g_string_new(NULL);
+		GVariantIter iter;
+		const char *key;
+		double each;
+
+		g_variant_iter_init(&iter, value);
+		while (g_variant_iter_next(&iter, "{&sd}", &key, &each))
+			g_string_append_printf(list, "%s%s %.1f", list->len ? "; " : "", key, each);
+		return g_strdup(list->str);
+	}
 	return g_variant_print(value, FALSE);
 }
 
@@ -34,6 +45,12 @@ static void add_line(GString *out, const RenderStyle *style, RenderColour colour
 static bool is_about_loss(const char *key)
 {
 	return g_str_equal(key, "lost") || g_str_has_prefix(key, "contacts_");
+}
+
+/* Times by the machine's own clock; what they say is in the phases and in heard_before_ms. */
+static bool is_for_programs(const char *key)
+{
+	return g_str_equal(key, "last_heard") || g_str_equal(key, "addresses_up_us");
 }
 
 /* What a takeover has cost: "nothing" is worth a line, too. */
@@ -76,7 +93,7 @@ static void add_evidence(GString *out, const RenderStyle *style, GVariant *evide
 		g_autoptr(GVariant) value = each;
 		g_autofree char *plain = plain_value(value);
 
-		if (is_about_loss(key))
+		if (is_about_loss(key) || is_for_programs(key))
 			continue;
 		g_string_append_printf(line, "%s%s: %s", line->len ? ", " : "", key, plain);
 	}

@@ -35,6 +35,23 @@ static void phase(Supervisor *supervisor, const char *name, gint64 begin_us, gin
 	timeline_phase(supervisor->timeline, name, since_transition_ms(supervisor, begin_us), since_transition_ms(supervisor, end_us));
 }
 
+/* When the Master was last heard on each path, for people: by the clock of the machine it says nothing to them. */
+static void add_heard_before(Supervisor *supervisor, GVariant *known, GVariantDict *dictionary)
+{
+	g_autoptr(GVariant) heard = g_variant_lookup_value(known, "last_heard", G_VARIANT_TYPE("a{sx}"));
+	gint64 decided_us = elect_changed_boot_us(supervisor->elect), each_us;
+	const char *path;
+	GVariantIter each;
+	GVariantBuilder builder;
+	if (!heard || !decided_us || g_variant_n_children(heard) == 0)
+		return;
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("a{sd}"));
+	g_variant_iter_init(&each, heard);
+	while (g_variant_iter_next(&each, "{&sx}", &path, &each_us))
+		g_variant_builder_add(&builder, "{sd}", path, (double)(decided_us - each_us) / 1000.0);
+	g_variant_dict_insert_value(dictionary, "heard_before_ms", g_variant_builder_end(&builder));
+}
+
 /* What the election knew: from the last sign of the Master to the decision, and to the addresses being announced. */
 static void election_phases(Supervisor *supervisor, GVariant *evidence)
 {
@@ -46,7 +63,7 @@ static void election_phases(Supervisor *supervisor, GVariant *evidence)
 		while (g_variant_iter_next(&each, "{&sx}", NULL, &each_us))
 			last_us = MAX(last_us, each_us);
 	}
-	if (last_us && decided_us)
+	if (last_us && decided_us && supervisor->role.role == ROLE_TAKING_OVER)
 		timeline_phase(supervisor->timeline, "detection", (double)(last_us - decided_us) / 1000.0, 0.0);
 	if (decided_us && g_variant_lookup(evidence, "addresses_up_us", "x", &addresses_us))
 		timeline_phase(supervisor->timeline, "addresses", 0.0, (double)(addresses_us - decided_us) / 1000.0);
@@ -134,6 +151,8 @@ static void role_has_changed(Supervisor *supervisor, Role old)
 	GVariant *known = elected ? elect_evidence(supervisor->elect) : NULL;
 	g_autoptr(GVariantDict) dictionary = g_variant_dict_new(known);
 	g_variant_dict_insert(dictionary, "peer_connected", "b", peer_is_connected(supervisor->peer));
+	if (known)
+		add_heard_before(supervisor, known, dictionary);
 	if (role->role == ROLE_TAKING_OVER) {
 		g_autoptr(GVariant) lacking = commits_lacking(supervisor);
 		if (lacking)

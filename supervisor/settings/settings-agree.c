@@ -165,7 +165,7 @@ static void on_adopted(const GError *error, gpointer user_data)
 	SettingsOrders *orders = adopting->orders;
 	if (!error) {
 		if (orders->prepared && revision_compare(&orders->announced, &adopting->revision) != 0)
-			settings_set_aside(orders, orders->prepared, &orders->announced, "not-committed",
+			settings_set_aside(orders, orders->prepared, &orders->announced, VERSIONS_NOT_COMMITTED,
 					   "Announced settings of the pair were never put to use");
 		forget_prepared(orders);
 		set_shared(orders, &adopting->revision, adopting->settings->pair_hash);
@@ -199,7 +199,7 @@ static void adopt(SettingsOrders *orders, const char *text, SettingsUsedCb done,
 		return;
 	}
 	if (adoption == ADOPT_IT_AND_KEEP_OWN)
-		settings_set_aside(orders, supervisor->settings->pair_text, &own, "kept-aside",
+		settings_set_aside(orders, supervisor->settings->pair_text, &own, VERSIONS_KEPT_ASIDE,
 				   "Newer settings of the pair replace those that this device had been given without the other");
 	Adopting *adopting = g_new0(Adopting, 1);
 	*adopting = (Adopting){ orders, g_steal_pointer(&settings), revision, done, user_data };
@@ -286,7 +286,7 @@ static void drop_prepared(SettingsOrders *orders)
 {
 	Revision own = settings_own_revision(orders->supervisor);
 	if (revision_compare(&orders->announced, &own) != 0)
-		settings_set_aside(orders, orders->prepared, &orders->announced, "not-committed", "Announced settings of the pair were never put to use");
+		settings_set_aside(orders, orders->prepared, &orders->announced, VERSIONS_NOT_COMMITTED, "Announced settings of the pair were never put to use");
 	forget_prepared(orders);
 }
 

@@ -99,5 +99,5 @@ void settings_service_version(BusCall *call, GVariant *args, gpointer user_data)
 	if (settings_orders_version(supervisor->settings_orders, number, &file, &text))
 		bus_call_reply(call, g_variant_new("(ss)", file, text));
 	else
-		bus_call_fail_literal(call, BUS_ERROR_NOT_FOUND, "there is no version %u", number);
+		bus_call_fail_literal(call, BUS_ERROR_NOT_FOUND, "there is no version %u; see understudy settings history", number);
 }

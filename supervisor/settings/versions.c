@@ -69,6 +69,9 @@ GPtrArray *versions_list(const Versions *versions, const char *file, guint most)
 	return list;
 }
 
+/* Every other word is about one that is in use: the same again is no new version. */
+static const char *const versions_aside[] = { VERSIONS_NOT_COMMITTED, VERSIONS_KEPT_ASIDE, NULL };
+
 guint versions_add(Versions *versions, const char *file, const char *text, const Revision *revision, const char *who, const char *why)
 {
 	g_autoptr(GPtrArray) newest = versions_list(versions, file, 1);
@@ -76,7 +79,8 @@ guint versions_add(Versions *versions, const char *file, const char *text, const
 
 	if (newest->len) {
 		const Version *last = newest->pdata[0];
-		if (strcmp(last->text, text) == 0 && strcmp(last->why, why) == 0)
+		bool aside = g_strv_contains(versions_aside, last->why);
+		if (strcmp(last->text, text) == 0 && (strcmp(last->why, why) == 0 || (!aside && !g_strv_contains(versions_aside, why))))
 			return last->number;
 	}
 	Version version = { .file = (char *)file, .text = (char *)text, .who = (char *)who, .why = (char *)why, .revision = *revision,

@@ -19,7 +19,11 @@ typedef struct Versions Versions;
 Versions *versions_new(Store *store, const char *folder);
 void versions_free(Versions *versions); /* NULL is fine */
 
-/* Its number. The same content of a file twice in a row is one version. */
+/* Why a text was never in use, or is no longer. */
+#define VERSIONS_NOT_COMMITTED "not-committed"
+#define VERSIONS_KEPT_ASIDE "kept-aside"
+
+/* Its number. The same content of a file in use twice in a row is one version, whoever read, wrote or ordered it again. */
 guint versions_add(Versions *versions, const char *file, const char *text, const Revision *revision, const char *who, const char *why);
 /* Those of @file, newest first, @most at most: GPtrArray of Version*. Transfer full. */
 GPtrArray *versions_list(const Versions *versions, const char *file, guint most);

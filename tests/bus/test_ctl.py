@@ -394,6 +394,9 @@ def test_mode_for_a_time(bus, scripted):
     assert run(bus, "mode", "passive", "--minutes", "90", "--reason", "cables") == (OK, "the Backup's mode is passive now, for 90 minutes\n", "")
     assert supervisor.calls == [("SetMode", ("passive", {"minutes": 90, "reason": "cables"}))]
     assert run(bus, "mode", "active", "--minutes", "90")[0] == BAD_INPUT
+    for minutes in ("0", "-1", "527041"):
+        code, _, said = run(bus, "mode", "passive", f"--minutes={minutes}")
+        assert code == BAD_INPUT and "1 to 527040" in said
     code, out, err = run(bus, "mode")
     assert (code, out) == (OK, "passive\n") and "until 2023-11-14 22:13:20" in err and "reason: cables" in err
 

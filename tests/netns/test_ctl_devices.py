@@ -148,6 +148,10 @@ def test_settings(pair):
     assert "sync-interval-s=36" in backup.read("/etc/understudy/pair.conf")
     understudy(master, "settings", "restore", str(listed[0]["number"]))
     wait_until(lambda: "sync-interval-s=35" in backup.read("/etc/understudy/pair.conf"), 5, "restored on both")
+    versions = len(json.loads(understudy(master, "settings", "history", "--json").stdout))
+    assert understudy(master, "settings", "set", "sync-interval-s", "35").stdout == "pair.conf: not changed, it says so already\n"
+    understudy(master, "settings", "reload")
+    assert len(json.loads(understudy(master, "settings", "history", "--json").stdout)) == versions, "the same again is no new version"
     assert "there is no version 9999" in understudy(master, "settings", "restore", "9999", code=1).stderr
     assert understudy(master, "settings", "show", "--file", "applications.d/words.conf").stdout == KEEPER_OF_WORDS
     assert "root-only" in understudy(master, "settings", "apply", "--file", "applications.d/words.conf", "/run/new.conf", code=1).stderr
@@ -178,10 +182,10 @@ def test_reload_says_what_needs_a_restart(pair):
     master = pair.master()
     path = "/etc/understudy/applications.d/" + next(name for name in os.listdir(master.file("/etc/understudy/applications.d")) if name.endswith(".conf"))
     text, name = master.read(path), os.path.basename(path).removesuffix(".conf")
-    assert master.run(["understudy", "settings", "reload"]).stdout == "settings: changed\n"
+    assert master.run(["understudy", "settings", "reload"]).stdout == "the files are read again, and in use\n"
     master.write(path, text.replace("[application]\n", "[application]\nnice=3\n"))
     assert master.run(["understudy", "settings", "reload"]).stdout == \
-        f"settings: changed\n  applications.d/{name}.conf: counts when {name} is started next (understudy restart {name})\n"
+        f"the files are read again, and in use\n  applications.d/{name}.conf: counts when {name} is started next (understudy restart {name})\n"
     master.write(path, text.replace("[application]\n", "[application]\nnice=3x\n"))
     done = master.run(["understudy", "settings", "reload"], check=False)
     assert done.returncode != 0 and f"{name}.conf:2: " in done.stderr

@@ -228,7 +228,8 @@ static void test_timeline(void)
 		"[{'device': <'dev-b'>, 'sequence': <uint64 2>, 'old': <'backup'>, 'new': <'taking-over'>, 'reason': "
 		"<'master-down'>,"
 		"  'term': <uint64 8>, 'term_id': <'dev-b'>, 'time_ms': <int64 1700000000123>,"
-		"  'evidence': <{'carrier': <true>, 'priority_heard': <byte 201>, 'last_heard': <{'lan': int64 5}>}>,"
+		"  'evidence': <{'carrier': <true>, 'priority_heard': <byte 201>, 'last_heard': <{'lan': int64 5}>,"
+		"  'addresses_up_us': <int64 9>, 'heard_before_ms': <{'lan': 300.8, 'peer': 300.75}>}>,"
 		"  'phases': <[{'name': <'detection'>, 'begin_ms': <-300.0>, 'end_ms': <0.0>},"
 		"              {'name': <'addresses'>, 'begin_ms': <0.0>, 'end_ms': <2.5>},"
 		"              {'name': <'kamailio'>, 'begin_ms': <2.5>, 'end_ms': <100.0>}]>},"
@@ -244,7 +245,7 @@ static void test_timeline(void)
 			"  detection  ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇              300.0 ms  at -300.0\n"
 			"  addresses                                ▇               2.5 ms  at 0.0\n"
 			"  kamailio                                 ▇▇▇▇▇▇▇▇▇▇     97.5 ms  at 2.5\n"
-			"  evidence  carrier: yes, priority_heard: 201, last_heard: {'lan': 5}\n"
+			"  evidence  carrier: yes, priority_heard: 201, heard_before_ms: lan 300.8; peer 300.8\n"
 			"\n"
 			"2023-11-14 22:13:20.223  dev-b  taking-over -> master  term 8\n");
 	g_assert_cmpstr(empty, ==, "no change of role yet\n");
