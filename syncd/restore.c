@@ -46,6 +46,7 @@ static void entry_at(git_tree *tree, const char *path, git_oid *ret_id, git_file
 	*ret_kind = git_tree_entry_type(entry);
 }
 
+/* What a folder's manifest says; of a folder that is not there: nothing. */
 static GHashTable *metas_at(git_repository *git, git_tree *tree, const char *manifest, GError **error)
 {
 	g_autoptr(git_blob) blob = NULL;
@@ -54,84 +55,124 @@ static GHashTable *metas_at(git_repository *git, git_tree *tree, const char *man
 	git_object_t kind;
 
 	entry_at(tree, manifest, &id, &mode, &kind);
-	if (kind != GIT_OBJECT_BLOB || git_blob_lookup(&blob, git, &id) < 0) {
-		not_found(error, manifest, "there is no such folder; restore the folder itself");
+	if (kind != GIT_OBJECT_BLOB)
+		return g_hash_table_new(g_str_hash, g_str_equal);
+	if (git_blob_lookup(&blob, git, &id) < 0) {
+		sync_git_error(error, "restoring a part");
 		return NULL;
 	}
 	return sync_manifest_parse(git_blob_rawcontent(blob), git_blob_rawsize(blob), error);
 }
 
-/* The manifest of the folder of @path, with the line of @path as @from has it (or without, when it has none). */
-static bool merge_manifest(git_repository *git, git_tree *from, git_tree *into, const char *path, const char *manifest, git_oid *ret_id, GError **error)
+/* The manifest of the folder of @path: the lines of @old but that of @name, and those that @wanted has of @name and, when @folder, of the folder. */
+static bool store_manifest(git_repository *git, GHashTable *old, GHashTable *wanted, const char *name, bool folder, git_oid *ret_id, GError **error)
 {
-	g_autoptr(GHashTable) old = metas_at(git, into, manifest, error);
-	g_autoptr(GHashTable) wanted = old ? metas_at(git, from, manifest, error) : NULL;
 	g_autoptr(GPtrArray) metas = g_ptr_array_new();
-	const char *name = sync_path_last(path);
+	SyncMeta *restored = g_hash_table_lookup(wanted, name), *itself = folder ? g_hash_table_lookup(wanted, ".") : NULL;
 	GHashTableIter iter;
 	SyncMeta *meta;
 
-	if (!wanted)
-		return false;
 	g_hash_table_iter_init(&iter, old);
 	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&meta))
 		if (!g_str_equal(meta->name, name))
 			g_ptr_array_add(metas, meta);
-	SyncMeta *restored = g_hash_table_lookup(wanted, name);
 	if (restored)
 		g_ptr_array_add(metas, restored);
+	if (itself)
+		g_ptr_array_add(metas, itself);
 	g_autofree char *text = sync_manifest_build(metas);
 	if (git_blob_create_from_buffer(ret_id, git, text, strlen(text)) < 0)
 		return sync_git_error(error, "restoring a file");
 	return true;
 }
 
-/* @into with what @from has at @path in its place. */
+/* What stands, or shall stand, at a path. */
+typedef struct {
+	git_oid id;
+	git_filemode_t mode;
+	git_object_t kind; /* GIT_OBJECT_INVALID: nothing */
+} Part;
+
+/* The folder of @path as @from has it, with @part alone in it. */
+static bool wrap(git_repository *git, git_tree *from, const char *path, Part *part, GError **error)
+{
+	g_autofree char *folder = sync_path_parent(path), *manifest = sync_path_join(folder, SYNC_MANIFEST_NAME);
+	g_autoptr(GHashTable) wanted = metas_at(git, from, manifest, error);
+	g_autoptr(GHashTable) nothing = g_hash_table_new(g_str_hash, g_str_equal);
+	g_autoptr(git_treebuilder) builder = NULL;
+	const char *name = sync_path_last(path);
+	git_oid manifest_id, id;
+
+	if (!wanted || !store_manifest(git, nothing, wanted, name, true, &manifest_id, error))
+		return false;
+	if (git_treebuilder_new(&builder, git, NULL) < 0 || git_treebuilder_insert(NULL, builder, name, &part->id, part->mode) < 0 ||
+	    git_treebuilder_insert(NULL, builder, SYNC_MANIFEST_NAME, &manifest_id, GIT_FILEMODE_BLOB) < 0 ||
+	    git_treebuilder_write(&id, builder) < 0)
+		return sync_git_error(error, "restoring a part");
+	*part = (Part){ .id = id, .mode = GIT_FILEMODE_TREE, .kind = GIT_OBJECT_TREE };
+	return true;
+}
+
+/* git_tree_create_updated() does not change a folder into a file, nor back: it is taken away first. */
+static bool put_part(git_repository *git, git_tree *from, git_tree *into, const char *path, const Part *old, const Part *part, git_oid *ret_tree,
+		     GError **error)
+{
+	g_autofree char *folder = sync_path_parent(path), *manifest = sync_path_join(folder, SYNC_MANIFEST_NAME);
+	bool goes = old->kind != GIT_OBJECT_INVALID && old->kind != part->kind;
+	g_autoptr(git_tree) without = NULL;
+	git_tree_update updates[2] = { { 0 } };
+	git_oid id;
+	guint n = 0;
+
+	updates[0] = (git_tree_update){ .action = GIT_TREE_UPDATE_REMOVE, .path = path };
+	if (goes && (git_tree_create_updated(&id, git, into, 1, updates) < 0 || git_tree_lookup(&without, git, &id) < 0))
+		return sync_git_error(error, "restoring a part");
+	if (part->kind != GIT_OBJECT_INVALID)
+		updates[n++] = (git_tree_update){ .action = GIT_TREE_UPDATE_UPSERT, .id = part->id, .filemode = part->mode, .path = path };
+	if (part->kind == GIT_OBJECT_BLOB || old->kind == GIT_OBJECT_BLOB) {
+		g_autoptr(GHashTable) lines = metas_at(git, into, manifest, error);
+		g_autoptr(GHashTable) wanted = lines ? metas_at(git, from, manifest, error) : NULL;
+
+		updates[n] = (git_tree_update){ .action = GIT_TREE_UPDATE_UPSERT, .filemode = GIT_FILEMODE_BLOB, .path = manifest };
+		if (!wanted || !store_manifest(git, lines, wanted, sync_path_last(path), false, &updates[n++].id, error))
+			return false;
+	}
+	if (n == 0)
+		*ret_tree = id;
+	else if (git_tree_create_updated(ret_tree, git, without ? without : into, n, updates) < 0)
+		return sync_git_error(error, "restoring a part");
+	return true;
+}
+
+/* @into with what @from has at @path in its place; with the folders that it needs, which are what they were in @from. */
 static bool replace_part(SyncLine *line, const git_oid *from_id, const git_oid *into_id, const char *path, git_oid *ret_tree, GError **error)
 {
 	git_repository *git = line->repo->git;
 	g_autoptr(git_tree) from = NULL;
 	g_autoptr(git_tree) into = NULL;
-	g_autofree char *folder = sync_path_parent(path), *manifest = sync_path_join(folder, SYNC_MANIFEST_NAME);
-	git_tree_update updates[2] = { { 0 } };
-	git_oid old_id;
-	git_filemode_t old_mode;
-	git_object_t kind, old_kind;
-	guint n = 0;
+	g_autofree char *at = g_strdup(path);
+	Part old, part, above;
 
 	if (git_tree_lookup(&from, git, from_id) < 0 || git_tree_lookup(&into, git, into_id) < 0)
 		return sync_git_error(error, "restoring a part");
-	entry_at(from, path, &updates[0].id, &updates[0].filemode, &kind);
-	entry_at(into, path, &old_id, &old_mode, &old_kind);
-	if (kind == GIT_OBJECT_INVALID && old_kind == GIT_OBJECT_INVALID)
+	entry_at(from, path, &part.id, &part.mode, &part.kind);
+	entry_at(into, path, &old.id, &old.mode, &old.kind);
+	if (part.kind == GIT_OBJECT_INVALID && old.kind == GIT_OBJECT_INVALID)
 		return not_found(error, path, "neither there nor here");
-	updates[0].path = path;
-	updates[0].action = kind == GIT_OBJECT_INVALID ? GIT_TREE_UPDATE_REMOVE : GIT_TREE_UPDATE_UPSERT;
-	/* A change of kind is two: git_tree_create_updated() refuses it. */
-	if (kind != GIT_OBJECT_INVALID && old_kind != GIT_OBJECT_INVALID && kind != old_kind)
-		return not_found(error, path, "it is a folder in one and none in the other; restore the folder above");
-	n = 1;
-	if (kind == GIT_OBJECT_BLOB || old_kind == GIT_OBJECT_BLOB) {
-		if (!merge_manifest(git, from, into, path, manifest, &updates[1].id, error))
-			return false;
-		updates[1].action = GIT_TREE_UPDATE_UPSERT;
-		updates[1].filemode = GIT_FILEMODE_BLOB;
-		updates[1].path = manifest;
-		n = 2;
-	} else {
-		git_oid id;
-		git_filemode_t mode;
-		git_object_t above;
+	for (;;) {
+		g_autofree char *folder = sync_path_parent(at);
 
-		/* A folder needs one to be in; the first level is the data sets. */
-		if (*folder)
-			entry_at(into, folder, &id, &mode, &above);
-		if (*folder && above != GIT_OBJECT_TREE)
-			return not_found(error, folder, "there is no such folder; restore that one");
+		/* The first level is the data sets. */
+		entry_at(into, folder, &above.id, &above.mode, &above.kind);
+		if (*folder == '\0' || above.kind == GIT_OBJECT_TREE)
+			break;
+		if (!wrap(git, from, at, &part, error))
+			return false;
+		g_free(at);
+		at = g_steal_pointer(&folder);
+		old = above;
 	}
-	if (git_tree_create_updated(ret_tree, git, into, n, updates) < 0)
-		return sync_git_error(error, "restoring a part");
-	return true;
+	return put_part(git, from, into, at, &old, &part, ret_tree, error);
 }
 
 /* ---- the whole ---- */

@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import shutil
 import random
 import signal
 import sqlite3
@@ -364,6 +365,46 @@ def test_one_file_or_folder_is_restored(pair):  # noqa: F811
         with pytest.raises(CallError) as refused:
             restore_from(device, commit, path)
         assert refused.value.name == name, (commit, path, refused.value)
+
+
+def test_what_changed_its_kind_or_lost_its_folder_is_restored(pair):  # noqa: F811
+    alpha, beta = pair
+    alpha.write(f"{FILES}/deep/er/file", "kept\n", mode=0o640)
+    alpha.write(f"{FILES}/deep/er/other", "other\n")
+    alpha.write(f"{FILES}/was-file", "a file\n")
+    alpha.write(f"{FILES}/was-folder/inner", "inner\n")
+    os.chmod(alpha.at(f"{FILES}/deep"), 0o750)
+    os.chown(alpha.at(f"{FILES}/deep/er"), 1, 2)
+    good = alpha.commit("good")["config"]
+    shutil.rmtree(alpha.at(f"{FILES}/deep"))
+    alpha.at(f"{FILES}/was-file").unlink()
+    shutil.rmtree(alpha.at(f"{FILES}/was-folder"))
+    alpha.write(f"{FILES}/was-file/inner", "a folder now\n")
+    alpha.write(f"{FILES}/was-folder", "a file now\n")
+    bad = alpha.commit("bad")["config"]
+    restore_from(alpha, good, f"{FILES}/deep/er/file")
+    assert alpha.read(f"{FILES}/deep/er/file") == "kept\n" and sorted(os.listdir(alpha.at(f"{FILES}/deep/er"))) == ["file"]
+    folders = [os.stat(alpha.at(f"{FILES}/deep")), os.stat(alpha.at(f"{FILES}/deep/er"))]
+    assert folders[0].st_mode & 0o777 == 0o750 and (folders[1].st_uid, folders[1].st_gid) == (1, 2), "the folders are what they were"
+    assert os.stat(alpha.at(f"{FILES}/deep/er/file")).st_mode & 0o777 == 0o640
+    restore_from(alpha, good, f"{FILES}/was-folder/inner")  # where a file stands now
+    assert alpha.read(f"{FILES}/was-folder/inner") == "inner\n"
+    restore_from(alpha, good, f"{FILES}/was-file")  # where a folder stands now
+    assert alpha.read(f"{FILES}/was-file") == "a file\n"
+    restore_from(alpha, bad, f"{FILES}/was-folder")
+    assert alpha.read(f"{FILES}/was-folder") == "a file now\n"
+    os.symlink("main.cfg", alpha.at(f"{FILES}/link"))
+    linked = alpha.commit("linked")["config"]
+    alpha.at(f"{FILES}/link").unlink()
+    alpha.write(f"{FILES}/link/x", "x\n")
+    alpha.commit("a folder")
+    restore_from(alpha, linked, f"{FILES}/link")
+    assert os.readlink(alpha.at(f"{FILES}/link")) == "main.cfg"
+    commits = alpha.commit()
+    alpha.wait_applied(commits)
+    assert tree(beta) == tree(alpha)
+    assert "fatal" not in alpha.git("fsck") + beta.git("fsck")
+    assert alpha.get("Diverged") == beta.get("Diverged") == []
 
 
 def test_differences(pair):  # noqa: F811
