@@ -59,6 +59,9 @@ typedef struct {
 	gint64 snapshot_us;      /* the last copy of a database began */
 	gint64 snapshot_took_us; /* and was committed so much later */
 	GHashTable *databases;   /* SyncSet* changed, not yet marked */
+	gint64 overflow_us;      /* it was last told that the kernel dropped changes */
+	bool unreadable_told;    /* that something cannot be read */
+	bool unreadable_seen;    /* since the last time that everything was looked at by the clock */
 	GHashTable *missing;     /* sets that were reported missing */
 
 	/* follower */

@@ -294,6 +294,7 @@ static bool apply_line(SyncLine *line, const git_oid *target, GCancellable *canc
 	    (!same && !sync_trial_pass(line, has_head ? &head_tree : NULL, &target_tree, target, cancellable, error)))
 		return false;
 	sync_line_tell_activity(line, "staging");
+	sync_picture_set_base(line->picture, has_head ? &head_tree : NULL);
 	if (!look_at_affected(line, &target_tree, cancellable, error) ||
 	    !keep_own(line, has_head ? &head : NULL, target, &target_tree, error) ||
 	    !sync_picture_write(line->picture, line->repo, NULL, NULL, &disk, error) ||

@@ -74,6 +74,12 @@ static void changed(const SyncSet *set, const char *folder, const char *name, Sy
 	gint64 now_us = g_get_monotonic_time();
 
 	if (what == SYNC_WATCH_LOST) {
+		/* Told once an hour at most: what drops once drops again and again. */
+		if (!set && (line->overflow_us == 0 || now_us - line->overflow_us > RESCAN_S * (gint64)G_USEC_PER_SEC)) {
+			line->overflow_us = now_us;
+			sync_line_notice(line, "changes dropped", 1, "More changed in %s than the kernel keeps notices of "
+					 "(fs.inotify.max_queued_events): everything is looked at", line->name);
+		}
 		rescan_soon(line);
 		return;
 	}
@@ -138,6 +144,29 @@ static void report_missing(SyncLine *line, GPtrArray *missing)
 					   (const char *)missing->pdata[i]);
 }
 
+/* Once, until everything can be read again: a look at part of the files says nothing of the rest, so only a whole one ends it. */
+static void report_unreadable(SyncLine *line)
+{
+	const GPtrArray *paths = sync_picture_unreadable(line->picture);
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	if (paths->len == 0)
+		return;
+	line->unreadable_seen = true;
+	if (line->unreadable_told)
+		return;
+	line->unreadable_told = true;
+	for (guint i = 0; i < MIN(paths->len, TOLD_MAX); i++) {
+		g_autofree char *shown = sync_printable(paths->pdata[i]);
+
+		g_string_append_printf(text, "%s%s", i ? ", " : "", shown);
+	}
+	if (paths->len > TOLD_MAX)
+		g_string_append_printf(text, " and %u more", paths->len - TOLD_MAX);
+	sync_line_notice(line, "data unreadable", 2, "Cannot be read, so what was committed of it before is kept, and tried again every hour and with "
+			 "each change beside it: %s", text->str);
+}
+
 static bool commit_line(SyncLine *line, const char *author, const char *message, GError **error)
 {
 	g_autoptr(GPtrArray) missing = g_ptr_array_new_with_free_func(g_free);
@@ -156,8 +185,10 @@ static bool commit_line(SyncLine *line, const char *author, const char *message,
 	}
 	if (has_head && !sync_repo_tree_of(line->repo, &head, &head_tree, error))
 		return false;
-	if (!sync_picture_refresh(line->picture, line->repo, NULL, error) ||
-	    !sync_picture_write(line->picture, line->repo, has_head ? &head_tree : NULL, missing, &tree, error))
+	sync_picture_set_base(line->picture, has_head ? &head_tree : NULL);
+	bool looked = sync_picture_refresh(line->picture, line->repo, NULL, error);
+	report_unreadable(line);
+	if (!looked || !sync_picture_write(line->picture, line->repo, has_head ? &head_tree : NULL, missing, &tree, error))
 		return false;
 	report_missing(line, missing);
 	if (has_head ? git_oid_equal(&tree, &head_tree) : line->objects && !sync_sets_any(line->sets, line->ref))
@@ -211,6 +242,8 @@ static gboolean rescan_due(gpointer user_data)
 
 	if (now_us - line->rescanned_us >= RESCAN_S * (gint64)G_USEC_PER_SEC) {
 		line->rescanned_us = now_us;
+		line->unreadable_told = line->unreadable_told && line->unreadable_seen;
+		line->unreadable_seen = false;
 		sync_owner_forget();
 		rescan_soon(line);
 	}

@@ -48,6 +48,7 @@ typedef struct {
 struct Folder {
 	GHashTable *items; /* name -> Item* */
 	Look look;
+	bool opaque;       /* it cannot be read: id is what it was, nothing is known of what is in it */
 	bool written;      /* id is its tree */
 	git_oid id;
 };
@@ -65,6 +66,8 @@ struct SyncPicture {
 	SyncObjects *objects;
 	SyncPictureFolder on_folder;
 	gpointer user_data;
+	GPtrArray *unreadable; /* of char*: what the last look could not read */
+	git_oid base;          /* a tree that has what cannot be read; zero: none */
 	/* during a refresh */
 	SyncRepo *repo;
 	GCancellable *cancellable;
@@ -111,6 +114,7 @@ SyncPicture *sync_picture_new(GPtrArray *sets, SyncRef ref, const char *scratch,
 
 	picture->scratch = g_strdup(scratch);
 	picture->objects = objects;
+	picture->unreadable = g_ptr_array_new_with_free_func(g_free);
 	picture->views = g_ptr_array_new_with_free_func(view_free);
 	for (guint i = 0; i < sets->len; i++) {
 		const SyncSet *set = sets->pdata[i];
@@ -131,6 +135,7 @@ void sync_picture_free(SyncPicture *picture)
 	if (!picture)
 		return;
 	g_ptr_array_unref(picture->views);
+	g_ptr_array_unref(picture->unreadable);
 	g_free(picture->scratch);
 	g_free(picture);
 }
@@ -139,6 +144,16 @@ void sync_picture_on_folder(SyncPicture *picture, SyncPictureFolder callback, gp
 {
 	picture->on_folder = callback;
 	picture->user_data = user_data;
+}
+
+void sync_picture_set_base(SyncPicture *picture, const git_oid *tree)
+{
+	picture->base = tree ? *tree : (git_oid){ 0 };
+}
+
+const GPtrArray *sync_picture_unreadable(const SyncPicture *picture)
+{
+	return picture->unreadable;
 }
 
 static SetView *view_of(SyncPicture *picture, const SyncSet *set)
@@ -184,11 +199,15 @@ static Folder *find_folder(Folder *root, const char *path, bool forget)
 	Folder *folder = root;
 
 	for (guint i = 0; folder && names[i]; i++) {
+		if (folder->opaque)
+			return NULL;
 		if (forget)
 			folder->written = false;
 		Item *item = g_hash_table_lookup(folder->items, names[i]);
 		folder = item ? item->folder : NULL;
 	}
+	if (folder && folder->opaque)
+		return NULL;
 	if (folder && forget)
 		folder->written = false;
 	return folder;
@@ -302,17 +321,50 @@ static bool store_fd(SyncPicture *picture, int fd, gsize size, git_oid *ret_id, 
 	return store_small(picture->repo, data, length, ret_id, error);
 }
 
-/* Reads @name of the folder @fd into @item. *ret_gone when it is not there any more. */
-static bool look_at_file(SyncPicture *picture, int folder_fd, const char *name, Item *item, bool *ret_gone, GError **error)
+/* What is gone or something else by now is looked at by whoever changed it. */
+static bool is_gone(int number)
+{
+	return number == ENOENT || number == ENOTDIR || number == ELOOP || number == ENXIO;
+}
+
+/* What cannot be read is not what is not there: it stays as it was known, or else as the base has it. The item; NULL: nobody knows it. */
+static Item *unreadable(SyncPicture *picture, const SetView *view, Item *known, const char *path, const struct stat *st)
+{
+	g_autofree char *full = sync_path_join(view->set->name, path);
+	g_autoptr(git_tree) tree = NULL;
+	g_autoptr(git_tree_entry) entry = NULL;
+	bool folder = S_ISDIR(st->st_mode);
+
+	g_ptr_array_add(picture->unreadable, g_strdup(full));
+	if (known && (known->folder != NULL) == folder) {
+		known->racy = true;
+		return known;
+	}
+	if (git_oid_is_zero(&picture->base) || git_tree_lookup(&tree, picture->repo->git, &picture->base) < 0 ||
+	    git_tree_entry_bypath(&entry, tree, full) < 0 || (git_tree_entry_type(entry) == GIT_OBJECT_TREE) != folder)
+		return NULL;
+	Item *item = g_new0(Item, 1);
+	item->look = look_of(st);
+	item->racy = true;
+	item->id = *git_tree_entry_id(entry);
+	if (folder) {
+		item->folder = folder_new();
+		item->folder->opaque = item->folder->written = true;
+		item->folder->id = item->id;
+	}
+	return item;
+}
+
+/* Reads @name of the folder @fd into @item. *ret_gone when it is not there any more, *ret_unreadable when it is and cannot be read. */
+static bool look_at_file(SyncPicture *picture, int folder_fd, const char *name, Item *item, bool *ret_gone, bool *ret_unreadable, GError **error)
 {
 	sync_autofd fd = openat(folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct stat before, after;
 
-	*ret_gone = fd < 0 && (errno == ENOENT || errno == ELOOP || errno == ENXIO);
-	if (fd < 0 && !*ret_gone)
-		sync_error_from_errno(error, errno, "reading a file");
+	*ret_gone = fd < 0 && is_gone(errno);
+	*ret_unreadable = fd < 0 && !*ret_gone;
 	if (fd < 0)
-		return *ret_gone;
+		return true;
 	if (fstat(fd, &before) < 0 || !S_ISREG(before.st_mode)) {
 		*ret_gone = true;
 		return true;
@@ -359,9 +411,21 @@ static bool look_at_name(SyncPicture *picture, SetView *view, Folder *folder, in
 		if (same && !deep && same_rights)
 			return true;
 		sync_autofd inner_fd = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (inner_fd < 0 && !is_gone(errno)) {
+			Item *kept = unreadable(picture, view, known, inner_path, &st);
+
+			*ret_gone = kept == NULL;
+			if (kept && kept != known)
+				g_hash_table_insert(folder->items, g_strdup(name), kept);
+			return true;
+		}
 		if (inner_fd < 0 || depth >= DEPTH_MAX) {
 			*ret_gone = true;
 			return true;
+		}
+		if (same && known->folder->opaque) {
+			same = false; /* it can be read now */
+			known = NULL;
 		}
 		if (!same) {
 			known = g_new0(Item, 1);
@@ -384,11 +448,19 @@ static bool look_at_name(SyncPicture *picture, SetView *view, Folder *folder, in
 		return true;
 	}
 	g_autofree Item *item = g_new0(Item, 1);
-	bool ok = true;
+	bool ok = true, cannot = false;
 	if (S_ISREG(st.st_mode))
-		ok = look_at_file(picture, fd, name, item, ret_gone, error);
+		ok = look_at_file(picture, fd, name, item, ret_gone, &cannot, error);
 	else if (S_ISLNK(st.st_mode))
 		ok = look_at_link(picture, fd, name, &st, item, ret_gone, error);
+	if (cannot) {
+		Item *kept = unreadable(picture, view, known, whole, &st);
+
+		*ret_gone = kept == NULL;
+		if (kept && kept != known)
+			g_hash_table_insert(folder->items, g_strdup(name), kept);
+		return true;
+	}
 	/* Sockets, pipes and devices stay gone: they belong to a process, not to the data. */
 	if (ok && !*ret_gone)
 		g_hash_table_insert(folder->items, g_strdup(name), g_steal_pointer(&item));
@@ -419,7 +491,8 @@ static bool look_at_folder(SyncPicture *picture, SetView *view, Folder *folder, 
 		return false;
 	}
 	bool ok = true;
-	for (struct dirent *entry = readdir(dir); ok && entry; entry = readdir(dir)) {
+	errno = 0;
+	for (struct dirent *entry = readdir(dir); ok && entry; errno = 0, entry = readdir(dir)) {
 		const char *name = entry->d_name;
 		g_autofree char *inner = sync_path_join(path, name);
 		bool gone;
@@ -429,6 +502,11 @@ static bool look_at_folder(SyncPicture *picture, SetView *view, Folder *folder, 
 		ok = look_at_name(picture, view, folder, fd, path, name, deep, depth, &gone, error);
 		if (ok && !gone)
 			g_hash_table_add(seen, g_strdup(name));
+	}
+	/* Half a list is not a folder with half of its files. */
+	if (ok && errno) {
+		sync_error_from_errno(error, errno, "listing a folder");
+		ok = false;
 	}
 	(void)closedir(dir);
 	if (!ok)
@@ -561,6 +639,7 @@ bool sync_picture_refresh(SyncPicture *picture, SyncRepo *repo, GCancellable *ca
 
 	picture->repo = repo;
 	picture->cancellable = cancellable;
+	g_ptr_array_set_size(picture->unreadable, 0);
 	for (guint i = 0; ok && i < picture->views->len; i++) {
 		SetView *view = picture->views->pdata[i];
 

@@ -32,6 +32,12 @@ void sync_picture_mark_all(SyncPicture *picture); /* with everything below */
 /* Marks the sets that were not there at the last look; false when there are none. */
 bool sync_picture_mark_missing(SyncPicture *picture);
 
+/* What cannot be read (rights of a file system that is not ours, a disk with an error) stays in the picture as it was known, or as @tree has it; it is
+ * not gone. The tree of before: of a leader what it committed last, of a Backup what is applied. NULL: none. */
+void sync_picture_set_base(SyncPicture *picture, const git_oid *tree);
+/* Of what the last refresh looked at: "application.set/path". */
+const GPtrArray *sync_picture_unreadable(const SyncPicture *picture);
+
 /* Looks at what is marked; contents not known yet are stored as blobs. When it fails or is cancelled everything is marked. */
 bool sync_picture_refresh(SyncPicture *picture, SyncRepo *repo, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -216,11 +216,12 @@ class Device:
         except FileNotFoundError:
             return None
 
-    def start(self):
+    def start(self, prefix=()):
+        """prefix: a command that executes the rest of its words."""
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 ["nsenter", f"--target={self.holder.pid}", "--mount", "--net", "--root", "--wd",
-                 str(self.lab.build / "syncd" / "understudy-syncd")],
+                 *prefix, str(self.lab.build / "syncd" / "understudy-syncd")],
                 stdout=log, stderr=log, preexec_fn=die_with_parent, env={"PATH": "/usr/bin:/bin", "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent",
                                              "LC_ALL": "C.UTF-8",
                                              **{k: v for k, v in os.environ.items() if k.startswith(("ASAN", "UBSAN", "LSAN"))}})

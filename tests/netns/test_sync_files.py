@@ -140,6 +140,61 @@ def test_a_link_in_the_place_of_a_set_is_not_followed_into_the_system(pair, lab)
     assert beta.read(f"{FILES}/passwd") == "root::0:0::/:/bin/sh\n"
 
 
+def test_what_cannot_be_read_is_not_gone(pair, lab):  # noqa: F811
+    """Not even for a leader that begins anew; it is told once. (A root that may not pass over the rights of files stands for a disk with errors.)"""
+    alpha, beta = pair
+    top = alpha.at(FILES)
+    alpha.write(f"{FILES}/sub/inner", "inner\n")
+    alpha.write(f"{FILES}/sub/deep/er", "deep\n")
+    lab.in_step()
+
+    def start():
+        alpha.kill()
+        alpha.start(prefix=["setpriv", "--bounding-set=-dac_override,-dac_read_search"])
+        alpha.wait(lambda: alpha.get("Connected"), "connected")
+        alpha.set_role("lead")
+
+    def kept():
+        return beta.read(f"{FILES}/main.cfg") == "first\n" and beta.read(f"{FILES}/sub/inner") == "inner\n" and beta.read(f"{FILES}/sub/deep/er") == "deep\n"
+
+    start()
+    for name in ("main.cfg", "sub"):
+        os.chmod(top / name, 0)
+    for text in ("one\n", "two\n"):
+        alpha.write(f"{FILES}/other.cfg", text)
+        lab.in_step()
+        assert beta.read(f"{FILES}/other.cfg") == text and kept()
+    told, = alpha.notices("data unreadable")
+    assert "pbx.etc/main.cfg" in told and "pbx.etc/sub" in told and alpha.get("LastError") == ""
+    start()
+    alpha.write(f"{FILES}/other.cfg", "three\n")
+    lab.in_step()
+    assert beta.read(f"{FILES}/other.cfg") == "three\n" and kept()
+    assert len(alpha.notices("data unreadable")) == 1
+    os.chmod(top / "main.cfg", 0o644)
+    os.chmod(top / "sub", 0o755)
+    alpha.write(f"{FILES}/sub/inner", "changed\n")
+    lab.in_step()
+    assert beta.read(f"{FILES}/sub/inner") == "changed\n" and tree(beta) == tree(alpha)
+
+
+def test_dropped_notices_of_changes_lead_to_a_look_at_everything(pair, lab):  # noqa: F811
+    alpha, beta = pair
+    for name in ("a", "b"):
+        alpha.write(f"{FILES}/{name}", name)
+    lab.in_step()
+    alpha.process.send_signal(signal.SIGSTOP)
+    try:
+        for _ in range(int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())):
+            for name in ("a", "b"):  # two in turn: the same one twice is one notice
+                os.utime(alpha.at(f"{FILES}/{name}"))
+        alpha.write(f"{FILES}/late/file", "not seen\n")
+    finally:
+        alpha.process.send_signal(signal.SIGCONT)
+    beta.wait(lambda: beta.read(f"{FILES}/late/file") == "not seen\n", "found all the same", timeout_s=20)
+    assert alpha.get("Role") == "lead" and len(alpha.notices("changes dropped")) == 1
+
+
 def test_removals_and_changed_kinds(pair, lab):  # noqa: F811
     alpha, beta = pair
     top = alpha.at(FILES)
