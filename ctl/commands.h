@@ -31,3 +31,4 @@ CtlExit ctl_join(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_unpair(Ctl *ctl, int argc, char **argv); /* upkeep.c */
 CtlExit ctl_rotate_key(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_peer_address(Ctl *ctl, int argc, char **argv);
+CtlExit ctl_git_access(Ctl *ctl, int argc, char **argv);

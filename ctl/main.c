@@ -33,6 +33,7 @@ static const struct {
 	{ "join", "ADDRESS", "join the device that printed the code", ctl_join },
 	{ "unpair", "", "forget the other device", ctl_unpair },
 	{ "rotate-key", "", "give this device a new key, with the pair kept", ctl_rotate_key },
+	{ "git-access", "", "what stock git needs to read the other device's repository, for the shell", ctl_git_access },
 	{ "peer-address", "ADDRESS", "say where the other device is now, when it was moved", ctl_peer_address },
 };
 

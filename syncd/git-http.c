@@ -9,7 +9,7 @@
 #define PREFIX "/repo.git"
 #define ADVERTISEMENT "001e# service=git-upload-pack\n0000"
 
-enum { CHUNK = 64 * 1024, RUNNING_MAX = 8 };
+enum { CHUNK = 64 * 1024, RUNNING_MAX = 8, WANTS_MAX = 4 * 1024 * 1024 };
 
 static guint running;
 
@@ -98,6 +98,26 @@ static void fail(SoupServerMessage *message, guint status)
 	soup_server_message_set_status(message, status, NULL);
 }
 
+/* The body of a request; stock git compresses one of more than a kilobyte. NULL: it is not what it says, or too large. */
+static GBytes *wants_of(SoupServerMessage *message)
+{
+	g_autoptr(GBytes) body = soup_message_body_flatten(soup_server_message_get_request_body(message));
+	const char *encoding = soup_message_headers_get_one(soup_server_message_get_request_headers(message), "Content-Encoding");
+
+	if (!encoding || g_str_equal(encoding, "identity"))
+		return g_bytes_get_size(body) <= WANTS_MAX ? g_steal_pointer(&body) : NULL;
+	if (!g_str_equal(encoding, "gzip") && !g_str_equal(encoding, "x-gzip"))
+		return NULL;
+	g_autoptr(GConverter) gunzip = G_CONVERTER(g_zlib_decompressor_new(G_ZLIB_COMPRESSOR_FORMAT_GZIP));
+	g_autoptr(GInputStream) packed = g_memory_input_stream_new_from_bytes(body);
+	g_autoptr(GInputStream) plain = g_converter_input_stream_new(packed, gunzip);
+	g_autofree guint8 *bytes = g_malloc(WANTS_MAX + 1);
+	gsize length;
+	if (!g_input_stream_read_all(plain, bytes, WANTS_MAX + 1, &length, NULL, NULL) || length > WANTS_MAX)
+		return NULL;
+	return g_bytes_new(bytes, length);
+}
+
 static void start(SoupServerMessage *message, const char *repository, bool advertise)
 {
 	g_autoptr(GSubprocessLauncher) launcher = NULL;
@@ -105,7 +125,12 @@ static void start(SoupServerMessage *message, const char *repository, bool adver
 	const char *argv[] = { "git", "upload-pack", "--strict", "--stateless-rpc", advertise ? "--http-backend-info-refs" : repository,
 			       advertise ? repository : NULL, NULL };
 	g_autoptr(GError) error = NULL;
+	g_autoptr(GBytes) wants = advertise ? NULL : wants_of(message);
 
+	if (!advertise && !wants) {
+		fail(message, SOUP_STATUS_BAD_REQUEST);
+		return;
+	}
 	if (running >= RUNNING_MAX) {
 		fail(message, SOUP_STATUS_SERVICE_UNAVAILABLE);
 		return;
@@ -120,11 +145,8 @@ static void start(SoupServerMessage *message, const char *repository, bool adver
 	}
 	/* Wants fit in a few kilobytes and are here in full; git reads them all before it writes. */
 	GOutputStream *input = g_subprocess_get_stdin_pipe(process);
-	if (!advertise) {
-		SoupMessageBody *wants = soup_server_message_get_request_body(message);
-		g_autoptr(GBytes) bytes = soup_message_body_flatten(wants);
-		(void)g_output_stream_write_all(input, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), NULL, NULL, NULL);
-	}
+	if (wants)
+		(void)g_output_stream_write_all(input, g_bytes_get_data(wants, NULL), g_bytes_get_size(wants), NULL, NULL, NULL);
 	(void)g_output_stream_close(input, NULL, NULL);
 
 	Transfer *transfer = g_new0(Transfer, 1);

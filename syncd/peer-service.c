@@ -487,6 +487,21 @@ static GVariant *get_next_fingerprint(gpointer user_data)
 	return g_variant_new_string(service->next_key ? service->next_key : "");
 }
 
+static GVariant *get_peer_urls(gpointer user_data)
+{
+	const SyncService *service = user_data;
+	g_auto(GStrv) hosts = sync_link_hosts(service->link);
+	GVariantBuilder builder;
+
+	g_variant_builder_init(&builder, G_VARIANT_TYPE_STRING_ARRAY);
+	for (guint i = 0; service->record && hosts[i]; i++) {
+		g_autofree char *place = sync_place_text(hosts[i], service->settings->peer_port);
+
+		g_variant_builder_add_value(&builder, g_variant_new_take_string(g_strdup_printf("https://%s/repo.git", place)));
+	}
+	return g_variant_builder_end(&builder);
+}
+
 static GVariant *get_untold(gpointer user_data)
 {
 	const SyncService *service = user_data;
@@ -529,6 +544,7 @@ const BusMember peer_members[] = {
 	{ "Connected", .get = get_connected },
 	{ "Fingerprint", .get = get_fingerprint },
 	{ "NextFingerprint", .get = get_next_fingerprint },
+	{ "PeerUrls", .get = get_peer_urls },
 	{ "Untold", .get = get_untold },
 	{ "Published", .get = get_published },
 	{ "PairingUntilMs", .get = get_pairing_until_ms },

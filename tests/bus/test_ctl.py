@@ -180,7 +180,7 @@ def test_output_into_a_closed_pipe(notify):
 
 # ---- not there, not answering, not right ----
 
-COMMANDS = (["status"], ["swap"], ["mode"], ["mode", "active"], ["takeover"], ["reset-health"], ["history"], ["show", "1234"], ["diff", "1234", "5678"], ["restore", "1234"], ["diverged"], ["timeline"], ["settings", "show"], ["pair"], ["join", "192.0.2.1"], ["unpair"], ["rotate-key"], ["peer-address", "192.0.2.1"],
+COMMANDS = (["status"], ["swap"], ["mode"], ["mode", "active"], ["takeover"], ["reset-health"], ["history"], ["show", "1234"], ["diff", "1234", "5678"], ["restore", "1234"], ["diverged"], ["timeline"], ["settings", "show"], ["pair"], ["join", "192.0.2.1"], ["unpair"], ["rotate-key"], ["git-access"], ["peer-address", "192.0.2.1"],
             ["events"])
 
 
@@ -229,7 +229,7 @@ def test_frozen_daemon(notify):
     ["pair", "--minutes", "61"], ["history", "--ref", "voice"], ["history", "a", "b"], ["history", "--count", "0"], ["show"], ["diff", "1234"], ["restore"], ["restore", "a", "b", "c"],
     ["diverged", "show"], ["diverged", "burn", "refs/diverged/a/1"], ["diverged", "show", "config"], ["timeline", "--count", "-1"],
     ["settings"], ["settings", "burn"], ["settings", "set", "group-id"], ["settings", "restore", "x"], ["settings", "apply", "/nonexistent"],
-    ["swap", "now"], ["takeover", "now"], ["reset-health", "now"], ["unpair", "now"], ["rotate-key", "now"], ["peer-address"], ["status", "now"]], ids=" ".join)
+    ["swap", "now"], ["takeover", "now"], ["reset-health", "now"], ["unpair", "now"], ["rotate-key", "now"], ["git-access", "now"], ["peer-address"], ["status", "now"]], ids=" ".join)
 def test_bad_input(bus, words):
     done = bus.ctl(*words)
     assert done.returncode == BAD_INPUT and done.stdout == "" and "understudy" in done.stderr
@@ -239,7 +239,7 @@ def test_help_and_version(place):
     """Works without any bus."""
     text = place.ctl("help").stdout
     assert text == place.ctl("--help").stdout
-    for command in ("status", "swap", "mode", "takeover", "reset-health", "events", "history", "show", "diff", "restore", "diverged", "timeline", "settings", "pair", "join", "unpair", "rotate-key", "peer-address"):
+    for command in ("status", "swap", "mode", "takeover", "reset-health", "events", "history", "show", "diff", "restore", "diverged", "timeline", "settings", "pair", "join", "unpair", "rotate-key", "git-access", "peer-address"):
         assert re.search(rf"^  {command} ", text, re.M)
         for words in ((command, "--help"), ("help", command)):
             done = place.ctl(*words)
@@ -725,3 +725,19 @@ def test_peer_address(bus, scripted):
     publish_peer(sync, SetPeerAddress=lambda address: None)
     assert run(bus, "peer-address", "192.0.2.7") == (OK, "found\n", "")
     assert sync.calls == [("SetPeerAddress", ("192.0.2.7",))]
+
+
+def test_git_access(bus, scripted):
+    sync = scripted(SYNC)
+    sync.publish(SYNC_PATH, PEER, {"PairRecord": {"peer_fingerprint": GLib.Variant("s", "00ff" * 16)},
+                                   "PeerUrls": ["https://[2001:db8::1]:7443/repo.git", "https://192.0.2.1:7443/repo.git"]})
+    code, out, err = run(bus, "git-access")
+    assert (code, err) == (OK, "") and out.splitlines()[-1] == "UNDERSTUDY_URL='https://[2001:db8::1]:7443/repo.git'"
+    assert "GIT_CONFIG_VALUE_0='sha256//AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8='" in out
+    assert out.count("https://[2001:db8::1]:7443/repo.git.") == 4, "for nothing else"
+
+
+def test_git_access_of_one_that_is_alone(bus, scripted):
+    publish_peer(scripted(SYNC))
+    code, out, err = run(bus, "git-access")
+    assert (code, out) == (REFUSED, "") and "not-paired" in err

@@ -178,6 +178,39 @@ def test_a_new_key_changes_nothing_else(pair):
     assert alarms() == before_all, "nobody was missed"
 
 
+def commands_of_the_page():
+    """What docs/administration.md tells people to type, by what it begins with."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / "administration.md").read_text()
+    return re.findall(r"```sh\n(.*?)```", text, re.S)
+
+
+def test_stock_git(pair):
+    master, backup = pair.master(), pair.backup()
+    own, other = [block for block in commands_of_the_page() if "git" in block][:2]
+    master.write("/var/lib/words/told", "by git")
+    wait_until(lambda: in_step(pair), 10, "in step")
+    assert "+by git" in master.run(["sh", "-ec", own]).stdout
+    log = backup.run(["sh", "-ec", other]).stdout
+    assert "words.words/told" in log
+    assert backup.read("/root/configuration/words.words/told") == "by git"
+    # A clone with work of its own says much of what it has: git compresses that.
+    master.write("/var/lib/words/told", "at last")
+    wait_until(lambda: backup.read("/var/lib/words/told") == "at last", 10, "in step")
+    backup.run(["sh", "-ec", "cd /root/configuration; git config user.name me; git config user.email me@here\n"
+                             "for i in $(seq 60); do git commit --quiet --allow-empty -m mine; done"])
+    fetched = backup.run(["sh", "-ec", other.splitlines()[0] + "\nexport GIT_TRACE_CURL=1; cd /root/configuration; git fetch"])
+    assert "content-encoding: gzip" in fetched.stderr.lower()
+    assert backup.run(["git", "-C", "/root/configuration", "show", "origin/config:words.words/told"]).stdout == "at last"
+    script = other.splitlines()[0] + "\n"
+    wrong = backup.run(["sh", "-ec", script + "export GIT_CONFIG_VALUE_0=sha256//AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8=\n"
+                                              "git ls-remote $UNDERSTUDY_URL"], check=False)
+    assert wrong.returncode != 0 and "does not match pinned public key" in wrong.stderr
+    without = backup.run(["sh", "-ec", script + "unset GIT_CONFIG_COUNT\nGIT_SSL_NO_VERIFY=1 git ls-remote $UNDERSTUDY_URL"], check=False)
+    assert without.returncode != 0 and without.stdout == ""
+    pushed = backup.run(["sh", "-ec", script + "git -C /root/configuration push origin HEAD:refs/heads/mine"], check=False)
+    assert pushed.returncode != 0 and "mine" not in master.run(["sh", "-ec", own.replace("log -p config", "branch --list mine")]).stdout
+
+
 def test_reload_says_what_needs_a_restart(pair):
     master = pair.master()
     path = "/etc/understudy/applications.d/" + next(name for name in os.listdir(master.file("/etc/understudy/applications.d")) if name.endswith(".conf"))
