@@ -344,6 +344,11 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 	}
 	if (!counts) /* queued among the rest before the filter knew the peer: too old to say anything */
 		return;
+	if (advert.priority != 0 && path->socket) {
+		gsize header = path->family == AF_INET ? (packet[0] & 0xfu) * 4u : VRRP_IPV6_HEADER;
+
+		vrrp_socket_usual(path->socket, packet + header, length - header);
+	}
 	if (!is_input(self, path)) {
 		self->counters.followers++;
 		return;

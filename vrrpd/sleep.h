@@ -4,7 +4,7 @@
  *
  * To a Backup that hears the Master the next advert says nothing new: that it came is early enough known when it would be missed. So at adverts
  * of VRRP_SLEEP_MOST_US and faster a Backup sleeps until then, or until housekeeping is due, and reads the adverts that have come meanwhile,
- * which the kernel has stamped. Priority 0 wakes it at once (socket.h).
+ * which the kernel has stamped. Whatever is not what the Master said last wakes it at once (socket.h).
  */
 #pragma once
 

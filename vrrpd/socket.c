@@ -30,12 +30,18 @@
  * cannot keep meanwhile it drops, and counts. */
 #define REST_MAX 64
 #define REST_PAUSE_MS 50
+#define USUAL_MAX 128 /* of a message; enough for its checksum to be compared, and for 30 addresses to be */
 
 struct VrrpSocket {
 	int index; /* of the interface when this is IPv6; else 0 */
 	int counting_fd, bell_fd, rest_fd;
 	guint counting_source, bell_source, rest_source;
 	bool quiet;
+	VrrpSocketConfig config; /* for filters made anew; its pointers are not the socket's */
+	IpAddress peers[MAX_PEERS];
+	guint8 usual[USUAL_MAX];
+	gsize usual_length;      /* of the whole message; 0: none is usual yet */
+	bool usual_changed;      /* since the bell knows */
 	VrrpStamp stamp;
 	VrrpPacketCb received;
 	gpointer user_data;
@@ -45,14 +51,15 @@ struct VrrpSocket {
 
 typedef enum {
 	KIND_COUNTING, /* from next door, VRID is ours, and the source a peer's if only those count */
-	KIND_BELL,     /* of these those with priority 0 */
+	KIND_BELL,     /* of these what is not what was said last */
 	KIND_REST,     /* the opposite of what counts */
 } Kind;
 
 #define NO 255 /* to the end of the filter that says no */
+#define YES 254
 
 typedef struct {
-	struct sock_filter code[12 + 8 * MAX_PEERS];
+	struct sock_filter code[16 + 8 * MAX_PEERS + USUAL_MAX / 2];
 	guint16 n;
 } Filter;
 
@@ -91,15 +98,29 @@ static bool attach(int fd, Filter *filter, Kind kind)
 
 		if (BPF_CLASS(at->code) != BPF_JMP)
 			continue;
-		at->jt = at->jt == NO ? (guint8)(filter->n - 2 - i) : at->jt;
-		at->jf = at->jf == NO ? (guint8)(filter->n - 2 - i) : at->jf;
+		at->jt = at->jt == NO ? (guint8)(filter->n - 2 - i) : at->jt == YES ? (guint8)(filter->n - 3 - i) : at->jt;
+		at->jf = at->jf == NO ? (guint8)(filter->n - 2 - i) : at->jf == YES ? (guint8)(filter->n - 3 - i) : at->jf;
 	}
 	program.len = filter->n;
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
 }
 
-/* Too short to have a priority: counted with the rest. The kernel hands the packet over from its IP header on. */
-static bool attach_filter(int fd, const VrrpSocketConfig *config, Kind kind)
+/* What was said last need not be told again: then no. The message begins @at. */
+static void test_usual(Filter *filter, const VrrpSocket *usual, guint32 at)
+{
+	if (!usual || usual->usual_length == 0)
+		return;
+	load(filter, BPF_LD | BPF_W | BPF_LEN, 0);
+	test(filter, BPF_JEQ, at + (guint32)usual->usual_length, 0, YES);
+	for (guint32 i = 0; i + 4 <= MIN(usual->usual_length, USUAL_MAX); i += 4) {
+		load(filter, BPF_LD | BPF_W | BPF_ABS, at + i);
+		test(filter, BPF_JEQ, word_of(usual->usual + i), 0, YES);
+	}
+	load(filter, BPF_RET | BPF_K, 0);
+}
+
+/* Too short to have a priority: counted with the rest. The kernel hands the packet over from its IP header on. @usual: for the bell, or NULL. */
+static bool attach_filter(int fd, const VrrpSocketConfig *config, Kind kind, const VrrpSocket *usual)
 {
 	guint n_peers = (guint)MIN(config->n_peers, MAX_PEERS);
 	Filter filter = { 0 };
@@ -111,21 +132,18 @@ static bool attach_filter(int fd, const VrrpSocketConfig *config, Kind kind)
 	load(&filter, BPF_LDX | BPF_B | BPF_MSH, 0);
 	load(&filter, BPF_LD | BPF_B | BPF_IND, 1);
 	test(&filter, BPF_JEQ, config->vrid, 0, NO);
-	if (kind == KIND_BELL) {
-		load(&filter, BPF_LD | BPF_B | BPF_IND, 2);
-		test(&filter, BPF_JEQ, 0, 0, NO);
-	}
 	if (config->only_peers) {
 		load(&filter, BPF_LD | BPF_W | BPF_ABS, 12);
 		for (guint i = 0; i < n_peers; i++)
 			test(&filter, BPF_JEQ, word_of(config->peers[i].bytes), (guint8)(n_peers - i), 0);
 		load(&filter, BPF_RET | BPF_K, ~yes_of(kind));
 	}
+	test_usual(&filter, usual, VRRP_IP_HEADER);
 	return attach(fd, &filter, kind);
 }
 
 /* The same for IPv6: the kernel hands the message over, but the header before it can still be looked at. */
-static bool attach_filter6(int fd, const VrrpSocketConfig *config, Kind kind)
+static bool attach_filter6(int fd, const VrrpSocketConfig *config, Kind kind, const VrrpSocket *usual)
 {
 	guint n_peers = (guint)MIN(config->n_peers, MAX_PEERS);
 	Filter filter = { 0 };
@@ -136,10 +154,6 @@ static bool attach_filter6(int fd, const VrrpSocketConfig *config, Kind kind)
 	test(&filter, BPF_JEQ, VRRP_TTL, 0, NO);
 	load(&filter, BPF_LD | BPF_B | BPF_ABS, 1);
 	test(&filter, BPF_JEQ, config->vrid, 0, NO);
-	if (kind == KIND_BELL) {
-		load(&filter, BPF_LD | BPF_B | BPF_ABS, 2);
-		test(&filter, BPF_JEQ, 0, 0, NO);
-	}
 	for (guint i = 0; config->only_peers && i < n_peers; i++) {
 		for (guint word = 0; word < 4; word++) {
 			load(&filter, BPF_LD | BPF_W | BPF_ABS, (guint32)SKF_NET_OFF + 8 + 4 * word);
@@ -151,6 +165,7 @@ static bool attach_filter6(int fd, const VrrpSocketConfig *config, Kind kind)
 	}
 	if (config->only_peers)
 		load(&filter, BPF_RET | BPF_K, ~yes_of(kind));
+	test_usual(&filter, usual, 0);
 	return attach(fd, &filter, kind);
 }
 
@@ -198,7 +213,7 @@ static int open_one(const VrrpSocketConfig *config, Kind kind)
 	if (fd < 0)
 		return -1;
 	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, config->device, (socklen_t)strlen(config->device) + 1) < 0 ||
-	    !(ipv6 ? attach_filter6(fd, config, kind) : attach_filter(fd, config, kind)))
+	    !(ipv6 ? attach_filter6(fd, config, kind, NULL) : attach_filter(fd, config, kind, NULL)))
 		goto fail;
 	/* What came between socket() and here was neither filtered nor from this device alone. */
 	discard_queue(fd);
@@ -290,11 +305,36 @@ guint vrrp_socket_drain(VrrpSocket *self)
 	return n;
 }
 
+void vrrp_socket_usual(VrrpSocket *self, const guint8 *message, gsize length)
+{
+	gsize kept = MIN(length, USUAL_MAX);
+
+	if (length == self->usual_length && memcmp(message, self->usual, kept) == 0)
+		return;
+	memcpy(self->usual, message, kept);
+	self->usual_length = length;
+	self->usual_changed = true;
+}
+
+/* Only here: who is awake need not tell the bell, however often what is said changes. */
+static void teach_bell(VrrpSocket *self)
+{
+	bool ipv6 = self->index != 0;
+
+	if (!self->usual_changed)
+		return;
+	self->usual_changed = false;
+	/* Should the kernel not take it, the bell rings for more than it need. */
+	(void)(ipv6 ? attach_filter6(self->bell_fd, &self->config, KIND_BELL, self) : attach_filter(self->bell_fd, &self->config, KIND_BELL, self));
+}
+
 void vrrp_socket_quiet(VrrpSocket *self, bool quiet)
 {
 	if (self->quiet == quiet)
 		return;
 	self->quiet = quiet;
+	if (quiet)
+		teach_bell(self);
 	vrrp_hot_quiet(self->counting_fd, quiet);
 }
 
@@ -310,14 +350,15 @@ static gboolean counting_ready_cb(gint fd, GIOCondition condition, gpointer user
 	return G_SOURCE_CONTINUE;
 }
 
-/* The kernel may still be about to put it into the other queue: there it wakes us from now on. */
+/* The kernel may still be about to put it into the other queue: there it wakes us from now on, whatever was planned when we read what came before. */
 static gboolean bell_ready_cb(gint fd, GIOCondition condition, gpointer user_data)
 {
 	VrrpSocket *self = user_data;
 
 	discard_queue(fd);
+	if (self->quiet)
+		(void)vrrp_socket_drain(self);
 	vrrp_socket_quiet(self, false);
-	(void)vrrp_socket_drain(self);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -371,6 +412,12 @@ VrrpSocket *vrrp_socket_new(const VrrpSocketConfig *config, VrrpPacketCb receive
 	self->index = config->address.family == AF_INET6 ? config->index : 0;
 	self->received = received;
 	self->user_data = user_data;
+	self->config = *config;
+	self->config.device = NULL;
+	self->config.n_peers = MIN(config->n_peers, MAX_PEERS);
+	self->config.peers = self->peers;
+	if (self->config.n_peers > 0)
+		memcpy(self->peers, config->peers, self->config.n_peers * sizeof *self->peers);
 	self->bell_fd = self->rest_fd = -1;
 	self->counting_fd = open_one(config, KIND_COUNTING);
 	if (self->counting_fd >= 0)

@@ -3,8 +3,9 @@
  * vrrpd/socket.h - where adverts come in and go out.
  *
  * A path has three sockets. The election's own sees, by a filter in the kernel, only our group id from next door (from the peer alone once
- * there is one), so a flood from others can neither delay nor displace what counts. The bell rings for priority 0 among these, while the
- * election does not listen to every advert; what rang it is read in its turn from the first. The rest goes to the third, which is read at
+ * there is one), so a flood from others can neither delay nor displace what counts. The bell rings for whatever among these is not, byte for byte,
+ * what was said last: a Backup that does not listen to every advert sleeps through repetitions and nothing else, neither priority 0 nor a flood that bears
+ * the peer's address. What rang it is read in its turn from the first. The rest goes to the third, which is read at
  * leisure and only counted.
  */
 #pragma once
@@ -36,8 +37,11 @@ void vrrp_socket_free(VrrpSocket *socket); /* NULL is fine */
 /* Reads everything the election's socket holds now; returns how many. */
 guint vrrp_socket_drain(VrrpSocket *socket);
 
-/* Quiet: what the election's socket gets, other than priority 0, wakes nobody; it is read with whatever else does (hot.h), or by drain. */
+/* Quiet: the usual that the election's socket gets wakes nobody; it is read with whatever else does (hot.h), or by drain. */
 void vrrp_socket_quiet(VrrpSocket *socket, bool quiet);
+
+/* @message, from its VRRP header on, is what the peer says until it says something else. */
+void vrrp_socket_usual(VrrpSocket *socket, const guint8 *message, gsize length);
 
 /* How many of the rest the kernel has dropped, because they came faster than they are read. */
 guint64 vrrp_socket_unread(const VrrpSocket *socket);

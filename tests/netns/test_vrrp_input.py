@@ -45,6 +45,7 @@ FLOODS = {
     "from beyond a router": (lambda: frame(advert(), "192.0.2.66", ttl=254), "drop-ttl"),
     "the peer's, spoilt, as it is": (lambda: frame(advert(spoil=True), "192.0.2.12"), "drop-checksum"),
     "the peer's, spoilt": (lambda: frame(advert(priority=0, spoil=True), "192.0.2.12"), "drop-checksum"),
+    "the Master's, spoilt": (lambda: frame(advert(spoil=True), "192.0.2.11"), "drop-checksum"),
     "the Master's, from beyond a router": (lambda: frame(advert(priority=0), "192.0.2.11", ttl=254), "drop-ttl"),
     "the Master's own, forged": (lambda: frame(advert(priority=254), "192.0.2.11"), None),
     "cut short": (lambda: frame(advert()[:7], "192.0.2.66"), "drop-length"),
@@ -52,10 +53,14 @@ FLOODS = {
 }
 
 
+# At 10 ms adverts what a Backup that sleeps would have to notice soonest: it is the peer's, as far as the kernel can tell.
+FLOODED = [(kind, 100) for kind in FLOODS] + [(kind, 10) for kind in ("the Master's, spoilt", "the peer's, spoilt, as it is", "the peer's, spoilt")]
+
+
 @pytest.mark.alone
-@pytest.mark.parametrize("kind", FLOODS)
-def test_a_flood_costs_no_advert_and_no_role(lab, kind):
-    alpha, beta = lab.two(peer_link=False)
+@pytest.mark.parametrize(("kind", "interval_ms"), FLOODED)
+def test_a_flood_costs_no_advert_and_no_role(lab, kind, interval_ms):
+    alpha, beta = lab.two(peer_link=False, pair={"advert-interval-ms": interval_ms})
     forger = Forger(lab)
     build, counter = FLOODS[kind]
     source = socket.inet_ntoa(build()[26:30])
@@ -63,7 +68,9 @@ def test_a_flood_costs_no_advert_and_no_role(lab, kind):
     wire.wait(lambda: wire.adverts(from_host=False), 5, "an advert")
     before = {host: (host.get("Sequence"), host.counters(), len(host.text_log().splitlines())) for host in (alpha, beta)}
     begin = time.monotonic()
-    flood = forger.namespace.popen([lab.flood_program, "eth0", str(PER_SECOND), str(FLOOD_S), build().hex()], stdout=subprocess.PIPE, text=True)
+    # A Backup at 10 ms adverts waits for less than the kernel may stop a flood in real time, and with it the daemons.
+    flood = forger.namespace.popen([lab.flood_program, "eth0", str(PER_SECOND), str(FLOOD_S), build().hex(), *(["fair"] if interval_ms < 100 else [])],
+                                   stdout=subprocess.PIPE, text=True)
     output, _ = flood.communicate(timeout=30)
     end = time.monotonic()
     sent, seconds, in_real_time = (float(word) for word in output.split())
@@ -81,7 +88,8 @@ def test_a_flood_costs_no_advert_and_no_role(lab, kind):
     # The Backup heard the Master all the while.
     heard = beta.counters()["counted"] - before[beta][1]["counted"]
     said = len([a for a in wire.adverts(from_host=False) if begin < a[0] < end])
-    assert said >= (end - begin) * 10 * 0.9 - 2, "the Master kept its beat"
+    print(f"said {said}, heard {heard}")
+    assert said >= (end - begin) * 1000 / interval_ms * 0.9 - 2, "the Master kept its beat"
     assert heard >= said - 2, (heard, said)
     assert alpha.get("LinkAlive") and beta.has_service() is False
     assert beta.get("MasterPriority", VRRP) > 170
