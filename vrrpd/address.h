@@ -4,12 +4,16 @@
  *
  * With a virtual MAC every group has a macvlan interface, "vrrp<group id>.<n>", present in every role and up on the Master only. Addresses have a
  * lifetime of a few seconds that the Master renews: whatever happens to this process, a dead device lets go by itself.
+ *
+ * This is the loop's half. What changes the kernel is asked of the thread (address-kernel.h, worker.h) and done in the order asked; the function
+ * returns at once. vrrp_addresses_learn() brings what the thread has done since: until then an address is as it was.
  */
 #pragma once
 
 #include <glib.h>
 #include <stdbool.h>
 
+#include "address-kernel.h"
 #include "arp.h"
 #include "member.h"
 #include "netlink.h"
@@ -26,12 +30,6 @@ typedef struct {
 	char *problem;         /* NULL: none */
 } VrrpServiceAddress;
 
-/* What the two devices say to each other on an interface: from our own address there to one of the peer's. */
-typedef struct {
-	char role[65];         /* of the interface; a copy, it outlives the settings */
-	IpAddress own, peer;
-} VrrpBetween;
-
 typedef struct VrrpAddresses VrrpAddresses;
 
 /* How long an address lives in the kernel without being renewed: one advert may be lost, and it renews once a second at most. */
@@ -41,29 +39,45 @@ guint vrrp_addresses_lifetime_s(guint advert_interval_ms);
 VrrpAddresses *vrrp_addresses_new(GPtrArray *members, guint lifetime_s, VrrpNetlink *netlink, VrrpSysctl *sysctl);
 void vrrp_addresses_free(VrrpAddresses *addresses); /* leaves the kernel as it is; NULL is fine */
 
-/* Makes the virtual interfaces that are missing. @clean: also takes down what a former process left. Call again when links change. True when a
- * held address may have gone with an interface: to be held again. */
-bool vrrp_addresses_prepare(VrrpAddresses *addresses, bool clean);
+/* ---- What the thread has done ---- */
 
-/* Whether any is held, or no longer, that was not when this was asked last. */
-bool vrrp_addresses_changed(VrrpAddresses *addresses);
+typedef struct {
+	bool changed;     /* which are held, or what is wrong with one */
+	bool up;          /* one is held that was not, or was put up again: hosts do not know yet */
+	char *missing;    /* what somebody has taken away; NULL: nothing. To be freed */
+} VrrpLearned;
 
-/* The first held address that is not among @present (of VrrpPresent) any more, NULL when all are; none of the missing counts as held then. */
-const VrrpServiceAddress *vrrp_addresses_missing(VrrpAddresses *addresses, const GArray *present);
+VrrpLearned vrrp_addresses_learn(VrrpAddresses *addresses);
 
-void vrrp_addresses_hold(VrrpAddresses *addresses);  /* idempotent */
-/* Their lifetimes anew, beside the adverts; not begun any more after @until_us. What has become otherwise is told as a change of links is. */
-void vrrp_addresses_renew(VrrpAddresses *addresses, gint64 until_us);
+/* Something that was asked is not done yet; routes that are left after a drop are not waited for. */
+bool vrrp_addresses_pending(const VrrpAddresses *addresses);
+
+/* Waits until it is, and learns; only for who elects no more, or not yet. */
+void vrrp_addresses_settle(VrrpAddresses *addresses);
+
+/* ---- What is asked of it ---- */
+
+/* Makes the virtual interfaces that are missing. @clean: also takes down what a former process left. */
+void vrrp_addresses_prepare(VrrpAddresses *addresses, bool clean);
+/* The same, and holds again: whatever may have changed or been taken away. For a Master that is awake. */
+void vrrp_addresses_repair(VrrpAddresses *addresses);
+
+/* A Master that is awake, until then: beyond that nothing is put up that was asked before, unless this is said again. */
+void vrrp_addresses_lead(VrrpAddresses *addresses, gint64 until_us);
+void vrrp_addresses_hold(VrrpAddresses *addresses);  /* idempotent; also their lifetimes anew */
 /* From now until they are dropped, what goes from an unbound socket to the service addresses' networks bears the service address; what goes
  * from one device to the other (@between, of VrrpBetween, taken over) the device's own. */
 void vrrp_addresses_prefer(VrrpAddresses *addresses, GArray *between);
 void vrrp_addresses_drop(VrrpAddresses *addresses);
 void vrrp_addresses_drop_routes(VrrpAddresses *addresses); /* after that, what the kernel has left */
 void vrrp_addresses_rest(VrrpAddresses *addresses);  /* some time after a drop: the virtual interfaces go down */
-guint vrrp_addresses_announce(VrrpAddresses *addresses, VrrpEther *ether); /* returns how many frames */
-/* Takes away what @next, which is prepared, does not have: addresses, routes and virtual interfaces. What it has too is not touched. */
+/* Takes away what @next does not have: addresses, routes and virtual interfaces. What it has too is not touched. */
 void vrrp_addresses_retire(VrrpAddresses *addresses, VrrpAddresses *next);
-void vrrp_addresses_remove(VrrpAddresses *addresses); /* takes the virtual interfaces away */
+void vrrp_addresses_remove(VrrpAddresses *addresses); /* takes the virtual interfaces away, and puts back the kernel's settings */
+
+/* ---- At once ---- */
+
+guint vrrp_addresses_announce(VrrpAddresses *addresses, VrrpEther *ether); /* those that are held; returns how many frames */
 
 gsize vrrp_addresses_count(const VrrpAddresses *addresses);
 const VrrpServiceAddress *vrrp_addresses_at(const VrrpAddresses *addresses, gsize i);

@@ -52,6 +52,7 @@ void vrrp_candidate_begin(VrrpCandidate *self, guint8 version, guint interval_cs
 	self->configured_priority = configured_priority;
 	self->serving = self->served = self->ordered = self->resuming = self->steady = self->follows = false;
 	self->heard_us = self->heard_step_us = self->master_us = self->raise_until_us = self->renewed_us = 0;
+	self->leaving = self->holding = false;
 	vrrp_machine_init(&self->machine, version, interval_cs, address, configured_priority, configured_priority);
 	self->machine.open = false;
 	vrrp_link_watch_init(&self->watch, (gint64)interval_cs * 10000);
@@ -82,15 +83,69 @@ static bool renews(VrrpCandidate *self, const VrrpStep *step, gint64 now_us)
 	return false;
 }
 
+/* True when it is to wait until the addresses are down; @ret_begins: from now on. */
+static bool waits_to_leave(VrrpCandidate *self, const VrrpEvent *event, gint64 now_us, bool *ret_begins)
+{
+	*ret_begins = !self->leaving;
+	if (self->machine.state != VRRP_STATE_MASTER || !self->holding || (event->kind != VRRP_EVENT_RESIGN && event->kind != VRRP_EVENT_STOP))
+		return false;
+	if (self->leaving && now_us >= self->leave_until_us)
+		return false;
+	if (!self->leaving || event->kind == VRRP_EVENT_STOP)
+		self->leave = *event;
+	if (!self->leaving)
+		self->leave_until_us = now_us + VRRP_LEAVE_US;
+	self->leaving = true;
+	return true;
+}
+
+/* What is going is not put up or announced any more, nor taken down twice; and priority 0 is said when it is gone, or not at all. */
+static bool is_done_while_leaving(const VrrpCandidate *self, const VrrpStep *step)
+{
+	switch (step->kind) {
+	case VRRP_STEP_SEND:
+		return step->priority != 0 || !self->holding;
+	case VRRP_STEP_HOLD:
+	case VRRP_STEP_RENEW:
+	case VRRP_STEP_DROP:
+	case VRRP_STEP_ANNOUNCE:
+		return false;
+	case VRRP_STEP_STATE:
+		return true;
+	}
+	g_return_val_if_reached(true);
+}
+
+static gsize leave_out(const VrrpCandidate *self, VrrpStep *steps, gsize n)
+{
+	gsize kept = 0;
+
+	for (gsize i = 0; i < n; i++)
+		if (is_done_while_leaving(self, &steps[i]))
+			steps[kept++] = steps[i];
+	return kept;
+}
+
 gsize vrrp_candidate_step(VrrpCandidate *self, const VrrpEvent *event, gint64 now_us, VrrpStep ret_steps[static VRRP_MAX_STEPS])
 {
-	bool due = false;
+	bool due = false, begins;
 	gsize n;
 
+	if (waits_to_leave(self, event, now_us, &begins)) {
+		if (!begins)
+			return 0;
+		self->renewed_us = 0;
+		ret_steps[0] = (VrrpStep){ .kind = VRRP_STEP_DROP };
+		return 1;
+	}
 	vrrp_candidate_judge(self, now_us);
 	n = vrrp_machine_step(&self->machine, event, now_us, ret_steps);
 	self->resuming = false;
+	if (self->leaving)
+		n = leave_out(self, ret_steps, n);
+	self->leaving &= self->machine.state == VRRP_STATE_MASTER;
 	for (gsize i = 0; i < n; i++) {
+		self->holding |= ret_steps[i].kind == VRRP_STEP_HOLD;
 		due |= renews(self, &ret_steps[i], now_us);
 		if (ret_steps[i].kind == VRRP_STEP_STATE)
 			state_changed(self);
@@ -102,6 +157,19 @@ gsize vrrp_candidate_step(VrrpCandidate *self, const VrrpEvent *event, gint64 no
 	}
 	vrrp_candidate_judge(self, now_us);
 	return n;
+}
+
+void vrrp_candidate_dropped(VrrpCandidate *self)
+{
+	self->holding = false;
+}
+
+bool vrrp_candidate_left(const VrrpCandidate *self, gint64 now_us, VrrpEvent *ret_event)
+{
+	if (!self->leaving || (self->holding && now_us < self->leave_until_us))
+		return false;
+	*ret_event = self->leave;
+	return true;
 }
 
 void vrrp_candidate_hear(VrrpCandidate *self, guint8 priority, gint64 received_us)

@@ -19,6 +19,9 @@
 #define VRRP_RENEW_US (1500 * G_TIME_SPAN_MILLISECOND)
 #define VRRP_RENEW_LEAST_US G_USEC_PER_SEC
 
+/* So long one that is to give up goes on as Master while its addresses are still up: as they live when nobody renews them. */
+#define VRRP_LEAVE_US (3 * G_USEC_PER_SEC)
+
 typedef struct {
 	VrrpMachine machine;
 	VrrpHolds holds;
@@ -45,6 +48,10 @@ typedef struct {
 	bool follows;            /* the peer has said so of our time as Master; the step goes back once nothing of its own time is under way */
 	gint64 follows_us;       /* since when it says so */
 	gint64 renewed_us;       /* 0: there are no addresses to renew */
+	bool leaving;            /* told to give up, and waits for the addresses to be down: until then no priority 0 */
+	VrrpEvent leave;         /* what told it; its reason must outlive the leaving */
+	gint64 leave_until_us;
+	bool holding;            /* the addresses may be up */
 } VrrpCandidate;
 
 /* A new election. Holds, pairing and steps stay. */
@@ -58,8 +65,19 @@ VrrpStanding vrrp_candidate_standing(const VrrpCandidate *candidate, gint64 now_
 /* Puts what is known into the priority: as Master what we advertise, before that what we would begin with. */
 void vrrp_candidate_judge(VrrpCandidate *candidate, gint64 now_us);
 
-/* Judges, then vrrp_machine_step(), and what follows from a change of state. The owner does the steps in their order. */
+/* Judges, then vrrp_machine_step(), and what follows from a change of state. The owner does the steps in their order.
+ *
+ * Taking down addresses may take the kernel seconds. A Master that is to give up (RESIGN, STOP) is asked for VRRP_STEP_DROP alone and goes on
+ * saying that it leads, so that the other does not put up what is still up here; when the owner has said that they are down, vrrp_candidate_left()
+ * brings the event again, and with it priority 0. */
 gsize vrrp_candidate_step(VrrpCandidate *candidate, const VrrpEvent *event, gint64 now_us, VrrpStep ret_steps[static VRRP_MAX_STEPS]);
+
+/* What VRRP_STEP_DROP asked for is done. */
+void vrrp_candidate_dropped(VrrpCandidate *candidate);
+
+/* True when @ret_event is to be stepped: a Master that leaves has its addresses down; or the kernel has not let it for VRRP_LEAVE_US, and then it
+ * falls silent without saying priority 0. After vrrp_candidate_dropped(), and at each tick. */
+bool vrrp_candidate_left(const VrrpCandidate *candidate, gint64 now_us, VrrpEvent *ret_event);
 
 /* The step of an advert that counts; before VRRP_EVENT_ADVERT. */
 void vrrp_candidate_hear(VrrpCandidate *candidate, guint8 priority, gint64 received_us);

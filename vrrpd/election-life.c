@@ -34,15 +34,15 @@ static bool is_awake_master(const VrrpElection *self, gint64 now_us)
 	       now_us - machine->last_sent_us <= vrrp_machine_peer_down_us(machine);
 }
 
-static void note_removed(VrrpElection *self, const VrrpServiceAddress *address, gint64 now_us)
+/* @taken: "192.0.2.10/24 was taken from eth0" */
+static void note_removed(VrrpElection *self, const char *taken, gint64 now_us)
 {
 	self->counters.put_back++;
 	if (self->removed && now_us - self->removed_us < VRRP_REMOVED_US)
 		return;
 	self->removed_us = now_us;
 	g_free(self->removed);
-	self->removed = g_strdup_printf("address-removed: %s was taken from %s by somebody else, and put back", address->text,
-					address->interface);
+	self->removed = g_strdup_printf("address-removed: %s by somebody else, and put back", taken);
 	g_warning("%s", self->removed);
 }
 
@@ -59,20 +59,62 @@ static void check_own_addresses(VrrpElection *self, const GArray *present)
 }
 
 /* Whatever changed may have cost a held address, or with the last address of an interface all its routes. */
-static void hold_again(VrrpElection *self, const GArray *present, bool lost, gint64 now_us)
+static void repair(VrrpElection *self, gint64 now_us)
 {
-	const VrrpServiceAddress *missing;
+	if (is_awake_master(self, now_us) && !self->candidate.leaving)
+		vrrp_addresses_repair(self->addresses);
+	else
+		vrrp_addresses_prepare(self->addresses, false);
+}
 
-	if (!is_awake_master(self, now_us))
+/* The other election that was asked for, now that nothing of this one is up any more. */
+static void begin_next(VrrpElection *self);
+
+/* A Master that was told to give up, and has its addresses down. */
+static void go_on_leaving(VrrpElection *self)
+{
+	VrrpEvent event;
+
+	if (vrrp_candidate_left(&self->candidate, vrrp_now_us(), &event))
+		vrrp_election_step(self, &event);
+	if (self->next && !self->candidate.leaving)
+		begin_next(self);
+}
+
+void vrrp_election_kernel_done(gpointer user_data)
+{
+	VrrpElection *self = user_data;
+	g_autofree char *missing = NULL;
+	gint64 now_us = vrrp_now_us();
+	VrrpLearned learned;
+
+	if (!self->addresses) {
+		if (self->listener.settled)
+			self->listener.settled(self->user_data);
 		return;
-	missing = vrrp_addresses_missing(self->addresses, present);
-	if (missing && !lost)
+	}
+	learned = vrrp_addresses_learn(self->addresses);
+	missing = learned.missing;
+	if (missing)
 		note_removed(self, missing, now_us);
-	vrrp_addresses_hold(self->addresses);
-	if (vrrp_addresses_changed(self->addresses))
-		vrrp_election_tell(self);
-	if (missing || lost)
+	if (!vrrp_addresses_pending(self->addresses)) {
+		if (self->holding_anew)
+			self->addresses_up_us = now_us;
+		self->holding_anew = false;
+		if (self->dropping) {
+			self->dropping = false;
+			self->dropped_us = now_us;
+			vrrp_candidate_dropped(&self->candidate);
+		}
+	}
+	if (self->candidate.machine.state == VRRP_STATE_MASTER && !self->candidate.leaving && (learned.up || self->announce_owed))
 		vrrp_election_announce_from(self, now_us);
+	go_on_leaving(self);
+	if (learned.changed)
+		vrrp_election_tell(self);
+	vrrp_election_tell_transitions(self);
+	if (self->listener.settled)
+		self->listener.settled(self->user_data);
 }
 
 /* By multicast it speaks without having an address of its own; by unicast it does not. */
@@ -131,8 +173,7 @@ static void note_unusable(VrrpElection *self, const char *because)
 static void check_link(VrrpElection *self, const char *up_reason)
 {
 	gint64 now_us = vrrp_now_us();
-	g_autoptr(GArray) addresses = NULL;
-	bool present, lost;
+	bool present;
 	const char *because;
 	VrrpEvent event;
 
@@ -143,17 +184,14 @@ static void check_link(VrrpElection *self, const char *up_reason)
 	if (vrrp_link_watch_state(&self->candidate.watch, present, present && self->link.carrier, now_us))
 		vrrp_election_tell(self);
 	open_ear(self);
-	lost = vrrp_addresses_prepare(self->addresses, false);
-	addresses = vrrp_netlink_addresses(self->netlink);
-	check_own_addresses(self, addresses);
+	check_own_addresses(self, vrrp_netlink_addresses(self->netlink));
 	vrrp_election_open_neighbours(self);
 	because = vrrp_election_unusable(self);
-	if (vrrp_candidate_link(&self->candidate, because, up_reason, &event)) {
+	if (vrrp_candidate_link(&self->candidate, because, up_reason, &event))
 		vrrp_election_step(self, &event);
-	} else {
-		hold_again(self, addresses, lost, now_us);
+	else
 		note_unusable(self, because);
-	}
+	repair(self, now_us);
 	vrrp_election_update_gate(self, now_us);
 	self->problems_us = 0;
 	vrrp_timer_set(self->tick, self->tick_timer_us = now_us);
@@ -201,11 +239,13 @@ void vrrp_election_tick(VrrpElection *self)
 			vrrp_election_probe(self, now_us);
 		if (self->candidate.machine.state == VRRP_STATE_MASTER)
 			vrrp_election_announce_again(self, now_us);
-		else if (self->dropped_us != 0 && now_us - self->dropped_us >= VRRP_TICK_US / 2) {
+		else if (self->dropped_us != 0 && !self->dropping && now_us - self->dropped_us >= VRRP_TICK_US / 2) {
 			self->dropped_us = 0;
 			vrrp_addresses_rest(self->addresses);
 		}
 		vrrp_election_ask_witnesses(self, now_us);
+		go_on_leaving(self);
+		vrrp_election_tell_transitions(self);
 	}
 	if (self->candidate.unsaved || (self->form_unsaved && now_us - self->form_saved_us >= VRRP_FORM_SAVED_US))
 		vrrp_election_save(self);
@@ -245,6 +285,7 @@ VrrpElection *vrrp_election_new(const VrrpElectionListener *listener, gpointer u
 {
 	g_autoptr(VrrpElection) self = g_new0(VrrpElection, 1);
 
+	self->untold = g_queue_new();
 	self->listener = *listener;
 	self->user_data = user_data;
 	self->paths = g_ptr_array_new_with_free_func((GDestroyNotify)vrrp_path_free);
@@ -254,7 +295,7 @@ VrrpElection *vrrp_election_new(const VrrpElectionListener *listener, gpointer u
 	self->reason = g_strdup("starting");
 	self->store = vrrp_store_new(VRRP_STATE_DIR);
 	self->sysctl = vrrp_sysctl_new(VRRP_STATE_DIR "/sysctl");
-	self->netlink = vrrp_netlink_new(links_changed_cb, self, error);
+	self->netlink = vrrp_netlink_new(&(VrrpNetlinkListener){ .changed = links_changed_cb, .done = vrrp_election_kernel_done }, self, error);
 	if (!self->netlink)
 		return NULL;
 	self->ether = vrrp_ether_new(error);
@@ -278,6 +319,10 @@ void vrrp_election_free(VrrpElection *self)
 	g_ptr_array_unref(self->paths);
 	vrrp_addresses_free(self->addresses);
 	vrrp_netlink_free(self->netlink);
+	vrrp_election_forget_transitions(self);
+	g_queue_free(self->untold);
+	g_free(self->shown.reason);
+	g_free(self->leave_reason);
 	vrrp_ether_free(self->ether);
 	vrrp_ear_free(self->ear);
 	vrrp_sysctl_free(self->sysctl);
@@ -289,6 +334,7 @@ void vrrp_election_free(VrrpElection *self)
 	g_ptr_array_unref(self->lasting_problems);
 	g_clear_pointer(&self->members, g_ptr_array_unref);
 	settings_unref(self->settings);
+	settings_unref(self->next);
 	g_free(self->reason);
 	g_free(self->removed);
 	g_free(self->clash);
@@ -318,7 +364,6 @@ static bool is_followed(const VrrpElection *self, const char *role)
  * elector is not and the peer has an address. */
 void vrrp_election_open_paths(VrrpElection *self)
 {
-	g_autoptr(GArray) addresses = vrrp_netlink_addresses(self->netlink);
 	g_autoptr(GPtrArray) former = self->paths;
 
 	self->paths = g_ptr_array_new_with_free_func((GDestroyNotify)vrrp_path_free);
@@ -342,7 +387,7 @@ void vrrp_election_open_paths(VrrpElection *self)
 			vrrp_path_inherit(self->paths->pdata[k], former->pdata[i]);
 	g_ptr_array_set_size(former, 0); /* two sockets at once would hear everything twice */
 	refresh_paths(self);
-	check_own_addresses(self, addresses);
+	check_own_addresses(self, vrrp_netlink_addresses(self->netlink));
 }
 
 static void take_settings(VrrpElection *self, Settings *settings)
@@ -370,7 +415,9 @@ static void begin(VrrpElection *self, bool clean)
 			     (guint8)settings->priority);
 	self->addresses = vrrp_addresses_new(self->members, vrrp_addresses_lifetime_s(settings->advert_interval_ms),
 					     self->netlink, self->sysctl);
-	(void)vrrp_addresses_prepare(self->addresses, clean);
+	vrrp_addresses_prepare(self->addresses, clean);
+	self->holding_anew = self->announce_owed = self->dropping = false;
+	self->dropped_us = 0;
 	vrrp_election_open_paths(self);
 	if (self->listener.addresses_replaced)
 		self->listener.addresses_replaced(self->user_data);
@@ -383,11 +430,12 @@ static void end(VrrpElection *self)
 	vrrp_election_close_neighbours(self);
 	if (!self->addresses)
 		return;
+	self->dropping = self->holding_anew = self->announce_owed = false;
+	vrrp_election_tell_transitions(self);
 	vrrp_addresses_remove(self->addresses);
 	g_clear_pointer(&self->addresses, vrrp_addresses_free);
 	if (self->listener.addresses_replaced)
 		self->listener.addresses_replaced(self->user_data);
-	vrrp_sysctl_restore(self->sysctl);
 }
 
 /* False when what is said of the peer makes no sense: then nothing that stands beside it does. */
@@ -464,6 +512,7 @@ void vrrp_election_start(VrrpElection *self, Settings *settings)
 		end(self);
 	}
 	begin(self, true);
+	vrrp_addresses_settle(self->addresses); /* nobody waits for us yet */
 	vrrp_candidate_judge(&self->candidate, now_us);
 	g_free(self->reason);
 	self->reason = g_strdup("no-carrier");
@@ -487,7 +536,10 @@ void vrrp_election_stop(VrrpElection *self, const char *reason)
 {
 	if (!self->group)
 		return;
+	g_clear_pointer(&self->next, settings_unref);
 	vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = reason });
+	while (self->candidate.leaving)
+		g_main_context_iteration(NULL, TRUE);
 	end(self);
 	vrrp_election_save(self);
 }
@@ -567,12 +619,14 @@ static void reload_within(VrrpElection *self, Settings *settings)
 		VrrpAddresses *former = self->addresses;
 
 		self->addresses = vrrp_addresses_new(self->members, vrrp_addresses_lifetime_s(settings->advert_interval_ms), self->netlink, self->sysctl);
-		(void)vrrp_addresses_prepare(self->addresses, false);
+		vrrp_addresses_prepare(self->addresses, false);
 		vrrp_addresses_retire(former, self->addresses);
 		vrrp_addresses_free(former);
-		if (self->candidate.machine.state == VRRP_STATE_MASTER) {
+		if (self->candidate.machine.state == VRRP_STATE_MASTER && !self->candidate.leaving) {
+			vrrp_addresses_lead(self->addresses, self->candidate.machine.last_sent_us + vrrp_machine_peer_down_us(&self->candidate.machine));
 			vrrp_election_prefer(self);
 			vrrp_addresses_hold(self->addresses);
+			self->holding_anew = true;
 			vrrp_election_announce_from(self, vrrp_now_us());
 		}
 		if (self->listener.addresses_replaced)
@@ -623,18 +677,16 @@ static bool reload_as_master(VrrpElection *self, Settings *settings)
 	return true;
 }
 
-void vrrp_election_reload(VrrpElection *self, Settings *settings)
+static void begin_next(VrrpElection *self)
 {
+	g_autoptr(Settings) settings = g_steal_pointer(&self->next);
 	bool was_electing = self->group != NULL;
 
-	if (was_electing && same_election(self->settings, settings)) {
-		reload_within(self, settings);
-		return;
+	if (was_electing) {
+		if (self->candidate.machine.state != VRRP_STATE_INIT) /* heard a higher one while it was leaving */
+			vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "settings" });
+		end(self);
 	}
-	if (was_electing && settings->has_pair && settings->enabled && reload_as_master(self, settings))
-		return;
-	if (was_electing)
-		vrrp_election_stop(self, settings->has_pair && settings->enabled ? "settings" : "standalone");
 	take_settings(self, settings);
 	if (self->group) {
 		begin(self, true);
@@ -643,4 +695,29 @@ void vrrp_election_reload(VrrpElection *self, Settings *settings)
 	}
 	vrrp_election_save(self);
 	vrrp_election_tell(self);
+	if (self->listener.settled)
+		self->listener.settled(self->user_data);
+}
+
+void vrrp_election_reload(VrrpElection *self, Settings *settings)
+{
+	bool was_electing = self->group != NULL;
+
+	if (self->next) { /* still leaving for one */
+		settings_unref(self->next);
+		self->next = settings_ref(settings);
+		return;
+	}
+	if (was_electing && same_election(self->settings, settings)) {
+		reload_within(self, settings);
+		return;
+	}
+	if (was_electing && settings->has_pair && settings->enabled && reload_as_master(self, settings))
+		return;
+	self->next = settings_ref(settings);
+	if (was_electing)
+		vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_STOP,
+						       .reason = settings->has_pair && settings->enabled ? "settings" : "standalone" });
+	if (!self->candidate.leaving)
+		begin_next(self);
 }

@@ -13,7 +13,7 @@ typedef struct {
 	VrrpElection *election;
 	char *device;
 	char *role;
-	VrrpLink link; /* as it was when links changed last: asking anew would wait for the kernel's lock */
+	VrrpLink link; /* as it was when links changed last */
 	VrrpClaims *claims;
 	VrrpForged *forged; /* NULL: no IPv4 address of our own there */
 	IpAddress own;

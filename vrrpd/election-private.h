@@ -68,12 +68,24 @@ struct VrrpElection {
 	char *reason;
 	guint64 sequence;
 	gint64 since_us;
+	struct {
+		VrrpState state;
+		char *reason;
+		guint64 sequence;
+		gint64 since_us;
+	} shown;                            /* as others see it while there are */
+	GQueue *untold;                     /* changes of state not told yet, of Untold (election.c): the addresses are still to follow */
+	Settings *next;                     /* another election to begin when this one is left; NULL: none */
+	char *leave_reason;
 	bool restoring;                     /* about to be the Backup we were */
 	bool pseudo_header;                 /* the other end sums that way; we answer in kind */
 	bool form_unsaved;                  /* that has changed again less than */
 	gint64 form_saved_us;               /* VRRP_FORM_SAVED_US after the last time */
 
 	gint64 addresses_up_us, dropped_us;
+	bool holding_anew;                  /* the thread has not said yet that they are up, */
+	bool announce_owed;                 /* and then they are to be announced; */
+	bool dropping;                      /* or that they are down */
 	gint64 removed_us;                  /* when somebody took a held address away, */
 	char *removed;                      /* and which */
 	GPtrArray *watched;                 /* interfaces on which claims of service addresses are heard */
@@ -103,6 +115,8 @@ struct VrrpElection {
 void vrrp_election_save(VrrpElection *self);
 void vrrp_election_tell(VrrpElection *self); /* something of the status may have changed */
 void vrrp_election_step(VrrpElection *self, const VrrpEvent *event);
+void vrrp_election_tell_transitions(VrrpElection *self); /* those that wait for the addresses no more, or have for long */
+void vrrp_election_forget_transitions(VrrpElection *self);
 void vrrp_election_prefer(VrrpElection *self);
 void vrrp_election_update_gate(VrrpElection *self, gint64 now_us);
 bool vrrp_election_hears(const VrrpElection *self, gint64 now_us); /* a Backup that need do nothing but hear a Master, and does */
@@ -129,6 +143,7 @@ void vrrp_election_count_forged(VrrpElection *self); /* at leisure */
 
 /* election-life.c: settings, links, housekeeping */
 void vrrp_election_tick(VrrpElection *self);
+void vrrp_election_kernel_done(gpointer user_data); /* the thread has done something */
 void vrrp_election_open_paths(VrrpElection *self);
 const char *vrrp_election_unusable(const VrrpElection *self); /* why the electing interface cannot be used; NULL when it can */
 

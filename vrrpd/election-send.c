@@ -97,6 +97,10 @@ void vrrp_election_send(VrrpElection *self, guint8 priority, gint64 now_us)
 
 void vrrp_election_announce_from(VrrpElection *self, gint64 now_us)
 {
+	/* Not before they are there. */
+	self->announce_owed = self->holding_anew;
+	if (self->announce_owed)
+		return;
 	self->counters.announcements += vrrp_addresses_announce(self->addresses, self->ether);
 	self->announce_us[0] = now_us + 200000;
 	self->announce_us[1] = now_us + 1000000;

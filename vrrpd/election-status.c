@@ -81,7 +81,8 @@ static GVariant *problems_now(VrrpElection *self)
 				g_ptr_array_add(list, g_strdup_printf("no-peer-link-local: the peer's link-local address on %s is not known yet; anybody's adverts count",
 								      path->device));
 		}
-		vrrp_addresses_problems(self->addresses, list);
+		if (self->addresses) /* not while it ends */
+			vrrp_addresses_problems(self->addresses, list);
 		add_no_peer_path(self, list);
 		add_witness_lost(self, list);
 		if (self->clash && vrrp_now_us() - self->clash_us < VRRP_REMOVED_US)
@@ -111,12 +112,13 @@ void vrrp_election_check_problems(VrrpElection *self)
 VrrpElectionStatus vrrp_election_status(VrrpElection *self)
 {
 	gint64 now_us = vrrp_now_us();
+	bool told = g_queue_is_empty(self->untold);
 
 	return (VrrpElectionStatus){
-		.state = self->candidate.machine.state,
-		.reason = self->reason,
-		.sequence = self->sequence,
-		.since_us = self->since_us,
+		.state = told ? self->candidate.machine.state : self->shown.state,
+		.reason = told ? self->reason : self->shown.reason,
+		.sequence = told ? self->sequence : self->shown.sequence,
+		.since_us = told ? self->since_us : self->shown.since_us,
 		.holds = &self->candidate.holds,
 		.standing = self->candidate.standing,
 		.carrier = self->candidate.watch.carrier,
@@ -132,6 +134,12 @@ VrrpElectionStatus vrrp_election_status(VrrpElection *self)
 const VrrpAddresses *vrrp_election_addresses(VrrpElection *self)
 {
 	return self->addresses;
+}
+
+bool vrrp_election_is_settled(const VrrpElection *self)
+{
+	return !self->candidate.leaving && !self->next && g_queue_is_empty(self->untold) &&
+	       !(self->addresses && vrrp_addresses_pending(self->addresses));
 }
 
 GVariant *vrrp_election_last_heard(VrrpElection *self)

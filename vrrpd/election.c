@@ -59,18 +59,86 @@ static GVariant *evidence_new(VrrpElection *self, gint64 now_us)
 	g_variant_dict_insert(&dict, "priority", "y", self->candidate.machine.priority);
 	g_variant_dict_insert(&dict, "step", "u", self->candidate.step);
 	g_variant_dict_insert(&dict, "scheduling_delay_us", "x", self->delay_us);
-	if (self->candidate.machine.state == VRRP_STATE_MASTER)
-		g_variant_dict_insert(&dict, "addresses_up_us", "x", self->addresses_up_us);
 	return g_variant_dict_end(&dict);
+}
+
+/* Others are told of a change of state when the addresses have followed it: who is told of a Master finds them there, and who is told of a
+ * Backup finds them gone. On the wire everything goes on meanwhile. */
+typedef struct {
+	VrrpTransition transition;
+	char *reason;
+	GVariant *evidence;
+} Untold;
+
+static void untold_free(gpointer data)
+{
+	Untold *untold = data;
+
+	g_free(untold->reason);
+	g_variant_unref(untold->evidence);
+	g_free(untold);
+}
+
+void vrrp_election_forget_transitions(VrrpElection *self)
+{
+	g_queue_clear_full(self->untold, untold_free);
+}
+
+static void tell_transition(VrrpElection *self, Untold *untold)
+{
+	if (untold->transition.new == VRRP_STATE_MASTER && self->addresses_up_us != 0) {
+		GVariantDict dict;
+
+		g_variant_dict_init(&dict, untold->evidence);
+		g_variant_dict_insert(&dict, "addresses_up_us", "x", self->addresses_up_us);
+		g_variant_unref(untold->evidence);
+		untold->evidence = g_variant_ref_sink(g_variant_dict_end(&dict));
+	}
+	untold->transition.reason = untold->reason;
+	untold->transition.evidence = untold->evidence;
+	self->shown.state = untold->transition.new;
+	g_free(self->shown.reason);
+	self->shown.reason = g_strdup(untold->reason);
+	self->shown.sequence = untold->transition.sequence;
+	self->shown.since_us = untold->transition.time_us;
+	vrrp_election_tell(self);
+	if (self->listener.state_changed)
+		self->listener.state_changed(&untold->transition, self->user_data);
+}
+
+/* Only the last may still have to wait. */
+static bool waits_for_addresses(const VrrpElection *self, const Untold *untold, gint64 now_us)
+{
+	if (self->untold->length > 1)
+		return false;
+	return untold->transition.new == VRRP_STATE_MASTER ? self->holding_anew :
+							     self->dropping && now_us - untold->transition.time_us < VRRP_TICK_US;
+}
+
+void vrrp_election_tell_transitions(VrrpElection *self)
+{
+	gint64 now_us = vrrp_now_us();
+	Untold *untold;
+
+	while ((untold = g_queue_peek_head(self->untold)) && !waits_for_addresses(self, untold, now_us)) {
+		tell_transition(self, untold);
+		untold_free(g_queue_pop_head(self->untold));
+	}
 }
 
 static void state_changed(VrrpElection *self, VrrpState old, const char *reason, gint64 now_us)
 {
-	g_autoptr(GVariant) evidence = NULL;
-	VrrpTransition transition = { .old = old, .new = self->candidate.machine.state };
+	Untold *untold;
 
 	if (self->restoring && self->candidate.machine.state == VRRP_STATE_BACKUP)
 		return;
+	if (g_queue_is_empty(self->untold)) {
+		self->shown.state = old;
+		g_free(self->shown.reason);
+		self->shown.reason = g_strdup(self->reason);
+		self->shown.sequence = self->sequence;
+		self->shown.since_us = self->since_us;
+	}
 	g_free(self->reason);
 	self->reason = g_strdup(reason);
 	self->sequence++;
@@ -78,16 +146,14 @@ static void state_changed(VrrpElection *self, VrrpState old, const char *reason,
 	self->counters.transitions++;
 	vrrp_election_save(self);
 
-	evidence = g_variant_ref_sink(evidence_new(self, now_us));
 	g_message("%s -> %s (%s)", vrrp_state_name(old), vrrp_state_name(self->candidate.machine.state), self->reason);
-	transition.reason = self->reason;
-	transition.sequence = self->sequence;
-	transition.time_us = now_us;
-	transition.evidence = evidence;
+	untold = g_new0(Untold, 1);
+	untold->transition = (VrrpTransition){ .old = old, .new = self->candidate.machine.state, .sequence = self->sequence, .time_us = now_us };
+	untold->reason = g_strdup(self->reason);
+	untold->evidence = g_variant_ref_sink(evidence_new(self, now_us));
+	g_queue_push_tail(self->untold, untold);
+	vrrp_election_tell_transitions(self);
 	vrrp_timer_set(self->tick, self->tick_timer_us = now_us);
-	vrrp_election_tell(self);
-	if (self->listener.state_changed)
-		self->listener.state_changed(&transition, self->user_data);
 }
 
 static void do_step(VrrpElection *self, const VrrpStep *step, gint64 now_us)
@@ -95,19 +161,22 @@ static void do_step(VrrpElection *self, const VrrpStep *step, gint64 now_us)
 	switch (step->kind) {
 	case VRRP_STEP_SEND:
 		vrrp_election_send(self, step->priority, now_us);
+		if (step->priority != 0)
+			vrrp_addresses_lead(self->addresses, now_us + vrrp_machine_peer_down_us(&self->candidate.machine));
 		break;
 	case VRRP_STEP_RENEW:
-		vrrp_addresses_renew(self->addresses, now_us + vrrp_machine_peer_down_us(&self->candidate.machine));
-		if (vrrp_addresses_changed(self->addresses))
-			vrrp_election_tell(self);
+		vrrp_addresses_hold(self->addresses);
 		break;
 	case VRRP_STEP_HOLD:
 		vrrp_addresses_hold(self->addresses);
-		self->dropped_us = 0;
-		self->addresses_up_us = vrrp_now_us();
+		self->holding_anew = true;
+		self->dropping = false;
+		self->dropped_us = self->addresses_up_us = 0;
 		break;
 	case VRRP_STEP_DROP:
 		vrrp_addresses_drop(self->addresses);
+		self->dropping = true;
+		self->holding_anew = self->announce_owed = false;
 		self->dropped_us = now_us;
 		memset(self->announce_us, 0, sizeof self->announce_us);
 		break;
@@ -131,7 +200,7 @@ static void step_at(VrrpElection *self, const VrrpEvent *event, gint64 now_us)
 		do_step(self, &steps[i], now_us);
 		dropped |= steps[i].kind == VRRP_STEP_DROP;
 	}
-	/* The other device may lead from when the addresses are gone; what is left need not keep it waiting for the kernel's lock. */
+	/* The other device may lead from when the addresses are gone; what is left need not keep it waiting. */
 	if (dropped)
 		vrrp_addresses_drop_routes(self->addresses);
 	for (gsize i = 0; i < n; i++)
@@ -412,7 +481,11 @@ void vrrp_election_supervise(VrrpElection *self, bool supervised)
 
 void vrrp_election_resign(VrrpElection *self, const char *reason)
 {
-	vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_RESIGN, .reason = reason });
+	if (self->candidate.leaving)
+		return;
+	g_free(self->leave_reason);
+	self->leave_reason = g_strdup(reason); /* it may be long until then */
+	vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_RESIGN, .reason = self->leave_reason });
 }
 
 bool vrrp_election_take(VrrpElection *self, const char *reason, GError **error)
@@ -437,7 +510,7 @@ void vrrp_election_prefer(VrrpElection *self)
 {
 	GArray *between;
 
-	if (!self->group || !self->candidate.served || !vrrp_candidate_leads(&self->candidate))
+	if (!self->group || !self->candidate.served || !vrrp_candidate_leads(&self->candidate) || self->candidate.leaving)
 		return;
 	between = g_array_new(FALSE, FALSE, sizeof(VrrpBetween));
 	for (gsize i = 0; i < self->peer.n_addresses; i++) {

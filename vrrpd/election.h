@@ -32,6 +32,7 @@ typedef struct {
 	void (*changed)(gpointer user_data);           /* something of the status may have changed */
 	void (*addresses_replaced)(gpointer user_data); /* the list of service addresses is another one; the old is gone */
 	void (*state_changed)(const VrrpTransition *transition, gpointer user_data);
+	void (*settled)(gpointer user_data);           /* vrrp_election_is_settled() may be true now */
 	void (*stranger)(const char *address, const char *cause, guint64 count, gpointer user_data);
 } VrrpElectionListener;
 
@@ -58,7 +59,7 @@ void vrrp_election_free(VrrpElection *election); /* NULL is fine; says nothing o
 /* Begins with @settings; goes on as Master when run-time state says that this is still believed. */
 void vrrp_election_start(VrrpElection *election, Settings *settings);
 
-/* Priority 0 if Master, everything let go and put back as it was. */
+/* Priority 0 if Master, everything let go and put back as it was. Runs the loop until the addresses are down: a Master leads until then. */
 void vrrp_election_stop(VrrpElection *election, const char *reason);
 
 /* What is the same stays untouched: a new address does not cost the role, a new group id does. */
@@ -78,6 +79,8 @@ void vrrp_election_add_problem(VrrpElection *election, const char *problem);
 
 VrrpElectionStatus vrrp_election_status(VrrpElection *election);
 const VrrpAddresses *vrrp_election_addresses(VrrpElection *election); /* NULL when standalone */
+/* What was ordered is done, in the kernel too; before that an order is not answered. */
+bool vrrp_election_is_settled(const VrrpElection *election);
 VrrpWitness vrrp_election_witness(const VrrpElection *election);
 GVariant *vrrp_election_last_heard(VrrpElection *election);           /* a{sx}, floating */
 GVariant *vrrp_election_link_locals(VrrpElection *election);          /* a{ss}, floating */

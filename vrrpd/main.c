@@ -76,6 +76,7 @@ int main(int argc, char **argv)
 	/* What is freed goes back: all that malloc keeps is locked in memory. */
 	mallopt(M_TOP_PAD, 16 * 1024);
 	mallopt(M_TRIM_THRESHOLD, 32 * 1024);
+	mallopt(M_ARENA_MAX, 1); /* threads have none of their own */
 	if (argc > 1) {
 		fprintf(stderr, "%s takes no arguments\n", argv[0]);
 		return 2;

@@ -1,37 +1,41 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vrrpd/netlink.c - rtnetlink requests built with libnl. */
+/* vrrpd/netlink.c - the picture of links and addresses, and when to make a new one. */
 #include "netlink.h"
 
-#include <errno.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
 #include <linux/filter.h>
-#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#ifndef IFF_LOWER_UP
-#define IFF_LOWER_UP (1 << 16)
-#endif
+/* As the kernel had it at one moment. */
+typedef struct {
+	GArray *links;     /* of VrrpNamedLink */
+	GArray *addresses; /* of VrrpPresent */
+} Picture;
 
 struct VrrpNetlink {
-	struct nl_sock *request;
 	struct nl_sock *events;
-	VrrpRenewal *renewal;
-	GHashTable *asked; /* name -> index of the links somebody has asked about; 0: not there */
+	VrrpRtnl *neighbours; /* the loop's own */
+	VrrpRtnl *rtnl;       /* the thread's */
+	VrrpWorker *worker;
+	GHashTable *asked;    /* name -> index of the links somebody has asked about; 0: not there */
 	guint source;
-	void (*changed)(gpointer user_data);
+	VrrpNetlinkListener listener;
 	gpointer user_data;
+
+	Picture picture;
+	GMutex lock;
+	Picture newer;        /* under the lock; NULL: none */
 };
 
 typedef struct {
 	const VrrpNetlink *netlink;
-	guint32 own_port, renewal_port; /* of our requests */
+	guint32 port; /* of our changes */
 	bool any;
 } Events;
 
@@ -42,7 +46,7 @@ static bool is_renewal(struct nlmsghdr *header, const Events *events)
 	struct nlattr *flags = nlmsg_find_attr(header, sizeof *info, IFA_FLAGS);
 
 	if (info->ifa_family == AF_INET)
-		return header->nlmsg_pid == events->own_port || header->nlmsg_pid == events->renewal_port;
+		return header->nlmsg_pid == events->port;
 	return header->nlmsg_type == RTM_NEWADDR && flags && (nla_get_u32(flags) & IFA_F_NODAD);
 }
 
@@ -58,7 +62,7 @@ static bool is_asked(const VrrpNetlink *netlink, int index)
 	return false;
 }
 
-/* To look at everything again means to wait for the kernel's lock many times, and containers come and go just when others hold it. */
+/* To look at everything again is work, and containers come and go by the dozen. */
 static bool concerns(const VrrpNetlink *netlink, struct nlmsghdr *header)
 {
 	if (header->nlmsg_type == RTM_NEWLINK || header->nlmsg_type == RTM_DELLINK) {
@@ -91,7 +95,7 @@ static int event_cb(struct nl_msg *message, void *data)
 /* Most renewals do not even wake us: those over IPv4, told by the port; here is_renewal() in the kernel's words. Numbers are the machine's own. */
 static void leave_out_renewals(VrrpNetlink *netlink)
 {
-	guint32 port = vrrp_renewal_port(netlink->renewal);
+	guint32 port = vrrp_rtnl_port(netlink->rtnl);
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, g_htons(RTM_NEWADDR), 0, 5),
@@ -107,10 +111,56 @@ static void leave_out_renewals(VrrpNetlink *netlink)
 	(void)setsockopt(nl_socket_get_fd(netlink->events), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
+/* ---- The picture ---- */
+
+static void picture_clear(Picture *picture)
+{
+	g_clear_pointer(&picture->links, g_array_unref);
+	g_clear_pointer(&picture->addresses, g_array_unref);
+}
+
+/* In the thread. */
+static void look_job(gpointer data, gpointer more)
+{
+	VrrpNetlink *netlink = data;
+	Picture picture = { .links = vrrp_rtnl_links(netlink->rtnl), .addresses = vrrp_rtnl_addresses(netlink->rtnl) };
+
+	g_mutex_lock(&netlink->lock);
+	picture_clear(&netlink->newer);
+	netlink->newer = picture;
+	g_mutex_unlock(&netlink->lock);
+}
+
+/* True when there is a newer one. */
+static bool take_picture(VrrpNetlink *netlink)
+{
+	Picture newer;
+
+	g_mutex_lock(&netlink->lock);
+	newer = netlink->newer;
+	netlink->newer = (Picture){ NULL, NULL };
+	g_mutex_unlock(&netlink->lock);
+	if (!newer.links)
+		return false;
+	picture_clear(&netlink->picture);
+	netlink->picture = newer;
+	return true;
+}
+
+static void done_cb(gpointer user_data)
+{
+	VrrpNetlink *netlink = user_data;
+	bool newer = take_picture(netlink);
+
+	netlink->listener.done(netlink->user_data);
+	if (newer)
+		netlink->listener.changed(netlink->user_data);
+}
+
 static gboolean events_ready_cb(gint fd, GIOCondition condition, gpointer user_data)
 {
 	VrrpNetlink *netlink = user_data;
-	Events events = { .netlink = netlink, .own_port = nl_socket_get_local_port(netlink->request), .renewal_port = vrrp_renewal_port(netlink->renewal) };
+	Events events = { .netlink = netlink, .port = vrrp_rtnl_port(netlink->rtnl) };
 	int result;
 
 	nl_socket_modify_cb(netlink->events, NL_CB_VALID, NL_CB_CUSTOM, event_cb, &events);
@@ -119,48 +169,21 @@ static gboolean events_ready_cb(gint fd, GIOCondition condition, gpointer user_d
 	while (result == 0);
 	/* An overrun lost events: look again, as for any event. */
 	if (events.any || result == -NLE_NOMEM)
-		netlink->changed(netlink->user_data);
+		(void)vrrp_worker_ask(netlink->worker, look_job, netlink, NULL);
 	return G_SOURCE_CONTINUE;
 }
 
-/* What could not be renewed is looked at as when somebody has changed it. */
-static void differs_cb(gpointer user_data)
+static bool open_events(VrrpNetlink *netlink, GError **error)
 {
-	VrrpNetlink *netlink = user_data;
-
-	netlink->changed(netlink->user_data);
-}
-
-static struct nl_sock *open_socket(GError **error)
-{
-	struct nl_sock *sock = nl_socket_alloc();
-	int result = sock ? nl_connect(sock, NETLINK_ROUTE) : -NLE_NOMEM;
-
-	if (result == 0)
-		return sock;
-	nl_socket_free(sock);
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "netlink: %s", nl_geterror(result));
-	return NULL;
-}
-
-VrrpNetlink *vrrp_netlink_new(void (*changed)(gpointer user_data), gpointer user_data, GError **error)
-{
-	g_autoptr(VrrpNetlink) netlink = g_new0(VrrpNetlink, 1);
 	GSource *source;
+	int result;
 
-	netlink->changed = changed;
-	netlink->user_data = user_data;
-	netlink->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	netlink->request = open_socket(error);
-	if (!netlink->request)
-		return NULL;
-	nl_socket_set_buffer_size(netlink->request, 256 * 1024, 0);
-	netlink->renewal = vrrp_renewal_new(differs_cb, netlink, error);
-	if (!netlink->renewal)
-		return NULL;
-	netlink->events = open_socket(error);
-	if (!netlink->events)
-		return NULL;
+	netlink->events = nl_socket_alloc();
+	result = netlink->events ? nl_connect(netlink->events, NETLINK_ROUTE) : -NLE_NOMEM;
+	if (result != 0) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "netlink: %s", nl_geterror(result));
+		return false;
+	}
 	nl_socket_disable_seq_check(netlink->events);
 	nl_socket_set_nonblocking(netlink->events);
 	leave_out_renewals(netlink);
@@ -172,6 +195,27 @@ VrrpNetlink *vrrp_netlink_new(void (*changed)(gpointer user_data), gpointer user
 	g_source_set_can_recurse(source, TRUE); /* as in timer.c */
 	netlink->source = g_source_attach(source, NULL);
 	g_source_unref(source);
+	return true;
+}
+
+VrrpNetlink *vrrp_netlink_new(const VrrpNetlinkListener *listener, gpointer user_data, GError **error)
+{
+	g_autoptr(VrrpNetlink) netlink = g_new0(VrrpNetlink, 1);
+
+	netlink->listener = *listener;
+	netlink->user_data = user_data;
+	netlink->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_mutex_init(&netlink->lock);
+	netlink->neighbours = vrrp_rtnl_new(error);
+	netlink->rtnl = netlink->neighbours ? vrrp_rtnl_new(error) : NULL;
+	if (!netlink->rtnl || !open_events(netlink, error))
+		return NULL;
+	netlink->worker = vrrp_worker_new(done_cb, netlink, error);
+	if (!netlink->worker)
+		return NULL;
+	(void)vrrp_worker_ask(netlink->worker, look_job, netlink, NULL);
+	vrrp_worker_settle(netlink->worker);
+	(void)take_picture(netlink);
 	return g_steal_pointer(&netlink);
 }
 
@@ -181,486 +225,68 @@ void vrrp_netlink_free(VrrpNetlink *netlink)
 		return;
 	if (netlink->source)
 		g_source_remove(netlink->source);
-	vrrp_renewal_free(netlink->renewal);
+	vrrp_worker_free(netlink->worker);
 	nl_socket_free(netlink->events);
-	nl_socket_free(netlink->request);
+	vrrp_rtnl_free(netlink->rtnl);
+	vrrp_rtnl_free(netlink->neighbours);
+	picture_clear(&netlink->picture);
+	picture_clear(&netlink->newer);
+	g_mutex_clear(&netlink->lock);
 	g_hash_table_unref(netlink->asked);
 	g_free(netlink);
 }
 
-/* Sends @message (consumed) and takes the kernel's answer, which is there when the send returns. */
-static bool request(VrrpNetlink *netlink, struct nl_msg *message, int tolerated, const char *what, GError **error)
+VrrpWorker *vrrp_netlink_worker(VrrpNetlink *netlink)
 {
-	int result;
-
-	vrrp_renewal_settle(netlink->renewal);
-	result = nl_send_sync(netlink->request, message);
-	if (result >= 0 || result == tolerated)
-		return true;
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s: %s", what, nl_geterror(result));
-	return false;
+	return netlink->worker;
 }
 
-static struct nl_msg *message_new(int type, int flags, const void *header, size_t size)
+VrrpRtnl *vrrp_netlink_rtnl(VrrpNetlink *netlink)
 {
-	struct nl_msg *message = nlmsg_alloc_simple(type, NLM_F_REQUEST | flags);
-
-	g_assert(message);
-	g_assert(nlmsg_append(message, (void *)header, size, NLMSG_ALIGNTO) == 0);
-	return message;
-}
-
-static void put(struct nl_msg *message, int type, const void *data, int size)
-{
-	g_assert(nla_put(message, type, size, data) == 0);
-}
-
-static void put_ip(struct nl_msg *message, int type, const IpAddress *address)
-{
-	put(message, type, address->bytes, (int)ip_length(address));
-}
-
-/* False when @attribute is missing or no address of @family. */
-static bool get_ip(struct nlattr *attribute, sa_family_t family, IpAddress *ret_address)
-{
-	IpAddress address = { .family = family };
-
-	if (!attribute || (guint)nla_len(attribute) != ip_length(&address))
-		return false;
-	memcpy(address.bytes, nla_data(attribute), ip_length(&address));
-	*ret_address = address;
-	return true;
-}
-
-/* ---- Links ---- */
-
-static int link_cb(struct nl_msg *message, void *data)
-{
-	VrrpLink *link = data;
-	struct nlmsghdr *header = nlmsg_hdr(message);
-	struct ifinfomsg *info = nlmsg_data(header);
-	struct nlattr *attribute;
-
-	if (header->nlmsg_type != RTM_NEWLINK)
-		return NL_OK;
-	link->index = info->ifi_index;
-	link->up = info->ifi_flags & IFF_UP;
-	link->carrier = link->up && (info->ifi_flags & IFF_LOWER_UP);
-	attribute = nlmsg_find_attr(header, sizeof *info, IFLA_ADDRESS);
-	if (attribute && nla_len(attribute) == 6)
-		memcpy(link->mac, nla_data(attribute), 6);
-	attribute = nlmsg_find_attr(header, sizeof *info, IFLA_LINK);
-	if (attribute)
-		link->parent = (int)nla_get_u32(attribute);
-	attribute = nlmsg_find_attr(header, sizeof *info, IFLA_LINKINFO);
-	if (attribute) {
-		struct nlattr *kind = nla_find(nla_data(attribute), nla_len(attribute), IFLA_INFO_KIND);
-
-		link->macvlan = kind && nla_strcmp(kind, "macvlan") == 0;
-		if (kind && (link->macvlan || nla_strcmp(kind, "vlan") == 0 || nla_strcmp(kind, "ipvlan") == 0))
-			link->lower = link->parent;
-	}
-	return NL_OK;
-}
-
-#define MOST_TRIES 8
-
-/* Runs a request whose answer @callback reads. A list that changed while the kernel read it out may lack what has been there all the time: it is
- * asked for again, and what @callback has made of it is thrown away by @forget (NULL: does no harm). */
-static int query(VrrpNetlink *netlink, struct nl_msg *message, nl_recvmsg_msg_cb_t callback, void (*forget)(void *data), void *data)
-{
-	int result = -NLE_DUMP_INTR;
-
-	nl_socket_modify_cb(netlink->request, NL_CB_VALID, NL_CB_CUSTOM, callback, data);
-	for (guint i = 0; i < MOST_TRIES && result == -NLE_DUMP_INTR; i++) {
-		if (i > 0 && forget)
-			forget(data);
-		nlmsg_hdr(message)->nlmsg_seq = NL_AUTO_SEQ;
-		result = nl_send_auto(netlink->request, message);
-		if (result >= 0)
-			result = nl_recvmsgs_default(netlink->request);
-	}
-	nl_socket_modify_cb(netlink->request, NL_CB_VALID, NL_CB_DEFAULT, NULL, NULL);
-	nlmsg_free(message);
-	return result;
+	return netlink->rtnl;
 }
 
 bool vrrp_netlink_link(VrrpNetlink *netlink, const char *name, VrrpLink *ret_link)
 {
-	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
-	struct nl_msg *message = message_new(RTM_GETLINK, 0, &info, sizeof info);
-	int result;
+	const VrrpLink *found = NULL;
 
-	memset(ret_link, 0, sizeof *ret_link);
-	put(message, IFLA_IFNAME, name, (int)strlen(name) + 1);
-	result = query(netlink, message, link_cb, NULL, ret_link);
-	if (result >= 0) /* the acknowledgement libnl asks for */
-		(void)nl_wait_for_ack(netlink->request);
+	for (guint i = 0; i < netlink->picture.links->len && !found; i++) {
+		const VrrpNamedLink *named = &g_array_index(netlink->picture.links, VrrpNamedLink, i);
+
+		if (strcmp(named->name, name) == 0)
+			found = &named->link;
+	}
+	*ret_link = found ? *found : (VrrpLink){ 0 };
 	if (!g_hash_table_contains(netlink->asked, name) || GPOINTER_TO_INT(g_hash_table_lookup(netlink->asked, name)) != ret_link->index)
 		g_hash_table_insert(netlink->asked, g_strdup(name), GINT_TO_POINTER(ret_link->index));
-	return result >= 0 && ret_link->index > 0;
+	return found != NULL;
 }
 
-bool vrrp_netlink_macvlan_add(VrrpNetlink *netlink, const char *name, int parent, const guint8 mac[static 6], GError **error)
+const GArray *vrrp_netlink_addresses(const VrrpNetlink *netlink)
 {
-	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
-	struct nl_msg *message = message_new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &info, sizeof info);
-	guint32 index = (guint32)parent;
-	/* Not private: there a frame that bears our virtual MAC as its source is taken for our own and kept from the parent, so that two
-	 * Masters after a split would never hear each other. */
-	guint32 mode = MACVLAN_MODE_BRIDGE;
-	struct nlattr *linkinfo, *data;
-
-	put(message, IFLA_IFNAME, name, (int)strlen(name) + 1);
-	put(message, IFLA_LINK, &index, sizeof index);
-	put(message, IFLA_ADDRESS, mac, 6);
-	linkinfo = nla_nest_start(message, IFLA_LINKINFO);
-	put(message, IFLA_INFO_KIND, "macvlan", sizeof "macvlan");
-	data = nla_nest_start(message, IFLA_INFO_DATA);
-	put(message, IFLA_MACVLAN_MODE, &mode, sizeof mode);
-	nla_nest_end(message, data);
-	nla_nest_end(message, linkinfo);
-	return request(netlink, message, 0, name, error);
+	return netlink->picture.addresses;
 }
 
-bool vrrp_netlink_link_delete(VrrpNetlink *netlink, int index, GError **error)
+gsize vrrp_netlink_link_locals(const VrrpNetlink *netlink, int index, IpAddress *ret_addresses, gsize size)
 {
-	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+	gsize n = 0;
 
-	return request(netlink, message_new(RTM_DELLINK, 0, &info, sizeof info), -NLE_NODEV, "deleting the virtual interface", error);
-}
+	for (guint i = 0; i < netlink->picture.addresses->len && n < size; i++) {
+		const VrrpPresent *present = &g_array_index(netlink->picture.addresses, VrrpPresent, i);
 
-bool vrrp_netlink_link_up(VrrpNetlink *netlink, int index, bool up, GError **error)
-{
-	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_change = IFF_UP, .ifi_flags = up ? IFF_UP : 0 };
-
-	return request(netlink, message_new(RTM_NEWLINK, 0, &info, sizeof info), 0, "virtual interface up or down", error);
-}
-
-/* ---- Addresses ---- */
-
-static struct nl_msg *address_message(int index, const IpAddress *address, guint prefix, guint lifetime_s, bool connected)
-{
-	struct ifaddrmsg info = { .ifa_family = (guint8)address->family, .ifa_prefixlen = (guint8)prefix, .ifa_index = (guint)index };
-	struct nl_msg *message = message_new(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &info, sizeof info);
-	struct ifa_cacheinfo lifetime = { .ifa_valid = lifetime_s, .ifa_prefered = lifetime_s };
-	/* Nobody is asked whether the address is free: whoever leads has it. */
-	guint32 flags = (connected ? 0 : IFA_F_NOPREFIXROUTE) | (address->family == AF_INET6 ? IFA_F_NODAD : 0);
-
-	put_ip(message, IFA_LOCAL, address);
-	put_ip(message, IFA_ADDRESS, address);
-	put(message, IFA_FLAGS, &flags, sizeof flags);
-	put(message, IFA_CACHEINFO, &lifetime, sizeof lifetime);
-	return message;
-}
-
-bool vrrp_netlink_address_set(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix, guint lifetime_s, bool connected,
-			      GError **error)
-{
-	return request(netlink, address_message(index, address, prefix, lifetime_s, connected), 0, "service address", error);
-}
-
-bool vrrp_netlink_address_delete(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix, GError **error)
-{
-	struct ifaddrmsg info = { .ifa_family = (guint8)address->family, .ifa_prefixlen = (guint8)prefix, .ifa_index = (guint)index };
-	struct nl_msg *message = message_new(RTM_DELADDR, 0, &info, sizeof info);
-
-	put_ip(message, IFA_LOCAL, address);
-	return request(netlink, message, -NLE_NOADDR, "service address", error);
-}
-
-/* IFA_LOCAL over IPv4, where IFA_ADDRESS may be the other end's; IFA_ADDRESS over IPv6. */
-static bool get_local(struct nl_msg *message, IpAddress *ret_address)
-{
-	struct ifaddrmsg *info = nlmsg_data(nlmsg_hdr(message));
-	int type = info->ifa_family == AF_INET ? IFA_LOCAL : IFA_ADDRESS;
-
-	return get_ip(nlmsg_find_attr(nlmsg_hdr(message), sizeof *info, type), (sa_family_t)info->ifa_family, ret_address);
-}
-
-static int present_cb(struct nl_msg *message, void *data)
-{
-	VrrpPresent present = { .index = (int)((struct ifaddrmsg *)nlmsg_data(nlmsg_hdr(message)))->ifa_index };
-
-	if (get_local(message, &present.ip))
-		g_array_append_val((GArray *)data, present);
-	return NL_OK;
-}
-
-static void forget_present(void *data)
-{
-	g_array_set_size(data, 0);
-}
-
-GArray *vrrp_netlink_addresses(VrrpNetlink *netlink)
-{
-	struct ifaddrmsg info = { .ifa_family = AF_UNSPEC };
-	GArray *list = g_array_new(FALSE, FALSE, sizeof(VrrpPresent));
-
-	(void)query(netlink, message_new(RTM_GETADDR, NLM_F_DUMP, &info, sizeof info), present_cb, forget_present, list);
-	return list;
-}
-
-typedef struct {
-	int except;
-	const IpAddress *address;
-	guint prefix;
-	bool found;
-} SubnetQuery;
-
-static int subnet_cb(struct nl_msg *message, void *data)
-{
-	SubnetQuery *subnet = data;
-	struct ifaddrmsg *info = nlmsg_data(nlmsg_hdr(message));
-	struct nlattr *flags = nlmsg_find_attr(nlmsg_hdr(message), sizeof *info, IFA_FLAGS);
-	IpAddress local;
-
-	if (get_local(message, &local) &&
-	    (int)info->ifa_index != subnet->except && ip_same_network(&local, subnet->address, subnet->prefix) &&
-	    !(flags && (nla_get_u32(flags) & IFA_F_NOPREFIXROUTE)))
-		subnet->found = true;
-	return NL_OK;
-}
-
-bool vrrp_netlink_subnet_present(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix)
-{
-	struct ifaddrmsg info = { .ifa_family = (guint8)address->family };
-	SubnetQuery subnet = { .except = index, .address = address, .prefix = prefix };
-
-	(void)query(netlink, message_new(RTM_GETADDR, NLM_F_DUMP, &info, sizeof info), subnet_cb, NULL, &subnet);
-	return subnet.found;
-}
-
-/* Addresses found by a query. */
-typedef struct {
-	int index;
-	sa_family_t family;
-	IpAddress *addresses;
-	gsize n, size;
-} Found;
-
-static void found_add(Found *found, const IpAddress *address)
-{
-	for (gsize i = 0; i < found->n; i++)
-		if (ip_equal(&found->addresses[i], address))
-			return;
-	if (found->n < found->size)
-		found->addresses[found->n++] = *address;
-}
-
-static int link_local_cb(struct nl_msg *message, void *data)
-{
-	Found *found = data;
-	struct ifaddrmsg *info = nlmsg_data(nlmsg_hdr(message));
-	struct nlattr *attribute = nlmsg_find_attr(nlmsg_hdr(message), sizeof *info, IFA_FLAGS);
-	guint32 flags = attribute ? nla_get_u32(attribute) : info->ifa_flags;
-	IpAddress local;
-
-	if ((int)info->ifa_index == found->index && get_local(message, &local) && local.family == AF_INET6 && ip_is_link_local(&local) &&
-	    !(flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)))
-		found_add(found, &local);
-	return NL_OK;
-}
-
-gsize vrrp_netlink_link_locals(VrrpNetlink *netlink, int index, IpAddress *ret_addresses, gsize size)
-{
-	struct ifaddrmsg info = { .ifa_family = AF_INET6 };
-	Found found = { .index = index, .family = AF_INET6, .addresses = ret_addresses, .size = size };
-
-	(void)query(netlink, message_new(RTM_GETADDR, NLM_F_DUMP, &info, sizeof info), link_local_cb, NULL, &found);
-	return found.n;
-}
-
-/* ---- Routes ---- */
-
-/* IPv6 makes one route of many ways from those with equal metric. A small one is before those of others, as IPv4's zero is. */
-#define IPV6_METRIC 1
-
-/* Who has put a route up: by this we find our own again. VRRP's own number, which rt_protos names for nobody else. */
-#define ROUTE_PROTOCOL 112
-
-static struct nl_msg *route_message(int type, int flags, const VrrpRoute *route)
-{
-	bool beyond = ip_is_set(&route->gateway);
-	sa_family_t family = beyond ? route->gateway.family : route->destination.family;
-	struct rtmsg info = {
-		.rtm_family = (guint8)family,
-		.rtm_dst_len = (guint8)route->prefix,
-		.rtm_table = RT_TABLE_MAIN,
-		.rtm_protocol = ROUTE_PROTOCOL,
-		.rtm_scope = beyond || family == AF_INET6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
-		.rtm_type = RTN_UNICAST,
-		.rtm_flags = beyond ? RTNH_F_ONLINK : 0, /* its subnet's route may be on the parent */
-	};
-	struct nl_msg *message = message_new(type, flags, &info, sizeof info);
-	guint32 index = (guint32)route->index, metric = route->metric ? route->metric : IPV6_METRIC;
-
-	if (family == AF_INET6)
-		put(message, RTA_PRIORITY, &metric, sizeof metric);
-	/* Adding it again renews it. */
-	if (family == AF_INET6 && route->lifetime_s)
-		put(message, RTA_EXPIRES, &route->lifetime_s, sizeof route->lifetime_s);
-	if (route->prefix)
-		put_ip(message, RTA_DST, &route->destination);
-	if (beyond)
-		put_ip(message, RTA_GATEWAY, &route->gateway);
-	if (ip_is_set(&route->source))
-		put_ip(message, RTA_PREFSRC, &route->source);
-	put(message, RTA_OIF, &index, sizeof index);
-	return message;
-}
-
-bool vrrp_netlink_route_add(VrrpNetlink *netlink, const VrrpRoute *route, GError **error)
-{
-	/* CREATE alone puts it in front: an administrator's own route stays, behind it, for the time as a Backup. */
-	return request(netlink, route_message(RTM_NEWROUTE, NLM_F_CREATE, route), -NLE_EXIST, "route", error);
-}
-
-bool vrrp_netlink_route_delete(VrrpNetlink *netlink, const VrrpRoute *route, GError **error)
-{
-	return request(netlink, route_message(RTM_DELROUTE, 0, route), -NLE_OBJ_NOTFOUND, "route", error);
-}
-
-typedef struct {
-	int index;
-	GPtrArray *messages; /* of struct nl_msg*: the routes as they are to be deleted */
-} OwnRoutes;
-
-static int own_route_cb(struct nl_msg *message, void *data)
-{
-	OwnRoutes *own = data;
-	struct nlmsghdr *header = nlmsg_hdr(message);
-	const struct rtmsg *info = nlmsg_data(header);
-	struct nlattr *oif = nlmsg_find_attr(header, sizeof *info, RTA_OIF);
-	static const int kept[] = { RTA_DST, RTA_GATEWAY, RTA_PREFSRC, RTA_PRIORITY, RTA_OIF };
-	struct nl_msg *delete;
-
-	if (info->rtm_protocol != ROUTE_PROTOCOL || info->rtm_table != RT_TABLE_MAIN || !oif || (int)nla_get_u32(oif) != own->index)
-		return NL_OK;
-	delete = message_new(RTM_DELROUTE, 0, info, sizeof *info);
-	for (guint i = 0; i < G_N_ELEMENTS(kept); i++) {
-		struct nlattr *attribute = nlmsg_find_attr(header, sizeof *info, kept[i]);
-
-		if (attribute)
-			put(delete, kept[i], nla_data(attribute), nla_len(attribute));
+		if (present->index == index && present->ip.family == AF_INET6 && ip_is_link_local(&present->ip) &&
+		    !(present->flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)))
+			ret_addresses[n++] = present->ip;
 	}
-	g_ptr_array_add(own->messages, delete);
-	return NL_OK;
-}
-
-void vrrp_netlink_routes_clear(VrrpNetlink *netlink, int index)
-{
-	g_autoptr(GPtrArray) messages = g_ptr_array_new();
-	OwnRoutes own = { .index = index, .messages = messages };
-	struct rtmsg info = { .rtm_family = AF_UNSPEC };
-
-	if (index == 0)
-		return;
-	(void)query(netlink, message_new(RTM_GETROUTE, NLM_F_DUMP, &info, sizeof info), own_route_cb, NULL, &own);
-	for (guint i = 0; i < messages->len; i++) {
-		g_autoptr(GError) error = NULL;
-
-		if (!request(netlink, messages->pdata[i], -NLE_OBJ_NOTFOUND, "route of a former process", &error))
-			g_debug("%s", error->message);
-	}
-}
-
-/* ---- Renewal ---- */
-
-bool vrrp_netlink_renew_begin(VrrpNetlink *netlink)
-{
-	return vrrp_renewal_begin(netlink->renewal);
-}
-
-static void renew(VrrpNetlink *netlink, struct nl_msg *message, int tolerated, VrrpRenewalExpect expect)
-{
-	vrrp_renewal_add(netlink->renewal, nlmsg_hdr(message), tolerated, expect);
-	nlmsg_free(message);
-}
-
-void vrrp_netlink_renew_address(VrrpNetlink *netlink, int index, const IpAddress *address, guint prefix, guint lifetime_s, bool connected,
-				VrrpRenewalExpect expect)
-{
-	renew(netlink, address_message(index, address, prefix, lifetime_s, connected), 0, expect);
-}
-
-void vrrp_netlink_renew_route(VrrpNetlink *netlink, const VrrpRoute *route, VrrpRenewalExpect expect)
-{
-	renew(netlink, route_message(RTM_NEWROUTE, NLM_F_CREATE, route), EEXIST, expect);
-}
-
-void vrrp_netlink_renew_send(VrrpNetlink *netlink, gint64 until_us)
-{
-	vrrp_renewal_send(netlink->renewal, until_us);
-}
-
-/* ---- Neighbours ---- */
-
-static int gateway_cb(struct nl_msg *message, void *data)
-{
-	Found *found = data;
-	struct nlmsghdr *header = nlmsg_hdr(message);
-	struct nlattr *gateway = nlmsg_find_attr(header, sizeof(struct rtmsg), RTA_GATEWAY);
-	struct nlattr *oif = nlmsg_find_attr(header, sizeof(struct rtmsg), RTA_OIF);
-	IpAddress address;
-
-	if (get_ip(gateway, found->family, &address) && oif && (int)nla_get_u32(oif) == found->index)
-		found_add(found, &address);
-	return NL_OK;
-}
-
-static int neighbour_cb(struct nl_msg *message, void *data)
-{
-	Found *found = data;
-	struct nlmsghdr *header = nlmsg_hdr(message);
-	struct ndmsg *info = nlmsg_data(header);
-	IpAddress address;
-
-	if (info->ndm_ifindex == found->index && !(info->ndm_state & NUD_NOARP) &&
-	    get_ip(nlmsg_find_attr(header, sizeof *info, NDA_DST), found->family, &address))
-		found_add(found, &address);
-	return NL_OK;
+	return n;
 }
 
 gsize vrrp_netlink_neighbours(VrrpNetlink *netlink, int index, sa_family_t family, IpAddress *ret_addresses, gsize size)
 {
-	Found found = { .index = index, .family = family, .addresses = ret_addresses, .size = size };
-	struct rtmsg route = { .rtm_family = (guint8)family };
-	struct ndmsg neighbour = { .ndm_family = (guint8)family };
-
-	(void)query(netlink, message_new(RTM_GETROUTE, NLM_F_DUMP, &route, sizeof route), gateway_cb, NULL, &found);
-	(void)query(netlink, message_new(RTM_GETNEIGH, NLM_F_DUMP, &neighbour, sizeof neighbour), neighbour_cb, NULL, &found);
-	return found.n;
-}
-
-typedef struct {
-	int index;
-	const IpAddress *address;
-	guint8 *mac;
-	bool found;
-} MacQuery;
-
-static int mac_cb(struct nl_msg *message, void *data)
-{
-	MacQuery *wanted = data;
-	struct nlmsghdr *header = nlmsg_hdr(message);
-	struct ndmsg *info = nlmsg_data(header);
-	struct nlattr *mac = nlmsg_find_attr(header, sizeof *info, NDA_LLADDR);
-	IpAddress address;
-
-	if (info->ndm_ifindex == wanted->index && mac && nla_len(mac) == 6 &&
-	    get_ip(nlmsg_find_attr(header, sizeof *info, NDA_DST), wanted->address->family, &address) && ip_equal(&address, wanted->address)) {
-		memcpy(wanted->mac, nla_data(mac), 6);
-		wanted->found = true;
-	}
-	return NL_OK;
+	return vrrp_rtnl_neighbours(netlink->neighbours, index, family, ret_addresses, size);
 }
 
 bool vrrp_netlink_neighbour_mac(VrrpNetlink *netlink, int index, const IpAddress *address, guint8 ret_mac[static 6])
 {
-	struct ndmsg neighbour = { .ndm_family = (guint8)address->family };
-	MacQuery wanted = { .index = index, .address = address, .mac = ret_mac };
-
-	(void)query(netlink, message_new(RTM_GETNEIGH, NLM_F_DUMP, &neighbour, sizeof neighbour), mac_cb, NULL, &wanted);
-	return wanted.found;
+	return vrrp_rtnl_neighbour_mac(netlink->neighbours, index, address, ret_mac);
 }

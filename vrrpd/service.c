@@ -32,6 +32,7 @@ struct VrrpService {
 	BusServer *server;
 	VrrpWarm *warm;
 	VrrpLease *lease; /* NULL: there is no supervisor */
+	GQueue answers;   /* of BusCall*, oldest first: orders that are carried out, and answered when the kernel has followed */
 	GQueue orders;    /* of Order*, oldest first: what waits for settings to be read; the first is a Reload */
 };
 
@@ -118,6 +119,23 @@ static void lift_cb(BusCall *call, GVariant *args, gpointer user_data)
 		wait_for_settings(self, call, args);
 }
 
+static void answer_settled(VrrpService *self)
+{
+	BusCall *call;
+
+	while (!g_queue_is_empty(&self->answers) && vrrp_election_is_settled(self->election)) {
+		call = g_queue_pop_head(&self->answers);
+		bus_call_reply(call, NULL);
+	}
+}
+
+/* Who has an answer finds addresses and routes as ordered. */
+static void answer_when_settled(VrrpService *self, BusCall *call)
+{
+	g_queue_push_tail(&self->answers, call);
+	answer_settled(self);
+}
+
 static bool reason_from(BusCall *call, GVariant *args, const char **ret_reason)
 {
 	g_variant_get(args, "(&s)", ret_reason);
@@ -132,7 +150,7 @@ static void resign_cb(BusCall *call, GVariant *args, gpointer user_data)
 	if (!reason_from(call, args, &reason))
 		return;
 	vrrp_election_resign(self->election, reason);
-	bus_call_reply(call, NULL);
+	answer_when_settled(self, call);
 }
 
 static void take_cb(BusCall *call, GVariant *args, gpointer user_data)
@@ -144,7 +162,7 @@ static void take_cb(BusCall *call, GVariant *args, gpointer user_data)
 	if (!reason_from(call, args, &reason))
 		return;
 	if (vrrp_election_take(self->election, reason, &error))
-		bus_call_reply(call, NULL);
+		answer_when_settled(self, call);
 	else
 		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "%s", error->message);
 }
@@ -156,7 +174,7 @@ static void set_serving_cb(BusCall *call, GVariant *args, gpointer user_data)
 
 	g_variant_get(args, "(b)", &serving);
 	vrrp_election_set_serving(self->election, serving);
-	bus_call_reply(call, NULL);
+	answer_when_settled(self, call);
 }
 
 static void set_peer_cb(BusCall *call, GVariant *args, gpointer user_data)
@@ -166,7 +184,7 @@ static void set_peer_cb(BusCall *call, GVariant *args, gpointer user_data)
 	g_autoptr(GError) error = NULL;
 
 	if (vrrp_election_set_peer(self->election, dict, &error))
-		bus_call_reply(call, NULL);
+		answer_when_settled(self, call);
 	else
 		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "%s", error->message);
 }
@@ -218,7 +236,7 @@ static void reload(VrrpService *self, BusCall *call)
 		return;
 	}
 	vrrp_election_reload(self->election, settings);
-	bus_call_reply(call, NULL);
+	answer_when_settled(self, call);
 }
 
 static void read_cb(gpointer user_data)
@@ -505,7 +523,13 @@ static void stranger_cb(const char *address, const char *cause, guint64 count, g
 		bus_object_emit(self->root, ELECTION, "Stranger", g_variant_new("(sst)", address, cause, count));
 }
 
+static void settled_cb(gpointer user_data)
+{
+	answer_settled(user_data);
+}
+
 const VrrpElectionListener vrrp_service_listener = {
+	.settled = settled_cb,
 	.changed = changed_cb,
 	.addresses_replaced = addresses_replaced_cb,
 	.state_changed = state_changed_cb,
@@ -528,6 +552,7 @@ VrrpService *vrrp_service_new(GError **error)
 
 	self->shown = g_ptr_array_new_with_free_func(shown_free);
 	g_queue_init(&self->orders);
+	g_queue_init(&self->answers);
 	self->warm = vrrp_warm_new(SETTINGS_DIR, error);
 	if (!self->warm)
 		g_clear_pointer(&self, vrrp_service_free);
@@ -557,6 +582,7 @@ void vrrp_service_free(VrrpService *self)
 	vrrp_warm_free(self->warm);
 	vrrp_lease_free(self->lease);
 	g_queue_clear_full(&self->orders, order_free); /* answered with the object that is withdrawn */
+	g_queue_clear(&self->answers);
 	g_ptr_array_unref(self->shown);
 	bus_object_withdraw(self->root);
 	bus_link_free(self->system_bus);

@@ -3,7 +3,7 @@
 #include <netlink/errno.h>
 #include <netlink/netlink.h>
 
-#include "vrrpd/netlink.h"
+#include "vrrpd/rtnl.h"
 
 static guint n_interrupted, n_calls;
 
@@ -21,17 +21,13 @@ int __wrap_nl_recvmsgs_default(struct nl_sock *sock)
 	return -NLE_DUMP_INTR;
 }
 
-static void changed_cb(gpointer user_data)
-{
-}
-
-static VrrpNetlink *netlink_new(void)
+static VrrpRtnl *rtnl_new(void)
 {
 	g_autoptr(GError) error = NULL;
-	VrrpNetlink *netlink = vrrp_netlink_new(changed_cb, NULL, &error);
+	VrrpRtnl *rtnl = vrrp_rtnl_new(&error);
 
 	g_assert_no_error(error);
-	return netlink;
+	return rtnl;
 }
 
 static void assert_same(const GArray *a, const GArray *b)
@@ -47,41 +43,42 @@ static void assert_same(const GArray *a, const GArray *b)
 /* What was read before the interruption counts no more: an address that is taken for missing is put up again and announced. */
 static void test_asked_again(void)
 {
-	g_autoptr(VrrpNetlink) netlink = netlink_new();
-	g_autoptr(GArray) whole = NULL, again = NULL;
+	g_autoptr(VrrpRtnl) rtnl = rtnl_new();
+	g_autoptr(GArray) whole = NULL, again = NULL, links = NULL, links_again = NULL;
 	IpAddress address = ip_v4(0x7f000001), found[4];
 	gsize n;
 
 	n_interrupted = n_calls = 0;
-	whole = vrrp_netlink_addresses(netlink);
+	whole = vrrp_rtnl_addresses(rtnl);
 	g_assert_cmpuint(n_calls, ==, 1);
 	n_interrupted = 3;
-	again = vrrp_netlink_addresses(netlink);
+	again = vrrp_rtnl_addresses(rtnl);
 	g_assert_cmpuint(n_calls, ==, 5);
 	assert_same(whole, again);
 
 	n_calls = 0;
 	n_interrupted = 1;
-	(void)vrrp_netlink_subnet_present(netlink, 0, &address, 8);
+	(void)vrrp_rtnl_subnet_present(rtnl, 0, &address, 8);
 	g_assert_cmpuint(n_calls, ==, 2);
-	n = vrrp_netlink_link_locals(netlink, 1, found, G_N_ELEMENTS(found));
+	links = vrrp_rtnl_links(rtnl);
 	n_interrupted = 1;
-	g_assert_cmpuint(vrrp_netlink_link_locals(netlink, 1, found, G_N_ELEMENTS(found)), ==, n);
-	n = vrrp_netlink_neighbours(netlink, 1, AF_INET, found, G_N_ELEMENTS(found));
+	links_again = vrrp_rtnl_links(rtnl);
+	g_assert_cmpuint(links_again->len, ==, links->len);
+	n = vrrp_rtnl_neighbours(rtnl, 1, AF_INET, found, G_N_ELEMENTS(found));
 	n_interrupted = 2;
-	g_assert_cmpuint(vrrp_netlink_neighbours(netlink, 1, AF_INET, found, G_N_ELEMENTS(found)), ==, n);
+	g_assert_cmpuint(vrrp_rtnl_neighbours(rtnl, 1, AF_INET, found, G_N_ELEMENTS(found)), ==, n);
 	g_assert_cmpuint(n_interrupted, ==, 0);
 }
 
 /* On a machine where addresses come and go without end it is not asked for ever: adverts wait. */
 static void test_not_for_ever(void)
 {
-	g_autoptr(VrrpNetlink) netlink = netlink_new();
+	g_autoptr(VrrpRtnl) rtnl = rtnl_new();
 	g_autoptr(GArray) list = NULL;
 
 	n_interrupted = G_MAXUINT;
 	n_calls = 0;
-	list = vrrp_netlink_addresses(netlink);
+	list = vrrp_rtnl_addresses(rtnl);
 	g_assert_cmpuint(n_calls, >, 3);
 	g_assert_cmpuint(n_calls, <, 20);
 	n_interrupted = 0;
