@@ -631,7 +631,7 @@ static bool is_present(const GArray *present, int index, const IpAddress *ip)
 }
 
 /* The first held address that is not there any more; none of the missing counts as held then. */
-static const Held *find_missing(VrrpAddressKernel *self)
+static const Held *find_missing(VrrpAddressKernel *self, const GArray *taken)
 {
 	g_autoptr(GArray) present = vrrp_rtnl_addresses(self->rtnl);
 	const Held *missing = NULL;
@@ -639,9 +639,12 @@ static const Held *find_missing(VrrpAddressKernel *self)
 	for (guint i = 0; i < self->list->len; i++) {
 		Held *held = self->list->pdata[i];
 
-		if (!held->held || is_present(present, self->places[held->place].index, &held->address))
+		int index = self->places[held->place].index;
+		bool gone = !is_present(present, index, &held->address);
+
+		if (!held->held || (!gone && !is_present(taken, index, &held->address)))
 			continue;
-		held->held = false;
+		held->held = !gone;
 		if (!missing)
 			missing = held;
 	}
@@ -667,8 +670,9 @@ void vrrp_address_kernel_prepare(gpointer data, gpointer more)
 void vrrp_address_kernel_repair(gpointer data, gpointer more)
 {
 	VrrpAddressKernel *self = data;
+	g_autoptr(GArray) taken = more;
 	bool lost = prepare(self, false);
-	const Held *missing = find_missing(self);
+	const Held *missing = find_missing(self, taken);
 
 	hold(self);
 	tell(self, lost ? NULL : missing, lost || missing);

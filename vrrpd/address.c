@@ -144,11 +144,11 @@ void vrrp_addresses_prepare(VrrpAddresses *self, bool clean)
 	self->asked = ask(self, clean ? vrrp_address_kernel_clean : vrrp_address_kernel_prepare, NULL);
 }
 
-void vrrp_addresses_repair(VrrpAddresses *self)
+void vrrp_addresses_repair(VrrpAddresses *self, GArray *taken)
 {
 	watch_virtual(self);
 	vrrp_address_kernel_want(self->kernel, true);
-	self->asked = ask(self, vrrp_address_kernel_repair, NULL);
+	self->asked = ask(self, vrrp_address_kernel_repair, taken);
 }
 
 void vrrp_addresses_lead(VrrpAddresses *self, gint64 until_us)

@@ -60,7 +60,7 @@ void vrrp_addresses_settle(VrrpAddresses *addresses);
 /* Makes the virtual interfaces that are missing. @clean: also takes down what a former process left. */
 void vrrp_addresses_prepare(VrrpAddresses *addresses, bool clean);
 /* The same, and holds again: whatever may have changed or been taken away. For a Master that is awake. */
-void vrrp_addresses_repair(VrrpAddresses *addresses);
+void vrrp_addresses_repair(VrrpAddresses *addresses, GArray *taken); /* as vrrp_netlink_taken() has it; taken over */
 
 /* A Master that is awake, until then: beyond that nothing is put up that was asked before, unless this is said again. */
 void vrrp_addresses_lead(VrrpAddresses *addresses, gint64 until_us);

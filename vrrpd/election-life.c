@@ -61,8 +61,10 @@ static void check_own_addresses(VrrpElection *self, const GArray *present)
 /* Whatever changed may have cost a held address, or with the last address of an interface all its routes. */
 static void repair(VrrpElection *self, gint64 now_us)
 {
+	g_autoptr(GArray) taken = vrrp_netlink_taken(self->netlink);
+
 	if (is_awake_master(self, now_us) && !self->candidate.leaving)
-		vrrp_addresses_repair(self->addresses);
+		vrrp_addresses_repair(self->addresses, g_steal_pointer(&taken));
 	else
 		vrrp_addresses_prepare(self->addresses, false);
 }

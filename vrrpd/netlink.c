@@ -28,13 +28,14 @@ struct VrrpNetlink {
 	VrrpNetlinkListener listener;
 	gpointer user_data;
 
+	GArray *taken;        /* of VrrpPresent */
 	Picture picture;
 	GMutex lock;
 	Picture newer;        /* under the lock; NULL: none */
 };
 
 typedef struct {
-	const VrrpNetlink *netlink;
+	VrrpNetlink *netlink;
 	guint32 port; /* of our changes */
 	bool any;
 } Events;
@@ -80,6 +81,19 @@ static bool concerns(const VrrpNetlink *netlink, struct nlmsghdr *header)
 	return true;
 }
 
+static void note_taken(VrrpNetlink *netlink, struct nlmsghdr *header)
+{
+	const struct ifaddrmsg *info = nlmsg_data(header);
+	struct nlattr *local = nlmsg_find_attr(header, sizeof *info, IFA_LOCAL);
+	VrrpPresent taken = { .index = (int)info->ifa_index, .ip = { .family = AF_INET } };
+
+	/* 0: its life has ended */
+	if (info->ifa_family != AF_INET || header->nlmsg_pid == 0 || !local || (guint)nla_len(local) != ip_length(&taken.ip))
+		return;
+	memcpy(taken.ip.bytes, nla_data(local), ip_length(&taken.ip));
+	g_array_append_val(netlink->taken, taken);
+}
+
 static int event_cb(struct nl_msg *message, void *data)
 {
 	struct nlmsghdr *header = nlmsg_hdr(message);
@@ -87,8 +101,11 @@ static int event_cb(struct nl_msg *message, void *data)
 	bool of_address = header->nlmsg_type == RTM_NEWADDR || header->nlmsg_type == RTM_DELADDR;
 
 	/* Every renewal of a service address is told to us too. */
-	if ((!of_address || !is_renewal(header, events)) && concerns(events->netlink, header))
-		events->any = true;
+	if ((of_address && is_renewal(header, events)) || !concerns(events->netlink, header))
+		return NL_OK;
+	events->any = true;
+	if (header->nlmsg_type == RTM_DELADDR)
+		note_taken(events->netlink, header);
 	return NL_OK;
 }
 
@@ -205,6 +222,7 @@ VrrpNetlink *vrrp_netlink_new(const VrrpNetlinkListener *listener, gpointer user
 	netlink->listener = *listener;
 	netlink->user_data = user_data;
 	netlink->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	netlink->taken = g_array_new(FALSE, FALSE, sizeof(VrrpPresent));
 	g_mutex_init(&netlink->lock);
 	netlink->neighbours = vrrp_rtnl_new(error);
 	netlink->rtnl = netlink->neighbours ? vrrp_rtnl_new(error) : NULL;
@@ -231,6 +249,7 @@ void vrrp_netlink_free(VrrpNetlink *netlink)
 	vrrp_rtnl_free(netlink->neighbours);
 	picture_clear(&netlink->picture);
 	picture_clear(&netlink->newer);
+	g_array_unref(netlink->taken);
 	g_mutex_clear(&netlink->lock);
 	g_hash_table_unref(netlink->asked);
 	g_free(netlink);
@@ -265,6 +284,14 @@ bool vrrp_netlink_link(VrrpNetlink *netlink, const char *name, VrrpLink *ret_lin
 const GArray *vrrp_netlink_addresses(const VrrpNetlink *netlink)
 {
 	return netlink->picture.addresses;
+}
+
+GArray *vrrp_netlink_taken(VrrpNetlink *netlink)
+{
+	GArray *taken = netlink->taken;
+
+	netlink->taken = g_array_new(FALSE, FALSE, sizeof(VrrpPresent));
+	return taken;
 }
 
 gsize vrrp_netlink_link_locals(const VrrpNetlink *netlink, int index, IpAddress *ret_addresses, gsize size)

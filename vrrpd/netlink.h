@@ -36,6 +36,10 @@ bool vrrp_netlink_link(VrrpNetlink *netlink, const char *name, VrrpLink *ret_lin
 /* Of VrrpPresent; borrowed until the loop runs again. */
 const GArray *vrrp_netlink_addresses(const VrrpNetlink *netlink);
 
+/* What others have taken away since this was asked last, of VrrpPresent: what the picture does not show when it was put up again before. IPv4 alone:
+ * over IPv6 the kernel does not say whose request it was. */
+GArray *vrrp_netlink_taken(VrrpNetlink *netlink);
+
 /* Link-local IPv6 addresses of @index that can be used, duplicate detection done. Returns how many. */
 gsize vrrp_netlink_link_locals(const VrrpNetlink *netlink, int index, IpAddress *ret_addresses, gsize size);
 

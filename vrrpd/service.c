@@ -17,9 +17,9 @@
 #define MAX_REASON 128
 
 typedef struct {
-	VrrpService *service;
 	gsize number;
-	bool told_held;
+	char *group, *text, *interface; /* copies: it is shown until it is withdrawn, and the election may have others by then */
+	bool held;
 	BusObject *object;
 } Shown;
 
@@ -430,31 +430,24 @@ static GVariant *get_link_locals(gpointer user_data)
 
 /* ---- Address1 ---- */
 
-static const VrrpServiceAddress *shown_address(gpointer user_data)
-{
-	const Shown *shown = user_data;
-
-	return vrrp_addresses_at(vrrp_election_addresses(shown->service->election), shown->number);
-}
-
 static GVariant *get_address_group(gpointer user_data)
 {
-	return g_variant_new_string(shown_address(user_data)->group);
+	return g_variant_new_string(((const Shown *)user_data)->group);
 }
 
 static GVariant *get_address_text(gpointer user_data)
 {
-	return g_variant_new_string(shown_address(user_data)->text);
+	return g_variant_new_string(((const Shown *)user_data)->text);
 }
 
 static GVariant *get_address_interface(gpointer user_data)
 {
-	return g_variant_new_string(shown_address(user_data)->interface);
+	return g_variant_new_string(((const Shown *)user_data)->interface);
 }
 
 static GVariant *get_address_held(gpointer user_data)
 {
-	return g_variant_new_boolean(shown_address(user_data)->held);
+	return g_variant_new_boolean(((const Shown *)user_data)->held);
 }
 
 /* ---- What the election reports ---- */
@@ -476,8 +469,14 @@ static void changed_cb(gpointer user_data)
 		for (const BusMember *member = interface->members; member->member; member++)
 			if (member->get && !is_asked_for(member))
 				bus_object_changed(self->root, interface->interface, member->member);
-	for (guint i = 0; i < self->shown->len; i++)
-		bus_object_changed(((Shown *)self->shown->pdata[i])->object, ADDRESS, "Held");
+	for (guint i = 0; i < self->shown->len; i++) {
+		Shown *shown = self->shown->pdata[i];
+		const VrrpAddresses *addresses = vrrp_election_addresses(self->election);
+
+		if (addresses && shown->number < vrrp_addresses_count(addresses))
+			shown->held = vrrp_addresses_at(addresses, shown->number)->held;
+		bus_object_changed(shown->object, ADDRESS, "Held");
+	}
 }
 
 static void addresses_replaced_cb(gpointer user_data)
@@ -493,8 +492,11 @@ static void addresses_replaced_cb(gpointer user_data)
 		Shown *shown = g_new0(Shown, 1);
 		g_autoptr(GError) error = NULL;
 
-		shown->service = self;
 		shown->number = i;
+		shown->group = g_strdup(vrrp_addresses_at(addresses, i)->group);
+		shown->text = g_strdup(vrrp_addresses_at(addresses, i)->text);
+		shown->interface = g_strdup(vrrp_addresses_at(addresses, i)->interface);
+		shown->held = vrrp_addresses_at(addresses, i)->held;
 		shown->object = bus_object_publish(self->tree, path, address_interfaces, shown, &error);
 		if (!shown->object)
 			g_error("%s", error->message); /* our table does not match our contract */
@@ -543,6 +545,9 @@ static void shown_free(gpointer data)
 	Shown *shown = data;
 
 	bus_object_withdraw(shown->object);
+	g_free(shown->group);
+	g_free(shown->text);
+	g_free(shown->interface);
 	g_free(shown);
 }
 
