@@ -126,7 +126,7 @@ static bool has_cause(const SimDevice *device, VrrpState old, const char *reason
 	case VRRP_EVENT_START:
 		return old == VRRP_STATE_INIT && new == VRRP_STATE_BACKUP && device->no_carrier == 0;
 	case VRRP_EVENT_STOP:
-		return new == VRRP_STATE_INIT && (g_str_equal(reason, "settings") || (g_str_equal(reason, "no-carrier") && device->no_carrier > 0));
+		return new == VRRP_STATE_INIT && (g_str_equal(reason, "settings") || (g_str_equal(reason, "no-carrier") && (device->no_carrier > 0 || device->leaves_for_carrier)));
 	case VRRP_EVENT_TAKE:
 		return old == VRRP_STATE_BACKUP && new == VRRP_STATE_MASTER && g_str_equal(reason, "order");
 	case VRRP_EVENT_RESIGN:
@@ -244,9 +244,13 @@ void sim_check_always(Sim *sim)
 	for (guint i = 0; i < sim->n_devices; i++) {
 		const SimDevice *device = &sim->device[i];
 
-		if (device->condition == SIM_RUNS && device->candidate.machine.state != VRRP_STATE_MASTER && sim_device_holds_addresses(sim, device))
+		if (device->condition == SIM_RUNS && device->candidate.machine.state != VRRP_STATE_MASTER && sim_device_holds_addresses(sim, device) &&
+		    !(device->no_kernel && device->jobs.dropping))
 			sim_break(sim, "addresses-without-role", "%c is %s and holds the addresses", device->name,
 				  vrrp_state_name(device->candidate.machine.state));
+		if (is_master(device) && device->told_us != 0 && sim_clock(sim, device) - MAX(device->told_us, device->woke_us) >
+		    SIM_ADDRESS_LIFE_US + 1000 * SIM_MS + 2 * MAX(sim->busy_us, 0))
+			sim_break(sim, "stays", "%c was told to give up, and still leads when its addresses would have ended by themselves", device->name);
 		/* After a sleep the kernel may have let them go; they are put up again with the next advert or not at all. */
 		if (is_master(device) && sim->settled_us && !sim_device_holds_addresses(sim, device))
 			sim_break(sim, "master-without-addresses", "%c", device->name);

@@ -87,18 +87,53 @@ static void send_advert(Sim *sim, SimDevice *device, guint8 priority, gint64 now
 	device->store.last_advert_us = priority == 0 ? 0 : now_us;
 }
 
+/* As address-kernel.c, and vrrp_election_kernel_done(). */
+static void do_jobs(Sim *sim, SimDevice *device)
+{
+	gint64 now_us = sim_clock(sim, device);
+
+	for (guint i = 0; i < device->jobs.n; i++) {
+		if (device->jobs.kind[i] == VRRP_STEP_DROP)
+			device->addresses_until_us = 0;
+		else if (device->jobs.wanted && now_us <= device->jobs.until_us)
+			device->addresses_until_us = now_us + SIM_ADDRESS_LIFE_US;
+	}
+	device->jobs.n = 0;
+	if (device->jobs.dropping)
+		vrrp_candidate_dropped(&device->candidate);
+	device->jobs.dropping = false;
+}
+
+/* The same twice at the end of the queue is one (worker.h). */
+static void ask(Sim *sim, SimDevice *device, VrrpStepKind kind)
+{
+	device->jobs.wanted = kind == VRRP_STEP_HOLD;
+	if (device->jobs.n == 0 || device->jobs.kind[device->jobs.n - 1] != kind) {
+		g_assert(device->jobs.n < SIM_MAX_JOBS);
+		device->jobs.kind[device->jobs.n++] = kind;
+	}
+	if (device->no_kernel == 0)
+		do_jobs(sim, device);
+}
+
 static void do_step(Sim *sim, SimDevice *device, const VrrpStep *step, gint64 now_us)
 {
 	switch (step->kind) {
 	case VRRP_STEP_SEND:
 		send_advert(sim, device, step->priority, now_us);
+		if (step->priority != 0)
+			device->jobs.until_us = now_us + vrrp_machine_peer_down_us(&device->candidate.machine);
 		break;
 	case VRRP_STEP_HOLD:
+		device->jobs.dropping = false;
+		ask(sim, device, VRRP_STEP_HOLD);
+		break;
 	case VRRP_STEP_RENEW:
-		device->addresses_until_us = now_us + SIM_ADDRESS_LIFE_US;
+		ask(sim, device, VRRP_STEP_HOLD);
 		break;
 	case VRRP_STEP_DROP:
-		device->addresses_until_us = 0;
+		device->jobs.dropping = true;
+		ask(sim, device, VRRP_STEP_DROP);
 		break;
 	case VRRP_STEP_ANNOUNCE:
 	case VRRP_STEP_STATE:
@@ -130,6 +165,8 @@ static void state_changed(Sim *sim, SimDevice *device, VrrpState old, const char
 	sim_say(sim, "%c  %s -> %s (%s)", device->name, vrrp_state_name(old), vrrp_state_name(device->candidate.machine.state), reason);
 	sim_check_step(sim, device, old, reason, event);
 	/* It begins with its own interval, whoever spoke before. */
+	if (event->kind == VRRP_EVENT_START)
+		device->leaves_for_carrier = false;
 	if (event->kind == VRRP_EVENT_START || event->kind == VRRP_EVENT_RESIGN)
 		forget(device);
 	if (device->candidate.machine.state == VRRP_STATE_BACKUP) {
@@ -176,6 +213,9 @@ static void plan(Sim *sim, SimDevice *device, gint64 now_us)
 	set_timer(sim, device);
 }
 
+static void step(Sim *sim, SimDevice *device, const VrrpEvent *event);
+static void go_on_leaving(Sim *sim, SimDevice *device);
+
 static void step_at(Sim *sim, SimDevice *device, const VrrpEvent *event, gint64 now_us)
 {
 	VrrpStep steps[VRRP_MAX_STEPS];
@@ -186,6 +226,10 @@ static void step_at(Sim *sim, SimDevice *device, const VrrpEvent *event, gint64 
 	device->claim.standing = standing(sim, device);
 	n = vrrp_candidate_step(&device->candidate, event, now_us, steps);
 	sim->n_steps++;
+	if (device->candidate.machine.state != VRRP_STATE_MASTER)
+		device->told_us = 0;
+	else if ((event->kind == VRRP_EVENT_RESIGN || event->kind == VRRP_EVENT_STOP) && device->told_us == 0)
+		device->told_us = now_us;
 	if (old != VRRP_STATE_MASTER && device->candidate.machine.state == VRRP_STATE_MASTER && event->kind != VRRP_EVENT_RESUME)
 		device->claim = (SimClaim){ .standing = device->claim.standing, .reign = ++sim->reigns, .knew_reign = next.knew_reign,
 					    .comparable = next.comparable };
@@ -197,6 +241,16 @@ static void step_at(Sim *sim, SimDevice *device, const VrrpEvent *event, gint64 
 	save_changes(device);
 	plan(sim, device, now_us);
 	sim_check_always(sim);
+	if (event->kind == VRRP_EVENT_RESIGN || event->kind == VRRP_EVENT_STOP)
+		go_on_leaving(sim, device);
+}
+
+static void go_on_leaving(Sim *sim, SimDevice *device)
+{
+	VrrpEvent event;
+
+	if (vrrp_candidate_left(&device->candidate, sim_clock(sim, device), &event))
+		step(sim, device, &event);
 }
 
 static void step(Sim *sim, SimDevice *device, const VrrpEvent *event)
@@ -313,7 +367,7 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 	VrrpEvent event = { .kind = VRRP_EVENT_ADVERT, .received_us = packet->received_us };
 	VrrpState old = device->candidate.machine.state;
 	SimClaim mine = device->claim;
-	bool overtaken, outdated = false, slept, ghost;
+	bool overtaken, outdated = false, slept, ghost, leaving = device->candidate.leaving; /* it yields to anybody then */
 	gint64 due_us;
 	VrrpAdvert advert;
 
@@ -374,7 +428,7 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 		vrrp_sleep_heard_at(&device->sleep, &device->candidate.machine, packet->received_us, sim_clock(sim, device)));
 	if (ghost && device->candidate.machine.deadline_us != due_us)
 		sim_break(sim, "ghost-counts", "%c counts an advert of one whose priority 0 it has heard", device->name);
-	if (old == VRRP_STATE_MASTER && advert.priority != 0 && !overtaken)
+	if (old == VRRP_STATE_MASTER && advert.priority != 0 && !overtaken && !leaving)
 		sim_check_advert(sim, device, packet, &advert, &mine, slept);
 }
 
@@ -431,6 +485,7 @@ void sim_device_check_link(Sim *sim, SimDevice *device)
 		unusable = "no-carrier";
 	else if (device->candidate.machine.state == VRRP_STATE_INIT && vrrp_candidate_distrusts_link(&device->candidate, now_us))
 		unusable = "link-flapping";
+	device->leaves_for_carrier |= device->no_carrier > 0;
 	if (vrrp_candidate_link(&device->candidate, unusable, "carrier", &event))
 		step(sim, device, &event);
 	update_gate(sim, device);
@@ -456,6 +511,20 @@ static void plan_tick(Sim *sim, SimDevice *device, gint64 after_us)
 	plan(sim, device, sim_clock(sim, device));
 }
 
+static void begin_next(Sim *sim, SimDevice *device);
+
+void sim_device_kernel(Sim *sim, SimDevice *device)
+{
+	if (device->starts)
+		sim_device_start(sim, device);
+	if (device->condition != SIM_RUNS)
+		return;
+	do_jobs(sim, device);
+	go_on_leaving(sim, device);
+	begin_next(sim, device);
+	sim_check_always(sim);
+}
+
 void sim_device_tick(Sim *sim, SimDevice *device)
 {
 	bool heard = hears_frames(sim, device);
@@ -469,6 +538,8 @@ void sim_device_tick(Sim *sim, SimDevice *device)
 	(void)vrrp_candidate_tick(&device->candidate, heard, sim_clock(sim, device));
 	device->claim.standing = standing(sim, device);
 	save_changes(device);
+	go_on_leaving(sim, device);
+	begin_next(sim, device);
 	update_gate(sim, device);
 	if (device->candidate.machine.state == VRRP_STATE_INIT && device->candidate.watch.carrier)
 		sim_device_check_link(sim, device);
@@ -485,6 +556,9 @@ void sim_device_start(Sim *sim, SimDevice *device)
 	VrrpCandidate *candidate = &device->candidate;
 	gint64 now_us = sim_clock(sim, device);
 
+	device->starts = device->no_kernel > 0;
+	if (device->starts)
+		return;
 	device->generation++;
 	device->condition = SIM_RUNS;
 	sim_device_forget(device);
@@ -532,6 +606,9 @@ void sim_device_end(Sim *sim, SimDevice *device, bool lose_state)
 	device->timer_at_us = 0;
 	sim_device_forget(device);
 	device->condition = lose_state ? SIM_OFF : SIM_KILLED;
+	device->jobs.n = 0;
+	device->jobs.dropping = device->changing = false;
+	device->told_us = 0;
 	/* What the next process must know is where it looks for it. */
 	if (!lose_state && (device->store.role != device->candidate.machine.state || device->store.step != device->candidate.step ||
 			    device->store.heard_step != device->candidate.heard_step || device->store.serving != device->candidate.serving ||
@@ -575,6 +652,8 @@ void sim_device_wake(Sim *sim, SimDevice *device)
 	device->generation++;
 	device->timer_generation++;
 	device->timer_at_us = 0;
+	if (device->no_kernel == 0)
+		do_jobs(sim, device);
 	sim_check_always(sim);
 	if (sim_below(sim, 2) && due)
 		sim_device_timer(sim, device);
@@ -696,17 +775,21 @@ void sim_device_set_hold(Sim *sim, SimDevice *device, VrrpHold hold, bool held, 
 	save(device);
 }
 
-/* As vrrp_election_reload(): another interval is another election. */
-void sim_device_settings(Sim *sim, SimDevice *device, guint interval_cs)
+/* As begin_next() of the election. */
+static void begin_next(Sim *sim, SimDevice *device)
 {
-	device->wanted_interval_cs = interval_cs;
-	if (device->interval_cs == interval_cs || device->condition != SIM_RUNS)
+	guint interval_cs = device->wanted_interval_cs;
+
+	if (!device->changing || device->candidate.leaving)
 		return;
 	wake_up(sim, device);
+}
+
+	device->changing = false;
+	if (device->candidate.machine.state != VRRP_STATE_INIT) /* heard a higher one while it was leaving */
+		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "settings" });
 	device->interval_cs = interval_cs;
 	sim_say(sim, "%c  an advert every %u ms", device->name, interval_cs * 10);
-	if (device->candidate.machine.state != VRRP_STATE_INIT)
-		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "settings" });
 	forget(device);
 	device->losses = 0;
 	device->led_us = 0;
@@ -714,4 +797,16 @@ void sim_device_settings(Sim *sim, SimDevice *device, guint interval_cs)
 	vrrp_candidate_judge(&device->candidate, sim_clock(sim, device));
 	sim_device_check_link(sim, device);
 	save(device);
+}
+
+/* As vrrp_election_reload(): another interval is another election. */
+void sim_device_settings(Sim *sim, SimDevice *device, guint interval_cs)
+{
+	device->wanted_interval_cs = interval_cs;
+	if (device->changing || device->interval_cs == interval_cs || device->condition != SIM_RUNS)
+		return;
+	device->changing = true;
+	if (device->candidate.machine.state != VRRP_STATE_INIT)
+		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "settings" });
+	begin_next(sim, device);
 }

@@ -12,6 +12,7 @@ static const char *const names[] = {
 	[SIM_FAULT_HOSTS] = "no-hosts",      [SIM_FAULT_APPLICATION] = "application", [SIM_FAULT_SUPERVISOR] = "no-supervisor",
 	[SIM_FAULT_PASSIVE] = "passive",     [SIM_FAULT_RESIGN] = "resign",   [SIM_FAULT_TAKE] = "take",
 	[SIM_FAULT_STRANGER] = "stranger",   [SIM_FAULT_HOLD] = "hold",       [SIM_FAULT_SETTINGS] = "settings",
+	[SIM_FAULT_SLOW_KERNEL] = "slow-kernel",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(names) == SIM_N_FAULTS);
 
@@ -63,6 +64,8 @@ static void make_fault(Sim *sim, SimFault *fault, gint64 length_of_round_us)
 	length_us = unit_us / 10 << sim_below(sim, 11);
 	if (sim_below(sim, 8) == 0) /* long enough for a socket's buffer to run over, and for addresses to run out */
 		length_us = MAX(length_us, 3000 * SIM_MS);
+	if (fault->kind == SIM_FAULT_SLOW_KERNEL && sim_below(sim, 4) == 0)
+		length_us = MAX(length_us, 5000 * SIM_MS);
 	fault->from_us = sim_upto(sim, length_of_round_us);
 	length_us = length_us / 2 + sim_upto(sim, length_us);
 	fault->until_us = MIN(fault->from_us + length_us, length_of_round_us);
@@ -261,6 +264,9 @@ static void begin_fault(Sim *sim, SimFault *fault)
 	case SIM_FAULT_STRANGER:
 		sim_push(sim, (SimEvent){ .at_us = sim->now_us, .kind = SIM_EVENT_STRANGER, .generation = (guint)(fault - sim->fault) });
 		break;
+	case SIM_FAULT_SLOW_KERNEL:
+		device->no_kernel++;
+		break;
 	case SIM_N_FAULTS:
 		g_assert_not_reached();
 	}
@@ -330,6 +336,10 @@ static void end_fault(Sim *sim, const SimFault *fault)
 		break;
 	case SIM_FAULT_SETTINGS:
 		sim_device_settings(sim, device, device->own_interval_cs);
+		break;
+	case SIM_FAULT_SLOW_KERNEL:
+		if (--device->no_kernel == 0)
+			sim_device_kernel(sim, device);
 		break;
 	case SIM_FAULT_PASSIVE:
 	case SIM_FAULT_RESIGN:

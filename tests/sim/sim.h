@@ -23,6 +23,7 @@
 #define SIM_TICK_US VRRP_SLEEP_TICK_US /* at least so often */
 #define SIM_CALM_BUSY_US 100           /* so late a wake-up may be at any time */
 #define SIM_ADDRESS_LIFE_US 3000000    /* as the kernel is told in address.c */
+#define SIM_MAX_JOBS 64
 #define SIM_SOCKET_PACKETS 125         /* of one path; fewer than a real buffer, so that it runs over sooner */
 
 /* The electing member's multicast, a follower's (the other family, or another interface), unicast to the peer. */
@@ -86,12 +87,26 @@ typedef struct {
 	guint no_carrier, no_hosts, no_supervisor, app_broken; /* how many faults say so */
 	gint64 addresses_until_us;   /* own clock; 0: not there */
 
+	/* What its thread has been asked to do with the addresses: done at once, unless somebody else holds the kernel's lock. */
+	guint no_kernel;             /* how many faults say so */
+	struct {
+		VrrpStepKind kind[SIM_MAX_JOBS]; /* HOLD or DROP, in the order asked */
+		guint n;
+		bool wanted;         /* what HOLD puts up */
+		gint64 until_us;     /* own clock: so long after its last advert */
+		bool dropping;       /* and has not heard yet that it is done */
+	} jobs;
+	bool starts;                 /* a new process, which reads what there is before anything else */
+	bool changing;               /* to another interval, when it has left the election */
+
 	/* For the invariants. */
 	const char *reason;          /* of its last change of state */
 	gint64 up_us, frame_us;      /* own clock: since when it has a carrier, when it last heard anything on the LAN; 0: never */
 	gint64 frames_since_us;      /* own clock: since when without a silence between */
 	guint losses;                /* of the carrier, each less than a minute after the one before */
 	gint64 led_us;               /* own clock: when it last heard any Master; 0: not since it began */
+	gint64 told_us;              /* own clock: when, as Master, it was told to give up; 0: it was not */
+	bool leaves_for_carrier;     /* which may be back when its addresses are down */
 	gint64 loss_us;              /* own clock: the last of them */
 	gint64 learning_until_us;    /* world: the switch's port forwards nothing yet */
 	gint64 said_us;              /* own clock: its last advert, other than priority 0 */
@@ -142,6 +157,7 @@ typedef enum {
 	SIM_FAULT_HOLD,       /* administrator's, with a lease */
 	SIM_FAULT_SETTINGS,   /* another interval between adverts */
 	SIM_FAULT_STRANGER,
+	SIM_FAULT_SLOW_KERNEL, /* somebody else holds the lock for links, addresses and routes */
 	SIM_N_FAULTS,
 } SimFaultKind;
 
@@ -235,6 +251,7 @@ void sim_device_drain(Sim *sim, SimDevice *device);
 void sim_device_forget(SimDevice *device); /* what is in its sockets */
 void sim_device_timer(Sim *sim, SimDevice *device);
 void sim_device_tick(Sim *sim, SimDevice *device);
+void sim_device_kernel(Sim *sim, SimDevice *device); /* the lock is free */
 void sim_device_wake(Sim *sim, SimDevice *device);
 void sim_device_check_link(Sim *sim, SimDevice *device);
 void sim_device_set_passive(Sim *sim, SimDevice *device, bool passive);
