@@ -619,6 +619,38 @@ void vrrp_address_kernel_hold(gpointer data, gpointer more)
 	tell(self, NULL, false);
 }
 
+/* All is up, and nothing of it was refused. */
+static bool is_whole(const VrrpAddressKernel *self)
+{
+	for (guint i = 0; i < self->n_places; i++) {
+		const Place *place = &self->places[i];
+
+		if (place->index == 0 || !place->up)
+			return false;
+		for (guint k = 0; k < place->member->routes->len; k++)
+			if (place->no_route[k])
+				return false;
+	}
+	for (guint i = 0; i < self->list->len; i++)
+		if (!((const Held *)self->list->pdata[i])->held)
+			return false;
+	return true;
+}
+
+/* As long as all goes well it is one message, and nothing that the loop need hear of. */
+void vrrp_address_kernel_renew(gpointer data, gpointer more)
+{
+	VrrpAddressKernel *self = data;
+
+	if (is_whole(self)) {
+		vrrp_rtnl_batch_begin(self->rtnl);
+		hold(self);
+		if (vrrp_rtnl_batch_end(self->rtnl, may_hold(self)))
+			return;
+	}
+	vrrp_address_kernel_hold(self, NULL);
+}
+
 static bool is_present(const GArray *present, int index, const IpAddress *ip)
 {
 	for (guint i = 0; i < present->len; i++) {

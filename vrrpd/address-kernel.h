@@ -60,7 +60,8 @@ VrrpSeen *vrrp_address_kernel_seen(VrrpAddressKernel *kernel);
 
 void vrrp_address_kernel_clean(gpointer kernel, gpointer unused);   /* takes down what a former process left, makes the virtual interfaces */
 void vrrp_address_kernel_prepare(gpointer kernel, gpointer unused); /* makes the virtual interfaces that are missing */
-void vrrp_address_kernel_hold(gpointer kernel, gpointer unused);    /* all up, or their lifetimes anew */
+void vrrp_address_kernel_hold(gpointer kernel, gpointer unused);    /* all up */
+void vrrp_address_kernel_renew(gpointer kernel, gpointer unused);   /* their lifetimes anew */
 /* Prepares, looks for what is missing or among those that others have @taken (GArray of VrrpPresent, taken over), and holds. */
 void vrrp_address_kernel_repair(gpointer kernel, gpointer taken);
 void vrrp_address_kernel_prefer(gpointer kernel, gpointer between); /* a GArray of VrrpBetween, taken over */

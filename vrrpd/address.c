@@ -162,6 +162,12 @@ void vrrp_addresses_hold(VrrpAddresses *self)
 	self->asked = ask(self, vrrp_address_kernel_hold, NULL);
 }
 
+/* Nobody waits for that. */
+void vrrp_addresses_renew(VrrpAddresses *self)
+{
+	(void)ask(self, vrrp_address_kernel_renew, NULL);
+}
+
 void vrrp_addresses_prefer(VrrpAddresses *self, GArray *between)
 {
 	self->asked = ask(self, vrrp_address_kernel_prefer, between);

@@ -64,7 +64,8 @@ void vrrp_addresses_repair(VrrpAddresses *addresses, GArray *taken); /* as vrrp_
 
 /* A Master that is awake, until then: beyond that nothing is put up that was asked before, unless this is said again. */
 void vrrp_addresses_lead(VrrpAddresses *addresses, gint64 until_us);
-void vrrp_addresses_hold(VrrpAddresses *addresses);  /* idempotent; also their lifetimes anew */
+void vrrp_addresses_hold(VrrpAddresses *addresses);  /* idempotent */
+void vrrp_addresses_renew(VrrpAddresses *addresses); /* their lifetimes anew */
 /* From now until they are dropped, what goes from an unbound socket to the service addresses' networks bears the service address; what goes
  * from one device to the other (@between, of VrrpBetween, taken over) the device's own. */
 void vrrp_addresses_prefer(VrrpAddresses *addresses, GArray *between);

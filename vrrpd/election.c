@@ -165,7 +165,7 @@ static void do_step(VrrpElection *self, const VrrpStep *step, gint64 now_us)
 			vrrp_addresses_lead(self->addresses, now_us + vrrp_machine_peer_down_us(&self->candidate.machine));
 		break;
 	case VRRP_STEP_RENEW:
-		vrrp_addresses_hold(self->addresses);
+		vrrp_addresses_renew(self->addresses);
 		break;
 	case VRRP_STEP_HOLD:
 		vrrp_addresses_hold(self->addresses);

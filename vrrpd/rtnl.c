@@ -19,12 +19,16 @@
 
 struct VrrpRtnl {
 	struct nl_sock *sock;
+	bool batch;
+	GByteArray *messages; /* of the batch */
+	GArray *tolerated;    /* of int, a libnl error: a message's number in the sequence is its place here and one */
 };
 
 VrrpRtnl *vrrp_rtnl_new(GError **error)
 {
 	struct nl_sock *sock = nl_socket_alloc();
 	int result = sock ? nl_connect(sock, NETLINK_ROUTE) : -NLE_NOMEM;
+	int on = 1;
 	VrrpRtnl *self;
 
 	if (result != 0) {
@@ -35,6 +39,10 @@ VrrpRtnl *vrrp_rtnl_new(GError **error)
 	nl_socket_set_buffer_size(sock, 256 * 1024, 0);
 	self = g_new0(VrrpRtnl, 1);
 	self->sock = sock;
+	self->messages = g_byte_array_new();
+	self->tolerated = g_array_new(FALSE, FALSE, sizeof(int));
+	/* Answers without the question. */
+	(void)setsockopt(nl_socket_get_fd(sock), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
 	return self;
 }
 
@@ -43,6 +51,8 @@ void vrrp_rtnl_free(VrrpRtnl *self)
 	if (!self)
 		return;
 	nl_socket_free(self->sock);
+	g_byte_array_unref(self->messages);
+	g_array_unref(self->tolerated);
 	g_free(self);
 }
 
@@ -51,11 +61,72 @@ guint32 vrrp_rtnl_port(const VrrpRtnl *self)
 	return nl_socket_get_local_port(self->sock);
 }
 
+/* ---- Many as one ---- */
+
+void vrrp_rtnl_batch_begin(VrrpRtnl *self)
+{
+	self->batch = true;
+	g_byte_array_set_size(self->messages, 0);
+	g_array_set_size(self->tolerated, 0);
+}
+
+static void batch_add(VrrpRtnl *self, struct nl_msg *message, int tolerated)
+{
+	static const guint8 padding[NLMSG_ALIGNTO];
+	struct nlmsghdr *header = nlmsg_hdr(message);
+
+	g_array_append_val(self->tolerated, tolerated);
+	header->nlmsg_flags |= NLM_F_REQUEST; /* only what is refused is answered */
+	header->nlmsg_seq = self->tolerated->len;
+	header->nlmsg_pid = vrrp_rtnl_port(self);
+	g_byte_array_append(self->messages, (const guint8 *)header, header->nlmsg_len);
+	g_byte_array_append(self->messages, padding, NLMSG_ALIGN(header->nlmsg_len) - header->nlmsg_len);
+	nlmsg_free(message);
+}
+
+/* The kernel has answered when what was asked is sent. */
+static bool is_refused(VrrpRtnl *self)
+{
+	guint8 answer[1024] __attribute__((aligned(8)));
+	bool refused = false;
+	gssize n;
+
+	while ((n = recv(nl_socket_get_fd(self->sock), answer, sizeof answer, MSG_DONTWAIT)) > 0) {
+		int left = (int)n;
+
+		for (struct nlmsghdr *header = (struct nlmsghdr *)answer; NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
+			const struct nlmsgerr *error = NLMSG_DATA(header);
+
+			if (header->nlmsg_type == NLMSG_ERROR && error->error != 0)
+				refused |= header->nlmsg_seq == 0 || header->nlmsg_seq > self->tolerated->len ||
+					   nl_syserr2nlerr(-error->error) != -g_array_index(self->tolerated, int, header->nlmsg_seq - 1);
+		}
+	}
+	return refused;
+}
+
+bool vrrp_rtnl_batch_end(VrrpRtnl *self, bool send)
+{
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+
+	self->batch = false;
+	if (!send || self->messages->len == 0)
+		return true;
+	return sendto(nl_socket_get_fd(self->sock), self->messages->data, self->messages->len, 0, (struct sockaddr *)&kernel, sizeof kernel) ==
+		       (gssize)self->messages->len &&
+	       !is_refused(self);
+}
+
 /* Sends @message (consumed) and takes the kernel's answer, which is there when the send returns. */
 static bool request(VrrpRtnl *rtnl, struct nl_msg *message, int tolerated, const char *what, GError **error)
 {
-	int result = nl_send_sync(rtnl->sock, message);
+	int result;
 
+	if (rtnl->batch) {
+		batch_add(rtnl, message, tolerated);
+		return true;
+	}
+	result = nl_send_sync(rtnl->sock, message);
 	if (result >= 0 || result == tolerated)
 		return true;
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s: %s", what, nl_geterror(result));

@@ -4,7 +4,7 @@
  *
  * Every change, and some of the reading, waits for the kernel's lock (RTNL), which anybody on this machine may hold for seconds: where containers
  * or network namespaces come and go. So nothing of this is called by the loop once it elects; it is for the thread (worker.h), which has one of
- * these, and for starting. Read out of order: the neighbours, about which this kernel (since 6.9; measured on 6.18) is asked without the lock.
+ * these. Neighbours are the exception: Linux tells of them without the lock since 6.9.
  */
 #pragma once
 
@@ -52,6 +52,11 @@ VrrpRtnl *vrrp_rtnl_new(GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void vrrp_rtnl_free(VrrpRtnl *rtnl); /* NULL is fine */
 
 guint32 vrrp_rtnl_port(const VrrpRtnl *rtnl); /* of its socket: who asked for a change, as the kernel tells it */
+
+/* What is changed until the end is put together and goes to the kernel as one message then; each function says that it worked. False: one did not.
+ * @send false: nothing is sent after all. */
+void vrrp_rtnl_batch_begin(VrrpRtnl *rtnl);
+bool vrrp_rtnl_batch_end(VrrpRtnl *rtnl, bool send);
 
 /* False when there is no such link. */
 bool vrrp_rtnl_link(VrrpRtnl *rtnl, const char *name, VrrpLink *ret_link);

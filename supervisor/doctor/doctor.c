@@ -60,6 +60,7 @@ const DoctorCode doctor_codes[] = {
 	{ "address-removed", DOCTOR_WARNING, "Something else takes addresses away: a network manager that must leave this interface alone?", false, NULL },
 	{ "witness-lost", DOCTOR_WARNING, "Look at the way from this device to the witness hosts; when they are gone for good, name others.", false, NULL },
 	{ "state-not-kept", DOCTOR_WARNING, "Make room in /run.", false, NULL },
+	{ "kernel-busy", DOCTOR_WARNING, "Find what makes and removes network namespaces or containers without end.", false, NULL },
 	{ "no-realtime", DOCTOR_WARNING, "Allow real time: no cgroup or container limit on SCHED_RR for understudy.", false, NULL },
 	{ "memory-not-locked", DOCTOR_WARNING, "Allow locked memory: LimitMEMLOCK=infinity for understudy.", false, NULL },
 	{ NULL, DOCTOR_WARNING, "See the text; this version has no advice of its own.", false, NULL },

@@ -234,7 +234,7 @@ void sim_check_say(Sim *sim, const SimDevice *device, guint8 priority, bool ever
 	if (everywhere && unheard_us > window_us + 2)
 		sim_break(sim, "alive-though-isolated", "%c has heard nothing on the LAN for %" G_GINT64_FORMAT " us and says elsewhere that it lives",
 			  device->name, unheard_us);
-	if (!everywhere && device->no_carrier == 0 && unheard_us < window_us / 2 && device->frame_us >= device->up_us &&
+	if (!everywhere && device->no_carrier == 0 && device->told_us == 0 && unheard_us < window_us / 2 && device->frame_us >= device->up_us &&
 	    (device->candidate.serving || !device->candidate.served))
 		sim_break(sim, "silent-though-alive", "%c is on the LAN, and says so nowhere else", device->name);
 }
@@ -248,7 +248,7 @@ void sim_check_always(Sim *sim)
 		    !(device->no_kernel && device->jobs.dropping))
 			sim_break(sim, "addresses-without-role", "%c is %s and holds the addresses", device->name,
 				  vrrp_state_name(device->candidate.machine.state));
-		if (is_master(device) && device->told_us != 0 && sim_clock(sim, device) - MAX(device->told_us, device->woke_us) >
+		if (is_master(device) && device->told_us != 0 && sim_clock(sim, device) - device->told_us >
 		    SIM_ADDRESS_LIFE_US + 1000 * SIM_MS + 2 * MAX(sim->busy_us, 0))
 			sim_break(sim, "stays", "%c was told to give up, and still leads when its addresses would have ended by themselves", device->name);
 		/* After a sleep the kernel may have let them go; they are put up again with the next advert or not at all. */

@@ -519,6 +519,7 @@ void sim_device_kernel(Sim *sim, SimDevice *device)
 		sim_device_start(sim, device);
 	if (device->condition != SIM_RUNS)
 		return;
+	wake_up(sim, device);
 	do_jobs(sim, device);
 	go_on_leaving(sim, device);
 	begin_next(sim, device);
@@ -641,6 +642,8 @@ void sim_device_wake(Sim *sim, SimDevice *device)
 	device->condition = SIM_RUNS;
 	device->thawed_us = sim_clock(sim, device);
 	device->reads_late = true;
+	if (device->told_us != 0)
+		device->told_us = sim_clock(sim, device);
 	/* Nothing was said while it slept, as far as it knows: it waits as one that begins. */
 	if (device->candidate.machine.state == VRRP_STATE_BACKUP && due && !device->candidate.machine.listened &&
 	    is_empty(device) &&
@@ -782,9 +785,6 @@ static void begin_next(Sim *sim, SimDevice *device)
 
 	if (!device->changing || device->candidate.leaving)
 		return;
-	wake_up(sim, device);
-}
-
 	device->changing = false;
 	if (device->candidate.machine.state != VRRP_STATE_INIT) /* heard a higher one while it was leaving */
 		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "settings" });
@@ -805,6 +805,7 @@ void sim_device_settings(Sim *sim, SimDevice *device, guint interval_cs)
 	device->wanted_interval_cs = interval_cs;
 	if (device->changing || device->interval_cs == interval_cs || device->condition != SIM_RUNS)
 		return;
+	wake_up(sim, device);
 	device->changing = true;
 	if (device->candidate.machine.state != VRRP_STATE_INIT)
 		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "settings" });

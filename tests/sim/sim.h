@@ -105,7 +105,7 @@ typedef struct {
 	gint64 frames_since_us;      /* own clock: since when without a silence between */
 	guint losses;                /* of the carrier, each less than a minute after the one before */
 	gint64 led_us;               /* own clock: when it last heard any Master; 0: not since it began */
-	gint64 told_us;              /* own clock: when, as Master, it was told to give up; 0: it was not */
+	gint64 told_us;              /* own clock: when, as Master, it was told to give up, or last thawed after that; 0: it was not */
 	bool leaves_for_carrier;     /* which may be back when its addresses are down */
 	gint64 loss_us;              /* own clock: the last of them */
 	gint64 learning_until_us;    /* world: the switch's port forwards nothing yet */

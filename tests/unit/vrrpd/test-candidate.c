@@ -321,6 +321,96 @@ static void test_flapping(void)
 	test_flapping_link(false);
 }
 
+/* ---- Giving up while the kernel takes its time ---- */
+
+static bool said_zero(const World *world)
+{
+	for (gsize i = 0; i < world->n; i++)
+		if (world->steps[i].kind == VRRP_STEP_SEND && world->steps[i].priority == 0)
+			return true;
+	return false;
+}
+
+/* A Master's next advert, when it is due. */
+static void advert(World *world)
+{
+	world->now_us = world->candidate.machine.deadline_us;
+	step(world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+}
+
+static void test_leaving(void)
+{
+	World world = master();
+	VrrpEvent event;
+
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_RESIGN, .reason = "order" });
+	g_assert_cmpuint(world.n, ==, 1);
+	g_assert_true(did(&world, VRRP_STEP_DROP));
+	for (guint i = 0; i < 20; i++) {
+		advert(&world);
+		g_assert_true(did(&world, VRRP_STEP_SEND) && !said_zero(&world));
+		g_assert_false(did(&world, VRRP_STEP_RENEW));
+		g_assert_false(vrrp_candidate_left(&world.candidate, world.now_us, &event));
+	}
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_RESIGN, .reason = "order" });
+	g_assert_cmpuint(world.n, ==, 0);
+	vrrp_candidate_dropped(&world.candidate);
+	g_assert_true(vrrp_candidate_left(&world.candidate, world.now_us, &event));
+	step(&world, event);
+	g_assert_true(said_zero(&world) && !did(&world, VRRP_STEP_DROP));
+	g_assert_cmpint(world.candidate.machine.state, ==, VRRP_STATE_BACKUP);
+	g_assert_false(vrrp_candidate_left(&world.candidate, world.now_us, &event));
+}
+
+/* The kernel does not let it: then it is silent, and says nothing that is not so. */
+static void test_leaving_ends(void)
+{
+	World world = master();
+	gint64 until_us = world.now_us + VRRP_LEAVE_US;
+	VrrpEvent event;
+
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_RESIGN, .reason = "order" });
+	while (world.candidate.machine.deadline_us < until_us)
+		advert(&world);
+	world.now_us = until_us - 1;
+	g_assert_false(vrrp_candidate_left(&world.candidate, world.now_us, &event));
+	world.now_us = until_us;
+	g_assert_true(vrrp_candidate_left(&world.candidate, world.now_us, &event));
+	step(&world, event);
+	g_assert_cmpuint(world.n, ==, 1);
+	g_assert_true(did(&world, VRRP_STEP_STATE));
+	g_assert_cmpint(world.candidate.machine.state, ==, VRRP_STATE_BACKUP);
+}
+
+/* Whoever ends altogether does not stay a Backup because it was told that first. */
+static void test_stopped_while_leaving(void)
+{
+	World world = master();
+	VrrpEvent event;
+
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_RESIGN, .reason = "order" });
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "stopped" });
+	g_assert_cmpuint(world.n, ==, 0);
+	vrrp_candidate_dropped(&world.candidate);
+	g_assert_true(vrrp_candidate_left(&world.candidate, world.now_us, &event));
+	step(&world, event);
+	g_assert_true(said_zero(&world));
+	g_assert_cmpint(world.candidate.machine.state, ==, VRRP_STATE_INIT);
+}
+
+/* Another leads already: there is nothing to wait for. */
+static void test_yields_while_leaving(void)
+{
+	World world = master();
+	VrrpEvent event;
+
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_RESIGN, .reason = "order" });
+	hear(&world, 253);
+	g_assert_cmpint(world.candidate.machine.state, ==, VRRP_STATE_BACKUP);
+	g_assert_false(said_zero(&world));
+	g_assert_false(vrrp_candidate_left(&world.candidate, world.now_us + VRRP_LEAVE_US, &event));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -334,5 +424,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/candidate/restart", test_restart);
 	g_test_add_func("/vrrp/candidate/gate", test_gate);
 	g_test_add_func("/vrrp/candidate/flapping-link", test_flapping);
+	g_test_add_func("/vrrp/candidate/leaving/waits-for-the-kernel", test_leaving);
+	g_test_add_func("/vrrp/candidate/leaving/not-for-ever", test_leaving_ends);
+	g_test_add_func("/vrrp/candidate/leaving/stopped", test_stopped_while_leaving);
+	g_test_add_func("/vrrp/candidate/leaving/another-leads", test_yields_while_leaving);
 	return g_test_run();
 }
