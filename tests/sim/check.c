@@ -245,7 +245,7 @@ void sim_check_always(Sim *sim)
 		const SimDevice *device = &sim->device[i];
 
 		if (device->condition == SIM_RUNS && device->candidate.machine.state != VRRP_STATE_MASTER && sim_device_holds_addresses(sim, device) &&
-		    !(device->no_kernel && device->jobs.dropping))
+		    !device->jobs.dropping)
 			sim_break(sim, "addresses-without-role", "%c is %s and holds the addresses", device->name,
 				  vrrp_state_name(device->candidate.machine.state));
 		if (is_master(device) && device->told_us != 0 && sim_clock(sim, device) - device->told_us >
