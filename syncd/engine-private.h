@@ -5,6 +5,7 @@
 #include "apply.h"
 #include "engine.h"
 #include "git-stream.h"
+#include "growing.h"
 #include "hook.h"
 #include "objects.h"
 #include "picture.h"
@@ -75,6 +76,7 @@ typedef struct {
 
 	/* voice */
 	SyncObjects *objects;    /* the engine's; NULL for the other refs */
+	SyncGrowing *growing;    /* NULL for the other refs */
 	bool doubtful;           /* not all objects of what is applied may be here */
 	gint64 root_s;           /* the wall clock when the line's past began; 0: not looked up yet */
 	GSource *sweep;

@@ -38,6 +38,8 @@ static gint64 due_us(const SyncLine *line, gint64 now_us)
 		due = MIN(now_us + QUIET_MS * 1000, line->first_us + LONGEST_MS * 1000);
 	if (line->writing_us)
 		due = MIN(due, MIN(now_us + WRITING_MS * 1000, line->writing_us + WRITING_LONGEST_MS * 1000));
+	if (line->growing && sync_growing_due_us(line->growing))
+		due = MIN(due, sync_growing_due_us(line->growing));
 	/* A busy database has no quiet time: the first change decides then. */
 	if (line->database_us)
 		due = MIN(due, MAX(MIN(now_us + QUIET_MS * 1000, line->database_us + LONGEST_MS * 1000), copy_due_us(line)));
@@ -95,11 +97,29 @@ static void changed(const SyncSet *set, const char *folder, const char *name, Sy
 	if (sync_name_is_ours(name) || (*path && sync_path_excluded(path, (const char *const *)set->exclude)))
 		return;
 	sync_picture_mark(line->picture, set, folder);
-	if (what == SYNC_WATCH_WRITING)
-		line->writing_us = line->writing_us ? line->writing_us : now_us;
-	else
+	if (line->growing)
+		sync_growing_told(line->growing, set, path, what == SYNC_WATCH_WRITING, now_us);
+	if (what != SYNC_WATCH_WRITING)
 		line->first_us = line->first_us ? line->first_us : now_us;
+	else if (!line->growing) /* which has times of its own */
+		line->writing_us = line->writing_us ? line->writing_us : now_us;
 	arm(line);
+}
+
+/* A recording that is open, and was begun not long ago. */
+static bool leaves_file(const SyncSet *set, const char *path, gpointer user_data)
+{
+	SyncLine *line = user_data;
+
+	return sync_growing_leaves(line->growing, set, path, g_get_monotonic_time());
+}
+
+static void mark_growing(const SyncSet *set, const char *path, gpointer user_data)
+{
+	SyncLine *line = user_data;
+	g_autofree char *parent = sync_path_parent(path);
+
+	sync_picture_mark(line->picture, set, parent);
 }
 
 /* ---- what ---- */
@@ -222,16 +242,19 @@ static gboolean line_due(gpointer user_data)
 	sync_line_tell_activity(line, "committing");
 	gint64 began_us = g_get_monotonic_time();
 	bool copies = g_hash_table_size(line->databases) > 0;
+	if (line->growing)
+		sync_growing_each_due(line->growing, began_us, mark_growing, line);
 	bool ok = commit_line(line, "system", NULL, &error);
+	if (line->growing)
+		sync_growing_forget_due(line->growing, began_us);
 	if (copies)
 		line->snapshot_took_us = g_get_monotonic_time() - began_us;
 	sync_line_tell_problem(line, ok ? "" : error->message);
 	sync_line_tell_activity(line, "idle");
-	if (!ok) {
-		/* The picture has everything marked; it is tried again with the next change, and soon. */
+	/* The picture has everything marked; it is tried again with the next change, and soon. */
+	if (!ok)
 		line->writing_us = g_get_monotonic_time();
-		arm(line);
-	}
+	arm(line);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -260,6 +283,8 @@ bool sync_lead_commit(SyncLine *line, const char *author, const char *message, G
 {
 	/* Everything: a file may be open and written without an event that says it is complete. */
 	sync_picture_mark_all(line->picture);
+	if (line->growing)
+		sync_growing_clear(line->growing);
 	return commit_line(line, author, message, error);
 }
 
@@ -300,6 +325,8 @@ void sync_lead_begin(SyncLine *line)
 		sync_line_notice(line, "too few watches", 2, "Changes are found hourly only: %s", error->message);
 	line->timer = ready_source(line, line_due);
 	sync_picture_on_folder(line->picture, watch_folder, line);
+	if (line->growing)
+		sync_picture_on_file(line->picture, leaves_file, line);
 	line->rescan = ready_source(line, rescan_due);
 	line->rescanned_us = g_get_monotonic_time();
 	g_source_set_ready_time(line->rescan, line->rescanned_us + MISSING_S * (gint64)G_USEC_PER_SEC);
@@ -324,6 +351,9 @@ void sync_lead_end(SyncLine *line)
 {
 	drop_source(&line->timer);
 	sync_picture_on_folder(line->picture, NULL, NULL);
+	sync_picture_on_file(line->picture, NULL, NULL);
+	if (line->growing)
+		sync_growing_clear(line->growing);
 	g_hash_table_remove_all(line->databases);
 	line->first_us = line->writing_us = line->database_us = line->snapshot_us = 0;
 	line->checked_us = 0;

@@ -68,6 +68,8 @@ struct SyncPicture {
 	gpointer user_data;
 	GPtrArray *unreadable; /* of char*: what the last look could not read */
 	git_oid base;          /* a tree that has what cannot be read; zero: none */
+	SyncPictureLeave leave;
+	gpointer leave_data;
 	/* during a refresh */
 	SyncRepo *repo;
 	GCancellable *cancellable;
@@ -154,6 +156,12 @@ void sync_picture_set_base(SyncPicture *picture, const git_oid *tree)
 const GPtrArray *sync_picture_unreadable(const SyncPicture *picture)
 {
 	return picture->unreadable;
+}
+
+void sync_picture_on_file(SyncPicture *picture, SyncPictureLeave callback, gpointer user_data)
+{
+	picture->leave = callback;
+	picture->leave_data = user_data;
 }
 
 static SetView *view_of(SyncPicture *picture, const SyncSet *set)
@@ -445,6 +453,11 @@ static bool look_at_name(SyncPicture *picture, SetView *view, Folder *folder, in
 	if (known && known->adopted && S_ISREG(st.st_mode) && known->look.mtime_ns == look.mtime_ns) {
 		*ret_gone = known->adopted = false;
 		known->look = look;
+		return true;
+	}
+	g_autofree char *file_path = picture->leave && S_ISREG(st.st_mode) ? sync_path_join(path, name) : NULL;
+	if (file_path && picture->leave(view->set, file_path, picture->leave_data)) {
+		*ret_gone = !known || known->folder;
 		return true;
 	}
 	g_autofree Item *item = g_new0(Item, 1);

@@ -25,6 +25,10 @@ SyncPicture *sync_picture_new(GPtrArray *sets, SyncRef ref, const char *scratch,
 void sync_picture_free(SyncPicture *picture); /* NULL is fine */
 void sync_picture_on_folder(SyncPicture *picture, SyncPictureFolder callback, gpointer user_data);
 
+/* Asked of each file that has changed: true: it stays as it was known for now. */
+typedef bool (*SyncPictureLeave)(const SyncSet *set, const char *path, gpointer user_data);
+void sync_picture_on_file(SyncPicture *picture, SyncPictureLeave callback, gpointer user_data);
+
 /* Says that folder @path of @set must be looked at again (a database: whatever path). */
 void sync_picture_mark(SyncPicture *picture, const SyncSet *set, const char *path);
 void sync_picture_mark_all(SyncPicture *picture); /* with everything below */

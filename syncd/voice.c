@@ -365,6 +365,7 @@ void sync_voice_init(SyncLine *line)
 	static GSourceFuncs functions = { .dispatch = dispatch };
 
 	line->objects = line->engine->objects;
+	line->growing = sync_growing_new();
 	line->sweep = g_source_new(&functions, sizeof(GSource));
 	g_source_set_callback(line->sweep, sweep_due, line, NULL);
 	g_source_set_ready_time(line->sweep, -1);
@@ -379,6 +380,7 @@ void sync_voice_clear(SyncLine *line)
 		g_source_destroy(line->sweep);
 		g_clear_pointer(&line->sweep, g_source_unref);
 	}
+	sync_growing_free(line->growing);
 	g_free(line->peer_has);
 }
 

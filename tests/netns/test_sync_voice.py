@@ -2,9 +2,13 @@
 """Recordings: pointers in the commits of `voice`, the bytes beside them, fetched several at once and gone when they are deleted."""
 
 import hashlib
+import http.client
 import json
 import os
 import random
+import socket
+import ssl
+import subprocess
 
 import pytest
 from sync_lab import APPLICATION, FILES, SyncLab
@@ -166,7 +170,7 @@ def test_goes_on_over_the_other_path(pair, lab):
     alpha, beta = pair
     content = noise(4, 24 << 20)
     before = received(beta)
-    slow(alpha, "60mbit")
+    slow(alpha, "20mbit")
     record(alpha, "long.wav", content)
     beta.wait(lambda: sum(parts(beta).values()) > 4 << 20, "a part of it is here", 30)
     first = busiest(beta, before)
@@ -183,7 +187,7 @@ def test_killed_in_the_middle(pair, lab):
     """Either of the two, and a recording that came in the meantime arrives before the long one does."""
     alpha, beta = pair
     content = noise(5, 16 << 20)
-    slow(alpha, "60mbit")
+    slow(alpha, "10mbit")
     record(alpha, "long.wav", content)
     there = beta.wait(lambda: sum(parts(beta).values()) > 2 << 20 and parts(beta), "a part of it is here", 30)
     beta.kill()
@@ -210,7 +214,7 @@ def test_takeover_with_objects_missing(pair, lab):
     alpha, beta = pair
     record(alpha, "old.wav", noise(6, 3000))
     lab.in_step()
-    slow(alpha, "20mbit")
+    slow(alpha, "10mbit")
     record(alpha, "long.wav", noise(7, 24 << 20))
     beta.wait(lambda: sum(parts(beta).values()) > 1 << 20, "a part of it is here", 30)
     point = beta.get("RecoveryPoint")["voice"]
@@ -235,7 +239,7 @@ def test_takeover_with_objects_missing(pair, lab):
 
 def test_configuration_does_not_wait_for_recordings(pair, lab):
     alpha, beta = pair
-    slow(alpha, "200mbit")
+    slow(alpha, "80mbit")
     for i in range(4):
         record(alpha, f"long{i}.wav", noise(i, 16 << 20) * 3)
     beta.wait(lambda: sum(parts(beta).values()) > 1 << 20, "they come", 60)
@@ -249,3 +253,139 @@ def test_configuration_does_not_wait_for_recordings(pair, lab):
     assert len(stored(beta)) < 5
     fast(alpha)
     beta.wait(lambda: len(recordings(beta)) == 5, "all of them", 60)
+
+
+def versions(device, name):
+    """How many contents of a recording the line has."""
+    return len({line.split()[3] for line in device.git("log", "--format=", "--raw", "--no-abbrev", "refs/heads/voice", "--", f"pbx.mail/{name}").splitlines()})
+
+
+def test_an_open_recording_is_not_stored_again_and_again(pair, lab):
+    alpha, beta = pair
+    pieces = [noise(i, 50000) for i in range(12)]
+    with open(alpha.at(f"{MAIL}/call.wav"), "wb") as call:
+        for i, piece in enumerate(pieces):
+            call.write(piece)
+            call.flush()
+            # Others that are complete go their way meanwhile, in the same folder.
+            record(alpha, f"message{i}.wav", bytes([i]) * 100)
+            beta.wait(lambda i=i: recordings(beta).get(f"message{i}.wav") == bytes([i]) * 100, "a message arrives")
+    beta.wait(lambda: recordings(beta).get("call.wav") == b"".join(pieces), "the call, once it has ended")
+    assert versions(alpha, "call.wav") <= 4, "when it was begun, and when it had ended"
+    # Whoever asks for a commit has all of it.
+    with open(alpha.at(f"{MAIL}/second.wav"), "wb") as call:
+        call.write(b"so far")
+        call.flush()
+        lab.in_step()
+        assert recordings(beta)["second.wav"] == b"so far"
+
+
+OLD = """Begun long ago
+
+Term: 1
+Term-Id: alpha
+Device: alpha
+"""
+
+
+def begin_long_ago(device, tree):
+    """The line of the device is one commit, two days old. The same on both devices."""
+    when = {"GIT_AUTHOR_DATE": "@1700000000 +0000", "GIT_COMMITTER_DATE": "@1700000000 +0000", "GIT_AUTHOR_NAME": "system", "GIT_COMMITTER_NAME": "system",
+            "GIT_AUTHOR_EMAIL": "alpha", "GIT_COMMITTER_EMAIL": "alpha"}
+    words = [f"{key}={value}" for key, value in when.items()]
+    repository = "--git-dir=/var/lib/understudy/sync/repo.git"
+    enter = ["nsenter", f"--target={device.holder.pid}", "--mount", "--root", "--wd"]
+    commit = subprocess.run([*enter, "env", *words, "git", repository, "commit-tree", tree, "-m", OLD], check=True, capture_output=True, text=True).stdout.strip()
+    device.git("update-ref", "refs/heads/voice", commit)
+    return commit
+
+
+def test_the_past_of_names_ends(pair, lab):
+    """A line that began more than a day ago begins anew; the Backup knows that it is the same."""
+    alpha, beta = pair
+    record(alpha, "kept.wav", b"kept")
+    lab.in_step()
+    tree = alpha.git("rev-parse", "refs/heads/voice^{tree}").strip()
+    for device in pair:
+        device.kill()
+    old = {begin_long_ago(device, tree) for device in pair}
+    assert len(old) == 1
+    for device in pair:
+        device.start()
+    record(alpha, "new.wav", b"new")
+    alpha.set_role("lead")
+    beta.set_role("follow")
+    beta.wait(lambda: recordings(beta) == {"kept.wav": b"kept", "new.wav": b"new"}, "it arrives", 20)
+    for device in pair:
+        assert device.git("rev-list", "--count", "refs/heads/voice") == "1\n"
+        assert f"Goes-On: {old.copy().pop()}:alpha" in device.git("log", "--format=%B", "refs/heads/voice")
+    record(alpha, "next.wav", b"next")
+    lab.in_step()
+    assert alpha.git("rev-list", "--count", "refs/heads/voice") == "2\n", "not again so soon"
+    assert recordings(beta)["next.wav"] == b"next"
+    assert beta.get("Diverged") == []
+
+
+def test_wrong_bytes_are_refused(pair, lab):
+    """An object that is not what its name says stays with who has it; what was applied stays, and the rest comes when it is right again."""
+    alpha, beta = pair
+    right, wrong = noise(8, 100000), noise(9, 100000)
+    record(alpha, "old.wav", b"old")
+    lab.in_step()
+    before = beta.get("Applied")["voice"]
+    beta.kill()
+    record(alpha, "new.wav", right)
+    alpha.commit()
+    path = alpha.at(f"{STORE}/objects").joinpath(*split(name_of(right)))
+    path.chmod(0o600)
+    path.write_bytes(wrong)
+    beta.start()
+    beta.set_role("follow")
+    beta.wait(lambda: "not the recording that its commit names" in beta.get("LastError"), "refused", 20)
+    assert beta.get("Applied")["voice"] == beta.get("Stored")["voice"] == before
+    assert recordings(beta) == {"old.wav": b"old"} and stored(beta) == {name_of(b"old")}
+    path.write_bytes(right)
+    beta.wait(lambda: recordings(beta) == {"old.wav": b"old", "new.wav": right}, "it comes, now that it is right", 60)
+
+
+def ask(device, host, method, path, headers=None, body=None):
+    """What the other device's door answers to somebody with this device's key."""
+    folder = device.at("/var/lib/understudy/sync")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    plain = device.namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
+    plain.settimeout(10)
+    plain.connect((host, 7443))
+    connection = http.client.HTTPConnection(host, 7443)
+    with context.wrap_socket(plain) as connection.sock:
+        connection.request(method, path, body=body, headers=headers or {})
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+
+
+def test_objects_as_git_lfs_asks_for_them(pair, lab):
+    """Batch, whole, a range, and what there is not."""
+    alpha, beta = pair
+    content = noise(10, 300000)
+    record(alpha, "long.wav", content)
+    lab.in_step()
+    name, host, top = name_of(content), alpha.lan, "/repo.git/info/lfs/objects"
+    batch = {"operation": "download", "transfers": ["basic"], "objects": [{"oid": name, "size": len(content)}, {"oid": "0" * 64, "size": 1}]}
+    kind = {"Content-Type": "application/vnd.git-lfs+json"}
+    status, _, body = ask(beta, host, "POST", f"{top}/batch", kind, json.dumps(batch))
+    found, missing = json.loads(body)["objects"]
+    assert status == 200 and found["actions"]["download"]["href"] == f"https://{host}:7443{top}/{name}" and missing["error"]["code"] == 404
+    status, headers, body = ask(beta, host, "GET", f"{top}/{name}")
+    assert status == 200 and body == content and headers["Content-Length"] == str(len(content))
+    status, headers, body = ask(beta, host, "GET", f"{top}/{name}", {"Range": "bytes=299990-"})
+    assert status == 206 and body == content[-10:] and headers["Content-Range"] == "bytes 299990-299999/300000"
+    status, _, body = ask(beta, host, "GET", f"{top}/{name}", {"Range": "bytes=100-199"})
+    assert status == 206 and body == content[100:200]
+    assert ask(beta, host, "GET", f"{top}/{name}", {"Range": "bytes=300000-"})[0] == 416
+    assert ask(beta, host, "POST", f"{top}/batch", kind, json.dumps({**batch, "operation": "upload"}))[0] == 403
+    assert ask(beta, host, "POST", f"{top}/batch", kind, "[" * 100000)[0] == 422
+    for method, path in (("PUT", f"{top}/{name}"), ("DELETE", f"{top}/{name}"), ("GET", f"{top}/../../config"), ("GET", f"{top}/{'0' * 64}"),
+                         ("GET", f"{top}/{name}/x"), ("GET", f"{top}/%2e%2e%2f{name[9:]}"), ("POST", "/repo.git/info/lfs/locks/verify")):
+        assert ask(beta, host, method, path)[0] in (400, 404), (method, path)
+    assert stored(alpha) == {name}
