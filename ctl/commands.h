@@ -24,6 +24,7 @@ CtlExit ctl_diff(Ctl *ctl, int argc, char **argv); /* versions.c */
 CtlExit ctl_show(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_restore(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_diverged(Ctl *ctl, int argc, char **argv);
+CtlExit ctl_verify(Ctl *ctl, int argc, char **argv); /* verify.c */
 CtlExit ctl_timeline(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_settings(Ctl *ctl, int argc, char **argv); /* settings.c */
 CtlExit ctl_pair(Ctl *ctl, int argc, char **argv); /* pairing.c */

@@ -27,6 +27,7 @@ static const struct {
 	{ "diff", "A B [PATH]", "what differs between two commits", ctl_diff },
 	{ "restore", "COMMIT [PATH] [--message TEXT]", "make the configuration what it was (on the Master)", ctl_restore },
 	{ "diverged", "[show|restore NAME [PATH]]", "what was kept aside: edits on a Backup, a line that lost", ctl_diverged },
+	{ "verify", "", "whether both devices have the same bytes", ctl_verify },
 	{ "settings", "show|set|edit|apply|history|restore|reload ...", "show and change the settings, the pair's on both devices", ctl_settings },
 	{ "timeline", "[--count N]", "changes of role, with the time of each phase", ctl_timeline },
 	{ "pair", "[--minutes N]", "print a code for another device to join this one", ctl_pair },

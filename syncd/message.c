@@ -37,6 +37,7 @@ static const TopicKey settings_keys[] = { { "phase", "s" }, { "pair_conf", "s" }
 static const TopicKey device_keys[] = {
 	{ "key", "s" }, { "next", "s" }, { "accepts", "as" }, { "addresses", "a{sas}" }, { "knows", "a{sas}" }, { NULL, NULL },
 };
+static const TopicKey verify_keys[] = { { "ask", "t" }, { "answer", "t" }, { "progress", "d" }, { "sets", "aa{sv}" }, { NULL, NULL } };
 static const TopicKey unpair_keys[] = { { NULL, NULL } };
 
 static const struct {
@@ -51,6 +52,7 @@ static const struct {
 	{ "doctor", true, doctor_keys },      { "clock", false, clock_keys },
 	{ "drill", false, drill_keys },
 	{ "device", true, device_keys, true }, { "unpair", false, unpair_keys, true },
+	{ "verify", true, verify_keys, true },
 };
 
 void sync_message_clear(SyncMessage *message)

@@ -96,6 +96,8 @@ static void on_published(const char *topic, GVariant *value, gpointer user_data)
 	bus_object_emit(service->object, PEER_INTERFACE, "PeerPublished", g_variant_new("(s@a{sv})", topic, value));
 	if (g_str_equal(topic, "sync"))
 		sync_service_peer_said(service, value);
+	else if (g_str_equal(topic, "verify"))
+		sync_verifying_peer_said(service, value);
 	else if (g_str_equal(topic, "device"))
 		sync_upkeep_look(service);
 }

@@ -15,6 +15,8 @@
 #define SYNC_INTERFACE "org.understudy.Sync1"
 #define PEER_INTERFACE "org.understudy.Peer1"
 
+typedef struct SyncVerifying SyncVerifying;
+
 struct SyncService {
 	BusObject *object;
 	char *folder, *settings_dir, *repository, *record_path;
@@ -34,6 +36,7 @@ struct SyncService {
 	bool hurries, peer_hurries;           /* nobody is served until what is committed now is applied there */
 	guint hurry_timer;
 	GVariant *held, *peer_held;           /* a{s(ss)} */
+	SyncVerifying *verifying;
 	char **diverged;
 	char *activity, *problem;
 	gint64 last_sync_ms;
@@ -86,6 +89,14 @@ bool sync_recovery_is_applied(SyncService *service, GVariant *commits);   /* the
 GVariant *sync_recovery_numbers(SyncService *service);                    /* of our newest commits, for the peer */
 GVariant *sync_recovery_point(SyncService *service);
 GVariant *sync_recovery_heard_ms(SyncService *service);
+
+/* ---- verifying.c ---- */
+SyncVerifying *sync_verifying_new(SyncService *service);
+void sync_verifying_free(SyncVerifying *verifying); /* NULL is fine */
+void sync_verifying_peer_said(SyncService *service, GVariant *value); /* its topic "verify" */
+void sync_verifying_peer_gone(SyncService *service);
+void sync_verifying_verify(BusCall *call, GVariant *args, gpointer user_data);
+GVariant *sync_verifying_progress(gpointer user_data);
 
 /* ---- held.c ---- */
 const char *sync_held_of(SyncService *service, GVariant *commits);        /* what the peer holds back of these: why; NULL: nothing */

@@ -282,6 +282,7 @@ void sync_service_peer_connected(SyncService *service, bool connected)
 {
 	service->retry_ms = 0;
 	if (!connected) {
+		sync_verifying_peer_gone(service);
 		sync_engine_peer_has(service->engine, NULL);
 		while (service->waiters->len > 0)
 			waiter_end(service->waiters->pdata[0], BUS_ERROR_NOT_REACHABLE, "the peer went away");
@@ -774,6 +775,7 @@ const BusMember sync_members[] = {
 	{ "Difference", .method = difference },
 	{ "WaitApplied", .method = wait_applied },
 	{ "SyncNow", .method = sync_now },
+	{ "Verify", .method = sync_verifying_verify },
 	{ "HookDone", .method = sync_held_hook_done },
 	{ "History", .method = history },
 	{ "Reload", .method = reload },
@@ -788,6 +790,7 @@ const BusMember sync_members[] = {
 	{ "Activity", .get = get_activity },
 	{ "LastError", .get = get_last_error },
 	{ "Diverged", .get = get_diverged },
+	{ "VerifyProgress", .get = sync_verifying_progress },
 	{ "Held", .get = sync_held_get },
 	{ "PeerHeld", .get = sync_held_get_peer },
 	{ "Hooks", .get = sync_held_get_hooks },
@@ -824,6 +827,7 @@ SyncService *sync_service_new(BusTree *tree, const char *folder, const char *set
 	service->peer_applied = no_commits();
 	service->held = g_variant_ref_sink(g_variant_new("a{s(ss)}", NULL));
 	service->peer_held = g_variant_ref(service->held);
+	service->verifying = sync_verifying_new(service);
 	service->diverged = g_new0(char *, 1);
 	service->activity = g_strdup("idle");
 	service->problem = g_strdup("");
@@ -855,6 +859,7 @@ void sync_service_free(SyncService *service)
 	g_clear_handle_id(&service->retry, g_source_remove);
 	g_clear_handle_id(&service->hurry_timer, g_source_remove);
 	g_clear_pointer(&service->waiters, g_ptr_array_unref);
+	sync_verifying_free(service->verifying);
 	sync_engine_free(service->engine);
 	bus_object_withdraw(service->object);
 	sync_key_unref(service->key);
