@@ -10,14 +10,17 @@
         alpha.power_cut()
         alpha.start()
 
-The product is installed into each device by `meson install`, and is started by the command of its service unit: a device knows of no
+The product is installed into each device as `meson install` puts it, and is started by the command of its service unit: a device knows of no
 demo. Where the kernel allows it the writable layers lie on a real file system, so that fsync costs what it costs.
 """
 
+import fcntl
+import hashlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +32,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 OVERLAYS = ("usr", "etc")
 UNIT = "/usr/lib/systemd/system/understudy.service"
 BUS_SOCKET = "run/dbus/system_bus_socket"
+KEPT_S = 3600
 
 
 class LabError(Exception):
@@ -53,6 +57,26 @@ def unified_cgroup():
             if os.path.isdir(path) and os.access(path, os.W_OK):
                 return path
     raise LabError("no writable unified cgroup hierarchy is mounted (see /proc/self/mountinfo); mount -t cgroup2 none /sys/fs/cgroup")
+
+
+def installed(build):
+    """What `meson install` puts on a device: a folder in the build folder, made once for everybody as long as nothing was built anew."""
+    with open(f"{build}/meson-info/intro-installed.json", encoding="utf-8") as file:
+        sources = sorted([*json.load(file), f"{build}/meson-private/install.dat"])
+    stamps = ((source, os.stat(source).st_mtime_ns, os.stat(source).st_size) for source in sources)
+    image = f"{build}/image-{hashlib.sha256(repr(list(stamps)).encode()).hexdigest()[:16]}"
+    with open(f"{build}/image.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.isdir(image):
+            shutil.rmtree(f"{build}/image.new", ignore_errors=True)
+            run(["meson", "install", "-C", build, "--no-rebuild", "--destdir", f"{build}/image.new"], timeout=120)
+            os.rename(f"{build}/image.new", image)
+            for name in os.listdir(build):  # what nobody can be about to copy any more
+                path = f"{build}/{name}"
+                if name.startswith("image-") and path != image and os.stat(path).st_mtime < time.time() - KEPT_S:
+                    shutil.rmtree(path, ignore_errors=True)
+        os.utime(image)
+    return image
 
 
 class Lab:
@@ -109,11 +133,9 @@ class Lab:
         return done.stderr.strip() if done.returncode else None
 
     def image(self):
-        """What `meson install` puts on a device, once for all of them."""
+        """What is installed on each of the devices; None: nothing."""
         if not self._image and self.build:
-            self._image = f"{self.find_disk()}/image"
-            os.mkdir(self._image)
-            run(["meson", "install", "-C", self.build, "--no-rebuild", "--destdir", self._image], timeout=120)
+            self._image = installed(self.build)
         return self._image
 
     def device(self, name, ports):
@@ -131,6 +153,12 @@ class Lab:
                 shutil.rmtree(self.disk, ignore_errors=True)
             if self.path:
                 remove_memory_folder(self.path)
+
+
+def listens(path):
+    """Whether somebody takes connections there; the socket is there a moment before."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        return line.connect_ex(path) == 0
 
 
 def remove_cgroup(path):
@@ -304,7 +332,7 @@ class Device:
         if not line:
             raise LabError(f"{self.name} does not start: {self.console()[-2000:]}")
         self.pid = int(line)
-        wait_until(lambda: self._launcher.poll() is not None or os.path.exists(f"{self.path}/{BUS_SOCKET}"), 10, f"{self.name}: its bus")
+        wait_until(lambda: self._launcher.poll() is not None or listens(f"{self.path}/{BUS_SOCKET}"), 10, f"{self.name}: its bus")
         if self._launcher.poll() is not None:
             raise LabError(f"{self.name} does not start: {self.console()[-2000:]}")
 

@@ -43,11 +43,11 @@ def passes(sender, receiver, address):
 
 def test_cut_takes_the_carrier_and_block_does_not(two_hosts):
     _, (a, b), (_, port) = two_hosts
-    assert passes(a, b, "192.0.2.2")
+    wait_until(lambda: passes(a, b, "192.0.2.2"), 5, "the switch forwards")
     port.block()
     assert port.carrier() and not passes(a, b, "192.0.2.2") and not passes(b, a, "192.0.2.1")
     port.unblock()
-    assert passes(a, b, "192.0.2.2")
+    wait_until(lambda: passes(a, b, "192.0.2.2"), 2, "frames pass again")
     port.cut()
     wait_until(lambda: not port.carrier(), 2, "carrier gone")
     assert not passes(a, b, "192.0.2.2")

@@ -45,6 +45,7 @@ def test_the_peer_is_spoken_to_from_own_addresses(pair):
     master.kill("understudy-syncd")
     assert set(wait_until(links, 10, "a link over the LAN")) == {own}
     wait_until(lambda: pair.watch(master).peer().get("connected"), 10, "they are connected")
+    pair.wait_settled()
     master.run(["understudy", "swap"])
 
 

@@ -23,7 +23,7 @@ def test_all_processes_of_the_master_die_at_once(pair):
     counts = {name: len(watch.roles) for name, watch in pair.watches.items()}
     pbx_pid = master.pid_of("kamailio")
     begin = time.monotonic()
-    pids = {name: master.pid_of(name) for name in PROCESSES}
+    pids = {name: master.wait_process(name) for name in PROCESSES}
     for pid in pids.values():
         os.kill(pid, signal.SIGKILL)
     for name, pid in pids.items():
@@ -54,13 +54,12 @@ def test_split_and_heal(pair):
     pair.cable.cut()
     alone.ports["eth0"].block()
     pair.watch(reached).wait_role("master", 10)
-    alone.write("/var/lib/scribe/who", "alone\n")
-    reached.write("/var/lib/scribe/who", "reached\n")
-    # Both have had time to store what they wrote.
-    for device in (alone, reached):
+    for device, word in ((alone, "alone\n"), (reached, "reached\n")):
         watch = pair.watch(device)
-        if watch.sync("Role") == "lead":
-            watch.wait(lambda watch=watch: watch.sync("Activity") == "idle", 10, "committed")
+        watch.wait(lambda watch=watch: watch.sync("Role") == "lead", 10, "its synchronisation leads")
+        stored = watch.sync("Stored")["config"]
+        device.write("/var/lib/scribe/who", word)
+        watch.wait(lambda watch=watch, stored=stored: watch.sync("Stored")["config"] != stored, 10, "committed")
     assert stays(lambda: pair.watch(reached).role() == "master", 2)
     changes = len(pair.watch(reached).roles)
     pair.cable.plug()

@@ -156,7 +156,7 @@ def test_order_and_readiness(place):
     place.device.run(["touch", "/run/sip-ready"])
     place.wait_app("gui", "running")
     (pid,) = place.group("alone")
-    assert os.stat(f"/proc/{pid}").st_uid == 65534
+    wait_until(lambda: os.stat(f"/proc/{pid}").st_uid == 65534, 5, "its user")  # it runs from the moment when it is a process
     assert place.app("gui", "Needs") == ["sip"]
     with open(f"/proc/{pid}/status", encoding="ascii") as status:
         assert "CapEff:\t0000000000000000" in status.read()
@@ -564,7 +564,7 @@ def test_traffic_is_dropped_until_ready_not_refused(place, service):
     place.wait_role("taking-over")
     wait_until(lambda: f"{service} timeout" in place.device.run(["nft", "list", "ruleset"]).stdout, 5, "rules that end by themselves")
     with phone.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM) as line:
-        line.settimeout(0.3)
+        line.settimeout(0.3)  # of silence
         line.connect((service, 5060))  # so that "port unreachable" would be told
         assert answers_ping6(phone, service) if v6 else answers_ping(phone, service)
         for _ in range(3):
@@ -573,6 +573,7 @@ def test_traffic_is_dropped_until_ready_not_refused(place, service):
                 line.recv(10)
         place.device.run(["touch", "/run/may-answer"])
         place.wait_role("master")
+        line.settimeout(5)
         line.send(b"x")
         assert line.recv(10) == b"x"
     # Nothing is dropped; who comes first is noted, and then there are no rules at all.

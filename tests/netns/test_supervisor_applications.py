@@ -88,7 +88,7 @@ def test_ready_when_options_is_answered(place):
     place.device.write("/etc/understudy/pair.conf", PAIR)
     place.application("sip", "/usr/local/bin/sip /run/answer 192.0.2.10", ready="sip-options", ready_address="udp 192.0.2.10:5060",
                       health="sip-options", health_address="192.0.2.10:5060", health_interval_ms="200", health_timeout_ms="200",
-                      health_tolerance="1")
+                      health_tolerance="4")  # a busy machine's echo may be late once
     place.start("taking-over")
     place.wait_app("sip", "starting")
     place.device.write("/run/answer", "")
