@@ -13,16 +13,24 @@ WINDOW_S = 6
 
 
 def test_idle_supervisor_sleeps(pair):
-    """A sign of life a second, a look at foreign instances every five, at the disk every thirty: no more than that, with room for a busy machine."""
+    """A sign of life a second, a look at foreign instances every five: no more than that, with room for a busy machine. The look at the disk, every
+    thirty seconds, is waited for by a thread of its own, several times: it comes into one of two windows at most."""
     pids = {(device.name, name): device.pid_of(f"understudy-{name}") for device in pair.devices.values() for name in ("supervisor", "keeper")}
     for watch in pair.watches.values():
         watch.stop()  # who asks is answered
     wait_until(lambda: calm(pids), 30, "a pair that has come to rest", 0.1)
+    first = too_many(pair, pids)
+    if first:
+        second = too_many(pair, pids)
+        assert not first.keys() & second.keys(), f"wake-ups a second: {first}, and then {second}"
+
+
+def too_many(pair, pids):
+    """Who wakes up too often, and how many times a second."""
     before = {party: wakeups(pid) for party, pid in pids.items()}
     assert stays(lambda: all(device.pid_of("understudy-supervisor") == pids[device.name, "supervisor"] for device in pair.devices.values()), WINDOW_S)
-    for party, pid in pids.items():
-        rate = (wakeups(pid) - before[party]) / WINDOW_S
-        assert rate <= (3 if party[1] == "supervisor" else 2), f"{party}: {rate:.1f} wake-ups a second"
+    rates = {party: (wakeups(pid) - before[party]) / WINDOW_S for party, pid in pids.items()}
+    return {party: rate for party, rate in rates.items() if rate > (3 if party[1] == "supervisor" else 2)}
 
 
 def calm(pids):
