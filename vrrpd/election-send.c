@@ -36,7 +36,7 @@ static bool sums_pseudo_header(const VrrpElection *self)
 
 static void fill_advert(const VrrpElection *self, const VrrpPath *path, const VrrpMember *member, guint8 priority, VrrpAdvert *ret_advert)
 {
-	memset(ret_advert, 0, sizeof *ret_advert);
+	memset(ret_advert, 0, offsetof(VrrpAdvert, addresses));
 	ret_advert->version = self->candidate.machine.version;
 	ret_advert->vrid = (guint8)self->settings->group_id;
 	ret_advert->priority = priority;

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/rseq.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "election.h"
@@ -36,6 +38,13 @@ static bool quit_on_signals(GMainLoop *loop)
 		return false;
 	fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	return fd >= 0 && g_unix_fd_add(fd, G_IO_IN, quit_cb, loop) > 0;
+}
+
+/* The C library has the kernel note on which processor we are, in a place of memory that is cold at each of our wakings, and nothing here asks. Where
+ * a later library has told the kernel another size nothing changes. */
+static void forget_processor(void)
+{
+	(void)syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, sizeof(struct rseq), RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 }
 
 #define STACK_KEPT_BYTES (48 * 1024) /* three times what role changes, introspection and a reload were seen to use */
@@ -107,6 +116,7 @@ int main(int argc, char **argv)
 		vrrp_election_add_problem(election, problem);
 	}
 	give_back_stack();
+	forget_processor();
 	(void)vrrp_heir_start();
 	if (!vrrp_service_start(service, election, &error)) {
 		/* Without its socket nobody can steer it: better no election than one that cannot be told to stop. */

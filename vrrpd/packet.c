@@ -205,7 +205,7 @@ VrrpDrop vrrp_packet_parse(const guint8 *packet, gsize length, const VrrpExpect 
 	const guint8 *vrrp;
 	Message message;
 
-	memset(ret_advert, 0, sizeof *ret_advert);
+	memset(ret_advert, 0, offsetof(VrrpAdvert, addresses));
 	if (!read_ip_header(packet, length, family, &message, ret_advert))
 		return VRRP_DROP_LENGTH;
 	vrrp = message.vrrp;

@@ -56,7 +56,7 @@ typedef struct {
 	IpAddress source;
 	IpAddress destination;
 	guint n_addresses;
-	IpAddress addresses[VRRP_MAX_ADDRESSES];
+	IpAddress addresses[VRRP_MAX_ADDRESSES]; /* of no meaning from @n_addresses on */
 } VrrpAdvert;
 
 /* What a receiver on one path expects. */

@@ -232,7 +232,7 @@ bool vrrp_path_multicast(VrrpPath *path, VrrpEther *ether, const guint8 mac[stat
 
 	if (!ip_is_set(&path->own))
 		return false;
-	advert->source = vrrp_now_us() < path->former_until_us ? path->former : path->own;
+	advert->source = path->former_until_us != 0 && vrrp_now_us() < path->former_until_us ? path->former : path->own;
 	advert->destination = vrrp_group_address(path->family);
 	return vrrp_ether_multicast(ether, path->link.index, mac, packet, vrrp_packet_build(advert, packet));
 }

@@ -71,7 +71,7 @@ static void try(const uint8_t *data, size_t size, const VrrpExpect *expect)
 	g_assert_true(again.version == advert.version && again.vrid == advert.vrid && again.priority == advert.priority &&
 		      again.interval_cs == advert.interval_cs && ip_equal(&again.source, &advert.source) &&
 		      ip_equal(&again.destination, &advert.destination) && again.n_addresses == advert.n_addresses);
-	g_assert_cmpmem(again.addresses, sizeof again.addresses, advert.addresses, sizeof advert.addresses);
+	g_assert_cmpmem(again.addresses, again.n_addresses * sizeof *again.addresses, advert.addresses, advert.n_addresses * sizeof *advert.addresses);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

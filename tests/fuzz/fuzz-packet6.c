@@ -52,7 +52,8 @@ static void try(const uint8_t *data, size_t size, const VrrpExpect *expect)
 	if (word(data) == 0x6c00 && word(data + 2) == 0 && size == length && data[44] >> 4 == 0 && word(data + 46) != 0xffff)
 		g_assert_cmpmem(built, length, data, size);
 	g_assert_cmpint(vrrp_packet_parse(built, length, expect, &again), ==, VRRP_DROP_NONE);
-	g_assert_cmpmem(&again, sizeof again, &advert, sizeof advert);
+	g_assert_cmpmem(&again, offsetof(VrrpAdvert, addresses) + again.n_addresses * sizeof(IpAddress), &advert,
+			offsetof(VrrpAdvert, addresses) + advert.n_addresses * sizeof(IpAddress));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
