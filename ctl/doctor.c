@@ -29,7 +29,7 @@ static void print_finding(Ctl *ctl, GString *out, GVariant *finding, gint64 now_
 
 CtlExit ctl_doctor(Ctl *ctl, int argc, char **argv)
 {
-	g_autoptr(GVariant) answer = NULL, findings = NULL;
+	g_autoptr(GVariant) answer = NULL, findings = NULL, supervisor = NULL;
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GString) out = g_string_new(NULL);
 	gint64 now_ms = g_get_real_time() / 1000;
@@ -47,6 +47,13 @@ CtlExit ctl_doctor(Ctl *ctl, int argc, char **argv)
 
 		n_errors += is_error(finding);
 		print_finding(ctl, out, finding, now_ms);
+	}
+	/* A PBX that is to be alone has no problem; but the question was whether another would take over. */
+	supervisor = ctl_get_all(ctl, CTL_SUPERVISOR, NULL, CTL_SUPERVISOR_INTERFACE, CTL_CALL_TIMEOUT_MS, NULL);
+	if (supervisor && strcmp(dict_string(supervisor, "Role", ""), "standalone") == 0) {
+		n_errors++;
+		g_string_append(out, "redundancy is off here: nobody takes over when this device fails\n"
+				     "  ->  understudy enable, on each of the two devices; or pair here and join on a second one.\n");
 	}
 	if (ctl->json)
 		ctl_print_json(findings);

@@ -19,7 +19,7 @@
 
 #define NOTIFY_ADDRESS "unix:path=/run/understudy/private/notify"
 #define PAIR_FILE SETTINGS_DIR "/pair.conf"
-#define PORT_CHANGE_MS 700
+#define PARTING_MS 700
 #define TIDY_AFTER_S 3  /* nothing was thought about for so long */
 #define TIDY_EVERY_S 60 /* people ask questions */
 #define LOCK_WITHIN_US (2 * G_TIME_SPAN_SECOND)
@@ -296,9 +296,11 @@ void supervisor_refuse_settings(Supervisor *supervisor, const char *reason)
 	set_settings_error(supervisor, reason);
 }
 
-static gboolean on_port_change_time(gpointer user_data)
+static gboolean on_parting_time(gpointer user_data)
 {
 	Supervisor *supervisor = user_data;
+	if (settings_orders_under_way(supervisor->settings_orders))
+		return G_SOURCE_CONTINUE; /* which ends, the other answering or not */
 	supervisor->peer_reload_timer = 0;
 	peer_reload(supervisor->peer);
 	return G_SOURCE_REMOVE;
@@ -307,6 +309,7 @@ static gboolean on_port_change_time(gpointer user_data)
 bool supervisor_reload(Supervisor *supervisor, GError **error)
 {
 	guint port_before = supervisor->settings->peer_port;
+	bool on_before = supervisor->settings->enabled;
 	g_autoptr(GError) reason = NULL;
 	Settings *settings = settings_load(SETTINGS_DIR, &reason);
 	if (!settings) {
@@ -332,10 +335,11 @@ bool supervisor_reload(Supervisor *supervisor, GError **error)
 	/* The role first: its holds are on their way before vrrpd learns that it may elect. */
 	undo_reset(supervisor->undo);
 	elect_reload(supervisor->elect);
-	if (port_before == settings->peer_port || !peer_is_connected(supervisor->peer))
+	bool parting = port_before != settings->peer_port || (on_before && !settings->enabled);
+	if (!parting || !peer_is_connected(supervisor->peer))
 		peer_reload(supervisor->peer);
-	else if (!supervisor->peer_reload_timer) /* over the old port the two still tell each other that they change it */
-		supervisor->peer_reload_timer = g_timeout_add(PORT_CHANGE_MS, on_port_change_time, supervisor);
+	else if (!supervisor->peer_reload_timer) /* over the link as it was the two still tell each other that they change it */
+		supervisor->peer_reload_timer = g_timeout_add(PARTING_MS, on_parting_time, supervisor);
 	return true;
 }
 

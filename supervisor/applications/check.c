@@ -5,11 +5,12 @@
 
 #include "supervisor/applications/application-private.h"
 
-/* A takeover waits for the answer, so the first tries follow each other closely, at the tenth part of the time waited so far; who takes long is
+/* A takeover waits for the answer, so the first tries follow each other closely, at a small part of the time waited so far; who takes long is
  * asked less and less often. To start a command costs more than to ask. */
 #define READY_FIRST_MS 2
 #define READY_FIRST_COMMAND_MS 10
-#define READY_PART 10
+#define READY_PART 25
+#define READY_PART_COMMAND 10
 #define READY_LONGEST_MS 1000
 #define READY_ANSWER_MS 1000
 
@@ -121,8 +122,9 @@ static void answered(Application *application, Check *check, const char *why)
 			return;
 		}
 		gint64 waited_ms = (g_get_monotonic_time() - application->app.since_us) / G_TIME_SPAN_MILLISECOND;
-		gint64 first_ms = application->settings->ready_check.kind == SETTINGS_CHECK_COMMAND ? READY_FIRST_COMMAND_MS : READY_FIRST_MS;
-		check->timer = g_timeout_add((guint)CLAMP(waited_ms / READY_PART, first_ms, READY_LONGEST_MS), on_ready_time, application);
+		bool command = application->settings->ready_check.kind == SETTINGS_CHECK_COMMAND;
+		gint64 pause_ms = MAX(waited_ms / (command ? READY_PART_COMMAND : READY_PART), command ? READY_FIRST_COMMAND_MS : READY_FIRST_MS);
+		check->timer = g_timeout_add((guint)MIN(pause_ms, READY_LONGEST_MS), on_ready_time, application);
 		return;
 	}
 	check->timer = g_timeout_add(application->settings->health_interval_ms, on_health_time, application);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* supervisor/applications/foreign.c - /proc, every few seconds, in a thread. */
+/* supervisor/applications/foreign.c - /proc, in a thread: every few seconds while processes are being made, else once a minute. */
 #include "supervisor/applications/foreign.h"
 
 #include <gio/gio.h>
@@ -12,6 +12,7 @@
 #include "supervisor/processes/proc.h"
 
 #define EVERY_S 5
+#define AT_LEAST_EVERY 12 /* of these: a process may become another program long after it was made */
 
 struct Foreign {
 	ForeignAskCb ask;
@@ -19,7 +20,10 @@ struct Foreign {
 	gpointer user_data;
 	guint timer;
 	GCancellable *looking;
-	GPtrArray *last;  /* the last look; of ForeignFound* */
+	GPtrArray *asked; /* what the last look was for; of ForeignWanted* */
+	guint64 newest;   /* the newest process before it */
+	guint n_spared;   /* looks, since it */
+	GPtrArray *last;  /* what it found; of ForeignFound* */
 	GPtrArray *known; /* told of */
 };
 
@@ -66,6 +70,28 @@ static bool holds(GPtrArray *list, const ForeignFound *wanted)
 			return true;
 	}
 	return false;
+}
+
+static bool same_wanted(GPtrArray *a, GPtrArray *b)
+{
+	if (a->len != b->len)
+		return false;
+	for (guint i = 0; i < a->len; i++) {
+		const ForeignWanted *x = a->pdata[i], *y = b->pdata[i];
+		if (strcmp(x->name, y->name) != 0 || strcmp(x->program, y->program) != 0 || g_strcmp0(x->unit, y->unit) != 0)
+			return false;
+	}
+	return true;
+}
+
+guint64 foreign_newest(const char *proc)
+{
+	g_autofree char *path = g_build_filename(proc, "loadavg", NULL), *text = NULL;
+	guint64 newest = 0;
+	if (!g_file_get_contents(path, &text, NULL, NULL) || !strrchr(text, ' ') ||
+	    !g_ascii_string_to_unsigned(g_strchomp(strrchr(text, ' ') + 1), 10, 1, G_MAXUINT64, &newest, NULL))
+		return 0;
+	return newest;
 }
 
 bool foreign_is_telling(const char *program)
@@ -157,9 +183,24 @@ GPtrArray *foreign_scan(const char *proc, GPtrArray *wanted)
 	return found;
 }
 
+typedef struct {
+	GPtrArray *found;
+	guint64 newest;
+} Look;
+
+static void look_free(gpointer data)
+{
+	Look *look = data;
+	g_ptr_array_unref(look->found);
+	g_free(look);
+}
+
 static void look(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
-	g_task_return_pointer(task, foreign_scan("/proc", data), (GDestroyNotify)g_ptr_array_unref);
+	Look *look = g_new0(Look, 1);
+	look->newest = foreign_newest("/proc"); /* here, for this thread is new itself; before it looks */
+	look->found = foreign_scan("/proc", data);
+	g_task_return_pointer(task, look, look_free);
 }
 
 /* ---- In the loop ---- */
@@ -168,10 +209,13 @@ static gboolean on_time(gpointer user_data);
 
 static void on_looked(GObject *source, GAsyncResult *result, gpointer user_data)
 {
-	g_autoptr(GPtrArray) found = g_task_propagate_pointer(G_TASK(result), NULL);
-	if (!found)
+	Look *look = g_task_propagate_pointer(G_TASK(result), NULL);
+	if (!look)
 		return; /* cancelled */
 	Foreign *foreign = user_data;
+	g_autoptr(GPtrArray) found = g_ptr_array_ref(look->found);
+	foreign->newest = look->newest;
+	look_free(look);
 	g_clear_object(&foreign->looking);
 	foreign->timer = g_timeout_add_seconds(EVERY_S, on_time, foreign);
 	GPtrArray *twice = found_list();
@@ -195,10 +239,20 @@ static void on_looked(GObject *source, GAsyncResult *result, gpointer user_data)
 static gboolean on_time(gpointer user_data)
 {
 	Foreign *foreign = user_data;
+	g_autoptr(GPtrArray) wanted = foreign->ask(foreign->user_data);
+	guint64 newest = foreign_newest("/proc");
+	bool nothing_new = newest && newest == foreign->newest && same_wanted(wanted, foreign->asked);
+	/* The turn after news sees what has become of them; what was found is watched until it goes. */
+	bool calm = nothing_new && foreign->n_spared > 0 && foreign->last->len == 0 && foreign->known->len == 0;
+	foreign->n_spared = nothing_new ? foreign->n_spared + 1 : 0;
+	if (calm && foreign->n_spared % AT_LEAST_EVERY != 0)
+		return G_SOURCE_CONTINUE;
+	g_ptr_array_unref(foreign->asked);
+	foreign->asked = g_ptr_array_ref(wanted);
 	foreign->timer = 0;
 	foreign->looking = g_cancellable_new();
 	g_autoptr(GTask) task = g_task_new(NULL, foreign->looking, on_looked, foreign);
-	g_task_set_task_data(task, foreign->ask(foreign->user_data), (GDestroyNotify)g_ptr_array_unref);
+	g_task_set_task_data(task, g_steal_pointer(&wanted), (GDestroyNotify)g_ptr_array_unref);
 	g_task_run_in_thread(task, look);
 	return G_SOURCE_REMOVE;
 }
@@ -206,7 +260,7 @@ static gboolean on_time(gpointer user_data)
 Foreign *foreign_new(ForeignAskCb ask, ForeignCb changed, gpointer user_data)
 {
 	Foreign *foreign = g_new0(Foreign, 1);
-	*foreign = (Foreign){ .ask = ask, .changed = changed, .user_data = user_data, .last = found_list(), .known = found_list() };
+	*foreign = (Foreign){ .ask = ask, .changed = changed, .user_data = user_data, .asked = g_ptr_array_new(), .last = found_list(), .known = found_list() };
 	foreign->timer = g_timeout_add_seconds(EVERY_S, on_time, foreign);
 	return foreign;
 }
@@ -220,6 +274,7 @@ void foreign_free(Foreign *foreign)
 	if (foreign->looking)
 		g_cancellable_cancel(foreign->looking);
 	g_clear_object(&foreign->looking);
+	g_ptr_array_unref(foreign->asked);
 	g_ptr_array_unref(foreign->last);
 	g_ptr_array_unref(foreign->known);
 	g_free(foreign);

@@ -2,7 +2,8 @@
 /*
  * supervisor/applications/foreign.h - instances of an application that somebody else has started: a person, or an operating system that was not told.
  *
- * A thread looks through /proc every few seconds, because what it reads there may wait for the process it is about. What counts runs the
+ * A thread looks through /proc, because what it reads there may wait for the process it is about: every few seconds while processes are being made, which
+ * one number of the kernel's tells without a thread, and once a minute at least. What counts runs the
  * same program, is in nobody's control group of ours, has no terminal (a remote console of the PBX is the same program, too) and was there twice.
  */
 #pragma once
@@ -37,6 +38,9 @@ void foreign_free(Foreign *foreign); /* NULL is fine */
 
 /* Whether a program can tell one application from another: no shell, interpreter or wrapper can. Pure. */
 bool foreign_is_telling(const char *program);
+
+/* The newest process there is or was; 0: not known. */
+guint64 foreign_newest(const char *proc);
 
 /* The part that looks, for tests: @proc is a folder like /proc. Of ForeignFound*, transfer full. */
 GPtrArray *foreign_scan(const char *proc, GPtrArray *wanted);

@@ -125,8 +125,10 @@ bool handover_mode_is_ours(Role role, const RoleFacts *facts, Mode theirs)
 
 const char *handover_refusal(Role role, const RoleFacts *facts, bool same_version, bool same_settings)
 {
+	if (role == ROLE_STANDALONE)
+		return "standalone: redundancy is off here; understudy enable turns it on, on each of the two";
 	if (role != ROLE_MASTER)
-		return "not-master: a swap is ordered on the Master";
+		return "not-master: this is ordered on the Master, which understudy status shows";
 	if (!facts->paired || !facts->peer_fresh)
 		return "peer-absent: the peer is not connected";
 	if (!same_version)

@@ -466,6 +466,11 @@ SettingsOrders *settings_orders_new(Supervisor *supervisor)
 	return orders;
 }
 
+bool settings_orders_under_way(const SettingsOrders *orders)
+{
+	return orders && orders->running;
+}
+
 void settings_orders_free(SettingsOrders *orders)
 {
 	if (!orders)

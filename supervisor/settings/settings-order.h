@@ -29,6 +29,9 @@ void settings_order_change(SettingsOrders *orders, const SettingsChange *what, S
 void settings_order_reload(SettingsOrders *orders, const char *who, SettingsDoneCb done, gpointer user_data);
 
 /* What the peer says may have changed. */
+/* Somebody waits for the answer to a change. */
+bool settings_orders_under_way(const SettingsOrders *orders);
+
 void settings_orders_look(SettingsOrders *orders);
 /* Other settings have come into use: each is kept as a version. */
 void settings_orders_in_use(SettingsOrders *orders);

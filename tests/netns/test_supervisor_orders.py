@@ -391,10 +391,13 @@ def test_a_thousand_changes_can_be_read_on_either_device(pair):  # noqa: F811
 
 def test_disable_and_enable(pair):  # noqa: F811
     master, backup = pair.master(), pair.backup()
-    assert master.run(["understudy", "disable", "--reason", "a test"]).returncode == 0
+    assert master.run(["understudy", "disable", "--reason", "a test"]).stdout.splitlines()[0] == "pair.conf: changed on both devices"
     for device in (master, backup):
         pair.watch(device).wait_role("standalone", 15)
     wait_until(lambda: backup.pid_of("python3"), 10, "a PBX of its own")
+    assert "standalone: redundancy is off here" in master.run(["understudy", "swap"], check=False).stderr
+    asked = master.run(["understudy", "doctor"], check=False)
+    assert asked.returncode == 1 and "redundancy is off here" in asked.stdout
     for device in (master, backup):  # they do not talk now
         assert device.run(["understudy", "enable"]).returncode == 0
         wait_until(lambda device=device: get(device, "Enabled"), 5, "enabled")

@@ -28,6 +28,22 @@ static GPtrArray *look_for(const char *program, const char *unit)
 	return foreign_scan(proc, wanted);
 }
 
+static void test_newest(void)
+{
+	g_autofree char *proc = g_build_filename(folder, "load", NULL), *path = g_build_filename(proc, "loadavg", NULL);
+	g_assert_cmpuint(foreign_newest(proc), ==, 0);
+	g_assert_cmpint(g_mkdir_with_parents(proc, 0755), ==, 0);
+	g_assert_true(g_file_set_contents(path, "0.20 0.18 0.12 1/80 11206\n", -1, NULL));
+	g_assert_cmpuint(foreign_newest(proc), ==, 11206);
+	g_assert_true(g_file_set_contents(path, "nothing", -1, NULL));
+	g_assert_cmpuint(foreign_newest(proc), ==, 0);
+	g_assert_cmpint(g_remove(path), ==, 0);
+	g_assert_cmpint(g_rmdir(proc), ==, 0);
+	guint64 before = foreign_newest("/proc");
+	g_thread_join(g_thread_new("newer", (GThreadFunc)g_strdup, NULL));
+	g_assert_cmpuint(foreign_newest("/proc"), !=, before);
+}
+
 static void test_scan(void)
 {
 	g_autofree char *pbx = g_build_filename(folder, "pbx", NULL), *other = g_build_filename(folder, "other", NULL);
@@ -84,6 +100,7 @@ int main(int argc, char **argv)
 {
 	folder = g_dir_make_tmp("understudy-XXXXXX", NULL);
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/foreign/newest", test_newest);
 	g_test_add_func("/foreign/scan", test_scan);
 	g_test_add_func("/foreign/telling", test_telling);
 	int status = g_test_run();

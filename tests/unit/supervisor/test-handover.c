@@ -128,6 +128,7 @@ static void test_refusals(void)
 	RoleFacts facts = ready;
 	expect_refusal(handover_refusal(ROLE_MASTER, &facts, true, true), NULL);
 	expect_refusal(handover_refusal(ROLE_BACKUP, &facts, true, true), "not-master: ");
+	expect_refusal(handover_refusal(ROLE_STANDALONE, &facts, true, true), "standalone: ");
 	expect_refusal(handover_refusal(ROLE_MASTER, &facts, false, true), "version-differs: ");
 	expect_refusal(handover_refusal(ROLE_MASTER, &facts, true, false), "settings-differ: ");
 	facts.peer_role = ROLE_FAULT;

@@ -28,7 +28,7 @@ static void test_refusals(void)
 	expect(ROLE_MASTER, facts, true, true, "", "");
 	for (Role role = ROLE_STANDALONE; role < ROLE_N; role++) {
 		if (role != ROLE_MASTER)
-			expect(role, facts, true, true, "not-master", "not-master");
+			expect(role, facts, true, true, role == ROLE_STANDALONE ? "standalone" : "not-master", role == ROLE_STANDALONE ? "standalone" : "not-master");
 		facts.peer_role = role;
 		if (role != ROLE_BACKUP)
 			expect(ROLE_MASTER, facts, true, true, "peer-not-backup", "peer-not-backup");
