@@ -227,7 +227,7 @@ static void next_tick(VrrpElection *self, gint64 now_us)
 		vrrp_election_plan(self, now_us);
 }
 
-void vrrp_election_tick(VrrpElection *self)
+static void keep_house(VrrpElection *self)
 {
 	gint64 now_us = vrrp_now_us();
 	guint8 priority = self->candidate.machine.priority;
@@ -246,7 +246,6 @@ void vrrp_election_tick(VrrpElection *self)
 			vrrp_addresses_rest(self->addresses);
 		}
 		vrrp_election_ask_witnesses(self, now_us);
-		go_on_leaving(self);
 		vrrp_election_tell_transitions(self);
 	}
 	if (self->candidate.unsaved || (self->form_unsaved && now_us - self->form_saved_us >= VRRP_FORM_SAVED_US))
@@ -263,6 +262,14 @@ void vrrp_election_tick(VrrpElection *self)
 	if (tick.tell || priority != self->candidate.machine.priority || heard_step != self->candidate.heard_step ||
 	    alive != vrrp_link_watch_alive(&self->candidate.watch, now_us))
 		vrrp_election_tell(self);
+}
+
+void vrrp_election_tick(VrrpElection *self)
+{
+	/* First: an election that begins learns at once whether its link lives. */
+	if (self->group)
+		go_on_leaving(self);
+	keep_house(self);
 }
 
 static void tick_cb(gpointer user_data)

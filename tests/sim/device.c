@@ -534,6 +534,8 @@ void sim_device_tick(Sim *sim, SimDevice *device)
 	bool heard = hears_frames(sim, device);
 
 	wake_up(sim, device);
+	go_on_leaving(sim, device);
+	begin_next(sim, device);
 	if (heard && device->no_carrier == 0) {
 		if (device->frame_us < device->up_us || sim_clock(sim, device) - device->frame_us >= window_us(device))
 			device->frames_since_us = sim_clock(sim, device);
@@ -542,8 +544,6 @@ void sim_device_tick(Sim *sim, SimDevice *device)
 	(void)vrrp_candidate_tick(&device->candidate, heard, sim_clock(sim, device));
 	device->claim.standing = standing(sim, device);
 	save_changes(device);
-	go_on_leaving(sim, device);
-	begin_next(sim, device);
 	update_gate(sim, device);
 	if (device->candidate.machine.state == VRRP_STATE_INIT && device->candidate.watch.carrier)
 		sim_device_check_link(sim, device);
