@@ -143,6 +143,9 @@ gsize vrrp_candidate_step(VrrpCandidate *self, const VrrpEvent *event, gint64 no
 	self->resuming = false;
 	if (self->leaving)
 		n = leave_out(self, ret_steps, n);
+	/* The other hears of it by silence alone, and began to count only with our last advert: it must come first. */
+	if (self->leaving && self->holding && event->kind == VRRP_EVENT_RESIGN && self->machine.state == VRRP_STATE_BACKUP)
+		self->machine.deadline_us += vrrp_machine_down_us(&self->machine);
 	self->leaving &= self->machine.state == VRRP_STATE_MASTER;
 	for (gsize i = 0; i < n; i++) {
 		self->holding |= ret_steps[i].kind == VRRP_STEP_HOLD;

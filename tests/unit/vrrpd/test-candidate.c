@@ -380,6 +380,8 @@ static void test_leaving_ends(void)
 	g_assert_cmpuint(world.n, ==, 1);
 	g_assert_true(did(&world, VRRP_STEP_STATE));
 	g_assert_cmpint(world.candidate.machine.state, ==, VRRP_STATE_BACKUP);
+	/* The other is first, as it may have heard the last advert a moment ago. */
+	g_assert_cmpint(world.candidate.machine.deadline_us, ==, world.now_us + 2 * DOWN);
 }
 
 /* Whoever ends altogether does not stay a Backup because it was told that first. */
