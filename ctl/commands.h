@@ -33,3 +33,5 @@ CtlExit ctl_unpair(Ctl *ctl, int argc, char **argv); /* upkeep.c */
 CtlExit ctl_rotate_key(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_peer_address(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_git_access(Ctl *ctl, int argc, char **argv);
+CtlExit ctl_export(Ctl *ctl, int argc, char **argv); /* transfer.c */
+CtlExit ctl_import(Ctl *ctl, int argc, char **argv);

@@ -28,6 +28,8 @@ static const struct {
 	{ "restore", "COMMIT [PATH] [--message TEXT]", "make the configuration what it was (on the Master)", ctl_restore },
 	{ "diverged", "[show|restore NAME [PATH]]", "what was kept aside: edits on a Backup, a line that lost", ctl_diverged },
 	{ "verify", "", "whether both devices have the same bytes", ctl_verify },
+	{ "export", "[--history] FILE", "the configuration and the settings as one signed file", ctl_export },
+	{ "import", "[--trust KEY] [--settings NEW-FILE] FILE", "make the configuration what it is in such a file (on the Master)", ctl_import },
 	{ "settings", "show|set|edit|apply|history|restore|reload ...", "show and change the settings, the pair's on both devices", ctl_settings },
 	{ "timeline", "[--count N]", "changes of role, with the time of each phase", ctl_timeline },
 	{ "pair", "[--minutes N]", "print a code for another device to join this one", ctl_pair },

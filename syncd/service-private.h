@@ -71,6 +71,8 @@ struct SyncService {
 	SyncFarewell *farewell;
 	bool searching;            /* for the peer, where people said that it is */
 	guint look, moving, settling, closing; /* timers */
+
+	bool transferring; /* transfer.c: an export or import is under way */
 };
 
 /* ---- service.c ---- */
@@ -116,6 +118,10 @@ void sync_peer_reopen(SyncService *service); /* soon, from the loop */
 void sync_peer_first_sync_done(SyncService *service);
 void sync_peer_take_record(SyncService *service, SyncRecord *record); /* NULL: not paired; not from inside a callback of the link */
 GVariant *sync_peer_addresses(const Settings *settings);              /* a{sas}: this device's own. Floating */
+
+/* ---- transfer.c ---- */
+void sync_transfer_export(BusCall *call, GVariant *args, gpointer user_data);
+void sync_transfer_import(BusCall *call, GVariant *args, gpointer user_data);
 
 /* ---- upkeep.c ---- */
 bool sync_upkeep_init(SyncService *service, GError **error) G_GNUC_WARN_UNUSED_RESULT;

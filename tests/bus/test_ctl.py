@@ -229,7 +229,7 @@ def test_frozen_daemon(notify):
     ["pair", "--minutes", "61"], ["history", "--ref", "voice"], ["history", "a", "b"], ["history", "--count", "0"], ["show"], ["diff", "1234"], ["restore"], ["restore", "a", "b", "c"],
     ["diverged", "show"], ["diverged", "burn", "refs/diverged/a/1"], ["diverged", "show", "config"], ["timeline", "--count", "-1"],
     ["settings"], ["settings", "burn"], ["settings", "set", "group-id"], ["settings", "restore", "x"], ["settings", "apply", "/nonexistent"],
-    ["swap", "now"], ["takeover", "now"], ["reset-health", "now"], ["unpair", "now"], ["rotate-key", "now"], ["git-access", "now"], ["peer-address"], ["status", "now"]], ids=" ".join)
+    ["swap", "now"], ["takeover", "now"], ["reset-health", "now"], ["unpair", "now"], ["rotate-key", "now"], ["git-access", "now"], ["export"], ["export", "/nonexistent/file"], ["import"], ["import", "/nonexistent"], ["peer-address"], ["status", "now"]], ids=" ".join)
 def test_bad_input(bus, words):
     done = bus.ctl(*words)
     assert done.returncode == BAD_INPUT and done.stdout == "" and "understudy" in done.stderr
@@ -239,7 +239,7 @@ def test_help_and_version(place):
     """Works without any bus."""
     text = place.ctl("help").stdout
     assert text == place.ctl("--help").stdout
-    for command in ("status", "swap", "mode", "takeover", "reset-health", "events", "history", "show", "diff", "restore", "diverged", "timeline", "settings", "pair", "join", "unpair", "rotate-key", "git-access", "peer-address"):
+    for command in ("status", "swap", "mode", "takeover", "reset-health", "events", "history", "show", "diff", "restore", "diverged", "timeline", "settings", "pair", "join", "unpair", "rotate-key", "git-access", "peer-address", "export", "import"):
         assert re.search(rf"^  {command} ", text, re.M)
         for words in ((command, "--help"), ("help", command)):
             done = place.ctl(*words)

@@ -220,6 +220,30 @@ def test_stock_git(pair):
     assert pushed.returncode != 0 and "mine" not in master.run(["sh", "-ec", own.replace("log -p config", "branch --list mine")]).stdout
 
 
+def test_export_and_import(pair):
+    master, backup = pair.master(), pair.backup()
+    commands, look = commands_of_the_page()[2:4]
+    export, import_ = commands.splitlines()
+    master.write("/var/lib/words/kept", "on tuesday")
+    wait_until(lambda: in_step(pair), 10, "in step")
+    assert master.run(["sh", "-ec", export]).stdout == f"signed by {fingerprint(master)}\n"
+    assert master.run(["stat", "--format=%a", "/root/tuesday.understudy"]).stdout == "600\n"
+    assert "File exists" in master.run(["sh", "-ec", export], check=False).stderr
+    master.write("/var/lib/words/kept", "lost")
+    wait_until(lambda: os.path.exists(backup.file("/var/lib/words/kept")) and backup.read("/var/lib/words/kept") == "lost", 10, "on both")
+    assert re.fullmatch(r"imported as [0-9a-f]{8}\n", master.run(["sh", "-ec", import_]).stdout)
+    assert master.read("/var/lib/words/kept") == "on tuesday"
+    wait_until(lambda: backup.read("/var/lib/words/kept") == "on tuesday", 10, "on both")
+    understudy(master, "import", "--settings", "/root/settings", "/root/tuesday.understudy")
+    assert master.read("/root/settings") == master.read("/etc/understudy/pair.conf")
+    looked = master.run(["sh", "-ec", look]).stdout
+    assert "Verified OK" in looked and master.read("/root/look/files/words.words/kept") == "on tuesday"
+    for name in re.findall(r"^([0-9a-f]{64})  ", looked, re.M):
+        assert name in master.read("/root/look/contents")
+    assert "not-leader" in understudy(backup, "import", "/etc/hostname", code=1).stderr
+    assert "not-an-export" in understudy(master, "import", "/etc/hostname", code=1).stderr
+
+
 def test_reload_says_what_needs_a_restart(pair):
     master = pair.master()
     path = "/etc/understudy/applications.d/" + next(name for name in os.listdir(master.file("/etc/understudy/applications.d")) if name.endswith(".conf"))

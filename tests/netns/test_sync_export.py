@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The configuration as one signed file, and back; and files that are not what they should be."""
+
+import hashlib
+import io
+import os
+import subprocess
+import tarfile
+
+import pytest
+from sync_lab import FILES, CallError, SyncLab
+from test_sync_pairing import fingerprint, make_key
+
+MEMBERS = ["contents", "signature", "certificate", "pair.conf", "config.bundle"]
+FOLDER = "/var/lib/understudy/sync"
+
+
+@pytest.fixture
+def lab(build, tmp_path):
+    with SyncLab(build, tmp_path) as lab:
+        lab.start()
+        lab.pair()
+        for text in ("first", "second"):
+            lab.alpha.write(f"{FILES}/dialplan", text)
+            lab.in_step()
+        yield lab
+
+
+def export(device, path, history=False):
+    with open(path, "wb") as file:
+        return device.sync("Export", "(hb)", (0, history), fds=[file.fileno()], timeout_ms=30000)[0]
+
+
+def import_(device, path, trusted=""):
+    with open(path, "rb") as file:
+        return device.sync("Import", "(hs)", (0, trusted), fds=[file.fileno()], timeout_ms=30000)
+
+
+def unpack(path):
+    with tarfile.open(path) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar}
+
+
+def pack(path, members):
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            if data is None:
+                info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+                tar.addfile(info)
+            else:
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+
+
+def sign(members, key, certificate):
+    """As the device does it, by other means."""
+    lines, name = [], None
+    for line in members["contents"].decode().splitlines():
+        name = line.split("=")[0]
+        if name in members and name != "contents":
+            line = f"{name}={hashlib.sha256(members[name]).hexdigest()}"
+        lines.append(line)
+    contents = ("\n".join(lines) + "\n").encode()
+    signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", key], input=contents, check=True, capture_output=True).stdout
+    return {**members, "contents": contents, "signature": signature, "certificate": certificate.read_bytes()}
+
+
+def own_key(device):
+    return device.at(f"{FOLDER}/key.pem"), device.at(f"{FOLDER}/cert.pem")
+
+
+def everything(device):
+    """All that an import could have changed."""
+    return (device.git("for-each-ref"), device.read(f"{FILES}/dialplan"), device.get("Diverged"),
+            sorted(name for name in os.listdir(device.at(FOLDER)) if name.startswith("export-")))
+
+
+def test_out_and_in_again(lab, tmp_path):
+    assert export(lab.alpha, tmp_path / "file") == lab.alpha.get("Fingerprint")
+    assert list(unpack(tmp_path / "file")) == MEMBERS
+    assert unpack(tmp_path / "file")["pair.conf"].decode() == lab.alpha.read("/etc/understudy/pair.conf")
+    assert b"PRIVATE" not in (tmp_path / "file").read_bytes()
+    lab.alpha.write(f"{FILES}/dialplan", "third")
+    lab.in_step()
+    commit, line, settings = import_(lab.alpha, tmp_path / "file")
+    assert lab.alpha.read(f"{FILES}/dialplan") == "second" and line == "" and settings == lab.alpha.read("/etc/understudy/pair.conf")
+    lab.alpha.wait_applied({"config": commit})
+    assert lab.beta.read(f"{FILES}/dialplan") == "second", "on both devices"
+    log = lab.alpha.git("log", "-n2", "--format=%s", "config").splitlines()
+    assert log[0].startswith("imported: ") and log[0].endswith(" of alpha"), "a commit like any other"
+    assert lab.alpha.get("Diverged") == []
+    # The same once more changes nothing.
+    assert import_(lab.alpha, tmp_path / "file")[0] == commit
+
+
+def test_with_the_history(lab, tmp_path):
+    export(lab.beta, tmp_path / "file", history=True)  # of the other device: its key is the pair's too
+    lab.alpha.write(f"{FILES}/dialplan", "third")
+    lab.in_step()
+    _, line, _ = import_(lab.alpha, tmp_path / "file")
+    assert line in lab.alpha.get("Diverged") and lab.alpha.read(f"{FILES}/dialplan") == "second"
+    older = [commit["commit"] for commit in lab.alpha.sync("History", "(ssu)", (line, "", 20))[0]]
+    assert len(older) >= 2
+    lab.alpha.sync("RestoreFrom", "(ssss)", (older[1], "", "", "back"))
+    assert lab.alpha.read(f"{FILES}/dialplan") == "first"
+
+
+def test_of_another_pair(lab, tmp_path):
+    """Hardware that was replaced: nobody knows the key any more but who reads what export printed."""
+    key = make_key(tmp_path, "gone")
+    export(lab.alpha, tmp_path / "file")
+    pack(tmp_path / "file", sign(unpack(tmp_path / "file"), *key))
+    lab.alpha.write(f"{FILES}/dialplan", "third")
+    lab.in_step()
+    with pytest.raises(CallError) as unknown:
+        import_(lab.alpha, tmp_path / "file")
+    assert unknown.value.name == "org.understudy.Error.Refused" and f"unknown-signer: it is signed by the key {fingerprint(key[1])}" in str(unknown.value)
+    import_(lab.alpha, tmp_path / "file", trusted=fingerprint(key[1]))
+    assert lab.alpha.read(f"{FILES}/dialplan") == "second"
+
+
+def test_only_on_the_one_that_leads(lab, tmp_path):
+    export(lab.beta, tmp_path / "file")
+    with pytest.raises(CallError) as follower:
+        import_(lab.beta, tmp_path / "file")
+    assert "not-leader: " in str(follower.value)
+
+
+def other_data_set(folder):
+    """A bundle as any git makes it, of a data set that nobody here declares."""
+    run = ["git", "-c", "user.name=x", "-c", "user.email=x@y", "-C", folder]
+    for words in (["init", "-q", "."], ["add", "."], ["commit", "-q", "-m", "x"], ["update-ref", "refs/export/config", "HEAD"],
+                  ["bundle", "create", "-q", "bundle", "refs/export/config"]):
+        if words[0] == "add":
+            (folder / "other.set").mkdir()
+            (folder / "other.set" / "file").write_text("x")
+        subprocess.run(run + words, check=True, capture_output=True)
+    return (folder / "bundle").read_bytes()
+
+
+def test_what_is_refused(lab, tmp_path):
+    key = own_key(lab.alpha)
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    export(lab.alpha, good)
+    members = unpack(good)
+    with tarfile.open(good) as tar:
+        last = tar.getmembers()[-1]
+        whole = good.read_bytes()[:last.offset_data + last.size]  # what follows is padding
+    lab.alpha.write(f"{FILES}/dialplan", "third")
+    lab.in_step()
+    before = everything(lab.alpha)
+    (tmp_path / "elsewhere").mkdir()
+    other = other_data_set(tmp_path / "elsewhere")
+
+    def resigned(**changed):
+        pack(bad, sign({**members, **{name.replace("_", "."): data for name, data in changed.items()}}, *key))
+
+    def contents(old, new):
+        assert old in members["contents"]
+        resigned(contents=members["contents"].replace(old, new))
+
+    cases = {
+        "altered: its signature": lambda: pack(bad, {**members, "contents": members["contents"].replace(b"alpha", b"gamma")}),
+        "altered: \"pair.conf\"": lambda: pack(bad, {**members, "pair.conf": members["pair.conf"] + b"\n"}),
+        "altered: \"config.bundle\"": lambda: pack(bad, {**members, "config.bundle": members["config.bundle"][:-1] + b"?"}),
+        "altered: \"config.bundle\" ": lambda: pack(bad, {**members, "config.bundle": None}),
+        "not-an-export: it has no \"contents\"": lambda: pack(bad, {**members, "contents": None}),
+        "not-an-export: tar": lambda: pack(bad, {name: data for name, data in members.items() if name != "signature"}),
+        "not-signed: ": lambda: pack(bad, {**members, "certificate": b"nobody's"}),
+        "altered: its signature ": lambda: pack(bad, {**members, "signature": b""}),
+        "not-an-export: ": lambda: bad.write_bytes(b""),
+        "not-an-export:  ": lambda: bad.write_bytes(b"no tar at all" * 100),
+        "newer-version: it is of version 2": lambda: contents(b"version=1", b"version=2"),
+        "not-an-export: it does not say": lambda: contents(b"version=1", b"version=none"),
+        "other-model: it is of the model \"fax\"": lambda: contents(b"model=test", b"model=fax"),
+        "broken: git refuses": lambda: resigned(config_bundle=other[:-100]),  # of what is here already git reads nothing
+        "other-applications: it has the data set other.set": lambda: resigned(config_bundle=other),
+        **{f"not-an-export:{' ' * (at + 2)}": lambda at=at: bad.write_bytes(whole[:len(whole) * at // 10]) for at in range(1, 10)},
+    }
+    for expected, make in cases.items():
+        make()
+        with pytest.raises(CallError) as refused:
+            import_(lab.alpha, bad)
+            pytest.fail(f"taken: {expected}")
+        assert refused.value.name == "org.understudy.Error.Refused" and expected.rstrip() in str(refused.value), (expected, str(refused.value))
+        assert everything(lab.alpha) == before, expected
+    import_(lab.alpha, good)
+    assert lab.alpha.read(f"{FILES}/dialplan") == "second"
