@@ -273,6 +273,7 @@ static const Bad bad[] = {
 	{ "data-dot", .application = A "[data x]\npath=/srv/./x\n", .message = "applications.d/kamailio.conf:4: \"path\" is a path without *" },
 	{ "data-slashes", .application = A "[data x]\npath=/srv//x\n", .message = "applications.d/kamailio.conf:4: \"path\" is a path without *" },
 	{ "data-ref", .application = A "[data x]\npath=/srv/x\nref=sound\n", .message = "applications.d/kamailio.conf:5: \"ref\" is one of config, volatile, voice, not \"sound\"" },
+	{ "data-voice-sqlite", .application = A "[data x]\npath=/srv/x.sqlite\nref=voice\nkind=sqlite\n", .message = "applications.d/kamailio.conf:5: \"ref=voice\" is for \"kind=files\" only" },
 	{ "data-kind", .application = A "[data x]\npath=/srv/x\nkind=db\n", .message = "applications.d/kamailio.conf:5: \"kind\" is one of files, sqlite, not \"db\"" },
 	{ "validate-relative", .application = A "validate-command=kamailio -c\n",
 	  .message = "applications.d/kamailio.conf:3: \"validate-command\" begins with the absolute path of a program, not \"kamailio\"" },
