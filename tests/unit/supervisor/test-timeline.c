@@ -3,6 +3,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "supervisor/role/role.h"
 #include "supervisor/timeline.h"
 
 static char *begin(Timeline *timeline, const char *device, guint64 sequence, gint64 time_ms)
@@ -73,6 +74,53 @@ static void test_pages(void)
 	g_autoptr(GVariant) some = g_variant_ref_sink(timeline_page(timeline, 10, 3, G_MAXSIZE));
 	g_assert_cmpuint(g_variant_n_children(some), ==, 3);
 	g_assert_cmpint(time_of(some, 2), ==, (TIMELINE_MAX + 5 - 10) * 1000);
+	timeline_free(timeline);
+}
+
+/* As act.c tells of it, of a role machine that is thrown to and fro: by its file, as the next supervisor and the other device read it. */
+static void test_reasons_of_a_thousand_real_changes(void)
+{
+	Timeline *timeline = timeline_new(NULL);
+	g_autoptr(GString) file = g_string_new(NULL);
+	g_autoptr(GPtrArray) reasons = g_ptr_array_new_with_free_func(g_free);
+	RoleMachine machine;
+	RoleFacts facts = { .redundant = true, .paired = true, .mode = MODE_ACTIVE, .carrier = true, .stored = G_MAXUINT64, .sync_settled = true,
+			    .cold_boot_wait_us = 1, .first_answer_us = 30 * G_USEC_PER_SEC };
+	static const char *const turns[] = { "master-down", "master-resigned", "higher-priority", "link-lost" };
+
+	role_init(&machine, "a", 1);
+	for (gint64 at_us = 2; reasons->len < TIMELINE_MAX + 200; at_us += G_USEC_PER_SEC) {
+		guint turn = (guint)(at_us / G_USEC_PER_SEC) % 5;
+		RolePosture posture;
+		RoleOnce once;
+
+		facts.election = turn < 3 ? ELECTION_MASTER : ELECTION_BACKUP;
+		facts.election_reason = turns[turn % G_N_ELEMENTS(turns)];
+		facts.apps_ready = turn == 1 || turn == 2;
+		facts.apps_stopped = !facts.apps_ready;
+		role_step(&machine, &facts, turn == 2 ? ROLE_EVENT_HAND_OVER : ROLE_EVENT_FACTS, at_us, &posture, &once);
+		if (!once.role_changed)
+			continue;
+		g_autofree char *before = timeline_end(timeline);
+		TimelineRecord record = { .device = "a", .old = role_name(once.old_role), .new = role_name(machine.role), .reason = machine.reason,
+					  .sequence = machine.sequence, .term = machine.known.number, .term_id = machine.known.id, .time_ms = at_us / 1000 };
+		g_autofree char *line = timeline_begin(timeline, &record);
+		g_assert_cmpstr(machine.reason, !=, "");
+		g_string_append_printf(file, "%s%s", before ? before : "", line);
+		g_ptr_array_add(reasons, g_strdup_printf("%s %s", record.new, machine.reason));
+	}
+	timeline_free(timeline);
+	timeline = timeline_new(file->str);
+	g_autoptr(GVariant) list = g_variant_ref_sink(timeline_list(timeline, TIMELINE_MAX));
+	g_assert_cmpuint(g_variant_n_children(list), ==, TIMELINE_MAX);
+	for (guint i = 0; i < TIMELINE_MAX; i++) {
+		g_autoptr(GVariant) record = g_variant_get_child_value(list, i);
+		const char *new = "", *reason = "";
+
+		g_assert_true(g_variant_lookup(record, "new", "&s", &new) && g_variant_lookup(record, "reason", "&s", &reason));
+		g_autofree char *told = g_strdup_printf("%s %s", new, reason);
+		g_assert_cmpstr(told, ==, reasons->pdata[i + 200]);
+	}
 	timeline_free(timeline);
 }
 
@@ -199,6 +247,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/timeline/bounded", test_is_bounded);
 	g_test_add_func("/timeline/two-devices-in-one", test_two_devices_in_one);
 	g_test_add_func("/timeline/pages", test_pages);
+	g_test_add_func("/timeline/thousand", test_reasons_of_a_thousand_real_changes);
 	g_test_add_func("/timeline/found-out-later", test_found_out_later);
 	return g_test_run();
 }
