@@ -19,7 +19,7 @@ void vrrp_hot_add(int fd, GUnixFDSourceFunc callback, gpointer user_data);
 /* Before it is closed; also one that was not hot, when another process has it open as well. */
 void vrrp_hot_remove(int fd);
 
-/* What comes on a quiet one wakes nobody; its callback is called, ready or not, before anything else that has woken the loop is served. The timer's
+/* What comes on a quiet one wakes nobody, and calls nobody in the kernel; its callback is called, ready or not, before anything else that has woken the loop is served. The timer's
  * callback sees to it itself. Where there is no epoll_pwait2() it wakes all the same. */
 void vrrp_hot_quiet(int fd, bool quiet);
 
