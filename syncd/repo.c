@@ -50,7 +50,6 @@ static bool configure(git_repository *git, GError **error)
 		const char *name, *value;
 	} settings[] = {
 		{ "uploadpack.allowAnySHA1InWant", "true" }, /* the peer fetches by commit, also one that a newer snapshot replaced */
-		{ "lfs.storage", "../lfs" },                         /* git-lfs finds the recordings that `voice` points to */
 		{ "gc.auto", "0" },                          /* tidied by our own clock */
 		{ "repack.writeBitmaps", "false" },          /* with bitmaps the next databases went out whole, not as deltas */
 		{ "core.logAllRefUpdates", "false" },
@@ -87,6 +86,9 @@ SyncRepo *sync_repo_open(const char *path, GError **error)
 	}
 	/* It holds telephone passwords in clear, for ever. */
 	(void)g_chmod(path, 0700);
+	/* Where stock git-lfs looks for the recordings that `voice` points to; of a repository that it clones as files it reads no lfs.storage. */
+	g_autofree char *link = g_build_filename(path, "lfs", NULL);
+	(void)symlink("../lfs", link);
 	SyncRepo *repo = g_new0(SyncRepo, 1);
 	repo->git = git;
 	repo->path = g_strdup(path);

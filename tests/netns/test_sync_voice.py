@@ -129,7 +129,7 @@ def test_arrives_and_applies(pair, lab):
     assert beta.git("show", "refs/heads/voice:pbx.mail/long.wav") == (
         f"version https://git-lfs.github.com/spec/v1\noid sha256:{name_of(contents['long.wav'])}\nsize {5 << 20}\n")
     assert beta.git("show", "refs/heads/voice:.gitattributes").startswith("* filter=lfs ")
-    assert beta.git("config", "lfs.storage") == "../lfs\n"
+    assert os.readlink(beta.at("/var/lib/understudy/sync/repo.git/lfs")) == "../lfs", "where git-lfs looks for them"
     # An application that writes into its recording changes neither store.
     with open(beta.at(f"{MAIL}/long.wav"), "r+b") as file:
         file.write(b"edited in place")
