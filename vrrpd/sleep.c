@@ -25,7 +25,7 @@ void vrrp_sleep_plan(VrrpSleep *self, const VrrpMachine *machine, bool busy, gin
 gint64 vrrp_sleep_heard_at(VrrpSleep *self, const VrrpMachine *machine, gint64 received_us, gint64 now_us)
 {
 	/* The first that is read: who has slept longer than planned must know that. */
-	if (self->quiet && received_us > self->read_us) {
+	if (self->quiet && received_us >= self->read_us) {
 		if (now_us - self->wake_us > master_interval_us(machine))
 			self->late_us = now_us;
 		self->read_us = now_us;

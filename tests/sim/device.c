@@ -307,9 +307,21 @@ static void update_gate(Sim *sim, SimDevice *device)
 /* As the bell's filter in socket.c. */
 static bool rings(const Sim *sim, const SimDevice *device, const SimPacket *packet)
 {
-	const guint8 *message = packet->bytes + sim_header(sim, packet->path);
+	guint header = sim_header(sim, packet->path);
+	gsize length = packet->length - header;
 
-	return message[1] == VRID && message[2] == 0 && (packet->from < sim->n_devices || !device->candidate.paired);
+	if (packet->bytes[header + 1] != VRID || (device->candidate.paired && packet->from >= sim->n_devices && !packet->forged))
+		return false;
+	return length != device->usual[packet->path].length || memcmp(packet->bytes + header, device->usual[packet->path].bytes, length) != 0;
+}
+
+/* As vrrp_socket_usual(). */
+static void learn(const Sim *sim, SimDevice *device, const SimPacket *packet)
+{
+	guint header = sim_header(sim, packet->path);
+
+	device->usual[packet->path].length = packet->length - header;
+	memcpy(device->usual[packet->path].bytes, packet->bytes + header, packet->length - header);
 }
 
 void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
@@ -383,6 +395,8 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 			sim_break(sim, "stranger-counts", "%c, paired, counts a stranger's advert", device->name);
 		return; /* not yet paired: plain RFC behaviour, but strangers are for the paired here */
 	}
+	if (advert.priority != 0)
+		learn(sim, device, packet);
 	if (packet->path == SIM_FOLLOWER && !device->candidate.paired)
 		return; /* as is_input() */
 	/* An advert overtaken by its sender's own priority 0 says nothing. */
@@ -569,6 +583,7 @@ void sim_device_start(Sim *sim, SimDevice *device)
 	device->ear = false;
 	memset(candidate, 0, sizeof *candidate);
 	device->sleep = (VrrpSleep){ 0 };
+	memset(device->usual, 0, sizeof device->usual);
 	device->thawed_us = device->paired_us = 0;
 	candidate->offset = device->offset;
 	if (device->saved) {

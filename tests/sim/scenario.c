@@ -350,7 +350,7 @@ static void end_fault(Sim *sim, const SimFault *fault)
 	}
 }
 
-/* A firewall with our group id at the highest priority there is. */
+/* A firewall with our group id at the highest priority there is; or somebody who forges each device's to the other. */
 static void stranger(Sim *sim, const SimFault *fault)
 {
 	VrrpAdvert advert = {
@@ -358,11 +358,21 @@ static void stranger(Sim *sim, const SimFault *fault)
 		.source = sim_address(sim, 190, SIM_LAN), .destination = vrrp_group_address(sim->family), .n_addresses = 1,
 		.addresses = { sim_service(sim, SIM_LAN) },
 	};
+	gint64 period_us = (gint64)sim->interval_cs * 10000;
+	bool calm = sim->busy_us == SIM_CALM_BUSY_US && (sim->busy_until_us == 0 || sim->now_us - sim->busy_until_us > 20 * period_us);
 
 	if (sim->now_us > fault->until_us)
 		return;
-	sim_send(sim, SIM_MAX_DEVICES, SIM_LAN, &advert, &(SimClaim){ 0 });
-	sim_push(sim, (SimEvent){ .at_us = sim->now_us + (gint64)sim->interval_cs * 10000, .kind = SIM_EVENT_STRANGER,
+	/* What a device that does not run has no room for is lost: not to such a one. And never in step with the adverts. */
+	if (sim->paired && fault->amount > 16) {
+		period_us += period_us * 3 / 8;
+		for (guint i = 0; calm && i < sim->n_devices; i++)
+			if (sim->device[i].condition == SIM_RUNS)
+				sim_forge(sim, i);
+	} else {
+		sim_send(sim, SIM_MAX_DEVICES, SIM_LAN, &advert, &(SimClaim){ 0 });
+	}
+	sim_push(sim, (SimEvent){ .at_us = sim->now_us + period_us, .kind = SIM_EVENT_STRANGER,
 				  .generation = (guint)(fault - sim->fault) });
 }
 

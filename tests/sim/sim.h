@@ -43,6 +43,7 @@ typedef struct {
 	SimPathKind path;
 	guint from;           /* SIM_MAX_DEVICES: a stranger */
 	bool damaged;
+	bool forged;          /* it bears the peer's address: no filter tells it from his */
 	guint interval_cs;    /* as it says */
 	gint64 received_us;   /* receiver's clock */
 	SimClaim claim;
@@ -66,7 +67,11 @@ typedef struct {
 
 	VrrpCandidate candidate;     /* as vrrpd has it */
 	GQueue received[SIM_N_PATHS]; /* of SimPacket*; the sockets' buffers */
-	bool rung;                   /* one of them holds what wakes a Backup that sleeps */
+	bool rung;                   /* one of them holds what wakes a Backup that sleeps: */
+	struct {
+		gsize length;        /* 0: nothing yet */
+		guint8 bytes[VRRP_MAX_PACKET];
+	} usual[SIM_N_PATHS];        /* anything else than this */
 	bool ear;
 	VrrpSleep sleep;             /* as vrrpd has it */
 	guint n_ticks;               /* housekeepings; one that is not the last planned is void */
@@ -234,6 +239,7 @@ void sim_push(Sim *sim, SimEvent event);
 bool sim_pop(Sim *sim, SimEvent *ret_event);
 gint64 sim_clock(const Sim *sim, const SimDevice *device);
 gint64 sim_when(const Sim *sim, const SimDevice *device, gint64 clock_us);
+void sim_forge(Sim *sim, guint to); /* so many spoilt adverts of the other device that its queue is full */
 void sim_send(Sim *sim, guint from, SimPathKind path, const VrrpAdvert *advert, const SimClaim *claim);
 sa_family_t sim_family(const Sim *sim, SimPathKind path);
 guint sim_header(const Sim *sim, SimPathKind path); /* length of the IP header */

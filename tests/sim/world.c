@@ -175,6 +175,26 @@ void sim_send(Sim *sim, guint from, SimPathKind path, const VrrpAdvert *advert, 
 	}
 }
 
+void sim_forge(Sim *sim, guint to)
+{
+	for (guint path = 0; path < SIM_N_PATHS; path++) {
+		VrrpAdvert advert = {
+			.version = sim->version, .vrid = 42, .priority = 254, .interval_cs = sim->interval_cs,
+			.source = sim_address(sim, 1 - to, path), .destination = vrrp_group_address(sim_family(sim, path)), .n_addresses = 1,
+			.addresses = { sim_service(sim, path) },
+		};
+		SimPacket packet = { .path = path, .from = SIM_MAX_DEVICES, .damaged = true, .forged = true, .interval_cs = sim->interval_cs };
+
+		if (path == SIM_FOLLOWER && !sim->follower)
+			continue;
+		packet.length = vrrp_packet_build(&advert, packet.bytes);
+		packet.bytes[packet.length - 1] ^= 1; /* of the address: its sum is wrong */
+		for (guint i = 0; i < SIM_SOCKET_PACKETS; i++)
+			sim_push(sim, (SimEvent){ .at_us = sim->now_us, .kind = SIM_EVENT_ARRIVAL, .device = to,
+						  .packet = g_memdup2(&packet, offsetof(SimPacket, bytes) + packet.length) });
+	}
+}
+
 void sim_say(Sim *sim, const char *format, ...)
 {
 	va_list arguments;
