@@ -226,7 +226,7 @@ def test_frozen_daemon(notify):
 @pytest.mark.parametrize("words", [
     [], ["--colour"], ["frobnicate"], ["events", "--frobnicate"], ["events", "extra"], ["events", "--count", "0"], ["events", "--count", "many"],
     ["events", "--min-priority", "4"], ["mode", "sideways"], ["mode", "active", "passive"], ["join"], ["join", "a", "b"], ["pair", "--minutes", "0"],
-    ["pair", "--minutes", "61"], ["history", "--ref", "voice"], ["history", "a", "b"], ["history", "--count", "0"], ["show"], ["diff", "1234"], ["restore"], ["restore", "a", "b", "c"],
+    ["pair", "--minutes", "61"], ["history", "--ref", "fax"], ["history", "a", "b"], ["history", "--count", "0"], ["show"], ["diff", "1234"], ["restore"], ["restore", "a", "b", "c"],
     ["diverged", "show"], ["diverged", "burn", "refs/diverged/a/1"], ["diverged", "show", "config"], ["timeline", "--count", "-1"],
     ["settings"], ["settings", "burn"], ["settings", "set", "group-id"], ["settings", "restore", "x"], ["settings", "apply", "/nonexistent"],
     ["swap", "now"], ["takeover", "now"], ["reset-health", "now"], ["unpair", "now"], ["rotate-key", "now"], ["git-access", "now"], ["export"], ["export", "/nonexistent/file"], ["import"], ["import", "/nonexistent"], ["peer-address"], ["status", "now"]], ids=" ".join)
