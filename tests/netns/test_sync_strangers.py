@@ -34,6 +34,19 @@ def open_files(device):
     return len(os.listdir(f"/proc/{device.process.pid}/fd"))
 
 
+def links(device):
+    """How many connections of the peer port it has, either way."""
+    rows = Path(f"/proc/{device.process.pid}/net/tcp").read_text().splitlines()[1:]
+    return sum(row.split()[3] == "01" and f":{PORT:04X}" in row for row in rows)
+
+
+def files_at_rest(lab):
+    """Of alpha: both have dialled both addresses of the other, and nothing else goes on."""
+    lab.in_step()
+    lab.alpha.wait(lambda: links(lab.alpha) == 4, "all paths are open")
+    return open_files(lab.alpha)
+
+
 def reach(lab, port):
     raw = lab.stranger.socket(socket.AF_INET, socket.SOCK_STREAM)
     raw.settimeout(10)
@@ -77,7 +90,7 @@ def strangers(lab, folder, attempts):
     key = make_key(folder, "stranger")
     for number in range(60):
         knock(lab, number, key)
-    memory, files = resident_kb(lab.alpha), open_files(lab.alpha)
+    files, memory = files_at_rest(lab), resident_kb(lab.alpha)
     for number in range(attempts):
         knock(lab, number, key)
         if number == attempts // 2:
@@ -146,7 +159,7 @@ def half_a_hello(lab, port):
 
 def test_loiterers_at_the_peer_port(lab):
     lab.pair()
-    files = open_files(lab.alpha)
+    files = files_at_rest(lab)
     with Loiterers(lab, PORT, 200, half_a_hello):
         assert open_files(lab.alpha) <= files + AT_THE_DOOR
         for number in range(3):
@@ -169,8 +182,7 @@ def test_a_loiterer_has_his_time(lab):
 def test_the_peer_leaves_nothing_open(lab):
     """Each fetch is a connection of its own, and ended by the one that fetches."""
     lab.pair()
-    lab.in_step()
-    files = open_files(lab.alpha)
+    files = files_at_rest(lab)
     for number in range(12):
         lab.alpha.write(f"{FILES}/often", str(number))
         lab.in_step()
