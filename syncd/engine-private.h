@@ -2,18 +2,18 @@
 /* syncd/engine-private.h - what the files of the engine share; everything here belongs to its thread unless said otherwise. */
 #pragma once
 
-#include "apply.h"
+#include "syncd/apply/apply.h"
 #include "engine.h"
-#include "git-stream.h"
-#include "growing.h"
-#include "hook.h"
-#include "objects.h"
-#include "picture.h"
-#include "repo.h"
-#include "set.h"
-#include "staged.h"
-#include "term.h"
-#include "watch.h"
+#include "syncd/peer/git-stream.h"
+#include "syncd/voice/growing.h"
+#include "syncd/apply/hook.h"
+#include "syncd/voice/objects.h"
+#include "syncd/files/picture.h"
+#include "syncd/repository/repo.h"
+#include "syncd/files/set.h"
+#include "syncd/apply/staged.h"
+#include "syncd/repository/term.h"
+#include "syncd/files/watch.h"
 
 /* What one call of sync_engine_pull() said, for one ref. */
 typedef struct {

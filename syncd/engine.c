@@ -6,10 +6,10 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "disk.h"
+#include "syncd/files/disk.h"
 #include "engine-private.h"
 #include "error.h"
-#include "file.h"
+#include "syncd/files/file.h"
 
 enum { PATIENCE_US = 30000 };
 

@@ -11,7 +11,7 @@
 #include <gio/gio.h>
 #include <stdbool.h>
 
-#include "key.h"
+#include "syncd/peer/key.h"
 #include "settings/settings.h"
 
 typedef struct SyncEngine SyncEngine;

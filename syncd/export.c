@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "error.h"
-#include "file.h"
-#include "git-http.h"
-#include "path.h"
+#include "syncd/files/file.h"
+#include "syncd/peer/git-http.h"
+#include "syncd/files/path.h"
 
 #define CONTENTS    "contents"
 #define SIGNATURE   "signature"

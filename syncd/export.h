@@ -6,9 +6,9 @@
  */
 #pragma once
 
-#include "key.h"
-#include "repo.h"
-#include "set.h"
+#include "syncd/peer/key.h"
+#include "syncd/repository/repo.h"
+#include "syncd/files/set.h"
 
 #define SYNC_EXPORT_VERSION 1
 

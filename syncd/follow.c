@@ -4,9 +4,9 @@
 
 #include "engine-private.h"
 #include "error.h"
-#include "git-stream.h"
-#include "path.h"
-#include "snapshot.h"
+#include "syncd/peer/git-stream.h"
+#include "syncd/files/path.h"
+#include "syncd/files/snapshot.h"
 
 enum { CHECK_S = 3600 };
 

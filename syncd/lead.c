@@ -4,8 +4,8 @@
 
 #include "engine-private.h"
 #include "error.h"
-#include "owner.h"
-#include "path.h"
+#include "syncd/files/owner.h"
+#include "syncd/files/path.h"
 
 enum {
 	QUIET_MS = 15,      /* a change is often several events */

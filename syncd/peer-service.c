@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "file.h"
-#include "message.h"
-#include "place.h"
-#include "proof.h"
+#include "syncd/files/file.h"
+#include "syncd/peer/message.h"
+#include "syncd/peer/place.h"
+#include "syncd/pairing/proof.h"
 #include "service-private.h"
 
 enum { LIFETIME_MAX_S = 24 * 3600, REQUEST_MAX_MS = 600 * 1000, REFUSED_MAX = 64, REFUSED_TELL_S = 60, CODE_MAX = 256 };

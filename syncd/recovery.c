@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* syncd/recovery.c - the recovery point, live: what the Backup lacks of the Master's commits, and what a takeover lost. */
-#include "repo.h"
+#include "syncd/repository/repo.h"
 #include "service-private.h"
-#include "set.h"
+#include "syncd/files/set.h"
 
 static void changed(SyncService *service, const char *property)
 {

@@ -4,8 +4,8 @@
 
 #include "engine-private.h"
 #include "error.h"
-#include "manifest.h"
-#include "path.h"
+#include "syncd/repository/manifest.h"
+#include "syncd/files/path.h"
 
 /* Of the line, or of one that is kept aside. */
 static bool is_ours(SyncLine *line, const git_oid *head, const git_oid *commit)

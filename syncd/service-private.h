@@ -3,14 +3,14 @@
 #pragma once
 
 #include "engine.h"
-#include "farewell.h"
-#include "link.h"
-#include "pairing.h"
+#include "syncd/pairing/farewell.h"
+#include "syncd/peer/link.h"
+#include "syncd/pairing/pairing.h"
 #include "point.h"
-#include "record.h"
+#include "syncd/pairing/record.h"
 #include "service.h"
-#include "set.h"
-#include "term.h"
+#include "syncd/files/set.h"
+#include "syncd/repository/term.h"
 
 #define SYNC_INTERFACE "org.understudy.Sync1"
 #define PEER_INTERFACE "org.understudy.Peer1"

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "error.h"
-#include "repo.h"
-#include "set.h"
+#include "syncd/repository/repo.h"
+#include "syncd/files/set.h"
 #include "service-private.h"
-#include "source.h"
+#include "syncd/peer/source.h"
 
 enum { HURRY_MS = 15000, RETRY_FIRST_MS = 250, RETRY_LAST_MS = 30000, WAIT_MAX_MS = 3600 * 1000, HISTORY_MAX = 1000 };
 

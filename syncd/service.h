@@ -3,7 +3,7 @@
 #pragma once
 
 #include "dbus/bus-object.h"
-#include "key.h"
+#include "syncd/peer/key.h"
 #include "settings/settings.h"
 
 #define SYNC_PATH "/org/understudy/Sync1"

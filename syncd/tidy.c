@@ -3,7 +3,7 @@
 #include <sys/resource.h>
 
 #include "engine-private.h"
-#include "git-http.h"
+#include "syncd/peer/git-http.h"
 
 enum { TIDY_AFTER = 200, TIDY_S = 900, NICE = 10 };
 

@@ -2,7 +2,7 @@
 /* syncd/transfer.c - Sync1: Export and Import. */
 #include "error.h"
 #include "export.h"
-#include "file.h"
+#include "syncd/files/file.h"
 #include "service-private.h"
 
 /* One at a time; the thread has copies of all it needs. */

@@ -15,12 +15,12 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "file.h"
-#include "path.h"
-#include "pointer.h"
-#include "repo.h"
-#include "set.h"
-#include "snapshot.h"
+#include "syncd/files/file.h"
+#include "syncd/files/path.h"
+#include "syncd/voice/pointer.h"
+#include "syncd/repository/repo.h"
+#include "syncd/files/set.h"
+#include "syncd/files/snapshot.h"
 
 enum { ROUNDS = 5, PAUSE_US = 300000, SHOWN = 20, DEPTH_MAX = 64, CHUNK = 1 << 18, NICE = 19 };
 enum { IOPRIO_WHO_PROCESS = 1, IOPRIO_IDLE = 3 << 13 };

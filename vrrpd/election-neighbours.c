@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "election-private.h"
-#include "nd.h"
+#include "vrrpd/wire/nd.h"
 
 #define WITNESS_EVERY_US (500 * G_TIME_SPAN_MILLISECOND)
 #define WITNESS_GONE_US (2 * G_USEC_PER_SEC)

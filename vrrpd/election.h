@@ -9,10 +9,10 @@
 #include <glib.h>
 #include <stdbool.h>
 
-#include "address.h"
-#include "holds.h"
-#include "judge.h"
-#include "machine.h"
+#include "vrrpd/kernel/address.h"
+#include "vrrpd/rules/holds.h"
+#include "vrrpd/rules/judge.h"
+#include "vrrpd/rules/machine.h"
 #include "settings/settings.h"
 
 typedef struct VrrpElection VrrpElection;

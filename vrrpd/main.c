@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "election.h"
-#include "heir.h"
+#include "vrrpd/loop/heir.h"
 #include "service.h"
 #include "settings/settings.h"
 

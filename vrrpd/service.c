@@ -7,9 +7,9 @@
 #include "dbus/bus-link.h"
 #include "dbus/bus-object.h"
 #include "dbus/bus-server.h"
-#include "hot.h"
-#include "lease.h"
-#include "warm.h"
+#include "vrrpd/loop/hot.h"
+#include "vrrpd/loop/lease.h"
+#include "vrrpd/loop/warm.h"
 
 #define ELECTION "org.understudy.Election1"
 #define VRRP "org.understudy.Vrrp1"

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "judge.h"
+#include "vrrpd/rules/judge.h"
 
 struct VrrpStore {
 	char *path;

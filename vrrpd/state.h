@@ -10,8 +10,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
-#include "holds.h"
-#include "machine.h"
+#include "vrrpd/rules/holds.h"
+#include "vrrpd/rules/machine.h"
 
 #define VRRP_STATE_DIR "/run/understudy/vrrpd"
 

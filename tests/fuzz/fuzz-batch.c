@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/fuzz/fuzz-batch.c - a batch request, and a Range header, of somebody who has the right key. */
 #include "fuzz.h"
-#include "syncd/lfs.h"
-#include "syncd/pointer.h"
+#include "syncd/voice/lfs.h"
+#include "syncd/voice/pointer.h"
 
 static bool some(const char *id, guint64 *ret_size, gpointer user_data)
 {

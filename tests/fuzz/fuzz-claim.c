@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/fuzz/fuzz-claim.c - ARP and neighbour advertisements off the wire. What claims an address is long enough to do so. */
 #include "fuzz.h"
-#include "vrrpd/claims.h"
+#include "vrrpd/wire/claims.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

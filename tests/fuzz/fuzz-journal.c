@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/fuzz/fuzz-journal.c - the journal of an update, read back after a crash. */
 #include "fuzz.h"
-#include "syncd/path.h"
-#include "syncd/plan.h"
+#include "syncd/files/path.h"
+#include "syncd/apply/plan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/fuzz/fuzz-manifest.c - a folder's manifest, as the other device's repository has it. */
 #include "fuzz.h"
-#include "syncd/manifest.h"
-#include "syncd/path.h"
+#include "syncd/repository/manifest.h"
+#include "syncd/files/path.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/fuzz/fuzz-message.c - messages of the peer link, and the description that pairing takes out of one. */
 #include "fuzz.h"
-#include "syncd/message.h"
-#include "syncd/record.h"
+#include "syncd/peer/message.h"
+#include "syncd/pairing/record.h"
 
 static void check_description(GVariant *description)
 {

@@ -2,7 +2,7 @@
 /* tests/fuzz/fuzz-packet.c - VRRP packets off the wire. What is accepted passes every receive check, judged here anew. */
 #include "fuzz.h"
 #include "sums.h"
-#include "vrrpd/packet.h"
+#include "vrrpd/wire/packet.h"
 
 static const IpAddress own = { AF_INET, { 192, 0, 2, 12 } }, peer = { AF_INET, { 192, 0, 2, 11 } }, group = { AF_INET, { 224, 0, 0, 18 } };
 

@@ -2,7 +2,7 @@
 /* tests/fuzz/fuzz-packet6.c - VRRP packets over IPv6. What is accepted passes every receive check, judged here anew. */
 #include "fuzz.h"
 #include "sums.h"
-#include "vrrpd/packet.h"
+#include "vrrpd/wire/packet.h"
 
 static const IpAddress own = { AF_INET6, { 0xfe, 0x80, [15] = 0x12 } }, peer = { AF_INET6, { 0xfe, 0x80, [15] = 0x11 } },
 		       group = { AF_INET6, { 0xff, 0x02, [15] = 0x12 } };

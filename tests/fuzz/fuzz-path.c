@@ -2,7 +2,7 @@
 /* tests/fuzz/fuzz-path.c - names and paths that the other device chose. The first line is an exclude pattern, the rest the path. */
 #include "dbus/bus-value.h"
 #include "fuzz.h"
-#include "syncd/path.h"
+#include "syncd/files/path.h"
 
 static void check_escapes(const char *text)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/fuzz/fuzz-pointer.c - what stands for a recording, as the other device's repository has it. */
 #include "fuzz.h"
-#include "syncd/pointer.h"
+#include "syncd/voice/pointer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

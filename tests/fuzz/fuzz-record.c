@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "syncd/record.h"
+#include "syncd/pairing/record.h"
 
 /* Only in a program that looks for leaks. */
 void __lsan_disable(void) __attribute__((weak));

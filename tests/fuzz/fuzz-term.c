@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/fuzz/fuzz-term.c - commit messages with a term in them. */
 #include "fuzz.h"
-#include "syncd/term.h"
+#include "syncd/repository/term.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

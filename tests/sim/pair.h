@@ -13,7 +13,7 @@
 #include "supervisor/role/handover.h"
 #include "supervisor/role/role.h"
 #include "supervisor/settings/agreement.h"
-#include "syncd/term.h"
+#include "syncd/repository/term.h"
 
 #define PAIR_APPS 2
 #define PAIR_COMMITS 4096

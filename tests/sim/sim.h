@@ -11,9 +11,9 @@
 #include <glib.h>
 #include <stdbool.h>
 
-#include "vrrpd/candidate.h"
-#include "vrrpd/packet.h"
-#include "vrrpd/sleep.h"
+#include "vrrpd/rules/candidate.h"
+#include "vrrpd/wire/packet.h"
+#include "vrrpd/rules/sleep.h"
 
 #define SIM_MS 1000
 #define SIM_MAX_DEVICES 5

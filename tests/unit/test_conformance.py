@@ -107,8 +107,8 @@ def test_code_exists():
     for number, cells in ROWS:
         for place in names_in(cells[3]):
             name, _, function = place.partition(":")
-            path = TOP / (name if "/" in name else f"vrrpd/{name}")
-            if not path.is_file() or (function and not re.search(rf"^[A-Za-z].*\b{function}\(", path.read_text(encoding="utf-8"), re.M)):
+            path = next((path for path in (TOP / "vrrpd" / name, TOP / name) if path.is_file()), None)
+            if not path or (function and not re.search(rf"^[A-Za-z].*\b{function}\(", path.read_text(encoding="utf-8"), re.M)):
                 bad.append((number, place))
     assert bad == []
 

@@ -12,7 +12,7 @@ import pytest
 TOP = Path(__file__).resolve().parents[2]
 README = (TOP / "tests" / "sim" / "README.md").read_text(encoding="utf-8")
 SIM = [f"tests/sim/{name}.c" for name in ("run", "world", "device", "check", "scenario")]
-TESTED = [f"vrrpd/{name}.c" for name in ("packet", "machine", "candidate", "judge", "holds", "link-watch", "sleep")] + ["settings/ip.c"]
+TESTED = [f"vrrpd/rules/{name}.c" for name in ("machine", "candidate", "judge", "holds", "link-watch", "sleep")] + ["vrrpd/wire/packet.c", "settings/ip.c"]
 
 MISTAKES = {
     # As the table calls it: file, what is there, what is there instead, and what it breaks.
@@ -66,7 +66,7 @@ def link(objects, tmp_path, replaced=None):
 
 def with_mistake(objects, tmp_path, name):
     part, right, wrong, _ = MISTAKES[name]
-    folder = "tests/sim" if part == "device" else "vrrpd"
+    folder = "tests/sim" if part == "device" else "vrrpd/rules"
     text = (TOP / folder / f"{part}.c").read_text(encoding="utf-8")
     assert text.count(right) == 1, f"{name}: {part}.c is not what it was"
     source = tmp_path / f"{part}.c"

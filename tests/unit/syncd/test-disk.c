@@ -5,9 +5,9 @@
 #include <glib/gstdio.h>
 #include <unistd.h>
 
-#include "syncd/apply.h"
-#include "syncd/disk.h"
-#include "syncd/file.h"
+#include "syncd/apply/apply.h"
+#include "syncd/files/disk.h"
+#include "syncd/files/file.h"
 
 static char *folder;
 

@@ -2,7 +2,7 @@
 /* tests/unit/syncd/test-gate.c - an apply and a takeover, in every order. */
 #include <glib/gstdio.h>
 
-#include "syncd/gate.h"
+#include "syncd/apply/gate.h"
 
 typedef struct {
 	char *folder, *written, *journal;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/unit/syncd/test-growing.c - a recording that is being written is read when it is closed, and once a minute. */
-#include "syncd/growing.h"
+#include "syncd/voice/growing.h"
 
 static const gint64 S = G_USEC_PER_SEC;
 

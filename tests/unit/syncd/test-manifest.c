@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "syncd/error.h"
-#include "syncd/manifest.h"
+#include "syncd/repository/manifest.h"
 
 static const char whole[] = "understudy-folder 1\n"
 			    "d 0750 asterisk asterisk 0 .\n"

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "syncd/error.h"
-#include "syncd/message.h"
+#include "syncd/peer/message.h"
 
 static GVariant *dict(const char *text)
 {

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "syncd/error.h"
-#include "syncd/file.h"
-#include "syncd/objects.h"
+#include "syncd/files/file.h"
+#include "syncd/voice/objects.h"
 
 #define HELLO "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824" /* sha256 of "hello" */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/unit/syncd/test-path.c - what may travel, and how it is written. */
 #include "syncd/error.h"
-#include "syncd/path.h"
+#include "syncd/files/path.h"
 
 static void test_names(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/unit/syncd/test-place.c - host and port of both families. */
 #include "syncd/error.h"
-#include "syncd/place.h"
+#include "syncd/peer/place.h"
 
 static const struct {
 	const char *text, *host;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "syncd/error.h"
-#include "syncd/plan.h"
+#include "syncd/apply/plan.h"
 
 static void entry(GPtrArray *list, SyncKind kind, const char *path, const char *id)
 {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "syncd/error.h"
-#include "syncd/pointer.h"
+#include "syncd/voice/pointer.h"
 
 #define ID "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393"
 #define VERSION "version https://git-lfs.github.com/spec/v1\n"

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "syncd/error.h"
-#include "syncd/proof.h"
+#include "syncd/pairing/proof.h"
 
 #define A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"

@@ -3,8 +3,8 @@
 #include <glib/gstdio.h>
 
 #include "syncd/error.h"
-#include "syncd/key.h"
-#include "syncd/record.h"
+#include "syncd/peer/key.h"
+#include "syncd/pairing/record.h"
 
 #define FINGERPRINT "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 

@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "syncd/rotation.h"
+#include "syncd/pairing/rotation.h"
 
 static const struct {
 	const char *name;

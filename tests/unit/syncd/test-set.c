@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/unit/syncd/test-set.c - what belongs to a data set, and what stays with this device whatever is declared. */
-#include "syncd/set.h"
+#include "syncd/files/set.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <unistd.h>
 
-#include "syncd/path.h"
+#include "syncd/files/path.h"
 
 #define APPLICATION "[application]\ncommand=/bin/true\n"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/unit/syncd/test-term.c - order of terms, and terms in messages. */
-#include "syncd/term.h"
+#include "syncd/repository/term.h"
 
 static void test_compare(void)
 {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "syncd/error.h"
-#include "syncd/wants.h"
+#include "syncd/voice/wants.h"
 
 static SyncPointer object(char digit, guint64 size)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/unit/vrrpd/test-candidate.c - what machine, judge, holds and link watch make of each other's word. */
-#include "vrrpd/candidate.h"
+#include "vrrpd/rules/candidate.h"
 
 #define MS 1000
 #define NOW (1000000 * G_GINT64_CONSTANT(1000))

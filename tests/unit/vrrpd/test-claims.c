@@ -3,9 +3,9 @@
 #include <glib.h>
 #include <string.h>
 
-#include "vrrpd/arp.h"
-#include "vrrpd/claims.h"
-#include "vrrpd/nd.h"
+#include "vrrpd/wire/arp.h"
+#include "vrrpd/wire/claims.h"
+#include "vrrpd/wire/nd.h"
 
 static const guint8 MAC[6] = { 0x02, 0, 0, 0, 0xaa, 0x01 };
 

@@ -4,8 +4,8 @@
 #include <glib-unix.h>
 #include <unistd.h>
 
-#include "vrrpd/hot.h"
-#include "vrrpd/timer.h"
+#include "vrrpd/loop/hot.h"
+#include "vrrpd/loop/timer.h"
 
 #define LIMIT_MS 5000
 

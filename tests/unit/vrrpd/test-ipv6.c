@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "settings/settings.h"
-#include "vrrpd/nd.h"
-#include "vrrpd/packet.h"
+#include "vrrpd/wire/nd.h"
+#include "vrrpd/wire/packet.h"
 
 #define VRRP VRRP_IPV6_HEADER
 

@@ -3,12 +3,12 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "vrrpd/holds.h"
-#include "vrrpd/judge.h"
-#include "vrrpd/link-watch.h"
-#include "vrrpd/peer.h"
+#include "vrrpd/rules/holds.h"
+#include "vrrpd/rules/judge.h"
+#include "vrrpd/rules/link-watch.h"
+#include "vrrpd/rules/peer.h"
 #include "vrrpd/state.h"
-#include "vrrpd/strangers.h"
+#include "vrrpd/rules/strangers.h"
 
 #define MS 1000
 

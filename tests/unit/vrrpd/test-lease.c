@@ -7,9 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vrrpd/hot.h"
-#include "vrrpd/lease.h"
-#include "vrrpd/timer.h"
+#include "vrrpd/loop/hot.h"
+#include "vrrpd/loop/lease.h"
+#include "vrrpd/loop/timer.h"
 
 #define AT_MOST_US (3 * G_USEC_PER_SEC)
 #define LIMIT_MS 5000

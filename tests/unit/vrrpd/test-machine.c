@@ -2,8 +2,8 @@
 /* tests/unit/vrrpd/test-machine.c - the state tables of RFC 3768 6.4 and RFC 9568 6.4, row by row, and our few departures. */
 #include <string.h>
 
-#include "vrrpd/judge.h"
-#include "vrrpd/machine.h"
+#include "vrrpd/rules/judge.h"
+#include "vrrpd/rules/machine.h"
 
 #define MS 1000
 #define US ip_v4(0xc000020b)

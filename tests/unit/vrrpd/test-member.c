@@ -2,7 +2,7 @@
 /* tests/unit/vrrpd/test-member.c - which virtual routers the settings make, as a table. */
 #include <string.h>
 
-#include "vrrpd/member.h"
+#include "vrrpd/rules/member.h"
 
 static const char device[] =
 	"[device]\nid=a\n"

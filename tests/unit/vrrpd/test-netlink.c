@@ -3,7 +3,7 @@
 #include <netlink/errno.h>
 #include <netlink/netlink.h>
 
-#include "vrrpd/rtnl.h"
+#include "vrrpd/kernel/rtnl.h"
 
 static guint n_interrupted, n_calls;
 

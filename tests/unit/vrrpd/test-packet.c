@@ -2,8 +2,8 @@
 /* tests/unit/vrrpd/test-packet.c - the wire format: golden packets, every receive check, every truncation. */
 #include <string.h>
 
-#include "vrrpd/arp.h"
-#include "vrrpd/packet.h"
+#include "vrrpd/wire/arp.h"
+#include "vrrpd/wire/packet.h"
 
 #define A ip_v4(0xc000020b) /* 192.0.2.11 */
 #define B_BYTES { 192, 0, 2, 12 }

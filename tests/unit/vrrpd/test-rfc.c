@@ -2,9 +2,9 @@
 /* tests/unit/vrrpd/test-rfc.c - rules of RFC 3768, 5798 and 9568 that docs/vrrp-conformance.md names and the other tests leave out. */
 #include <string.h>
 
-#include "vrrpd/arp.h"
-#include "vrrpd/machine.h"
-#include "vrrpd/packet.h"
+#include "vrrpd/wire/arp.h"
+#include "vrrpd/rules/machine.h"
+#include "vrrpd/wire/packet.h"
 
 #define MS 1000
 #define OURS ip_v4(0xc000020c)   /* 192.0.2.12 */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/unit/vrrpd/test-sleep.c - until when a Backup may leave adverts unread. */
-#include "vrrpd/sleep.h"
+#include "vrrpd/rules/sleep.h"
 
 #define MS 1000
 #define NOW (G_GINT64_CONSTANT(1000) * G_USEC_PER_SEC)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/unit/vrrpd/test-stamp.c - packets that lie in a queue while somebody sets the wall clock. */
-#include "vrrpd/stamp.h"
+#include "vrrpd/wire/stamp.h"
 
 #define MS 1000
 #define NOW (G_GINT64_CONSTANT(1000) * G_USEC_PER_SEC)

@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "vrrpd/warm.h"
+#include "vrrpd/loop/warm.h"
 
 static pthread_t loop_thread;
 static bool disk_hangs;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/unit/vrrpd/test-worker.c - jobs are done in the order asked, beside the loop, and the loop is told. */
-#include "vrrpd/worker.h"
+#include "vrrpd/kernel/worker.h"
 
-#include "vrrpd/timer.h"
+#include "vrrpd/loop/timer.h"
 
 #define TOLD_US (5 * G_USEC_PER_SEC)
 

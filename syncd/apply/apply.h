@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * syncd/apply/apply.h - a commit onto the files, whole or not at all.
+ *
+ *	stage    new files complete, with owner and mode, in a hidden folder of each set (same file system); syncfs
+ *	mark     the journal, fsynced: from here on it is finished forward, by whoever comes next
+ *	run      renames, removals, folder changes, each of which may be made twice; syncfs
+ *	finish   the ref moves, the journal goes
+ *
+ * A crash before the mark leaves the old state, after it the new one. A takeover may come until the first step (gate.h).
+ *
+ * In haste (disk.h) the steps are made before the disk has what was staged. The journal stays then, under a name that tells of this boot, until it
+ * has. Whoever finds it in the same boot has only to wait for the disk; after a loss of power the steps are made again, and files whose content
+ * was lost are taken from the repository once more.
+ */
+#pragma once
+
+#include "syncd/apply/gate.h"
+#include "syncd/voice/objects.h"
+#include "syncd/apply/plan.h"
+#include "syncd/repository/repo.h"
+#include "syncd/files/set.h"
+
+typedef struct {
+	GPtrArray *sets;
+	SyncRef ref;
+	SyncRepo *repo;
+	const SyncObjects *objects; /* NULL: the repository has the files themselves; else pointers to what is here */
+	const char *journal; /* path */
+	SyncGate *gate;
+} SyncApply;
+
+/* Stages what @plan places. On failure or cancellation nothing has changed and the staging is gone. Owners that do not exist here are
+ * root's; their names are added to @unknown_owners (of char*). */
+bool sync_apply_stage(const SyncApply *apply, const SyncPlan *plan, GPtrArray *unknown_owners, GCancellable *cancellable,
+		      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Mark, run, finish. When it fails after the mark the journal stays and sync_apply_settle() tries again. @cancellable (may be NULL) counts
+ * until the first step. */
+bool sync_apply_commit(const SyncApply *apply, const SyncPlan *plan, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Whether journals wait for the disk. sync_apply_lasting(): it has everything that was made until @until_us. */
+bool sync_apply_waits_for_disk(const SyncApply *apply);
+void sync_apply_lasting(const SyncApply *apply, gint64 until_us);
+/* Asks the disk for everything there is, of which an earlier process may not have waited for the end. */
+void sync_apply_ask_disk(const SyncApply *apply);
+
+/* Finishes a marked plan forward, or discards a staging without a mark. *ret_moved: the ref did. */
+bool sync_apply_settle(const SyncApply *apply, bool *ret_moved, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * syncd/apply/plan.h - what to do to the files so that they become those of a commit. Pure.
+ *
+ * A plan is built from the entries that differ (those on disk, those in the commit), written as the journal before the first of its steps
+ * is made, and read back after a crash. Every step may be made again: that is what makes finishing forward safe.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "syncd/repository/manifest.h"
+
+/* One thing in a data set. meta.name is not used. */
+typedef struct {
+	char *path; /* relative to the set; "" is its own folder */
+	SyncMeta *meta;
+	char *id;   /* object id in hex; NULL for a folder */
+} SyncEntry;
+
+SyncEntry *sync_entry_new(const char *path, const SyncMeta *meta, const char *id);
+void sync_entry_free(SyncEntry *entry);
+
+typedef enum {
+	SYNC_STEP_UNLINK, /* a file or link goes */
+	SYNC_STEP_RMDIR,  /* a folder goes, if nothing that is not ours to judge is left in it */
+	SYNC_STEP_MKDIR,  /* a folder comes, closed to others until its owner and mode are set */
+	SYNC_STEP_PLACE,  /* staged file or link number `stage` is renamed to path */
+	SYNC_STEP_ATTR,   /* a folder's owner and mode */
+} SyncStepKind;
+
+typedef struct {
+	SyncStepKind kind;
+	char *set;
+	char *path;
+	guint stage;    /* PLACE: name in the staging folder, counted from 1 over all sets */
+	SyncMeta *meta; /* PLACE, MKDIR, ATTR; else NULL */
+	char *id;       /* PLACE: object id; not in the journal */
+	gint64 staged_ns; /* PLACE: time of the staged file, by which it is known again; not in the journal */
+} SyncStep;
+
+void sync_step_free(SyncStep *step);
+
+typedef struct {
+	char *ref;        /* "config", "volatile" */
+	char *commit;     /* what is on disk once every step is made */
+	GPtrArray *steps; /* of SyncStep*, in the order to be made */
+} SyncPlan;
+
+SyncPlan *sync_plan_new(const char *ref, const char *commit);
+void sync_plan_free(SyncPlan *plan); /* NULL is fine */
+
+/* Appends the steps that turn @old into @new_ (both of SyncEntry*: only what differs, any order) in data set @set: first what goes, deepest
+ * first, then folders, shallowest first, then files and links, then folder attributes. */
+void sync_plan_add(SyncPlan *plan, const char *set, GPtrArray *old, GPtrArray *new_);
+
+/* Appends that @path goes, whatever is known of it (a database's -wal, ...). Comes before the files that are placed later. */
+void sync_plan_add_unlink(SyncPlan *plan, const char *set, const char *path);
+
+char *sync_plan_to_journal(const SyncPlan *plan);
+SyncPlan *sync_plan_from_journal(const char *text, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncPlan, sync_plan_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncEntry, sync_entry_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncStep, sync_step_free)

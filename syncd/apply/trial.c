@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* syncd/apply/trial.c - a commit of the configuration before it is on the files: the applications' own commands say whether it may be. */
+#include <string.h>
+
+#include "syncd/engine-private.h"
+#include "syncd/error.h"
+
+/* Whether anything of the application's configuration differs. Of a tree that cannot be compared: it does. */
+static bool concerns(SyncLine *line, const char *application, const git_oid *from, const git_oid *to)
+{
+	for (guint i = 0; i < line->sets->len; i++) {
+		const SyncSet *set = line->sets->pdata[i];
+		g_autoptr(GPtrArray) old = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
+		g_autoptr(GPtrArray) new_ = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
+		const char *name;
+
+		if (set->ref != line->ref || !sync_staged_is_of(set, application, &name))
+			continue;
+		if (!sync_repo_compare(line->repo, from, to, set->name, old, new_, NULL) || old->len + new_->len > 0)
+			return true;
+	}
+	return false;
+}
+
+static void let_go(SyncLine *line)
+{
+	memset(&line->held, 0, sizeof line->held);
+	if (!line->held_why)
+		return;
+	g_clear_pointer(&line->held_why, g_free);
+	sync_line_tell_held(line, "", "");
+}
+
+void sync_trial_forget(SyncLine *line)
+{
+	/* It is tried again; until that has ended it is still what is known. */
+	memset(&line->held, 0, sizeof line->held);
+}
+
+void sync_trial_over(SyncLine *line)
+{
+	let_go(line);
+}
+
+static bool ask(SyncLine *line, const SettingsApplication *application, const git_oid *tree, const char *commit, GCancellable *cancellable,
+		GError **error)
+{
+	const SettingsHook *hook = &application->hooks[SETTINGS_HOOK_VALIDATE];
+	SyncHookWish wish = {
+		.kind = SETTINGS_HOOK_VALIDATE,
+		.application = application->name,
+		.commit = commit,
+		.role = sync_role_text(line->role),
+		.timeout_ms = hook->timeout_ms,
+	};
+
+	return sync_staged_make(line->engine->staged, line->repo, line->sets, line->ref, application->name, tree, cancellable, error) &&
+	       sync_hooks_run(line->engine->hooks, &wish, cancellable, error);
+}
+
+bool sync_trial_pass(SyncLine *line, const git_oid *from, const git_oid *tree, const git_oid *commit, GCancellable *cancellable, GError **error)
+{
+	g_autofree char *hex = sync_oid_text(commit);
+	g_autoptr(GError) problem = NULL;
+
+	if (line->ref != SYNC_REF_CONFIG)
+		return true;
+	if (line->held_why && git_oid_equal(&line->held, commit)) {
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_REFUSED, "held: commit %.10s: %s", hex, line->held_why);
+		return false;
+	}
+	for (guint i = 0; i < line->settings->applications->len; i++) {
+		const SettingsApplication *application = line->settings->applications->pdata[i];
+
+		if (!application->hooks[SETTINGS_HOOK_VALIDATE].command || !concerns(line, application->name, from, tree))
+			continue;
+		sync_line_tell_activity(line, "validating");
+		if (ask(line, application, tree, hex, cancellable, &problem))
+			continue;
+		if (g_error_matches(problem, SYNC_ERROR, SYNC_ERROR_REFUSED) && line->role == SYNC_ROLE_FOLLOW) {
+			line->held = *commit;
+			g_free(line->held_why);
+			line->held_why = g_strdup(problem->message);
+			sync_line_tell_held(line, hex, line->held_why);
+			g_prefix_error(&problem, "held: commit %.10s: ", hex);
+		}
+		g_propagate_error(error, g_steal_pointer(&problem));
+		return false;
+	}
+	return true;
+}
+
+static void act_failed(const char *application, const char *commit, const char *text, gpointer user_data)
+{
+	SyncEngine *engine = user_data;
+	g_autofree char *description = g_strdup_printf("act of application %s after commit %.10s: %s", application, commit, text);
+
+	engine->events->notice("hook failed", 2, description, engine->user_data);
+}
+
+void sync_trial_act(SyncLine *line, const SyncPlan *plan)
+{
+	for (guint i = 0; i < line->settings->applications->len; i++) {
+		const SettingsApplication *application = line->settings->applications->pdata[i];
+		const SettingsHook *hook = &application->hooks[SETTINGS_HOOK_ACT];
+		bool concerned = false;
+
+		for (guint k = 0; hook->command && k < plan->steps->len && !concerned; k++) {
+			const SyncStep *step = plan->steps->pdata[k];
+			const SyncSet *set = sync_sets_find(line->sets, line->ref, step->set);
+			const char *name;
+
+			concerned = set && sync_staged_is_of(set, application->name, &name);
+		}
+		if (!concerned || line->ref != SYNC_REF_CONFIG)
+			continue;
+		SyncHookWish wish = {
+			.kind = SETTINGS_HOOK_ACT,
+			.application = application->name,
+			.commit = plan->commit,
+			.role = sync_role_text(line->role),
+			.timeout_ms = hook->timeout_ms,
+		};
+		sync_hooks_start(line->engine->hooks, &wish, act_failed, line->engine);
+	}
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * syncd/files/disk.h - waiting for the disk, and not waiting when there is haste.
+ *
+ * Every fsync() of this process, those of libgit2 too, is carried out by one thread in the order in which they were asked for; those of the threads
+ * that deal with recordings by another, so that nobody else waits behind so many bytes. Whoever asks waits for it, as ever; but not while somebody
+ * has called sync_disk_hurry(): then he goes on at once, also one who has begun to wait, and the disk comes later. So no order that phones wait for
+ * (a takeover, the last step of a swap) waits for a disk.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+/* What the calling thread asks for from now on holds up only others who have called this; "everything" below is what these have asked for. */
+void sync_disk_apart(void);
+
+/* Counted; from any thread. */
+void sync_disk_hurry(void);
+void sync_disk_calm(void);
+
+/* As syncfs(). */
+int sync_disk_file_system(int fd);
+
+/* Whether everything that was asked for is on disk, once at most @patience_us have gone. */
+bool sync_disk_is_lasting(gint64 patience_us);
+
+/* @function runs in @context when everything that has been asked for until now is on disk. */
+void sync_disk_then(GMainContext *context, GSourceFunc function, gpointer data);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* syncd/peer/tls.c - pinned mutual TLS. */
+#include "syncd/peer/tls.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "syncd/error.h"
+
+static GQuark pin_quark(void)
+{
+	return g_quark_from_static_string("understudy-pin");
+}
+
+static gboolean accept_certificate(GTlsConnection *connection, GTlsCertificate *certificate, GTlsCertificateFlags flags, gpointer unused)
+{
+	const char *pin = g_object_get_qdata(G_OBJECT(connection), pin_quark());
+	g_autofree char *fingerprint = sync_key_fingerprint(certificate);
+
+	return fingerprint && sync_key_is_pinned(pin, fingerprint);
+}
+
+static GIOStream *prepare(GIOStream *tls, const SyncKey *key, const char *pin)
+{
+	if (!tls)
+		return NULL;
+	g_tls_connection_set_certificate(G_TLS_CONNECTION(tls), key->certificate);
+	/* With no database nothing is ever trusted by itself, so accept-certificate is always asked. */
+	g_tls_connection_set_database(G_TLS_CONNECTION(tls), NULL);
+	g_tls_connection_set_require_close_notify(G_TLS_CONNECTION(tls), FALSE);
+	g_object_set_qdata_full(G_OBJECT(tls), pin_quark(), g_strdup(pin), g_free);
+	g_signal_connect(tls, "accept-certificate", G_CALLBACK(accept_certificate), NULL);
+	return tls;
+}
+
+GIOStream *sync_tls_client(GIOStream *base, const SyncKey *key, const char *pin, GError **error)
+{
+	return prepare(g_tls_client_connection_new(base, NULL, error), key, pin);
+}
+
+char *sync_tls_peer(GIOStream *tls, const char *pin, GError **error)
+{
+	g_autofree char *fingerprint = sync_key_fingerprint(g_tls_connection_get_peer_certificate(G_TLS_CONNECTION(tls)));
+
+	if (!fingerprint || !sync_key_is_pinned(pin, fingerprint)) {
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_DENIED, "the other side's key is not the peer's");
+		return NULL;
+	}
+	return g_steal_pointer(&fingerprint);
+}
+
+GSocket *sync_tls_listen(const char *host, guint port, GError **error)
+{
+	g_autoptr(GSocketAddress) address = g_inet_socket_address_new_from_string(host, port);
+
+	if (!address) {
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "%s is not an address", host);
+		return NULL;
+	}
+	g_autoptr(GSocket) socket = g_socket_new(g_socket_address_get_family(address), G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, error);
+	bool v6 = g_socket_address_get_family(address) == G_SOCKET_FAMILY_IPV6;
+	if (!socket || !g_socket_set_option(socket, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_FREEBIND : IP_FREEBIND, 1, error) ||
+	    !g_socket_bind(socket, address, TRUE, error) || !g_socket_listen(socket, error))
+		return NULL;
+	return g_steal_pointer(&socket);
+}

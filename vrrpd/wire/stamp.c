@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vrrpd/wire/stamp.c - from the wall clock to ours. */
+#include "vrrpd/wire/stamp.h"
+
+gint64 vrrp_stamp_received(VrrpStamp *self, gint64 stamp_us, gint64 wall_now_us, gint64 now_us)
+{
+	gint64 offset_us = wall_now_us - now_us, age_us = wall_now_us - stamp_us;
+
+	if (self->known && ABS(offset_us - self->offset_us) > VRRP_STAMP_STEP_US)
+		self->stepped_us = now_us;
+	self->known = true;
+	self->offset_us = offset_us;
+	if (self->stepped_us != 0 && now_us - self->stepped_us < VRRP_STAMP_DISTRUST_US)
+		return now_us;
+	return age_us >= 0 && age_us < 60 * G_USEC_PER_SEC ? now_us - age_us : now_us;
+}
