@@ -46,7 +46,8 @@ typedef struct {
 	SyncTerm term;
 
 	/* Also the main thread's, under the engine's lock. */
-	GCancellable *following; /* cancelled when the role changes */
+	GCancellable *following; /* cancelled when the role changes, and a new one when it has changed */
+	guint ending;            /* orders on their way that have cancelled it */
 	SyncPullCall *waiting;
 
 	/* leader */

@@ -69,6 +69,7 @@ typedef struct {
 typedef struct {
 	RoleCall *call;
 	SyncLine *line;
+	bool ends; /* what the line was at */
 	GError *error;
 } LineRole;
 
@@ -209,12 +210,34 @@ static void calm_down(SyncLine *line)
 	sync_disk_then(line->context, on_lasting, lasting);
 }
 
+/* What the line does as follower is to end, and what was asked of it before it has its new role is not to begin. Transfer full: the one to cancel. */
+static GCancellable *stop_following(SyncLine *line)
+{
+	g_autoptr(GMutexLocker) held = g_mutex_locker_new(&line->engine->lock);
+
+	line->ending++;
+	return g_object_ref(line->following);
+}
+
+/* In the line's thread, when an order that ended something has come. */
+static void begin_anew(SyncLine *line)
+{
+	g_autoptr(GMutexLocker) held = g_mutex_locker_new(&line->engine->lock);
+
+	if (--line->ending > 0)
+		return;
+	g_object_unref(line->following);
+	line->following = g_cancellable_new();
+}
+
 static gboolean run_role(gpointer data)
 {
 	LineRole *part = data;
 	SyncLine *line = part->line;
 	const RoleCall *call = part->call;
 
+	if (part->ends)
+		begin_anew(line);
 	sync_term_clear(&line->term);
 	line->term = (SyncTerm){ .number = call->term.number, .id = g_strdup(call->term.id), .device = g_strdup(line->engine->device) };
 	if (!change_role(line, call->role, &part->error))
@@ -226,16 +249,6 @@ static gboolean run_role(gpointer data)
 	calm_down(line);
 	sync_engine_post(NULL, G_PRIORITY_DEFAULT, line_role_ran, part); /* which may end the call */
 	return G_SOURCE_REMOVE;
-}
-
-/* What the line does as follower is to end. Transfer full: the one to cancel. */
-static GCancellable *stop_following(SyncLine *line)
-{
-	g_autoptr(GMutexLocker) held = g_mutex_locker_new(&line->engine->lock);
-	GCancellable *following = line->following;
-
-	line->following = g_cancellable_new();
-	return following;
 }
 
 void sync_engine_set_role(SyncEngine *engine, SyncRole role, guint64 term, const char *term_id, SyncEngineDone done, gpointer user_data)
@@ -271,6 +284,7 @@ void sync_engine_set_role(SyncEngine *engine, SyncRole role, guint64 term, const
 		LineRole *part = g_new0(LineRole, 1);
 
 		part->call = call;
+		part->ends = led || role != SYNC_ROLE_FOLLOW;
 		if (led && role == SYNC_ROLE_FOLLOW) {
 			/* A command that looks at what shall be restored is not waited for. */
 			g_autoptr(GCancellable) leading = stop_following(&engine->lines[i]);

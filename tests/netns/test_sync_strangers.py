@@ -35,9 +35,9 @@ def open_files(device):
 
 
 def links(device):
-    """How many connections of the peer port it has, either way."""
-    rows = Path(f"/proc/{device.process.pid}/net/tcp").read_text().splitlines()[1:]
-    return sum(row.split()[3] == "01" and f":{PORT:04X}" in row for row in rows)
+    """How many connections of the peer port it has, either way. One that it has not accepted yet is established, and has no inode."""
+    rows = [row.split() for row in Path(f"/proc/{device.process.pid}/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[3] == "01" and any(end.endswith(f":{PORT:04X}") for end in row[1:3]) and row[9] != "0" for row in rows)
 
 
 def files_at_rest(lab):
