@@ -44,12 +44,12 @@ static void *watch(void *data)
 		if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &param) == 0)
 			who = "real-time";
 	}
-	for (;;) {
+	for (long before = now_us(), after;; before = after) {
 		struct timespec moment = { 0, SLEEP_NS };
-		long before = now_us();
 
 		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
-		long after = now_us(), late = after - before - SLEEP_NS / 1000;
+		after = now_us();
+		long late = after - before - SLEEP_NS / 1000; /* wherever it was held up */
 
 		if (late < WORTH_TELLING_US)
 			continue;

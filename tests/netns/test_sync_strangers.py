@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Whoever is not the peer: he is told so, costs nothing that stays, and keeps nobody else out."""
 
+import contextlib
 import os
 import socket
 import ssl
@@ -40,10 +41,27 @@ def links(device):
     return sum(row[3] == "01" and any(end.endswith(f":{PORT:04X}") for end in row[1:3]) and row[9] != "0" for row in rows)
 
 
+def inner_sockets(device):
+    """Connected ones without a name: a connection that has come in has a pair of them inside once its handshake is over."""
+    table = Path(f"/proc/{device.process.pid}/net/unix").read_text().splitlines()[1:]
+    nameless = {row.split()[6] for row in table if row.split()[5] == "03" and len(row.split()) == 7}
+    folder = f"/proc/{device.process.pid}/fd"
+    mine = []
+    for name in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):
+            mine.append(os.readlink(f"{folder}/{name}"))
+    return sum(link.startswith("socket:[") and link[8:-1] in nameless for link in mine)
+
+
+def pair(lab):
+    lab.inner_sockets = inner_sockets(lab.alpha)
+    lab.pair()
+
+
 def files_at_rest(lab):
     """Of alpha: both have dialled both addresses of the other, and nothing else goes on."""
     lab.in_step()
-    lab.alpha.wait(lambda: links(lab.alpha) == 4, "all paths are open")
+    lab.alpha.wait(lambda: links(lab.alpha) == 4 and inner_sockets(lab.alpha) == lab.inner_sockets + 2 * 2, "all paths are open")
     return open_files(lab.alpha)
 
 
@@ -86,7 +104,7 @@ def knock(lab, number, key):
 
 
 def strangers(lab, folder, attempts):
-    lab.pair()
+    pair(lab)
     key = make_key(folder, "stranger")
     for number in range(60):
         knock(lab, number, key)
@@ -158,7 +176,7 @@ def half_a_hello(lab, port):
 
 
 def test_loiterers_at_the_peer_port(lab):
-    lab.pair()
+    pair(lab)
     files = files_at_rest(lab)
     with Loiterers(lab, PORT, 200, half_a_hello):
         assert open_files(lab.alpha) <= files + AT_THE_DOOR
@@ -174,14 +192,14 @@ def test_loiterers_at_the_peer_port(lab):
 
 
 def test_a_loiterer_has_his_time(lab):
-    lab.pair()
+    pair(lab)
     with half_a_hello(lab, PORT) as raw:
         assert not raw.recv(1), "shut by the device"
 
 
 def test_the_peer_leaves_nothing_open(lab):
     """Each fetch is a connection of its own, and ended by the one that fetches."""
-    lab.pair()
+    pair(lab)
     files = files_at_rest(lab)
     for number in range(12):
         lab.alpha.write(f"{FILES}/often", str(number))

@@ -127,9 +127,13 @@ def test_the_watcher_sees_a_machine_that_stands_still(build):
         while time.monotonic() < stopped + 0.1:
             time.sleep(0.01)
         os.kill(watcher.process.pid, signal.SIGCONT)
-        found = watcher.stalls(begin, time.monotonic())
-        assert {who for _, late_ms, who in found if late_ms > 80} >= {"ordinary"}
-        assert sum(late_ms > 80 for _, late_ms, _ in found) >= 1 + os.cpu_count()
+        found = []
+        while True:  # each of them says so when it has its next turn
+            found += watcher.stalls(begin, time.monotonic())
+            late = [who for _, late_ms, who in found if late_ms > 80]
+            if "ordinary" in late and len(late) >= 1 + os.cpu_count():
+                break
+            assert time.monotonic() < stopped + 10, found
         assert watcher.stalls(time.monotonic() + 1, time.monotonic() + 2) == []
     finally:
         watcher.close()
