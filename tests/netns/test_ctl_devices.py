@@ -193,18 +193,23 @@ def commands_of_the_page():
     return re.findall(r"```sh\n(.*?)```", text, re.S)
 
 
+def write_on_both(pair, path, text):
+    """Right after it was written the two are in step still: nobody has seen it yet."""
+    pair.master().write(path, text)
+    there = pair.backup().file(path)
+    wait_until(lambda: os.path.exists(there) and pair.backup().read(path) == text and in_step(pair), 10, f"{path} on both")
+
+
 def test_stock_git(pair):
     master, backup = pair.master(), pair.backup()
     own, other = [block for block in commands_of_the_page() if "git" in block][:2]
-    master.write("/var/lib/words/told", "by git")
-    wait_until(lambda: in_step(pair), 10, "in step")
+    write_on_both(pair, "/var/lib/words/told", "by git")
     assert "+by git" in master.run(["sh", "-ec", own]).stdout
     log = backup.run(["sh", "-ec", other]).stdout
     assert "words.words/told" in log
     assert backup.read("/root/configuration/words.words/told") == "by git"
     # A clone with work of its own says much of what it has: git compresses that.
-    master.write("/var/lib/words/told", "at last")
-    wait_until(lambda: backup.read("/var/lib/words/told") == "at last", 10, "in step")
+    write_on_both(pair, "/var/lib/words/told", "at last")
     backup.run(["sh", "-ec", "cd /root/configuration; git config user.name me; git config user.email me@here\n"
                              "for i in $(seq 60); do git commit --quiet --allow-empty -m mine; done"])
     fetched = backup.run(["sh", "-ec", other.splitlines()[0] + "\nexport GIT_TRACE_CURL=1; cd /root/configuration; git fetch"])
@@ -224,13 +229,11 @@ def test_export_and_import(pair):
     master, backup = pair.master(), pair.backup()
     commands, look = commands_of_the_page()[2:4]
     export, import_ = commands.splitlines()
-    master.write("/var/lib/words/kept", "on tuesday")
-    wait_until(lambda: in_step(pair), 10, "in step")
+    write_on_both(pair, "/var/lib/words/kept", "on tuesday")
     assert master.run(["sh", "-ec", export]).stdout == f"signed by {fingerprint(master)}\n"
     assert master.run(["stat", "--format=%a", "/root/tuesday.understudy"]).stdout == "600\n"
     assert "File exists" in master.run(["sh", "-ec", export], check=False).stderr
-    master.write("/var/lib/words/kept", "lost")
-    wait_until(lambda: os.path.exists(backup.file("/var/lib/words/kept")) and backup.read("/var/lib/words/kept") == "lost", 10, "on both")
+    write_on_both(pair, "/var/lib/words/kept", "lost")
     assert re.fullmatch(r"imported as [0-9a-f]{8}\n", master.run(["sh", "-ec", import_]).stdout)
     assert master.read("/var/lib/words/kept") == "on tuesday"
     wait_until(lambda: backup.read("/var/lib/words/kept") == "on tuesday", 10, "on both")
