@@ -208,9 +208,10 @@ def test_stock_git(pair):
     log = backup.run(["sh", "-ec", other]).stdout
     assert "words.words/told" in log
     assert backup.read("/root/configuration/words.words/told") == "by git"
-    # A clone with work of its own says much of what it has: git compresses that.
+    # A clone with work of its own, newer than all else, says much of what it has: git compresses that.
     write_on_both(pair, "/var/lib/words/told", "at last")
     backup.run(["sh", "-ec", "cd /root/configuration; git config user.name me; git config user.email me@here\n"
+                             "export GIT_COMMITTER_DATE=\"@$(($(date +%s) + 3600)) +0000\"\n"
                              "for i in $(seq 60); do git commit --quiet --allow-empty -m mine; done"])
     fetched = backup.run(["sh", "-ec", other.splitlines()[0] + "\nexport GIT_TRACE_CURL=1; cd /root/configuration; git fetch"])
     assert "content-encoding: gzip" in fetched.stderr.lower()
