@@ -23,6 +23,7 @@ class Watcher:
 
     def __init__(self, program):
         self.process = subprocess.Popen([str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.stalls(0, 0)  # answered when all of it watches
 
     def stalls(self, begin, end):
         """(when it ended, milliseconds, who waited) of each that overlaps [begin, end], moments of time.monotonic()."""

@@ -21,6 +21,8 @@
 #define MAX_PROCESSORS 64
 #define ORDINARY (-1)
 
+static pthread_barrier_t all_watch;
+
 static long now_us(void)
 {
 	struct timespec now;
@@ -44,7 +46,9 @@ static void *watch(void *data)
 		if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &param) == 0)
 			who = "real-time";
 	}
-	for (long before = now_us(), after;; before = after) {
+	long before = now_us();
+	(void)pthread_barrier_wait(&all_watch);
+	for (long after;; before = after) {
 		struct timespec moment = { 0, SLEEP_NS };
 
 		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
@@ -75,12 +79,15 @@ int main(void)
 	for (int i = 0; i < CPU_SETSIZE && n <= MAX_PROCESSORS; i++)
 		if (CPU_ISSET((unsigned)i, &set))
 			processors[n++] = i;
+	if (pthread_barrier_init(&all_watch, NULL, (unsigned)n + 1) != 0)
+		return 1;
 	for (int i = 0; i < n; i++) {
 		pthread_t thread;
 
 		if (pthread_create(&thread, NULL, watch, &processors[i]) != 0)
 			return 1;
 	}
+	(void)pthread_barrier_wait(&all_watch); /* nothing is answered for a time that nobody watched */
 	while (read(STDIN_FILENO, &byte, 1) == 1) {
 		(void)nanosleep(&round, NULL); /* who waits now has been woken, or will have its line before the asker runs again */
 		if (write(STDOUT_FILENO, ".\n", 2) != 2)

@@ -14,10 +14,12 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS))
 from timed import Watcher  # noqa: E402
 
-# Tells of one stall for each question: of so many milliseconds (the next of its words), which ended just now, or long ago.
+# Says that it watches; then tells of one stall for each question: of so many milliseconds (the next of its words), which ended just now, or long ago.
 SCRIPTED = """\
 #!/usr/bin/python3
 import sys, time
+sys.stdin.readline()
+print(".", flush=True)
 for said in {said!r}:
     sys.stdin.readline()
     late_ms, ago_s = said
