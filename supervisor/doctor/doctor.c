@@ -37,6 +37,7 @@ const DoctorCode doctor_codes[] = {
 	/* The copy. */
 	{ "sync-absent", DOCTOR_WARNING, "It is started again by itself; see the journal for why it ended.", false, NULL },
 	{ "sync-error", DOCTOR_WARNING, "It is tried again by itself; the text says what stands in the way.", false, NULL },
+	{ "commit-held", DOCTOR_WARNING, "Mend on the Master what understudy status names; then understudy settings reload on the Backup.", true, NULL },
 	{ "copy-behind", DOCTOR_WARNING, "Look at understudy status on the Backup: its synchronisation and its disk.", false, NULL },
 	{ "disk-low", DOCTOR_WARNING, "Make room on that file system.", false, NULL },
 
@@ -214,7 +215,10 @@ static void examine_copy(Examination *examination, const DoctorFacts *facts)
 {
 	if (facts->sync_absent)
 		find(examination, "sync-absent", "syncd does not answer");
-	if (facts->sync_error && *facts->sync_error)
+	/* What is held back is no attempt that failed. */
+	if (facts->commit_held)
+		find(examination, "commit-held", "the Backup holds a commit of the configuration back; understudy status says why");
+	else if (facts->sync_error && *facts->sync_error)
 		find(examination, "sync-error", facts->sync_error);
 	if (facts->behind_ms >= DOCTOR_BEHIND_MS && facts->role.peer_fresh)
 		find(examination, "copy-behind", "the Backup has not applied what is new for more than a minute");

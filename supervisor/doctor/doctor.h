@@ -51,6 +51,7 @@ typedef struct {
 
 	bool sync_absent;
 	const char *sync_error; /* "" or NULL: none */
+	bool commit_held;       /* by this device, or by the peer of what this one has committed */
 	gint64 behind_ms;       /* for so long the Backup has not come closer to what the Master has; 0: it has it, or comes */
 
 	const char *disk;       /* folder of the file system that is nearly full; NULL: none */

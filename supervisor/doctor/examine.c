@@ -204,6 +204,7 @@ static GVariant *judge(Examine *examine)
 	g_autoptr(GVariant) theirs = peer_doctor(supervisor->peer);
 	g_autoptr(GVariant) peer_applications = theirs ? g_variant_lookup_value(theirs, "applications", G_VARIANT_TYPE("a{ss}")) : NULL;
 	GVariant *sync_error = peer_sync_get(supervisor->peer, "LastError", "s");
+	GVariant *held = peer_sync_get(supervisor->peer, "Held", "a{s(ss)}"), *peer_held = peer_sync_get(supervisor->peer, "PeerHeld", "a{s(ss)}");
 	look_at_copy(examine);
 	DoctorFacts facts = {
 		.role = supervisor->facts,
@@ -227,6 +228,8 @@ static GVariant *judge(Examine *examine)
 		.clock_ahead_ms = examine->clock_ahead_ms,
 		.sync_absent = !peer_sync_get(supervisor->peer, "Role", "s"),
 		.sync_error = sync_error ? g_variant_get_string(sync_error, NULL) : NULL,
+		.commit_held = (held && g_variant_n_children(held) > 0) ||
+			       (supervisor->facts.peer_fresh && peer_held && g_variant_n_children(peer_held) > 0),
 		.behind_ms = examine->behind_us ? (g_get_monotonic_time() - examine->behind_us) / 1000 : 0,
 		.disk = examine->disk,
 		.drill_age_days = drill_age_days(supervisor->drill),

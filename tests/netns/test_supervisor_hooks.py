@@ -137,6 +137,8 @@ def test_one_that_does_not_pass_is_held_back(pair):
     assert pair.roles() == {master.name: "master", backup.name: "backup"}
     shown = master.run(["understudy", "status"]).stdout
     assert "held" in shown and "a word too many" in shown, shown
+    for device in (master, backup):
+        wait_until(lambda d=device: "commit-held" in d.run(["understudy", "doctor"], check=False).stdout, 15, f"the doctor of {device.name} says so")
 
 
 def test_one_that_hangs_is_killed_whole(pair):

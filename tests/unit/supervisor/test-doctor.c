@@ -135,6 +135,10 @@ static void test_what_vrrpd_says(void)
 static void test_the_copy(void)
 {
 	DoctorFacts facts = healthy();
+	facts.commit_held = true;
+	facts.sync_error = "held: commit 0123456789: validate of application pbx: no";
+	EXPECT(facts, "warning commit-held");
+	facts = healthy();
 	facts.behind_ms = DOCTOR_BEHIND_MS - 1;
 	EXPECT(facts, "");
 	facts.behind_ms++;
