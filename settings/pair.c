@@ -14,6 +14,15 @@ static const ScannerRule rules[] = {
 	    "passive-reminder-min" } },
 	{ "group", true, { "interface", "addresses", "routes", "elects", "adverts" } },
 	{ "drill", false, { "max-silence-ms", "max-age-days" } },
+	{ "events", false, { "keep", "keep-days" } },
+	{ "mail", true, { "to", "from", "server", "security", "user", "ca", "transport", "per-hour" } },
+	{ "sms",
+	  true,
+	  { "to", "url", "method", "header", "header-2", "header-3", "body", "body-encoding", "success", "max-parts", "seven-bit", "ca", "user",
+	    "per-hour" } },
+	{ "snmp", true, { "host", "version", "kind", "user", "auth", "priv", "per-hour" } },
+	{ "led", true, { "led", "priority-1", "priority-2", "priority-3" } },
+	{ "rule", true, { "application", "name", "min-priority", "actions", "to", "recovery", "fold-s", "flap" } },
 	{ "revision", false, { "term", "device", "n", "peer-port-before" } },
 	{ 0 },
 };
@@ -39,6 +48,7 @@ void pair_set_defaults(Settings *settings)
 	settings->drill_max_silence_ms = 5000;
 	settings->drill_max_age_days = 90;
 	settings->revision_device = g_strdup("");
+	notify_set_defaults(settings);
 }
 
 /* Version 3 carries centiseconds in 12 bits, version 2 whole seconds in 8 (RFC 9568 5.2.7, RFC 3768 5.3.7). */
@@ -446,6 +456,7 @@ static char *hash_meaning(const Settings *settings)
 		for (guint j = 0; j < group->routes->len; j++)
 			g_string_append_printf(text, "route=%s\n", (const char *)g_ptr_array_index(group->routes, j));
 	}
+	notify_append_meaning(settings, text);
 	return g_compute_checksum_for_string(G_CHECKSUM_SHA256, text->str, (gssize)text->len);
 }
 
@@ -471,6 +482,8 @@ bool pair_read(Settings *settings, const char *file_name, const char *text, GErr
 	const ScannerSection *drill = scanner_section(file, "drill");
 	if (drill && (!value_uint(file, drill, "max-silence-ms", 1, 600000, &settings->drill_max_silence_ms, error) ||
 		      !value_uint(file, drill, "max-age-days", 0, 3650, &settings->drill_max_age_days, error)))
+		return false;
+	if (!notify_read(settings, file, error))
 		return false;
 
 	settings->has_pair = true;

@@ -12,6 +12,12 @@ bool device_read(Settings *settings, const char *file, const char *text, const c
 void pair_set_defaults(Settings *settings);
 bool pair_read(Settings *settings, const char *file, const char *text, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The sections of pair.conf that say who is told what. */
+void notify_set_defaults(Settings *settings);
+bool notify_read(Settings *settings, const ScannerFile *file, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Nothing when all of it says what the defaults say. */
+void notify_append_meaning(const Settings *settings, GString *text);
+
 /* applications.d/NAME.conf, all at once, because they need each other. Fills settings->applications in starting order. */
 bool applications_read(Settings *settings, const char *const *files, const char *const *names, const char *const *texts,
 		       GError **error) G_GNUC_WARN_UNUSED_RESULT;
@@ -28,3 +34,5 @@ void settings_interface_free(gpointer interface);
 void settings_group_free(gpointer group);
 void settings_data_free(gpointer data);
 void settings_application_free(gpointer application);
+void settings_target_free(gpointer target);
+void settings_rule_free(gpointer rule);

@@ -99,6 +99,8 @@ static void settings_clear(gpointer data)
 	g_strfreev(settings->own_files);
 	g_free(settings->revision_device);
 	g_ptr_array_unref(settings->groups);
+	g_ptr_array_unref(settings->targets);
+	g_ptr_array_unref(settings->rules);
 	g_array_unref(settings->witnesses);
 	g_free(settings->pair_text);
 	g_free(settings->pair_hash);
@@ -112,6 +114,8 @@ static Settings *settings_new(void)
 	settings->peer_addresses = g_new0(char *, 1);
 	settings->own_files = g_new0(char *, 1);
 	settings->groups = g_ptr_array_new_with_free_func(settings_group_free);
+	settings->targets = g_ptr_array_new_with_free_func(settings_target_free);
+	settings->rules = g_ptr_array_new_with_free_func(settings_rule_free);
 	settings->witnesses = g_array_new(FALSE, FALSE, sizeof(IpAddress));
 	settings->applications = g_ptr_array_new_with_free_func(settings_application_free);
 	pair_set_defaults(settings);

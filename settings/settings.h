@@ -143,6 +143,40 @@ typedef struct {
 	GPtrArray *data;         /* of SettingsData* */
 } SettingsApplication;
 
+/* [mail NAME], [sms NAME], [snmp NAME], [led NAME] of pair.conf: where something is told; "display" is always there. */
+typedef enum {
+	SETTINGS_TARGET_MAIL,
+	SETTINGS_TARGET_SMS,
+	SETTINGS_TARGET_SNMP,
+	SETTINGS_TARGET_LED,
+	SETTINGS_TARGET_DISPLAY,
+	SETTINGS_N_TARGET_KINDS,
+} SettingsTargetKind;
+extern const char *const settings_target_kinds[SETTINGS_N_TARGET_KINDS + 1]; /* "mail", "sms", "snmp", "led", "display", NULL */
+typedef struct {
+	SettingsTargetKind kind;
+	char *name;      /* "" for display */
+	char *id;        /* as rules and people call it: "mail:boss", "display" */
+	char **to;       /* mail addresses or telephone numbers, NULL-terminated; empty for the other kinds */
+	guint per_hour;  /* so many messages, then "n more suppressed"; 0: no limit (led, display) */
+	char **keys;     /* all its settings in one order, defaults filled in: key, value, key, value ..., NULL; never a secret */
+} SettingsTarget;
+
+/* [rule NAME] of pair.conf: which events are told where. */
+typedef struct {
+	char *name;
+	char **applications;  /* globs ('*', '?'), NULL-terminated; empty: every one */
+	char **names;         /* the same, of the event's name */
+	guint min_priority;   /* 1 */
+	GPtrArray *targets;   /* of SettingsTarget*, borrowed from Settings, as written; each once */
+	char **to;            /* mail addresses and telephone numbers that replace the targets'; empty: the targets' own */
+	bool recovery;        /* false: that something is well again is told too */
+	guint fold_s;         /* 0: equal events within this time are one message and "n more" */
+	guint flap_changes, flap_s; /* so many changes of one thing in this time are told as "flapping"; 0: never */
+} SettingsRule;
+
+#define SETTINGS_LED_TIMES 16 /* in one pattern of a LED */
+
 typedef struct {
 	/* device.conf [device] */
 	char *id;               /* unique; names terms, lines and events */
@@ -180,6 +214,10 @@ typedef struct {
 	guint64 revision_n;
 	guint port_before;      /* and peer-port-before=: the peer may still be at this one; 0: no */
 	GPtrArray *groups;      /* of SettingsGroup* */
+	GPtrArray *targets;     /* of SettingsTarget*, as written, display behind them; also without pair.conf */
+	GPtrArray *rules;       /* of SettingsRule*, as written; without any, display tells of priority 2 and above */
+	guint events_keep;      /* [events] keep= (10000): the oldest go when there are more */
+	guint events_keep_days; /* [events] keep-days= (0): and what is older than that; 0: whatever its age */
 	char *pair_text;        /* pair.conf as read */
 	char *pair_hash;        /* SHA-256 in hex of its meaning: comments, blank lines and order of keys do not count */
 
@@ -206,6 +244,15 @@ bool settings_group_has_link_local(const SettingsGroup *group);             /* a
 IpAddress settings_derived_link_local(const Settings *settings);            /* of groups with IPv6 addresses that name none */
 guint settings_group_count(const SettingsGroup *group, sa_family_t family); /* its addresses of that family, as written */
 const SettingsApplication *settings_application(const Settings *settings, const char *name);
+
+/* By its id, "mail:boss"; NULL when there is none. */
+const SettingsTarget *settings_target(const Settings *settings, const char *id);
+/* The value of one of its keys, NULL when it has none. */
+const char *settings_target_key(const SettingsTarget *target, const char *key);
+/* Those of the NULL-terminated @list that a target of @kind can be sent to. Transfer full, NULL-terminated, may be empty. */
+char **settings_recipients(SettingsTargetKind kind, const char *const *list);
+/* "off", "on", "slow", "fast", "200 100 200 1500" as times in ms, light first: none for off, one for on. False and @ret_reason when it is no pattern. */
+bool settings_led_pattern(const char *text, guint ret_ms[static SETTINGS_LED_TIMES], gsize *ret_n, char **ret_reason);
 
 /* What is a device's own by its nature, whatever a data set says: names (globs) of files and folders that never travel. NULL-terminated. */
 extern const char *const settings_never_travel[];

@@ -38,6 +38,30 @@ static void check_values(const Settings *settings)
 	g_assert_cmpuint(settings->witnesses->len, <=, SETTINGS_MAX_WITNESSES);
 }
 
+/* What notifyd and the programs that deliver may rely on. */
+static void check_notify(const Settings *settings)
+{
+	for (guint i = 0; i < settings->targets->len; i++) {
+		const SettingsTarget *target = settings->targets->pdata[i];
+		g_auto(GStrv) to = settings_recipients(target->kind, (const char *const *)target->to);
+
+		g_assert_true(settings_target(settings, target->id) == target);
+		g_assert_cmpuint(g_strv_length(to), ==, g_strv_length(target->to));
+		g_assert_cmpuint(g_strv_length(target->keys) % 2, ==, 0);
+		g_assert_true(target->kind > SETTINGS_TARGET_SMS || *to);
+		g_assert_true(target->kind > SETTINGS_TARGET_SNMP || target->per_hour);
+		if (target->kind == SETTINGS_TARGET_LED)
+			g_assert_null(strchr(settings_target_key(target, "led"), '/'));
+	}
+	for (guint i = 0; i < settings->rules->len; i++) {
+		const SettingsRule *rule = settings->rules->pdata[i];
+
+		g_assert_cmpuint(rule->targets->len, >, 0);
+		g_assert_true(rule->min_priority >= 1 && rule->min_priority <= 3);
+		g_assert_true(!rule->flap_changes == !rule->flap_s);
+	}
+}
+
 /* A new revision changes nothing but the revision. */
 static void check_revision(const Settings *settings)
 {
@@ -68,6 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	g_assert_no_error(error);
 	check_values(settings);
+	check_notify(settings);
 	check_revision(settings);
 	return 0;
 }
