@@ -31,7 +31,23 @@ void notify_event_free(NotifyEvent *event)
 	g_free(event->reference);
 	g_free(event->device);
 	g_free(event->key);
+	g_free(event->about);
 	g_free(event);
+}
+
+NotifyEvent *notify_event_copy(const NotifyEvent *event)
+{
+	NotifyEvent *copy = g_new(NotifyEvent, 1);
+
+	*copy = *event;
+	copy->application = g_strdup(event->application);
+	copy->name = g_strdup(event->name);
+	copy->description = g_strdup(event->description);
+	copy->reference = g_strdup(event->reference);
+	copy->device = g_strdup(event->device);
+	copy->key = g_strdup(event->key);
+	copy->about = g_strdup(event->about);
+	return copy;
 }
 
 static bool invalid(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -86,6 +102,8 @@ bool notify_event_check(const NotifyEvent *event, GError **error)
 		return invalid(error, "priority: %u; it is 1 (lowest), 2 or 3", event->priority);
 	if (event->time_ms < 0)
 		return invalid(error, "time_ms: %" G_GINT64_FORMAT " is before 1970", event->time_ms);
+	if (event->about && !check_text("about", event->about, 1, NOTIFY_ABOUT_CHARS, true, error))
+		return false;
 	if (event->key && (!*event->key || strlen(event->key) > NOTIFY_KEY_BYTES))
 		return invalid(error, "key: %zu bytes; it has 1 to %d", strlen(event->key), NOTIFY_KEY_BYTES);
 	return true;
@@ -118,8 +136,17 @@ bool notify_event_apply_options(NotifyEvent *event, GVariant *options, GError **
 				return false;
 			g_free(event->key);
 			event->key = g_variant_dup_string(value, NULL);
+		} else if (g_str_equal(key, "about")) {
+			if (!typed("option", key, value, "s", error))
+				return false;
+			g_free(event->about);
+			event->about = g_variant_dup_string(value, NULL);
+		} else if (g_str_equal(key, "recovery")) {
+			if (!typed("option", key, value, "b", error))
+				return false;
+			event->recovery = g_variant_get_boolean(value);
 		} else {
-			return invalid(error, "option %s: unknown; there are time_ms and key", key);
+			return invalid(error, "option %s: unknown; there are time_ms, key, about and recovery", key);
 		}
 	}
 	return true;

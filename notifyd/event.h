@@ -18,6 +18,7 @@ typedef enum {
 #define NOTIFY_DESCRIPTION_CHARS 4096
 #define NOTIFY_REFERENCE_CHARS   1024
 #define NOTIFY_KEY_BYTES         128
+#define NOTIFY_ABOUT_CHARS       128
 #define NOTIFY_MAX_IDS           10000 /* in one MarkRead */
 
 typedef struct {
@@ -31,16 +32,19 @@ typedef struct {
 	char *reference;   /* a page or a thing to look at; may be empty */
 	char *device;      /* id of the device that raised it */
 	char *key;         /* the same key is stored once; NULL: no key */
+	char *about;       /* what it is about ("trunk-1"): events about one thing are folded, flap, and recover; NULL: not said */
+	bool recovery;     /* says that what it is about is well again */
 } NotifyEvent;
 
 NotifyEvent *notify_event_new(const char *application, const char *name, guint8 priority, const char *description,
 			      const char *reference, const char *device, gint64 time_ms);
 void notify_event_free(NotifyEvent *event); /* NULL is fine */
+NotifyEvent *notify_event_copy(const NotifyEvent *event);
 
 /* Whether @event may be stored; @error names the field, what is wrong with it, and the limit. */
 bool notify_event_check(const NotifyEvent *event, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Takes the a{sv} of Raise into @event (time and key). Unknown keys and wrong types are refused. */
+/* Takes the a{sv} of Raise into @event (time, key, about, recovery). Unknown keys and wrong types are refused. */
 bool notify_event_apply_options(NotifyEvent *event, GVariant *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* As the contract shows it: a{sv}, floating. */
