@@ -15,6 +15,8 @@
 #include "syncd/repository/term.h"
 #include "syncd/files/watch.h"
 
+typedef struct SyncTidy SyncTidy;
+
 /* What one call of sync_engine_pull() said, for one ref. */
 typedef struct {
 	char **hosts;
@@ -75,6 +77,13 @@ typedef struct {
 	char *held_why;          /* NULL: none is held back */
 	char *making;            /* the commit whose steps are being made */
 
+	/* tidying */
+	guint use;               /* how often something was stored; the tidying thread's while it holds the engine's `storing` */
+	guint pin_use;
+	bool pinned;
+	git_oid pin;             /* the tree of the picture, then */
+	char *peer_has;          /* the commit that the peer has applied; "": none, NULL: nobody is there. Changed under the engine's lock */
+
 	/* voice */
 	SyncObjects *objects;    /* the engine's; NULL for the other refs */
 	SyncGrowing *growing;    /* NULL for the other refs */
@@ -83,7 +92,6 @@ typedef struct {
 	GSource *sweep;
 	gint64 changed_us;       /* the first change since the store was swept; 0: none */
 	gint64 swept_us, sweep_took_us;
-	char *peer_has;          /* the commit that the peer has applied; "": none, NULL: nobody is there */
 } SyncLine;
 
 /* What the last news said of one ref; the main thread's. */
@@ -109,14 +117,18 @@ struct SyncEngine {
 	GPtrArray *takers; /* of RoleCall*, not borrowed: orders to lead that are not answered yet */
 
 	GMutex lock;       /* guards the rest, and what the lines say of it */
-	guint untidy;      /* snapshots and packs since the repository was tidied */
-	gint64 tidied_us;
-	GSubprocess *tidying;
+
+	GRWLock storing;   /* held for reading from the first object that is stored, or found to be there, until a ref has it */
+	SyncTidy *tidy;
 };
 
 /* ---- engine.c ---- */
 void sync_engine_post(GMainContext *context, int priority, GSourceFunc function, gpointer data);
 SyncApply sync_line_apply(SyncLine *line);
+
+/* Between these nothing is removed that the line relies on. Not one within the other. */
+void sync_line_store_begin(SyncLine *line);
+void sync_line_store_end(SyncLine *line);
 
 /* ---- news.c ---- */
 void sync_engine_lines_changed(SyncEngine *engine); /* main thread: engine->news have */
@@ -130,7 +142,12 @@ void sync_line_tell_problem(SyncLine *line, const char *text);
 void sync_line_notice(SyncLine *line, const char *name, guint8 priority, const char *format, ...) G_GNUC_PRINTF(4, 5);
 
 /* ---- tidy.c ---- */
-void sync_line_tidy(SyncLine *line); /* now and then, after a snapshot or a fetch */
+SyncTidy *sync_tidy_new(SyncEngine *engine);
+void sync_tidy_end(SyncTidy *tidy);  /* its thread; NULL is fine */
+void sync_tidy_free(SyncTidy *tidy); /* when the lines' threads have ended, too; NULL is fine */
+void sync_tidy_stop(SyncTidy *tidy); /* this device takes over: what is under way ends, and nothing begins for a while */
+void sync_line_tidy(SyncLine *line);       /* something new is there */
+void sync_line_past_ended(SyncLine *line); /* the names of what was deleted are to go soon */
 
 /* ---- lead.c ---- */
 void sync_lead_begin(SyncLine *line); /* watches, looks at everything, commits */

@@ -37,7 +37,28 @@ void sync_engine_post(GMainContext *context, int priority, GSourceFunc function,
 	g_source_unref(source);
 }
 
+void sync_engine_store_begin(SyncEngine *engine)
+{
+	g_rw_lock_reader_lock(&engine->storing);
+}
+
+void sync_engine_store_end(SyncEngine *engine)
+{
+	g_rw_lock_reader_unlock(&engine->storing);
+}
+
 /* ---- one line ---- */
+
+void sync_line_store_begin(SyncLine *line)
+{
+	g_rw_lock_reader_lock(&line->engine->storing);
+	line->use++;
+}
+
+void sync_line_store_end(SyncLine *line)
+{
+	g_rw_lock_reader_unlock(&line->engine->storing);
+}
 
 SyncApply sync_line_apply(SyncLine *line)
 {
@@ -265,8 +286,10 @@ void sync_engine_set_role(SyncEngine *engine, SyncRole role, guint64 term, const
 	call->unanswered = call->running = SYNC_N_REFS;
 	bool led = engine->wanted == SYNC_ROLE_LEAD;
 	engine->wanted = role;
-	if (role == SYNC_ROLE_LEAD)
+	if (role == SYNC_ROLE_LEAD) {
 		g_ptr_array_add(engine->takers, call);
+		sync_tidy_stop(engine->tidy);
+	}
 	for (guint i = 0; i < SYNC_N_REFS && role != SYNC_ROLE_FOLLOW; i++) {
 		SyncLine *line = &engine->lines[i];
 		g_autoptr(GCancellable) following = stop_following(line);
@@ -410,6 +433,7 @@ void sync_engine_commit(SyncEngine *engine, const char *author, const char *mess
 
 void sync_engine_commit_last(SyncEngine *engine, const char *author, const char *message, SyncEngineCommits done, gpointer user_data)
 {
+	sync_tidy_stop(engine->tidy);
 	commit(engine, 0, SYNC_N_REFS,
 	       (CommitCall){ .author = g_strdup(author), .message = g_strdup(message), .last = true, .done = done, .user_data = user_data });
 }
@@ -542,6 +566,38 @@ void sync_engine_pull(SyncEngine *engine, const SyncPull *wish, SyncEngineDone d
 		g_mutex_unlock(&engine->lock);
 		pull_free(older);
 		sync_engine_post(line->context, G_PRIORITY_DEFAULT, run_pull, line);
+	}
+}
+
+/* ---- what the peer has ---- */
+
+typedef struct {
+	SyncLine *line;
+	char *commit;
+} PeerHas;
+
+static gboolean take_peer_has(gpointer data)
+{
+	g_autofree PeerHas *has = data;
+	g_autoptr(GMutexLocker) held = g_mutex_locker_new(&has->line->engine->lock);
+
+	g_free(has->line->peer_has);
+	has->line->peer_has = has->commit;
+	return G_SOURCE_REMOVE;
+}
+
+void sync_engine_peer_has(SyncEngine *engine, GVariant *applied)
+{
+	for (guint i = 0; i < SYNC_N_REFS; i++) {
+		PeerHas *has = g_new0(PeerHas, 1);
+		const char *commit = "";
+
+		has->line = &engine->lines[i];
+		if (applied) {
+			(void)g_variant_lookup(applied, has->line->name, "&s", &commit);
+			has->commit = g_strdup(commit);
+		}
+		sync_engine_post(has->line->context, G_PRIORITY_DEFAULT, take_peer_has, has);
 	}
 }
 
@@ -703,6 +759,7 @@ static void line_clear(SyncLine *line)
 	g_clear_pointer(&line->context, g_main_context_unref);
 	sync_term_clear(&line->term);
 	g_free(line->peer);
+	g_free(line->peer_has);
 	g_free(line->journal);
 }
 
@@ -712,6 +769,7 @@ SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const 
 	g_autoptr(GPtrArray) sets = sync_sets_new(settings);
 
 	g_mutex_init(&engine->lock);
+	g_rw_lock_init(&engine->storing);
 	engine->events = events;
 	engine->user_data = user_data;
 	engine->folder = g_strdup(folder);
@@ -722,7 +780,6 @@ SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const 
 	engine->hooks = sync_hooks_new(on_hooks, engine);
 	g_autofree char *staged = g_build_filename(folder, "staged", NULL);
 	engine->staged = sync_staged_new(staged);
-	engine->tidied_us = g_get_monotonic_time();
 	if (g_mkdir_with_parents(engine->folder, 0700) < 0 || g_mkdir_with_parents(engine->scratch, 0700) < 0) {
 		sync_error_from_errno(error, errno, "%s", engine->scratch);
 		return NULL;
@@ -747,6 +804,7 @@ SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const 
 		line->thread = g_thread_new(line->name, run_thread, line);
 	}
 	sync_line_tell_diverged(&engine->lines[SYNC_REF_CONFIG]);
+	engine->tidy = sync_tidy_new(engine);
 	return g_steal_pointer(&engine);
 }
 
@@ -760,6 +818,7 @@ void sync_engine_free(SyncEngine *engine)
 {
 	if (!engine)
 		return;
+	sync_tidy_end(engine->tidy);
 	for (guint i = 0; i < SYNC_N_REFS; i++) {
 		SyncLine *line = &engine->lines[i];
 
@@ -776,12 +835,13 @@ void sync_engine_free(SyncEngine *engine)
 		g_free(engine->news[i].problem);
 		sync_term_clear(&engine->news[i].term);
 	}
-	g_clear_object(&engine->tidying);
+	sync_tidy_free(engine->tidy);
 	sync_hooks_free(engine->hooks);
 	sync_staged_free(engine->staged);
 	sync_objects_free(engine->objects);
 	g_ptr_array_unref(engine->takers);
 	g_mutex_clear(&engine->lock);
+	g_rw_lock_clear(&engine->storing);
 	g_free(engine->folder);
 	g_free(engine->repository);
 	g_free(engine->scratch);

@@ -70,8 +70,12 @@ bool sync_engine_hook_ended(SyncEngine *engine, guint64 serial, bool ok, const c
 /* What is held back is tried again by the next pull. */
 void sync_engine_try_again(SyncEngine *engine);
 
-/* The commit of recordings that the peer has applied ("": none); NULL when it is not there. */
-void sync_engine_peer_has(SyncEngine *engine, const char *commit);
+/* What the peer has applied (a{ss}); NULL when it is not there. */
+void sync_engine_peer_has(SyncEngine *engine, GVariant *applied);
+
+/* Somebody stores objects beside the threads of the refs, and no ref has them yet: from and until, in one thread. */
+void sync_engine_store_begin(SyncEngine *engine);
+void sync_engine_store_end(SyncEngine *engine);
 
 /* New settings: new data sets. */
 void sync_engine_reload(SyncEngine *engine, const Settings *settings);

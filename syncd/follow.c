@@ -277,7 +277,7 @@ static void report_owners(SyncLine *line, GPtrArray *unknown)
 	}
 }
 
-static bool apply_line(SyncLine *line, const git_oid *target, GCancellable *cancellable, GError **error)
+static bool stage_and_apply(SyncLine *line, const git_oid *target, GCancellable *cancellable, GError **error)
 {
 	g_autofree char *hex = sync_oid_text(target);
 	g_autoptr(SyncPlan) plan = sync_plan_new(line->name, hex);
@@ -322,8 +322,18 @@ static bool apply_line(SyncLine *line, const git_oid *target, GCancellable *canc
 	sync_line_tell_applied(line, hex, plan->steps->len);
 	sync_trial_over(line);
 	sync_trial_act(line, plan);
+	if (line->objects && has_head && !same && !sync_repo_contains(line->repo, target, &head))
+		sync_line_past_ended(line);
 	sync_voice_changed(line);
 	return follow_picture(line, plan, error);
+}
+
+static bool apply_line(SyncLine *line, const git_oid *target, GCancellable *cancellable, GError **error)
+{
+	sync_line_store_begin(line);
+	bool ok = stage_and_apply(line, target, cancellable, error);
+	sync_line_store_end(line);
+	return ok;
 }
 
 bool sync_follow_pull(SyncLine *line, const SyncPullCall *pull, GCancellable *cancellable, GError **error)

@@ -187,7 +187,7 @@ static void report_unreadable(SyncLine *line)
 			 "each change beside it: %s", text->str);
 }
 
-static bool commit_line(SyncLine *line, const char *author, const char *message, GError **error)
+static bool store_and_commit(SyncLine *line, const char *author, const char *message, GError **error)
 {
 	g_autoptr(GPtrArray) missing = g_ptr_array_new_with_free_func(g_free);
 	GHashTableIter iter;
@@ -227,10 +227,19 @@ static bool commit_line(SyncLine *line, const char *author, const char *message,
 	g_autofree char *hex = sync_oid_text(&commit);
 	sync_line_tell(line);
 	sync_line_tell_committed(line, hex, text, n_changes);
-	if (line->ref != SYNC_REF_CONFIG)
-		sync_line_tidy(line);
+	sync_line_tidy(line);
+	if (root)
+		sync_line_past_ended(line);
 	sync_voice_changed(line);
 	return true;
+}
+
+static bool commit_line(SyncLine *line, const char *author, const char *message, GError **error)
+{
+	sync_line_store_begin(line);
+	bool ok = store_and_commit(line, author, message, error);
+	sync_line_store_end(line);
+	return ok;
 }
 
 static gboolean line_due(gpointer user_data)

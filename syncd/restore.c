@@ -192,14 +192,15 @@ bool sync_restore(SyncLine *line, const char *from, const char *path, bool tried
 	}
 	if (!sync_repo_tree_of(line->repo, &target, &tree, error) || !sync_repo_tree_of(line->repo, &head, &disk, error))
 		return false;
-	if (*path && !replace_part(line, &tree, &disk, path, &tree, error))
-		return false;
-	if (git_oid_equal(&tree, &disk))
-		return true;
 	g_mutex_lock(&line->engine->lock);
 	g_autoptr(GCancellable) cancellable = g_object_ref(line->following);
 	g_mutex_unlock(&line->engine->lock);
-	return sync_repo_commit(line->repo, &tree, &head, author, message, &line->term, &commit, error) &&
-	       (tried || sync_trial_pass(line, &disk, &tree, &commit, cancellable, error)) &&
-	       sync_line_put(line, &disk, &tree, &commit, message, error);
+	sync_line_store_begin(line);
+	bool ok = (!*path || replace_part(line, &tree, &disk, path, &tree, error));
+	if (ok && !git_oid_equal(&tree, &disk))
+		ok = sync_repo_commit(line->repo, &tree, &head, author, message, &line->term, &commit, error) &&
+		     (tried || sync_trial_pass(line, &disk, &tree, &commit, cancellable, error)) &&
+		     sync_line_put(line, &disk, &tree, &commit, message, error);
+	sync_line_store_end(line);
+	return ok;
 }

@@ -269,9 +269,7 @@ void sync_service_peer_said(SyncService *service, GVariant *value)
 	sync_recovery_peer_said(service, value);
 	sync_held_peer_said(service, value);
 	look_at_waiters(service);
-	const char *voice = "";
-	(void)g_variant_lookup(service->peer_applied, sync_ref_names[SYNC_REF_VOICE], "&s", &voice);
-	sync_engine_peer_has(service->engine, voice);
+	sync_engine_peer_has(service->engine, service->peer_applied);
 	if (service->role == SYNC_ROLE_LEAD && sync_recovery_is_applied(service, service->stored))
 		synchronised(service);
 	if (service->role == SYNC_ROLE_FOLLOW)

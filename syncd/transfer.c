@@ -92,7 +92,10 @@ static void export_thread(GTask *task, gpointer source, gpointer data, GCancella
 	SyncExportPlace place = place_of(transfer);
 	GError *error = NULL;
 
-	if (sync_export(&place, transfer->history, transfer->fd, &error))
+	sync_engine_store_begin(transfer->service->engine);
+	bool ok = sync_export(&place, transfer->history, transfer->fd, &error);
+	sync_engine_store_end(transfer->service->engine);
+	if (ok)
 		g_task_return_boolean(task, TRUE);
 	else
 		g_task_return_error(task, error);
@@ -166,7 +169,10 @@ static void import_thread(GTask *task, gpointer source, gpointer data, GCancella
 	SyncExportPlace place = place_of(transfer);
 	GError *error = NULL;
 
-	if (sync_import(&place, transfer->fd, &transfer->import, &error))
+	sync_engine_store_begin(transfer->service->engine);
+	bool ok = sync_import(&place, transfer->fd, &transfer->import, &error);
+	sync_engine_store_end(transfer->service->engine);
+	if (ok)
 		g_task_return_boolean(task, TRUE);
 	else
 		g_task_return_error(task, error);

@@ -95,6 +95,17 @@ SyncRepo *sync_repo_open(const char *path, GError **error)
 	return repo;
 }
 
+bool sync_repo_reopen(SyncRepo *repo, GError **error)
+{
+	git_repository *git = NULL;
+
+	if (git_repository_open_bare(&git, repo->path) < 0)
+		return sync_git_error(error, "opening the repository");
+	git_repository_free(repo->git);
+	repo->git = git;
+	return true;
+}
+
 void sync_repo_free(SyncRepo *repo)
 {
 	if (!repo)
@@ -108,7 +119,7 @@ void sync_repo_free(SyncRepo *repo)
 
 static bool is_rubbish(const char *name)
 {
-	return g_str_has_suffix(name, ".lock") || g_str_has_prefix(name, "pack_git2_") || g_str_has_prefix(name, "tmp_");
+	return g_str_has_suffix(name, ".lock") || g_str_has_prefix(name, "pack_git2_") || g_str_has_prefix(name, "tmp_") || g_str_has_prefix(name, ".tmp-");
 }
 
 /* Removes rubbish below @fd, and in the folder of objects also empty files. */

@@ -28,6 +28,7 @@ void sync_repo_library_init(void);
 /* Opens the repository at @path, making it when it is not there. */
 SyncRepo *sync_repo_open(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void sync_repo_free(SyncRepo *repo); /* NULL is fine */
+bool sync_repo_reopen(SyncRepo *repo, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* others have put its objects in order */
 
 /* After an unclean stop: removes locks, half received packs and empty objects that would else count as present for ever. A repository that
  * cannot be read is put aside ("repo.git.broken") and a new one made: the files on disk, or the peer, have everything. */

@@ -381,29 +381,4 @@ void sync_voice_clear(SyncLine *line)
 		g_clear_pointer(&line->sweep, g_source_unref);
 	}
 	sync_growing_free(line->growing);
-	g_free(line->peer_has);
-}
-
-typedef struct {
-	SyncLine *line;
-	char *commit;
-} PeerHas;
-
-static gboolean take_peer_has(gpointer data)
-{
-	PeerHas *has = data;
-
-	g_free(has->line->peer_has);
-	has->line->peer_has = has->commit;
-	g_free(has);
-	return G_SOURCE_REMOVE;
-}
-
-void sync_engine_peer_has(SyncEngine *engine, const char *commit)
-{
-	PeerHas *has = g_new0(PeerHas, 1);
-
-	has->line = &engine->lines[SYNC_REF_VOICE];
-	has->commit = g_strdup(commit);
-	sync_engine_post(has->line->context, G_PRIORITY_DEFAULT, take_peer_has, has);
 }
