@@ -7,7 +7,7 @@
 #include "settings/value.h"
 
 static const ScannerRule rules[] = {
-	{ "device", false, { "id", "name", "model", "reboot-command", "own-files" } },
+	{ "device", false, { "id", "name", "model", "reboot-command", "own-files", "disk-budget-mb" } },
 	{ "interface", true, { "device", "address", "address6" } },
 	{ "peer", false, { "addresses" } },
 	{ 0 },
@@ -125,7 +125,8 @@ bool device_read(Settings *settings, const char *file_name, const char *text, co
 	value_text(device, "name", &settings->name);
 	value_text(device, "model", &settings->model);
 	if (!value_words(file, device, "reboot-command", true, &settings->reboot_command, error) ||
-	    !value_paths(file, device, "own-files", &settings->own_files, error))
+	    !value_paths(file, device, "own-files", &settings->own_files, error) ||
+	    !value_uint(file, device, "disk-budget-mb", 0, 1 << 30, &settings->disk_budget_mb, error))
 		return false;
 
 	for (guint i = 0; i < file->sections->len; i++) {

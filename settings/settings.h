@@ -183,6 +183,7 @@ typedef struct {
 	char *name;             /* for people; defaults to the host name */
 	char *model;            /* "" when not given */
 	char **reboot_command;  /* NULL: logind is asked */
+	guint disk_budget_mb;   /* what the copies may take of this device's disk; 0: no limit but the disk's */
 	char **own_files;       /* absolute paths that never travel, in whatever data set they lie; NULL-terminated, may be empty */
 	GPtrArray *interfaces;  /* of SettingsInterface* */
 	char **peer_addresses;  /* [peer] addresses=, normalised: where the peer is reached, best first; empty: those learned at pairing */

@@ -118,6 +118,7 @@ struct SyncEngine {
 
 	GMutex lock;       /* guards the rest, and what the lines say of it */
 
+	gint budget_mb, room; /* atomic; budget.c */
 	GRWLock storing;   /* held for reading from the first object that is stored, or found to be there, until a ref has it */
 	SyncTidy *tidy;
 };
@@ -125,6 +126,12 @@ struct SyncEngine {
 /* ---- engine.c ---- */
 void sync_engine_post(GMainContext *context, int priority, GSourceFunc function, gpointer data);
 SyncApply sync_line_apply(SyncLine *line);
+
+void sync_tidy_look(SyncTidy *tidy, SyncEngineDone done, gpointer user_data); /* now; with @done it is tidied, whatever there is */
+
+/* ---- budget.c ---- */
+bool sync_budget_look(SyncEngine *engine);     /* any thread that may wait for the disk; true: it is spent */
+bool sync_budget_is_spent(SyncEngine *engine); /* any thread */
 
 /* Between these nothing is removed that the line relies on. Not one within the other. */
 void sync_line_store_begin(SyncLine *line);
@@ -152,6 +159,9 @@ void sync_line_past_ended(SyncLine *line); /* the names of what was deleted are 
 /* ---- lead.c ---- */
 void sync_lead_begin(SyncLine *line); /* watches, looks at everything, commits */
 void sync_lead_end(SyncLine *line);
+
+/* What was left out of the commits may come into them. */
+void sync_lead_look_again(SyncLine *line);
 
 /* Looks at everything and commits what changed. */
 bool sync_lead_commit(SyncLine *line, const char *author, const char *message, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -632,6 +632,8 @@ void sync_engine_reload(SyncEngine *engine, const Settings *settings)
 {
 	g_autoptr(GPtrArray) sets = sync_sets_new(settings);
 
+	g_atomic_int_set(&engine->budget_mb, (gint)settings->disk_budget_mb);
+	sync_tidy_look(engine->tidy, NULL, NULL);
 	for (guint i = 0; i < SYNC_N_REFS; i++) {
 		ReloadCall *call = g_new0(ReloadCall, 1);
 
@@ -640,6 +642,11 @@ void sync_engine_reload(SyncEngine *engine, const Settings *settings)
 		call->settings = settings_ref((Settings *)settings);
 		sync_engine_post(call->line->context, G_PRIORITY_DEFAULT, run_reload, call);
 	}
+}
+
+void sync_engine_tidy(SyncEngine *engine, SyncEngineDone done, gpointer user_data)
+{
+	sync_tidy_look(engine->tidy, done, user_data);
 }
 
 /* ---- hooks ---- */
@@ -776,6 +783,7 @@ SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const 
 	engine->repository = g_build_filename(folder, "repo.git", NULL);
 	engine->scratch = g_build_filename(folder, "scratch", NULL);
 	engine->device = g_strdup(settings->id);
+	engine->budget_mb = (gint)settings->disk_budget_mb;
 	engine->takers = g_ptr_array_new();
 	engine->hooks = sync_hooks_new(on_hooks, engine);
 	g_autofree char *staged = g_build_filename(folder, "staged", NULL);

@@ -77,6 +77,9 @@ void sync_engine_peer_has(SyncEngine *engine, GVariant *applied);
 void sync_engine_store_begin(SyncEngine *engine);
 void sync_engine_store_end(SyncEngine *engine);
 
+/* Folds the repository and removes what nothing needs, now. SYNC_ERROR_REFUSED: this device takes over. */
+void sync_engine_tidy(SyncEngine *engine, SyncEngineDone done, gpointer user_data);
+
 /* New settings: new data sets. */
 void sync_engine_reload(SyncEngine *engine, const Settings *settings);
 

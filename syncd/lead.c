@@ -106,12 +106,12 @@ static void changed(const SyncSet *set, const char *folder, const char *name, Sy
 	arm(line);
 }
 
-/* A recording that is open, and was begun not long ago. */
+/* A recording that is open, and was begun not long ago; any, when there is no room for more. */
 static bool leaves_file(const SyncSet *set, const char *path, gpointer user_data)
 {
 	SyncLine *line = user_data;
 
-	return sync_growing_leaves(line->growing, set, path, g_get_monotonic_time());
+	return sync_budget_is_spent(line->engine) || sync_growing_leaves(line->growing, set, path, g_get_monotonic_time());
 }
 
 static void mark_growing(const SyncSet *set, const char *path, gpointer user_data)
@@ -286,6 +286,12 @@ static gboolean rescan_due(gpointer user_data)
 	}
 	g_source_set_ready_time(line->rescan, now_us + MISSING_S * (gint64)G_USEC_PER_SEC);
 	return G_SOURCE_CONTINUE;
+}
+
+void sync_lead_look_again(SyncLine *line)
+{
+	if (line->role == SYNC_ROLE_LEAD && line->timer)
+		rescan_soon(line);
 }
 
 bool sync_lead_commit(SyncLine *line, const char *author, const char *message, GError **error)

@@ -512,6 +512,11 @@ static void sync_now(BusCall *call, GVariant *args, gpointer user_data)
 	pull(service, answer, call);
 }
 
+static void tidy(BusCall *call, GVariant *args, gpointer user_data)
+{
+	sync_engine_tidy(((SyncService *)user_data)->engine, answer, call);
+}
+
 typedef struct {
 	char *repository, *ref, *path;
 	guint count;
@@ -775,6 +780,7 @@ const BusMember sync_members[] = {
 	{ "Import", .method = sync_transfer_import },
 	{ "WaitApplied", .method = wait_applied },
 	{ "SyncNow", .method = sync_now },
+	{ "Tidy", .method = tidy },
 	{ "Verify", .method = sync_verifying_verify },
 	{ "HookDone", .method = sync_held_hook_done },
 	{ "History", .method = history },

@@ -37,10 +37,39 @@ struct SyncTidy {
 	GCancellable *present; /* of what is under way */
 	gint64 not_before_us;
 	bool news, past_ended, quits;
+	bool look;             /* at once */
+	GSList *askers;        /* of Asker*, who wait for it to be tidied */
 	guint pinned;          /* lines that have answered */
 	SyncHeap folded;
 	gint64 folded_us;
 };
+
+typedef struct {
+	SyncEngineDone done;
+	gpointer user_data;
+	GError *error;
+} Asker;
+
+static gboolean answer(gpointer data)
+{
+	Asker *asker = data;
+
+	asker->done(asker->error, asker->user_data);
+	g_clear_error(&asker->error);
+	g_free(asker);
+	return G_SOURCE_REMOVE;
+}
+
+static void answer_all(GSList *askers, const GError *error)
+{
+	for (GSList *each = askers; each; each = each->next) {
+		Asker *asker = each->data;
+
+		asker->error = error ? g_error_copy(error) : NULL;
+		sync_engine_post(NULL, G_PRIORITY_DEFAULT, answer, asker);
+	}
+	g_slist_free(askers);
+}
 
 /* ---- children ---- */
 
@@ -270,31 +299,40 @@ static bool fold(SyncTidy *tidy, GCancellable *cancellable, GError **error)
 /* The lock is held; until when there is something to look at. */
 static gint64 wake_us(const SyncTidy *tidy, gint64 looked_us)
 {
+	if (tidy->look || tidy->askers)
+		return 0;
 	if (!tidy->news && !tidy->past_ended)
 		return G_MAXINT64;
 	return MAX(tidy->not_before_us, looked_us + LOOK_S * (gint64)G_USEC_PER_SEC);
 }
 
-static void look(SyncTidy *tidy, GCancellable *cancellable, bool past_ended)
+static void look(SyncTidy *tidy, GCancellable *cancellable, bool past_ended, GSList *askers)
 {
 	g_autoptr(GError) error = NULL;
 	gint64 now_us = g_get_monotonic_time();
 	SyncHeap heap;
 
 	sync_heap_measure(tidy->engine->repository, &heap);
-	sync_budget_look(tidy->engine);
-	if (!sync_fold_due(&heap, &tidy->folded, now_us - tidy->folded_us, past_ended)) {
+	bool spent = sync_budget_look(tidy->engine);
+	if (!askers && !sync_fold_due(&heap, &tidy->folded, now_us - tidy->folded_us, past_ended)) {
 		g_mutex_lock(&tidy->lock);
 		tidy->past_ended = tidy->past_ended || past_ended;
 		/* What is little yet is folded once it has rested. */
-		tidy->news = tidy->news || heap.packs != tidy->folded.packs || heap.loose != tidy->folded.loose;
+		tidy->news = tidy->news || spent || heap.packs != tidy->folded.packs || heap.loose != tidy->folded.loose;
 		g_mutex_unlock(&tidy->lock);
 		return;
 	}
 	bool folded = fold(tidy, cancellable, &error);
+	if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+		g_clear_error(&error);
+		error = g_error_new_literal(SYNC_ERROR, SYNC_ERROR_REFUSED, "taking-over: this device takes over, or ends");
+	}
+	answer_all(askers, error);
 	tidy->folded_us = g_get_monotonic_time();
 	if (folded) {
 		sync_heap_measure(tidy->engine->repository, &tidy->folded);
+		if (sync_budget_look(tidy->engine))
+			sync_line_tidy(&tidy->engine->lines[0]);
 		return;
 	}
 	if (!g_cancellable_is_cancelled(cancellable))
@@ -309,7 +347,7 @@ static gpointer run(gpointer data)
 {
 	SyncTidy *tidy = data;
 	g_autoptr(GMainContext) context = g_main_context_new();
-	gint64 looked_us = g_get_monotonic_time();
+	gint64 looked_us = 0;
 
 	g_main_context_push_thread_default(context);
 	g_mutex_lock(&tidy->lock);
@@ -326,15 +364,18 @@ static gpointer run(gpointer data)
 		}
 		bool past_ended = tidy->past_ended;
 
-		tidy->news = tidy->past_ended = false;
+		GSList *askers = g_steal_pointer(&tidy->askers);
+
+		tidy->news = tidy->past_ended = tidy->look = false;
 		g_set_object(&tidy->present, NULL);
 		GCancellable *cancellable = tidy->present = g_cancellable_new();
 		g_mutex_unlock(&tidy->lock);
-		look(tidy, cancellable, past_ended);
+		look(tidy, cancellable, past_ended, askers);
 		looked_us = g_get_monotonic_time();
 		g_mutex_lock(&tidy->lock);
 	}
 	g_mutex_unlock(&tidy->lock);
+	answer_all(g_steal_pointer(&tidy->askers), NULL);
 	g_main_context_pop_thread_default(context);
 	return NULL;
 }
@@ -359,6 +400,20 @@ void sync_line_past_ended(SyncLine *line)
 
 	g_mutex_lock(&tidy->lock);
 	tidy->past_ended = true;
+	g_cond_broadcast(&tidy->cond);
+	g_mutex_unlock(&tidy->lock);
+}
+
+void sync_tidy_look(SyncTidy *tidy, SyncEngineDone done, gpointer user_data)
+{
+	g_mutex_lock(&tidy->lock);
+	tidy->look = true;
+	if (done) {
+		Asker *asker = g_new0(Asker, 1);
+
+		*asker = (Asker){ .done = done, .user_data = user_data };
+		tidy->askers = g_slist_prepend(tidy->askers, asker);
+	}
 	g_cond_broadcast(&tidy->cond);
 	g_mutex_unlock(&tidy->lock);
 }

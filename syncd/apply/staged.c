@@ -244,7 +244,11 @@ bool sync_staged_make(SyncStaged *staged, SyncRepo *repo, GPtrArray *sets, SyncR
 {
 	g_autofree char *folder = g_build_filename(staged->folder, application, NULL);
 	g_autofree git_oid *was = g_memdup2(g_hash_table_lookup(staged->made, application), sizeof(git_oid));
+	g_autoptr(git_tree) known = NULL;
 
+	/* Of a commit that came to nothing, and has gone since. */
+	if (was && git_tree_lookup(&known, repo->git, was) < 0)
+		g_clear_pointer(&was, g_free);
 	/* Half made is nothing that can be gone on from. */
 	g_hash_table_remove(staged->made, application);
 	if (!was)

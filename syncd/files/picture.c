@@ -329,15 +329,14 @@ static bool is_gone(int number)
 	return number == ENOENT || number == ENOTDIR || number == ELOOP || number == ENXIO;
 }
 
-/* What cannot be read is not what is not there: it stays as it was known, or else as the base has it. The item; NULL: nobody knows it. */
-static Item *unreadable(SyncPicture *picture, const SetView *view, Item *known, const char *path, const struct stat *st)
+/* What is not read now stays as it was known, or else as the base has it. The item; NULL: nobody knows it. */
+static Item *as_before(SyncPicture *picture, const SetView *view, Item *known, const char *path, const struct stat *st)
 {
 	g_autofree char *full = sync_path_join(view->set->name, path);
 	g_autoptr(git_tree) tree = NULL;
 	g_autoptr(git_tree_entry) entry = NULL;
 	bool folder = S_ISDIR(st->st_mode);
 
-	g_ptr_array_add(picture->unreadable, g_strdup(full));
 	if (known && (known->folder != NULL) == folder) {
 		known->racy = true;
 		return known;
@@ -355,6 +354,13 @@ static Item *unreadable(SyncPicture *picture, const SetView *view, Item *known, 
 		item->folder->id = item->id;
 	}
 	return item;
+}
+
+/* What cannot be read is not what is not there. */
+static Item *unreadable(SyncPicture *picture, const SetView *view, Item *known, const char *path, const struct stat *st)
+{
+	g_ptr_array_add(picture->unreadable, sync_path_join(view->set->name, path));
+	return as_before(picture, view, known, path, st);
 }
 
 /* Reads @name of the folder @fd into @item. *ret_gone when it is not there any more, *ret_unreadable when it is and cannot be read. */
@@ -449,9 +455,12 @@ static bool look_at_name(SyncPicture *picture, SetView *view, Folder *folder, in
 		known->look = look;
 		return true;
 	}
-	g_autofree char *file_path = picture->leave && S_ISREG(st.st_mode) ? sync_path_join(path, name) : NULL;
-	if (file_path && picture->leave(view->set, file_path, picture->leave_data)) {
-		*ret_gone = !known || known->folder;
+	if (picture->leave && S_ISREG(st.st_mode) && picture->leave(view->set, whole, picture->leave_data)) {
+		Item *kept = as_before(picture, view, known, whole, &st);
+
+		*ret_gone = kept == NULL;
+		if (kept && kept != known)
+			g_hash_table_insert(folder->items, g_strdup(name), kept);
 		return true;
 	}
 	g_autofree Item *item = g_new0(Item, 1);
