@@ -52,7 +52,7 @@ static void add_paths(const ElectionView *view, RenderTable *table)
 			render_table_addf(table, RENDER_BAD, "%s cannot be listened to", dict_string(path, "device", "?"));
 		else
 			render_table_addf(table, RENDER_PLAIN, "%s on %s, %s%s%s", *peer ? peer : "anybody", dict_string(path, "device", "?"),
-					  heard_us ? "heard " : "never heard", heard_us ? age : "", heard_us ? " ago" : "");
+					  heard_us ? "heard " : "not heard yet", heard_us ? age : "", heard_us ? " ago" : "");
 	}
 }
 

@@ -201,7 +201,7 @@ CtlExit ctl_mode(Ctl *ctl, int argc, char **argv)
 	if (ctl->json)
 		ctl_print_json(option("mode", g_variant_new_string(argv[1])));
 	else if (minutes != NO_MINUTES)
-		ctl_printf("the Backup's mode is %s now, for %d minutes\n", argv[1], minutes);
+		ctl_printf("the Backup's mode is %s now, for %d minute%s\n", argv[1], minutes, minutes == 1 ? "" : "s");
 	else
 		ctl_printf("the Backup's mode is %s now\n", argv[1]);
 	return CTL_OK;

@@ -544,7 +544,7 @@ def test_election(bus, scripted):
     assert code == OK
     for line in (r"state +backup for 3 min \d+ s \(heard-higher\)", r"Master +192\.0\.2\.11, priority 171, adverts every 100 ms",
                  r"priority +3: not-serving, step 1, offset 0", r"takes over +not by itself: it is held",
-                 r"path lan +192\.0\.2\.11 on eth0, heard \d+ s ago", r"path peer +10\.0\.0\.1 on eth1, never heard",
+                 r"path lan +192\.0\.2\.11 on eth0, heard \d+ s ago", r"path peer +10\.0\.0\.1 on eth1, not heard yet",
                  r"witness +lost", r"last stranger +192\.0\.2\.66: stranger, 12 times, the last 1 min \d+ s ago", r"first-sync +for \d+ s +not done yet",
                  r"received +44", r"drop-ttl +2"):
         assert re.search(rf"^ +{line}$", out, re.M), (line, out)

@@ -59,7 +59,7 @@ def test_all_that_is_asked_about_an_election(pair):
     # State, since when, why, who is Master, paths and when last heard, priority and why.
     text = said(master, "election")
     for line in (r"state +master for \d+ m?s \([a-z-]+\)", r"Master +this device", r"priority +\d+: serving, step \d, offset [01]",
-                 rf"path lan +{re.escape(lan[backup])} on eth0, (never heard|heard .* ago)", r"last stranger +none", r"sent +\d+"):
+                 rf"path lan +{re.escape(lan[backup])} on eth0, (not heard yet|heard .* ago)", r"last stranger +none", r"sent +\d+"):
         assert re.search(rf"^ +{line}", text, re.M), (line, text)
     text = said(backup, "election")
     for line in (r"state +backup for \d+ m?s \([a-z-]+\)", rf"Master +{re.escape(lan[master])}, priority \d+, adverts every 100 ms",

@@ -117,7 +117,7 @@ static void test_both_devices(void)
 			"  state          master for 1 min 0 s (master-down)\n"
 			"  Master         this device\n"
 			"  priority       171: serving, step 0, offset 0\n"
-			"  path lan       192.0.2.12 on eth0, never heard\n"
+			"  path lan       192.0.2.12 on eth0, not heard yet\n"
 			"  last stranger  none\n"
 			"\nApplications\n"
 			"  kamailio  running for 10 s  pid 321  ready, restarted 2 times\n"
@@ -201,9 +201,9 @@ static void test_election(void)
 			"  priority       86: not-serving, step 0, offset 1\n"
 			"  takes over     after 300.8 ms without an advert\n"
 			"  path lan       192.0.2.11 on eth0, heard 57 ms ago\n"
-			"  path lan-ipv6  fe80::11 on eth0, never heard\n"
+			"  path lan-ipv6  fe80::11 on eth0, not heard yet\n"
 			"  path peer      eth1 cannot be listened to\n"
-			"  path wan       anybody on eth2, never heard\n"
+			"  path wan       anybody on eth2, not heard yet\n"
 			"  last stranger  192.0.2.66?[2J: stranger, 12 times, the last 1 min 5 s ago\n");
 	g_assert_cmpstr(counters, ==, "  received  10\n  drop-ttl  3\n");
 	g_assert_cmpstr(holds, ==, "");
