@@ -293,6 +293,7 @@ GVariant *vrrp_election_counters(VrrpElection *self)
 		{ "interval-mismatch", counters->interval_mismatch },
 		{ "pseudo-header", counters->pseudo_header },
 		{ "late-wake-ups", self->candidate.machine.late_wake_ups },
+		{ "ran-over", self->candidate.machine.ran_over },
 		{ "resumed", counters->resumed },
 		{ "put-back", counters->put_back },
 		{ "address-clash", counters->address_clash },

@@ -258,6 +258,21 @@ static void tick_along(VrrpElection *self)
 		vrrp_election_tick(self);
 }
 
+/* Asked when a Backup would lead, and each time for what came since. */
+static bool ran_over(VrrpElection *self)
+{
+	bool any = false;
+
+	if (!vrrp_machine_would_lead(&self->candidate.machine, vrrp_now_us()))
+		return false;
+	for (guint i = 0; i < self->paths->len; i++) {
+		VrrpPath *path = self->paths->pdata[i];
+
+		any |= path->socket && vrrp_socket_ran_over(path->socket, self->sleep.said_us);
+	}
+	return any;
+}
+
 void vrrp_election_timer(gpointer user_data)
 {
 	VrrpElection *self = user_data;
@@ -268,7 +283,7 @@ void vrrp_election_timer(gpointer user_data)
 	 * deadline served every queue that was not empty (hot.c), so it need not ask each one again at each advert. */
 	if (self->candidate.machine.state != VRRP_STATE_MASTER || self->delay_us > ON_TIME_US)
 		drain(self);
-	vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	vrrp_election_step(self, &(VrrpEvent){ .kind = VRRP_EVENT_TIMER, .ran_over = ran_over(self) });
 	tick_along(self);
 }
 
@@ -277,8 +292,10 @@ void vrrp_election_update_gate(VrrpElection *self, gint64 now_us)
 {
 	VrrpEvent event;
 
-	if (self->group && vrrp_candidate_gate(&self->candidate, now_us, &event))
-		vrrp_election_step(self, &event);
+	if (!self->group || !vrrp_candidate_gate(&self->candidate, now_us, &event))
+		return;
+	event.ran_over = ran_over(self);
+	vrrp_election_step(self, &event);
 }
 
 /* ---- Receiving ---- */
@@ -423,6 +440,8 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 		return;
 	}
 	self->counters.counted++;
+	if (path->socket)
+		vrrp_socket_heard(path->socket);
 	if (path->kind == VRRP_PATH_ELECTOR)
 		vrrp_link_watch_advert(&self->candidate.watch);
 	note_oddities(self, path, &advert, received_us);

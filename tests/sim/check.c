@@ -72,7 +72,7 @@ static void check_silence(Sim *sim, const SimDevice *device, const char *reason)
 }
 
 /* Nor later: whatever it has slept through, it counts from what it heard. Who was frozen or kept busy may be later, and who learns from what it
- * has slept through that the Master speaks more often than it did. */
+ * has slept through that the Master speaks more often than it did, or had no room for what came since. */
 static void check_promptness(Sim *sim, const SimDevice *device, const char *reason)
 {
 	bool resigned = g_str_equal(reason, "master-resigned");
@@ -80,7 +80,7 @@ static void check_promptness(Sim *sim, const SimDevice *device, const char *reas
 	gint64 wait_us = resigned ? skew_us(sim, device, device->zero_interval_cs) : sim_down_us(sim, device, device->heard_interval_cs);
 	gint64 late_us = sim_clock(sim, device) - from_us - wait_us, longest_us = interval_us(sim->interval_cs) * 8;
 
-	if (from_us == 0 || sim->shortest_cs != sim->interval_cs || device->paired_us >= from_us || device->thawed_us > from_us - longest_us || sim->busy_us > SIM_CALM_BUSY_US ||
+	if (from_us == 0 || sim->shortest_cs != sim->interval_cs || device->paired_us >= from_us || device->thawed_us > from_us - longest_us || device->full_us >= from_us || sim->busy_us > SIM_CALM_BUSY_US ||
 	    (sim->busy_until_us != 0 && sim->now_us - sim->busy_until_us < 2 * longest_us))
 		return;
 	if (late_us > 10 * SIM_CALM_BUSY_US)

@@ -147,7 +147,7 @@ static void do_step(Sim *sim, SimDevice *device, const VrrpStep *step, gint64 no
 /* What it had heard goes with its process. */
 static void forget(SimDevice *device)
 {
-	device->heard_master_us = device->heard_zero_us = device->wait_us = device->lost_us = device->last_zero_us = 0;
+	device->heard_master_us = device->heard_zero_us = device->wait_us = device->lost_us = device->full_us = device->last_zero_us = 0;
 	device->heard_interval_cs = 0;
 	device->zero_reign = 0;
 	device->resigned = false;
@@ -267,6 +267,20 @@ static void push_tick(Sim *sim, SimDevice *device, gint64 after_us)
 				  .what = ++device->n_ticks });
 }
 
+/* As in election.c: asked when a Backup would lead, and each time for what came since. */
+static bool ran_over(const Sim *sim, SimDevice *device)
+{
+	bool any = false;
+
+	if (!vrrp_machine_would_lead(&device->candidate.machine, sim_clock(sim, device)))
+		return false;
+	for (guint path = 0; path < SIM_N_PATHS; path++) {
+		any |= device->room[path].crowded_us > device->sleep.said_us && device->room[path].dropped != device->room[path].heard;
+		device->room[path].heard = device->room[path].dropped;
+	}
+	return any;
+}
+
 /* Housekeeping that is due as well is done then and not once more. */
 void sim_device_timer(Sim *sim, SimDevice *device)
 {
@@ -282,7 +296,7 @@ void sim_device_timer(Sim *sim, SimDevice *device)
 		push_tick(sim, device, 0);
 		device->tick_at_us = 0;
 	}
-	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_TIMER, .ran_over = ran_over(sim, device) });
 }
 
 /* Whatever else wakes it, it reads first what it has let lie: as serve_quiet() in hot.c. */
@@ -299,18 +313,26 @@ static void update_gate(Sim *sim, SimDevice *device)
 	if (!vrrp_candidate_gate(&device->candidate, sim_clock(sim, device), &event))
 		return;
 	sim_say(sim, "%c  may %stake over", device->name, event.open ? "" : "not ");
+	event.ran_over = ran_over(sim, device);
 	step(sim, device, &event);
 }
 
 /* ---- Receiving ---- */
 
-/* As the bell's filter in socket.c. */
+/* As the filters in socket.c: what the election's sees, */
+static bool counts_for_filter(const Sim *sim, const SimDevice *device, const SimPacket *packet)
+{
+	return packet->bytes[sim_header(sim, packet->path) + 1] == VRID &&
+	       (!device->candidate.paired || packet->from < sim->n_devices || packet->forged);
+}
+
+/* and of it the bell. */
 static bool rings(const Sim *sim, const SimDevice *device, const SimPacket *packet)
 {
 	guint header = sim_header(sim, packet->path);
 	gsize length = packet->length - header;
 
-	if (packet->bytes[header + 1] != VRID || (device->candidate.paired && packet->from >= sim->n_devices && !packet->forged))
+	if (!counts_for_filter(sim, device, packet))
 		return false;
 	return length != device->usual[packet->path].length || memcmp(packet->bytes + header, device->usual[packet->path].bytes, length) != 0;
 }
@@ -337,10 +359,15 @@ void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
 			device->lost_us = packet->bytes[sim_header(sim, packet->path) + 2] != 0 ? sim_clock(sim, device) : 0;
 			device->lost_interval_cs = packet->interval_cs;
 		}
+		if (counts_for_filter(sim, device, packet)) {
+			device->room[packet->path].dropped++;
+			device->full_us = sim_clock(sim, device);
+		}
 		g_free(packet);
 		return;
 	}
 	packet->received_us = sim_clock(sim, device);
+	packet->dropped = device->room[packet->path].dropped;
 	if (packet->path == SIM_LAN)
 		device->ear = true;
 	g_queue_push_tail(&device->received[packet->path], packet);
@@ -399,6 +426,7 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 		learn(sim, device, packet);
 	if (packet->path == SIM_FOLLOWER && !device->candidate.paired)
 		return; /* as is_input() */
+	device->room[packet->path].heard = packet->dropped;
 	/* An advert overtaken by its sender's own priority 0 says nothing. */
 	overtaken = device->heard_zero_us != 0 && packet->from == device->zero_from &&
 		    packet->received_us - device->last_zero_us < (gint64)device->interval_cs * 10000 / 2;
@@ -463,6 +491,8 @@ void sim_device_drain(Sim *sim, SimDevice *device)
 			g_free(packet);
 		}
 		vrrp_sleep_note(&device->sleep, n, sim_clock(sim, device));
+		if (n > VRRP_SLEEP_CROWD)
+			device->room[path].crowded_us = sim_clock(sim, device);
 	}
 }
 
@@ -476,6 +506,7 @@ void sim_device_readable(Sim *sim, SimDevice *device)
 void sim_device_forget(SimDevice *device)
 {
 	device->rung = false;
+	memset(device->room, 0, sizeof device->room);
 	for (guint path = 0; path < SIM_N_PATHS; path++)
 		g_queue_clear_full(&device->received[path], g_free);
 }
@@ -681,7 +712,7 @@ void sim_device_wake(Sim *sim, SimDevice *device)
 	sim_device_drain(sim, device);
 	if (sim_below(sim, 2))
 		sim_device_check_link(sim, device);
-	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_TIMER, .ran_over = ran_over(sim, device) });
 	sim_device_check_link(sim, device);
 	plan_tick(sim, device, 0);
 	schedule(sim, device, SIM_EVENT_SUPERVISOR, sim_upto(sim, 10 * SIM_MS));

@@ -359,16 +359,14 @@ static void stranger(Sim *sim, const SimFault *fault)
 		.addresses = { sim_service(sim, SIM_LAN) },
 	};
 	gint64 period_us = (gint64)sim->interval_cs * 10000;
-	bool calm = sim->busy_us == SIM_CALM_BUSY_US && (sim->busy_until_us == 0 || sim->now_us - sim->busy_until_us > 20 * period_us);
 
 	if (sim->now_us > fault->until_us)
 		return;
-	/* What a device that does not run has no room for is lost: not to such a one. And never in step with the adverts. */
+	/* Never in step with the adverts. */
 	if (sim->paired && fault->amount > 16) {
 		period_us += period_us * 3 / 8;
-		for (guint i = 0; calm && i < sim->n_devices; i++)
-			if (sim->device[i].condition == SIM_RUNS)
-				sim_forge(sim, i);
+		for (guint i = 0; i < sim->n_devices; i++)
+			sim_forge(sim, i);
 	} else {
 		sim_send(sim, SIM_MAX_DEVICES, SIM_LAN, &advert, &(SimClaim){ 0 });
 	}

@@ -45,6 +45,7 @@ typedef struct {
 	bool damaged;
 	bool forged;          /* it bears the peer's address: no filter tells it from his */
 	guint interval_cs;    /* as it says */
+	guint dropped;        /* by the receiver's buffer, before it had room for this */
 	gint64 received_us;   /* receiver's clock */
 	SimClaim claim;
 	gsize length;
@@ -67,6 +68,11 @@ typedef struct {
 
 	VrrpCandidate candidate;     /* as vrrpd has it */
 	GQueue received[SIM_N_PATHS]; /* of SimPacket*; the sockets' buffers */
+	struct {
+		guint dropped;       /* for want of room, */
+		guint heard;         /* of these before the last advert that counted came */
+		gint64 crowded_us;   /* own clock: when it last held more than one Master says; 0: never */
+	} room[SIM_N_PATHS];
 	bool rung;                   /* one of them holds what wakes a Backup that sleeps: */
 	struct {
 		gsize length;        /* 0: nothing yet */
@@ -117,6 +123,7 @@ typedef struct {
 	gint64 said_us;              /* own clock: its last advert, other than priority 0 */
 	gint64 asleep_us, woke_us;   /* own clock: when it was last frozen, and last thawed after more than an interval */
 	guint heard_interval_cs;     /* of the Master heard last; 0: none */
+	gint64 full_us;              /* own clock: when a buffer had no room for anything that counts or looks so; 0: never */
 	gint64 lost_us;              /* own clock: when its buffer had no room for a Master's advert; 0: never, or that one has resigned since */
 	guint lost_interval_cs;
 	guint zero_interval_cs;      /* known when it heard priority 0 */

@@ -67,6 +67,11 @@ gint64 vrrp_machine_peer_down_us(const VrrpMachine *machine)
 	       skew_us(machine->version, VRRP_SKEW_PRIORITY, machine->interval_cs);
 }
 
+bool vrrp_machine_would_lead(const VrrpMachine *machine, gint64 now_us)
+{
+	return machine->state == VRRP_STATE_BACKUP && (machine->master_gone || (machine->deadline_us != 0 && now_us >= machine->deadline_us));
+}
+
 static void add(Steps *out, VrrpStep step)
 {
 	g_assert(out->n < VRRP_MAX_STEPS);
@@ -140,12 +145,11 @@ static void woke_late(VrrpMachine *machine, gint64 due_us, gint64 now_us)
 	machine->woke_us = now_us;
 }
 
-/* A Backup that has slept knows no more than one that begins: what the Master said meanwhile, of a longer interval too, may never have
- * reached it. */
-static void wait_anew(VrrpMachine *machine, gint64 due_us, gint64 now_us)
+/* A Backup that has slept, or was told more than it had room for, knows no more than one that begins: what the Master said meanwhile, of a longer
+ * interval too, may never have reached it. */
+static void wait_anew(VrrpMachine *machine, gint64 now_us)
 {
-	woke_late(machine, due_us, now_us);
-	machine->listened = true;
+	machine->master_gone = false;
 	machine->master_interval_cs = MAX(machine->master_interval_cs, machine->interval_cs);
 	machine->deadline_us = now_us + vrrp_machine_down_us(machine);
 }
@@ -201,18 +205,33 @@ static void backup_advert(VrrpMachine *machine, const VrrpEvent *event, gint64 n
 	machine->master_gone = false;
 	machine->deadline_us = from_us + vrrp_machine_down_us(machine);
 	/* It lay in the queue while we slept, and the queue may have run over: what came after it is lost, not unsaid. */
-	if (now_us - event->received_us > interval_us(machine->master_interval_cs))
-		wait_anew(machine, event->received_us, now_us);
+	if (now_us - event->received_us > interval_us(machine->master_interval_cs)) {
+		woke_late(machine, event->received_us, now_us);
+		machine->listened = true;
+		wait_anew(machine, now_us);
+	}
 }
 
-static void backup_timer(VrrpMachine *machine, gint64 now_us, Steps *out)
+/* True when it waits once more: late, once; and as often as it cannot know whether the Master spoke. */
+static bool waits_anew(VrrpMachine *machine, const VrrpEvent *event, gint64 due_us, gint64 now_us)
 {
-	if (machine->deadline_us == 0 || now_us < machine->deadline_us)
-		return;
-	if (!machine->listened && now_us - machine->deadline_us > interval_us(machine->master_interval_cs)) {
-		wait_anew(machine, machine->deadline_us, now_us);
-		return;
+	bool late = !machine->listened && now_us - due_us > interval_us(machine->master_interval_cs);
+
+	if (late) {
+		woke_late(machine, due_us, now_us);
+		machine->listened = true;
 	}
+	machine->ran_over += event->ran_over;
+	if (late || event->ran_over)
+		wait_anew(machine, now_us);
+	return late || event->ran_over;
+}
+
+static void backup_timer(VrrpMachine *machine, const VrrpEvent *event, gint64 now_us, Steps *out)
+{
+	if (!vrrp_machine_would_lead(machine, now_us) || waits_anew(machine, event, machine->master_gone ? now_us : machine->deadline_us, now_us) ||
+	    machine->master_gone)
+		return;
 	if (!machine->open) {
 		machine->master_gone = true;
 		machine->deadline_us = 0;
@@ -228,11 +247,11 @@ static void step_backup(VrrpMachine *machine, const VrrpEvent *event, gint64 now
 		backup_advert(machine, event, now_us, out);
 		break;
 	case VRRP_EVENT_TIMER:
-		backup_timer(machine, now_us, out);
+		backup_timer(machine, event, now_us, out);
 		break;
 	case VRRP_EVENT_GATE:
 		machine->open = event->open;
-		if (machine->open && machine->master_gone)
+		if (machine->open && machine->master_gone && !waits_anew(machine, event, now_us, now_us))
 			become_master(machine, machine->resigned ? "master-resigned" : "master-down", now_us, out);
 		break;
 	case VRRP_EVENT_TAKE:

@@ -9,6 +9,7 @@
  *  - a Backup whose timer fires more than an interval late, or that has only adverts which have lain in its queue for longer, waits a whole
  *    down interval more before it believes that the Master is gone, as one that has just started, by the longer of its own and the
  *    Master's interval;
+ *  - so does one for whose adverts the kernel had no room, each time: what it has not heard may have been said;
  *  - addresses are let go before priority 0 is said, so that they are never on two devices.
  * Time is microseconds of CLOCK_BOOTTIME.
  */
@@ -40,6 +41,7 @@ typedef struct {
 	IpAddress source;    /* ADVERT: the sender's primary address */
 	gint64 received_us;  /* ADVERT: when the kernel had it */
 	bool open;           /* GATE */
+	bool ran_over;       /* TIMER, GATE: the kernel had no room for something since the Master was heard last, or since this was last said */
 } VrrpEvent;
 
 typedef enum {
@@ -77,6 +79,7 @@ typedef struct {
 	gint64 last_sent_us;
 	bool open;              /* may take over when the Master is gone */
 	guint64 late_wake_ups;  /* how often it found itself asleep, in either role; one sleep is one */
+	guint64 ran_over;       /* how often a Backup waited once more because of that */
 	bool master_gone;       /* the down timer has run out while not open */
 
 	/* Its own. */
@@ -95,6 +98,9 @@ void vrrp_machine_init(VrrpMachine *machine, guint8 version, guint interval_cs, 
 
 /* Returns the number of steps, to be done in this order. Afterwards machine->deadline_us holds the timer. */
 gsize vrrp_machine_step(VrrpMachine *machine, const VrrpEvent *event, gint64 now_us, VrrpStep ret_steps[static VRRP_MAX_STEPS]);
+
+/* A Backup that would lead, were it let or told that it may. */
+bool vrrp_machine_would_lead(const VrrpMachine *machine, gint64 now_us);
 
 /* Skew_Time and Active_Down_Interval as they follow from the Master heard last. */
 gint64 vrrp_machine_skew_us(const VrrpMachine *machine);

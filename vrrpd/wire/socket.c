@@ -30,6 +30,8 @@
  * cannot keep meanwhile it drops, and counts. */
 #define REST_MAX 64
 #define REST_PAUSE_MS 50
+#define CROWD 64 /* read right one after the other; fewer than the buffer holds */
+#define CROWD_GAP_US 1000
 #define USUAL_MAX 128 /* of a message; enough for its checksum to be compared, and for 30 addresses to be */
 
 struct VrrpSocket {
@@ -42,6 +44,10 @@ struct VrrpSocket {
 	guint8 usual[USUAL_MAX];
 	gsize usual_length;      /* of the whole message; 0: none is usual yet */
 	bool usual_changed;      /* since the bell knows */
+	guint32 dropped;         /* by the kernel, for want of room, before what was read last; */
+	guint32 heard_dropped;   /* and before the peer was heard, or it was asked */
+	guint in_a_row;
+	gint64 read_us, crowded_us;
 	VrrpStamp stamp;
 	VrrpPacketCb received;
 	gpointer user_data;
@@ -219,6 +225,8 @@ static int open_one(const VrrpSocketConfig *config, Kind kind)
 	discard_queue(fd);
 	if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) < 0)
 		goto fail;
+	if (kind == KIND_COUNTING)
+		(void)setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
 	if (!(ipv6 ? set_ipv6(fd, config) : set_ipv4(fd, config)))
 		goto fail;
@@ -235,10 +243,24 @@ static gint64 us_of(const struct timespec *time)
 	return (gint64)time->tv_sec * G_USEC_PER_SEC + time->tv_nsec / 1000;
 }
 
-static gint64 received_us(VrrpSocket *self, struct msghdr *message)
+/* As far as the kernel says it beside each packet: only once it has dropped some. */
+static void note_dropped(VrrpSocket *self, struct msghdr *message)
 {
-	gint64 now_us = vrrp_now_us();
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL)
+			memcpy(&self->dropped, CMSG_DATA(c), sizeof self->dropped);
+}
 
+static void note_crowd(VrrpSocket *self, gint64 now_us)
+{
+	self->in_a_row = now_us - self->read_us < CROWD_GAP_US ? self->in_a_row + 1 : 0;
+	self->read_us = now_us;
+	if (self->in_a_row >= CROWD)
+		self->crowded_us = now_us;
+}
+
+static gint64 received_us(VrrpSocket *self, struct msghdr *message, gint64 now_us)
+{
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
 		struct timespec stamp, now;
 
@@ -278,7 +300,7 @@ static bool read_one(VrrpSocket *self, int fd, bool counts)
 	guint8 packet[2048];
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(struct timespec)) + CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo))];
+		char space[CMSG_SPACE(sizeof(struct timespec)) + 2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo))];
 	} control;
 	struct sockaddr_in6 from = { 0 };
 	struct iovec iov = { .iov_base = packet + header, .iov_len = sizeof packet - header };
@@ -287,12 +309,18 @@ static bool read_one(VrrpSocket *self, int fd, bool counts)
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
 	};
 	gssize n = recvmsg(fd, &message, MSG_DONTWAIT);
+	gint64 now_us;
 
 	if (n < 0)
 		return errno == EINTR || errno == ENETDOWN; /* a pending error is taken by reading it */
 	if (header)
 		put_header(&message, &from, (gsize)n, packet);
-	self->received(packet, header + (gsize)n, received_us(self, &message), counts, self->user_data);
+	now_us = vrrp_now_us();
+	if (counts) {
+		note_dropped(self, &message);
+		note_crowd(self, now_us);
+	}
+	self->received(packet, header + (gsize)n, received_us(self, &message, now_us), counts, self->user_data);
 	return true;
 }
 
@@ -395,14 +423,33 @@ static gboolean rest_ready_cb(gint fd, GIOCondition condition, gpointer user_dat
 	return G_SOURCE_REMOVE;
 }
 
-guint64 vrrp_socket_unread(const VrrpSocket *self)
+static guint32 dropped_by(int fd)
 {
 	guint32 memory[SK_MEMINFO_VARS] = { 0 };
 	socklen_t size = sizeof memory;
 
-	if (getsockopt(self->rest_fd, SOL_SOCKET, SO_MEMINFO, memory, &size) < 0)
-		return 0;
-	return memory[SK_MEMINFO_DROPS];
+	return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &size) < 0 ? 0 : memory[SK_MEMINFO_DROPS];
+}
+
+guint64 vrrp_socket_unread(const VrrpSocket *self)
+{
+	return dropped_by(self->rest_fd);
+}
+
+void vrrp_socket_heard(VrrpSocket *self)
+{
+	self->heard_dropped = self->dropped;
+}
+
+bool vrrp_socket_ran_over(VrrpSocket *self, gint64 since_us)
+{
+	guint32 before = self->heard_dropped;
+
+	/* Without a crowd there is nothing to ask the kernel for. */
+	if (self->crowded_us <= since_us)
+		return false;
+	self->heard_dropped = dropped_by(self->counting_fd);
+	return self->heard_dropped != before;
 }
 
 VrrpSocket *vrrp_socket_new(const VrrpSocketConfig *config, VrrpPacketCb received, gpointer user_data, GError **error)

@@ -295,6 +295,46 @@ static void test_backup_late_queue(void)
 	SAID(world, "S100 H A T:master");
 }
 
+/* It woke on time, and the kernel had no room for what came: a Master that speaks may not have been heard, as often as that is so. */
+static void test_backup_ran_over(void)
+{
+	World world = backup(3);
+
+	hear(&world, 200, HIGHER, 1);
+	for (guint i = 1; i < 4; i++) {
+		world.now_us = world.machine.deadline_us;
+		step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER, .ran_over = true });
+		SAID(world, "");
+		DUE_IN(world, 300 * MS + 156 * 100000 / 256); /* it may have said, too, that it speaks less often now */
+		g_assert_cmpint(world.machine.ran_over, ==, i);
+	}
+	g_assert_cmpint(world.machine.late_wake_ups, ==, 0);
+	expire(&world);
+	SAID(world, "S100 H A T:master");
+	/* Before it is due that is of no meaning. */
+	world = backup(3);
+	world.now_us = world.machine.deadline_us - 1;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER, .ran_over = true });
+	DUE_IN(world, 1);
+	g_assert_cmpint(world.machine.ran_over, ==, 0);
+	expire(&world);
+	SAID(world, "S100 H A T:master");
+	/* Who may not take over waits anew all the same, and when it may. */
+	world = backup(3);
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_GATE, .open = false });
+	expire(&world);
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	DUE_IN(world, -world.now_us);
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER, .ran_over = true });
+	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
+	expire(&world);
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_GATE, .open = true, .ran_over = true });
+	SAID(world, "");
+	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
+	expire(&world);
+	SAID(world, "S100 H A T:master");
+}
+
 /* What ran over may also have told of a longer interval: one that has slept knows no more than one that begins. */
 static void test_backup_late_forgets_a_short_interval(void)
 {
@@ -596,6 +636,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/machine/orders/take", test_backup_take);
 	g_test_add_func("/vrrp/machine/late/backup", test_backup_late);
 	g_test_add_func("/vrrp/machine/late/backup-queue-ran-over", test_backup_late_queue);
+	g_test_add_func("/vrrp/machine/late/backup-ran-over", test_backup_ran_over);
 	g_test_add_func("/vrrp/machine/late/backup-forgets-a-short-interval", test_backup_late_forgets_a_short_interval);
 	g_test_add_func("/vrrp/machine/late/one-sleep-is-one-count", test_one_sleep_is_one_count);
 	g_test_add_func("/vrrp/machine/paths/overtaken-advert", test_backup_overtaken);
