@@ -166,7 +166,7 @@ static void on_trouble(const char *name, const char *text, gpointer user_data)
 
 static void on_application_trouble(Application *application, const char *text, gpointer user_data)
 {
-	on_trouble(application_name(application), text, user_data);
+	on_trouble("application-trouble", text, user_data);
 }
 
 static void on_processes_changed(gpointer user_data)
