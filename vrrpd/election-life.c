@@ -18,7 +18,7 @@ static void open_ear(VrrpElection *self)
 	if (self->link.index == 0)
 		return;
 	self->ear_index = self->link.index;
-	self->ear = vrrp_ear_new(self->link.index, &error);
+	self->ear = vrrp_ear_new(self->link.index, vrrp_netlink_worker(self->netlink), &error);
 	if (!self->ear) {
 		g_warning("%s: %s", self->interface->device, error->message);
 		g_error_free(error);
@@ -83,6 +83,32 @@ static void go_on_leaving(VrrpElection *self)
 		begin_next(self);
 }
 
+static void refresh_paths(VrrpElection *self)
+{
+	const VrrpPath *elector = self->paths->pdata[0];
+
+	for (guint i = 0; i < self->paths->len; i++)
+		vrrp_path_refresh(self->paths->pdata[i], self->netlink, (guint8)self->settings->group_id, self->settings->multicast,
+				  self->members);
+	if (ip_is_set(&elector->own))
+		self->candidate.machine.address = elector->own;
+	vrrp_candidate_hears(&self->candidate, !vrrp_path_is_deaf(elector), vrrp_now_us());
+}
+
+/* Groups that were to be joined. */
+static void look_who_hears(VrrpElection *self)
+{
+	bool any = false;
+
+	for (guint i = 0; i < self->paths->len; i++)
+		any |= ((const VrrpPath *)self->paths->pdata[i])->joining;
+	if (!any)
+		return;
+	refresh_paths(self);
+	self->problems_us = 0;
+	vrrp_election_update_gate(self, vrrp_now_us());
+}
+
 void vrrp_election_kernel_done(gpointer user_data)
 {
 	VrrpElection *self = user_data;
@@ -95,6 +121,7 @@ void vrrp_election_kernel_done(gpointer user_data)
 			self->listener.settled(self->user_data);
 		return;
 	}
+	look_who_hears(self);
 	learned = vrrp_addresses_learn(self->addresses);
 	missing = learned.missing;
 	if (missing)
@@ -132,17 +159,6 @@ static bool can_speak(const VrrpElection *self)
 		nobody &= path->n_peers == 0;
 	}
 	return nobody || self->settings->multicast;
-}
-
-static void refresh_paths(VrrpElection *self)
-{
-	const VrrpPath *elector = self->paths->pdata[0];
-
-	for (guint i = 0; i < self->paths->len; i++)
-		vrrp_path_refresh(self->paths->pdata[i], self->netlink, (guint8)self->settings->group_id, self->settings->multicast,
-				  self->members);
-	if (ip_is_set(&elector->own))
-		self->candidate.machine.address = elector->own;
 }
 
 const char *vrrp_election_unusable(const VrrpElection *self)
@@ -327,13 +343,13 @@ void vrrp_election_free(VrrpElection *self)
 	vrrp_timer_free(self->tick);
 	g_ptr_array_unref(self->paths);
 	vrrp_addresses_free(self->addresses);
-	vrrp_netlink_free(self->netlink);
+	vrrp_ear_free(self->ear);
+	vrrp_netlink_free(self->netlink); /* whose thread closes what was open */
 	vrrp_election_forget_transitions(self);
 	g_queue_free(self->untold);
 	g_free(self->shown.reason);
 	g_free(self->leave_reason);
 	vrrp_ether_free(self->ether);
-	vrrp_ear_free(self->ear);
 	vrrp_sysctl_free(self->sysctl);
 	vrrp_store_free(self->store);
 	vrrp_strangers_free(self->strangers);
@@ -371,7 +387,7 @@ static bool is_followed(const VrrpElection *self, const char *role)
 
 /* Paths as settings and peer make them: the elector's own first, then those of the members that advertise, then every interface on which the
  * elector is not and the peer has an address. */
-void vrrp_election_open_paths(VrrpElection *self)
+void vrrp_election_open_paths(VrrpElection *self, bool same_peer)
 {
 	g_autoptr(GPtrArray) former = self->paths;
 
@@ -391,9 +407,13 @@ void vrrp_election_open_paths(VrrpElection *self)
 		if (interface != self->interface && !is_followed(self, interface->name))
 			add_path(self, interface, NULL);
 	}
-	for (guint i = 0; i < former->len; i++)
-		for (guint k = 0; k < self->paths->len; k++)
-			vrrp_path_inherit(self->paths->pdata[k], former->pdata[i]);
+	for (guint i = 0; i < former->len; i++) {
+		for (guint k = 0; k < self->paths->len; k++) {
+			if (same_peer) /* else where it was is of no meaning */
+				vrrp_path_inherit(self->paths->pdata[k], former->pdata[i]);
+			vrrp_path_adopt(self->paths->pdata[k], former->pdata[i]);
+		}
+	}
 	g_ptr_array_set_size(former, 0); /* two sockets at once would hear everything twice */
 	refresh_paths(self);
 	check_own_addresses(self, vrrp_netlink_addresses(self->netlink));
@@ -427,7 +447,7 @@ static void begin(VrrpElection *self, bool clean)
 	vrrp_addresses_prepare(self->addresses, clean);
 	self->holding_anew = self->announce_owed = self->dropping = false;
 	self->dropped_us = 0;
-	vrrp_election_open_paths(self);
+	vrrp_election_open_paths(self, true);
 	if (self->listener.addresses_replaced)
 		self->listener.addresses_replaced(self->user_data);
 }
@@ -642,7 +662,7 @@ static void reload_within(VrrpElection *self, Settings *settings)
 			self->listener.addresses_replaced(self->user_data);
 	}
 	if (!same_places || !vrrp_members_same_paths(former_members, self->members))
-		vrrp_election_open_paths(self);
+		vrrp_election_open_paths(self, true);
 	vrrp_election_close_neighbours(self); /* other addresses, other witnesses */
 	vrrp_election_open_neighbours(self);
 	self->candidate.configured_priority = (guint8)settings->priority;

@@ -135,7 +135,7 @@ static void watch_for_forged(VrrpElection *self, Watched *watched)
 	if (!own)
 		return;
 	watched->own = own->ip;
-	watched->forged = vrrp_forged_new(watched->link.index, &own->ip, &error);
+	watched->forged = vrrp_forged_new(watched->link.index, &own->ip, vrrp_netlink_worker(self->netlink), &error);
 	if (!watched->forged)
 		g_warning("%s: %s", watched->device, error->message);
 }
@@ -171,7 +171,7 @@ static void watch_device(VrrpElection *self, const VrrpMember *member)
 	watched->device = g_strdup(member->device);
 	watched->role = g_strdup(member->role);
 	watched->link = link;
-	watched->claims = vrrp_claims_new(link.index, addresses, G_PRIORITY_LOW, claimed_cb, watched, &error);
+	watched->claims = vrrp_claims_new(link.index, addresses, G_PRIORITY_LOW, claimed_cb, watched, vrrp_netlink_worker(self->netlink), &error);
 	if (!watched->claims)
 		g_warning("%s: %s", member->device, error->message);
 	watch_for_forged(self, watched);
@@ -241,7 +241,8 @@ static void open_witnesses(VrrpElection *self)
 	self->witness_begin_us = self->witness_heard_us = 0;
 	if (self->link.index == 0)
 		return;
-	self->witness_claims = vrrp_claims_new(self->link.index, self->settings->witnesses, G_PRIORITY_DEFAULT, witnessed_cb, self, &error);
+	self->witness_claims = vrrp_claims_new(self->link.index, self->settings->witnesses, G_PRIORITY_DEFAULT, witnessed_cb, self,
+					       vrrp_netlink_worker(self->netlink), &error);
 	if (!self->witness_claims)
 		g_warning("%s: %s", self->interface->device, error->message);
 }

@@ -144,7 +144,7 @@ void vrrp_election_count_forged(VrrpElection *self); /* at leisure */
 /* election-life.c: settings, links, housekeeping */
 void vrrp_election_tick(VrrpElection *self);
 void vrrp_election_kernel_done(gpointer user_data); /* the thread has done something */
-void vrrp_election_open_paths(VrrpElection *self);
+void vrrp_election_open_paths(VrrpElection *self, bool same_peer);
 const char *vrrp_election_unusable(const VrrpElection *self); /* why the electing interface cannot be used; NULL when it can */
 
 /* election-status.c: what can be seen */

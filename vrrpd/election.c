@@ -590,7 +590,7 @@ static bool is_us(const VrrpElection *self, const VrrpPeer *peer)
 bool vrrp_election_set_peer(VrrpElection *self, GVariant *dict, GError **error)
 {
 	VrrpPeer peer;
-	bool same;
+	bool same, same_peer;
 
 	if (!vrrp_peer_parse(dict, &peer, error))
 		return false;
@@ -599,15 +599,14 @@ bool vrrp_election_set_peer(VrrpElection *self, GVariant *dict, GError **error)
 		return false;
 	}
 	same = same_paths(&self->peer, &peer);
-	if (strcmp(self->peer.id, peer.id) != 0)
-		g_ptr_array_set_size(self->paths, 0); /* where the other was is of no meaning */
+	same_peer = strcmp(self->peer.id, peer.id) == 0;
 	self->peer = peer;
 	g_clear_pointer(&self->peer_dict, g_variant_unref);
 	self->peer_dict = g_variant_ref(dict);
 	vrrp_candidate_pair(&self->candidate, peer.paired, peer.offset, peer.follows, is_peer(&peer, &self->candidate.machine.master_address),
 			    vrrp_now_us());
-	if (self->group && (!same || self->paths->len == 0)) {
-		vrrp_election_open_paths(self);
+	if (self->group && (!same || !same_peer || self->paths->len == 0)) {
+		vrrp_election_open_paths(self, same_peer);
 		vrrp_election_prefer(self);
 	}
 	vrrp_election_save(self);

@@ -4,8 +4,9 @@
  * makes each call that takes that lock wait as long as the file named by KERNEL_LOCK is there, and tells on standard error which thread waits. To
  * hold the lock itself would stop the whole machine.
  *
- * Those that take it: every change, and questions about links; of the socket options, those that join a group. Questions about addresses, routes
- * and neighbours do not (since Linux 6.9).
+ * Those that take it: every change, and questions about links; of the socket options, those that join a group, and to close a socket that has joined
+ * one. To close a packet socket waits for all processors instead, which may take as long. Questions about addresses, routes and neighbours do not wait
+ * (since Linux 6.9).
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -70,10 +71,29 @@ ssize_t sendto(int fd, const void *data, size_t length, int flags, const struct 
 	return NEXT(sendto)(fd, data, length, flags, to, to_length);
 }
 
+static unsigned char joined[1024];
+
 int setsockopt(int fd, int level, int option, const void *value, socklen_t length)
 {
 	if ((level == IPPROTO_IP && option == IP_ADD_MEMBERSHIP) || (level == IPPROTO_IPV6 && option == IPV6_JOIN_GROUP) ||
-	    (level == SOL_PACKET && option == PACKET_ADD_MEMBERSHIP))
+	    (level == SOL_PACKET && option == PACKET_ADD_MEMBERSHIP)) {
 		take_lock("group", level);
+		if (fd >= 0 && (size_t)fd < sizeof joined)
+			joined[fd] = 1;
+	}
 	return NEXT(setsockopt)(fd, level, option, value, length);
+}
+
+int close(int fd)
+{
+	int domain = 0, saved_errno = errno;
+	socklen_t size = sizeof domain;
+	int has_joined = fd >= 0 && (size_t)fd < sizeof joined && joined[fd];
+
+	if (has_joined || (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_PACKET))
+		take_lock("close", domain);
+	if (has_joined)
+		joined[fd] = 0;
+	errno = saved_errno;
+	return NEXT(close)(fd);
 }

@@ -29,7 +29,7 @@ class SlowHost(Host):
     def unlock(self):
         self.lock_file.unlink()
 
-    def order(self, method, reason="test"):
+    def order(self, method, args=GLib.Variant("(s)", ("test",))):  # noqa: B008
         """Answers come when it is done: a list that holds the time of the answer then."""
         answered = []
 
@@ -37,7 +37,7 @@ class SlowHost(Host):
             connection.call_finish(result)
             answered.append(time.monotonic())
 
-        self.connection.call(None, ROOT, ELECTION, method, GLib.Variant("(s)", (reason,)), None, Gio.DBusCallFlags.NONE, 20000, None, done)
+        self.connection.call(None, ROOT, ELECTION, method, args, None, Gio.DBusCallFlags.NONE, 20000, None, done)
         return answered
 
     def waits(self):
@@ -160,6 +160,75 @@ def test_a_master_that_must_go_is_silent_when_the_kernel_does_not_let_it(lab):
     assert alpha.state() == "backup" and not alpha.has_service()
     assert beta.state() == "master" and beta.has_service()
     wait_until(lambda: not any(p.startswith("kernel-busy: ") for p in alpha.get("Problems")), 5, "no problem any more")
+
+
+def known_at(lan, peer=()):
+    """What a device is told of the other."""
+    return GLib.Variant("(a{sv})", ({"offset": GLib.Variant("y", 1), "follows": GLib.Variant("b", False), "id": GLib.Variant("s", "other"),
+                                     "addresses": GLib.Variant("a{sas}", {"lan": [*lan], "peer": [*peer]})},))
+
+
+FOLLOWER = {"lan": {"interface": "lan", "addresses": f"{SERVICE}/24", "elects": "true"},
+            "more": {"interface": "peer", "addresses": "10.0.0.9/24", "adverts": "true"}}
+# What makes other paths, or takes them away, while the lock is held: (the order, who gets it).
+PATHS = {
+    "another peer": lambda host, other: host.order("SetPeer", known_at([other.address])),
+    "one more address of the peer": lambda host, other: host.order("SetPeer", known_at([other.address, "192.0.2.13"], [other.peer_address])),
+    "no peer": lambda host, other: host.order("SetPeer", GLib.Variant("(a{sv})", ({},))),
+    "a member that advertises": lambda host, other: (host.pair_conf({"advert-interval-ms": 10}, FOLLOWER), host.order("Reload", None)),
+    "another group id": lambda host, other: (host.pair_conf({"advert-interval-ms": 10, "group-id": 52}), host.order("Reload", None)),
+}
+
+
+@pytest.mark.parametrize("what", PATHS)
+def test_other_paths_cost_a_master_no_advert(lab, what):
+    """New sockets join groups, and old ones leave them, under the lock."""
+    alpha, beta = two(lab, 10)
+    wire = lab.wire(alpha.lan_port)
+    alpha.lock()
+    began = time.monotonic()
+    PATHS[what](alpha, beta)
+    hold_on(1)
+    assert_said_all_the_time(wire, began, time.monotonic(), 10)
+    assert alpha.state() == "master"
+    alpha.unlock()
+    wait_until(lambda: not any(p.startswith("no-socket: ") for p in alpha.get("Problems")), 5, "every path hears")
+    assert_never_late(alpha)
+
+
+@pytest.mark.parametrize("what", [name for name in PATHS if name != "another group id"])
+def test_other_paths_leave_a_backup_its_ears(lab, what):
+    """It goes on hearing the Master on the path that it has, and does not take over. Of another group there is no Master to hear."""
+    alpha, beta = two(lab, 10)
+    beta.lock()
+    PATHS[what](beta, alpha)
+    before = beta.counters()["counted"]
+    hold_on(1)
+    assert beta.state() == "backup" and beta.counters()["counted"] > before + 50
+    beta.unlock()
+    wait_until(lambda: not any(p.startswith("no-socket: ") for p in beta.get("Problems")), 5, "every path hears")
+    assert (alpha.state(), beta.state()) == ("master", "backup")
+    assert "main" not in beta.waits() and beta.counters()["late-wake-ups"] == 0
+
+
+def test_a_backup_that_cannot_hear_yet_does_not_lead(lab):
+    """Another group id, and the kernel does not let it join: silence means nothing before it hears, nor for a down time after."""
+    alpha, beta = two(lab, 100)
+    alpha.pair_conf({"advert-interval-ms": 100, "group-id": 52})
+    beta.lock()
+    beta.pair_conf({"advert-interval-ms": 100, "group-id": 52})
+    reloaded = beta.order("Reload", None)
+    alpha.call("Reload")
+    hold_on(HELD_S)
+    assert beta.state() != "master" and alpha.state() == "master"
+    assert any(p.startswith("no-socket: ") for p in beta.get("Problems"))
+    beta.unlock()
+    pump_until(lambda: reloaded, 5, "the answer")
+    before = beta.counters()["counted"]
+    wait_until(lambda: beta.counters()["counted"] > before + 5, 5, "beta hears alpha")
+    assert beta.state() == "backup" and alpha.state() == "master" and "main" not in beta.waits()
+    alpha.kill()
+    beta.wait_state("master")
 
 
 def test_swap(lab):

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "vrrpd/kernel/lock.h"
 #include "vrrpd/loop/timer.h"
 
 /* One member of the set, on its interface. */
@@ -42,7 +43,7 @@ struct VrrpAddressKernel {
 	gint wanted;        /* atomic: what is put up is still to be */
 	gint64 until_us;    /* atomic: so long it may be, the loop has been seen awake */
 
-	GMutex lock;
+	pthread_mutex_t lock;
 	VrrpSeen *seen;     /* under the lock: not fetched yet; NULL: it was */
 };
 
@@ -66,7 +67,7 @@ VrrpAddressKernel *vrrp_address_kernel_new(GPtrArray *members, guint lifetime_s,
 	self->list = g_ptr_array_new_with_free_func(held_free);
 	self->n_places = members->len;
 	self->places = g_new0(Place, self->n_places);
-	g_mutex_init(&self->lock);
+	vrrp_lock_init(&self->lock);
 	for (guint i = 0; i < self->n_places; i++) {
 		const VrrpMember *member = members->pdata[i];
 
@@ -111,7 +112,7 @@ void vrrp_address_kernel_free(VrrpAddressKernel *self)
 	g_ptr_array_unref(self->list);
 	g_ptr_array_unref(self->members);
 	vrrp_seen_free(self->seen);
-	g_mutex_clear(&self->lock);
+	pthread_mutex_destroy(&self->lock);
 	g_free(self);
 }
 
@@ -192,13 +193,13 @@ static void tell(VrrpAddressKernel *self, const Held *missing, bool lost)
 	if (missing)
 		seen->missing = g_strdup_printf("%s was taken from %s", missing->text, self->places[missing->place].member->virtual_device);
 	seen->lost = lost;
-	g_mutex_lock(&self->lock);
+	pthread_mutex_lock(&self->lock);
 	before = self->seen;
 	if (before && before->missing && !seen->missing)
 		seen->missing = g_steal_pointer(&before->missing);
 	seen->lost |= before && before->lost;
 	self->seen = seen;
-	g_mutex_unlock(&self->lock);
+	pthread_mutex_unlock(&self->lock);
 	vrrp_seen_free(before);
 }
 
@@ -206,9 +207,9 @@ VrrpSeen *vrrp_address_kernel_seen(VrrpAddressKernel *self)
 {
 	VrrpSeen *seen;
 
-	g_mutex_lock(&self->lock);
+	pthread_mutex_lock(&self->lock);
 	seen = g_steal_pointer(&self->seen);
-	g_mutex_unlock(&self->lock);
+	pthread_mutex_unlock(&self->lock);
 	return seen;
 }
 

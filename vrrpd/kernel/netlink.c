@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "vrrpd/kernel/lock.h"
+
 /* As the kernel had it at one moment. */
 typedef struct {
 	GArray *links;     /* of VrrpNamedLink */
@@ -30,7 +32,7 @@ struct VrrpNetlink {
 
 	GArray *taken;        /* of VrrpPresent */
 	Picture picture;
-	GMutex lock;
+	pthread_mutex_t lock;
 	Picture newer;        /* under the lock; NULL: none */
 };
 
@@ -142,10 +144,10 @@ static void look_job(gpointer data, gpointer more)
 	VrrpNetlink *netlink = data;
 	Picture picture = { .links = vrrp_rtnl_links(netlink->rtnl), .addresses = vrrp_rtnl_addresses(netlink->rtnl) };
 
-	g_mutex_lock(&netlink->lock);
+	pthread_mutex_lock(&netlink->lock);
 	picture_clear(&netlink->newer);
 	netlink->newer = picture;
-	g_mutex_unlock(&netlink->lock);
+	pthread_mutex_unlock(&netlink->lock);
 }
 
 /* True when there is a newer one. */
@@ -153,10 +155,10 @@ static bool take_picture(VrrpNetlink *netlink)
 {
 	Picture newer;
 
-	g_mutex_lock(&netlink->lock);
+	pthread_mutex_lock(&netlink->lock);
 	newer = netlink->newer;
 	netlink->newer = (Picture){ NULL, NULL };
-	g_mutex_unlock(&netlink->lock);
+	pthread_mutex_unlock(&netlink->lock);
 	if (!newer.links)
 		return false;
 	picture_clear(&netlink->picture);
@@ -223,7 +225,7 @@ VrrpNetlink *vrrp_netlink_new(const VrrpNetlinkListener *listener, gpointer user
 	netlink->user_data = user_data;
 	netlink->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	netlink->taken = g_array_new(FALSE, FALSE, sizeof(VrrpPresent));
-	g_mutex_init(&netlink->lock);
+	vrrp_lock_init(&netlink->lock);
 	netlink->neighbours = vrrp_rtnl_new(error);
 	netlink->rtnl = netlink->neighbours ? vrrp_rtnl_new(error) : NULL;
 	if (!netlink->rtnl || !open_events(netlink, error))
@@ -250,7 +252,7 @@ void vrrp_netlink_free(VrrpNetlink *netlink)
 	picture_clear(&netlink->picture);
 	picture_clear(&netlink->newer);
 	g_array_unref(netlink->taken);
-	g_mutex_clear(&netlink->lock);
+	pthread_mutex_destroy(&netlink->lock);
 	g_hash_table_unref(netlink->asked);
 	g_free(netlink);
 }

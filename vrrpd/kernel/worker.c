@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "vrrpd/kernel/lock.h"
 #include "vrrpd/loop/timer.h"
 
 #define STACK_BYTES (64 * 1024) /* all of it is locked in memory */
@@ -122,7 +123,7 @@ VrrpWorker *vrrp_worker_new(void (*done)(gpointer user_data), gpointer user_data
 	self->done = done;
 	self->user_data = user_data;
 	self->queue = g_array_new(FALSE, FALSE, sizeof(Asked));
-	pthread_mutex_init(&self->lock, NULL);
+	vrrp_lock_init(&self->lock);
 	pthread_cond_init(&self->asked, NULL);
 	pthread_cond_init(&self->idle, NULL);
 	self->told_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -178,6 +179,17 @@ guint64 vrrp_worker_ask(VrrpWorker *self, VrrpJob job, gpointer data, gpointer m
 	/* Only now: woken under the lock, it would have to wait for that once more. */
 	pthread_cond_signal(&self->asked);
 	return self->n_asked;
+}
+
+static void close_job(gpointer data, gpointer more)
+{
+	(void)close(GPOINTER_TO_INT(data));
+}
+
+void vrrp_worker_close(VrrpWorker *self, int fd)
+{
+	if (fd >= 0)
+		(void)vrrp_worker_ask(self, close_job, GINT_TO_POINTER(fd), NULL);
 }
 
 guint64 vrrp_worker_done(VrrpWorker *self)

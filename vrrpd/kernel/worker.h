@@ -24,6 +24,9 @@ void vrrp_worker_free(VrrpWorker *worker); /* when all is done; NULL is fine */
 /* Behind all that was asked before. The same once more at the end of the queue is one. Returns its number: they grow. */
 guint64 vrrp_worker_ask(VrrpWorker *worker, VrrpJob job, gpointer data, gpointer more);
 
+/* Closes a socket, which may have to wait: for the kernel's lock one that has joined a group, one of packets until no processor looks at it any more. */
+void vrrp_worker_close(VrrpWorker *worker, int fd);
+
 /* The number of the last that is done. */
 guint64 vrrp_worker_done(VrrpWorker *worker);
 

@@ -52,7 +52,7 @@ void vrrp_candidate_begin(VrrpCandidate *self, guint8 version, guint interval_cs
 	self->configured_priority = configured_priority;
 	self->serving = self->served = self->ordered = self->resuming = self->steady = self->follows = false;
 	self->heard_us = self->heard_step_us = self->master_us = self->raise_until_us = self->renewed_us = 0;
-	self->leaving = self->holding = false;
+	self->leaving = self->holding = self->deaf = self->missed = false;
 	vrrp_machine_init(&self->machine, version, interval_cs, address, configured_priority, configured_priority);
 	self->machine.open = false;
 	vrrp_link_watch_init(&self->watch, (gint64)interval_cs * 10000);
@@ -126,8 +126,33 @@ static gsize leave_out(const VrrpCandidate *self, VrrpStep *steps, gsize n)
 	return kept;
 }
 
+void vrrp_candidate_hears(VrrpCandidate *self, bool hears, gint64 now_us)
+{
+	if (hears && self->deaf && now_us - self->deaf_us > self->machine.interval_cs * G_GINT64_CONSTANT(10000))
+		self->missed = true;
+	if (!hears && !self->deaf)
+		self->deaf_us = now_us;
+	self->deaf = !hears;
+}
+
+/* What was said while it was deaf is as lost as what there was no room for. */
+static VrrpEvent with_missed(VrrpCandidate *self, const VrrpEvent *event, gint64 now_us)
+{
+	VrrpEvent with = *event;
+	bool asks = (event->kind == VRRP_EVENT_TIMER || event->kind == VRRP_EVENT_GATE) && vrrp_machine_would_lead(&self->machine, now_us);
+
+	if (self->missed && asks && !self->deaf) {
+		with.ran_over = true;
+		self->missed = false;
+	} else if (event->kind == VRRP_EVENT_ADVERT) {
+		self->missed = false;
+	}
+	return with;
+}
+
 gsize vrrp_candidate_step(VrrpCandidate *self, const VrrpEvent *event, gint64 now_us, VrrpStep ret_steps[static VRRP_MAX_STEPS])
 {
+	VrrpEvent with = with_missed(self, event, now_us);
 	bool due = false, begins;
 	gsize n;
 
@@ -139,7 +164,7 @@ gsize vrrp_candidate_step(VrrpCandidate *self, const VrrpEvent *event, gint64 no
 		return 1;
 	}
 	vrrp_candidate_judge(self, now_us);
-	n = vrrp_machine_step(&self->machine, event, now_us, ret_steps);
+	n = vrrp_machine_step(&self->machine, &with, now_us, ret_steps);
 	self->resuming = false;
 	if (self->leaving)
 		n = leave_out(self, ret_steps, n);
@@ -204,7 +229,7 @@ void vrrp_candidate_hear(VrrpCandidate *self, guint8 priority, gint64 received_u
 
 bool vrrp_candidate_gate(const VrrpCandidate *self, gint64 now_us, VrrpEvent *ret_event)
 {
-	bool open = !vrrp_holds_any(&self->holds) && vrrp_link_watch_settled(&self->watch, now_us);
+	bool open = !self->deaf && !vrrp_holds_any(&self->holds) && vrrp_link_watch_settled(&self->watch, now_us);
 
 	if (open == self->machine.open)
 		return false;

@@ -52,6 +52,9 @@ typedef struct {
 	VrrpEvent leave;         /* what told it; its reason must outlive the leaving */
 	gint64 leave_until_us;
 	bool holding;            /* the addresses may be up */
+	bool deaf;               /* its socket hears nobody, */
+	gint64 deaf_us;          /* since then */
+	bool missed;             /* it was deaf for longer than an interval, and has heard nobody since */
 } VrrpCandidate;
 
 /* A new election. Holds, pairing and steps stay. */
@@ -84,6 +87,9 @@ void vrrp_candidate_hear(VrrpCandidate *candidate, guint8 priority, gint64 recei
 
 /* True when @ret_event is to be stepped: whether this device may take over has changed. */
 bool vrrp_candidate_gate(const VrrpCandidate *candidate, gint64 now_us, VrrpEvent *ret_event);
+
+/* Whether the elector's own path hears: who does not must not lead for silence. The gate may be another after it. */
+void vrrp_candidate_hears(VrrpCandidate *candidate, bool hears, gint64 now_us);
 
 /* True when @ret_event is to be stepped: the electing interface became usable (@unusable is NULL), or no longer is. */
 bool vrrp_candidate_link(const VrrpCandidate *candidate, const char *unusable, const char *up_reason, VrrpEvent *ret_event);

@@ -37,6 +37,7 @@ typedef struct {
 struct VrrpClaims {
 	Listener listeners[2]; /* ARP, IPv6 */
 	GArray *addresses;
+	VrrpWorker *worker; /* which closes its sockets */
 	int priority;
 	VrrpClaimCb claimed;
 	gpointer user_data;
@@ -210,13 +211,15 @@ static bool listener_open(Listener *listener, int index, sa_family_t family, GEr
 	return true;
 }
 
-VrrpClaims *vrrp_claims_new(int index, const GArray *addresses, int priority, VrrpClaimCb claimed, gpointer user_data, GError **error)
+VrrpClaims *vrrp_claims_new(int index, const GArray *addresses, int priority, VrrpClaimCb claimed, gpointer user_data, VrrpWorker *worker,
+			    GError **error)
 {
 	static const sa_family_t families[] = { AF_INET, AF_INET6 };
 	g_autoptr(VrrpClaims) self = g_new0(VrrpClaims, 1);
 
 	self->addresses = g_array_copy((GArray *)addresses);
 	self->priority = priority;
+	self->worker = worker;
 	self->claimed = claimed;
 	self->user_data = user_data;
 	for (guint k = 0; k < G_N_ELEMENTS(families); k++) {
@@ -241,8 +244,7 @@ void vrrp_claims_free(VrrpClaims *self)
 	for (guint k = 0; k < G_N_ELEMENTS(self->listeners); k++) {
 		if (self->listeners[k].source)
 			g_source_remove(self->listeners[k].source);
-		if (self->listeners[k].fd >= 0)
-			close(self->listeners[k].fd);
+		vrrp_worker_close(self->worker, self->listeners[k].fd);
 	}
 	g_array_unref(self->addresses);
 	g_free(self);

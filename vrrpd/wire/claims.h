@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "settings/ip.h"
+#include "vrrpd/kernel/worker.h"
 
 /* ---- Pure ---- */
 
@@ -28,7 +29,7 @@ typedef void (*VrrpClaimCb)(const VrrpClaim *claim, gpointer user_data);
 
 /* Claims of @addresses (array of IpAddress) that come in on @index. Read at leisure and at a bounded pace, with @priority. */
 VrrpClaims *vrrp_claims_new(int index, const GArray *addresses, int priority, VrrpClaimCb claimed, gpointer user_data,
-			    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+			    VrrpWorker *worker, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void vrrp_claims_free(VrrpClaims *claims); /* NULL is fine */
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VrrpClaims, vrrp_claims_free)

@@ -22,9 +22,10 @@
 
 struct VrrpEar {
 	int fd;
+	VrrpWorker *worker; /* which closes it */
 };
 
-VrrpEar *vrrp_ear_new(int index, GError **error)
+VrrpEar *vrrp_ear_new(int index, VrrpWorker *worker, GError **error)
 {
 	struct sock_filter code[] = {
 		/* Ours, on kernels that do not know PACKET_IGNORE_OUTGOING. */
@@ -44,6 +45,7 @@ VrrpEar *vrrp_ear_new(int index, GError **error)
 	int on = 1, smallest = 1;
 	VrrpEar *ear = g_new0(VrrpEar, 1);
 
+	ear->worker = worker;
 	/* Protocol 0 until it is filtered and bound: nothing of other interfaces gets in. */
 	ear->fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (ear->fd < 0 || setsockopt(ear->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ||
@@ -61,8 +63,7 @@ void vrrp_ear_free(VrrpEar *ear)
 {
 	if (!ear)
 		return;
-	if (ear->fd >= 0)
-		close(ear->fd);
+	vrrp_worker_close(ear->worker, ear->fd);
 	g_free(ear);
 }
 

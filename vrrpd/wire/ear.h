@@ -10,9 +10,11 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "vrrpd/kernel/worker.h"
+
 typedef struct VrrpEar VrrpEar;
 
-VrrpEar *vrrp_ear_new(int index, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+VrrpEar *vrrp_ear_new(int index, VrrpWorker *worker, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void vrrp_ear_free(VrrpEar *ear); /* NULL is fine */
 
 /* True when at least one frame came in since the last time. */

@@ -20,6 +20,7 @@
 
 struct VrrpForged {
 	int fd;
+	VrrpWorker *worker; /* which closes it */
 };
 
 static bool attach_filter(int fd, const IpAddress *own)
@@ -40,12 +41,13 @@ static bool attach_filter(int fd, const IpAddress *own)
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
 }
 
-VrrpForged *vrrp_forged_new(int index, const IpAddress *own, GError **error)
+VrrpForged *vrrp_forged_new(int index, const IpAddress *own, VrrpWorker *worker, GError **error)
 {
 	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = g_htons(ETH_P_IP), .sll_ifindex = index };
 	g_autoptr(VrrpForged) self = g_new0(VrrpForged, 1);
 	int on = 1, size = 4096;
 
+	self->worker = worker;
 	/* Protocol 0 until it is filtered and bound: nothing else gets in. */
 	self->fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (self->fd < 0 || !attach_filter(self->fd, own) || setsockopt(self->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size) < 0 ||
@@ -60,8 +62,7 @@ void vrrp_forged_free(VrrpForged *self)
 {
 	if (!self)
 		return;
-	if (self->fd >= 0)
-		close(self->fd);
+	vrrp_worker_close(self->worker, self->fd);
 	g_free(self);
 }
 

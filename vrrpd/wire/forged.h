@@ -10,11 +10,12 @@
 #include <stdbool.h>
 
 #include "settings/ip.h"
+#include "vrrpd/kernel/worker.h"
 
 typedef struct VrrpForged VrrpForged;
 
 /* Adverts with @own as their source that come in on @index. */
-VrrpForged *vrrp_forged_new(int index, const IpAddress *own, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+VrrpForged *vrrp_forged_new(int index, const IpAddress *own, VrrpWorker *worker, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void vrrp_forged_free(VrrpForged *forged); /* NULL is fine */
 
 /* How many since this was asked last; the MAC that sent one of them. */

@@ -137,12 +137,33 @@ IpAddress vrrp_path_find_link_local(VrrpNetlink *netlink, int index, const GPtrA
 	return (IpAddress){ 0 };
 }
 
-static void open_socket(VrrpPath *path, guint8 vrid, bool multicast)
+static void no_socket(VrrpPath *path, const char *why)
+{
+	g_free(path->problem);
+	path->problem = g_strdup_printf("%s: %s", path->kind == VRRP_PATH_UNICAST ? "no-peer-path" : "no-socket", why);
+	path->link.index = 0; /* tried again when links change */
+}
+
+static void look_whether_it_hears(VrrpPath *path)
+{
+	g_autoptr(GError) error = NULL;
+
+	path->joining = path->socket && !vrrp_socket_hears(path->socket, &error) && !error;
+	if (path->joining && !path->problem)
+		path->problem = g_strdup_printf("no-socket: %s hears no adverts yet, because the kernel is busy", path->device);
+	if (!error)
+		return;
+	g_clear_pointer(&path->socket, vrrp_socket_free);
+	no_socket(path, error->message);
+}
+
+static void open_socket(VrrpPath *path, VrrpWorker *worker, guint8 vrid, bool multicast)
 {
 	VrrpSocketConfig config = {
 		.device = path->device,
 		.index = path->link.index,
 		.address = { .family = path->family },
+		.worker = worker,
 		.multicast = path->kind != VRRP_PATH_UNICAST && multicast,
 		.vrid = vrid,
 		.only_peers = path->only_peers,
@@ -152,10 +173,23 @@ static void open_socket(VrrpPath *path, guint8 vrid, bool multicast)
 	g_autoptr(GError) error = NULL;
 
 	path->socket = vrrp_socket_new(&config, packet_cb, path, &error);
-	if (path->socket)
+	if (!path->socket)
+		no_socket(path, error->message);
+}
+
+bool vrrp_path_is_deaf(const VrrpPath *path)
+{
+	return !path->socket || !vrrp_socket_hears(path->socket, NULL);
+}
+
+void vrrp_path_adopt(VrrpPath *path, VrrpPath *former)
+{
+	if (path->socket || !former->socket || path->kind != former->kind || path->family != former->family ||
+	    strcmp(path->device, former->device) != 0 ||
+	    !vrrp_socket_believe(former->socket, path->only_peers, path->peers, path->n_peers + path->n_former, path))
 		return;
-	path->problem = g_strdup_printf("%s: %s", path->kind == VRRP_PATH_UNICAST ? "no-peer-path" : "no-socket", error->message);
-	path->link.index = 0;
+	path->socket = g_steal_pointer(&former->socket);
+	path->link = former->link;
 }
 
 static void take_link_local(VrrpPath *path, const IpAddress *own)
@@ -178,13 +212,14 @@ void vrrp_path_refresh(VrrpPath *path, VrrpNetlink *netlink, guint8 vrid, bool m
 		g_clear_pointer(&path->socket, vrrp_socket_free);
 		path->link = link;
 		if (present)
-			open_socket(path, vrid, multicast);
+			open_socket(path, vrrp_netlink_worker(netlink), vrid, multicast);
 		else
 			path->problem = g_strdup_printf("%s: there is no interface %s",
 							path->kind == VRRP_PATH_UNICAST ? "no-peer-path" : "no-interface", path->device);
 	} else {
 		path->link = link;
 	}
+	look_whether_it_hears(path);
 	if (!path->link_local)
 		return;
 	own = present ? vrrp_path_find_link_local(netlink, link.index, members, &path->own) : (IpAddress){ 0 };

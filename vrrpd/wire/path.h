@@ -42,6 +42,7 @@ struct VrrpPath {
 	bool only_peers;     /* as the socket's filter has it */
 	VrrpSocket *socket;
 	char *problem;
+	bool joining;        /* the thread has not said yet that it hears */
 	gint64 odd_us;       /* since when adverts that count differ from ours; 0: they do not */
 	bool own_missing;    /* nobody has our address: nothing comes or goes by unicast */
 	VrrpPathCb received;
@@ -57,7 +58,13 @@ void vrrp_path_free(VrrpPath *path); /* NULL is fine */
  * @members' own. */
 void vrrp_path_refresh(VrrpPath *path, VrrpNetlink *netlink, guint8 vrid, bool multicast, const GPtrArray *members);
 
-/* @path takes the place of @former, with the same peer. */
+/* No multicast is heard on it, or not yet. */
+bool vrrp_path_is_deaf(const VrrpPath *path);
+
+/* @path takes the place of @former, of the same election: it goes on with its socket, if that is one it can have. */
+void vrrp_path_adopt(VrrpPath *path, VrrpPath *former);
+
+/* The same, and the peer is the same. */
 void vrrp_path_inherit(VrrpPath *path, const VrrpPath *former);
 
 /* The device's own link-local IPv6 address on the interface @index, which is none of @members'; none when there is none. Of several @known, if it

@@ -34,7 +34,20 @@
 #define CROWD_GAP_US 1000
 #define USUAL_MAX 128 /* of a message; enough for its checksum to be compared, and for 30 addresses to be */
 
+typedef enum { JOINING, JOINED, REFUSED } Joined;
+
+/* The thread's, until it has joined; and from when the socket is no more. */
+typedef struct {
+	int fds[3];
+	int index;
+	bool ipv6;
+	int reason;    /* REFUSED: errno */
+	gint joined;   /* atomic; a Joined */
+} Group;
+
 struct VrrpSocket {
+	Group *group;
+	VrrpWorker *worker;
 	int index; /* of the interface when this is IPv6; else 0 */
 	int counting_fd, bell_fd, rest_fd;
 	guint counting_source, bell_source, rest_source;
@@ -183,21 +196,19 @@ static void discard_queue(int fd)
 		;
 }
 
-static bool set_ipv4(int fd, const VrrpSocketConfig *config)
+static bool set_ipv4(int fd)
 {
-	struct ip_mreqn group = { .imr_multiaddr.s_addr = g_htonl(VRRP_GROUP_IPV4), .imr_ifindex = config->index };
 	int on = 1, off = 0;
 
 	if (setsockopt(fd, IPPROTO_IP, IP_HDRINCL, &on, sizeof on) < 0)
 		return false;
 	(void)setsockopt(fd, IPPROTO_IP, IP_MULTICAST_ALL, &off, sizeof off);
-	return !config->multicast || setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group) == 0;
+	return true;
 }
 
 /* Not IPV6_HDRINCL: with it the kernel would drop wrong checksums itself, uncounted. */
-static bool set_ipv6(int fd, const VrrpSocketConfig *config)
+static bool set_ipv6(int fd)
 {
-	struct ipv6_mreq group = { .ipv6mr_multiaddr = { .s6_addr = VRRP_GROUP_IPV6 }, .ipv6mr_interface = (guint)config->index };
 	int on = 1, off = 0, hops = VRRP_TTL, class = 0xc0;
 
 	if (setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof on) < 0 ||
@@ -206,8 +217,46 @@ static bool set_ipv6(int fd, const VrrpSocketConfig *config)
 		return false;
 	(void)setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &class, sizeof class);
 	(void)setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, &off, sizeof off);
-	return !config->multicast || setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &group, sizeof group) == 0;
+	return true;
 }
+
+/* ---- In the thread ---- */
+
+static int join(int fd, const Group *group)
+{
+	struct ip_mreqn ipv4 = { .imr_multiaddr.s_addr = g_htonl(VRRP_GROUP_IPV4), .imr_ifindex = group->index };
+	struct ipv6_mreq ipv6 = { .ipv6mr_multiaddr = { .s6_addr = VRRP_GROUP_IPV6 }, .ipv6mr_interface = (guint)group->index };
+
+	return group->ipv6 ? setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &ipv6, sizeof ipv6) :
+			     setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &ipv4, sizeof ipv4);
+}
+
+static void join_job(gpointer data, gpointer more)
+{
+	Group *group = data;
+	Joined joined = JOINED;
+
+	for (gsize i = 0; i < G_N_ELEMENTS(group->fds) && joined == JOINED; i++) {
+		if (join(group->fds[i], group) == 0)
+			continue;
+		group->reason = errno;
+		joined = REFUSED;
+	}
+	g_atomic_int_set(&group->joined, (gint)joined);
+}
+
+/* Where it has joined, that waits for the lock too. */
+static void close_job(gpointer data, gpointer more)
+{
+	Group *group = data;
+
+	for (gsize i = 0; i < G_N_ELEMENTS(group->fds); i++)
+		if (group->fds[i] >= 0)
+			close(group->fds[i]);
+	g_free(group);
+}
+
+/* ---- Opening ---- */
 
 static int open_one(const VrrpSocketConfig *config, Kind kind)
 {
@@ -228,7 +277,7 @@ static int open_one(const VrrpSocketConfig *config, Kind kind)
 	if (kind == KIND_COUNTING)
 		(void)setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
-	if (!(ipv6 ? set_ipv6(fd, config) : set_ipv4(fd, config)))
+	if (!(ipv6 ? set_ipv6(fd) : set_ipv4(fd)))
 		goto fail;
 	return fd;
 fail:
@@ -344,16 +393,21 @@ void vrrp_socket_usual(VrrpSocket *self, const guint8 *message, gsize length)
 	self->usual_changed = true;
 }
 
+static bool attach_kind(VrrpSocket *self, int fd, Kind kind)
+{
+	const VrrpSocket *usual = kind == KIND_BELL ? self : NULL;
+
+	return self->index ? attach_filter6(fd, &self->config, kind, usual) : attach_filter(fd, &self->config, kind, usual);
+}
+
 /* Only here: who is awake need not tell the bell, however often what is said changes. */
 static void teach_bell(VrrpSocket *self)
 {
-	bool ipv6 = self->index != 0;
-
 	if (!self->usual_changed)
 		return;
 	self->usual_changed = false;
 	/* Should the kernel not take it, the bell rings for more than it need. */
-	(void)(ipv6 ? attach_filter6(self->bell_fd, &self->config, KIND_BELL, self) : attach_filter(self->bell_fd, &self->config, KIND_BELL, self));
+	(void)attach_kind(self, self->bell_fd, KIND_BELL);
 }
 
 void vrrp_socket_quiet(VrrpSocket *self, bool quiet)
@@ -465,12 +519,16 @@ VrrpSocket *vrrp_socket_new(const VrrpSocketConfig *config, VrrpPacketCb receive
 	self->config.peers = self->peers;
 	if (self->config.n_peers > 0)
 		memcpy(self->peers, config->peers, self->config.n_peers * sizeof *self->peers);
+	self->worker = config->worker;
+	self->group = g_new0(Group, 1);
 	self->bell_fd = self->rest_fd = -1;
 	self->counting_fd = open_one(config, KIND_COUNTING);
 	if (self->counting_fd >= 0)
 		self->bell_fd = open_one(config, KIND_BELL);
 	if (self->bell_fd >= 0)
 		self->rest_fd = open_one(config, KIND_REST);
+	*self->group = (Group){ .fds = { self->counting_fd, self->bell_fd, self->rest_fd }, .index = config->index,
+				.ipv6 = config->address.family == AF_INET6, .joined = config->multicast ? JOINING : JOINED };
 	if (self->rest_fd < 0) {
 		g_set_error(error, G_IO_ERROR, (gint)g_io_error_from_errno(errno), "socket on %s: %s", config->device,
 			    g_strerror(errno));
@@ -481,7 +539,36 @@ VrrpSocket *vrrp_socket_new(const VrrpSocketConfig *config, VrrpPacketCb receive
 	self->bell_source = watch(self->bell_fd, G_PRIORITY_HIGH, bell_ready_cb, self);
 	vrrp_hot_add(self->bell_fd, bell_ready_cb, self);
 	self->rest_source = watch(self->rest_fd, G_PRIORITY_LOW, rest_ready_cb, self);
+	if (config->multicast)
+		(void)vrrp_worker_ask(self->worker, join_job, self->group, NULL);
 	return g_steal_pointer(&self);
+}
+
+bool vrrp_socket_hears(VrrpSocket *self, GError **error)
+{
+	switch ((Joined)g_atomic_int_get(&self->group->joined)) {
+	case JOINING:
+		return false;
+	case JOINED:
+		return true;
+	case REFUSED:
+		g_set_error(error, G_IO_ERROR, (gint)g_io_error_from_errno(self->group->reason), "multicast group: %s", g_strerror(self->group->reason));
+		return false;
+	}
+	g_return_val_if_reached(false);
+}
+
+bool vrrp_socket_believe(VrrpSocket *self, bool only_peers, const IpAddress *peers, gsize n_peers, gpointer user_data)
+{
+	self->user_data = user_data;
+	self->config.only_peers = only_peers;
+	self->config.n_peers = MIN(n_peers, MAX_PEERS);
+	if (self->config.n_peers > 0)
+		memcpy(self->peers, peers, self->config.n_peers * sizeof *self->peers);
+	self->usual_changed = false;
+	/* Both have it for a moment: what the last has as well is only counted once more. */
+	return attach_kind(self, self->counting_fd, KIND_COUNTING) && attach_kind(self, self->bell_fd, KIND_BELL) &&
+	       attach_kind(self, self->rest_fd, KIND_REST);
 }
 
 void vrrp_socket_free(VrrpSocket *self)
@@ -494,16 +581,11 @@ void vrrp_socket_free(VrrpSocket *self)
 		g_source_remove(self->bell_source);
 	if (self->rest_source)
 		g_source_remove(self->rest_source);
-	if (self->counting_fd >= 0) {
+	if (self->counting_fd >= 0)
 		vrrp_hot_remove(self->counting_fd);
-		close(self->counting_fd);
-	}
-	if (self->bell_fd >= 0) {
+	if (self->bell_fd >= 0)
 		vrrp_hot_remove(self->bell_fd);
-		close(self->bell_fd);
-	}
-	if (self->rest_fd >= 0)
-		close(self->rest_fd);
+	(void)vrrp_worker_ask(self->worker, close_job, self->group, NULL);
 	g_free(self);
 }
 

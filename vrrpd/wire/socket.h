@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "settings/ip.h"
+#include "vrrpd/kernel/worker.h"
 
 typedef struct VrrpSocket VrrpSocket;
 
@@ -24,7 +25,8 @@ typedef struct {
 	const char *device;
 	int index;
 	IpAddress address;     /* ours there: the source of what we send by unicast, and which family this is */
-	bool multicast;        /* join the VRRP group */
+	bool multicast;        /* join the VRRP group: done by @worker, because the kernel's lock may be held by others */
+	VrrpWorker *worker;
 	guint8 vrid;
 	bool only_peers;
 	const IpAddress *peers;
@@ -33,6 +35,12 @@ typedef struct {
 
 VrrpSocket *vrrp_socket_new(const VrrpSocketConfig *config, VrrpPacketCb received, gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void vrrp_socket_free(VrrpSocket *socket); /* NULL is fine */
+
+/* False when it hears no multicast: with @error because it could not join the group, without because it is about to. */
+bool vrrp_socket_hears(VrrpSocket *socket, GError **error);
+
+/* From now on these are the peers, and packets are told to @user_data: the group stays joined, and nothing that comes meanwhile is lost. */
+bool vrrp_socket_believe(VrrpSocket *socket, bool only_peers, const IpAddress *peers, gsize n_peers, gpointer user_data) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Reads everything the election's socket holds now; returns how many. */
 guint vrrp_socket_drain(VrrpSocket *socket);

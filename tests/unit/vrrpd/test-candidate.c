@@ -413,6 +413,48 @@ static void test_yields_while_leaving(void)
 	g_assert_false(vrrp_candidate_left(&world.candidate, world.now_us + VRRP_LEAVE_US, &event));
 }
 
+/* Silence means nothing to who does not hear; nor right after. */
+static void test_deaf(void)
+{
+	World world = backup(true);
+	VrrpEvent event;
+
+	hear(&world, 171);
+	vrrp_candidate_hears(&world.candidate, false, world.now_us);
+	g_assert_true(vrrp_candidate_gate(&world.candidate, world.now_us, &event) && !event.open);
+	step(&world, event);
+	world.now_us = world.candidate.machine.deadline_us;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	g_assert_cmpuint(world.n, ==, 0);
+	/* For longer than an interval: the Master may have spoken all the while. */
+	vrrp_candidate_hears(&world.candidate, true, world.now_us);
+	g_assert_true(vrrp_candidate_gate(&world.candidate, world.now_us, &event) && event.open);
+	step(&world, event);
+	g_assert_cmpuint(world.n, ==, 0);
+	g_assert_cmpint(world.candidate.machine.deadline_us, ==, world.now_us + DOWN);
+	world.now_us += DOWN;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	g_assert_true(did(&world, VRRP_STEP_HOLD));
+	/* For a moment: it has lost nothing. */
+	world = backup(true);
+	vrrp_candidate_hears(&world.candidate, false, world.now_us);
+	world.now_us += 100 * MS;
+	vrrp_candidate_hears(&world.candidate, true, world.now_us);
+	g_assert_false(vrrp_candidate_gate(&world.candidate, world.now_us, &event));
+	world.now_us = world.candidate.machine.deadline_us;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	g_assert_true(did(&world, VRRP_STEP_HOLD));
+	/* Heard since, and all is as ever. */
+	world = backup(true);
+	vrrp_candidate_hears(&world.candidate, false, world.now_us);
+	world.now_us += 200 * MS;
+	vrrp_candidate_hears(&world.candidate, true, world.now_us);
+	hear(&world, 171);
+	world.now_us += DOWN;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	g_assert_true(did(&world, VRRP_STEP_HOLD));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -425,6 +467,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/candidate/addresses-are-renewed-with-adverts", test_addresses_are_renewed_with_adverts);
 	g_test_add_func("/vrrp/candidate/restart", test_restart);
 	g_test_add_func("/vrrp/candidate/gate", test_gate);
+	g_test_add_func("/vrrp/candidate/deaf", test_deaf);
 	g_test_add_func("/vrrp/candidate/flapping-link", test_flapping);
 	g_test_add_func("/vrrp/candidate/leaving/waits-for-the-kernel", test_leaving);
 	g_test_add_func("/vrrp/candidate/leaving/not-for-ever", test_leaving_ends);
