@@ -19,7 +19,7 @@ char *oid_text(const Oid *oid);                                           /* tra
 void oid_add(Oid *oid, guint32 id);                                       /* passed over where it would be too long */
 void oid_add_text(Oid *oid, const char *text);                            /* as an index: its length, then its bytes */
 
-/* The types by their AgentX numbers (RFC 2741, 5.4). */
+/* The types by their numbers in SNMP and AgentX (RFC 2741, 5.4). */
 typedef enum {
 	MIB_INTEGER = 2,
 	MIB_OCTETS = 4,

@@ -1,290 +1,229 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* snmp/session.c - AgentX over a Unix socket in the main loop. */
+/* snmp/session.c - net-snmp's agent library as an AgentX sub-agent. */
 #include "snmp/session.h"
 
-#include <errno.h>
-#include <glib-unix.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
+#include <net-snmp/net-snmp-config.h>
+#include <net-snmp/net-snmp-includes.h>
+#include <net-snmp/agent/net-snmp-agent-includes.h>
+#include <net-snmp/agent/agent_callbacks.h>
 
-#include "snmp/agentx.h"
+#include "snmp/netsnmp-source.h"
 
-#define FIRST_RETRY_MS  250
-#define LAST_RETRY_MS   5000
-#define OPEN_WITHIN_MS  5000
-#define MAX_UNSENT      (1024 * 1024)
-#define DESCRIPTION     "understudy-snmp"
+#define NAME "understudy-snmp"
+/* By which it notices that snmpd is gone, and in which it is looked for again. */
+#define PING_S 3
+/* How long one question to snmpd may take (net-snmp: 1 s, five times). */
+#define ANSWER_US 300000
 
 typedef struct {
 	Oid oid;
-	guint32 packet;  /* of its registration */
-	bool wanted, registered;
+	netsnmp_handler_registration *registration;
 } Subtree;
 
 struct AgentxSession {
-	char *path;
-	Oid id;
 	AgentxViewCb view;
 	gpointer user_data;
 	GArray *subtrees; /* of Subtree */
-
-	int fd;
-	guint in, out, timer;
-	guint delay_ms;
-	GByteArray *received, *unsent;
-	bool open;
-	guint32 number;  /* of the session, by the master's word */
-	guint32 packets; /* the last number of a packet of ours */
-	char *complaint; /* logged last */
+	GSource *source;
 };
 
-static void connect_now(AgentxSession *session);
-
-static gboolean on_time(gpointer user_data)
+/* net-snmp's sub-identifiers are longs. False: longer than any that we have. */
+static bool take_oid(const oid *ids, gsize n, Oid *ret_oid)
 {
-	AgentxSession *session = user_data;
-
-	session->timer = 0;
-	connect_now(session);
-	return G_SOURCE_REMOVE;
-}
-
-static void close_socket(AgentxSession *session)
-{
-	g_clear_handle_id(&session->in, g_source_remove);
-	g_clear_handle_id(&session->out, g_source_remove);
-	g_clear_handle_id(&session->timer, g_source_remove);
-	if (session->fd >= 0)
-		close(session->fd);
-	session->fd = -1;
-	session->open = false;
-	g_byte_array_set_size(session->received, 0);
-	g_byte_array_set_size(session->unsent, 0);
-	for (guint i = session->subtrees->len; i-- > 0;) {
-		Subtree *subtree = &g_array_index(session->subtrees, Subtree, i);
-
-		subtree->packet = 0;
-		subtree->registered = false;
-		if (!subtree->wanted)
-			g_array_remove_index(session->subtrees, i);
-	}
-}
-
-/* Said once, until it is another or all was well. */
-static void complain(AgentxSession *session, const char *what)
-{
-	if (g_strcmp0(session->complaint, what) == 0)
-		return;
-	g_message("%s: %s", session->path, what);
-	g_free(session->complaint);
-	session->complaint = g_strdup(what);
-}
-
-static void try_later(AgentxSession *session, const char *why)
-{
-	complain(session, why);
-	close_socket(session);
-	session->timer = g_timeout_add(session->delay_ms, on_time, session);
-	session->delay_ms = MIN(session->delay_ms * 2, LAST_RETRY_MS);
-}
-
-/* ---- Out ---- */
-
-static gboolean on_writable(int fd, GIOCondition condition, gpointer user_data);
-
-/* False: the connection is gone. */
-static bool flush(AgentxSession *session)
-{
-	while (session->unsent->len > 0) {
-		ssize_t n = send(session->fd, session->unsent->data, session->unsent->len, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN) {
-			if (!session->out)
-				session->out = g_unix_fd_add(session->fd, G_IO_OUT, on_writable, session);
-			return true;
-		}
-		if (n < 0) {
-			try_later(session, g_strerror(errno));
-			return false;
-		}
-		g_byte_array_remove_range(session->unsent, 0, (guint)n);
-	}
+	if (n > OID_MAX)
+		return false;
+	ret_oid->n = (guint)n;
+	for (gsize i = 0; i < n; i++)
+		ret_oid->ids[i] = (guint32)ids[i];
 	return true;
 }
 
-static gboolean on_writable(int fd, GIOCondition condition, gpointer user_data)
+static gsize give_oid(const Oid *from, oid *ids)
 {
-	AgentxSession *session = user_data;
-
-	session->out = 0;
-	(void)flush(session);
-	return G_SOURCE_REMOVE;
+	for (guint i = 0; i < from->n; i++)
+		ids[i] = from->ids[i];
+	return from->n;
 }
 
-/* Takes @packet. False: the connection is gone. */
-static bool say(AgentxSession *session, GByteArray *packet)
+static int set_value(netsnmp_variable_list *variable, const MibValue *value)
 {
-	g_byte_array_append(session->unsent, packet->data, packet->len);
-	g_byte_array_unref(packet);
-	if (session->unsent->len > MAX_UNSENT) {
-		try_later(session, "snmpd does not take what it has asked for");
-		return false;
+	gsize n = 0;
+	const void *octets = value->octets ? g_bytes_get_data(value->octets, &n) : NULL;
+
+	switch (value->type) {
+	case MIB_INTEGER:
+		return snmp_set_var_typed_integer(variable, ASN_INTEGER, (long)(gint32)value->number);
+	case MIB_COUNTER32:
+	case MIB_GAUGE32:
+	case MIB_TIME_TICKS:
+		return snmp_set_var_typed_integer(variable, value->type, (long)(guint32)value->number);
+	case MIB_COUNTER64: {
+		struct counter64 counter = { .high = value->number >> 32, .low = value->number & G_MAXUINT32 };
+
+		return snmp_set_var_typed_value(variable, ASN_COUNTER64, &counter, sizeof counter);
 	}
-	return flush(session);
+	case MIB_OCTETS:
+	case MIB_IP_ADDRESS:
+		return snmp_set_var_typed_value(variable, value->type, octets ? octets : "", n);
+	case MIB_OBJECT_ID:
+	case MIB_NO_SUCH_OBJECT:
+	case MIB_NO_SUCH_INSTANCE:
+	case MIB_END_OF_VIEW:
+		break; /* nothing that a view holds */
+	}
+	return SNMP_ERR_GENERR;
 }
 
-/* Registers what is wanted, withdraws what is not. */
-static void tell_subtrees(AgentxSession *session)
+static void answer_get(netsnmp_agent_request_info *about, netsnmp_request_info *request, const MibView *view)
 {
-	for (guint i = 0; session->open && i < session->subtrees->len; i++) {
+	netsnmp_variable_list *variable = request->requestvb;
+	const MibValue *value;
+	Oid oid;
+
+	value = take_oid(variable->name, variable->name_length, &oid) ? mib_view_get(view, &oid) : NULL;
+	if (!value)
+		(void)netsnmp_request_set_error(request, SNMP_NOSUCHINSTANCE);
+	else if (set_value(variable, value) != 0)
+		(void)netsnmp_set_request_error(about, request, SNMP_ERR_GENERR);
+}
+
+/* One that finds nothing is left as it came: the agent goes on with the next subtree. */
+static void answer_next(netsnmp_agent_request_info *about, netsnmp_request_info *request, const MibView *view)
+{
+	netsnmp_variable_list *variable = request->requestvb;
+	const MibValue *value;
+	const Oid *found;
+	Oid start, end;
+
+	if (!take_oid(variable->name, variable->name_length, &start) || !take_oid(request->range_end, request->range_end_len, &end))
+		return;
+	value = mib_view_next(view, &start, request->inclusive, &end, &found);
+	if (!value)
+		return;
+	oid ids[OID_MAX];
+	if (snmp_set_var_objid(variable, ids, give_oid(found, ids)) != 0 || set_value(variable, value) != 0)
+		(void)netsnmp_set_request_error(about, request, SNMP_ERR_GENERR);
+}
+
+static int answer(G_GNUC_UNUSED netsnmp_mib_handler *handler, netsnmp_handler_registration *registration, netsnmp_agent_request_info *about,
+		  netsnmp_request_info *requests)
+{
+	AgentxSession *session = registration->my_reg_void;
+	const MibView *view = session->view(session->user_data);
+
+	for (netsnmp_request_info *request = requests; request; request = request->next) {
+		if (request->processed)
+			continue;
+		if (about->mode == MODE_GET)
+			answer_get(about, request, view);
+		else if (about->mode == MODE_GETNEXT)
+			answer_next(about, request, view);
+	}
+	return SNMP_ERR_NOERROR;
+}
+
+static void begin_serving(AgentxSession *session, Subtree *subtree)
+{
+	oid ids[OID_MAX];
+	gsize n = give_oid(&subtree->oid, ids);
+
+	subtree->registration = netsnmp_create_handler_registration(NAME, answer, ids, n, HANDLER_CAN_RONLY);
+	if (!subtree->registration)
+		return;
+	subtree->registration->my_reg_void = session;
+	if (netsnmp_register_handler(subtree->registration) == MIB_REGISTERED_OK)
+		return;
+	g_autofree char *text = oid_text(&subtree->oid);
+	g_warning("%s: cannot be served", text);
+	subtree->registration = NULL; /* freed by the failure */
+}
+
+static void stop_serving(Subtree *subtree)
+{
+	if (subtree->registration)
+		(void)netsnmp_unregister_handler(subtree->registration);
+	subtree->registration = NULL;
+}
+
+static bool has(const Oid *oids, guint n, const Oid *oid)
+{
+	for (guint i = 0; i < n; i++)
+		if (oid_compare(&oids[i], oid) == 0)
+			return true;
+	return false;
+}
+
+void agentx_session_serve(AgentxSession *session, const Oid *subtrees, guint n)
+{
+	for (guint i = session->subtrees->len; i-- > 0;) {
 		Subtree *subtree = &g_array_index(session->subtrees, Subtree, i);
 
-		if (subtree->wanted == (subtree->packet != 0))
+		if (has(subtrees, n, &subtree->oid))
 			continue;
-		guint32 packet = ++session->packets;
-		subtree->packet = subtree->wanted ? packet : 0;
-		(void)say(session, agentx_register(session->number, packet, &subtree->oid, !subtree->wanted));
+		stop_serving(subtree);
+		g_array_remove_index(session->subtrees, i);
 	}
-}
+	for (guint i = 0; i < n; i++) {
+		bool known = false;
 
-/* ---- In ---- */
-
-static void on_registered(AgentxSession *session, const AgentxHeader *header, guint error)
-{
-	for (guint i = 0; i < session->subtrees->len; i++) {
-		Subtree *subtree = &g_array_index(session->subtrees, Subtree, i);
-
-		if (subtree->packet != header->packet)
+		for (guint j = 0; j < session->subtrees->len; j++)
+			known |= oid_compare(&g_array_index(session->subtrees, Subtree, j).oid, &subtrees[i]) == 0;
+		if (known)
 			continue;
-		g_autofree char *name = oid_text(&subtree->oid);
-		subtree->registered = error == AGENTX_NO_ERROR;
-		if (error == AGENTX_DUPLICATE_REGISTRATION)
-			g_message("%s: somebody else serves %s already", session->path, name);
-		else if (error != AGENTX_NO_ERROR)
-			g_message("%s: snmpd refuses %s (error %u)", session->path, name, error);
+		g_array_append_val(session->subtrees, ((Subtree){ .oid = subtrees[i] }));
+		begin_serving(session, &g_array_index(session->subtrees, Subtree, session->subtrees->len - 1));
 	}
 }
 
-static void on_opened(AgentxSession *session, const AgentxHeader *header, guint error)
+/* ---- The library ---- */
+
+static int on_log(G_GNUC_UNUSED int major, G_GNUC_UNUSED int minor, void *message, G_GNUC_UNUSED void *user_data)
 {
-	if (error != AGENTX_NO_ERROR) {
-		try_later(session, "snmpd does not want us");
-		return;
-	}
-	g_clear_handle_id(&session->timer, g_source_remove);
-	session->open = true;
-	session->number = header->session;
-	session->delay_ms = FIRST_RETRY_MS;
-	g_clear_pointer(&session->complaint, g_free);
-	g_message("%s: serving", session->path);
-	tell_subtrees(session);
+	const struct snmp_log_message *said = message;
+	g_autofree char *text = g_strchomp(g_strdup(said->msg));
+
+	if (said->priority <= LOG_ERR)
+		g_message("%s", text);
+	else
+		g_debug("%s", text);
+	return 0;
 }
 
-/* False: the connection is gone. */
-static bool on_packet(AgentxSession *session, const AgentxHeader *header, const guint8 *payload)
+/* Of the session to snmpd, when there is one. */
+static int on_connected(G_GNUC_UNUSED int major, G_GNUC_UNUSED int minor, void *connection, G_GNUC_UNUSED void *user_data)
 {
-	guint error;
+	netsnmp_session *to = connection;
 
-	if (header->type == AGENTX_CLOSE) {
-		try_later(session, "snmpd has ended the session");
-		return false;
-	}
-	if (header->type == AGENTX_RESPONSE) {
-		if (!agentx_parse_response(header, payload, &error)) {
-			try_later(session, "snmpd does not speak AgentX");
-			return false;
-		}
-		if (session->open)
-			on_registered(session, header, error);
-		else
-			on_opened(session, header, error);
-		return session->fd >= 0;
-	}
-	if (!session->open)
-		return true;
-	GByteArray *answer = agentx_answer(session->view(session->user_data), header, payload);
-	return !answer || say(session, answer);
+	to->timeout = ANSWER_US;
+	to->retries = 0;
+	return 0;
 }
 
-static gboolean on_readable(int fd, GIOCondition condition, gpointer user_data)
+static void begin_library(const char *address)
 {
-	AgentxSession *session = user_data;
-	guint8 buffer[16384];
-	ssize_t n = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT);
-	gsize done = 0;
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return G_SOURCE_CONTINUE;
-	if (n <= 0) {
-		try_later(session, n == 0 ? "snmpd is gone" : g_strerror(errno));
-		return G_SOURCE_CONTINUE; /* the source is removed already */
-	}
-	g_byte_array_append(session->received, buffer, (guint)n);
-	while (session->received->len - done >= AGENTX_HEADER) {
-		const guint8 *at = session->received->data + done;
-		AgentxHeader header;
-
-		if (!agentx_parse_header(at, &header)) {
-			try_later(session, "snmpd does not speak AgentX");
-			return G_SOURCE_CONTINUE;
-		}
-		if (session->received->len - done < AGENTX_HEADER + header.length)
-			break;
-		if (!on_packet(session, &header, at + AGENTX_HEADER))
-			return G_SOURCE_CONTINUE;
-		done += AGENTX_HEADER + header.length;
-	}
-	if (done > 0)
-		g_byte_array_remove_range(session->received, 0, (guint)done);
-	return G_SOURCE_CONTINUE;
+	(void)g_setenv("MIBS", "", TRUE); /* names are not ours to know; it would look for all of them */
+	snmp_disable_log();
+	snmp_enable_calllog();
+	(void)snmp_register_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_LOGGING, on_log, NULL);
+	netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DONT_READ_CONFIGS, 1);
+	netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DONT_PERSIST_STATE, 1);
+	netsnmp_ds_set_boolean(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_ROLE, 1);
+	netsnmp_ds_set_string(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_X_SOCKET, address);
+	(void)init_agent(NAME);
+	netsnmp_ds_set_int(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_AGENTX_PING_INTERVAL, PING_S); /* init_agent() has its own */
+	(void)snmp_register_callback(SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_START, on_connected, NULL);
+	init_snmp(NAME);
 }
 
-/* ---- The connection ---- */
-
-static gboolean on_open_late(gpointer user_data)
-{
-	AgentxSession *session = user_data;
-
-	session->timer = 0;
-	try_later(session, "snmpd does not answer");
-	return G_SOURCE_REMOVE;
-}
-
-static void connect_now(AgentxSession *session)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-	close_socket(session);
-	g_strlcpy(address.sun_path, session->path, sizeof(address.sun_path));
-	session->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	/* A Unix socket connects at once or not at all (EAGAIN: a frozen snmpd that has enough waiting for it). */
-	if (session->fd < 0 || connect(session->fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		try_later(session, g_strerror(errno));
-		return;
-	}
-	session->in = g_unix_fd_add(session->fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, session);
-	session->timer = g_timeout_add(OPEN_WITHIN_MS, on_open_late, session);
-	(void)say(session, agentx_open(++session->packets, &session->id, DESCRIPTION));
-}
-
-AgentxSession *agentx_session_new(const char *path, const Oid *id, AgentxViewCb view, gpointer user_data)
+AgentxSession *agentx_session_new(const char *address, AgentxViewCb view, gpointer user_data)
 {
 	AgentxSession *session = g_new0(AgentxSession, 1);
 
-	session->path = g_strdup(path);
-	session->id = *id;
 	session->view = view;
 	session->user_data = user_data;
-	session->subtrees = g_array_new(FALSE, TRUE, sizeof(Subtree));
-	session->fd = -1;
-	session->delay_ms = FIRST_RETRY_MS;
-	session->received = g_byte_array_new();
-	session->unsent = g_byte_array_new();
-	session->timer = g_timeout_add(0, on_time, session);
+	session->subtrees = g_array_new(FALSE, FALSE, sizeof(Subtree));
+	begin_library(address);
+	session->source = netsnmp_source_new();
 	return session;
 }
 
@@ -292,34 +231,12 @@ void agentx_session_free(AgentxSession *session)
 {
 	if (!session)
 		return;
-	if (session->open)
-		(void)say(session, agentx_close(session->number, ++session->packets));
-	close_socket(session);
-	g_array_unref(session->subtrees);
-	g_byte_array_unref(session->received);
-	g_byte_array_unref(session->unsent);
-	g_free(session->complaint);
-	g_free(session->path);
-	g_free(session);
-}
-
-void agentx_session_serve(AgentxSession *session, const Oid *subtrees, guint n)
-{
 	for (guint i = 0; i < session->subtrees->len; i++)
-		g_array_index(session->subtrees, Subtree, i).wanted = false;
-	for (guint k = 0; k < n; k++) {
-		bool known = false;
-
-		for (guint i = 0; i < session->subtrees->len && !known; i++) {
-			Subtree *subtree = &g_array_index(session->subtrees, Subtree, i);
-
-			known = oid_compare(&subtree->oid, &subtrees[k]) == 0;
-			subtree->wanted |= known;
-		}
-		if (!known) {
-			Subtree subtree = { .oid = subtrees[k], .wanted = true };
-			g_array_append_val(session->subtrees, subtree);
-		}
-	}
-	tell_subtrees(session);
+		stop_serving(&g_array_index(session->subtrees, Subtree, i));
+	g_array_unref(session->subtrees);
+	g_source_destroy(session->source);
+	g_source_unref(session->source);
+	snmp_shutdown(NAME);
+	shutdown_agent();
+	g_free(session);
 }

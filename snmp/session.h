@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * snmp/session.h - the connection to snmpd, which may be absent, restart or hang: nothing here ever waits for it.
+ * snmp/session.h - the AgentX sub-agent: what net-snmp's agent library asks, answered from a sorted list.
  *
- * It is tried again after 250 ms, doubling to 5 s. Whoever is slow to take what we say is dropped.
+ * snmpd may be absent or restart: it is tried again every few seconds. While snmpd hangs, net-snmp waits for it inside its calls, up to 7 s at a
+ * time: nothing else may be this process's task.
  */
 #pragma once
 
@@ -13,8 +14,8 @@ typedef struct AgentxSession AgentxSession;
 /* What is served now; borrowed until the loop runs again. Asked at each request. */
 typedef const MibView *(*AgentxViewCb)(gpointer user_data);
 
-/* @path: of the master's socket. @id names us to it. */
-AgentxSession *agentx_session_new(const char *path, const Oid *id, AgentxViewCb view, gpointer user_data);
+/* @address: of the master, as snmpd names it in agentXSocket: "unix:/var/agentx/master", "tcp:localhost:705". One session a process. */
+AgentxSession *agentx_session_new(const char *address, AgentxViewCb view, gpointer user_data);
 void agentx_session_free(AgentxSession *session); /* NULL is fine */
 
 /* What is served: these subtrees and no others. */
