@@ -139,14 +139,15 @@ void delivery_run_answer(DeliveryRun *run, guint i, DeliveryOutcome outcome, con
 	g_mutex_unlock(&run->lock);
 }
 
-bool delivery_run_answered(DeliveryRun *run, guint i)
+bool delivery_run_all_answered(DeliveryRun *run)
 {
-	bool answered;
+	bool all = true;
 
 	g_mutex_lock(&run->lock);
-	answered = run->answered[i];
+	for (guint i = 0; run->job->to[i]; i++)
+		all = all && run->answered[i];
 	g_mutex_unlock(&run->lock);
-	return answered;
+	return all;
 }
 
 void delivery_run_answer_all(DeliveryRun *run, DeliveryOutcome outcome, const char *words)

@@ -6,7 +6,7 @@
 
 typedef struct DeliveryRun DeliveryRun;
 
-/* What all of them do first: ignores SIGPIPE, wants to die with notifyd, forgets $HOME, reads the job from @fd. NULL: the job is no job, and that
+/* What all of them do first: ignores SIGPIPE, wants to die with notifyd, reads the job from @fd. NULL: the job is no job, and that
  * was said on standard error. From here on a thread watches the time: at the deadline (less what is kept back) it says `retry` for every
  * recipient without a line, with the last step, and ends the process, whatever library is waiting for what. */
 DeliveryRun *delivery_run_begin(const char *program, int fd);
@@ -20,7 +20,7 @@ void delivery_run_step(DeliveryRun *run, const char *format, ...) G_GNUC_PRINTF(
 
 /* Says it for recipient @i of the job, unless that one has its line already. */
 void delivery_run_answer(DeliveryRun *run, guint i, DeliveryOutcome outcome, const char *words);
-bool delivery_run_answered(DeliveryRun *run, guint i);
+bool delivery_run_all_answered(DeliveryRun *run);
 
 /* For all that have no line yet: what @error says (its code decides), or @outcome. */
 void delivery_run_answer_all(DeliveryRun *run, DeliveryOutcome outcome, const char *words);
