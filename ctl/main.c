@@ -22,6 +22,8 @@ static const struct {
 	{ "reboot", "[--reason TEXT] [--force]", "reboot this device; a Master hands over first", ctl_reboot },
 	{ "reset-health", "", "forget which applications have failed: the service may be handed over again", ctl_reset_health },
 	{ "events", "[--unread] [--mark-read] [--count N]", "what happened", ctl_events },
+	{ "event", "raise APPLICATION NAME [--priority N] ...", "raise an event, for scripts", ctl_event },
+	{ "secret", "set|remove NAME", "the password of a target, asked for", ctl_secret },
 	{ "history", "[PATH] [--ref config|voice|volatile]", "who changed which files", ctl_history },
 	{ "show", "COMMIT [PATH]", "what a commit of the configuration changed", ctl_show },
 	{ "diff", "A B [PATH]", "what differs between two commits", ctl_diff },

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* ctl/pairing.c - understudy pair and join. The code never is an argument: arguments are seen by everybody (ps). */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <glib-unix.h>
 
+#include "ask.h"
 #include "commands.h"
 
 #define CODE_MAX_BYTES        256
@@ -210,69 +209,16 @@ CtlExit ctl_pair(Ctl *ctl, int argc, char **argv)
 
 /* ---- join ---- */
 
-static volatile sig_atomic_t interrupted;
-
-static void note_signal(int number)
-{
-	interrupted = number;
-}
-
-/* One line from stdin; from a terminal with a prompt and without echo, which is restored whatever happens. */
-static bool ask_code(Ctl *ctl, char *code)
-{
-	struct sigaction action = { .sa_handler = note_signal }, old[3]; /* no SA_RESTART: read() is to end */
-	static const int SIGNALS[] = { SIGINT, SIGTERM, SIGHUP };
-	struct termios shown, hidden;
-	bool tty = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &shown) == 0;
-	gsize n = 0;
-
-	if (tty) {
-		for (gsize i = 0; i < G_N_ELEMENTS(SIGNALS); i++)
-			sigaction(SIGNALS[i], &action, &old[i]);
-		hidden = shown;
-		hidden.c_lflag &= ~(tcflag_t)ECHO;
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
-		fputs("Code shown by understudy pair: ", stderr);
-	}
-	while (n < CODE_MAX_BYTES - 1 && !interrupted) {
-		gssize got = read(STDIN_FILENO, code + n, 1); /* byte by byte: what follows the line is not ours */
-
-		if (got == 0 || (got < 0 && errno != EINTR) || (got > 0 && code[n] == '\n'))
-			break;
-		n += got > 0 ? 1 : 0;
-	}
-	code[n] = '\0';
-	code[strcspn(code, "\r")] = '\0';
-	g_strstrip(code);
-	if (tty) {
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
-		fputc('\n', stderr);
-		for (gsize i = 0; i < G_N_ELEMENTS(SIGNALS); i++)
-			sigaction(SIGNALS[i], &old[i], NULL);
-		if (interrupted)
-			raise(interrupted);
-	}
-	return *code != '\0';
-}
-
 static bool send_join(Ctl *ctl, const char *address, const char *code, GError **error)
 {
 	g_autoptr(GVariant) answer = NULL;
 	g_autofree char *line = g_strconcat(code, "\n", NULL);
-	int fds[2];
-	bool written;
+	int fd = ask_pipe(line, error);
 
-	if (!g_unix_open_pipe(fds, FD_CLOEXEC, error))
-		return false;
-	written = write(fds[1], line, strlen(line)) == (gssize)strlen(line); /* fits any pipe's buffer */
 	explicit_bzero(line, strlen(line));
-	close_fd(&fds[1]);
-	if (written)
-		answer = ctl_call_fd(ctl, CTL_SYNC, CTL_PEER_INTERFACE, "Join", g_variant_new("(sh)", address, 0),
-				     fds[0], JOIN_TIMEOUT_MS, error);
-	else
-		g_set_error(error, BUS_ERROR, BUS_ERROR_FAILED, "pipe: %s", g_strerror(errno));
-	close_fd(&fds[0]);
+	if (fd >= 0)
+		answer = ctl_call_fd(ctl, CTL_SYNC, CTL_PEER_INTERFACE, "Join", g_variant_new("(sh)", address, 0), fd, JOIN_TIMEOUT_MS, error);
+	close_fd(&fd);
 	return answer != NULL;
 }
 
@@ -371,7 +317,7 @@ CtlExit ctl_join(Ctl *ctl, int argc, char **argv)
 		return CTL_BAD_INPUT;
 	if (!ctl_connect(ctl, &error))
 		return ctl_fail(ctl, CTL_SYNC, error);
-	if (!ask_code(ctl, code))
+	if (!ask_line(STDIN_FILENO, "Code shown by understudy pair: ", code, sizeof(code)) || !*g_strstrip(code))
 		return ctl_complain(ctl, CTL_BAD_INPUT,
 				    "join: no code; it is what understudy pair prints on the other device");
 	/* Before the call: the supervisor looks at what came at once. */

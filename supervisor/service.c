@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "supervisor/doctor/doctor.h"
+#include "supervisor/settings/secrets.h"
 #include "supervisor/settings/settings-service.h"
 #include "supervisor/supervisor.h"
 
@@ -418,6 +419,7 @@ static const BusMember members[] = {
 	{ "Reload", .method = on_reload },
 	{ "Settings", .method = settings_service_get },
 	{ "SetSettings", .method = settings_service_set },
+	{ "SetSecret", .method = secrets_service_set },
 	{ "SettingsHistory", .method = settings_service_history },
 	{ "SettingsVersion", .method = settings_service_version },
 	{ 0 },

@@ -701,6 +701,77 @@ def test_join_without_a_code(bus):
         assert done.returncode == BAD_INPUT and "no code" in done.stderr
 
 
+# ---- event raise, secret ----
+
+
+def test_event_raise(notify):
+    done = notify.ctl("event", "raise", "SIP", "trunk down", "--priority", "3", "-d", "no answer\nfor 30 s", "--about", "trunk-1", "--reference", "/trunks/1",
+                      "--key", "k1", "--time-ms", "1700000000001")
+    assert (done.returncode, done.stdout, done.stderr) == (OK, "4\n", "")
+    again = notify.ctl("event", "raise", "--json", "SIP", "trunk down", "--key", "k1")
+    assert (again.returncode, json.loads(again.stdout)) == (OK, 4), "the same key is stored once"
+    assert int(notify.ctl("event", "raise", "SIP", "trunk up", "--about", "trunk-1", "--recovery").stdout) > 4
+    events = json.loads(notify.ctl("events", "--json").stdout)
+    assert [event["name"] for event in events[:2]] == ["trunk up", "trunk down"] and events[0]["priority"] == 1
+    wanted = {"priority": 3, "description": "no answer\nfor 30 s", "reference": "/trunks/1", "time_ms": 1700000000001}
+    assert {key: events[1][key] for key in wanted} == wanted
+
+
+@pytest.mark.parametrize("words,said", [
+    (["event", "raise", "SIP"], "an argument is missing"),
+    (["event", "rise", "SIP", "x"], "it is raise"),
+    (["event", "raise", "SIP", "x", "-p", "4"], "--priority is 1 to 3"),
+    (["event", "raise", "SIP", "x", "-p", "300"], "--priority is 1 to 3"),
+    (["event", "raise", "", "x"], "application: empty"),
+    (["event", "raise", "SIP", "x\ty"], "not printable"),
+])
+def test_event_raise_of_bad_input(notify, words, said):
+    done = notify.ctl(*words)
+    assert (done.returncode, done.stdout) == (BAD_INPUT, "") and said in done.stderr, done.stderr
+
+
+def test_event_raise_in_our_name(notify):
+    done = notify.ctl("event", "raise", "REDUNDANCY", "down", user="stranger")
+    assert done.returncode == REFUSED and "only Understudy itself" in done.stderr
+
+
+@pytest.mark.parametrize("words,given,sent", [
+    (["set", "mail.boss"], f"{CODE}\nnot ours", CODE),
+    (["set", "sms.oncall"], f" {CODE} ", f" {CODE} "),
+    (["set", "snmp.nms"], CODE, CODE),
+    (["set", "snmp.nms"], f"{CODE}\nprivacy\n", f"{CODE}\nprivacy"),
+    (["remove", "mail.boss"], "", ""),
+])
+def test_secret(bus, scripted, words, given, sent):
+    seen = []
+
+    def set_secret(_name, _handle, fds):
+        seen.append(os.read(fds[0], 4096).decode())
+        assert os.read(fds[0], 1) == b"", "that is its end"
+
+    supervisor = scripted(SUPERVISOR)
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {}, SetSecret=set_secret)
+    child = start(bus, "secret", *words, stdin=subprocess.PIPE)
+    child.stdin.write(given.encode())
+    child.stdin.close()
+    assert ends(child) == (OK, "", "")
+    assert seen == [sent] and supervisor.calls == [("SetSecret", (words[1], 0))]
+
+
+def test_secret_without_one(bus):
+    for words, said in ((("secret", "set", "mail.boss"), "secret remove mail.boss"), (("secret", "get", "mail.boss"), "set or remove"),
+                        (("secret", "set", "mail.boss", CODE), "is no argument")):
+        done = bus.ctl(*words, input="\n")
+        assert done.returncode == BAD_INPUT and said in done.stderr and done.stdout == "" and CODE not in done.stderr, done.stderr
+
+
+def test_secret_prompts_without_echo(bus):
+    """Nobody answers on this bus; what matters is what the terminal shows before."""
+    bus.start_bus()
+    code, shown = on_terminal(bus, "secret", "set", "mail.boss", write=(b"Password: ", f"{CODE}\n".encode()))
+    assert "Password: " in shown and CODE not in shown and code == NOT_REACHABLE
+
+
 def test_unpair(bus, scripted):
     publish_peer(scripted(SYNC), Unpair=lambda: None)
     assert run(bus, "unpair") == (OK, "unpaired\n", "")

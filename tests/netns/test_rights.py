@@ -3,6 +3,7 @@
 
 import json
 import os
+import stat
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -69,6 +70,7 @@ ATTEMPTS = {
     "load a kernel module": "module()",
     "change the clock": "time.clock_settime(time.CLOCK_REALTIME, time.clock_gettime(time.CLOCK_REALTIME))",
     "read the key of the pair": "open('/var/lib/understudy/sync/key.pem').read()",
+    "read the passwords of targets": "open('/etc/understudy/secrets.d/mail.boss').read()",
     "read the events": "open('/var/lib/understudy/notify/events.db', 'rb').read(1)",
     "write the events": "open('/var/lib/understudy/notify/events.db', 'ab')",
     "read the supervisor's state": "os.listdir('/var/lib/understudy/supervisor')",
@@ -86,9 +88,9 @@ ATTEMPTS = {
 }
 CAN = {
     "understudy-vrrpd": {"open a raw socket", "open a packet socket", "change interfaces", "write the election's state", "talk to the election"},
-    "understudy-syncd": {"read the password file", "read the key of the pair", "read the events", "read the supervisor's state", "read data of applications",
+    "understudy-syncd": {"read the password file", "read the key of the pair", "read the passwords of targets", "read the events", "read the supervisor's state", "read data of applications",
                          "write data of applications", "give a file away", "talk to the synchronisation"},
-    "understudy-notifyd": {"read the events", "write the events", "talk to the events"},
+    "understudy-notifyd": {"read the passwords of targets", "read the events", "write the events", "talk to the events"},
 }
 PROBE = """
 import ctypes, fcntl, os, socket, sys, time
@@ -175,6 +177,7 @@ def test_a_process_can_what_is_said_and_nothing_else(device, name):
     device.write("/var/lib/words/letter", "dear\n", 0o600)
     device.write("/run/probe.py", PROBE, 0o644)
     wait_until(lambda: os.path.exists(device.file("/var/lib/understudy/notify/events.db")), 10, "the events")
+    set_secret(device, "geheim")
     done = as_daemon(device.pid_of(name), "/usr/bin/python3", "/run/probe.py", name, ",".join(DAEMONS), json.dumps(ATTEMPTS))
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
@@ -297,6 +300,23 @@ def test_a_person_can_call_what_the_group_may(device, who):
     done = device.run(person(who, "/usr/bin/python3", "/run/calls.py", json.dumps(wanted)), check=False, timeout=60)
     for call, error in zip(wanted, json.loads(done.stdout)):
         assert error != "org.freedesktop.DBus.Error.AccessDenied", call
+
+
+def set_secret(device, text, who="administrator"):
+    return device.run(person(who, "understudy", "secret", "set", "mail.boss"), input=text, check=False)
+
+
+def test_a_password_is_set_and_never_read(device):
+    for who in PEOPLE:
+        done = set_secret(device, f"geheim of {who}\n", who)
+        assert (done.returncode == 0) == (who == "administrator"), done.stderr
+    path = device.file("/etc/understudy/secrets.d/mail.boss")
+    assert open(path, encoding="utf-8").read() == "geheim of administrator"
+    found = os.stat(path)
+    gid = next(int(line.split(":")[2]) for line in device.read("/etc/group").splitlines() if line.startswith("understudy-notify:"))
+    assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (0o640, 0, gid)
+    for who in PEOPLE:
+        assert device.run(person(who, "/usr/bin/cat", "/etc/understudy/secrets.d/mail.boss"), check=False).returncode != 0
 
 
 @pytest.mark.parametrize("who", PEOPLE)
