@@ -32,6 +32,7 @@ void notify_event_free(NotifyEvent *event)
 	g_free(event->device);
 	g_free(event->key);
 	g_free(event->about);
+	g_free(event->ack_by);
 	g_free(event);
 }
 
@@ -47,6 +48,7 @@ NotifyEvent *notify_event_copy(const NotifyEvent *event)
 	copy->device = g_strdup(event->device);
 	copy->key = g_strdup(event->key);
 	copy->about = g_strdup(event->about);
+	copy->ack_by = g_strdup(event->ack_by);
 	return copy;
 }
 
@@ -166,6 +168,10 @@ GVariant *notify_event_to_variant(const NotifyEvent *event)
 	g_variant_builder_add(&builder, "{sv}", "description", g_variant_new_string(event->description));
 	g_variant_builder_add(&builder, "{sv}", "reference", g_variant_new_string(event->reference));
 	g_variant_builder_add(&builder, "{sv}", "device", g_variant_new_string(event->device));
+	if (event->ack_ms) {
+		g_variant_builder_add(&builder, "{sv}", "ack_ms", g_variant_new_int64(event->ack_ms));
+		g_variant_builder_add(&builder, "{sv}", "ack_by", g_variant_new_string(event->ack_by ? event->ack_by : ""));
+	}
 	return g_variant_builder_end(&builder);
 }
 
@@ -223,6 +229,12 @@ static bool parse_entry(NotifyFilter *filter, const char *key, GVariant *value, 
 		filter->since_ms = g_variant_get_int64(value);
 		return true;
 	}
+	if (g_str_equal(key, "acknowledged")) {
+		if (!typed("filter", key, value, "b", error))
+			return false;
+		filter->acknowledged = g_variant_get_boolean(value);
+		return true;
+	}
 	if (g_str_equal(key, "text")) {
 		if (!typed("filter", key, value, "s", error))
 			return false;
@@ -232,13 +244,13 @@ static bool parse_entry(NotifyFilter *filter, const char *key, GVariant *value, 
 	}
 	return invalid(
 		error,
-		"filter %s: unknown; there are count, before, status, application, min_priority, since_ms and text",
+		"filter %s: unknown; there are count, before, status, acknowledged, application, min_priority, since_ms and text",
 		key);
 }
 
 bool notify_filter_parse(GVariant *filter, NotifyFilter *ret_filter, GError **error)
 {
-	g_auto(NotifyFilter) parsed = { .count = 100, .before = G_MAXUINT64, .since_ms = G_MININT64 };
+	g_auto(NotifyFilter) parsed = { .count = 100, .before = G_MAXUINT64, .acknowledged = -1, .since_ms = G_MININT64 };
 	GVariantIter iter;
 	const char *key;
 	GVariant *each;
@@ -288,8 +300,13 @@ char *notify_filter_sql(const NotifyFilter *filter, GPtrArray **ret_values)
 	}
 	if (filter->application)
 		add_term(sql, values, "application = ?", g_variant_new_string(filter->application));
-	if (filter->min_priority > 1)
-		add_term(sql, values, "priority >= ?", g_variant_new_int64(filter->min_priority));
+	/* As numbers in the text: an index for just these is used only then. */
+	if (filter->min_priority == 2)
+		add_term(sql, values, "priority >= 2", NULL);
+	if (filter->min_priority == 3)
+		add_term(sql, values, "priority >= 3", NULL);
+	if (filter->acknowledged >= 0)
+		add_term(sql, values, filter->acknowledged ? "ack_ms <> 0" : "ack_ms = 0", NULL);
 	if (filter->since_ms != G_MININT64)
 		add_term(sql, values, "time_ms >= ?", g_variant_new_int64(filter->since_ms));
 	if (filter->text)

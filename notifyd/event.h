@@ -20,6 +20,7 @@ typedef enum {
 #define NOTIFY_KEY_BYTES         128
 #define NOTIFY_ABOUT_CHARS       128
 #define NOTIFY_MAX_IDS           10000 /* in one MarkRead */
+#define NOTIFY_PRIORITY_MAX      3
 
 typedef struct {
 	guint64 id; /* given by the store, growing; 0: not stored yet */
@@ -34,6 +35,9 @@ typedef struct {
 	char *key;         /* the same key is stored once; NULL: no key */
 	char *about;       /* what it is about ("trunk-1"): events about one thing are folded, flap, and recover; NULL: not said */
 	bool recovery;     /* says that what it is about is well again */
+	bool shown;        /* a rule wants it on the display until it is read */
+	gint64 ack_ms;     /* when somebody said that he takes care of it; 0: nobody */
+	char *ack_by;      /* who; may be NULL */
 } NotifyEvent;
 
 NotifyEvent *notify_event_new(const char *application, const char *name, guint8 priority, const char *description,
@@ -59,6 +63,7 @@ typedef struct {
 	guint count;    /* at most so many, newest first */
 	guint64 before; /* ids below this one; G_MAXUINT64: from the newest */
 	NotifyStatus status;
+	int acknowledged;  /* 1 or 0; -1: either */
 	char *application; /* exactly this; NULL: any */
 	guint8 min_priority;
 	gint64 since_ms;

@@ -1,44 +1,75 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* notifyd/store.c - the event store on SQLite. */
-#include "store.h"
-
 #include <errno.h>
 #include <glib/gstdio.h>
-#include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define SCHEMA_VERSION  1
+#include "store-private.h"
+
+#define SCHEMA_VERSION  2
 #define BUSY_TIMEOUT_MS 1000      /* somebody looks into the file with sqlite3 while we write */
-#define LIST_MAX_BYTES  (3 << 20) /* the binding sends 4 MiB at most; a page shows far less */
 #define MAX_SET_ASIDE   3         /* damaged databases kept; a disk that damages them daily must not fill itself */
 
-struct NotifyStore {
-	sqlite3 *db;
-	char *path;
-	char *device;
-	guint capacity;
-	guint count, unread;
-	bool replacing; /* a new database that is damaged at once is a broken disk, not a reason to begin another */
-	NotifyStoreNote note;
-	gpointer note_data;
-};
+static const char *const SCHEMA_1 = "CREATE TABLE events ("
+				    " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+				    " read INTEGER NOT NULL DEFAULT 0,"
+				    " time_ms INTEGER NOT NULL,"
+				    " priority INTEGER NOT NULL,"
+				    " application TEXT NOT NULL,"
+				    " name TEXT NOT NULL,"
+				    " description TEXT NOT NULL,"
+				    " reference TEXT NOT NULL,"
+				    " device TEXT NOT NULL,"
+				    " key TEXT UNIQUE) STRICT;"
+				    "CREATE INDEX unread ON events(id) WHERE read = 0;";
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(sqlite3_stmt, sqlite3_finalize)
-
-static const char *const SCHEMA = "CREATE TABLE events ("
-				  " id INTEGER PRIMARY KEY AUTOINCREMENT,"
-				  " read INTEGER NOT NULL DEFAULT 0,"
-				  " time_ms INTEGER NOT NULL,"
-				  " priority INTEGER NOT NULL,"
-				  " application TEXT NOT NULL,"
-				  " name TEXT NOT NULL,"
-				  " description TEXT NOT NULL,"
-				  " reference TEXT NOT NULL,"
-				  " device TEXT NOT NULL,"
-				  " key TEXT UNIQUE) STRICT;"
-				  "CREATE INDEX unread ON events(id) WHERE read = 0;"
-				  "PRAGMA user_version = 1;";
+/* What version 2 adds: acknowledged, shown, the other device's events, and what is to be told. An index for each way to ask for a page. */
+static const char *const SCHEMA_2 = "ALTER TABLE events ADD COLUMN shown INTEGER NOT NULL DEFAULT 0;"
+				    "ALTER TABLE events ADD COLUMN ack_ms INTEGER NOT NULL DEFAULT 0;"
+				    "ALTER TABLE events ADD COLUMN ack_by TEXT NOT NULL DEFAULT '';"
+				    "ALTER TABLE events ADD COLUMN about TEXT;"
+				    "ALTER TABLE events ADD COLUMN recovery INTEGER NOT NULL DEFAULT 0;"
+				    "ALTER TABLE events ADD COLUMN origin_store TEXT NOT NULL DEFAULT '';"
+				    "ALTER TABLE events ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;"
+				    "CREATE UNIQUE INDEX origins ON events(origin_store, origin) WHERE origin > 0;"
+				    "CREATE INDEX by_application ON events(application, id);"
+				    "CREATE INDEX of_2 ON events(id) WHERE priority >= 2;"
+				    "CREATE INDEX of_3 ON events(id) WHERE priority >= 3;"
+				    "CREATE INDEX unacknowledged ON events(id) WHERE ack_ms = 0;"
+				    "CREATE INDEX shown ON events(priority) WHERE read = 0 AND shown = 1;"
+				    "CREATE TABLE outbox ("
+				    " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+				    " message TEXT NOT NULL UNIQUE,"
+				    " event INTEGER NOT NULL,"
+				    " target TEXT NOT NULL,"
+				    " recipients TEXT NOT NULL,"
+				    " text TEXT NOT NULL,"
+				    " owner TEXT NOT NULL,"
+				    " hand INTEGER NOT NULL,"
+				    " state INTEGER NOT NULL,"
+				    " refused INTEGER NOT NULL,"
+				    " about INTEGER NOT NULL,"
+				    " attempts INTEGER NOT NULL,"
+				    " created_ms INTEGER NOT NULL,"
+				    " due_ms INTEGER NOT NULL,"
+				    " done_ms INTEGER NOT NULL,"
+				    " words TEXT NOT NULL,"
+				    " change INTEGER NOT NULL) STRICT;"
+				    "CREATE INDEX outbox_waiting ON outbox(target, owner, due_ms) WHERE state = 0;"
+				    "CREATE INDEX outbox_change ON outbox(change);"
+				    "CREATE INDEX outbox_target ON outbox(target, id);"
+				    "CREATE TABLE log ("
+				    " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+				    " time_ms INTEGER NOT NULL,"
+				    " message TEXT NOT NULL,"
+				    " recipient TEXT NOT NULL,"
+				    " outcome TEXT NOT NULL,"
+				    " words TEXT NOT NULL) STRICT;"
+				    "CREATE INDEX log_message ON log(message, id);"
+				    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;"
+				    "INSERT INTO meta VALUES('store', lower(hex(randomblob(16))));"
+				    "PRAGMA user_version = 2;";
 
 /* Whether the file itself is the trouble, so that only another file helps. */
 static bool is_damage(int code)
@@ -69,7 +100,47 @@ static int run(NotifyStore *store, const char *sql)
 	return sqlite3_exec(store->db, sql, NULL, NULL, NULL);
 }
 
-static int query_int(NotifyStore *store, const char *sql, gint64 *ret_value)
+static int prepare_list(NotifyStore *store, sqlite3_stmt **ret_statement, const char *sql, const char *types, va_list values)
+{
+	g_autoptr(sqlite3_stmt) statement = NULL;
+	int code = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL);
+
+	for (int i = 0; code == SQLITE_OK && types[i]; i++)
+		code = types[i] == 'i' ? sqlite3_bind_int64(statement, i + 1, va_arg(values, gint64))
+				       : sqlite3_bind_text(statement, i + 1, va_arg(values, const char *), -1, SQLITE_STATIC);
+	if (code == SQLITE_OK)
+		*ret_statement = g_steal_pointer(&statement);
+	return code;
+}
+
+int store_prepare(NotifyStore *store, sqlite3_stmt **ret_statement, const char *sql, const char *types, ...)
+{
+	va_list values;
+	int code;
+
+	va_start(values, types);
+	code = prepare_list(store, ret_statement, sql, types, values);
+	va_end(values);
+	return code;
+}
+
+int store_run(NotifyStore *store, const char *sql, const char *types, ...)
+{
+	g_autoptr(sqlite3_stmt) statement = NULL;
+	va_list values;
+	int code;
+
+	va_start(values, types);
+	code = prepare_list(store, &statement, sql, types, values);
+	va_end(values);
+	if (code != SQLITE_OK)
+		return code;
+	while ((code = sqlite3_step(statement)) == SQLITE_ROW)
+		;
+	return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+int store_int(NotifyStore *store, const char *sql, gint64 *ret_value)
 {
 	g_autoptr(sqlite3_stmt) statement = NULL;
 	int code = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL);
@@ -83,18 +154,52 @@ static int query_int(NotifyStore *store, const char *sql, gint64 *ret_value)
 	return SQLITE_OK;
 }
 
-static int refresh_counts(NotifyStore *store)
+const char *store_text(sqlite3_stmt *row, int column)
 {
-	gint64 count = 0, unread = 0;
-	int code = query_int(store, "SELECT count(*) FROM events", &count);
+	const char *text = (const char *)sqlite3_column_text(row, column);
+
+	return text ? text : "";
+}
+
+static int refresh_id(NotifyStore *store)
+{
+	g_autoptr(sqlite3_stmt) statement = NULL;
+	int code = store_prepare(store, &statement, "SELECT value FROM meta WHERE key = 'store'", "");
+
+	if (code != SQLITE_OK || (code = sqlite3_step(statement)) != SQLITE_ROW)
+		return code == SQLITE_DONE ? SQLITE_CORRUPT : code;
+	g_free(store->id);
+	store->id = g_strdup(store_text(statement, 0));
+	return SQLITE_OK;
+}
+
+int store_refresh(NotifyStore *store)
+{
+	gint64 count = 0, unread = 0, change = 0, newest = 0, shown[NOTIFY_PRIORITY_MAX + 1] = { 0 };
+	g_autoptr(sqlite3_stmt) statement = NULL;
+	int code = store_int(store, "SELECT count(*) FROM events", &count);
 
 	if (code == SQLITE_OK)
-		code = query_int(store, "SELECT count(*) FROM events WHERE read = 0", &unread);
-	if (code == SQLITE_OK) {
-		store->count = (guint)count;
-		store->unread = (guint)unread;
+		code = store_int(store, "SELECT count(*) FROM events WHERE read = 0", &unread);
+	if (code == SQLITE_OK)
+		code = store_int(store, "SELECT coalesce(max(change), 0) FROM outbox", &change);
+	if (code == SQLITE_OK)
+		code = store_int(store, "SELECT coalesce(max(id), 0) FROM events WHERE origin = 0", &newest);
+	if (code == SQLITE_OK)
+		code = store_prepare(store, &statement, "SELECT priority, count(*) FROM events WHERE read = 0 AND shown = 1 GROUP BY priority", "");
+	while (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+		shown[CLAMP(sqlite3_column_int(statement, 0), 0, NOTIFY_PRIORITY_MAX)] = sqlite3_column_int64(statement, 1);
+		code = SQLITE_OK;
 	}
-	return code;
+	if (code != SQLITE_DONE)
+		return code;
+	store->count = (guint)count;
+	store->unread = (guint)unread;
+	store->change = (guint64)change;
+	store->newest = (guint64)newest;
+	for (guint i = 0; i <= NOTIFY_PRIORITY_MAX; i++)
+		store->shown[i] = (guint)shown[i];
+	return SQLITE_OK;
 }
 
 /* SQL: contains(name, description, folded text) */
@@ -128,19 +233,21 @@ static int check_whole(NotifyStore *store)
 static int prepare_schema(NotifyStore *store)
 {
 	gint64 version = 0, objects = 0;
-	int code = query_int(store, "PRAGMA user_version", &version);
+	int code = store_int(store, "PRAGMA user_version", &version);
 
 	if (code == SQLITE_OK)
-		code = query_int(store, "SELECT count(*) FROM sqlite_schema", &objects);
-	if (code != SQLITE_OK)
+		code = store_int(store, "SELECT count(*) FROM sqlite_schema", &objects);
+	if (code == SQLITE_OK && version > 0 && version <= SCHEMA_VERSION)
+		code = check_whole(store);
+	if (code != SQLITE_OK || version == SCHEMA_VERSION)
 		return code;
-	if (version == SCHEMA_VERSION)
-		return check_whole(store);
-	if (version != 0 || objects != 0)
+	if (version > SCHEMA_VERSION || (version == 0 && objects != 0))
 		return SQLITE_NOTADB; /* a newer version's, or not ours at all: not to be written into */
 	code = run(store, "BEGIN IMMEDIATE");
+	if (code == SQLITE_OK && version == 0)
+		code = run(store, SCHEMA_1);
 	if (code == SQLITE_OK)
-		code = run(store, SCHEMA);
+		code = run(store, SCHEMA_2);
 	if (code == SQLITE_OK)
 		code = run(store, "COMMIT");
 	if (code != SQLITE_OK)
@@ -171,7 +278,9 @@ static int open_db(NotifyStore *store)
 	if (code == SQLITE_OK)
 		code = prepare_schema(store);
 	if (code == SQLITE_OK)
-		code = refresh_counts(store);
+		code = refresh_id(store);
+	if (code == SQLITE_OK)
+		code = store_refresh(store);
 	return code;
 }
 
@@ -323,6 +432,7 @@ void notify_store_close(NotifyStore *store)
 	close_db(store);
 	g_free(store->path);
 	g_free(store->device);
+	g_free(store->id);
 	g_free(store);
 }
 
@@ -330,92 +440,6 @@ void notify_store_on_note(NotifyStore *store, NotifyStoreNote note, gpointer use
 {
 	store->note = note;
 	store->note_data = user_data;
-}
-
-static int bind_text(sqlite3_stmt *statement, int index, const char *text)
-{
-	return sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC); /* a NULL text binds NULL */
-}
-
-/* Within the transaction. SQLITE_DONE: the key was known. */
-static int insert(NotifyStore *store, const NotifyEvent *event, guint64 *ret_id)
-{
-	g_autoptr(sqlite3_stmt) statement = NULL;
-	int code = sqlite3_prepare_v2(
-		store->db,
-		"INSERT INTO events(time_ms, priority, application, name, description, reference, device, key)"
-		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(key) DO NOTHING RETURNING id",
-		-1, &statement, NULL);
-
-	if (code != SQLITE_OK)
-		return code;
-	if ((code = sqlite3_bind_int64(statement, 1, event->time_ms)) ||
-	    (code = sqlite3_bind_int(statement, 2, event->priority)) ||
-	    (code = bind_text(statement, 3, event->application)) || (code = bind_text(statement, 4, event->name)) ||
-	    (code = bind_text(statement, 5, event->description)) ||
-	    (code = bind_text(statement, 6, event->reference)) || (code = bind_text(statement, 7, event->device)) ||
-	    (code = bind_text(statement, 8, event->key)))
-		return code;
-	code = sqlite3_step(statement);
-	if (code != SQLITE_ROW)
-		return code;
-	*ret_id = (guint64)sqlite3_column_int64(statement, 0);
-	code = sqlite3_step(statement);
-	return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-static int find_key(NotifyStore *store, const char *key, guint64 *ret_id)
-{
-	g_autoptr(sqlite3_stmt) statement = NULL;
-	int code = sqlite3_prepare_v2(store->db, "SELECT id FROM events WHERE key = ?", -1, &statement, NULL);
-
-	if (code != SQLITE_OK || (code = bind_text(statement, 1, key)) != SQLITE_OK)
-		return code;
-	code = sqlite3_step(statement);
-	if (code != SQLITE_ROW)
-		return code == SQLITE_DONE ? SQLITE_CORRUPT : code; /* the index has a row the table has not */
-	*ret_id = (guint64)sqlite3_column_int64(statement, 0);
-	return SQLITE_OK;
-}
-
-static int drop_oldest(NotifyStore *store)
-{
-	g_autoptr(sqlite3_stmt) statement = NULL;
-	int code = sqlite3_prepare_v2(store->db,
-				      "DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT max(0, "
-				      "(SELECT count(*) FROM events) - ?))",
-				      -1, &statement, NULL);
-
-	if (code != SQLITE_OK || (code = sqlite3_bind_int64(statement, 1, store->capacity)) != SQLITE_OK)
-		return code;
-	code = sqlite3_step(statement);
-	return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-static int try_add(NotifyStore *store, const NotifyEvent *event, guint64 *ret_id, bool *ret_added)
-{
-	guint64 id = 0;
-	bool added = true;
-	int code = run(store, "BEGIN IMMEDIATE");
-
-	if (code != SQLITE_OK)
-		return code;
-	code = insert(store, event, &id);
-	if (code == SQLITE_DONE) {
-		added = false;
-		code = find_key(store, event->key, &id);
-	} else if (code == SQLITE_OK && store->count >= store->capacity) {
-		code = drop_oldest(store);
-	}
-	if (code == SQLITE_OK)
-		code = refresh_counts(store);
-	if (code == SQLITE_OK)
-		code = run(store, "COMMIT");
-	if (code != SQLITE_OK)
-		return code;
-	*ret_id = id;
-	*ret_added = added;
-	return SQLITE_OK;
 }
 
 static void roll_back(NotifyStore *store)
@@ -434,157 +458,58 @@ static bool recover(NotifyStore *store, int code, const char *doing, GError **er
 		fail(store, code, doing, error);
 	roll_back(store);
 	if (!damage)
-		(void)refresh_counts(store);
+		(void)store_refresh(store);
 	return damage && replace(store, why, error);
 }
 
-bool notify_store_add(NotifyStore *store, const NotifyEvent *event, guint64 *ret_id, bool *ret_added, GError **error)
+static int transact(NotifyStore *store, StoreWork work, gpointer data)
+{
+	int code = run(store, "BEGIN IMMEDIATE");
+
+	if (code == SQLITE_OK)
+		code = work(store, data);
+	return code == SQLITE_OK ? run(store, "COMMIT") : code;
+}
+
+static bool attempt(NotifyStore *store, int (*way)(NotifyStore *, StoreWork, gpointer), StoreWork work, gpointer data, const char *doing,
+		    GError **error)
 {
 	int code;
 
 	if (!ensure_open(store, error))
 		return false;
-	code = try_add(store, event, ret_id, ret_added);
+	code = way(store, work, data);
 	if (code == SQLITE_OK)
 		return true;
-	if (!recover(store, code, "storing an event", error))
+	if (!recover(store, code, doing, error))
 		return false;
-	code = try_add(store, event, ret_id, ret_added);
+	code = way(store, work, data);
 	if (code == SQLITE_OK)
 		return true;
-	fail(store, code, "storing an event", error);
+	fail(store, code, doing, error);
 	roll_back(store);
 	return false;
 }
 
-static NotifyEvent *read_event(sqlite3_stmt *row)
+bool store_transact(NotifyStore *store, StoreWork work, gpointer data, const char *doing, GError **error)
 {
-	NotifyEvent *event =
-		notify_event_new((const char *)sqlite3_column_text(row, 4), (const char *)sqlite3_column_text(row, 5),
-				 (guint8)sqlite3_column_int(row, 3), (const char *)sqlite3_column_text(row, 6),
-				 (const char *)sqlite3_column_text(row, 7), (const char *)sqlite3_column_text(row, 8),
-				 sqlite3_column_int64(row, 2));
-
-	event->id = (guint64)sqlite3_column_int64(row, 0);
-	event->read = sqlite3_column_int(row, 1) != 0;
-	return event;
+	return attempt(store, transact, work, data, doing, error);
 }
 
-static int bind_value(sqlite3_stmt *statement, int index, GVariant *value)
+static int only_read(NotifyStore *store, StoreWork work, gpointer data)
 {
-	if (g_variant_is_of_type(value, G_VARIANT_TYPE_INT64))
-		return sqlite3_bind_int64(statement, index, g_variant_get_int64(value));
-	return bind_text(statement, index, g_variant_get_string(value, NULL));
+	return work(store, data);
 }
 
-static int try_list(NotifyStore *store, const NotifyFilter *filter, GPtrArray *events)
+bool store_read(NotifyStore *store, StoreWork work, gpointer data, const char *doing, GError **error)
 {
-	g_autoptr(GPtrArray) values = NULL;
-	g_autofree char *where = notify_filter_sql(filter, &values);
-	g_autofree char *sql =
-		g_strdup_printf("SELECT id, read, time_ms, priority, application, name, description, reference, device"
-				" FROM events %s ORDER BY id DESC LIMIT ?",
-				where);
-	g_autoptr(sqlite3_stmt) statement = NULL;
-	int code = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL);
-	gsize size = 0;
-
-	for (guint i = 0; code == SQLITE_OK && i < values->len; i++)
-		code = bind_value(statement, (int)i + 1, values->pdata[i]);
-	if (code == SQLITE_OK)
-		code = sqlite3_bind_int64(statement, (int)values->len + 1, filter->count);
-	while (code == SQLITE_OK || code == SQLITE_ROW) {
-		code = sqlite3_step(statement);
-		if (code != SQLITE_ROW)
-			break;
-		g_ptr_array_add(events, read_event(statement));
-		size += notify_event_size(events->pdata[events->len - 1]);
-		if (size > LIST_MAX_BYTES)
-			return SQLITE_OK;
-	}
-	return code == SQLITE_DONE ? SQLITE_OK : code;
+	return attempt(store, only_read, work, data, doing, error);
 }
 
-GPtrArray *notify_store_list(NotifyStore *store, const NotifyFilter *filter, GError **error)
+void notify_store_keep(NotifyStore *store, guint capacity, guint days)
 {
-	g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func((GDestroyNotify)notify_event_free);
-	int code;
-
-	if (!ensure_open(store, error))
-		return NULL;
-	code = try_list(store, filter, events);
-	if (code != SQLITE_OK) {
-		if (!recover(store, code, "reading events", error))
-			return NULL;
-		g_ptr_array_set_size(events, 0);
-		code = try_list(store, filter, events);
-		if (code != SQLITE_OK) {
-			fail(store, code, "reading events", error);
-			return NULL;
-		}
-	}
-	return g_steal_pointer(&events);
-}
-
-/* One row each, or all at once with @id NULL; what changed is appended. */
-static int mark(NotifyStore *store, const guint64 *id, GArray *changed)
-{
-	g_autoptr(sqlite3_stmt) statement = NULL;
-	int code = sqlite3_prepare_v2(store->db,
-				      id ? "UPDATE events SET read = 1 WHERE read = 0 AND id = ? RETURNING id"
-					 : "UPDATE events SET read = 1 WHERE read = 0 RETURNING id",
-				      -1, &statement, NULL);
-
-	if (code == SQLITE_OK && id)
-		code = sqlite3_bind_int64(statement, 1, *id <= G_MAXINT64 ? (gint64)*id : -1);
-	if (code != SQLITE_OK)
-		return code;
-	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-		guint64 row = (guint64)sqlite3_column_int64(statement, 0);
-
-		g_array_append_val(changed, row);
-	}
-	return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-static int try_mark_read(NotifyStore *store, const guint64 *ids, gsize n_ids, GArray *changed)
-{
-	int code = run(store, "BEGIN IMMEDIATE");
-
-	if (code == SQLITE_OK && n_ids == 0)
-		code = mark(store, NULL, changed);
-	for (gsize i = 0; code == SQLITE_OK && i < n_ids; i++)
-		code = mark(store, &ids[i], changed);
-	if (code == SQLITE_OK)
-		code = refresh_counts(store);
-	if (code == SQLITE_OK)
-		code = run(store, "COMMIT");
-	return code;
-}
-
-static int by_id(gconstpointer a, gconstpointer b)
-{
-	guint64 left = *(const guint64 *)a, right = *(const guint64 *)b;
-
-	return left < right ? -1 : left > right;
-}
-
-bool notify_store_mark_read(NotifyStore *store, const guint64 *ids, gsize n_ids, GArray **ret_changed, GError **error)
-{
-	g_autoptr(GArray) changed = g_array_new(FALSE, FALSE, sizeof(guint64));
-	int code;
-
-	if (!ensure_open(store, error))
-		return false;
-	code = try_mark_read(store, ids, n_ids, changed);
-	if (code != SQLITE_OK) {
-		if (!recover(store, code, "marking events", error))
-			return false;
-		g_array_set_size(changed, 0); /* the new database has none of them */
-	}
-	g_array_sort(changed, by_id);
-	*ret_changed = g_steal_pointer(&changed);
-	return true;
+	store->capacity = MAX(capacity, 1);
+	store->keep_days = days;
 }
 
 guint notify_store_count(const NotifyStore *store)
@@ -600,4 +525,32 @@ guint notify_store_unread(const NotifyStore *store)
 guint notify_store_capacity(const NotifyStore *store)
 {
 	return store->capacity;
+}
+
+guint notify_store_shown(const NotifyStore *store, guint8 *ret_priority)
+{
+	guint n = 0;
+
+	*ret_priority = 0;
+	for (guint8 i = 0; i <= NOTIFY_PRIORITY_MAX; i++) {
+		n += store->shown[i];
+		if (store->shown[i])
+			*ret_priority = i;
+	}
+	return n;
+}
+
+const char *notify_store_id(const NotifyStore *store)
+{
+	return store->id;
+}
+
+guint64 notify_store_newest(const NotifyStore *store)
+{
+	return store->newest;
+}
+
+guint64 notify_store_change(const NotifyStore *store)
+{
+	return store->change;
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * notifyd/store.h - events on disk: one SQLite file, one transaction an event.
+ * notifyd/store.h - events, and what is to be told of them, on disk: one SQLite file.
  *
- * What was answered as stored survives kill -9 and power loss (WAL, synchronous=FULL). A database that is damaged, or was written by a
- * newer version, is moved aside, never deleted or written into, and a new one begins with an event that says so.
+ * What was answered as stored survives kill -9 and power loss (WAL, synchronous=FULL): an event and its outbox rows are there together or
+ * not at all. A database that is damaged, or was written by a newer version, is moved aside, never deleted or written into, and a new one begins with
+ * an event that says so.
  */
 #pragma once
 
 #include "event.h"
+#include "outbox.h"
 
 typedef struct NotifyStore NotifyStore;
 
@@ -20,10 +22,31 @@ NotifyStore *notify_store_open(const char *path, guint capacity, const char *dev
 void notify_store_close(NotifyStore *store); /* NULL is fine */
 void notify_store_on_note(NotifyStore *store, NotifyStoreNote note, gpointer user_data);
 
-/* On disk when this returns true. @ret_added is false when the key was known: then @ret_id is the event that has it and nothing was stored.
- * The oldest events go in the same transaction when there are more than the capacity. On failure nothing is stored. */
+/* How many events are kept, and for how many days (0: whatever their age); from the next one on. */
+void notify_store_keep(NotifyStore *store, guint capacity, guint days);
+
+/* ---- Events (store-events.c) ---- */
+
+/* One of several that are stored in one transaction. */
+typedef struct {
+	NotifyEvent *event;
+	GPtrArray *rows; /* of OutboxRow*, what is told of it; NULL: nothing */
+	guint64 ret_id;
+	bool ret_added; /* false: the key was known, ret_id is the event that has it, and nothing was stored */
+} NotifyNew;
+
+/* All on disk when this returns true, none of them otherwise. The oldest go in the same transaction. */
+bool notify_store_add_all(NotifyStore *store, NotifyNew *news, gsize n_news, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* One, of which nothing is told. */
 bool notify_store_add(NotifyStore *store, const NotifyEvent *event, guint64 *ret_id, bool *ret_added,
 		      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The id of the event with @key, 0 when there is none. */
+bool notify_store_find_key(NotifyStore *store, const char *key, guint64 *ret_id, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Rows without an event of their own (a digest). */
+bool notify_store_add_rows(NotifyStore *store, GPtrArray *rows, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* NotifyEvents, newest first. An answer is bounded at about 3 MiB whatever the count; the rest is got with `before`. */
 GPtrArray *notify_store_list(NotifyStore *store, const NotifyFilter *filter, GError **error) G_GNUC_WARN_UNUSED_RESULT;
@@ -32,8 +55,76 @@ GPtrArray *notify_store_list(NotifyStore *store, const NotifyFilter *filter, GEr
 bool notify_store_mark_read(NotifyStore *store, const guint64 *ids, gsize n_ids, GArray **ret_changed,
 			    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The same for those that nobody had acknowledged; they are read then too (@ret_read). */
+bool notify_store_acknowledge(NotifyStore *store, const guint64 *ids, gsize n_ids, const char *who, gint64 now_ms, GArray **ret_changed,
+			      GArray **ret_read, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 guint notify_store_count(const NotifyStore *store);
 guint notify_store_unread(const NotifyStore *store);
 guint notify_store_capacity(const NotifyStore *store);
+/* How many unread ones are for the display, and the highest priority among them (0: none). */
+guint notify_store_shown(const NotifyStore *store, guint8 *ret_priority);
+
+/* ---- What is to be told (store-outbox.c) ---- */
+
+/* The waiting row of @target that is @owner's task and is due first, NULL when there is none; @ret_due_ms is set then. */
+bool notify_store_next(NotifyStore *store, const char *target, const char *owner, OutboxRow **ret_row,
+		       GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The ids of the targets for which @owner has rows that wait. */
+char **notify_store_targets(NotifyStore *store, const char *owner, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* An attempt begins: on disk before the program starts. */
+bool notify_store_attempt(NotifyStore *store, guint64 id, gint64 due_ms, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* One answer of the program, at once: @recipient is settled unless @outcome is retry. The row is done when nobody is left over.
+ * @ret_left: so many are. */
+bool notify_store_answer(NotifyStore *store, guint64 id, const char *recipient, OutboxOutcome outcome, const char *words, gint64 now_ms,
+			 guint *ret_left, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* What is left over waits until @due_ms, or is done as @state. */
+bool notify_store_settle(NotifyStore *store, guint64 id, OutboxState state, gint64 due_ms, const char *words, gint64 now_ms,
+			 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Gives up all rows of @target that were made before @before_ms; how many. */
+bool notify_store_expire(NotifyStore *store, const char *target, gint64 before_ms, const char *words, gint64 now_ms, guint *ret_n,
+			 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Not anybody's due before @due_ms. */
+bool notify_store_hold(NotifyStore *store, const char *target, gint64 due_ms, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Makes everything of @target due now: its settings have changed. */
+bool notify_store_wake(NotifyStore *store, const char *target, gint64 now_ms, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The wall clock was set by @step_ms. */
+bool notify_store_shift(NotifyStore *store, gint64 step_ms, gint64 now_ms, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Rows that wait become @owner's: all that are another's, or with @failed_of those of that one that have failed. @ret_n: how many. */
+bool notify_store_claim(NotifyStore *store, const char *owner, const char *failed_of, guint *ret_n, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* For people: aa{sv}, floating, newest first, with the last answers of each row. */
+typedef struct {
+	guint count;
+	guint64 before;
+	char *target;
+	int state; /* -1: any */
+} NotifyDeliveries;
+bool notify_deliveries_parse(GVariant *filter, NotifyDeliveries *ret_filter, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void notify_deliveries_clear(NotifyDeliveries *filter);
+GVariant *notify_store_deliveries(NotifyStore *store, const NotifyDeliveries *filter, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* How many rows wait for @target, all owners'. */
+bool notify_store_waiting(NotifyStore *store, const char *target, guint *ret_n, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* ---- What the other device is told, and tells (store-share.c) ---- */
+
+/* This database's own id, its newest own event and the newest change of its outbox: what the other asks from. */
+const char *notify_store_id(const NotifyStore *store);
+guint64 notify_store_newest(const NotifyStore *store);
+guint64 notify_store_change(const NotifyStore *store);
+/* What comes after (a{sv}, floating, bounded): store, events, rows, and more (b) when there is more. */
+GVariant *notify_store_tell(NotifyStore *store, guint64 after_event, guint64 after_change, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* From where we want to know of database @peer_store. */
+bool notify_store_seen(NotifyStore *store, const char *peer_store, guint64 *ret_event, guint64 *ret_change,
+		       GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Takes an answer of the other's notify_store_tell(). @ret_events: NotifyEvents that are new here, oldest first. */
+bool notify_store_learn(NotifyStore *store, GVariant *told, GPtrArray **ret_events, bool *ret_more, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Small things to remember; an absent one is "". */
+char *notify_store_remembered(NotifyStore *store, const char *key);
+bool notify_store_remember(NotifyStore *store, const char *key, const char *value, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NotifyStore, notify_store_close)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(NotifyDeliveries, notify_deliveries_clear)

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* notifyd/store-events.h - events and rows as the other parts of the store put them in and take them out, within its transactions. */
+#pragma once
+
+#include "store-private.h"
+
+#define STORE_EVENT_COLUMNS "id, read, time_ms, priority, application, name, description, reference, device, shown, ack_ms, ack_by, about, recovery"
+#define STORE_ROW_COLUMNS                                                                                                      \
+	"id, message, event, target, recipients, text, owner, hand, state, refused, about, attempts, created_ms, due_ms, done_ms, words, change"
+
+NotifyEvent *store_read_event(sqlite3_stmt *row);
+OutboxRow *store_read_row(sqlite3_stmt *row);
+
+/* @origin 0: our own. SQLITE_DONE: its key, or origin, was known, and nothing was stored. */
+int store_insert_event(NotifyStore *store, const NotifyEvent *event, const char *origin_store, guint64 origin, guint64 *ret_id);
+/* Takes a new change number. Not when too many wait for that target already: then a line in the log of the row's message says so. */
+int store_insert_row(NotifyStore *store, OutboxRow *row);
+int store_drop_old(NotifyStore *store, gint64 now_ms);

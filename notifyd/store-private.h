@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* notifyd/store-private.h - what the parts of the store share: the connection, transactions, statements. */
+#pragma once
+
+#include <sqlite3.h>
+
+#include "store.h"
+
+struct NotifyStore {
+	sqlite3 *db;
+	char *path;
+	char *device;
+	char *id; /* of this database; a new one has a new one, since its numbers begin anew */
+	guint capacity;
+	guint keep_days; /* 0: whatever their age */
+	guint count, unread;
+	guint shown[NOTIFY_PRIORITY_MAX + 1]; /* unread ones for the display, by priority */
+	guint64 change; /* the newest of any row of the outbox */
+	guint64 newest; /* the newest own event */
+	bool replacing; /* a new database that is damaged at once is a broken disk, not a reason to begin another */
+	NotifyStoreNote note;
+	gpointer note_data;
+};
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(sqlite3_stmt, sqlite3_finalize)
+
+/* What is done within one transaction. Returns an SQLite code; SQLITE_OK commits. */
+typedef int (*StoreWork)(NotifyStore *store, gpointer data);
+
+/* Runs @work in a transaction: whole or not at all, on disk when this returns true. A damaged database is replaced and @work tried once more, so it
+ * begins by resetting what it fills. @doing is for the error. */
+bool store_transact(NotifyStore *store, StoreWork work, gpointer data, const char *doing, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The same for what only reads. */
+bool store_read(NotifyStore *store, StoreWork work, gpointer data, const char *doing, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* @types: one letter for each value that follows: 'i' gint64, 's' const char * (may be NULL; must live as long as the statement). */
+int store_prepare(NotifyStore *store, sqlite3_stmt **ret_statement, const char *sql, const char *types, ...);
+/* A statement without rows. */
+int store_run(NotifyStore *store, const char *sql, const char *types, ...);
+int store_int(NotifyStore *store, const char *sql, gint64 *ret_value);
+
+/* Counts and numbers, anew from the database. */
+int store_refresh(NotifyStore *store);
+const char *store_text(sqlite3_stmt *row, int column); /* never NULL */
