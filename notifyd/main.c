@@ -10,12 +10,21 @@
 
 #define STORE_PATH  "/var/lib/understudy/notify/events.db"
 #define SOCKET_PATH "/run/understudy/private/notify"
-#define CAPACITY    10000
+#define SECRETS_DIR "/etc/understudy/secrets.d"
+#define DEADLINE_MS 60000 /* of one delivery */
 
 static gboolean stop(gpointer user_data)
 {
 	g_main_loop_quit(user_data);
 	return G_SOURCE_CONTINUE;
+}
+
+/* The programs that deliver lie beside this one, wherever that is. */
+static char *programs_folder(void)
+{
+	g_autofree char *own = g_file_read_link("/proc/self/exe", NULL);
+
+	return g_path_get_dirname(own ? own : "/usr/lib/understudy/understudy-notifyd");
 }
 
 int main(int argc, char **argv)
@@ -24,6 +33,8 @@ int main(int argc, char **argv)
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Settings) settings = NULL;
 	g_autoptr(NotifyStore) store = NULL;
+	g_autoptr(NotifyEngine) engine = NULL;
+	g_autofree char *programs = programs_folder();
 	g_autoptr(BusTree) tree = NULL;
 	g_autoptr(NotifyService) service = NULL;
 	g_autoptr(BusServer) server = NULL;
@@ -42,9 +53,11 @@ int main(int argc, char **argv)
 		g_printerr("%s\n", error->message);
 		return 2;
 	}
-	store = notify_store_open(STORE_PATH, CAPACITY, settings->id, &error);
+	store = notify_store_open(STORE_PATH, settings->events_keep, settings->id, &error);
 	tree = bus_tree_new(NOTIFY_PATH);
-	if (!store || !(service = notify_service_new(tree, store, settings->id, &error)) ||
+	if (store)
+		engine = notify_engine_new(store, g_steal_pointer(&settings), &(NotifyEnginePlan){ SETTINGS_DIR, programs, SECRETS_DIR, DEADLINE_MS });
+	if (!store || !(service = notify_service_new(tree, store, engine, &error)) ||
 	    !(server = bus_server_new(SOCKET_PATH, tree, NULL, 0, &error))) {
 		g_printerr("%s\n", error->message);
 		return 1;

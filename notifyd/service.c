@@ -9,8 +9,9 @@
 struct NotifyService {
 	BusObject *object;
 	NotifyStore *store;
+	NotifyEngine *engine;
 	NotifyLimit *limit;
-	char *device;
+	GPtrArray *tests; /* of Test*, whose answer is still owed */
 };
 
 /* Events under these names are believed to be about the pair itself; only our own daemons (root, or this daemon's user) raise them. */
@@ -21,17 +22,33 @@ static gint64 now_ms(void)
 	return g_get_real_time() / 1000;
 }
 
-static void counts_changed(NotifyService *service)
+static void counts_changed(gpointer user_data)
 {
+	NotifyService *service = user_data;
+
 	bus_object_changed(service->object, NOTIFY_INTERFACE, "Unread");
 	bus_object_changed(service->object, NOTIFY_INTERFACE, "Count");
+	bus_object_changed(service->object, NOTIFY_INTERFACE, "UnreadWarning");
+}
+
+static void heads_changed(gpointer user_data)
+{
+	NotifyService *service = user_data;
+
+	bus_object_changed(service->object, NOTIFY_INTERFACE, "Heads");
+}
+
+static void ask_peer(GVariant *question, gpointer user_data)
+{
+	NotifyService *service = user_data;
+
+	bus_object_emit(service->object, NOTIFY_INTERFACE, "AskPeer", g_variant_new("(@a{sv})", question));
 }
 
 static void announce(const NotifyEvent *event, gpointer user_data)
 {
 	NotifyService *service = user_data;
 
-	counts_changed(service);
 	bus_object_emit(service->object, NOTIFY_INTERFACE, "Raised",
 			g_variant_new("(@a{sv})", notify_event_to_variant(event)));
 }
@@ -57,6 +74,16 @@ static bool may_raise(NotifyService *service, BusCall *call, const char *applica
 	return true;
 }
 
+static void on_raised(guint64 id, const GError *error, gpointer user_data)
+{
+	BusCall *call = user_data;
+
+	if (error)
+		bus_call_fail(call, error);
+	else
+		bus_call_reply(call, g_variant_new("(t)", id));
+}
+
 static void raise_event(BusCall *call, GVariant *args, gpointer user_data)
 {
 	NotifyService *service = user_data;
@@ -65,23 +92,16 @@ static void raise_event(BusCall *call, GVariant *args, gpointer user_data)
 	g_autoptr(GError) error = NULL;
 	const char *application, *name, *description, *reference;
 	guint8 priority;
-	guint64 id;
-	bool added;
 
 	g_variant_get(args, "(&s&sy&s&s@a{sv})", &application, &name, &priority, &description, &reference, &options);
 	if (!may_raise(service, call, application))
 		return;
-	event = notify_event_new(application, name, priority, description, reference, service->device, now_ms());
-	if (!notify_event_apply_options(event, options, &error) || !notify_event_check(event, &error) ||
-	    !notify_store_add(service->store, event, &id, &added, &error)) {
+	event = notify_event_new(application, name, priority, description, reference, notify_engine_device(service->engine), now_ms());
+	if (!notify_event_apply_options(event, options, &error) || !notify_event_check(event, &error)) {
 		bus_call_fail(call, error);
 		return;
 	}
-	if (added) {
-		event->id = id;
-		announce(event, service);
-	}
-	bus_call_reply(call, g_variant_new("(t)", id));
+	notify_engine_raise(service->engine, g_steal_pointer(&event), on_raised, call);
 }
 
 static void list_events(BusCall *call, GVariant *args, gpointer user_data)
@@ -93,6 +113,7 @@ static void list_events(BusCall *call, GVariant *args, gpointer user_data)
 	g_autoptr(GError) error = NULL;
 	GVariantBuilder builder;
 
+	notify_engine_flush(service->engine);
 	if (!notify_filter_parse(wanted, &filter, &error) ||
 	    !(events = notify_store_list(service->store, &filter, &error))) {
 		bus_call_fail(call, error);
@@ -104,6 +125,32 @@ static void list_events(BusCall *call, GVariant *args, gpointer user_data)
 	bus_call_reply(call, g_variant_new("(aa{sv})", &builder));
 }
 
+/* Answers the call when there are too many. */
+static const guint64 *ids_of(BusCall *call, GVariant *wanted, gsize *ret_n)
+{
+	const guint64 *ids = g_variant_get_fixed_array(wanted, ret_n, sizeof(guint64));
+	static const guint64 none = 0;
+
+	if (*ret_n > NOTIFY_MAX_IDS) {
+		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "ids: %zu; at most %d at once, or none for all", *ret_n, NOTIFY_MAX_IDS);
+		return NULL;
+	}
+	return ids ? ids : &none;
+}
+
+static GVariant *array_of(const GArray *ids)
+{
+	return g_variant_new_fixed_array(G_VARIANT_TYPE_UINT64, ids->data, ids->len, sizeof(guint64));
+}
+
+static void tell_marked(NotifyService *service, const GArray *ids)
+{
+	if (ids->len == 0)
+		return;
+	notify_engine_marked(service->engine);
+	bus_object_emit(service->object, NOTIFY_INTERFACE, "Marked", g_variant_new("(@at)", array_of(ids)));
+}
+
 static void mark_read(BusCall *call, GVariant *args, gpointer user_data)
 {
 	NotifyService *service = user_data;
@@ -111,25 +158,203 @@ static void mark_read(BusCall *call, GVariant *args, gpointer user_data)
 	g_autoptr(GArray) changed = NULL;
 	g_autoptr(GError) error = NULL;
 	gsize n_ids = 0;
-	const guint64 *ids = g_variant_get_fixed_array(wanted, &n_ids, sizeof(guint64));
+	const guint64 *ids = ids_of(call, wanted, &n_ids);
 
-	if (n_ids > NOTIFY_MAX_IDS) {
-		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "ids: %zu; at most %d at once, or none for all",
-				      n_ids, NOTIFY_MAX_IDS);
+	if (!ids)
 		return;
-	}
+	notify_engine_flush(service->engine);
 	if (!notify_store_mark_read(service->store, ids, n_ids, &changed, &error)) {
 		bus_call_fail(call, error);
 		return;
 	}
-	if (changed->len > 0) {
-		GVariant *array =
-			g_variant_new_fixed_array(G_VARIANT_TYPE_UINT64, changed->data, changed->len, sizeof(guint64));
-
-		counts_changed(service);
-		bus_object_emit(service->object, NOTIFY_INTERFACE, "Marked", g_variant_new("(@at)", array));
-	}
+	tell_marked(service, changed);
 	bus_call_reply(call, g_variant_new("(u)", changed->len));
+}
+
+static void acknowledge(BusCall *call, GVariant *args, gpointer user_data)
+{
+	NotifyService *service = user_data;
+	g_autoptr(GVariant) wanted = g_variant_get_child_value(args, 0);
+	g_autoptr(GArray) changed = NULL, read = NULL;
+	g_autoptr(GError) error = NULL;
+	gsize n_ids = 0;
+	const guint64 *ids = ids_of(call, wanted, &n_ids);
+	const char *who = bus_call_caller(call);
+
+	if (!ids)
+		return;
+	notify_engine_flush(service->engine);
+	if (!notify_store_acknowledge(service->store, ids, n_ids, who, now_ms(), &changed, &read, &error)) {
+		bus_call_fail(call, error);
+		return;
+	}
+	tell_marked(service, read);
+	if (changed->len > 0)
+		bus_object_emit(service->object, NOTIFY_INTERFACE, "Acknowledged", g_variant_new("(@ats)", array_of(changed), who));
+	bus_call_reply(call, g_variant_new("(u)", changed->len));
+}
+
+/* ---- Deliveries ---- */
+
+/* The queues', and those that nothing is sent to. */
+static void list_targets(BusCall *call, GVariant *args, gpointer user_data)
+{
+	NotifyService *service = user_data;
+	const Settings *settings = notify_engine_settings(service->engine);
+	g_autoptr(GVariant) queues = g_variant_ref_sink(notify_dispatch_targets(notify_engine_dispatch(service->engine)));
+	GVariantBuilder list;
+
+	g_variant_builder_init(&list, G_VARIANT_TYPE("aa{sv}"));
+	for (gsize i = 0; i < g_variant_n_children(queues); i++) {
+		g_autoptr(GVariant) each = g_variant_get_child_value(queues, i);
+
+		g_variant_builder_add_value(&list, each);
+	}
+	for (guint i = 0; i < settings->targets->len; i++) {
+		const SettingsTarget *target = settings->targets->pdata[i];
+
+		if (target->kind != SETTINGS_TARGET_LED && target->kind != SETTINGS_TARGET_DISPLAY)
+			continue;
+		g_variant_builder_open(&list, G_VARIANT_TYPE_VARDICT);
+		g_variant_builder_add(&list, "{sv}", "id", g_variant_new_string(target->id));
+		g_variant_builder_add(&list, "{sv}", "kind", g_variant_new_string(settings_target_kinds[target->kind]));
+		g_variant_builder_add(&list, "{sv}", "to", g_variant_new_strv((const char *const *)target->to, -1));
+		g_variant_builder_close(&list);
+	}
+	bus_call_reply(call, g_variant_new("(aa{sv})", &list));
+}
+
+typedef struct {
+	NotifyService *service; /* NULL: it is gone, and has answered */
+	BusCall *call;
+} Test;
+
+static void on_tested(GVariant *results, const GError *error, gpointer user_data)
+{
+	Test *test = user_data;
+
+	if (test->service) {
+		if (error)
+			bus_call_fail(test->call, error);
+		else
+			bus_call_reply(test->call, g_variant_new("(@a(sss))", results));
+		g_ptr_array_remove_fast(test->service->tests, test);
+	}
+	g_free(test);
+}
+
+static void test_target(BusCall *call, GVariant *args, gpointer user_data)
+{
+	NotifyService *service = user_data;
+	Test *test = g_new0(Test, 1);
+	const char *target;
+
+	g_variant_get(args, "(&s)", &target);
+	*test = (Test){ service, call };
+	g_ptr_array_add(service->tests, test);
+	notify_dispatch_test(notify_engine_dispatch(service->engine), target, bus_call_caller(call), on_tested, test);
+}
+
+static void deliveries(BusCall *call, GVariant *args, gpointer user_data)
+{
+	NotifyService *service = user_data;
+	g_autoptr(GVariant) wanted = g_variant_get_child_value(args, 0);
+	g_auto(NotifyDeliveries) filter = { 0 };
+	g_autoptr(GError) error = NULL;
+	GVariant *list;
+
+	notify_engine_flush(service->engine);
+	if (!notify_deliveries_parse(wanted, &filter, &error) || !(list = notify_store_deliveries(service->store, &filter, &error))) {
+		bus_call_fail(call, error);
+		return;
+	}
+	bus_call_reply(call, g_variant_new("(@aa{sv})", list));
+}
+
+/* ---- The supervisor's ---- */
+
+static void reload(BusCall *call, GVariant *args, gpointer user_data)
+{
+	NotifyService *service = user_data;
+	g_autoptr(GError) error = NULL;
+
+	if (!notify_engine_reload(service->engine, &error)) {
+		bus_call_fail(call, error);
+		return;
+	}
+	counts_changed(service);
+	bus_object_changed(service->object, NOTIFY_INTERFACE, "Capacity");
+	bus_call_reply(call, NULL);
+}
+
+/* Who says on which device the service is must be who knows: an administrator's hand here would send each message twice. */
+static bool is_supervisor(BusCall *call)
+{
+	guint32 uid = bus_call_uid(call);
+
+	if (uid == 0 || uid == getuid())
+		return true;
+	bus_call_fail_literal(call, BUS_ERROR_ACCESS_DENIED, "only the supervisor says this");
+	return false;
+}
+
+static void set_place(BusCall *call, GVariant *args, gpointer user_data)
+{
+	NotifyService *service = user_data;
+	g_autoptr(GVariant) place = g_variant_get_child_value(args, 0);
+
+	if (!is_supervisor(call))
+		return;
+	notify_engine_place(service->engine, place);
+	bus_call_reply(call, NULL);
+}
+
+static void tell_peer(BusCall *call, GVariant *args, gpointer user_data)
+{
+	NotifyService *service = user_data;
+	g_autoptr(GVariant) question = g_variant_get_child_value(args, 0);
+	g_autoptr(GError) error = NULL;
+	GVariant *told;
+
+	if (!is_supervisor(call))
+		return;
+	told = notify_engine_tell(service->engine, question, &error);
+	if (told)
+		bus_call_reply(call, g_variant_new("(@a{sv})", told));
+	else
+		bus_call_fail(call, error);
+}
+
+static void peer_told(BusCall *call, GVariant *args, gpointer user_data)
+{
+	NotifyService *service = user_data;
+	g_autoptr(GVariant) told = g_variant_get_child_value(args, 0);
+	g_autoptr(GError) error = NULL;
+
+	if (!is_supervisor(call))
+		return;
+	if (notify_engine_told(service->engine, told, &error))
+		bus_call_reply(call, NULL);
+	else
+		bus_call_fail(call, error);
+}
+
+/* ---- Properties ---- */
+
+static GVariant *get_unread_warning(gpointer user_data)
+{
+	NotifyService *service = user_data;
+	guint8 priority;
+	guint n = notify_store_shown(service->store, &priority);
+
+	return g_variant_new("(uy)", n, priority);
+}
+
+static GVariant *get_heads(gpointer user_data)
+{
+	NotifyService *service = user_data;
+
+	return notify_engine_heads(service->engine);
 }
 
 static GVariant *get_unread(gpointer user_data)
@@ -157,9 +382,19 @@ static const BusMember MEMBERS[] = {
 	{ "Unread", .get = get_unread },
 	{ "Count", .get = get_count },
 	{ "Capacity", .get = get_capacity },
+	{ "UnreadWarning", .get = get_unread_warning },
+	{ "Heads", .get = get_heads },
 	{ "Raise", .method = raise_event },
 	{ "List", .method = list_events },
 	{ "MarkRead", .method = mark_read },
+	{ "Acknowledge", .method = acknowledge },
+	{ "Targets", .method = list_targets },
+	{ "Test", .method = test_target },
+	{ "Deliveries", .method = deliveries },
+	{ "Reload", .method = reload },
+	{ "SetPlace", .method = set_place },
+	{ "TellPeer", .method = tell_peer },
+	{ "PeerTold", .method = peer_told },
 	{ 0 },
 };
 
@@ -174,18 +409,20 @@ static const BusErrorMapping ERRORS[] = {
 	{ NOTIFY_ERROR_STORE, BUS_ERROR_FAILED },
 };
 
-NotifyService *notify_service_new(BusTree *tree, NotifyStore *store, const char *device, GError **error)
+NotifyService *notify_service_new(BusTree *tree, NotifyStore *store, NotifyEngine *engine, GError **error)
 {
 	g_autoptr(NotifyService) service = g_new0(NotifyService, 1);
+	const NotifyEngineEvents events = { announce, counts_changed, heads_changed, ask_peer, service };
 
 	bus_error_register(NOTIFY_ERROR, ERRORS, G_N_ELEMENTS(ERRORS));
 	service->store = store;
+	service->engine = engine;
 	service->limit = notify_limit_new();
-	service->device = g_strdup(device);
+	service->tests = g_ptr_array_new();
 	service->object = bus_object_publish(tree, NOTIFY_PATH, INTERFACES, service, error);
 	if (!service->object)
 		return NULL;
-	notify_store_on_note(store, announce, service);
+	notify_engine_watch(engine, &events);
 	return g_steal_pointer(&service);
 }
 
@@ -193,9 +430,16 @@ void notify_service_free(NotifyService *service)
 {
 	if (!service)
 		return;
-	notify_store_on_note(service->store, NULL, NULL);
+	notify_engine_flush(service->engine); /* so that each raise has its answer */
+	notify_engine_watch(service->engine, NULL);
+	for (guint i = 0; i < service->tests->len; i++) {
+		Test *test = service->tests->pdata[i];
+
+		bus_call_fail_literal(test->call, BUS_ERROR_GONE, "notifyd ends");
+		test->service = NULL;
+	}
+	g_ptr_array_unref(service->tests);
 	bus_object_withdraw(service->object);
 	notify_limit_free(service->limit);
-	g_free(service->device);
 	g_free(service);
 }

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "dbus/bus-object.h"
-#include "store.h"
+#include "engine.h"
 
 #define NOTIFY_BUS_NAME  "org.understudy.Notify1"
 #define NOTIFY_INTERFACE "org.understudy.Notify1"
@@ -11,9 +11,8 @@
 
 typedef struct NotifyService NotifyService;
 
-/* Publishes @store at NOTIFY_PATH of @tree. @device is this device's id. All three must outlive the service. */
-NotifyService *notify_service_new(BusTree *tree, NotifyStore *store, const char *device,
-				  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Publishes @store and @engine at NOTIFY_PATH of @tree. All three must outlive the service. */
+NotifyService *notify_service_new(BusTree *tree, NotifyStore *store, NotifyEngine *engine, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void notify_service_free(NotifyService *service); /* NULL is fine */
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NotifyService, notify_service_free)

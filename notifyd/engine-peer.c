@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* notifyd/engine-peer.c - the other device: its events and messages here, ours there, and which are whose task. */
+#include <string.h>
+
+#include "engine-private.h"
+
+#define HEADS_MS       200   /* the other is told that there is more not more often than this */
+#define ASK_AGAIN_MS   5000  /* a question that got no answer */
+#define START_MS       30000 /* without a word of the supervisor for so long, we are alone */
+#define MERGE_MS       10000 /* the other device is there, and has not told what it delivered: so long nothing is sent that was there before us */
+#define GRACE_MS       5000  /* the other may be back at once: only then its messages are taken over */
+#define ALIVE_S        60    /* how exactly we know afterwards when we were last there */
+#define AWAY_MIN_MS    60000
+#define BOOT_ID        "/proc/sys/kernel/random/boot_id"
+
+static gint64 now_ms(void)
+{
+	return g_get_real_time() / 1000;
+}
+
+static void remember(NotifyEngine *engine, const char *key, const char *value)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!notify_store_remember(engine->store, key, value, &error))
+		g_debug("%s", error->message);
+}
+
+/* ---- Heads ---- */
+
+static gboolean on_heads_time(gpointer user_data)
+{
+	NotifyEngine *engine = user_data;
+
+	engine->heads_timer = 0;
+	if (engine->events.heads)
+		engine->events.heads(engine->events.user_data);
+	return G_SOURCE_REMOVE;
+}
+
+void notify_engine_news(NotifyEngine *engine)
+{
+	if (!engine->heads_timer)
+		engine->heads_timer = g_timeout_add(HEADS_MS, on_heads_time, engine);
+}
+
+GVariant *notify_engine_heads(NotifyEngine *engine)
+{
+	GVariantBuilder builder;
+
+	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+	g_variant_builder_add(&builder, "{sv}", "store", g_variant_new_string(notify_store_id(engine->store)));
+	g_variant_builder_add(&builder, "{sv}", "newest", g_variant_new_uint64(notify_store_newest(engine->store)));
+	g_variant_builder_add(&builder, "{sv}", "change", g_variant_new_uint64(notify_store_change(engine->store)));
+	return g_variant_builder_end(&builder);
+}
+
+GVariant *notify_engine_tell(NotifyEngine *engine, GVariant *question, GError **error)
+{
+	guint64 event = 0, change = 0;
+	const char *store = "";
+
+	notify_engine_flush(engine);
+	(void)g_variant_lookup(question, "store", "&s", &store);
+	(void)g_variant_lookup(question, "event", "t", &event);
+	(void)g_variant_lookup(question, "change", "t", &change);
+	if (!g_str_equal(store, notify_store_id(engine->store)))
+		event = change = 0; /* the numbers of a database that is no more */
+	return notify_store_tell(engine->store, event, change, error);
+}
+
+/* ---- Whose task ---- */
+
+static void enable(NotifyEngine *engine)
+{
+	g_clear_handle_id(&engine->start_timer, g_source_remove);
+	notify_dispatch_enable(engine->dispatch, true);
+}
+
+static gboolean on_start_time(gpointer user_data)
+{
+	NotifyEngine *engine = user_data;
+
+	engine->start_timer = 0;
+	enable(engine);
+	return G_SOURCE_REMOVE;
+}
+
+static gboolean on_grace_time(gpointer user_data)
+{
+	NotifyEngine *engine = user_data;
+	g_autoptr(GError) error = NULL;
+	guint n = 0;
+
+	engine->grace_timer = 0;
+	if (!outbox_takes_over(&engine->place))
+		return G_SOURCE_REMOVE;
+	if (!notify_store_claim(engine->store, engine->settings->id, NULL, &n, &error))
+		g_warning("%s", error->message);
+	if (n > 0)
+		g_message("%u message%s of the other device %s sent from here", n, n == 1 ? "" : "s", n == 1 ? "is" : "are");
+	if (n > 0)
+		notify_engine_news(engine);
+	notify_dispatch_look(engine->dispatch);
+	return G_SOURCE_REMOVE;
+}
+
+static void hand_over(NotifyEngine *engine)
+{
+	g_autoptr(GError) error = NULL;
+	guint n = 0;
+
+	if (!outbox_hands_over(&engine->place))
+		return;
+	if (!notify_store_claim(engine->store, engine->place.peer, engine->settings->id, &n, &error))
+		g_warning("%s", error->message);
+	if (n > 0) {
+		g_message("%u message%s could not be sent from here and %s left to the Master", n, n == 1 ? "" : "s", n == 1 ? "is" : "are");
+		notify_engine_news(engine);
+	}
+}
+
+/* ---- What the other has ---- */
+
+static bool is_behind(NotifyEngine *engine, guint64 *ret_event, guint64 *ret_change)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!engine->place.connected || !engine->peer_store)
+		return false;
+	if (!notify_store_seen(engine->store, engine->peer_store, ret_event, ret_change, &error)) {
+		g_warning("%s", error->message);
+		return false;
+	}
+	return *ret_event < engine->peer_newest || *ret_change < engine->peer_change;
+}
+
+static void ask(NotifyEngine *engine);
+
+static gboolean on_ask_time(gpointer user_data)
+{
+	NotifyEngine *engine = user_data;
+
+	engine->ask_timer = 0;
+	engine->asking = false;
+	ask(engine);
+	return G_SOURCE_REMOVE;
+}
+
+static void ask(NotifyEngine *engine)
+{
+	GVariantBuilder builder;
+	guint64 event = 0, change = 0;
+
+	if (engine->asking)
+		return;
+	if (!is_behind(engine, &event, &change)) {
+		if (engine->place.known && (engine->peer_store || !engine->paired))
+			enable(engine); /* nothing that the other had done is unknown here */
+		return;
+	}
+	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+	g_variant_builder_add(&builder, "{sv}", "store", g_variant_new_string(engine->peer_store));
+	g_variant_builder_add(&builder, "{sv}", "event", g_variant_new_uint64(event));
+	g_variant_builder_add(&builder, "{sv}", "change", g_variant_new_uint64(change));
+	g_autoptr(GVariant) question = g_variant_ref_sink(g_variant_builder_end(&builder));
+
+	engine->asking = true;
+	engine->ask_timer = g_timeout_add(ASK_AGAIN_MS, on_ask_time, engine);
+	if (engine->events.ask)
+		engine->events.ask(question, engine->events.user_data);
+}
+
+bool notify_engine_told(NotifyEngine *engine, GVariant *answer, GError **error)
+{
+	g_autoptr(GPtrArray) events = NULL;
+	bool more = false;
+
+	if (!notify_store_learn(engine->store, answer, &events, &more, error))
+		return false;
+	if (events->len > 0 && engine->events.counts)
+		engine->events.counts(engine->events.user_data);
+	for (guint i = 0; i < events->len; i++) {
+		rules_event(engine->rules, events->pdata[i], g_get_monotonic_time(), NULL); /* the other device tells of it, and knows here what was told */
+		if (engine->events.raised)
+			engine->events.raised(events->pdata[i], engine->events.user_data);
+	}
+	g_clear_handle_id(&engine->ask_timer, g_source_remove);
+	engine->asking = false;
+	notify_dispatch_look(engine->dispatch); /* some may be our task now */
+	ask(engine);
+	return true;
+}
+
+static void take_heads(NotifyEngine *engine, GVariant *heads)
+{
+	const char *store = "";
+
+	if (!heads || !g_variant_lookup(heads, "store", "&s", &store) || !*store)
+		return;
+	if (g_strcmp0(store, engine->peer_store) != 0) {
+		g_free(engine->peer_store);
+		engine->peer_store = g_strdup(store);
+		engine->peer_newest = engine->peer_change = 0;
+	}
+	(void)g_variant_lookup(heads, "newest", "t", &engine->peer_newest);
+	(void)g_variant_lookup(heads, "change", "t", &engine->peer_change);
+}
+
+/* ---- When nobody was there ---- */
+
+static void note_alive(NotifyEngine *engine)
+{
+	g_autofree char *boot = NULL, *value = NULL;
+
+	if (!g_file_get_contents(BOOT_ID, &boot, NULL, NULL))
+		return;
+	g_strstrip(boot);
+	value = g_strdup_printf("%s %" G_GINT64_FORMAT, boot, now_ms());
+	remember(engine, "alive", value);
+}
+
+static gboolean on_alive_time(gpointer user_data)
+{
+	NotifyEngine *engine = user_data;
+
+	if (engine->returned) /* not before it was looked at */
+		note_alive(engine);
+	return G_SOURCE_CONTINUE;
+}
+
+static char *words_of(gint64 time_ms)
+{
+	g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(time_ms / 1000);
+
+	return time ? g_date_time_format(time, "%Y-%m-%d %H:%M") : g_strdup("?");
+}
+
+/* The first of the two that leads after its machine was off says so: the other cannot have. */
+static void look_back(NotifyEngine *engine)
+{
+	g_autofree char *before = NULL, *boot = NULL, *since = NULL, *text = NULL;
+	g_auto(GStrv) parts = NULL;
+	gint64 last_ms;
+
+	if (engine->returned || !engine->place.known)
+		return;
+	if (engine->place.connected && engine->place.peer_leads) {
+		engine->returned = true;
+		note_alive(engine);
+		return;
+	}
+	if (!engine->place.leads)
+		return;
+	engine->returned = true;
+	before = notify_store_remembered(engine->store, "alive");
+	parts = g_strsplit(before, " ", 2);
+	if (g_strv_length(parts) == 2 && g_file_get_contents(BOOT_ID, &boot, NULL, NULL)) {
+		g_strstrip(boot);
+		last_ms = g_ascii_strtoll(parts[1], NULL, 10);
+		if (!g_str_equal(boot, parts[0]) && now_ms() - last_ms >= AWAY_MIN_MS) {
+			since = words_of(last_ms);
+			text = g_strdup_printf(engine->paired ? "Nobody was there: this device was off since about %s, and has not heard of the other one after that."
+							      : "This device was off since about %s.",
+					       since);
+			notify_engine_note(engine, "back again", 3, text, "");
+		}
+	}
+	note_alive(engine);
+}
+
+/* ---- The supervisor's word ---- */
+
+void notify_engine_place(NotifyEngine *engine, GVariant *place)
+{
+	gboolean leads = FALSE, paired = FALSE, connected = FALSE, peer_leads = FALSE;
+	const char *peer = "";
+	g_autoptr(GVariant) heads = g_variant_lookup_value(place, "heads", G_VARIANT_TYPE_VARDICT);
+	bool first = !engine->place.known;
+
+	(void)g_variant_lookup(place, "leads", "b", &leads);
+	(void)g_variant_lookup(place, "paired", "b", &paired);
+	(void)g_variant_lookup(place, "connected", "b", &connected);
+	(void)g_variant_lookup(place, "peer_leads", "b", &peer_leads);
+	(void)g_variant_lookup(place, "peer", "&s", &peer);
+	g_free(engine->place.peer);
+	engine->place = (OutboxPlace){ .known = true, .leads = leads, .connected = connected, .peer_leads = peer_leads, .peer = g_strdup(peer) };
+	engine->paired = paired;
+	take_heads(engine, heads);
+	if (first && paired) {
+		g_clear_handle_id(&engine->start_timer, g_source_remove);
+		engine->start_timer = g_timeout_add(MERGE_MS, on_start_time, engine);
+	}
+	if (!outbox_takes_over(&engine->place))
+		g_clear_handle_id(&engine->grace_timer, g_source_remove);
+	else if (!engine->grace_timer)
+		engine->grace_timer = g_timeout_add(paired ? GRACE_MS : 1, on_grace_time, engine);
+	look_back(engine);
+	hand_over(engine);
+	ask(engine);
+}
+
+void notify_engine_begin_place(NotifyEngine *engine)
+{
+	engine->start_timer = g_timeout_add(START_MS, on_start_time, engine);
+	engine->alive_timer = g_timeout_add_seconds(ALIVE_S, on_alive_time, engine);
+}
+
+void notify_engine_end_place(NotifyEngine *engine)
+{
+	g_clear_handle_id(&engine->ask_timer, g_source_remove);
+	g_clear_handle_id(&engine->heads_timer, g_source_remove);
+	g_clear_handle_id(&engine->start_timer, g_source_remove);
+	g_clear_handle_id(&engine->grace_timer, g_source_remove);
+	g_clear_handle_id(&engine->alive_timer, g_source_remove);
+	g_free(engine->place.peer);
+	g_free(engine->peer_store);
+}

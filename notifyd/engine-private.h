@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* notifyd/engine-private.h - what the parts of the engine share. */
+#pragma once
+
+#include "engine.h"
+#include "rules.h"
+
+#define NOTIFY_APPLICATION "NOTIFY"
+#define RECALL             1000
+#define RECALL_MS          (24 * 3600 * 1000LL)
+
+struct NotifyEngine {
+	NotifyStore *store;
+	Settings *settings;
+	const SettingsTarget *display;
+	char *folder;
+	NotifyRules *rules;
+	NotifyDispatch *dispatch;
+	NotifyEngineEvents events;
+	GPtrArray *waiting; /* of Waiting*, raised and not stored */
+	guint idle, late, tick;
+	/* the other device (engine-peer.c) */
+	OutboxPlace place;
+	bool paired;
+	char *peer_store;              /* the other's database, as it published; NULL: nothing yet */
+	guint64 peer_newest, peer_change;
+	bool asking;
+	guint ask_timer, heads_timer, start_timer, grace_timer, alive_timer;
+	bool returned; /* looked at, whether nobody was there */
+};
+
+void notify_engine_note(NotifyEngine *engine, const char *name, guint8 priority, const char *description, const char *reference);
+
+/* There may be more to tell the other device. */
+void notify_engine_news(NotifyEngine *engine);
+void notify_engine_begin_place(NotifyEngine *engine);
+void notify_engine_end_place(NotifyEngine *engine);

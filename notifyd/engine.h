@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * notifyd/engine.h - what notifyd does, without the bus: stores events in batches, makes messages of them by the rules, has them delivered, and
+ * keeps both devices' stores alike.
+ */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "dispatch.h"
+#include "settings/settings.h"
+
+typedef struct NotifyEngine NotifyEngine;
+
+typedef struct {
+	void (*raised)(const NotifyEvent *event, gpointer user_data); /* one more is stored */
+	void (*counts)(gpointer user_data);                           /* how many there are, unread, shown */
+	void (*heads)(gpointer user_data);                            /* there is more to tell the other device; not more than 5 times a second */
+	void (*ask)(GVariant *question, gpointer user_data);          /* for the other device; the answer goes to notify_engine_told() */
+	gpointer user_data;
+} NotifyEngineEvents;
+
+typedef struct {
+	const char *settings_folder;
+	const char *programs, *secrets; /* folders */
+	gint64 deadline_ms;             /* of one delivery */
+} NotifyEnginePlan;
+
+/* @settings is taken over. @store must outlive the engine. */
+NotifyEngine *notify_engine_new(NotifyStore *store, Settings *settings, const NotifyEnginePlan *plan);
+void notify_engine_free(NotifyEngine *engine); /* raises that wait are answered with an error; NULL is fine */
+void notify_engine_watch(NotifyEngine *engine, const NotifyEngineEvents *events);
+const char *notify_engine_device(const NotifyEngine *engine);
+NotifyDispatch *notify_engine_dispatch(NotifyEngine *engine);
+const Settings *notify_engine_settings(const NotifyEngine *engine);
+
+/* Takes over @event, which has been checked. @done when it is on disk together with what waited beside it, within milliseconds: @id, or @error. */
+typedef void (*NotifyRaised)(guint64 id, const GError *error, gpointer user_data);
+void notify_engine_raise(NotifyEngine *engine, NotifyEvent *event, NotifyRaised done, gpointer user_data);
+/* Now: before what has been raised is asked for. */
+void notify_engine_flush(NotifyEngine *engine);
+/* What was unread, or shown, has changed. */
+void notify_engine_marked(NotifyEngine *engine);
+
+/* Reads the settings again. Wrong ones change nothing. */
+bool notify_engine_reload(NotifyEngine *engine, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* What the supervisor says of this device and the other: leads, paired, connected, peer_leads (b), peer (s), heads (a{sv}, as the other published them). */
+void notify_engine_place(NotifyEngine *engine, GVariant *place);
+GVariant *notify_engine_heads(NotifyEngine *engine); /* a{sv}, floating */
+/* The other device asks; and what it answered to us. */
+GVariant *notify_engine_tell(NotifyEngine *engine, GVariant *question, GError **error);
+bool notify_engine_told(NotifyEngine *engine, GVariant *answer, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(NotifyEngine, notify_engine_free)
