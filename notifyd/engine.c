@@ -258,7 +258,7 @@ bool notify_engine_reload(NotifyEngine *engine, GError **error)
 	engine->settings = settings;
 	rules_use(engine->rules, settings);
 	configure(engine);
-	settings_free(before);
+	settings_unref(before);
 	set_tick(engine);
 	return true;
 }
@@ -307,7 +307,7 @@ void notify_engine_free(NotifyEngine *engine)
 	g_clear_handle_id(&engine->tick, g_source_remove);
 	notify_dispatch_free(engine->dispatch);
 	rules_free(engine->rules);
-	settings_free(engine->settings);
+	settings_unref(engine->settings);
 	g_ptr_array_unref(engine->waiting);
 	g_free(engine->folder);
 	g_free(engine);
