@@ -9,7 +9,7 @@
 #include "program.h"
 
 #define MAX_RUNNING    4
-#define AFTER_CRASH_MS 5000             /* an attempt that we did not live to see the end of is repeated after this */
+#define AFTER_CRASH_MS 2000             /* an attempt that we did not live to see the end of is repeated after this */
 #define PAUSE_FIRST_MS (15 * 60 * 1000LL)
 #define PAUSE_MS       (3600 * 1000LL)
 #define TELL_AGAIN_US  (3600LL * G_USEC_PER_SEC) /* of messages refused by one target */

@@ -71,7 +71,7 @@ def test_signals_reach_both_sides(place):
         assert len(raised) == 1 and raised[0][0]["id"] == event_id and raised[0][0]["name"] == "both see it"
         assert [args for _, member, args in client.signals if member == "Marked"] == [([event_id],)]
         changes = [args[1] for _, member, args in client.signals if member == "PropertiesChanged"]
-        assert changes[0] == {"Count": 1, "Unread": 1} and changes[-1] == {"Unread": 0}
+        assert changes[0] == {"Count": 1, "Unread": 1, "UnreadWarning": (1, 2)} and changes[-1] == {"Unread": 0, "UnreadWarning": (0, 0)}
         order = [member for _, member, _ in client.signals]
         assert order.index("PropertiesChanged") < order.index("Raised"), "who is told of an event finds the counts already right"
 
