@@ -139,8 +139,8 @@ static Queue *find(NotifyDispatch *dispatch, const char *id)
 	return NULL;
 }
 
-static void tell(Queue *queue, const char *name, guint8 priority, const char *format, ...) G_GNUC_PRINTF(4, 5);
-static void tell(Queue *queue, const char *name, guint8 priority, const char *format, ...)
+static void raise_about(Queue *queue, const char *name, guint8 priority, const char *format, ...) G_GNUC_PRINTF(4, 5);
+static void raise_about(Queue *queue, const char *name, guint8 priority, const char *format, ...)
 {
 	NotifyDispatch *dispatch = queue->dispatch;
 	g_autofree char *text = NULL;
@@ -232,7 +232,7 @@ static void pause_target(Queue *queue, gint64 at_ms)
 	if (!notify_store_hold(queue->dispatch->store, queue->info->id, queue->not_before_ms, &error))
 		g_warning("%s: %s", queue->info->id, error->message);
 	if (queue->pauses++ == 0)
-		tell(queue, "delivery paused", 2, "%s does not let this device in; what is to be told there waits until its settings or its secret are changed: %s",
+		raise_about(queue, "delivery paused", 2, "%s does not let this device in; what is to be told there waits until its settings or its secret are changed: %s",
 		     queue->info->id, queue->login);
 }
 
@@ -245,7 +245,7 @@ static void give_up(Queue *queue, gint64 at_ms)
 	if (!notify_store_expire(queue->dispatch->store, queue->info->id, at_ms - OUTBOX_EXPIRY_MS, queue->words, at_ms, &others, &error))
 		g_warning("%s: %s", queue->info->id, error->message);
 	if (!queue->about || others > 0)
-		tell(queue, "delivery given up", 3, "%s could not be told of %u event%s for a day: %s", queue->info->id, others + 1, others ? "s" : "", queue->words);
+		raise_about(queue, "delivery given up", 3, "%s could not be told of %u event%s for a day: %s", queue->info->id, others + 1, others ? "s" : "", queue->words);
 }
 
 static void fail(Queue *queue, gint64 at_ms)
@@ -282,7 +282,7 @@ static void on_end(const char *how, gpointer user_data)
 	}
 	if (queue->n_refused > 0 && !queue->about && (!queue->refusal_told_us || now_us - queue->refusal_told_us >= TELL_AGAIN_US)) {
 		queue->refusal_told_us = now_us;
-		tell(queue, "delivery refused", 2, "%s refused a message for good: %s", queue->info->id, queue->refusal);
+		raise_about(queue, "delivery refused", 2, "%s refused a message for good: %s", queue->info->id, queue->refusal);
 	}
 	if (queue->left > 0 && queue->login && queue->n_accepted == 0)
 		pause_target(queue, at_ms);

@@ -15,7 +15,7 @@ static const struct {
 	{ "events_raise", 2, "REDUNDANCY" },	    { "events_raise_once", 4, "REDUNDANCY" }, { "settings_tell", 1, "REDUNDANCY" },
 	{ "on_trouble", 0, "REDUNDANCY" },	    { "listener.trouble", 0, "REDUNDANCY" },  { "sync_service_notice", 1, "REDUNDANCY" },
 	{ "sync_line_notice", 1, "REDUNDANCY" },    { "events->notice", 0, "REDUNDANCY" },    { "keep_aside", 2, "REDUNDANCY" },
-	{ "add_note", 1, "NOTIFY" },
+	{ "add_note", 1, "NOTIFY" },		    { "raise_about", 1, "NOTIFY" },	      { "notify_engine_note", 1, "NOTIFY" },
 };
 
 /* What hands on a name that another of these calls was given. */
