@@ -73,13 +73,15 @@ static CtlExit print_sets(Ctl *ctl, GVariant *sets)
 		moving = moving || moved;
 		if (ctl->json)
 			continue;
-		ctl_printf("%s (%s): %s, %" G_GINT64_FORMAT " files and folders, %" G_GINT64_FORMAT " bytes\n", name, dict_string(set, "ref", "?"), coloured,
-			   dict_int(here, "files", 0), dict_int(here, "bytes", 0));
+		/* What the refs lead to is no data set. */
+		bool stored = g_str_equal(name, "stored");
+		ctl_printf("%s (%s): %s, %" G_GINT64_FORMAT " %s, %" G_GINT64_FORMAT " bytes\n", name, stored ? "the repository" : dict_string(set, "ref", "?"), coloured,
+			   dict_int(here, "files", 0), stored ? "objects" : "files and folders", dict_int(here, "bytes", 0));
 		for (const char *const *what = (const char *const[]){ "differs", "missing", "extra", NULL }; *what; what++) {
 			add_paths(ctl, here, "here", *what);
 			add_paths(ctl, there, "on the other device", *what);
 		}
-		if (bad && (g_variant_n_children(here) == 0 || g_variant_n_children(there) == 0))
+		if (bad && !stored && (g_variant_n_children(here) == 0 || g_variant_n_children(there) == 0))
 			ctl_printf("    %s has no such data set\n", g_variant_n_children(here) == 0 ? "this device" : "the other device");
 	}
 	if (ctl->json)

@@ -77,6 +77,8 @@ typedef struct {
 	char *held_why;          /* NULL: none is held back */
 	char *making;            /* the commit whose steps are being made */
 
+	gint damaged;            /* atomic: something of the line is gone from the disk, and is to be fetched again */
+
 	/* tidying */
 	guint use;               /* how often something was stored; the tidying thread's while it holds the engine's `storing` */
 	guint pin_use;
@@ -112,6 +114,7 @@ struct SyncEngine {
 	/* the main thread's */
 	SyncLineNews news[SYNC_N_REFS];
 	SyncRole wanted;
+	bool doubtful;         /* the last process ended with the machine, or left something that cannot be read */
 	SyncHooks *hooks;      /* any thread's */
 	SyncStaged *staged;    /* the thread's of the configuration */
 	GPtrArray *takers; /* of RoleCall*, not borrowed: orders to lead that are not answered yet */
@@ -126,8 +129,22 @@ struct SyncEngine {
 /* ---- engine.c ---- */
 void sync_engine_post(GMainContext *context, int priority, GSourceFunc function, gpointer data);
 SyncApply sync_line_apply(SyncLine *line);
+void sync_line_forget_picture(SyncLine *line); /* everything is read, and stored, again */
 
 void sync_tidy_look(SyncTidy *tidy, SyncEngineDone done, gpointer user_data); /* now; with @done it is tidied, whatever there is */
+
+void sync_tidy_doubt(SyncTidy *tidy, bool now); /* what is stored is read, and mended: @now, or if that was not done lately */
+
+/* ---- mend.c ---- */
+bool sync_mend_begin(SyncEngine *engine); /* true: the machine stopped without a word */
+void sync_mend_end(SyncEngine *engine);
+void sync_mend(SyncEngine *engine, const gint *stop); /* in the tidying thread */
+/* @target, with everything that it leads to, is here again. */
+bool sync_mend_fetch(SyncLine *line, const SyncFetchSource *source, const git_oid *target, GCancellable *cancellable,
+		     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The same on the leader, of what the follower has stored. */
+bool sync_mend_leader(SyncLine *line, const SyncFetchSource *source, const char *peer, const git_oid *target, GCancellable *cancellable,
+		      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* ---- budget.c ---- */
 bool sync_budget_look(SyncEngine *engine);     /* any thread that may wait for the disk; true: it is spent */
@@ -145,6 +162,7 @@ void sync_line_tell_activity(SyncLine *line, const char *activity);
 void sync_line_tell_committed(SyncLine *line, const char *commit, const char *message, guint n_changes);
 void sync_line_tell_applied(SyncLine *line, const char *commit, guint n_changes);
 void sync_line_tell_held(SyncLine *line, const char *commit, const char *why); /* "": no more */
+void sync_line_tell_damaged(SyncLine *line);
 void sync_line_tell_problem(SyncLine *line, const char *text);
 void sync_line_notice(SyncLine *line, const char *name, guint8 priority, const char *format, ...) G_GNUC_PRINTF(4, 5);
 

@@ -65,7 +65,7 @@ SyncApply sync_line_apply(SyncLine *line)
 	return (SyncApply){ .sets = line->sets, .ref = line->ref, .repo = line->repo, .objects = line->objects, .journal = line->journal, .gate = line->gate };
 }
 
-static void picture_new(SyncLine *line)
+void sync_line_forget_picture(SyncLine *line)
 {
 	sync_picture_free(line->picture);
 	line->picture = sync_picture_new(line->sets, line->ref, line->engine->scratch, line->objects);
@@ -286,6 +286,10 @@ void sync_engine_set_role(SyncEngine *engine, SyncRole role, guint64 term, const
 	call->unanswered = call->running = SYNC_N_REFS;
 	bool led = engine->wanted == SYNC_ROLE_LEAD;
 	engine->wanted = role;
+	/* Not before: who gives the order hears of it, too. */
+	if (engine->doubtful)
+		sync_engine_doubt(engine);
+	engine->doubtful = false;
 	if (role == SYNC_ROLE_LEAD) {
 		g_ptr_array_add(engine->takers, call);
 		sync_tidy_stop(engine->tidy);
@@ -523,6 +527,8 @@ static gboolean run_pull(gpointer data)
 		return G_SOURCE_REMOVE;
 	Pulled *pulled = g_new0(Pulled, 1);
 	bool ok = sync_follow_pull(line, pull, cancellable, &pulled->error);
+	if (g_error_matches(pulled->error, SYNC_ERROR, SYNC_ERROR_FAILED) && !g_cancellable_is_cancelled(cancellable))
+		sync_tidy_doubt(engine->tidy, false);
 	if (!ok && hand_on(line, pull, pulled->error)) {
 		g_clear_error(&pulled->error);
 		ok = true;
@@ -621,7 +627,7 @@ static gboolean run_reload(gpointer data)
 	settings_unref(line->settings);
 	line->settings = call->settings;
 	sync_trial_forget(line);
-	picture_new(line);
+	sync_line_forget_picture(line);
 	if (leads)
 		sync_lead_begin(line);
 	g_free(call);
@@ -642,6 +648,20 @@ void sync_engine_reload(SyncEngine *engine, const Settings *settings)
 		call->settings = settings_ref((Settings *)settings);
 		sync_engine_post(call->line->context, G_PRIORITY_DEFAULT, run_reload, call);
 	}
+}
+
+void sync_engine_doubt(SyncEngine *engine)
+{
+	sync_tidy_doubt(engine->tidy, true);
+}
+
+bool sync_engine_is_damaged(SyncEngine *engine)
+{
+	bool any = false;
+
+	for (guint i = 0; i < SYNC_N_REFS; i++)
+		any = any || g_atomic_int_get(&engine->lines[i].damaged);
+	return any;
 }
 
 void sync_engine_tidy(SyncEngine *engine, SyncEngineDone done, gpointer user_data)
@@ -728,7 +748,7 @@ static bool line_init(SyncLine *line, GPtrArray *sets, const Settings *settings,
 	line->strangers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	if (line->ref == SYNC_REF_VOICE)
 		sync_voice_init(line);
-	picture_new(line);
+	sync_line_forget_picture(line);
 	line->repo = sync_repo_open(line->engine->repository, error);
 	if (!line->repo)
 		return false;
@@ -797,7 +817,8 @@ SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const 
 	if (!engine->objects)
 		return NULL;
 	sync_repo_library_init();
-	sync_repo_heal(engine->repository);
+	engine->doubtful = sync_mend_begin(engine);
+	engine->doubtful = sync_repo_heal(engine->repository) || engine->doubtful;
 	for (guint i = 0; i < SYNC_N_REFS; i++) {
 		engine->lines[i].engine = engine;
 		engine->lines[i].name = sync_ref_names[i];
@@ -835,6 +856,8 @@ void sync_engine_free(SyncEngine *engine)
 		g_cancellable_cancel(line->following);
 		sync_engine_post(line->context, G_PRIORITY_HIGH, quit, line->loop);
 	}
+	if (engine->tidy)
+		sync_mend_end(engine);
 	for (guint i = 0; i < SYNC_N_REFS; i++) {
 		line_clear(&engine->lines[i]);
 		g_free(engine->news[i].stored);

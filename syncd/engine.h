@@ -29,6 +29,7 @@ typedef struct {
 	void (*notice)(const char *name, guint8 priority, const char *description, gpointer user_data);
 	void (*held)(const char *ref, const char *commit, const char *why, gpointer user_data); /* @commit "": none any more */
 	void (*hooks)(gpointer user_data); /* sync_engine_hooks() has changed */
+	void (*damaged)(gpointer user_data); /* the peer is to be asked, by a pull, whatever the role */
 	void (*problem)(const char *text, gpointer user_data); /* "" when it is over */
 } SyncEngineEvents;
 
@@ -76,6 +77,10 @@ void sync_engine_peer_has(SyncEngine *engine, GVariant *applied);
 /* Somebody stores objects beside the threads of the refs, and no ref has them yet: from and until, in one thread. */
 void sync_engine_store_begin(SyncEngine *engine);
 void sync_engine_store_end(SyncEngine *engine);
+
+/* Something that it has stored may be damaged: it is read, and mended. */
+void sync_engine_doubt(SyncEngine *engine);
+bool sync_engine_is_damaged(SyncEngine *engine); /* and is to be fetched again */
 
 /* Folds the repository and removes what nothing needs, now. SYNC_ERROR_REFUSED: this device takes over. */
 void sync_engine_tidy(SyncEngine *engine, SyncEngineDone done, gpointer user_data);

@@ -31,7 +31,7 @@ static bool fetch(SyncLine *line, const SyncPullCall *pull, GCancellable *cancel
 
 	if (!target_of(pull, line, &target))
 		return true;
-	if (!line->doubtful && ((sync_repo_get_ref(line->repo, "heads", line->name, &have) && git_oid_equal(&have, &target)) ||
+	if (!line->doubtful && !g_atomic_int_get(&line->damaged) && ((sync_repo_get_ref(line->repo, "heads", line->name, &have) && git_oid_equal(&have, &target)) ||
 				(sync_repo_get_ref(line->repo, "fetched", line->name, &have) && git_oid_equal(&have, &target))))
 		return true;
 	sync_line_tell_activity(line, "fetching");
@@ -40,6 +40,8 @@ static bool fetch(SyncLine *line, const SyncPullCall *pull, GCancellable *cancel
 		SyncFetchSource source = { .host = pull->hosts[i], .port = pull->port, .key = pull->key, .pin = pull->pin };
 
 		g_clear_error(&problem);
+		if (g_atomic_int_get(&line->damaged) && !sync_mend_fetch(line, &source, &target, cancellable, &problem))
+			continue;
 		if (line->objects ? sync_voice_fetch(line, &source, &target, cancellable, &problem) :
 				    sync_fetch(line->repo, &source, "fetched", line->name, &target, cancellable, &problem)) {
 			sync_line_tell(line);
@@ -336,12 +338,30 @@ static bool apply_line(SyncLine *line, const git_oid *target, GCancellable *canc
 	return ok;
 }
 
+static bool mend_leader(SyncLine *line, const SyncPullCall *pull, GCancellable *cancellable, GError **error)
+{
+	git_oid target;
+
+	if (!target_of(pull, line, &target))
+		return true;
+	for (guint i = 0; pull->hosts[i]; i++) {
+		SyncFetchSource source = { .host = pull->hosts[i], .port = pull->port, .key = pull->key, .pin = pull->pin };
+
+		g_clear_error(error);
+		if (sync_mend_leader(line, &source, pull->peer_id, &target, cancellable, error))
+			return true;
+	}
+	return false;
+}
+
 bool sync_follow_pull(SyncLine *line, const SyncPullCall *pull, GCancellable *cancellable, GError **error)
 {
 	SyncApply apply = sync_line_apply(line);
 	git_oid target;
 	bool moved;
 
+	if (line->role == SYNC_ROLE_LEAD && g_atomic_int_get(&line->damaged))
+		return mend_leader(line, pull, cancellable, error);
 	if (line->role != SYNC_ROLE_FOLLOW) {
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_REFUSED, "not-follower: this device does not follow");
 		return false;

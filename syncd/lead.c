@@ -259,6 +259,8 @@ static gboolean line_due(gpointer user_data)
 	if (copies)
 		line->snapshot_took_us = g_get_monotonic_time() - began_us;
 	sync_line_tell_problem(line, ok ? "" : error->message);
+	if (g_error_matches(error, SYNC_ERROR, SYNC_ERROR_FAILED))
+		sync_tidy_doubt(line->engine->tidy, false);
 	sync_line_tell_activity(line, "idle");
 	/* The picture has everything marked; it is tried again with the next change, and soon. */
 	if (!ok)

@@ -2,7 +2,7 @@
 /* syncd/news.c - what the threads of the refs have to say, told in the main context as of one engine. */
 #include "engine-private.h"
 
-typedef enum { NEWS_LINE, NEWS_DIVERGED, NEWS_ACTIVITY, NEWS_COMMITTED, NEWS_APPLIED, NEWS_NOTICE, NEWS_HELD, NEWS_PROBLEM } NewsKind;
+typedef enum { NEWS_LINE, NEWS_DIVERGED, NEWS_ACTIVITY, NEWS_COMMITTED, NEWS_APPLIED, NEWS_NOTICE, NEWS_HELD, NEWS_PROBLEM, NEWS_DAMAGED } NewsKind;
 
 typedef struct {
 	SyncLine *line;
@@ -112,6 +112,9 @@ static gboolean deliver(gpointer data)
 	case NEWS_HELD:
 		events->held(ref, news->a, news->b, engine->user_data);
 		break;
+	case NEWS_DAMAGED:
+		events->damaged(engine->user_data);
+		break;
 	case NEWS_PROBLEM:
 		take(&known->problem, news->a);
 		tell_problem(engine);
@@ -170,6 +173,11 @@ void sync_line_tell_applied(SyncLine *line, const char *commit, guint n_changes)
 void sync_line_tell_held(SyncLine *line, const char *commit, const char *why)
 {
 	tell(line, (News){ .kind = NEWS_HELD, .a = g_strdup(commit), .b = g_utf8_make_valid(why, -1) });
+}
+
+void sync_line_tell_damaged(SyncLine *line)
+{
+	tell(line, (News){ .kind = NEWS_DAMAGED });
 }
 
 void sync_line_tell_problem(SyncLine *line, const char *text)

@@ -81,6 +81,7 @@ void sync_service_notice(SyncService *service, const char *name, guint8 priority
 void sync_service_peer_said(SyncService *service, GVariant *value); /* its topic "sync" */
 void sync_service_peer_connected(SyncService *service, bool connected);
 void sync_service_tell_peer(SyncService *service);
+void sync_service_pull(SyncService *service);
 
 /* ---- recovery.c ---- */
 void sync_recovery_look(SyncService *service);                            /* who has what has changed, or the limit */
@@ -91,6 +92,10 @@ bool sync_recovery_is_applied(SyncService *service, GVariant *commits);   /* the
 GVariant *sync_recovery_numbers(SyncService *service);                    /* of our newest commits, for the peer */
 GVariant *sync_recovery_point(SyncService *service);
 GVariant *sync_recovery_heard_ms(SyncService *service);
+
+/* ---- mending.c ---- */
+void sync_mending_look(gpointer service); /* the engine has lost something, or the peer says what it has */
+void sync_mending_tidy(BusCall *call, GVariant *args, gpointer user_data);
 
 /* ---- verifying.c ---- */
 SyncVerifying *sync_verifying_new(SyncService *service);

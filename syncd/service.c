@@ -240,6 +240,11 @@ static void pull(SyncService *service, SyncEngineDone done, gpointer user_data)
 	sync_engine_pull(service->engine, &wish, pulled, pulling);
 }
 
+void sync_service_pull(SyncService *service)
+{
+	pull(service, NULL, NULL);
+}
+
 static gboolean interval_over(gpointer user_data)
 {
 	pull(user_data, NULL, NULL);
@@ -272,6 +277,7 @@ void sync_service_peer_said(SyncService *service, GVariant *value)
 	sync_engine_peer_has(service->engine, service->peer_applied);
 	if (service->role == SYNC_ROLE_LEAD && sync_recovery_is_applied(service, service->stored))
 		synchronised(service);
+	sync_mending_look(service);
 	if (service->role == SYNC_ROLE_FOLLOW)
 		pull(service, NULL, NULL);
 }
@@ -366,6 +372,7 @@ static const SyncEngineEvents engine_events = {
 	.notice = on_notice,
 	.held = sync_held_here,
 	.hooks = sync_held_hooks,
+	.damaged = sync_mending_look,
 	.problem = on_problem,
 };
 
@@ -510,11 +517,6 @@ static void sync_now(BusCall *call, GVariant *args, gpointer user_data)
 
 	sync_engine_try_again(service->engine);
 	pull(service, answer, call);
-}
-
-static void tidy(BusCall *call, GVariant *args, gpointer user_data)
-{
-	sync_engine_tidy(((SyncService *)user_data)->engine, answer, call);
 }
 
 typedef struct {
@@ -780,7 +782,7 @@ const BusMember sync_members[] = {
 	{ "Import", .method = sync_transfer_import },
 	{ "WaitApplied", .method = wait_applied },
 	{ "SyncNow", .method = sync_now },
-	{ "Tidy", .method = tidy },
+	{ "Tidy", .method = sync_mending_tidy },
 	{ "Verify", .method = sync_verifying_verify },
 	{ "HookDone", .method = sync_held_hook_done },
 	{ "History", .method = history },

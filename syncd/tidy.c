@@ -27,6 +27,7 @@ enum {
 	TRY_MS = 100,     /* with so much between two */
 	BATCH = 32,       /* objects go so many at a time */
 	GIVE_UP_MS = 2000,
+	CHECK_S = 3600,   /* everything is read at most so often for something that went wrong */
 };
 
 struct SyncTidy {
@@ -38,6 +39,9 @@ struct SyncTidy {
 	gint64 not_before_us;
 	bool news, past_ended, quits;
 	bool look;             /* at once */
+	bool check;            /* what is stored is read */
+	gint64 checked_us;
+	gint stop;             /* atomic: leaves off checking */
 	GSList *askers;        /* of Asker*, who wait for it to be tidied */
 	guint pinned;          /* lines that have answered */
 	SyncHeap folded;
@@ -299,7 +303,7 @@ static bool fold(SyncTidy *tidy, GCancellable *cancellable, GError **error)
 /* The lock is held; until when there is something to look at. */
 static gint64 wake_us(const SyncTidy *tidy, gint64 looked_us)
 {
-	if (tidy->look || tidy->askers)
+	if (tidy->look || tidy->askers || tidy->check)
 		return 0;
 	if (!tidy->news && !tidy->past_ended)
 		return G_MAXINT64;
@@ -365,11 +369,16 @@ static gpointer run(gpointer data)
 		bool past_ended = tidy->past_ended;
 
 		GSList *askers = g_steal_pointer(&tidy->askers);
+		bool check = tidy->check;
 
-		tidy->news = tidy->past_ended = tidy->look = false;
+		tidy->news = tidy->past_ended = tidy->look = tidy->check = false;
 		g_set_object(&tidy->present, NULL);
 		GCancellable *cancellable = tidy->present = g_cancellable_new();
 		g_mutex_unlock(&tidy->lock);
+		if (check) {
+			g_atomic_int_set(&tidy->stop, false);
+			sync_mend(tidy->engine, &tidy->stop);
+		}
 		look(tidy, cancellable, past_ended, askers);
 		looked_us = g_get_monotonic_time();
 		g_mutex_lock(&tidy->lock);
@@ -418,6 +427,21 @@ void sync_tidy_look(SyncTidy *tidy, SyncEngineDone done, gpointer user_data)
 	g_mutex_unlock(&tidy->lock);
 }
 
+void sync_tidy_doubt(SyncTidy *tidy, bool now)
+{
+	gint64 now_us = g_get_monotonic_time();
+
+	if (!tidy)
+		return;
+	g_mutex_lock(&tidy->lock);
+	if (!tidy->check && (now || tidy->checked_us == 0 || now_us - tidy->checked_us > CHECK_S * (gint64)G_USEC_PER_SEC)) {
+		tidy->check = true;
+		tidy->checked_us = now_us;
+		g_cond_broadcast(&tidy->cond);
+	}
+	g_mutex_unlock(&tidy->lock);
+}
+
 void sync_tidy_stop(SyncTidy *tidy)
 {
 	g_mutex_lock(&tidy->lock);
@@ -448,6 +472,7 @@ void sync_tidy_end(SyncTidy *tidy)
 	sync_tidy_stop(tidy);
 	g_mutex_lock(&tidy->lock);
 	tidy->quits = true;
+	g_atomic_int_set(&tidy->stop, true);
 	g_cond_broadcast(&tidy->cond);
 	g_mutex_unlock(&tidy->lock);
 	g_thread_join(g_steal_pointer(&tidy->thread));

@@ -18,6 +18,7 @@
 #include "syncd/files/file.h"
 #include "syncd/files/path.h"
 #include "syncd/voice/pointer.h"
+#include "syncd/repository/check.h"
 #include "syncd/repository/repo.h"
 #include "syncd/files/set.h"
 #include "syncd/files/snapshot.h"
@@ -349,6 +350,43 @@ static void check_set(SyncVerify *verify, SyncRepo *repo, const SyncSet *set, GV
 	g_hash_table_unref(check.problems);
 }
 
+/* ---- what is stored ---- */
+
+static void check_store(SyncVerify *verify, GVariantBuilder *reports)
+{
+	g_autofree char *folder = g_path_get_dirname(verify->repository), *store = g_build_filename(folder, "lfs", NULL);
+	static const char *const names[] = { "missing", "differs" }; /* by SyncFaultKind */
+	g_auto(SyncCheck) check = { 0 };
+
+	sync_check(verify->repository, store, &verify->cancelled, &check);
+	g_variant_builder_open(reports, G_VARIANT_TYPE_VARDICT);
+	g_variant_builder_add(reports, "{sv}", "set", g_variant_new_string(SYNC_VERIFY_STORE));
+	g_variant_builder_add(reports, "{sv}", "ref", g_variant_new_string("objects"));
+	g_variant_builder_add(reports, "{sv}", "tree", g_variant_new_string(""));
+	g_variant_builder_add(reports, "{sv}", "files", g_variant_new_uint64(check.objects));
+	g_variant_builder_add(reports, "{sv}", "bytes", g_variant_new_uint64(check.bytes));
+	for (guint kind = 0; kind < G_N_ELEMENTS(names); kind++) {
+		g_autofree char *count = g_strconcat("n_", names[kind], NULL);
+		GVariantBuilder shown;
+		guint64 n = 0;
+
+		g_variant_builder_init(&shown, G_VARIANT_TYPE_STRING_ARRAY);
+		for (guint i = 0; i < check.faults->len; i++) {
+			const SyncFault *fault = check.faults->pdata[i];
+
+			if (fault->kind != kind)
+				continue;
+			if (n++ < SHOWN)
+				g_variant_builder_add(&shown, "s", fault->id);
+		}
+		g_variant_builder_add(reports, "{sv}", count, g_variant_new_uint64(n));
+		g_variant_builder_add(reports, "{sv}", names[kind], g_variant_builder_end(&shown));
+	}
+	g_variant_builder_add(reports, "{sv}", "n_extra", g_variant_new_uint64(0));
+	g_variant_builder_add(reports, "{sv}", "extra", g_variant_new_strv(NULL, 0));
+	g_variant_builder_close(reports);
+}
+
 /* ---- the whole ---- */
 
 static gboolean on_done(gpointer data)
@@ -376,6 +414,7 @@ static gpointer run(gpointer data)
 		g_warning("verifying: %s", error->message);
 	for (guint i = 0; repo && i < verify->sets->len && !g_atomic_int_get(&verify->cancelled); i++)
 		check_set(verify, repo, verify->sets->pdata[i], &reports);
+	check_store(verify, &reports);
 	verify->report = g_variant_ref_sink(g_variant_builder_end(&reports));
 	g_idle_add(on_done, verify);
 	return NULL;
@@ -437,7 +476,10 @@ static void merge_one(GVariantBuilder *all, const char *name, GVariant *here, GV
 	(void)g_variant_lookup(here ? here : there, "ref", "&s", &ref);
 	(void)(here && g_variant_lookup(here, "tree", "&s", &tree));
 	(void)(there && g_variant_lookup(there, "tree", "&s", &other));
-	if (!here || !there || !is_clean(here) || !is_clean(there))
+	/* A peer of an earlier version says nothing of what it has stored. */
+	if (g_str_equal(name, SYNC_VERIFY_STORE))
+		verdict = (!here || is_clean(here)) && (!there || is_clean(there)) ? "same" : "differs";
+	else if (!here || !there || !is_clean(here) || !is_clean(there))
 		verdict = "differs";
 	else if (!g_str_equal(tree, other))
 		verdict = "moving";
@@ -448,6 +490,13 @@ static void merge_one(GVariantBuilder *all, const char *name, GVariant *here, GV
 	g_variant_builder_add(all, "{sv}", "here", here ? here : g_variant_new("a{sv}", NULL));
 	g_variant_builder_add(all, "{sv}", "there", there ? there : g_variant_new("a{sv}", NULL));
 	g_variant_builder_close(all);
+}
+
+bool sync_verify_is_store_damaged(GVariant *reports)
+{
+	g_autoptr(GVariant) report = find_set(reports, SYNC_VERIFY_STORE);
+
+	return report && !is_clean(report);
 }
 
 GVariant *sync_verify_merge(GVariant *here, GVariant *there)

@@ -8,6 +8,10 @@
 #pragma once
 
 #include <gio/gio.h>
+#include <stdbool.h>
+
+/* The name of what is no data set: what the refs lead to, recordings too. A report of it has the ids of objects. */
+#define SYNC_VERIFY_STORE "stored"
 
 typedef struct SyncVerify SyncVerify;
 
@@ -19,6 +23,8 @@ typedef void (*SyncVerifyDone)(GVariant *sets, gpointer user_data);
 SyncVerify *sync_verify_new(const char *repository, GPtrArray *sets, const char *scratch, SyncVerifyDone done, gpointer user_data);
 void sync_verify_free(SyncVerify *verify); /* its thread ends by itself; NULL is fine */
 double sync_verify_progress(SyncVerify *verify); /* 0 - 1 */
+
+bool sync_verify_is_store_damaged(GVariant *reports);
 
 /* Both reports as one, aa{sv}: each set with set, ref, verdict ("same", "differs", "moving": what was looked at is not the same state), here, there
  * (a{sv}, its report; empty: the device has no such set). Pure. Floating. */

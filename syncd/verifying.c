@@ -84,6 +84,8 @@ static void on_own(GVariant *sets, gpointer user_data)
 	SyncVerifying *verifying = user_data;
 
 	verifying->report = g_variant_ref(sets);
+	if (sync_verify_is_store_damaged(sets))
+		sync_engine_doubt(verifying->service->engine);
 	look(verifying);
 }
 
@@ -93,6 +95,8 @@ static void on_for_peer(GVariant *sets, gpointer user_data)
 
 	g_clear_pointer(&verifying->answer, g_variant_unref);
 	verifying->answer = g_variant_ref(sets);
+	if (sync_verify_is_store_damaged(sets))
+		sync_engine_doubt(verifying->service->engine);
 	verifying->answered = verifying->asked;
 	g_clear_pointer(&verifying->for_peer, sync_verify_free);
 	tell(verifying);

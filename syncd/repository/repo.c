@@ -122,8 +122,8 @@ static bool is_rubbish(const char *name)
 	return g_str_has_suffix(name, ".lock") || g_str_has_prefix(name, "pack_git2_") || g_str_has_prefix(name, "tmp_") || g_str_has_prefix(name, ".tmp-");
 }
 
-/* Removes rubbish below @fd, and in the folder of objects also empty files. */
-static void sweep(int fd, bool objects, guint depth)
+/* Removes rubbish below @fd, and in the folder of objects also empty files, of which *ret_empty tells. */
+static void sweep(int fd, bool objects, guint depth, bool *ret_empty)
 {
 	DIR *dir = fdopendir(fd);
 
@@ -139,45 +139,60 @@ static void sweep(int fd, bool objects, guint depth)
 		if (S_ISDIR(st.st_mode) && depth < 8) {
 			int inner = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 			if (inner >= 0)
-				sweep(inner, objects || g_str_equal(entry->d_name, "objects"), depth + 1);
+				sweep(inner, objects || g_str_equal(entry->d_name, "objects"), depth + 1, ret_empty);
 		} else if (S_ISREG(st.st_mode) && (is_rubbish(entry->d_name) || (objects && st.st_size == 0))) {
+			*ret_empty = *ret_empty || !is_rubbish(entry->d_name);
 			(void)unlinkat(fd, entry->d_name, 0);
 		}
 	}
 	(void)closedir(dir);
 }
 
-static bool readable(const char *path)
+static bool is_readable(git_reference *reference)
+{
+	g_autoptr(git_commit) commit = NULL;
+	g_autoptr(git_tree) tree = NULL;
+
+	return git_reference_peel((git_object **)&commit, reference, GIT_OBJECT_COMMIT) == 0 && git_commit_tree(&tree, commit) == 0;
+}
+
+/* The names of the refs that cannot be read are added to @lost. False: not one can be, or nothing at all. */
+static bool readable(const char *path, GPtrArray *lost)
 {
 	g_autoptr(SyncRepo) repo = NULL;
 	git_reference_iterator *iterator = NULL;
 	git_reference *reference;
-	bool ok = true;
+	guint n = 0;
 
 	if (!g_file_test(path, G_FILE_TEST_EXISTS))
 		return true;
 	repo = sync_repo_open(path, NULL);
 	if (!repo || git_reference_iterator_new(&iterator, repo->git) < 0)
 		return false;
-	while (ok && git_reference_next(&reference, iterator) == 0) {
-		g_autoptr(git_commit) commit = NULL;
-		g_autoptr(git_tree) tree = NULL;
-
-		ok = git_reference_peel((git_object **)&commit, reference, GIT_OBJECT_COMMIT) == 0 && git_commit_tree(&tree, commit) == 0;
+	while (git_reference_next(&reference, iterator) == 0) {
+		n++;
+		if (!is_readable(reference))
+			g_ptr_array_add(lost, g_strdup(git_reference_name(reference)));
 		git_reference_free(reference);
 	}
 	git_reference_iterator_free(iterator);
-	return ok;
+	for (guint i = 0; i < lost->len && lost->len < n; i++) {
+		g_warning("%s leads to nothing that can be read", (const char *)lost->pdata[i]);
+		(void)git_reference_remove(repo->git, lost->pdata[i]);
+	}
+	return n == 0 || lost->len < n;
 }
 
-void sync_repo_heal(const char *path)
+bool sync_repo_heal(const char *path)
 {
+	g_autoptr(GPtrArray) lost = g_ptr_array_new_with_free_func(g_free);
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool empty = false;
 
 	if (fd >= 0)
-		sweep(fd, false, 0);
-	if (readable(path))
-		return;
+		sweep(fd, false, 0, &empty);
+	if (readable(path, lost))
+		return empty || lost->len > 0;
 	g_autofree char *aside = g_strconcat(path, ".broken", NULL);
 	g_autofree char *name = g_path_get_basename(aside);
 	g_autofree char *folder = g_path_get_dirname(aside);
@@ -187,6 +202,7 @@ void sync_repo_heal(const char *path)
 	sync_file_remove_tree(folder_fd, name);
 	if (rename(path, aside) < 0)
 		g_warning("%s: %s", aside, g_strerror(errno));
+	return false; /* there is nothing that could be damaged */
 }
 
 /* ---- refs ---- */

@@ -30,9 +30,10 @@ SyncRepo *sync_repo_open(const char *path, GError **error) G_GNUC_WARN_UNUSED_RE
 void sync_repo_free(SyncRepo *repo); /* NULL is fine */
 bool sync_repo_reopen(SyncRepo *repo, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* others have put its objects in order */
 
-/* After an unclean stop: removes locks, half received packs and empty objects that would else count as present for ever. A repository that
- * cannot be read is put aside ("repo.git.broken") and a new one made: the files on disk, or the peer, have everything. */
-void sync_repo_heal(const char *path);
+/* After an unclean stop: removes locks, half received packs and empty objects that would else count as present for ever, and refs that lead to nothing that
+ * can be read. A repository of which no ref can be is put aside ("repo.git.broken") and a new one made: the files on disk, or the peer, have everything.
+ * True: something was not right. */
+bool sync_repo_heal(const char *path);
 
 bool sync_repo_get_ref(SyncRepo *repo, const char *space, const char *ref, git_oid *ret_id);
 bool sync_repo_set_ref(SyncRepo *repo, const char *space, const char *ref, const git_oid *id, GError **error) G_GNUC_WARN_UNUSED_RESULT;

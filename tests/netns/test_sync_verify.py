@@ -47,6 +47,8 @@ def test_two_that_are_the_same(pair):
     alpha, beta = pair
     for device in pair:
         found = verify(device)
+        kept = found.pop("stored")
+        assert kept["verdict"] == "same" and kept["here"]["files"] > 10 and problems(kept) == {}, "what the refs lead to"
         assert {name: report["ref"] for name, report in found.items()} == SETS
         for report in found.values():
             assert (report["verdict"], problems(report)) == ("same", {}), report
