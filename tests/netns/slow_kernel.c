@@ -6,15 +6,18 @@
  *
  * Those that take it: every change, and questions about links; of the socket options, those that join a group, and to close a socket that has joined
  * one. To close a packet socket waits for all processors instead, which may take as long. Questions about addresses, routes and neighbours do not wait
- * (since Linux 6.9).
+ * (since Linux 6.9). Some kernel settings are neither: whoever opens one of those is told of, because in real time he would spin.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -69,6 +72,27 @@ ssize_t sendto(int fd, const void *data, size_t length, int flags, const struct 
 {
 	look_at(fd, data, length);
 	return NEXT(sendto)(fd, data, length, flags, to, to_length);
+}
+
+static void look_at_path(const char *path)
+{
+	static const char text[] = "slow-kernel: spinning\n";
+
+	if (strstr(path, "/addr_gen_mode") || strstr(path, "/forwarding") || strstr(path, "/proxy_ndp"))
+		(void)!write(STDERR_FILENO, text, sizeof text - 1);
+}
+
+/* Which is open64() here, as in vrrpd. */
+int open(const char *path, int flags, ...)
+{
+	va_list arguments;
+	mode_t mode;
+
+	va_start(arguments, flags);
+	mode = flags & O_CREAT ? va_arg(arguments, mode_t) : 0;
+	va_end(arguments);
+	look_at_path(path);
+	return openat(AT_FDCWD, path, flags, mode);
 }
 
 static unsigned char joined[1024];

@@ -247,10 +247,13 @@ static void tune_parent(VrrpAddressKernel *self, Place *place)
 
 static void tune_virtual(VrrpAddressKernel *self, Place *place)
 {
+	GError *error = NULL;
+
 	if (place->member->family == AF_INET6)
 		set_sysctl(self, place, "ipv6", place->member->virtual_device, "disable_ipv6", "0", false); /* whatever the default says */
 	/* No link-local address of its own: the Backup's interface has the same MAC, and they would collide. */
-	set_sysctl(self, place, "ipv6", place->member->virtual_device, "addr_gen_mode", "1", false);
+	if (!vrrp_rtnl_link_no_own_address(self->rtnl, place->index, &error))
+		complain(&place->refused, "sysctl-refused", place->member->virtual_device, error);
 	set_sysctl(self, place, "ipv6", place->member->virtual_device, "accept_dad", "0", false);
 	/* MLD version 2 says that it leaves a group some time after an address is gone, from the virtual MAC, when the other may have it already:
 	 * switches would learn the wrong port. Version 1 says so at once, while we are still Master. */

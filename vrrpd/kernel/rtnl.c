@@ -315,6 +315,19 @@ bool vrrp_rtnl_link_up(VrrpRtnl *rtnl, int index, bool up, GError **error)
 	return request(rtnl, message_new(RTM_NEWLINK, 0, &info, sizeof info), 0, "virtual interface up or down", error);
 }
 
+bool vrrp_rtnl_link_no_own_address(VrrpRtnl *rtnl, int index, GError **error)
+{
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+	struct nl_msg *message = message_new(RTM_NEWLINK, 0, &info, sizeof info);
+	guint8 mode = IN6_ADDR_GEN_MODE_NONE;
+	struct nlattr *families = nla_nest_start(message, IFLA_AF_SPEC), *ipv6 = nla_nest_start(message, AF_INET6);
+
+	put(message, IFLA_INET6_ADDR_GEN_MODE, &mode, sizeof mode);
+	nla_nest_end(message, ipv6);
+	nla_nest_end(message, families);
+	return request(rtnl, message, -NLE_AF_NOSUPPORT, "no IPv6 address of its own", error);
+}
+
 /* ---- Addresses ---- */
 
 static struct nl_msg *address_message(int index, const IpAddress *address, guint prefix, guint lifetime_s, bool connected)

@@ -65,6 +65,9 @@ GArray *vrrp_rtnl_links(VrrpRtnl *rtnl);
 
 bool vrrp_rtnl_macvlan_add(VrrpRtnl *rtnl, const char *name, int parent, const guint8 mac[static 6], GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool vrrp_rtnl_link_delete(VrrpRtnl *rtnl, int index, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* It gives itself no IPv6 address. Not by sysctl: who writes or reads that does not wait for the kernel's lock but tries again and again, and in real time
+ * keeps whoever has the lock from a processor. */
+bool vrrp_rtnl_link_no_own_address(VrrpRtnl *rtnl, int index, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool vrrp_rtnl_link_up(VrrpRtnl *rtnl, int index, bool up, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Adds the address or renews its lifetime. @connected: with the route to its subnet. */
