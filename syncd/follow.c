@@ -206,21 +206,26 @@ static bool keep_own(SyncLine *line, const git_oid *head, const git_oid *target,
 	if (line->ref == SYNC_REF_VOLATILE)
 		return true;
 	bool in_line = head && (line->objects ? sync_voice_goes_on_from(line, target, head) : sync_repo_contains(line->repo, target, head));
-	if (edited && new_to_target && !git_oid_equal(&disk, &line->parked_tree)) {
+	bool fresh = edited && new_to_target && !git_oid_equal(&disk, &line->parked_tree);
+	if (!fresh && (!head || in_line))
+		return true;
+	if (fresh) {
 		if (!sync_repo_commit(line->repo, &disk, head, "system", "What was on this device when it was replaced", &line->term, &own, error))
 			return false;
-		line->parked_tree = disk;
-		if (!head)
-			return keep_aside(line, &own, "own data kept", 1, "What this device had before it joined is", error);
-		if (in_line)
-			return keep_aside(line, &own, "local edit kept", 2, "A change made on this Backup was replaced by the Master's; it is",
-					  error);
-	} else if (head) {
+	} else {
 		own = *head;
 	}
-	if (!head || in_line)
-		return true;
-	return keep_aside(line, &own, "divergence", 3, "This device had commits that the Master has not; they are", error);
+	bool kept;
+	if (!head)
+		kept = keep_aside(line, &own, "own data kept", 1, "What this device had before it joined is", error);
+	else if (in_line)
+		kept = keep_aside(line, &own, "local edit kept", 2, "A change made on this Backup was replaced by the Master's; it is", error);
+	else
+		kept = keep_aside(line, &own, "divergence", 3, "This device had commits that the Master has not; they are", error);
+	/* Not before it has its name: else the next try would take it for kept. */
+	if (kept && fresh)
+		line->parked_tree = disk;
+	return kept;
 }
 
 /* ---- applying ---- */

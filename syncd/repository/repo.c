@@ -12,6 +12,7 @@
 #include "syncd/files/file.h"
 
 G_LOCK_DEFINE_STATIC(packed_refs);
+G_LOCK_DEFINE_STATIC(diverged);
 
 enum { WINDOW = 32 << 20, MAPPED_MAX = 128 << 20, DIVERGED_MAX = 100000 };
 
@@ -338,7 +339,7 @@ bool sync_repo_find(SyncRepo *repo, const char *name, git_oid *ret_id, GError **
 	return rc == 0;
 }
 
-char *sync_repo_park(SyncRepo *repo, const char *device, const git_oid *commit, GError **error)
+static char *park(SyncRepo *repo, const char *device, const git_oid *commit, GError **error)
 {
 	g_autofree char *safe = ref_safe(device);
 	g_auto(GStrv) names = sync_repo_diverged(repo);
@@ -363,4 +364,13 @@ char *sync_repo_park(SyncRepo *repo, const char *device, const git_oid *commit, 
 	}
 	g_set_error(error, SYNC_ERROR, SYNC_ERROR_FAILED, "too many lines are kept aside");
 	return NULL;
+}
+
+char *sync_repo_park(SyncRepo *repo, const char *device, const git_oid *commit, GError **error)
+{
+	/* The threads of the refs look for a free name each; the second to come would fail where the first is just taking its own. */
+	G_LOCK(diverged);
+	char *name = park(repo, device, commit, error);
+	G_UNLOCK(diverged);
+	return name;
 }

@@ -714,6 +714,26 @@ def test_a_local_edit_is_kept(pair, lab):  # noqa: F811
     assert beta.read(f"{FILES}/main.cfg") == "edited on the Backup\n"
 
 
+def test_a_local_edit_is_kept_when_it_could_not_be_at_first(pair, lab):  # noqa: F811
+    """Nothing comes in its place before it has a name, however often that takes."""
+    alpha, beta = pair
+    lock = beta.at("/var/lib/understudy/sync/repo.git/refs/diverged/beta/1.lock")
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    beta.write(f"{FILES}/main.cfg", "edited on the Backup\n")
+    alpha.write(f"{FILES}/main.cfg", "second\n")
+    commits = alpha.commit()
+    for _ in range(2):
+        with pytest.raises(CallError):
+            beta.sync("SyncNow")
+        assert beta.read(f"{FILES}/main.cfg") == "edited on the Backup\n"
+    lock.unlink()
+    beta.sync("SyncNow")
+    alpha.wait_applied(commits)
+    assert beta.read(f"{FILES}/main.cfg") == "second\n"
+    assert beta.git("show", "refs/diverged/beta/1:pbx.etc/main.cfg") == "edited on the Backup\n"
+
+
 def test_an_edit_elsewhere_is_put_right_at_the_next_look(pair, lab):  # noqa: F811
     alpha, beta = pair
     beta.write(f"{FILES}/extra.cfg", "only here\n")
