@@ -34,7 +34,7 @@ HOLDER = """
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/etc/upper /run/etc/work /run/understudy
 mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work /etc
-mount -t tmpfs -o mode=755 tmpfs /var/lib
+if [ "$1" ]; then mount --bind "$1" /var/lib; else mount -t tmpfs -o mode=755 tmpfs /var/lib; fi
 mkdir -p /etc/understudy/applications.d /var/lib/understudy/sync
 mkdir -p /run/understudy/private/syncd
 chmod 1777 /run/understudy/private/syncd
@@ -181,12 +181,12 @@ class Client:
 
 
 class Device:
-    def __init__(self, lab, name, lan, peer):
+    def __init__(self, lab, name, lan, peer, disk=""):
         self.lab, self.name, self.lan, self.peer = lab, name, host(lan), host(peer)
         self.namespace = lab.net.namespace(name)
         self.ports = [lab.switch.connect(self.namespace, "eth0", lan),
                       lab.cable.connect(self.namespace, "eth1", peer)]
-        self.holder = self.namespace.popen(["unshare", "--mount", "--propagation", "private", "sh", "-ec", HOLDER],
+        self.holder = self.namespace.popen(["unshare", "--mount", "--propagation", "private", "sh", "-ec", HOLDER, "sh", disk],
                                            stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent)
         assert self.holder.stdout.readline() == "ready\n"
         self.root = Path(f"/proc/{self.holder.pid}/root")
@@ -363,15 +363,18 @@ def pair(lab):
 
 
 class SyncLab:
-    """alpha keeps its configuration (it has a pair.conf), beta joins."""
+    """alpha keeps its configuration (it has a pair.conf), beta joins. disk: a folder in which each has its /var/lib, else that is memory."""
 
-    def __init__(self, build, folder, family="ipv4"):
+    def __init__(self, build, folder, family="ipv4", disk=None):
         self.build, self.folder = Path(build), Path(folder)
         self.net = Network()
         self.switch, self.cable = self.net.switch("lan"), self.net.switch("peer")
         alpha, beta, service = PLACES[family]
-        self.alpha = Device(self, "alpha", *alpha)
-        self.beta = Device(self, "beta", *beta)
+        places = {name: str(disk / name) if disk else "" for name in ("alpha", "beta")}
+        for place in filter(None, places.values()):
+            os.makedirs(place)
+        self.alpha = Device(self, "alpha", *alpha, disk=places["alpha"])
+        self.beta = Device(self, "beta", *beta, disk=places["beta"])
         self.alpha.write("/etc/understudy/pair.conf", PAIR_CONF.format(service=service))
 
     def start(self):
