@@ -9,6 +9,7 @@
 static const CatalogueEvent events[] = {
 	/* what the pair is */
 	{ R, "role", { 1 }, NULL, false, "This device has another role; the text says which, and why" },
+	{ R, "failover", { 3 }, NULL, false, "The Backup leads without an order: the Master was lost, or has given up" },
 	{ R, "up active", { 1 }, "backup", true, "The Master has a Backup that takes over by itself" },
 	{ R, "up passive", { 2 }, "backup", false, "The Backup is there, but takes over by order only" },
 	{ R, "still passive", { 2 }, "backup passive", false, "Reminds that the Backup takes over by order only" },

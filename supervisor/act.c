@@ -100,7 +100,7 @@ void act_forget_order(Supervisor *supervisor)
 void act_order(Supervisor *supervisor, const char *reason)
 {
 	act_forget_order(supervisor);
-	supervisor->order = reason && *reason ? g_strdup(reason) : NULL;
+	supervisor->order = g_strdup(reason ? reason : "");
 	supervisor->order_us = g_get_monotonic_time();
 }
 
@@ -132,6 +132,16 @@ static GVariant *commits_lacking(const Supervisor *supervisor)
 	return NULL;
 }
 
+/* What has become of the Master that nobody told to go; NULL: there was none. */
+static const char *failover_text(Role old, const char *reason)
+{
+	if (old != ROLE_BACKUP)
+		return NULL;
+	if (strcmp(reason, "master-down") == 0)
+		return "the Master was not heard any more";
+	return strcmp(reason, "master-resigned") == 0 ? "the Master has given up" : NULL;
+}
+
 static void role_has_changed(Supervisor *supervisor, Role old)
 {
 	const RoleMachine *role = &supervisor->role;
@@ -158,10 +168,13 @@ static void role_has_changed(Supervisor *supervisor, Role old)
 		if (lacking)
 			g_variant_dict_insert_value(dictionary, "not_applied", lacking);
 	}
-	if (supervisor->order && now_us - supervisor->order_us < ORDER_LASTS_US)
+	bool ordered = supervisor->order && now_us - supervisor->order_us < ORDER_LASTS_US;
+	if (ordered && *supervisor->order)
 		g_variant_dict_insert(dictionary, "order", "s", supervisor->order);
 	if (is_lasting(role->role))
 		act_forget_order(supervisor);
+	if (role->role == ROLE_TAKING_OVER)
+		supervisor->failover = ordered ? NULL : failover_text(old, role->reason);
 	if (old == ROLE_TAKING_OVER || old == ROLE_HANDING_OVER)
 		g_variant_dict_insert(dictionary, "took_ms", "d", took_ms);
 	g_autoptr(GVariant) evidence = g_variant_ref_sink(g_variant_dict_end(dictionary));
@@ -192,6 +205,12 @@ static void role_has_changed(Supervisor *supervisor, Role old)
 							role_name(role->role), role_name(old), role->reason);
 		events_raise(supervisor->events, EVENT_APPLICATION, "role", 1, text);
 	}
+	if (role->role == ROLE_MASTER && supervisor->failover) {
+		g_autofree char *text = g_strdup_printf("Device %s has taken over: %s", supervisor->settings->name, supervisor->failover);
+		events_raise(supervisor->events, EVENT_APPLICATION, "failover", 3, text);
+	}
+	if (is_lasting(role->role))
+		supervisor->failover = NULL;
 }
 
 void act_settled(Supervisor *supervisor)

@@ -102,8 +102,9 @@ typedef struct Supervisor {
 	gint64 transition_us; /* monotonic; what its phases count from */
 	gint64 settle_asked_us;
 	gint64 drop_lifted_us; /* when phones were let through to what this device took over; 0: not, or it took over nothing */
-	char *order;         /* what people gave as the reason of an order that changes roles; NULL: none lately */
+	char *order;         /* what people gave as the reason of an order that changes roles, or ""; NULL: none lately */
 	gint64 order_us;
+	const char *failover; /* while taking over without an order: what has become of the Master; else NULL */
 	GHashTable *app_begun;  /* application name -> gint64*, when its start began */
 
 	/* What was last carried out of the posture. */

@@ -65,14 +65,21 @@ def test_only_the_backups_port_blocked(pair):
     assert pair.probe.silence_ms(begin)[0] < 300 and pair.addresses.doubled_ms(begin) == 0
 
 
+def told_of(pair, device, name):
+    return [event["description"] for event in pair.watch(device).events if event["name"] == name]
+
+
 @pytest.mark.parametrize("fault", ["cable", "power"])
 def test_returning_master_becomes_backup(pair, fault):
     master, backup = pair.master(), pair.backup()
+    before = len(told_of(pair, backup, "failover"))
     if fault == "cable":
         master.ports["eth0"].cut()
     else:
         pair.power_cut(master)
     pair.watch(backup).wait_role("master", 10)
+    (told,) = wait_until(lambda: told_of(pair, backup, "failover")[before:], 10, "the event")
+    assert told.endswith("has given up" if fault == "cable" else "was not heard any more"), told
     changes = len(pair.watch(backup).roles)
     if fault == "cable":
         master.ports["eth0"].plug()
@@ -87,6 +94,7 @@ def test_returning_master_becomes_backup(pair, fault):
 def test_swap_brings_last_words(pair):
     """What an application writes while it stops for a swap is on the other device before its own starts there."""
     master, backup = pair.master(), pair.backup()
+    before, ups = len(told_of(pair, backup, "failover")), len(told_of(pair, backup, "up active"))
     assert master.read(LAST_WORDS) is None
     master.run(["understudy", "swap"])
     pair.watch(backup).wait_role("master", 15)
@@ -94,6 +102,8 @@ def test_swap_brings_last_words(pair):
     assert backup.read(LAST_WORDS) == master.read(LAST_WORDS)
     pair.wait_settled()
     assert pair.master() is backup
+    wait_until(lambda: len(told_of(pair, backup, "up active")) > ups, 10, "what is told later")
+    assert len(told_of(pair, backup, "failover")) == before, "an order is no failover"
 
 
 def test_passive_backup_takes_over_by_order_only(pair):
