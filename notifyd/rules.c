@@ -6,6 +6,7 @@
 
 #include "catalogue.h"
 
+#define NEVER G_MININT64 /* what is recalled may have happened before the monotonic clock began */
 #define WINDOW_US (3600 * G_TIME_SPAN_SECOND)
 /* Whoever thinks up things faster than they pass gets his messages without folding, not our memory. */
 #define THINGS_MAX 4096
@@ -16,7 +17,7 @@ typedef struct {
 	char **to;
 	bool is_bad;           /* an event was told, or counted, and no recovery since */
 	guint fold_s, flap_s;
-	gint64 fold_from_us, fold_until_us; /* until 0: no window */
+	gint64 fold_from_us, fold_until_us; /* until NEVER: no window */
 	guint folded;          /* since the window began */
 	GArray *changes_us;    /* of gint64, within flap_s, oldest first */
 	bool is_flapping;
@@ -27,7 +28,7 @@ typedef struct {
 
 /* What one target may still be sent. */
 typedef struct {
-	gint64 from_us; /* when its hour began; 0: it has not */
+	gint64 from_us; /* when its hour began; NEVER: it has not */
 	guint sent, suppressed;
 	char **to;
 	NotifyEvent *last; /* of those that were suppressed */
@@ -38,6 +39,8 @@ struct NotifyRules {
 	GHashTable *things;  /* target LF identity -> Thing* */
 	GHashTable *budgets; /* target -> Budget* */
 	gint64 next_us;      /* nothing is due before; may be too early */
+	gint64 recalled_us;  /* the newest that was recalled */
+	gint64 started_us;   /* what was due before was told before; NEVER: that is settled */
 };
 
 void rules_delivery_free(gpointer data)
@@ -80,6 +83,8 @@ NotifyRules *rules_new(Settings *settings)
 	rules->things = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, thing_free);
 	rules->budgets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, budget_free);
 	rules->next_us = G_MAXINT64;
+	rules->recalled_us = NEVER;
+	rules->started_us = NEVER;
 	return rules;
 }
 
@@ -241,6 +246,7 @@ static Budget *budget_of(NotifyRules *rules, const SettingsTarget *target)
 
 	if (!budget) {
 		budget = g_new0(Budget, 1);
+		budget->from_us = NEVER;
 		g_hash_table_insert(rules->budgets, g_strdup(target->id), budget);
 	}
 	return budget;
@@ -259,13 +265,15 @@ static void end_window(const SettingsTarget *target, Budget *budget, gint64 now_
 {
 	RulesDelivery delivery = { .kind = RULES_SUPPRESSED, .target = target, .n = budget->suppressed, .span_s = seconds(budget->from_us, now_us) };
 
-	budget->from_us = 0;
+	budget->from_us = NEVER;
 	budget->sent = 0;
 	if (!budget->suppressed)
 		return;
 	budget->suppressed = 0;
-	budget->from_us = now_us;
-	budget->sent = 1;
+	if (deliveries) { /* this message is the first of the next hour */
+		budget->from_us = now_us;
+		budget->sent = 1;
+	}
 	deliver(deliveries, delivery, budget->to, budget->last);
 	g_clear_pointer(&budget->to, g_strfreev);
 	g_clear_pointer(&budget->last, notify_event_free);
@@ -277,9 +285,9 @@ static void tell(NotifyRules *rules, RulesDelivery delivery, char **to, const No
 	/* A flood of small things does not use up what an alarm needs. */
 	guint limit = delivery.target->per_hour - (event->priority < 3 ? delivery.target->per_hour / 5 : 0);
 
-	if (budget->from_us && now_us >= budget->from_us + WINDOW_US)
+	if (budget->from_us != NEVER && now_us >= budget->from_us + WINDOW_US)
 		end_window(delivery.target, budget, now_us, deliveries);
-	if (!budget->from_us) {
+	if (budget->from_us == NEVER) {
 		budget->from_us = now_us;
 		budget->sent = 0;
 	}
@@ -329,6 +337,7 @@ static Thing *thing_new(NotifyRules *rules, const char *key, const SettingsTarge
 		return NULL;
 	thing = g_new0(Thing, 1);
 	thing->target = g_strdup(target->id);
+	thing->fold_until_us = NEVER;
 	thing->rule = g_strdup("");
 	thing->to = g_new0(char *, 1);
 	thing->changes_us = g_array_new(FALSE, FALSE, sizeof(gint64));
@@ -344,7 +353,7 @@ static void count(Thing *thing, const NotifyEvent *event)
 
 static void end_fold(Thing *thing)
 {
-	thing->fold_until_us = 0;
+	thing->fold_until_us = NEVER;
 	thing->folded = 0;
 }
 
@@ -447,8 +456,7 @@ void rules_event(NotifyRules *rules, const NotifyEvent *event, gint64 now_us, GP
 	const CatalogueEvent *known = catalogue_find(event->application, event->name);
 	g_autofree char *identity = NULL;
 
-	if (now_us >= rules->next_us)
-		rules_tick(rules, now_us, deliveries);
+	rules_tick(rules, now_us, deliveries);
 	if (rules->settings->rules->len == 0)
 		return;
 	identity = identity_of(event, known);
@@ -458,6 +466,16 @@ void rules_event(NotifyRules *rules, const NotifyEvent *event, gint64 now_us, GP
 		if (target->kind <= SETTINGS_TARGET_SNMP)
 			handle_target(rules, target, event, known, identity, now_us, deliveries);
 	}
+}
+
+void rules_recall(NotifyRules *rules, const NotifyEvent *event, gint64 now_ms, gint64 now_us)
+{
+	gint64 age_us = MAX(now_ms - event->time_ms, 0) * G_TIME_SPAN_MILLISECOND;
+
+	/* The clock on the wall may have been set between two events. */
+	rules->recalled_us = MAX(rules->recalled_us, now_us - age_us);
+	rules->started_us = now_us;
+	rules_event(rules, event, rules->recalled_us, NULL);
 }
 
 /* ---- Time ---- */
@@ -494,6 +512,12 @@ void rules_tick(NotifyRules *rules, gint64 now_us, GPtrArray *deliveries)
 	GHashTableIter iter;
 	gpointer key, value;
 
+	if (deliveries && rules->started_us != NEVER) {
+		gint64 started_us = rules->started_us;
+
+		rules->started_us = NEVER;
+		rules_tick(rules, started_us, NULL);
+	}
 	if (now_us < rules->next_us)
 		return;
 	rules->next_us = G_MAXINT64;
@@ -501,7 +525,7 @@ void rules_tick(NotifyRules *rules, gint64 now_us, GPtrArray *deliveries)
 	while (g_hash_table_iter_next(&iter, &key, &value)) {
 		Budget *budget = value;
 
-		if (budget->from_us && now_us >= budget->from_us + WINDOW_US)
+		if (budget->from_us != NEVER && now_us >= budget->from_us + WINDOW_US)
 			end_window(settings_target(rules->settings, key), budget, now_us, deliveries);
 		else if (budget->suppressed)
 			wake_at(rules, budget->from_us + WINDOW_US);

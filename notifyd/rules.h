@@ -3,8 +3,8 @@
  * notifyd/rules.h - which events are told to whom, and when less is more: folding, flapping, limits, recoveries. Pure.
  *
  * A function of (settings, what happened so far, event, monotonic time). Nothing is lost by it: whatever is not told at once is counted, and
- * told in one message later. What it remembers is in memory only; after a restart it is told what had happened before (rules_event() with
- * @deliveries NULL, oldest first), so that it goes on where it was.
+ * told in one message later. What it remembers is in memory only; after a restart it is told what had happened before (rules_recall()), so
+ * that it goes on where it was.
  *
  * Mail, SMS and SNMP are delivered; display and LEDs show what is unread, which needs no memory: rules_shows().
  */
@@ -41,9 +41,12 @@ void rules_free(NotifyRules *rules); /* NULL is fine */
 /* Other settings: what is known of targets that are there still is kept. Deliveries made before borrow from the old ones: be done with them. */
 void rules_use(NotifyRules *rules, Settings *settings);
 
-/* Appends a RulesDelivery* for each message that is due now because of @event. @deliveries NULL: it happened before we started. Events of one
+/* Appends a RulesDelivery* for each message that is due now because of @event. @deliveries NULL: somebody else tells. Events of one
  * thing come in their order, @now_us never goes back. */
 void rules_event(NotifyRules *rules, const NotifyEvent *event, gint64 now_us, GPtrArray *deliveries);
+/* One that happened, and was told, before we started, when the clock on the wall says @now_ms; oldest first, before the first rules_event(). A flood of
+ * yesterday is over: only with its own time does an event count in today's limits. */
+void rules_recall(NotifyRules *rules, const NotifyEvent *event, gint64 now_ms, gint64 now_us);
 /* The same for what is due because time has passed. To be called at rules_next_us(). */
 void rules_tick(NotifyRules *rules, gint64 now_us, GPtrArray *deliveries);
 gint64 rules_next_us(const NotifyRules *rules); /* G_MAXINT64: nothing waits */

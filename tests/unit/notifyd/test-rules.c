@@ -211,7 +211,9 @@ static void test_memory(void)
 
 	for (gsize i = 0; i < G_N_ELEMENTS(before); i++) {
 		g_autoptr(NotifyEvent) event = event_of(&before[i]);
-		rules_event(rules, event, at_us(before[i].at_s), NULL);
+		/* On the wall it is 20 s, and the story's clock begins anew. */
+		event->time_ms = 1700000000000 + before[i].at_s * 1000;
+		rules_recall(rules, event, 1700000020000, at_us(20));
 	}
 	for (gsize i = 0; i < G_N_ELEMENTS(after); i++) {
 		g_autoptr(GPtrArray) deliveries = g_ptr_array_new_with_free_func(rules_delivery_free);
@@ -225,6 +227,43 @@ static void test_memory(void)
 		}
 		got = said(deliveries);
 		g_assert_cmpstr(got, ==, after[i].told);
+	}
+}
+
+/* A flood of yesterday is not today's; one of a minute ago is. A clock that was set is no reason to say nothing. */
+static void test_recall(void)
+{
+	static const struct {
+		gint64 ago_ms;
+		guint told;
+	} rows[] = { { 86400000, 5 }, { 3600000, 5 }, { 60000, 0 }, { -1000000, 0 } };
+
+	for (gsize row = 0; row < G_N_ELEMENTS(rows); row++) {
+		g_autoptr(Settings) settings = settings_of("[rule r]\nactions=mail:few\n");
+		g_autoptr(NotifyRules) rules = rules_new(settings);
+		g_autoptr(GPtrArray) deliveries = g_ptr_array_new_with_free_func(rules_delivery_free);
+
+		for (guint i = 0; i < 100; i++) {
+			const Step step = EVENT(0, 3, "X", "y", "", "");
+			g_autoptr(NotifyEvent) event = event_of(&step);
+
+			event->time_ms = 1700000000000 - rows[row].ago_ms;
+			rules_recall(rules, event, 1700000000000, 5 * G_TIME_SPAN_SECOND);
+		}
+		for (guint i = 0; i < 6; i++) {
+			const Step step = EVENT(0, 3, "X", "y", "", "");
+			g_autoptr(NotifyEvent) event = event_of(&step);
+
+			rules_event(rules, event, 5 * G_TIME_SPAN_SECOND, deliveries);
+		}
+		g_assert_cmpuint(deliveries->len, ==, rows[row].told);
+		for (guint i = 0; i < deliveries->len; i++)
+			g_assert_cmpint(((RulesDelivery *)deliveries->pdata[i])->kind, ==, RULES_EVENT);
+		/* What is due only now is told now. */
+		g_ptr_array_set_size(deliveries, 0);
+		rules_tick(rules, 3700 * G_TIME_SPAN_SECOND, deliveries);
+		g_assert_cmpuint(deliveries->len, ==, 1);
+		g_assert_cmpuint(((RulesDelivery *)deliveries->pdata[0])->n, ==, rows[row].told ? 1 : 101);
 	}
 }
 
@@ -350,6 +389,7 @@ int main(int argc, char **argv)
 		g_test_add_data_func(path, &stories[i], test_story);
 	}
 	g_test_add_func("/rules/memory", test_memory);
+	g_test_add_func("/rules/recall", test_recall);
 	g_test_add_func("/rules/use", test_use);
 	g_test_add_func("/rules/shows", test_shows);
 	g_test_add_func("/rules/flood", test_flood);
