@@ -102,12 +102,13 @@ typedef struct {
 	int realtime;          /* 1 - 99: SCHED_RR (0: no) */
 } SettingsRights;
 
-/* Commands around a change of an application's configuration that comes with a commit: on what is staged, before it is on the files; after it is. */
-typedef enum { SETTINGS_HOOK_VALIDATE, SETTINGS_HOOK_ACT, SETTINGS_N_HOOKS } SettingsHookKind;
-extern const char *const settings_hook_names[SETTINGS_N_HOOKS]; /* "validate", "act" */
+/* Commands around a change of an application's data that comes with a commit: on what is staged, before it is on the files; after it is. And of a
+ * line that lost against this device's: what it alone has comes into the files here. */
+typedef enum { SETTINGS_HOOK_VALIDATE, SETTINGS_HOOK_ACT, SETTINGS_HOOK_UNITE, SETTINGS_N_HOOKS } SettingsHookKind;
+extern const char *const settings_hook_names[SETTINGS_N_HOOKS]; /* "validate", "act", "unite" */
 typedef struct {
 	char **command;   /* NULL: none */
-	guint timeout_ms; /* 10000: then it is killed with all of its children */
+	guint timeout_ms; /* 10000, of unite 60000: then it is killed with all of its children */
 } SettingsHook;
 
 /* applications.d/NAME.conf */

@@ -14,6 +14,7 @@
 #include "syncd/apply/staged.h"
 #include "syncd/repository/term.h"
 #include "syncd/files/watch.h"
+#include "syncd/unite/unite.h"
 
 typedef struct SyncTidy SyncTidy;
 
@@ -117,8 +118,10 @@ struct SyncEngine {
 	bool doubtful;         /* the last process ended with the machine, or left something that cannot be read */
 	SyncHooks *hooks;      /* any thread's */
 	SyncStaged *staged;    /* the thread's of the configuration */
+	SyncUniting *uniting;
 	GPtrArray *takers; /* of RoleCall*, not borrowed: orders to lead that are not answered yet */
 
+	GMutex sweeping;   /* held while the store of recordings is looked through, and while something in it has no commit yet */
 	GMutex lock;       /* guards the rest, and what the lines say of it */
 
 	gint budget_mb, room; /* atomic; budget.c */
@@ -158,6 +161,7 @@ void sync_line_store_end(SyncLine *line);
 void sync_engine_lines_changed(SyncEngine *engine); /* main thread: engine->news have */
 void sync_line_tell(SyncLine *line); /* what is stored and applied */
 void sync_line_tell_diverged(SyncLine *line);
+void sync_line_tell_apart(SyncLine *line);
 void sync_line_tell_activity(SyncLine *line, const char *activity);
 void sync_line_tell_committed(SyncLine *line, const char *commit, const char *message, guint n_changes);
 void sync_line_tell_applied(SyncLine *line, const char *commit, guint n_changes);
@@ -186,6 +190,9 @@ bool sync_lead_commit(SyncLine *line, const char *author, const char *message, G
 
 /* ---- follow.c ---- */
 bool sync_follow_pull(SyncLine *line, const SyncPullCall *pull, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Takes out of @entries what this device leaves out of @set. */
+void sync_follow_drop_excluded(const SyncSet *set, GPtrArray *entries);
 
 /* The leader's files, which are @disk, become @tree, which is that of @commit. */
 bool sync_line_put(SyncLine *line, const git_oid *disk, const git_oid *tree, const git_oid *commit, const char *message,
@@ -220,6 +227,9 @@ void sync_voice_changed(SyncLine *line);
 /* What to say (SyncTerm.goes_on) of the line that ends with @head when its past has become long enough, and the next commit is to have no parent.
  * NULL: not yet. Transfer full. */
 char *sync_voice_root(SyncLine *line, const git_oid *head);
+
+/* What the first commit of the line that ends with @head goes on from (SyncTerm.goes_on); NULL: nothing. Transfer full. */
+char *sync_voice_goes_on(SyncRepo *repo, const git_oid *head);
 
 /* Whether @commit comes after @head, also when its line has begun anew since. */
 bool sync_voice_goes_on_from(SyncLine *line, const git_oid *commit, const git_oid *head);

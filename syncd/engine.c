@@ -797,6 +797,7 @@ SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const 
 
 	g_mutex_init(&engine->lock);
 	g_rw_lock_init(&engine->storing);
+	g_mutex_init(&engine->sweeping);
 	engine->events = events;
 	engine->user_data = user_data;
 	engine->folder = g_strdup(folder);
@@ -808,6 +809,7 @@ SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const 
 	engine->hooks = sync_hooks_new(on_hooks, engine);
 	g_autofree char *staged = g_build_filename(folder, "staged", NULL);
 	engine->staged = sync_staged_new(staged);
+	engine->uniting = sync_uniting_new(engine);
 	if (g_mkdir_with_parents(engine->folder, 0700) < 0 || g_mkdir_with_parents(engine->scratch, 0700) < 0) {
 		sync_error_from_errno(error, errno, "%s", engine->scratch);
 		return NULL;
@@ -834,6 +836,7 @@ SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const 
 	}
 	sync_line_tell_diverged(&engine->lines[SYNC_REF_CONFIG]);
 	engine->tidy = sync_tidy_new(engine);
+	sync_line_tell_apart(&engine->lines[SYNC_REF_CONFIG]);
 	return g_steal_pointer(&engine);
 }
 
@@ -848,6 +851,7 @@ void sync_engine_free(SyncEngine *engine)
 	if (!engine)
 		return;
 	sync_tidy_end(engine->tidy);
+	g_clear_pointer(&engine->uniting, sync_uniting_free);
 	for (guint i = 0; i < SYNC_N_REFS; i++) {
 		SyncLine *line = &engine->lines[i];
 
@@ -873,6 +877,7 @@ void sync_engine_free(SyncEngine *engine)
 	g_ptr_array_unref(engine->takers);
 	g_mutex_clear(&engine->lock);
 	g_rw_lock_clear(&engine->storing);
+	g_mutex_clear(&engine->sweeping);
 	g_free(engine->folder);
 	g_free(engine->repository);
 	g_free(engine->scratch);

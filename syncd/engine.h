@@ -30,6 +30,8 @@ typedef struct {
 	void (*held)(const char *ref, const char *commit, const char *why, gpointer user_data); /* @commit "": none any more */
 	void (*hooks)(gpointer user_data); /* sync_engine_hooks() has changed */
 	void (*damaged)(gpointer user_data); /* the peer is to be asked, by a pull, whatever the role */
+	void (*apart)(const char *const *names, gpointer user_data); /* "<ref>/<commit>": what the peer is to unite */
+	void (*united)(gpointer user_data); /* sync_engine_united() has changed */
 	void (*problem)(const char *text, gpointer user_data); /* "" when it is over */
 } SyncEngineEvents;
 

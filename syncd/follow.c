@@ -7,6 +7,7 @@
 #include "syncd/peer/git-stream.h"
 #include "syncd/files/path.h"
 #include "syncd/files/snapshot.h"
+#include "syncd/unite/apart.h"
 
 enum { CHECK_S = 3600 };
 
@@ -72,7 +73,7 @@ static bool database_entries_ok(const SyncSet *set, GPtrArray *entries)
 	return entries->len <= 1;
 }
 
-static void drop_excluded(const SyncSet *set, GPtrArray *entries)
+void sync_follow_drop_excluded(const SyncSet *set, GPtrArray *entries)
 {
 	for (guint i = entries->len; i-- > 0;) {
 		const SyncEntry *entry = entries->pdata[i];
@@ -99,8 +100,8 @@ static bool plan_set(SyncLine *line, SyncPlan *plan, const SyncSet *set, const g
 	if (!sync_repo_compare(line->repo, from, to, set->name, old, new_, error))
 		return false;
 	if (!set->database) {
-		drop_excluded(set, new_);
-		drop_excluded(set, old);
+		sync_follow_drop_excluded(set, new_);
+		sync_follow_drop_excluded(set, old);
 		sync_plan_add(plan, set->name, old, new_);
 		return true;
 	}
@@ -156,7 +157,7 @@ static bool content_differs(SyncLine *line, const git_oid *base, const git_oid *
 			continue;
 		if (!sync_repo_compare(line->repo, base, tree, set->name, old, new_, error))
 			return false;
-		drop_excluded(set, old);
+		sync_follow_drop_excluded(set, old);
 		for (guint k = 0; k < old->len; k++)
 			g_hash_table_insert(was, ((SyncEntry *)old->pdata[k])->path, old->pdata[k]);
 		for (guint k = 0; k < new_->len; k++) {
@@ -190,6 +191,21 @@ static bool keep_aside(SyncLine *line, const git_oid *commit, const char *title,
 	return true;
 }
 
+/* A line that parted from the leader's is to be united with it. One that has nothing in common with it, what a joiner had before, is not. */
+static bool keep_apart(SyncLine *line, const git_oid *own, const git_oid *target, GError **error)
+{
+	git_oid base;
+
+	if (!sync_apart_wanted(line->settings, line->ref) ||
+	    (line->ref == SYNC_REF_VOLATILE ? !sync_apart_is_snapshot(line->repo, line->engine->device, own, target) :
+					      !sync_apart_fork(line->repo, target, own, &base)))
+		return true;
+	if (!sync_apart_keep(line->repo, line->ref, own, error))
+		return false;
+	sync_line_tell_apart(line);
+	return true;
+}
+
 /* Before anything is replaced: what only this device has gets a name. @disk is the state of the files. */
 static bool keep_own(SyncLine *line, const git_oid *head, const git_oid *target, const git_oid *target_tree, GError **error)
 {
@@ -204,7 +220,7 @@ static bool keep_own(SyncLine *line, const git_oid *head, const git_oid *target,
 		return false;
 	/* Volatile state has one truth, the leader's. */
 	if (line->ref == SYNC_REF_VOLATILE)
-		return true;
+		return !head || keep_apart(line, head, target, error);
 	bool in_line = head && (line->objects ? sync_voice_goes_on_from(line, target, head) : sync_repo_contains(line->repo, target, head));
 	bool fresh = edited && new_to_target && !git_oid_equal(&disk, &line->parked_tree);
 	if (!fresh && (!head || in_line))
@@ -221,7 +237,8 @@ static bool keep_own(SyncLine *line, const git_oid *head, const git_oid *target,
 	else if (in_line)
 		kept = keep_aside(line, &own, "local edit kept", 2, "A change made on this Backup was replaced by the Master's; it is", error);
 	else
-		kept = keep_aside(line, &own, "divergence", 3, "This device had commits that the Master has not; they are", error);
+		kept = keep_apart(line, &own, target, error) &&
+		       keep_aside(line, &own, "divergence", 3, "This device had commits that the Master has not; they are", error);
 	/* Not before it has its name: else the next try would take it for kept. */
 	if (kept && fresh)
 		line->parked_tree = disk;

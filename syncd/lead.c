@@ -6,6 +6,7 @@
 #include "error.h"
 #include "syncd/files/owner.h"
 #include "syncd/files/path.h"
+#include "syncd/unite/apart.h"
 
 enum {
 	QUIET_MS = 15,      /* a change is often several events */
@@ -218,7 +219,8 @@ static bool store_and_commit(SyncLine *line, const char *author, const char *mes
 	/* A volatile snapshot has no past: nobody will ask for the registrations of last week, and they must not fill the disk. Nor will the names of
 	 * recordings that were deleted stay for ever. */
 	SyncTerm term = line->term;
-	g_autofree char *root = has_head && line->objects ? sync_voice_root(line, &head) : NULL;
+	g_autofree char *root = !has_head ? NULL : line->objects ? sync_voice_root(line, &head) :
+				line->ref == SYNC_REF_VOLATILE	 ? sync_apart_goes_on(line->repo, &head) : NULL;
 	const git_oid *parent = has_head && line->ref != SYNC_REF_VOLATILE && !root ? &head : NULL;
 	term.goes_on = root;
 	if (!sync_repo_commit(line->repo, &tree, parent, author, text, &term, &commit, error) ||

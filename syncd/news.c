@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* syncd/news.c - what the threads of the refs have to say, told in the main context as of one engine. */
 #include "engine-private.h"
+#include "syncd/unite/apart.h"
 
-typedef enum { NEWS_LINE, NEWS_DIVERGED, NEWS_ACTIVITY, NEWS_COMMITTED, NEWS_APPLIED, NEWS_NOTICE, NEWS_HELD, NEWS_PROBLEM, NEWS_DAMAGED } NewsKind;
+typedef enum { NEWS_LINE, NEWS_DIVERGED, NEWS_APART, NEWS_ACTIVITY, NEWS_COMMITTED, NEWS_APPLIED, NEWS_NOTICE, NEWS_HELD, NEWS_PROBLEM, NEWS_DAMAGED } NewsKind;
 
 typedef struct {
 	SyncLine *line;
@@ -96,6 +97,9 @@ static gboolean deliver(gpointer data)
 	case NEWS_DIVERGED:
 		events->diverged((const char *const *)news->list, engine->user_data);
 		break;
+	case NEWS_APART:
+		events->apart((const char *const *)news->list, engine->user_data);
+		break;
 	case NEWS_ACTIVITY:
 		take(&known->activity, news->a);
 		tell_activity(engine);
@@ -153,6 +157,11 @@ void sync_line_tell(SyncLine *line)
 void sync_line_tell_diverged(SyncLine *line)
 {
 	tell(line, (News){ .kind = NEWS_DIVERGED, .list = sync_repo_diverged(line->repo) });
+}
+
+void sync_line_tell_apart(SyncLine *line)
+{
+	tell(line, (News){ .kind = NEWS_APART, .list = sync_apart_list(line->repo) });
 }
 
 void sync_line_tell_activity(SyncLine *line, const char *activity)

@@ -37,6 +37,7 @@ struct SyncService {
 	guint hurry_timer;
 	GVariant *held, *peer_held;           /* a{s(ss)} */
 	SyncVerifying *verifying;
+	char **apart, **peer_apart; /* "<ref>/<commit>": what whoever leads is to unite, ours and the peer's */
 	char **diverged;
 	char *activity, *problem;
 	gint64 last_sync_ms;
@@ -114,6 +115,13 @@ void sync_held_hook_done(BusCall *call, GVariant *args, gpointer user_data);
 GVariant *sync_held_get(gpointer user_data);
 GVariant *sync_held_get_peer(gpointer user_data);
 GVariant *sync_held_get_hooks(gpointer user_data);
+
+/* ---- unite/together.c ---- */
+void sync_together_apart(const char *const *names, gpointer user_data);
+void sync_together_united(gpointer user_data);
+void sync_together_tell(SyncService *service, GVariantBuilder *builder); /* adds to what the peer is told */
+void sync_together_peer_said(SyncService *service, GVariant *value);
+void sync_together_look(SyncService *service);                           /* role, peer or settings have changed */
 
 /* ---- peer-service.c ---- */
 extern const BusMember peer_members[];

@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "syncd/repository/repo.h"
+#include "syncd/unite/unite.h"
 #include "syncd/files/set.h"
 #include "service-private.h"
 #include "syncd/peer/source.h"
@@ -163,6 +164,7 @@ void sync_service_tell_peer(SyncService *service)
 	g_variant_builder_add(&builder, "{sv}", "numbers", sync_recovery_numbers(service));
 	g_variant_builder_add(&builder, "{sv}", "held", service->held);
 	g_variant_builder_add(&builder, "{sv}", "hurry", g_variant_new_boolean(service->hurries));
+	sync_together_tell(service, &builder);
 	sync_link_publish(service->link, "sync", g_variant_builder_end(&builder));
 }
 
@@ -273,6 +275,7 @@ void sync_service_peer_said(SyncService *service, GVariant *value)
 	changed(service, "PeerApplied");
 	sync_recovery_peer_said(service, value);
 	sync_held_peer_said(service, value);
+	sync_together_peer_said(service, value);
 	look_at_waiters(service);
 	sync_engine_peer_has(service->engine, service->peer_applied);
 	if (service->role == SYNC_ROLE_LEAD && sync_recovery_is_applied(service, service->stored))
@@ -290,6 +293,7 @@ void sync_service_peer_connected(SyncService *service, bool connected)
 		sync_engine_peer_has(service->engine, NULL);
 		while (service->waiters->len > 0)
 			waiter_end(service->waiters->pdata[0], BUS_ERROR_NOT_REACHABLE, "the peer went away");
+		sync_together_look(service);
 	} else if (service->role == SYNC_ROLE_FOLLOW) {
 		pull(service, NULL, NULL);
 	}
@@ -373,6 +377,8 @@ static const SyncEngineEvents engine_events = {
 	.held = sync_held_here,
 	.hooks = sync_held_hooks,
 	.damaged = sync_mending_look,
+	.apart = sync_together_apart,
+	.united = sync_together_united,
 	.problem = on_problem,
 };
 
@@ -457,6 +463,7 @@ static void set_role(BusCall *call, GVariant *args, gpointer user_data)
 	*change = (RoleChange){ service, call, role, followed };
 	changed(service, "Role");
 	sync_engine_set_role(service->engine, role, term, term_id, role_changed, change); /* which may answer at once */
+	sync_together_look(service);
 	sync_service_tell_peer(service);
 	if (role == SYNC_ROLE_FOLLOW)
 		pull(service, NULL, NULL);
@@ -692,6 +699,8 @@ static void reload(BusCall *call, GVariant *args, gpointer user_data)
 	sync_source_set(settings);
 	sync_recovery_look(service);
 	sync_engine_reload(service->engine, settings);
+	sync_together_look(service);
+	sync_engine_unite_again(service->engine);
 	start_interval(service);
 	sync_upkeep_reload(service);
 	bus_call_reply(call, NULL);
@@ -837,6 +846,8 @@ SyncService *sync_service_new(BusTree *tree, const char *folder, const char *set
 	service->peer_held = g_variant_ref(service->held);
 	service->verifying = sync_verifying_new(service);
 	service->diverged = g_new0(char *, 1);
+	service->apart = g_new0(char *, 1);
+	service->peer_apart = g_new0(char *, 1);
 	service->activity = g_strdup("idle");
 	service->problem = g_strdup("");
 	service->lost = g_variant_ref_sink(g_variant_new("a{sv}", NULL));
@@ -885,6 +896,8 @@ void sync_service_free(SyncService *service)
 	g_variant_unref(service->held);
 	g_variant_unref(service->peer_held);
 	g_strfreev(service->diverged);
+	g_strfreev(service->apart);
+	g_strfreev(service->peer_apart);
 	g_free(service->activity);
 	g_free(service->problem);
 	g_free(service->term_id);

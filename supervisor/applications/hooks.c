@@ -16,6 +16,8 @@
 #define CGROUP_HOOKS "understudy-hooks"
 #define STAGED_BY_SYNCD "/var/lib/understudy/sync/staged"
 #define STAGED "/run/understudy/staged" /* where a hook finds it; only it */
+#define UNITING_BY_SYNCD "/var/lib/understudy/sync/uniting"
+#define UNITING "/run/understudy/uniting"
 #define SYNC_PATH "/org/understudy/Sync1"
 #define SYNC_INTERFACE "org.understudy.Sync1"
 #define OUTPUT_MOST (256 * 1024)
@@ -142,6 +144,15 @@ static char **binds_of(const SettingsApplication *settings)
 	return g_strv_builder_end(binds);
 }
 
+/* What a line that lost has, and what it was made from; the files here are not hidden, it is to add to them. */
+static char **uniting_binds_of(const SettingsApplication *settings)
+{
+	g_autoptr(GStrvBuilder) binds = g_strv_builder_new();
+	g_autofree char *uniting = g_build_filename(UNITING_BY_SYNCD, settings->name, NULL);
+	g_strv_builder_add_many(binds, uniting, UNITING, NULL);
+	return g_strv_builder_end(binds);
+}
+
 /* It takes so much and no more: what a hook says at length is not kept in memory. */
 static int open_output(void)
 {
@@ -175,11 +186,29 @@ static gboolean on_identity(gpointer user_data)
 static bool launch_it(Hook *hook, Application *application, GError **error)
 {
 	const SettingsApplication *settings = application->settings;
-	g_auto(GStrv) binds = hook->kind == SETTINGS_HOOK_VALIDATE ? binds_of(settings) : NULL;
+	g_auto(GStrv) binds = NULL;
 	const char *environment[] = {
 		"UNDERSTUDY_HOOK", settings_hook_names[hook->kind], "UNDERSTUDY_COMMIT", hook->commit, "UNDERSTUDY_ROLE", hook->role,
-		binds ? "UNDERSTUDY_STAGED" : NULL, STAGED, NULL,
+		NULL, NULL, NULL, NULL, NULL,
 	};
+	guint n = 6;
+	switch (hook->kind) {
+	case SETTINGS_HOOK_VALIDATE:
+		binds = binds_of(settings);
+		environment[n++] = "UNDERSTUDY_STAGED";
+		environment[n++] = STAGED;
+		break;
+	case SETTINGS_HOOK_UNITE:
+		binds = uniting_binds_of(settings);
+		environment[n++] = "UNDERSTUDY_BASE";
+		environment[n++] = UNITING "/base";
+		environment[n++] = "UNDERSTUDY_THEIRS";
+		environment[n++] = UNITING "/theirs";
+		break;
+	case SETTINGS_HOOK_ACT:
+	case SETTINGS_N_HOOKS:
+		break;
+	}
 	LaunchHook how = { .identity = hook->identity, .environment = environment, .binds = (const char *const *)binds };
 	Spawned spawned;
 	if (!launch_hook(application, settings->hooks[hook->kind].command, hook->cgroup, hook->output, &how, &spawned, error))
@@ -206,6 +235,7 @@ static void try(Hook *hook)
 		hook->output = open_output();
 		hook->cgroup = cgroup_make(application->all->cgroup, CGROUP_HOOKS, name, &error);
 		(void)g_mkdir_with_parents(STAGED, 0755);
+		(void)g_mkdir_with_parents(UNITING, 0755);
 	}
 	if (!hook->cgroup) {
 		tell(hook, false, error->message);

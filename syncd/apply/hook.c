@@ -109,7 +109,7 @@ static void on_cancelled(GCancellable *cancellable, gpointer user_data)
 	g_mutex_unlock(&hooks->lock);
 }
 
-bool sync_hooks_run(SyncHooks *hooks, const SyncHookWish *wish, GCancellable *cancellable, GError **error)
+bool sync_hooks_run(SyncHooks *hooks, const SyncHookWish *wish, GCancellable *cancellable, char **ret_text, GError **error)
 {
 	gint64 until_us = g_get_monotonic_time() + ((gint64)wish->timeout_ms + NOBODY_MS) * 1000;
 
@@ -137,6 +137,8 @@ bool sync_hooks_run(SyncHooks *hooks, const SyncHookWish *wish, GCancellable *ca
 	else if (hook->ended && !ok)
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_REFUSED, "%s of application %s: %s", settings_hook_names[wish->kind], wish->application,
 			    hook->text);
+	else if (ok && ret_text)
+		*ret_text = g_steal_pointer(&hook->text);
 	hook_free(hook);
 	return ok;
 }

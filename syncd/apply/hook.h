@@ -28,8 +28,8 @@ SyncHooks *sync_hooks_new(GSourceFunc changed, gpointer user_data);
 void sync_hooks_free(SyncHooks *hooks); /* nobody waits any more; NULL is fine */
 
 /* From any thread but the main one: waits for the end. Fails with SYNC_ERROR_REFUSED and the hook's last words when it says no, with
- * SYNC_ERROR_TIMED_OUT when nobody ran it, with G_IO_ERROR_CANCELLED at once when @cancellable is. */
-bool sync_hooks_run(SyncHooks *hooks, const SyncHookWish *wish, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+ * SYNC_ERROR_TIMED_OUT when nobody ran it, with G_IO_ERROR_CANCELLED at once when @cancellable is. *ret_text (may be NULL) is what it said last when it says yes. */
+bool sync_hooks_run(SyncHooks *hooks, const SyncHookWish *wish, GCancellable *cancellable, char **ret_text, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* From any thread: nobody waits. @done runs in the main context if it fails, with its last words. What is wanted again while it runs is run once
  * more after it. */

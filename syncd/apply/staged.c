@@ -269,3 +269,58 @@ bool sync_staged_make(SyncStaged *staged, SyncRepo *repo, GPtrArray *sets, SyncR
 	g_hash_table_insert(staged->made, g_strdup(application), g_memdup2(tree, sizeof *tree));
 	return true;
 }
+
+/* ---- single files ---- */
+
+bool sync_staged_pointer(SyncRepo *repo, const SyncEntry *entry, SyncPointer *ret_pointer, GError **error)
+{
+	g_autoptr(git_blob) blob = NULL;
+	git_oid id;
+
+	if (git_oid_fromstr(&id, entry->id) < 0 || git_blob_lookup(&blob, repo->git, &id) < 0)
+		return sync_git_error(error, "reading a pointer");
+	return sync_pointer_parse(git_blob_rawcontent(blob), git_blob_rawsize(blob), ret_pointer, error);
+}
+
+static bool make_parents(int root_fd, const char *path, GError **error)
+{
+	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		g_autofree char *folder = g_strndup(path, (gsize)(slash - path)), *parent = sync_path_parent(folder);
+		sync_autofd parent_fd = sync_file_open_beneath(root_fd, parent, O_RDONLY | O_DIRECTORY);
+
+		if (parent_fd < 0 || (mkdirat(parent_fd, sync_path_last(folder), 0755) < 0 && errno != EEXIST))
+			return failed(error, folder);
+	}
+	return true;
+}
+
+bool sync_staged_put(SyncRepo *repo, SyncObjects *objects, const SyncEntry *entry, int root_fd, GCancellable *cancellable, GError **error)
+{
+	SyncStep step = { .kind = SYNC_STEP_PLACE, .path = entry->path, .meta = entry->meta, .id = entry->id };
+	g_autofree char *parent = sync_path_parent(entry->path);
+	const char *name = sync_path_last(entry->path);
+	SyncPointer pointer;
+
+	if (!make_parents(root_fd, entry->path, error))
+		return false;
+	sync_autofd folder_fd = sync_file_open_beneath(root_fd, parent, O_RDONLY | O_DIRECTORY);
+	if (folder_fd < 0)
+		return failed(error, entry->path);
+	if (entry->meta->kind == SYNC_KIND_LINK || !objects) {
+		if (!place(repo, &step, folder_fd, name, error))
+			return false;
+	} else {
+		if (!sync_staged_pointer(repo, entry, &pointer, error))
+			return false;
+		sync_autofd fd = openat(folder_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (fd < 0 || !set_rights(fd, entry->meta))
+			return failed(error, entry->path);
+		if (!sync_objects_take(objects, &pointer, fd, cancellable, error))
+			return false;
+	}
+	gint64 ns = entry->meta->mtime_ns;
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 } };
+	if (utimensat(folder_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+		return failed(error, entry->path);
+	return true;
+}

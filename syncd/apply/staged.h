@@ -12,6 +12,7 @@
 
 #include "syncd/repository/repo.h"
 #include "syncd/files/set.h"
+#include "syncd/voice/objects.h"
 
 typedef struct SyncStaged SyncStaged;
 
@@ -22,6 +23,13 @@ void sync_staged_free(SyncStaged *staged); /* NULL is fine */
 /* Makes the files of @application those of @tree. @sets: all of the device. */
 bool sync_staged_make(SyncStaged *staged, SyncRepo *repo, GPtrArray *sets, SyncRef ref, const char *application, const git_oid *tree,
 		      GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* One file or link of a commit below @root_fd, with the folders it needs, and with its time. With @objects a pointer becomes the recording, which must be
+ * there; else it is written as it is. */
+bool sync_staged_put(SyncRepo *repo, SyncObjects *objects, const SyncEntry *entry, int root_fd, GCancellable *cancellable,
+		     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* What stands in @entry's place in a tree with pointers. */
+bool sync_staged_pointer(SyncRepo *repo, const SyncEntry *entry, SyncPointer *ret_pointer, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Whether @set is of @application: "application.set". *ret_name is "set". */
 bool sync_staged_is_of(const SyncSet *set, const char *application, const char **ret_name);

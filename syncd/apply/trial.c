@@ -55,7 +55,7 @@ static bool ask(SyncLine *line, const SettingsApplication *application, const gi
 	};
 
 	return sync_staged_make(line->engine->staged, line->repo, line->sets, line->ref, application->name, tree, cancellable, error) &&
-	       sync_hooks_run(line->engine->hooks, &wish, cancellable, error);
+	       sync_hooks_run(line->engine->hooks, &wish, cancellable, NULL, error);
 }
 
 bool sync_trial_pass(SyncLine *line, const git_oid *from, const git_oid *tree, const git_oid *commit, GCancellable *cancellable, GError **error)

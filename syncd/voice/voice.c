@@ -213,6 +213,13 @@ char *sync_voice_root(SyncLine *line, const git_oid *head)
 	return g_strdup(past.text->str);
 }
 
+char *sync_voice_goes_on(SyncRepo *repo, const git_oid *head)
+{
+	g_auto(Past) past = past_of(repo, head);
+
+	return g_steal_pointer(&past.goes_on);
+}
+
 bool sync_voice_goes_on_from(SyncLine *line, const git_oid *commit, const git_oid *head)
 {
 	if (sync_repo_contains(line->repo, commit, head))
@@ -333,13 +340,15 @@ static gboolean sweep_due(gpointer user_data)
 	SyncLine *line = user_data;
 	gint64 now_us = g_get_monotonic_time();
 
-	if (awaits_peer(line, now_us)) {
+	/* What is being fetched for somebody else than the line is referred to by nothing. */
+	if (awaits_peer(line, now_us) || !g_mutex_trylock(&line->engine->sweeping)) {
 		g_source_set_ready_time(line->sweep, now_us + SWEEP_S * (gint64)G_USEC_PER_SEC);
 		return G_SOURCE_CONTINUE;
 	}
 	line->changed_us = 0;
 	g_source_set_ready_time(line->sweep, -1);
 	sweep(line);
+	g_mutex_unlock(&line->engine->sweeping);
 	line->swept_us = g_get_monotonic_time();
 	line->sweep_took_us = line->swept_us - now_us;
 	return G_SOURCE_CONTINUE;
