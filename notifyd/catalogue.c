@@ -58,6 +58,8 @@ static const CatalogueEvent events[] = {
 	{ R, "local edit kept", { 2 }, NULL, false, "A change made on the Backup was replaced by the Master's data, and is kept aside" },
 	{ R, "own data kept", { 1 }, NULL, false, "What a device had before it joined is kept aside" },
 	{ R, "hook failed", { 2 }, NULL, false, "The command that is to follow a change of the configuration has failed" },
+	{ R, "line not united", { 2 }, NULL, false, "What the other device recorded while the two were apart has not come into the files here" },
+	{ R, "line united", { 1 }, NULL, false, "What the other device recorded while the two were apart has come into the files here" },
 	{ R, "owner unknown", { 2 }, NULL, false, "Files belong to a user or group that this device does not have" },
 	{ R, "data set missing", { 2 }, NULL, false, "The files of a data set are not there; what was committed is kept" },
 	{ R, "data unreadable", { 2 }, NULL, false, "Files of a data set cannot be read; what was committed of them is kept" },
