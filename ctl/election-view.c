@@ -87,6 +87,32 @@ static void add_stranger(const ElectionView *view, RenderTable *table)
 			  count, age);
 }
 
+/* The few that a person asks for first; election_view_counters() has all. */
+static void add_adverts(const ElectionView *view, RenderTable *table)
+{
+	g_autoptr(GVariant) counters = dict_value(view->vrrp, "Counters", "a{st}");
+	guint64 sent = 0, counted = 0, dropped = 0, late = 0, value;
+	GVariantIter iter;
+	const char *name;
+
+	if (!counters)
+		return;
+	g_variant_iter_init(&iter, counters);
+	while (g_variant_iter_next(&iter, "{&st}", &name, &value)) {
+		if (g_str_equal(name, "sent"))
+			sent = value;
+		else if (g_str_equal(name, "counted"))
+			counted = value;
+		else if (g_str_equal(name, "late-wake-ups"))
+			late = value;
+		else if (g_str_has_prefix(name, "drop-"))
+			dropped += value;
+	}
+	render_table_add(table, RENDER_DIM, "adverts");
+	render_table_addf(table, RENDER_PLAIN, "%" G_GUINT64_FORMAT " sent, %" G_GUINT64_FORMAT " counted, %" G_GUINT64_FORMAT " dropped; woken late %"
+			  G_GUINT64_FORMAT " times", sent, counted, dropped, late);
+}
+
 char *election_view_text(const ElectionView *view, const RenderStyle *style)
 {
 	g_autoptr(RenderTable) table = render_table_new(2);
@@ -107,6 +133,7 @@ char *election_view_text(const ElectionView *view, const RenderStyle *style)
 		add_down_time(view, table);
 	add_paths(view, table);
 	add_witness(view, table);
+	add_adverts(view, table);
 	add_stranger(view, table);
 	return render_table_text(table, style, 2);
 }

@@ -539,14 +539,14 @@ def test_election(bus, scripted):
     service = scripted(VRRPD)
     service.publish(VRRPD_PATH, ELECTION, election_of_a_backup())
     service.publish(VRRPD_PATH, VRRP, {"MasterAddress": "192.0.2.11", "MasterPriority": 171, "MasterAdvertIntervalMs": 100,
-                                       "Counters": {"sent": 0, "received": 44, "drop-ttl": 2}})
+                                       "Counters": {"sent": 0, "received": 44, "counted": 41, "drop-ttl": 2, "drop-vrid": 1, "late-wake-ups": 5}})
     code, out, _ = run(bus, "election")
     assert code == OK
     for line in (r"state +backup for 3 min \d+ s \(heard-higher\)", r"Master +192\.0\.2\.11, priority 171, adverts every 100 ms",
                  r"priority +3: not-serving, step 1, offset 0", r"takes over +not by itself: it is held",
                  r"path lan +192\.0\.2\.11 on eth0, heard \d+ s ago", r"path peer +10\.0\.0\.1 on eth1, not heard yet",
                  r"witness +lost", r"last stranger +192\.0\.2\.66: stranger, 12 times, the last 1 min \d+ s ago", r"first-sync +for \d+ s +not done yet",
-                 r"received +44", r"drop-ttl +2"):
+                 r"adverts +0 sent, 41 counted, 3 dropped; woken late 5 times", r"received +44", r"drop-ttl +2"):
         assert re.search(rf"^ +{line}$", out, re.M), (line, out)
     assert not re.search(r"^ +sent ", out, re.M)
     value = json.loads(run(bus, "election", "--json")[1])
@@ -565,9 +565,11 @@ def test_status_shows_the_election(bus, scripted):
     supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {"Role": "backup", "DeviceId": "dev-a", "Mode": "active", "Enabled": True,
                                                      "Peer": {"connected": GLib.Variant("b", False), "age_ms": GLib.Variant("x", -1)}})
     service.publish(VRRPD_PATH, ELECTION, election_of_a_backup())
-    service.publish(VRRPD_PATH, VRRP, {"MasterAddress": "192.0.2.11", "MasterPriority": 171, "MasterAdvertIntervalMs": 100})
+    service.publish(VRRPD_PATH, VRRP, {"MasterAddress": "192.0.2.11", "MasterPriority": 171, "MasterAdvertIntervalMs": 100, "Counters": {"counted": 41}})
     out = run(bus, "status")[1]
-    assert "Election\n  state " in out and re.search(r"path lan +192\.0\.2\.11 on eth0, heard", out)
+    for line in (r"state +backup for ", r"Master +192\.0\.2\.11, priority 171", r"priority +3: ", r"path lan +192\.0\.2\.11 on eth0, heard", r"witness +lost",
+                 r"adverts +0 sent, 41 counted, 0 dropped; woken late 0 times", r"last stranger +192\.0\.2\.66", r"first-sync +for "):
+        assert re.search(rf"^ +{line}", out, re.M), (line, out)
     status = json.loads(run(bus, "status", "--json")[1])
     assert status["election"]["master_address"] == "192.0.2.11" and status["holds"][0]["name"] == "first-sync"
 

@@ -51,6 +51,19 @@ def test_only_and_runs(tmp_path):
     assert run(tmp_path, lambda subject: {}, "--only", "nothing")[0] == 2
 
 
+@pytest.mark.parametrize("quick", [False, True], ids=["whole", "quick"])
+def test_the_elections_figures_are_all_measured_in_every_configuration(quick):
+    import vrrp
+
+    names = ["first_advert_excess", "cable", "freeze", "sigterm", "sigkill", "doubled", "thaw_blackhole", "heal_blackhole", "false_takeovers",
+             "cpu_master", "cpu_backup", "dirty_kb"]
+    promised = {f"{name}/{config}" for name in names for config in ("v2_1s", "v3_100ms", "v3_10ms_vmac")}
+    figures, trials = vrrp.figures(), vrrp.trials(quick)
+    assert promised <= set(figures)
+    assert {name for trial in trials for name in trial.figures} == set(figures)
+    assert all({frame.OURS, "keepalived"} <= set(trial.subjects) for trial in trials)
+
+
 def test_together(tmp_path):
     status, values = run(tmp_path, lambda subjects: {subject: {"cost/a": [len(subjects)]} for subject in subjects}, together=True, runs=1)
     assert status == 0 and values["cost/a"] == {"unit": "ms", "ours": [2], "peers": {"peer": [2]}}
