@@ -203,8 +203,12 @@ static bool collect(int in)
 	}
 	printf("1..%u\n# %" G_GUINT64_FORMAT " takeovers in %" G_GUINT64_FORMAT " scenarios, seeds %" G_GINT64_FORMAT " to %" G_GUINT64_FORMAT
 	       ", %" G_GINT64_FORMAT " s\n", n, takeovers, scenarios, first, last, (g_get_monotonic_time() - begun_us) / G_USEC_PER_SEC);
-	if (file)
+	if (file) {
+		fprintf(file, "%s: %" G_GUINT64_FORMAT " takeovers in %" G_GUINT64_FORMAT " scenarios, seeds %" G_GINT64_FORMAT " to %" G_GUINT64_FORMAT
+			", %" G_GINT64_FORMAT " s: %s\n", g_get_prgname(), takeovers, scenarios, first, last, (g_get_monotonic_time() - begun_us) / G_USEC_PER_SEC,
+			good ? "none broken" : "invariants broken");
 		fclose(file);
+	}
 	return good && n > 0;
 }
 

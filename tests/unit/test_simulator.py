@@ -94,6 +94,16 @@ def test_without_a_mistake_nothing_breaks(objects, tmp_path):
     assert done.returncode == 0 and not broken_seeds(done.stdout)
 
 
+def test_the_result_is_said_where_somebody_looks(objects, tmp_path):
+    """tests/run --long sim shows nothing else of it: which seeds those were, and what came of them."""
+    place = tmp_path / "progress"
+    for build, end in ((lambda: link(objects, tmp_path), "none broken"), (lambda: with_mistake(objects, tmp_path, "no skew"), "invariants broken")):
+        environment = {**os.environ, "UNDERSTUDY_SEED": "700", "UNDERSTUDY_PROGRESS": str(place)}
+        subprocess.run([build(), "--count", "200"], capture_output=True, env={k: v for k, v in environment.items() if k != "UNDERSTUDY_LONG"}, timeout=600)
+        last = place.read_text(encoding="utf-8").splitlines()[-1]
+        assert re.fullmatch(rf"sim-mistaken: \d+ takeovers in 200 scenarios, seeds 700 to 899, \d+ s: {end}", last), last
+
+
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_found_replayed_and_shrunk(objects, tmp_path, name):
     assert f"| {name} |" in README, "the table knows it"
