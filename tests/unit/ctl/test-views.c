@@ -204,6 +204,7 @@ static void test_election(void)
 			"  path lan-ipv6  fe80::11 on eth0, not heard yet\n"
 			"  path peer      eth1 cannot be listened to\n"
 			"  path wan       anybody on eth2, not heard yet\n"
+			"  adverts        0 sent, 0 counted, 3 dropped; woken late 0 times\n"
 			"  last stranger  192.0.2.66?[2J: stranger, 12 times, the last 1 min 5 s ago\n");
 	g_assert_cmpstr(counters, ==, "  received  10\n  drop-ttl  3\n");
 	g_assert_cmpstr(holds, ==, "");
