@@ -265,6 +265,11 @@ class Stream:
         while self.hear() != ".":
             pass
 
+    def hear_the_rest(self):
+        """Up to QUIT, without a word."""
+        while self.hear() != "QUIT":
+            pass
+
     def secure(self, context):
         self.connection = context.wrap_socket(self.connection, server_side=True)
 

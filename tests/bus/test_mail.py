@@ -125,14 +125,14 @@ def test_a_server_without_auth_gets_nothing(place, certificates, serve):
     assert server.handler.commands == []
 
 
-@pytest.mark.parametrize("length, outcome", [(255, "accepted"), (256, "refused"), (4000, "refused")])
-def test_user_and_password_are_bounded(place, certificates, serve, length, outcome):
-    server = serve(Aio, certificates.server_context(), auth_required=True, auth_exclude_mechanism=["PLAIN"])
-    told = place.mail(["ops@example.org"], target(server, user="u" * length, password="p" * length))
-    assert only(told)[0] == outcome
-    assert server.handler.auth_calls == (1 if outcome == "accepted" else 0)
-    only_password = only(place.mail(["ops@example.org"], target(server, user=USER, password="p" * 4000)))
-    assert only_password == ("refused", "the password is longer than 255 bytes")
+def test_user_and_password_are_bounded(place, certificates, serve):
+    """libesmtp copies both into 513 bytes."""
+    server = serve(Aio, certificates.server_context(), auth_required=True)
+    assert only(place.mail(["ops@example.org"], target(server, user="u" * 255, password="p" * 255)))[0] == "accepted"
+    assert len(server.handler.logins) == 1
+    for user, password, what in (("u" * 256, "p", "user"), (USER, "p" * 256, "password"), (USER, "p" * 4000, "password")):
+        assert only(place.mail(["ops@example.org"], target(server, user=user, password=password))) == ("refused", f"the {what} is longer than 255 bytes")
+    assert len(server.handler.logins) == 1
 
 
 # ---- who the server is ----
@@ -213,8 +213,7 @@ def test_nothing_said_in_the_clear_counts_under_tls(place, certificates, serve):
         stream.hear()
         stream.say("220 go ahead\r\n250 rogue\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken")
         stream.secure(certificates.server_context())
-        while True:
-            stream.hear()
+        stream.hear_the_rest()
 
     server = serve(Rogue, talk)
     assert only(place.mail(["ops@example.org"], target(server))) == ("retry", "something follows the answer to STARTTLS in the clear")
@@ -334,8 +333,7 @@ def test_refusals_and_lies(place, serve, lines, outcome, words):
                 if not told:
                     return
             stream.say(told.pop(0))
-        while True:
-            stream.hear()
+        stream.hear_the_rest()
 
     server = serve(Rogue, talk)
     answer = only(place.mail(["ops@example.org"], target(server, security="none")))
@@ -385,8 +383,7 @@ def test_mechanisms_that_do_not_work_are_passed_over(place, serve):
         if not stream.hear().startswith("AUTH PLAIN "):
             return
         stream.say("504 not this one either")
-        while True:
-            stream.hear()
+        stream.hear_the_rest()
 
     server = serve(Rogue, talk)
     assert only(place.mail(["ops@example.org"], target(server, security="none", **LOGIN))) == (
@@ -410,6 +407,7 @@ def test_a_mechanism_that_is_refused_is_not_a_password(place, serve):
         stream.say("354 go")
         stream.hear_message()
         stream.say("250 taken")
+        stream.hear_the_rest()
 
     server = serve(Rogue, talk)
     assert only(place.mail(["ops@example.org"], target(server, security="none", **LOGIN))) == ("accepted", "250 taken")
@@ -420,8 +418,7 @@ def test_a_password_that_cannot_be_judged_now(place, serve):
         stream.greet("AUTH PLAIN")
         stream.hear()
         stream.say(f"454 4.7.0 directory away, {PASSWORD} unknown")
-        while True:
-            stream.hear()
+        stream.hear_the_rest()
 
     server = serve(Rogue, talk)
     assert only(place.mail(["ops@example.org"], target(server, security="none", **LOGIN))) == (
@@ -442,14 +439,14 @@ def test_nothing_can_begin_a_header(place, serve):
     assert server.handler.commands == ["MAIL"]
 
 
-@pytest.mark.parametrize("address", ["ops", "a@b@c.test", "a b@c.test", "<a@c.test>", "a@c.test>", "-f@", "é@c.test", '"a"@c.test', "a@c..test", "@c.test"])
-def test_addresses_that_are_none(place, serve, address):
+def test_addresses_that_are_none(place, serve):
     server = serve(Aio)
-    answered = place.mail([address, "ops@example.org"], target(server, security="none"))
-    assert answered[address] == ("refused", f'"{address}" is no mail address that can be written to')
-    assert answered["ops@example.org"][0] == "accepted"
-    if address != "<a@c.test>":  # which is a name and an address, without a name
-        assert only(place.mail(["ops@example.org"], {**target(server, security="none"), "from": address}))[0] == "refused"
+    wrong = ["ops", "a@b@c.test", "a b@c.test", "<a@c.test>", "a@c.test>", "-f@", "é@c.test", '"a"@c.test', "a@c..test", "@c.test"]
+    answered = place.mail([*wrong, "ops@example.org"], target(server, security="none"))
+    assert answered == {**{address: ("refused", f'"{address}" is no mail address that can be written to') for address in wrong},
+                        "ops@example.org": ("accepted", "250 2.0.0 taken as 4711")}
+    assert server.handler.mails[0][1] == ["ops@example.org"] and server.handler.message()["To"] == "ops@example.org"
+    assert only(place.mail(["ops@example.org"], {**target(server, security="none"), "from": "a@b>\r\nRCPT TO:<c@d"}))[0] == "refused"
 
 
 @pytest.mark.parametrize("missing", [{"server": ""}, {"server": "a b"}, {"user": "x"}, {"transport": "pigeon"}])
