@@ -287,7 +287,7 @@ static bool read_mail(SettingsTarget *target, GPtrArray *keys, const ScannerFile
 }
 
 /* What a template of an SMS gateway may name. */
-static const char *const places[] = { "to", "text", "user", "password", "id", "application", "name", "priority", "device", NULL };
+static const char *const places[] = { "to", "text", "user", "password", "basic", "id", "application", "name", "priority", "device", NULL };
 
 /* Every "{word}" of @key is one we fill in; other braces are text. @ret_text, @ret_to: set when these are among them. */
 static bool check_template(const ScannerFile *file, const ScannerSection *section, const char *name, bool *ret_to, bool *ret_text, GError **error)
