@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "supervisor/addresses.h"
+#include "supervisor/share.h"
 #include "supervisor/supervisor.h"
 
 #define SYNC_ADDRESS "unix:path=/run/understudy/private/syncd/socket"
@@ -471,10 +472,15 @@ void peer_apply(Peer *peer)
 	}
 }
 
-GVariant *peer_doctor(const Peer *peer)
+GVariant *peer_published(const Peer *peer, const char *topic)
 {
 	GVariant *published = peer_is_connected(peer) ? bus_mirror_get(peer->peer, "Published", "a{sa{sv}}") : NULL;
-	return published ? g_variant_lookup_value(published, "doctor", G_VARIANT_TYPE_VARDICT) : NULL;
+	return published ? g_variant_lookup_value(published, topic, G_VARIANT_TYPE_VARDICT) : NULL;
+}
+
+GVariant *peer_doctor(const Peer *peer)
+{
+	return peer_published(peer, "doctor");
 }
 
 void peer_publish_doctor(Peer *peer, GVariant *value)
@@ -590,6 +596,7 @@ static const struct {
 	{ "settings", answer_settings },
 	{ "clock", answer_clock },
 	{ "drill", answer_drill },
+	{ "outbox", share_answer },
 };
 
 void peer_answer(Peer *peer, guint64 serial, GVariant *values, const GError *error)
@@ -671,15 +678,17 @@ static void on_mirror(BusMirror *mirror, gpointer user_data)
 static void on_up(BusLink *link, gpointer user_data)
 {
 	Peer *peer = user_data;
-	const char *owned[G_N_ELEMENTS(topics) + 3] = { "state", "doctor" };
+	const char *owned[G_N_ELEMENTS(topics) + 4] = { "state", "doctor", "events" };
 	for (gsize i = 0; i < G_N_ELEMENTS(topics); i++)
-		owned[i + 2] = topics[i].topic;
+		owned[i + 3] = topics[i].topic;
 	peer->up_us = g_get_monotonic_time();
 	peer->role = SYNC_KEEP;
 	g_clear_pointer(&peer->published, g_variant_unref);
 	g_clear_pointer(&peer->doctor, g_variant_unref);
 	(void)bus_link_call(link, NULL, SYNC_PATH, PEER_INTERFACE, "Serve", g_variant_new("(^as)", owned), CALL_MS, NULL, NULL);
 	peer_apply(peer);
+	if (peer->supervisor->share)
+		share_forget(peer->supervisor->share);
 }
 
 static void on_down(BusLink *link, gpointer user_data)

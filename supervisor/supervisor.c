@@ -16,6 +16,7 @@
 #include "supervisor/keeper/wire.h"
 #include "supervisor/processes/output.h"
 #include "supervisor/processes/proc.h"
+#include "supervisor/share.h"
 
 #define NOTIFY_ADDRESS "unix:path=/run/understudy/private/notify"
 #define PAIR_FILE SETTINGS_DIR "/pair.conf"
@@ -117,6 +118,7 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event)
 	drill_look(supervisor->drill);
 	examine_soon(supervisor->examine);
 	settings_orders_look(supervisor->settings_orders);
+	share_look(supervisor->share);
 }
 
 static gboolean on_write_idle(gpointer user_data)
@@ -196,6 +198,8 @@ static void on_notify_up(BusLink *link, gpointer user_data)
 {
 	Supervisor *supervisor = user_data;
 	events_flush(supervisor->events);
+	if (supervisor->share)
+		share_begin(supervisor->share);
 }
 
 /* sd_notify: who sends is said by the kernel. A word stays in the socket until what follows from it has been written down: an application says
@@ -335,6 +339,7 @@ bool supervisor_reload(Supervisor *supervisor, GError **error)
 	/* The role first: its holds are on their way before vrrpd learns that it may elect. */
 	undo_reset(supervisor->undo);
 	elect_reload(supervisor->elect);
+	share_reload(supervisor->share);
 	bool parting = port_before != settings->peer_port || (on_before && !settings->enabled);
 	if (!parting || !peer_is_connected(supervisor->peer))
 		peer_reload(supervisor->peer);
@@ -468,6 +473,7 @@ static bool make_parts(Supervisor *supervisor, GError **error)
 	bus_link_on_change(supervisor->notify_link, on_notify_up, NULL, supervisor);
 	supervisor->elect = elect_new(supervisor);
 	supervisor->peer = peer_new(supervisor);
+	supervisor->share = share_new(supervisor);
 	supervisor->swap = swap_new(supervisor);
 	supervisor->undo = undo_new(supervisor);
 	supervisor->hooks = hooks_new(supervisor->applications, peer_link(supervisor->peer));
@@ -548,6 +554,8 @@ void supervisor_free(Supervisor *supervisor)
 	reboot_free(supervisor->reboot);
 	drill_free(supervisor->drill);
 	swap_free(supervisor->swap);
+	share_free(supervisor->share);
+	supervisor->share = NULL;
 	peer_free(supervisor->peer);
 	elect_free(supervisor->elect);
 	events_free(supervisor->events);

@@ -43,6 +43,7 @@ typedef struct Drill Drill;     /* drill.c: a swap there and back, measured */
 typedef struct Reboot Reboot;   /* reboot.c: of this device, by order */
 typedef struct Examine Examine; /* examine.c: what would hinder a takeover */
 typedef struct Service Service; /* service.c: the bus */
+typedef struct Share Share;     /* share.c: carries between the two notifyd */
 
 typedef struct Supervisor {
 	GMainLoop *loop;
@@ -72,6 +73,7 @@ typedef struct Supervisor {
 	Reboot *reboot;
 	SettingsOrders *settings_orders;
 	Drill *drill;
+	Share *share;
 	Foreign *foreign;
 	char **foreign_found; /* as people read it; may be NULL */
 	Service *service;
@@ -223,6 +225,8 @@ bool peer_first_sync_done(const Peer *peer);
 bool peer_has_revoked(const Peer *peer); /* it has ended the pairing */
 /* What it says of itself (topic doctor); NULL while it is not connected, or has not. Transfer full. */
 GVariant *peer_doctor(const Peer *peer);
+/* What it published under @topic, the same way. */
+GVariant *peer_published(const Peer *peer, const char *topic);
 void peer_publish_doctor(Peer *peer, GVariant *doctor); /* when it is another than last */
 /* A property of Sync1, of our own syncd; borrowed until the loop runs, or NULL. */
 GVariant *peer_sync_get(const Peer *peer, const char *property, const char *type);

@@ -38,6 +38,10 @@ static const TopicKey device_keys[] = {
 	{ "key", "s" }, { "next", "s" }, { "accepts", "as" }, { "addresses", "a{sas}" }, { "knows", "a{sas}" }, { NULL, NULL },
 };
 static const TopicKey verify_keys[] = { { "ask", "t" }, { "answer", "t" }, { "progress", "d" }, { "sets", "aa{sv}" }, { NULL, NULL } };
+static const TopicKey events_keys[] = { { "store", "s" }, { "newest", "t" }, { "change", "t" }, { NULL, NULL } };
+static const TopicKey outbox_keys[] = {
+	{ "store", "s" }, { "event", "t" }, { "change", "t" }, { "events", "a(tbxyssssssbb)" }, { "rows", "a(tssassuybbuxxxss)" }, { "more", "b" }, { NULL, NULL },
+};
 static const TopicKey unpair_keys[] = { { NULL, NULL } };
 
 static const struct {
@@ -50,7 +54,8 @@ static const struct {
 	{ "swap", false, swap_keys },	      { "mode", false, mode_keys },
 	{ "timeline", false, timeline_keys }, { "settings", false, settings_keys },
 	{ "doctor", true, doctor_keys },      { "clock", false, clock_keys },
-	{ "drill", false, drill_keys },
+	{ "drill", false, drill_keys },	      { "events", true, events_keys },
+	{ "outbox", false, outbox_keys },
 	{ "device", true, device_keys, true }, { "unpair", false, unpair_keys, true },
 	{ "verify", true, verify_keys, true },
 };
