@@ -20,6 +20,7 @@ CtlExit ctl_reboot(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_reset_health(Ctl *ctl, int argc, char **argv);
 CtlExit ctl_events(Ctl *ctl, int argc, char **argv);  /* events.c */
 CtlExit ctl_event(Ctl *ctl, int argc, char **argv);   /* event.c */
+CtlExit ctl_notify(Ctl *ctl, int argc, char **argv);  /* notify.c */
 CtlExit ctl_secret(Ctl *ctl, int argc, char **argv);  /* secret.c */
 CtlExit ctl_history(Ctl *ctl, int argc, char **argv); /* past.c */
 CtlExit ctl_diff(Ctl *ctl, int argc, char **argv); /* versions.c */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ctl/events.c - understudy events: what happened on this device. */
+/* ctl/events.c - understudy events: what happened on the two devices. */
 #include <string.h>
 
 #include "commands.h"
 
 typedef struct {
-	gboolean unread, mark_read;
+	gboolean unread, mark_read, open, acknowledge;
 	int count, min_priority;
 	char *application, *text;
 } Wanted;
@@ -21,6 +21,8 @@ static GVariant *filter_of(const Wanted *wanted, guint count, guint64 before)
 		g_variant_builder_add(&builder, "{sv}", "before", g_variant_new_uint64(before));
 	if (wanted->unread)
 		g_variant_builder_add(&builder, "{sv}", "status", g_variant_new_string("new"));
+	if (wanted->open)
+		g_variant_builder_add(&builder, "{sv}", "acknowledged", g_variant_new_boolean(FALSE));
 	if (wanted->min_priority)
 		g_variant_builder_add(&builder, "{sv}", "min_priority",
 				      g_variant_new_byte((guint8)wanted->min_priority));
@@ -82,8 +84,10 @@ static void print_events(Ctl *ctl, GPtrArray *events)
 		render_table_addf(table, colour, "%u", priority);
 		render_table_add(table, RENDER_PLAIN, dict_string(event, "application", ""));
 		render_table_add(table, colour, dict_string(event, "name", ""));
-		render_table_addf(table, RENDER_PLAIN, "%s%s%s%s", dict_string(event, "description", ""),
-				  *reference ? " [" : "", reference, *reference ? "]" : "");
+		const char *who = dict_string(event, "ack_by", "");
+
+		render_table_addf(table, RENDER_PLAIN, "%s%s%s%s%s%s%s", dict_string(event, "description", ""),
+				  *reference ? " [" : "", reference, *reference ? "]" : "", *who ? " (" : "", who, *who ? " takes care)" : "");
 	}
 	text = render_table_text(table, &ctl->out, 0);
 	ctl_print(events->len ? text : "no events\n");
@@ -99,8 +103,8 @@ static void print_events_json(GPtrArray *events)
 	ctl_print_json(g_variant_builder_end(&builder));
 }
 
-/* Exactly those that were shown: one that came in between was read by nobody. */
-static CtlExit mark_shown(Ctl *ctl, GPtrArray *events)
+/* Exactly those that were shown: one that came in between was read by nobody. @method: MarkRead or Acknowledge. */
+static CtlExit mark_shown(Ctl *ctl, GPtrArray *events, const char *method)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GVariant) answer = NULL;
@@ -109,7 +113,8 @@ static CtlExit mark_shown(Ctl *ctl, GPtrArray *events)
 
 	g_variant_builder_init(&ids, G_VARIANT_TYPE("at"));
 	for (guint i = 0; i < events->len; i++) {
-		if (!g_str_equal(dict_string(events->pdata[i], "status", ""), "new"))
+		if (g_str_equal(method, "MarkRead") ? !g_str_equal(dict_string(events->pdata[i], "status", ""), "new")
+						    : dict_int(events->pdata[i], "ack_ms", 0) != 0)
 			continue;
 		g_variant_builder_add(&ids, "t", (guint64)dict_int(events->pdata[i], "id", 0));
 		n++;
@@ -118,7 +123,7 @@ static CtlExit mark_shown(Ctl *ctl, GPtrArray *events)
 		g_variant_builder_clear(&ids);
 		return CTL_OK;
 	}
-	answer = ctl_call(ctl, CTL_NOTIFY, NULL, CTL_NOTIFY_INTERFACE, "MarkRead", g_variant_new("(at)", &ids),
+	answer = ctl_call(ctl, CTL_NOTIFY, NULL, CTL_NOTIFY_INTERFACE, method, g_variant_new("(at)", &ids),
 			  CTL_CALL_TIMEOUT_MS, &error);
 	return answer ? CTL_OK : ctl_fail(ctl, CTL_NOTIFY, error);
 }
@@ -133,14 +138,17 @@ CtlExit ctl_events(Ctl *ctl, int argc, char **argv)
 		{ "application", 'a', 0, G_OPTION_ARG_STRING, &wanted.application, "Only of this application", "NAME" },
 		{ "min-priority", 'p', 0, G_OPTION_ARG_INT, &wanted.min_priority, "Only of this priority or higher",
 		  "1|2|3" },
-		{ "text", 't', 0, G_OPTION_ARG_STRING, &wanted.text, "Only with this in name or description", "TEXT" },
+		{ "unacknowledged", 'o', 0, G_OPTION_ARG_NONE, &wanted.open, "Only those that nobody takes care of yet", NULL },
+		{ "ack", 0, 0, G_OPTION_ARG_NONE, &wanted.acknowledge, "Says of those shown that you take care of them", NULL },
+		{ "search", 't', 0, G_OPTION_ARG_STRING, &wanted.text, "Only with this in name or description", "TEXT" },
+		{ "text", 0, 0, G_OPTION_ARG_STRING, &wanted.text, "The same", "TEXT" },
 		{ 0 },
 	};
 	g_autoptr(GPtrArray) events = NULL;
 	g_autoptr(GError) error = NULL;
 	CtlExit code = CTL_OK;
 
-	if (!ctl_options(ctl, &argc, &argv, entries, "", "Shows the events of this device, newest first.", 0, 0))
+	if (!ctl_options(ctl, &argc, &argv, entries, "", "Shows the events of the two devices, newest first.", 0, 0))
 		code = CTL_BAD_INPUT;
 	else if (wanted.count < 1 || wanted.count > 10000)
 		code = ctl_complain(ctl, CTL_BAD_INPUT, "events: --count is 1 to 10000");
@@ -156,5 +164,7 @@ CtlExit ctl_events(Ctl *ctl, int argc, char **argv)
 		print_events_json(events);
 	else
 		print_events(ctl, events);
-	return wanted.mark_read ? mark_shown(ctl, events) : CTL_OK;
+	if (wanted.acknowledge)
+		return mark_shown(ctl, events, "Acknowledge");
+	return wanted.mark_read ? mark_shown(ctl, events, "MarkRead") : CTL_OK;
 }

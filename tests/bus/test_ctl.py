@@ -225,7 +225,7 @@ def test_frozen_daemon(notify):
 
 @pytest.mark.parametrize("words", [
     [], ["--colour"], ["frobnicate"], ["events", "--frobnicate"], ["events", "extra"], ["events", "--count", "0"], ["events", "--count", "many"],
-    ["events", "--min-priority", "4"], ["mode", "sideways"], ["mode", "active", "passive"], ["join"], ["join", "a", "b"], ["pair", "--minutes", "0"],
+    ["events", "--min-priority", "4"], ["notify"], ["notify", "test"], ["notify", "targets", "all"], ["notify", "log", "--count", "0"], ["mode", "sideways"], ["mode", "active", "passive"], ["join"], ["join", "a", "b"], ["pair", "--minutes", "0"],
     ["pair", "--minutes", "61"], ["history", "--ref", "fax"], ["history", "a", "b"], ["history", "--count", "0"], ["show"], ["diff", "1234"], ["restore"], ["restore", "a", "b", "c"],
     ["diverged", "show"], ["diverged", "burn", "refs/diverged/a/1"], ["diverged", "show", "config"], ["timeline", "--count", "-1"],
     ["settings"], ["settings", "burn"], ["settings", "set", "group-id"], ["settings", "restore", "x"], ["settings", "apply", "/nonexistent"],
@@ -239,7 +239,7 @@ def test_help_and_version(place):
     """Works without any bus."""
     text = place.ctl("help").stdout
     assert text == place.ctl("--help").stdout
-    for command in ("status", "swap", "mode", "takeover", "reset-health", "events", "history", "show", "diff", "restore", "diverged", "timeline", "settings", "pair", "join", "unpair", "rotate-key", "git-access", "peer-address", "export", "import"):
+    for command in ("status", "swap", "mode", "takeover", "reset-health", "events", "notify", "history", "show", "diff", "restore", "diverged", "timeline", "settings", "pair", "join", "unpair", "rotate-key", "git-access", "peer-address", "export", "import"):
         assert re.search(rf"^  {command} ", text, re.M)
         for words in ((command, "--help"), ("help", command)):
             done = place.ctl(*words)

@@ -228,6 +228,31 @@ def test_acknowledge(post):
     assert [event["id"] for event in client.list(acknowledged=GLib.Variant("b", False))] == [second]
 
 
+def test_at_the_command_line(post):
+    post.start_bus()
+    client = post.start_notifyd()
+    post.wait_for_name(post.system_bus())
+    event = client.raise_event("SIP", "registration rejected", 3)
+    wait_delivery(client, "delivered")
+    done = post.ctl("notify", "targets")
+    assert done.returncode == 0 and [line.split()[0] for line in done.stdout.splitlines()] == ["target", "mail:boss", "mail:two", "sms:duty", "display"], done
+    assert "250 taken" in done.stdout.splitlines()[1]
+    done = post.ctl("notify", "test", "mail:boss")
+    assert (done.returncode, done.stdout.split()) == (0, ["boss@example.com", "accepted", "250", "taken"]), done
+    post.will("mail", "say refused '550 no such user'")
+    done = post.ctl("notify", "test", "mail:boss", user="operator")
+    assert (done.returncode, done.stdout.split()[:2]) == (1, ["boss@example.com", "refused"]), done
+    assert post.ctl("notify", "test", "mail:boss", user="viewer").returncode == 1
+    assert post.ctl("notify", "test", "mail:nobody").returncode == 1
+    done = post.ctl("notify", "log", "--target", "mail:boss", user="viewer")
+    assert done.returncode == 0 and done.stdout.splitlines()[1].split()[2:] == [str(event), "mail:boss", "delivered", "1", "250", "taken"], done
+    assert post.ctl("notify", "log", "--state", "refused").stdout == "nothing was told to anybody\n"
+    assert post.ctl("notify", "log", "--state", "lost").returncode == 2
+    assert post.ctl("events", "--unacknowledged", "--search", "REJECTED", "--ack", user="operator").returncode == 0
+    assert post.ctl("events", "--unacknowledged").stdout == "no events\n"
+    assert "(operator takes care)" in post.ctl("events").stdout
+
+
 # ---- The other device ----
 
 def told(client, **question):
