@@ -39,6 +39,7 @@ struct NotifyRules {
 	GHashTable *things;  /* target LF identity -> Thing* */
 	GHashTable *budgets; /* target -> Budget* */
 	gint64 next_us;      /* nothing is due before; may be too early */
+	gint64 sweep_us;     /* when it is worth while to look for things to forget */
 	gint64 recalled_us;  /* the newest that was recalled */
 	gint64 started_us;   /* what was due before was told before; NEVER: that is settled */
 };
@@ -83,6 +84,7 @@ NotifyRules *rules_new(Settings *settings)
 	rules->things = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, thing_free);
 	rules->budgets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, budget_free);
 	rules->next_us = G_MAXINT64;
+	rules->sweep_us = NEVER;
 	rules->recalled_us = NEVER;
 	rules->started_us = NEVER;
 	return rules;
@@ -329,10 +331,13 @@ static Thing *thing_new(NotifyRules *rules, const char *key, const SettingsTarge
 {
 	Thing *thing;
 
-	if (g_hash_table_size(rules->things) >= THINGS_MAX)
+	/* Looking through all of them finds nothing new so soon. */
+	if (g_hash_table_size(rules->things) >= THINGS_MAX && now_us >= rules->sweep_us) {
+		rules->sweep_us = now_us + G_TIME_SPAN_SECOND;
 		g_hash_table_foreach_remove(rules->things, is_idle, &now_us);
-	if (g_hash_table_size(rules->things) >= THINGS_MAX)
-		g_hash_table_foreach_remove(rules->things, is_not_waiting, &now_us);
+		if (g_hash_table_size(rules->things) >= THINGS_MAX)
+			g_hash_table_foreach_remove(rules->things, is_not_waiting, &now_us);
+	}
 	if (g_hash_table_size(rules->things) >= THINGS_MAX)
 		return NULL;
 	thing = g_new0(Thing, 1);
