@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tests/netns/bad_luck.c - bad luck at a chosen moment, for chosen programs: preloaded into every process of a device, it counts the calls that change
+ * something below /var/lib, and at the one that /run/bad-luck names the process dies, or the disk is full from then on. Each is noted in /run/bad-luck.log.
+ *
+ *	understudy-syncd kill 17 1      program; count, kill or full; at which call; a number that is another one in each order
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define ORDERS "/run/bad-luck"
+#define LOG "/run/bad-luck.log"
+#define BELOW "/var/lib/"
+#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+typedef enum { NOTHING, COUNT, KILL, FULL } Luck;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static long counted, serial;
+
+static Luck ordered(long *ret_at, long *ret_serial)
+{
+	char text[512], *rest = text, *line;
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, ORDERS, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return NOTHING;
+	ssize_t n = syscall(SYS_read, fd, text, sizeof text - 1);
+	(void)close(fd);
+	text[n < 0 ? 0 : n] = '\0';
+	while ((line = strsep(&rest, "\n"))) {
+		char name[64], what[16];
+
+		if (sscanf(line, "%63s %15s %ld %ld", name, what, ret_at, ret_serial) == 4 && strcmp(name, program_invocation_short_name) == 0)
+			return strcmp(what, "kill") == 0 ? KILL : strcmp(what, "full") == 0 ? FULL : COUNT;
+	}
+	return NOTHING;
+}
+
+/* Whether it is below the folder that counts; by the name of an open folder or file. */
+static int is_below(int fd, const char *path)
+{
+	char link[64], name[PATH_MAX];
+
+	if (path && *path == '/')
+		return strncmp(path, BELOW, strlen(BELOW)) == 0;
+	if (fd == AT_FDCWD)
+		(void)snprintf(link, sizeof link, "/proc/self/cwd");
+	else
+		(void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, name, sizeof name - 1);
+	name[n < 0 ? 0 : n] = '\0';
+	return strncmp(name, BELOW, strlen(BELOW)) == 0;
+}
+
+static void tell(const char *text, size_t length)
+{
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, LOG, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+
+	if (fd < 0)
+		return;
+	(void)syscall(SYS_write, fd, text, length);
+	(void)close(fd);
+}
+
+/* Before a call that changes something. Not 0: it fails for want of room. */
+static int step(const char *call, int fd, const char *path, int needs_room)
+{
+	int saved_errno = errno, refused = 0;
+	long at, number;
+	char text[PATH_MAX + 128];
+
+	if (!is_below(fd, path)) {
+		errno = saved_errno;
+		return 0;
+	}
+	(void)pthread_mutex_lock(&lock);
+	Luck luck = ordered(&at, &number);
+	if (luck != NOTHING) {
+		if (number != serial)
+			counted = 0;
+		serial = number;
+		counted++;
+		if (luck == COUNT || counted == at) {
+			int length = snprintf(text, sizeof text, "bad-luck: %s step %ld.%ld %s %s\n", program_invocation_short_name, serial, counted, call,
+					      path ? path : "");
+			tell(text, (size_t)length);
+		}
+		if (luck == KILL && counted == at)
+			(void)kill(getpid(), SIGKILL);
+		refused = luck == FULL && counted >= at && needs_room;
+	}
+	(void)pthread_mutex_unlock(&lock);
+	errno = refused ? ENOSPC : saved_errno;
+	return refused;
+}
+
+#define OPEN(name)                                                                                          \
+	mode_t mode = 0;                                                                                    \
+	if (flags & (O_CREAT | O_TMPFILE)) {                                                                \
+		va_list args;                                                                               \
+		va_start(args, flags);                                                                      \
+		mode = va_arg(args, mode_t);                                                                \
+		va_end(args);                                                                               \
+	}
+
+int open(const char *path, int flags, ...)
+{
+	OPEN(open)
+	return (flags & O_CREAT) && step("open", AT_FDCWD, path, 1) ? -1 : NEXT(open)(path, flags, mode);
+}
+
+int open64(const char *path, int flags, ...)
+{
+	OPEN(open64)
+	return (flags & O_CREAT) && step("open", AT_FDCWD, path, 1) ? -1 : NEXT(open64)(path, flags, mode);
+}
+
+int openat(int fd, const char *path, int flags, ...)
+{
+	OPEN(openat)
+	return (flags & O_CREAT) && step("openat", fd, path, 1) ? -1 : NEXT(openat)(fd, path, flags, mode);
+}
+
+int openat64(int fd, const char *path, int flags, ...)
+{
+	OPEN(openat64)
+	return (flags & O_CREAT) && step("openat", fd, path, 1) ? -1 : NEXT(openat64)(fd, path, flags, mode);
+}
+
+ssize_t write(int fd, const void *data, size_t length)
+{
+	return step("write", fd, NULL, 1) ? -1 : NEXT(write)(fd, data, length);
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t length, off64_t at)
+{
+	return step("pwrite", fd, NULL, 1) ? -1 : NEXT(pwrite64)(fd, data, length, at);
+}
+
+ssize_t copy_file_range(int from, off64_t *from_at, int to, off64_t *to_at, size_t length, unsigned flags)
+{
+	return step("copy_file_range", to, NULL, 1) ? -1 : NEXT(copy_file_range)(from, from_at, to, to_at, length, flags);
+}
+
+int fsync(int fd)
+{
+	return step("fsync", fd, NULL, 0) ? -1 : NEXT(fsync)(fd);
+}
+
+int syncfs(int fd)
+{
+	return step("syncfs", fd, NULL, 0) ? -1 : NEXT(syncfs)(fd);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+	return step("mkdir", AT_FDCWD, path, 1) ? -1 : NEXT(mkdir)(path, mode);
+}
+
+int mkdirat(int fd, const char *path, mode_t mode)
+{
+	return step("mkdirat", fd, path, 1) ? -1 : NEXT(mkdirat)(fd, path, mode);
+}
+
+int rename(const char *from, const char *to)
+{
+	return step("rename", AT_FDCWD, to, 0) ? -1 : NEXT(rename)(from, to);
+}
+
+int renameat(int from_fd, const char *from, int to_fd, const char *to)
+{
+	return step("renameat", to_fd, to, 0) ? -1 : NEXT(renameat)(from_fd, from, to_fd, to);
+}
+
+int link(const char *from, const char *to)
+{
+	return step("link", AT_FDCWD, to, 1) ? -1 : NEXT(link)(from, to);
+}
+
+int unlink(const char *path)
+{
+	return step("unlink", AT_FDCWD, path, 0) ? -1 : NEXT(unlink)(path);
+}
+
+int unlinkat(int fd, const char *path, int flags)
+{
+	return step("unlinkat", fd, path, 0) ? -1 : NEXT(unlinkat)(fd, path, flags);
+}
+
+int symlinkat(const char *target, int fd, const char *path)
+{
+	return step("symlinkat", fd, path, 1) ? -1 : NEXT(symlinkat)(target, fd, path);
+}

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Death and a full disk at every step of a commit, of a fetch and an apply, and of tidying: the old state or the new one, and it goes on.
+
+The steps are the calls that change something (bad_luck.c). A default run takes some of each, --long all.
+"""
+
+import contextlib
+import itertools
+import re
+import time
+
+import pytest
+from sync_lab import DATABASE, FILES, CallError, SyncLab
+from test_sync_files import TABLE, look
+from test_sync_healing import sound
+from test_sync_voice import APPLICATION, MAIL, VOICE, noise, record, recordings
+
+SYNCD, GIT = "understudy-syncd", "git"
+SOME = 4
+serials = itertools.count(1)
+
+
+@pytest.fixture
+def lab(build, tmp_path):
+    with SyncLab(build, tmp_path) as lab:
+        for device in (lab.alpha, lab.beta):
+            device.write("/etc/understudy/applications.d/pbx.conf", APPLICATION + VOICE)
+            device.at(MAIL).mkdir(parents=True)
+            device.write("/etc/ld.so.preload", f"{build}/tests/netns/bad-luck.so\n")
+        lab.start()
+        change(lab, 0)
+        lab.pair()
+        lab.in_step()
+        yield lab
+
+
+def order(device, program=None, what=None, at=0):
+    """The number of the order; without a program there is luck again."""
+    serial = next(serials)
+    device.at("/run/bad-luck.new").write_text(f"{program} {what} {at} {serial}\n" if program else "")
+    device.at("/run/bad-luck.new").rename(device.at("/run/bad-luck"))
+    return serial
+
+
+def steps(device, serial, program):
+    return len(re.findall(rf"^bad-luck: {program} step {serial}\.", device.read("/run/bad-luck.log") or "", re.M))
+
+
+def change(lab, number):
+    """A state of every set, which says which one it is; contents come back."""
+    for name in ("one.cfg", "two.cfg", "sub/three.cfg"):
+        lab.alpha.write(f"{FILES}/{name}", f"state {number}\n")
+    record(lab.alpha, "msg.wav", noise(number % 5, 6000))
+    lab.alpha.sql(DATABASE, "DROP TABLE IF EXISTS t", TABLE, f"INSERT INTO t VALUES ({number}, 'x', 'x')")
+
+
+def state(device):
+    """Of each set by itself."""
+    return {device.read(f"{FILES}/{name}") for name in ("one.cfg", "two.cfg", "sub/three.cfg")}, recordings(device).get("msg.wav"), look(device.at(DATABASE))
+
+
+def is_state(device, *numbers):
+    """Each set is in one of these states, whole."""
+    files, recording, row = state(device)
+    assert len(files) == 1 and files <= {f"state {n}\n" for n in numbers}, files
+    assert recording in [noise(n % 5, 6000) for n in numbers] and row in numbers, row
+
+
+def has_died(device, serial, program):
+    """With luck from now on: whether it came to that. Who is about to die has said so, and may still look alive."""
+    order(device)
+    with broken_off():
+        device.get("Role")
+    if program != SYNCD or steps(device, serial, program) == 0:
+        return False
+    device.process.wait(10)
+    device.kill()
+    device.start()
+    return True
+
+
+def died(device):
+    return device.process.poll() is not None
+
+
+@contextlib.contextmanager
+def broken_off():
+    """What the other end of a call says that dies, or has no room."""
+    with contextlib.suppress(CallError, ConnectionError):
+        yield
+
+
+def settled(lab, number):
+    """Both have all of it, and go on."""
+    lab.in_step()
+    is_state(lab.beta, number)
+    assert sound(lab.alpha) and sound(lab.beta)
+    assert lab.alpha.get("Diverged") == lab.beta.get("Diverged") == []
+
+
+def commit_and_apply(lab, number):
+    """Until it is applied, or one has died; what is refused is."""
+    change(lab, number)
+    with broken_off():
+        commits = lab.alpha.commit()
+        waiting = time.monotonic() + 20
+        while not died(lab.beta) and time.monotonic() < waiting:
+            try:
+                lab.alpha.wait_applied(commits, 200)
+                return
+            except CallError as error:
+                if not error.name.endswith(("TimedOut", "NotReachable")):
+                    raise
+
+
+def tidy(device):
+    with broken_off():
+        device.sync("Tidy", timeout_ms=60000)
+
+
+OPERATIONS = {"commit": ("alpha", SYNCD), "apply": ("beta", SYNCD), "tidy": ("beta", SYNCD), "tidy-git": ("beta", GIT)}
+
+
+def run(lab, operation, number):
+    if operation.startswith("tidy"):
+        change(lab, number)
+        lab.in_step()
+        return lambda: tidy(lab.beta)
+    return lambda: commit_and_apply(lab, number)
+
+
+def moments(lab, operation, every):
+    """Steps at which it happens; the last ones may not come."""
+    device, program = getattr(lab, OPERATIONS[operation][0]), OPERATIONS[operation][1]
+    work = run(lab, operation, 1)
+    serial = order(device, program, "count")
+    work()
+    order(device)
+    n = steps(device, serial, program)
+    assert n > 5, n
+    return range(1, n + 1) if every else sorted({1 + (n - 1) * i // (SOME - 1) for i in range(SOME)})
+
+
+def walk_deaths(lab, operation, every):
+    device, program = getattr(lab, OPERATIONS[operation][0]), OPERATIONS[operation][1]
+    deaths = 0
+    for number, at in enumerate(moments(lab, operation, every), 2):
+        work = run(lab, operation, number)
+        serial = order(device, program, "kill", at)
+        work()
+        if has_died(device, serial, program):
+            deaths += 1
+            if device is lab.beta:
+                is_state(device, number - 1, number)
+            device.set_role("lead" if device is lab.alpha else "follow")
+        settled(lab, number)
+        if operation.startswith("tidy"):
+            tidy(device)
+            assert sound(device)
+    assert deaths or program != SYNCD
+
+
+def walk_full_disk(lab, operation, every):
+    device, program = getattr(lab, OPERATIONS[operation][0]), OPERATIONS[operation][1]
+    for number, at in enumerate(moments(lab, operation, every), 2):
+        work = run(lab, operation, number)
+        order(device, program, "full", at)
+        if operation == "apply":
+            change(lab, number)
+            lab.alpha.commit()
+            beta = lab.beta
+            beta.wait(lambda: beta.get("LastError") or beta.get("Applied") == lab.alpha.get("Stored"), "held, or it had room enough", 30)
+        else:
+            work()
+        assert not died(device)
+        if device is lab.beta:
+            is_state(device, number - 1, number)
+        order(device)
+        settled(lab, number)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_death_at_some_steps(lab, operation):
+    walk_deaths(lab, operation, False)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_full_disk_at_some_steps(lab, operation):
+    walk_full_disk(lab, operation, False)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_death_at_every_step(lab, operation):
+    walk_deaths(lab, operation, True)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_full_disk_at_every_step(lab, operation):
+    walk_full_disk(lab, operation, True)
