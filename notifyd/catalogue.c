@@ -64,7 +64,7 @@ static const CatalogueEvent events[] = {
 	{ R, "data set missing", { 2 }, NULL, false, "The files of a data set are not there; what was committed is kept" },
 	{ R, "data unreadable", { 2 }, NULL, false, "Files of a data set cannot be read; what was committed of them is kept" },
 	{ R, "changes dropped", { 1 }, NULL, false, "More changed at once than the kernel keeps notices of: everything is looked at" },
-	{ R, "too few watches", { 2 }, NULL, false, "The kernel gives no more watches: changes are found hourly only" },
+	{ R, "too few watches", { 2 }, NULL, false, "The kernel gives no more watches: everything is looked at again and again" },
 	{ R, "copy damaged", { 2 }, NULL, false, "The disk has lost some of what is stored; it comes back from the files and from the other device" },
 	{ R, "history kept", { 2 }, NULL, false, "The line of this device had to begin anew; what was before it is kept by name" },
 	{ R, "disk budget reached", { 3 }, "disk budget", false, "The copies fill what they may take: new recordings are not copied while this device leads" },

@@ -57,6 +57,9 @@ typedef struct {
 	SyncWatch *watch;
 	GSource *rescan;         /* everything hourly, sets that are missing every few seconds */
 	gint64 rescanned_us;
+	bool blind;              /* the kernel does not tell of all changes */
+	bool looks_at_all;       /* the next commit does */
+	gint64 look_took_us;
 	GSource *timer;          /* commits when it is ready */
 	gint64 first_us;         /* of the changes not yet committed; 0: none */
 	gint64 writing_us;       /* somebody writes since; 0: nobody */

@@ -17,6 +17,8 @@ enum {
 	DATABASE_KEPT_MS = 2000, /* where every version is kept, and sent, */
 	DATABASE_SHARE = 4, /* and never more of the time than one part in so many */
 	RESCAN_S = 3600,
+	BLIND_S = 10,       /* when not everything can be watched, */
+	BLIND_SHARE = 20,   /* and never more of the time than one part in so many */
 	MISSING_S = 5,
 	TOLD_MAX = 3,       /* paths named in a message */
 };
@@ -258,6 +260,9 @@ static gboolean line_due(gpointer user_data)
 	bool ok = commit_line(line, "system", NULL, &error);
 	if (line->growing)
 		sync_growing_forget_due(line->growing, began_us);
+	if (line->looks_at_all)
+		line->look_took_us = g_get_monotonic_time() - began_us;
+	line->looks_at_all = false;
 	if (copies)
 		line->snapshot_took_us = g_get_monotonic_time() - began_us;
 	sync_line_tell_problem(line, ok ? "" : error->message);
@@ -276,8 +281,12 @@ static gboolean rescan_due(gpointer user_data)
 	SyncLine *line = user_data;
 	gint64 now_us = g_get_monotonic_time();
 
-	if (now_us - line->rescanned_us >= RESCAN_S * (gint64)G_USEC_PER_SEC) {
+	gint64 pause_us = line->blind ? MAX(BLIND_S * (gint64)G_USEC_PER_SEC, BLIND_SHARE * line->look_took_us) : RESCAN_S * (gint64)G_USEC_PER_SEC;
+
+	if (now_us - line->rescanned_us >= pause_us) {
 		line->rescanned_us = now_us;
+		line->blind = line->watch == NULL; /* there may be more of them now */
+		line->looks_at_all = true;
 		line->unreadable_told = line->unreadable_told && line->unreadable_seen;
 		line->unreadable_seen = false;
 		sync_owner_forget();
@@ -313,9 +322,13 @@ static void watch_folder(const SyncSet *set, const char *path, int fd, gpointer 
 {
 	SyncLine *line = user_data;
 
-	if (line->watch && !sync_watch_add(line->watch, set, path, fd) && g_hash_table_add(line->missing, g_strdup("watches")))
+	if (!line->watch || sync_watch_add(line->watch, set, path, fd))
+		return;
+	line->blind = true;
+	if (g_hash_table_add(line->missing, g_strdup("watches")))
 		sync_line_notice(line, "too few watches", 2,
-				   "The kernel gives no more inotify watches (fs.inotify.max_user_watches): changes are found hourly only");
+				   "The kernel gives no more inotify watches (fs.inotify.max_user_watches): everything is looked at every %u s, or less often when that takes long",
+				   (guint)BLIND_S);
 }
 
 static gboolean dispatch_ready(GSource *source, GSourceFunc callback, gpointer user_data)
@@ -341,7 +354,9 @@ void sync_lead_begin(SyncLine *line)
 	sync_lead_end(line);
 	line->watch = sync_watch_new(line->context, changed, line, &error);
 	if (!line->watch)
-		sync_line_notice(line, "too few watches", 2, "Changes are found hourly only: %s", error->message);
+		sync_line_notice(line, "too few watches", 2, "Everything is looked at every %u s, or less often when that takes long: %s", (guint)BLIND_S,
+				 error->message);
+	line->blind = line->watch == NULL;
 	line->timer = ready_source(line, line_due);
 	sync_picture_on_folder(line->picture, watch_folder, line);
 	if (line->growing)

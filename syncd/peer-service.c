@@ -358,19 +358,25 @@ static void join(BusCall *call, GVariant *args, gpointer user_data)
 	}
 }
 
+static void first_sync_saved(const GError *error, gpointer user_data)
+{
+	SyncService *service = user_data;
+
+	service->first_sync_saving = false;
+	if (error)
+		g_warning("%s", error->message);
+	if (error && service->record)
+		service->record->first_sync_done = false; /* the next pull says it again */
+	else
+		bus_object_changed(service->object, SYNC_INTERFACE, "FirstSyncDone");
+}
+
 void sync_peer_first_sync_done(SyncService *service)
 {
-	g_autoptr(GError) error = NULL;
-
 	if (!service->record || service->record->first_sync_done)
 		return;
-	service->record->first_sync_done = true;
-	if (!sync_record_save(service->record, service->record_path, &error)) {
-		service->record->first_sync_done = false;
-		g_warning("%s", error->message);
-		return;
-	}
-	bus_object_changed(service->object, SYNC_INTERFACE, "FirstSyncDone");
+	service->record->first_sync_done = service->first_sync_saving = true;
+	sync_record_save_soon(service->record, service->record_path, first_sync_saved, service);
 }
 
 /* ---- topics ---- */

@@ -56,6 +56,7 @@ struct SyncService {
 	/* peer-service.c */
 	SyncLink *link;
 	SyncRecord *record;  /* NULL: not paired */
+	bool first_sync_saving; /* it is done, and the disk does not have that yet */
 	SyncPairing *pairing;
 	gint64 pairing_until_ms;
 	bool joining;

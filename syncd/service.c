@@ -742,7 +742,7 @@ static GVariant *get_first_sync_done(gpointer user_data)
 {
 	SyncService *service = user_data;
 
-	return g_variant_new_boolean(!service->record || service->record->first_sync_done);
+	return g_variant_new_boolean(!service->record || (service->record->first_sync_done && !service->first_sync_saving));
 }
 
 static GVariant *get_last_sync_ms(gpointer user_data)

@@ -405,6 +405,7 @@ static SyncRecord *joiner_talk(Talk *talk, GCancellable *cancellable, GError **e
 	else if (talk_send(talk->tls, SYNC_MESSAGE_STORED, NULL, cancellable, error))
 		done = talk_read(talk->tls, SYNC_MESSAGE_DONE, cancellable, error);
 	if (!done) {
+		sync_record_save_no_more();
 		(void)sync_file_remove(shared->record_path, NULL);
 		return NULL;
 	}

@@ -220,7 +220,8 @@ static void add_text(JsonBuilder *builder, const char *name, const char *value)
 	json_builder_add_string_value(builder, value);
 }
 
-bool sync_record_save(const SyncRecord *record, const char *path, GError **error)
+/* Transfer full. */
+static char *as_text(const SyncRecord *record)
 {
 	g_autoptr(JsonBuilder) builder = json_builder_new();
 
@@ -249,8 +250,74 @@ bool sync_record_save(const SyncRecord *record, const char *path, GError **error
 	json_builder_add_value(builder, json_gvariant_serialize(record->addresses));
 	json_builder_end_object(builder);
 	g_autoptr(JsonNode) root = json_builder_get_root(builder);
-	g_autofree char *text = json_to_string(root, TRUE);
+	return json_to_string(root, TRUE);
+}
+
+/* One writes at a time, and nothing older over something newer. */
+static GMutex saving;
+static gint newest; /* atomic: the number of the last order */
+
+bool sync_record_save(const SyncRecord *record, const char *path, GError **error)
+{
+	g_autofree char *text = as_text(record);
+
+	g_atomic_int_inc(&newest);
+	g_autoptr(GMutexLocker) held = g_mutex_locker_new(&saving);
 	return sync_file_write(path, text, strlen(text), 0600, error);
+}
+
+void sync_record_save_no_more(void)
+{
+	g_atomic_int_inc(&newest);
+	g_mutex_lock(&saving);
+	g_mutex_unlock(&saving);
+}
+
+typedef struct {
+	char *text, *path;
+	gint number;
+	SyncRecordSaved done;
+	gpointer user_data;
+} Saving;
+
+static void saving_free(gpointer data)
+{
+	Saving *order = data;
+
+	g_free(order->text);
+	g_free(order->path);
+	g_free(order);
+}
+
+static void save_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+	const Saving *order = data;
+	g_autoptr(GMutexLocker) held = g_mutex_locker_new(&saving);
+	GError *error = NULL;
+
+	if (g_atomic_int_get(&newest) == order->number && !sync_file_write(order->path, order->text, strlen(order->text), 0600, &error))
+		g_task_return_error(task, error);
+	else
+		g_task_return_boolean(task, TRUE);
+}
+
+static void saved(GObject *source, GAsyncResult *result, gpointer unused)
+{
+	const Saving *order = g_task_get_task_data(G_TASK(result));
+	g_autoptr(GError) error = NULL;
+
+	(void)g_task_propagate_boolean(G_TASK(result), &error);
+	order->done(error, order->user_data);
+}
+
+void sync_record_save_soon(const SyncRecord *record, const char *path, SyncRecordSaved done, gpointer user_data)
+{
+	g_autoptr(GTask) task = g_task_new(NULL, NULL, saved, NULL);
+	Saving *order = g_new(Saving, 1);
+
+	*order = (Saving){ .text = as_text(record), .path = g_strdup(path), .number = g_atomic_int_add(&newest, 1) + 1, .done = done, .user_data = user_data };
+	g_task_set_task_data(task, order, saving_free);
+	g_task_run_in_thread(task, save_thread);
 }
 
 GVariant *sync_record_to_variant(const SyncRecord *record)

@@ -30,6 +30,13 @@ SyncRecord *sync_record_new(GVariant *description, const char *fingerprint, bool
 SyncRecord *sync_record_load(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool sync_record_save(const SyncRecord *record, const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The same in another thread, for who must not wait for the disk. What is saved later, by either, replaces it; then @done hears of success. */
+typedef void (*SyncRecordSaved)(const GError *error, gpointer user_data);
+void sync_record_save_soon(const SyncRecord *record, const char *path, SyncRecordSaved done, gpointer user_data);
+
+/* The file is about to go, or to become another one: what is under way ends before, and what has not begun never does. */
+void sync_record_save_no_more(void);
+
 /* PairRecord of Peer1. Floating. */
 GVariant *sync_record_to_variant(const SyncRecord *record);
 

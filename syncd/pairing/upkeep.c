@@ -51,6 +51,18 @@ static bool save_record(SyncService *service)
 	return false;
 }
 
+static void record_saved(const GError *error, gpointer unused)
+{
+	if (error)
+		g_warning("%s", error->message);
+}
+
+/* What counts as it is in memory, and is told again after a restart if the disk does not have it. */
+static void save_record_soon(SyncService *service)
+{
+	sync_record_save_soon(service->record, service->record_path, record_saved, NULL);
+}
+
 /* ---- keys ---- */
 
 static gboolean look_again(gpointer user_data)
@@ -217,8 +229,10 @@ static gboolean settle(gpointer user_data)
 	if (service->record && (service->record->before[0] || service->record->place)) {
 		if (!is_found(service))
 			return G_SOURCE_CONTINUE;
-		if (sync_record_settle(service->record, (const char *const *)service->settings->peer_addresses) && save_record(service))
+		if (sync_record_settle(service->record, (const char *const *)service->settings->peer_addresses)) {
+			save_record_soon(service);
 			sync_peer_reopen(service);
+		}
 	}
 	service->settling = 0;
 	return G_SOURCE_REMOVE;
@@ -240,8 +254,7 @@ static bool take_addresses(SyncService *service, GVariant *said)
 		move(service);
 	if (!addresses || !sync_record_take_addresses(service->record, addresses))
 		return false;
-	/* In memory they count in any case; what is not on disk is told again after a restart. */
-	(void)save_record(service);
+	save_record_soon(service);
 	changed(service, "PairRecord");
 	begin_settling(service);
 	for (guint i = 0; service->settings->peer_addresses[i]; i++)
@@ -321,7 +334,7 @@ static void found(GObject *source, GAsyncResult *result, gpointer user_data)
 	}
 	g_free(service->record->place);
 	service->record->place = g_strdup(search->host);
-	(void)save_record(service);
+	save_record_soon(service);
 	begin_settling(service);
 	sync_peer_reopen(service);
 	search->until_us = g_get_monotonic_time() + PROOF_S * (gint64)G_USEC_PER_SEC;
@@ -390,6 +403,7 @@ void sync_upkeep_unpair(BusCall *call, GVariant *args, gpointer user_data)
 		bus_call_reply(call, NULL);
 		return;
 	}
+	sync_record_save_no_more();
 	if (service->record->revoked) {
 		/* It knows: it was the one to say so. */
 		if (!sync_file_remove(service->record_path, &error)) {

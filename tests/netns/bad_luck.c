@@ -4,6 +4,8 @@
  * something below /var/lib, and at the one that /run/bad-luck names the process dies, or the disk is full from then on. Each is noted in /run/bad-luck.log.
  *
  *	understudy-syncd kill 17 1      program; count, kill or full; at which call; a number that is another one in each order
+ *	understudy-syncd watches 3 1    the kernel gives no more than three inotify watches
+ *	understudy-syncd clock -5 1     the wall clock is five seconds slow
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -16,6 +18,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/inotify.h>
+#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ORDERS "/run/bad-luck"
@@ -23,10 +28,10 @@
 #define BELOW "/var/lib/"
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
-typedef enum { NOTHING, COUNT, KILL, FULL } Luck;
+typedef enum { NOTHING, COUNT, KILL, FULL, WATCHES, CLOCK } Luck;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static long counted, serial;
+static long counted, serial, watches;
 
 static Luck ordered(long *ret_at, long *ret_serial)
 {
@@ -42,7 +47,11 @@ static Luck ordered(long *ret_at, long *ret_serial)
 		char name[64], what[16];
 
 		if (sscanf(line, "%63s %15s %ld %ld", name, what, ret_at, ret_serial) == 4 && strcmp(name, program_invocation_short_name) == 0)
-			return strcmp(what, "kill") == 0 ? KILL : strcmp(what, "full") == 0 ? FULL : COUNT;
+			return strcmp(what, "kill") == 0    ? KILL :
+			       strcmp(what, "full") == 0    ? FULL :
+			       strcmp(what, "watches") == 0 ? WATCHES :
+			       strcmp(what, "clock") == 0   ? CLOCK :
+							      COUNT;
 	}
 	return NOTHING;
 }
@@ -86,7 +95,7 @@ static int step(const char *call, int fd, const char *path, int needs_room)
 	}
 	(void)pthread_mutex_lock(&lock);
 	Luck luck = ordered(&at, &number);
-	if (luck != NOTHING) {
+	if (luck == COUNT || luck == KILL || luck == FULL) {
 		if (number != serial)
 			counted = 0;
 		serial = number;
@@ -201,4 +210,56 @@ int unlinkat(int fd, const char *path, int flags)
 int symlinkat(const char *target, int fd, const char *path)
 {
 	return step("symlinkat", fd, path, 1) ? -1 : NEXT(symlinkat)(target, fd, path);
+}
+
+int inotify_add_watch(int fd, const char *path, uint32_t events)
+{
+	long most, number;
+
+	if (ordered(&most, &number) == WATCHES && __atomic_add_fetch(&watches, 1, __ATOMIC_SEQ_CST) > most) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return NEXT(inotify_add_watch)(fd, path, events);
+}
+
+/* ---- the clock ---- */
+
+static long slow_s(void)
+{
+	int saved_errno = errno;
+	long seconds, number;
+
+	if (ordered(&seconds, &number) != CLOCK)
+		seconds = 0;
+	errno = saved_errno;
+	return seconds;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *ret_now)
+{
+	int rc = (int)syscall(SYS_clock_gettime, clock, ret_now);
+
+	if (rc == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+		ret_now->tv_sec += slow_s();
+	return rc;
+}
+
+time_t time(time_t *ret_now)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	if (ret_now)
+		*ret_now = now.tv_sec;
+	return now.tv_sec;
+}
+
+int gettimeofday(struct timeval *ret_now, void *zone)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	*ret_now = (struct timeval){ now.tv_sec, now.tv_nsec / 1000 };
+	return 0;
 }

@@ -57,6 +57,44 @@ static void test_keep(void)
 	g_rmdir(folder);
 }
 
+static void count_saved(const GError *error, gpointer n)
+{
+	g_assert_no_error(error);
+	(*(guint *)n)++;
+}
+
+/* In the order of the orders, whoever is first; and what has gone does not come back. */
+static void test_soon(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *folder = g_dir_make_tmp("understudy-record-XXXXXX", NULL);
+	g_autofree char *path = g_build_filename(folder, "peer.json", NULL);
+	g_autoptr(GVariant) said = description("{'lan': ['192.0.2.11/24']}");
+	g_autoptr(SyncRecord) record = sync_record_new(said, FINGERPRINT, true, &error);
+	guint n = 0;
+
+	for (guint i = 0; i < 50; i++) {
+		g_autofree char *place = g_strdup_printf("10.0.0.%u", i);
+
+		g_free(record->place);
+		record->place = g_strdup(place);
+		sync_record_save_soon(record, path, count_saved, &n);
+		if (i % 7 == 3)
+			g_assert_true(sync_record_save(record, path, &error));
+	}
+	while (n < 50)
+		g_main_context_iteration(NULL, TRUE);
+	g_autoptr(SyncRecord) back = sync_record_load(path, &error);
+	g_assert_cmpstr(back->place, ==, "10.0.0.49");
+	sync_record_save_soon(record, path, count_saved, &n);
+	sync_record_save_no_more();
+	g_unlink(path);
+	while (n < 51)
+		g_main_context_iteration(NULL, TRUE);
+	g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+	g_rmdir(folder);
+}
+
 static void test_hosts(void)
 {
 	static const char *const configured[] = { "203.0.113.1", NULL };
@@ -168,6 +206,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/sync/record/keep", test_keep);
+	g_test_add_func("/sync/record/soon", test_soon);
 	g_test_add_func("/sync/record/hosts", test_hosts);
 	g_test_add_func("/sync/record/moved", test_moved);
 	g_test_add_func("/sync/record/place", test_place);
