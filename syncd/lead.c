@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* syncd/lead.c - the leader: watches its files and commits what changes. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
+#include "syncd/files/disk.h"
 #include "engine-private.h"
 #include "error.h"
+#include "syncd/files/file.h"
 #include "syncd/files/owner.h"
 #include "syncd/files/path.h"
 #include "syncd/unite/apart.h"
@@ -190,6 +194,16 @@ static void report_unreadable(SyncLine *line)
 			 "each change beside it: %s", text->str);
 }
 
+static bool objects_on_disk(SyncLine *line, GError **error)
+{
+	sync_autofd fd = open(line->repo->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (sync_disk_gathered(fd) == 0)
+		return true;
+	sync_error_from_errno(error, errno, "%s", line->repo->path);
+	return false;
+}
+
 static bool store_and_commit(SyncLine *line, const char *author, const char *message, GError **error)
 {
 	g_autoptr(GPtrArray) missing = g_ptr_array_new_with_free_func(g_free);
@@ -209,9 +223,12 @@ static bool store_and_commit(SyncLine *line, const char *author, const char *mes
 	if (has_head && !sync_repo_tree_of(line->repo, &head, &head_tree, error))
 		return false;
 	sync_picture_set_base(line->picture, has_head ? &head_tree : NULL);
+	/* Nobody knows of these objects before the commit is made: thousands of them need not wait for the disk one by one. */
+	sync_disk_gather();
 	bool looked = sync_picture_refresh(line->picture, line->repo, NULL, error);
 	report_unreadable(line);
-	if (!looked || !sync_picture_write(line->picture, line->repo, has_head ? &head_tree : NULL, missing, &tree, error))
+	bool written = looked && sync_picture_write(line->picture, line->repo, has_head ? &head_tree : NULL, missing, &tree, error);
+	if (!objects_on_disk(line, written ? error : NULL) || !written)
 		return false;
 	report_missing(line, missing);
 	if (has_head ? git_oid_equal(&tree, &head_tree) : line->objects && !sync_sets_any(line->sets, line->ref))

@@ -9,6 +9,8 @@
 
 /* Descriptors that wait in haste; beyond that, the whole is written at once. */
 enum { WAITING_MAX = 256 };
+/* What is gathered: so many are waited for one by one, which is sooner done than all that the file system holds. */
+enum { FEW = 24 };
 
 typedef struct {
 	int fd;              /* our own copy; -1: only to tell somebody */
@@ -34,6 +36,8 @@ static GCond progress;
 static guint hurries;
 static Lane lanes[2] = { { .waits = G_QUEUE_INIT }, { .waits = G_QUEUE_INIT } };
 static _Thread_local Lane *own = &lanes[0];
+static _Thread_local bool gathering;
+static _Thread_local guint gathered;
 
 static void tell(const Wait *wait)
 {
@@ -133,7 +137,21 @@ static int ask(int fd, bool file_system)
 /* In the place of the C library's, for libgit2 too. */
 int fsync(int fd)
 {
+	if (gathering && gathered++ >= FEW)
+		return fcntl(fd, F_GETFD) < 0 ? -1 : 0;
 	return ask(fd, false);
+}
+
+void sync_disk_gather(void)
+{
+	gathering = true;
+	gathered = 0;
+}
+
+int sync_disk_gathered(int fd)
+{
+	gathering = false;
+	return gathered > FEW ? ask(fd, true) : 0;
 }
 
 int sync_disk_file_system(int fd)

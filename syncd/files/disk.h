@@ -19,6 +19,11 @@ void sync_disk_apart(void);
 void sync_disk_hurry(void);
 void sync_disk_calm(void);
 
+/* Between the two, what the calling thread asks for need not be on disk before the second returns: of many files at once, all but the first few are
+ * left to one sync_disk_file_system(@fd). -1 and errno when the disk will not have it. */
+void sync_disk_gather(void);
+int sync_disk_gathered(int fd);
+
 /* As syncfs(). */
 int sync_disk_file_system(int fd);
 

@@ -57,6 +57,30 @@ static void test_fsync(void)
 	g_assert_cmpint(next, <, 20);
 }
 
+static void test_gather(void)
+{
+	g_autofree char *path = in_folder("gathered");
+
+	put(path, "x");
+	sync_autofd fd = open(path, O_RDWR | O_CLOEXEC);
+	for (guint round = 0; round < 2; round++) { /* few, then many */
+		sync_disk_gather();
+		for (guint i = 0; i < (round ? 10000 : 3); i++)
+			g_assert_cmpint(fsync(fd), ==, 0);
+		g_assert_cmpint(fsync(-1), ==, -1);
+		g_assert_cmpint(errno, ==, EBADF);
+		g_assert_cmpint(sync_disk_gathered(fd), ==, 0);
+	}
+	/* Where many cannot be put on disk it is said; the next is as ever. */
+	sync_disk_gather();
+	for (guint i = 0; i < 100; i++)
+		g_assert_cmpint(fsync(fd), ==, 0);
+	g_assert_cmpint(sync_disk_gathered(-1), ==, -1);
+	g_assert_cmpint(errno, ==, EBADF);
+	g_assert_cmpint(fsync(fd), ==, 0);
+	g_assert_true(sync_disk_is_lasting(G_USEC_PER_SEC));
+}
+
 /* ---- A journal whose steps were made, and a device whose power went before the disk had it ---- */
 
 static git_oid tree_with(SyncRepo *repo, const char *set, const char *name, const char *text)
@@ -147,6 +171,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	folder = g_dir_make_tmp("disk-XXXXXX", NULL);
 	g_test_add_func("/disk/fsync", test_fsync);
+	g_test_add_func("/disk/gather", test_gather);
 	g_test_add_func("/disk/power-lost-in-haste", test_power_lost_in_haste);
 	int status = g_test_run();
 	g_autofree char *above = g_path_get_dirname(folder), *name = g_path_get_basename(folder);
