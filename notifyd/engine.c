@@ -6,7 +6,7 @@
 
 #include "job.h"
 
-#define BATCH_MAX     128 /* so many events in one transaction: what else is asked meanwhile waits for it */
+#define BATCH_MAX     32 /* so many events in one transaction: what else is asked meanwhile waits for it */
 #define BATCH_WAIT_MS 2
 
 typedef struct {

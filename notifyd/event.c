@@ -288,6 +288,8 @@ char *notify_filter_sql(const NotifyFilter *filter, GPtrArray **ret_values)
 
 	if (filter->before <= G_MAXINT64)
 		add_term(sql, values, "id < ?", g_variant_new_int64((gint64)filter->before));
+	if (filter->least > 0 && filter->least <= G_MAXINT64)
+		add_term(sql, values, "id >= ?", g_variant_new_int64((gint64)filter->least));
 	switch (filter->status) {
 	case NOTIFY_STATUS_ANY:
 		break;

@@ -62,6 +62,7 @@ typedef enum { NOTIFY_STATUS_ANY, NOTIFY_STATUS_NEW, NOTIFY_STATUS_READ } Notify
 typedef struct {
 	guint count;    /* at most so many, newest first */
 	guint64 before; /* ids below this one; G_MAXUINT64: from the newest */
+	guint64 least;  /* ids from this one on; 0: all */
 	NotifyStatus status;
 	int acknowledged;  /* 1 or 0; -1: either */
 	char *application; /* exactly this; NULL: any */

@@ -6,12 +6,17 @@
 
 #include "limit.h"
 
+#define SEARCH_IDS   1000
+#define SEARCH_BYTES (3 << 20)
+#define SEARCHES_MAX 8
+
 struct NotifyService {
 	BusObject *object;
 	NotifyStore *store;
 	NotifyEngine *engine;
 	NotifyLimit *limit;
 	GPtrArray *tests; /* of Test*, whose answer is still owed */
+	GPtrArray *searches; /* of Search*, the same */
 };
 
 /* Events under these names are believed to be about the pair itself; only our own daemons (root, or this daemon's user) raise them. */
@@ -104,6 +109,93 @@ static void raise_event(BusCall *call, GVariant *args, gpointer user_data)
 	notify_engine_raise(service->engine, g_steal_pointer(&event), on_raised, call);
 }
 
+static void reply_events(BusCall *call, GPtrArray *events)
+{
+	GVariantBuilder builder;
+
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("aa{sv}"));
+	for (guint i = 0; i < events->len; i++)
+		g_variant_builder_add_value(&builder, notify_event_to_variant(events->pdata[i]));
+	bus_call_reply(call, g_variant_new("(aa{sv})", &builder));
+}
+
+/*
+ * A text has no index: each event is read. So that nobody waits for that, so many ids at a time, and between them the loop does what else
+ * is to be done.
+ */
+typedef struct {
+	NotifyService *service;
+	BusCall *call;
+	NotifyFilter filter; /* before: where the next slice ends */
+	guint64 least;
+	GPtrArray *found;
+	gsize size;
+	guint idle;
+} Search;
+
+static void search_free(gpointer data)
+{
+	Search *search = data;
+
+	if (search->call)
+		bus_call_fail_literal(search->call, BUS_ERROR_GONE, "notifyd ends");
+	g_clear_handle_id(&search->idle, g_source_remove);
+	notify_filter_clear(&search->filter);
+	g_ptr_array_unref(search->found);
+	g_free(search);
+}
+
+static gboolean search_on(gpointer user_data)
+{
+	Search *search = user_data;
+	NotifyFilter slice = search->filter;
+	g_autoptr(GPtrArray) events = NULL;
+	g_autoptr(GError) error = NULL;
+
+	slice.least = MAX(search->least, slice.before > SEARCH_IDS ? slice.before - SEARCH_IDS : 0);
+	slice.count = search->filter.count - search->found->len;
+	events = notify_store_list(search->service->store, &slice, &error);
+	if (!events) {
+		bus_call_fail(g_steal_pointer(&search->call), error);
+	} else {
+		while (events->len > 0) {
+			NotifyEvent *event = g_ptr_array_steal_index(events, 0);
+
+			search->size += notify_event_size(event);
+			g_ptr_array_add(search->found, event);
+		}
+		search->filter.before = slice.least;
+		if (slice.least > search->least && search->found->len < search->filter.count && search->size < SEARCH_BYTES)
+			return G_SOURCE_CONTINUE;
+		reply_events(g_steal_pointer(&search->call), search->found);
+	}
+	search->idle = 0;
+	g_ptr_array_remove(search->service->searches, search);
+	return G_SOURCE_REMOVE;
+}
+
+static void begin_search(NotifyService *service, BusCall *call, NotifyFilter *filter)
+{
+	g_autoptr(GError) error = NULL;
+	guint64 least, most;
+	Search *search;
+
+	if (!notify_store_range(service->store, &least, &most, &error)) {
+		bus_call_fail(call, error);
+		return;
+	}
+	if (service->searches->len >= SEARCHES_MAX) {
+		bus_call_fail_literal(call, BUS_ERROR_BUSY, "%u searches are under way", service->searches->len);
+		return;
+	}
+	search = g_new0(Search, 1);
+	*search = (Search){ service, call, *filter, least, g_ptr_array_new_with_free_func((GDestroyNotify)notify_event_free), 0, 0 };
+	*filter = (NotifyFilter){ 0 };
+	search->filter.before = MIN(search->filter.before, most + 1);
+	g_ptr_array_add(service->searches, search);
+	search->idle = g_idle_add_full(G_PRIORITY_DEFAULT, search_on, search, NULL);
+}
+
 static void list_events(BusCall *call, GVariant *args, gpointer user_data)
 {
 	NotifyService *service = user_data;
@@ -111,18 +203,21 @@ static void list_events(BusCall *call, GVariant *args, gpointer user_data)
 	g_auto(NotifyFilter) filter = { 0 };
 	g_autoptr(GPtrArray) events = NULL;
 	g_autoptr(GError) error = NULL;
-	GVariantBuilder builder;
 
 	notify_engine_flush(service->engine);
-	if (!notify_filter_parse(wanted, &filter, &error) ||
-	    !(events = notify_store_list(service->store, &filter, &error))) {
+	if (!notify_filter_parse(wanted, &filter, &error)) {
 		bus_call_fail(call, error);
 		return;
 	}
-	g_variant_builder_init(&builder, G_VARIANT_TYPE("aa{sv}"));
-	for (guint i = 0; i < events->len; i++)
-		g_variant_builder_add_value(&builder, notify_event_to_variant(events->pdata[i]));
-	bus_call_reply(call, g_variant_new("(aa{sv})", &builder));
+	if (filter.text) {
+		begin_search(service, call, &filter);
+		return;
+	}
+	events = notify_store_list(service->store, &filter, &error);
+	if (events)
+		reply_events(call, events);
+	else
+		bus_call_fail(call, error);
 }
 
 /* Answers the call when there are too many. */
@@ -419,6 +514,7 @@ NotifyService *notify_service_new(BusTree *tree, NotifyStore *store, NotifyEngin
 	service->engine = engine;
 	service->limit = notify_limit_new();
 	service->tests = g_ptr_array_new();
+	service->searches = g_ptr_array_new_with_free_func(search_free);
 	service->object = bus_object_publish(tree, NOTIFY_PATH, INTERFACES, service, error);
 	if (!service->object)
 		return NULL;
@@ -439,6 +535,7 @@ void notify_service_free(NotifyService *service)
 		test->service = NULL;
 	}
 	g_ptr_array_unref(service->tests);
+	g_ptr_array_unref(service->searches);
 	bus_object_withdraw(service->object);
 	notify_limit_free(service->limit);
 	g_free(service);

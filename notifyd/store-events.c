@@ -76,11 +76,11 @@ int store_drop_old(NotifyStore *store, gint64 now_ms)
 	if (store->count > store->capacity)
 		code = drop(store, "DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT ?) RETURNING read, priority, shown",
 			    (gint64)store->count - store->capacity);
-	/* Only from the oldest on: time goes with ids, but for a clock that was set; so this looks at one row where nothing is to go. */
+	/* Among the oldest only: what is old goes a hundred at a time, and where nothing is to go this looks at no more rows. */
 	if (code == SQLITE_OK && store->keep_days)
 		code = drop(store,
-			    "DELETE FROM events WHERE id < (SELECT coalesce(min(id), 0) FROM (SELECT id, time_ms FROM events ORDER BY id LIMIT 1000)"
-			    " WHERE time_ms >= ?) RETURNING read, priority, shown",
+			    "DELETE FROM events WHERE id IN (SELECT id FROM (SELECT id, time_ms FROM events ORDER BY id LIMIT 100) WHERE time_ms < ?)"
+			    " RETURNING read, priority, shown",
 			    now_ms - store->keep_days * DAY_MS);
 	return code;
 }
@@ -216,6 +216,29 @@ GPtrArray *notify_store_list(NotifyStore *store, const NotifyFilter *filter, GEr
 	Listing listing = { filter, events };
 
 	return store_read(store, list, &listing, "reading events", error) ? g_steal_pointer(&events) : NULL;
+}
+
+typedef struct {
+	gint64 least, most;
+} Range;
+
+static int range(NotifyStore *store, gpointer data)
+{
+	Range *found = data;
+	int code = store_int(store, "SELECT coalesce(min(id), 0) FROM events", &found->least);
+
+	return code == SQLITE_OK ? store_int(store, "SELECT coalesce(max(id), 0) FROM events", &found->most) : code;
+}
+
+bool notify_store_range(NotifyStore *store, guint64 *ret_least, guint64 *ret_most, GError **error)
+{
+	Range found = { 0 };
+
+	if (!store_read(store, range, &found, "reading events", error))
+		return false;
+	*ret_least = (guint64)found.least;
+	*ret_most = (guint64)found.most;
+	return true;
 }
 
 /* ---- Read, acknowledged ---- */

@@ -51,6 +51,9 @@ bool notify_store_add_rows(NotifyStore *store, GPtrArray *rows, GError **error) 
 /* NotifyEvents, newest first. An answer is bounded at about 3 MiB whatever the count; the rest is got with `before`. */
 GPtrArray *notify_store_list(NotifyStore *store, const NotifyFilter *filter, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Between which ids there are events; 0 and 0: none. */
+bool notify_store_range(NotifyStore *store, guint64 *ret_least, guint64 *ret_most, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* @n_ids 0: all. @ret_changed: the guint64 ids that were new and now are read, ascending; unknown ids are no error. */
 bool notify_store_mark_read(NotifyStore *store, const guint64 *ids, gsize n_ids, GArray **ret_changed,
 			    GError **error) G_GNUC_WARN_UNUSED_RESULT;

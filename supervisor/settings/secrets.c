@@ -14,6 +14,7 @@
 
 #include "dbus/bus-error.h"
 #include "settings/scanner.h"
+#include "supervisor/share.h"
 
 #define READ_MS 5000
 #define AT_ONCE 4 /* more callers that hold a pipe open and say nothing are busy */
@@ -187,6 +188,7 @@ static void set_thread(GTask *task, gpointer source, gpointer data, GCancellable
 static void on_set(GObject *source, GAsyncResult *result, gpointer user_data)
 {
 	Setting *setting = g_task_get_task_data(G_TASK(result));
+	Supervisor *supervisor = user_data;
 	g_autoptr(GError) error = NULL;
 	n_setting--;
 	if (!g_task_propagate_boolean(G_TASK(result), &error)) {
@@ -194,6 +196,7 @@ static void on_set(GObject *source, GAsyncResult *result, gpointer user_data)
 		return;
 	}
 	g_message("the secret %s was set by %s", setting->name, bus_call_caller(setting->call));
+	share_reload(supervisor->share); /* what waits for it is tried at once */
 	bus_call_reply(setting->call, NULL);
 }
 
@@ -219,7 +222,7 @@ void secrets_service_set(BusCall *call, GVariant *args, gpointer supervisor)
 	Setting *setting = g_new0(Setting, 1);
 	*setting = (Setting){ .call = call, .name = g_strdup(name), .fd = fd };
 	n_setting++;
-	g_autoptr(GTask) task = g_task_new(NULL, NULL, on_set, NULL);
+	g_autoptr(GTask) task = g_task_new(NULL, NULL, on_set, supervisor);
 	g_task_set_task_data(task, setting, setting_free);
 	g_task_run_in_thread(task, set_thread);
 }

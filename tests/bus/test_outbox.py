@@ -228,6 +228,42 @@ def test_acknowledge(post):
     assert [event["id"] for event in client.list(acknowledged=GLib.Variant("b", False))] == [second]
 
 
+def change_rows(post, sql):
+    done = post.run("/usr/bin/python3", "-c", f"import sqlite3\nwith sqlite3.connect('/var/lib/understudy/notify/events.db') as db:\n db.executescript({sql!r})",
+                    user="understudy-notify")
+    assert done.returncode == 0, done.stderr
+
+
+def test_given_up_after_a_day(post):
+    """The event that says so never goes to the target that failed."""
+    post.will("mail", "say retry '421 not now'")
+    client = post.start_notifyd()
+    client.raise_event("SIP", "old", 3)
+    wait_until(lambda: deliveries(client)[0]["answers"], "an attempt")
+    post.kill_notifyd()
+    change_rows(post, "UPDATE outbox SET created_ms = created_ms - 86400000, due_ms = 0")
+    client = post.start_notifyd()
+    (row,) = wait_delivery(client, "expired")
+    assert row["target"] == "mail:boss" and row["words"] == "421 not now"
+    wait_until(lambda: [event for event in client.list() if event["name"] == "delivery given up" and event["reference"] == "mail:boss"], "it is said")
+    wait_delivery(client, "delivered", target="sms:duty")
+    assert len(deliveries(client, target="mail:boss")) == 1
+
+
+def test_who_comes_back_first_says_since_when(post):
+    client = post.start_notifyd()
+    client.get("Count")
+    assert client.list() == [], "a restart of notifyd alone is no absence"
+    for boot, said in (("another", 1), ("another", 2)):
+        post.kill_notifyd()
+        change_rows(post, f"UPDATE meta SET value = '{boot} 1700000000000' WHERE key = 'alive'")
+        client = post.start_notifyd(leads=False, connected=True, peer_leads=False, paired=True, peer="dev-b")
+        assert len(client.list()) == said - 1, "not before it is known who leads"
+        post.tell_place(client, leads=True, connected=True, paired=True, peer="dev-b")
+        wait_until(lambda s=said: len(client.list()) == s, "it is said, once")
+        assert client.list()[0]["name"] == "back again" and "2023-11-14 22:13" in client.list()[0]["description"]
+
+
 def test_at_the_command_line(post):
     post.start_bus()
     client = post.start_notifyd()

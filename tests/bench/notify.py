@@ -1,0 +1,167 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""How fast notifyd stores, lists and tells, and what it costs. Every figure: README.md here."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "bus")]
+from frame import OURS, Figure, Promise, Trial, at_most, run  # noqa: E402
+from measure import dirty_kb  # noqa: E402
+from gi.repository import GLib  # noqa: E402
+from notify_place import Place, wait_until  # noqa: E402
+
+BUILD = Path(os.environ.get("UNDERSTUDY_BUILD", HERE.parents[1] / "build"))
+BURST, STORED, TRAPS, PAGES = 10_000, 100_000, 25, 50
+FIGURES = {
+    "event_to_trap": Figure("ms", Promise("median at most 20 ms", lambda ours, _: sorted(ours)[len(ours) // 2] <= 20)),
+    "burst_10000": Figure("ms", at_most(10_000, "ms"), 0),
+    "burst_memory": Figure("kB", at_most(24 * 1024, "kB"), 0),
+    "other_calls_delay": Figure("ms", at_most(10, "ms")),
+    "list_page_100k": Figure("ms", at_most(10, "ms")),
+    "search_100k": Figure("ms"),
+    "dirty_kb": Figure("kB", at_most(1536, "kB"), 0),
+}
+
+DEVICE = "[device]\nid=dev-a\nname=dev-a\n[interface lan]\ndevice=eth0\naddress=192.0.2.2/24\n"
+PAIR = "[pair]\nenabled=false\ngroup-id=51\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24\nelects=true\n[events]\nkeep=100000\n"
+SNMP = "[snmp bench]\nhost=127.0.0.1:{port}\nversion=2c\nkind=trap\n[rule bench]\napplication=TRAP\nactions=snmp:bench\n"
+
+# All calls are sent before any answer is waited for; prints how long it took from the first to the last answer.
+RAISER = """
+import sys, time, gi
+gi.require_version("Gio", "2.0")
+from gi.repository import Gio, GLib
+bus = Gio.DBusConnection.new_for_address_sync("unix:path=/run/understudy/private/notify", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
+loop, left, begin = GLib.MainLoop(), [int(sys.argv[1])], time.monotonic()
+def answered(connection, result):
+    connection.call_finish(result)
+    left[0] -= 1
+    if left[0] == 0:
+        loop.quit()
+for n in range(left[0]):
+    bus.call(None, "/org/understudy/Notify1", "org.understudy.Notify1", "Raise", GLib.Variant("(ssyssa{sv})", ("BURST", f"event {n}", n % 3 + 1,
+             "something of the usual length has happened to line 12", "", {})), None, 0, 60000, None, answered)
+loop.run()
+print((time.monotonic() - begin) * 1000)
+"""
+
+FILL = f"""
+import sqlite3
+with sqlite3.connect("/var/lib/understudy/notify/events.db") as db:
+    db.executemany("INSERT INTO events(time_ms, priority, application, name, description, reference, device) VALUES(?, ?, ?, ?, ?, '', 'd')",
+                   [(1700000000000 + i, 3 if i % 1000 == 0 else 1, 'SIP' if i % 5000 else 'RARE', f"event {{i}}",
+                     "something of the usual length has happened to line 12") for i in range({STORED})])
+"""
+
+
+class Bench(Place):
+    def __init__(self, more=""):
+        super().__init__(BUILD)
+        programs = self.root / "run/programs"
+        programs.mkdir()
+        shutil.copy(BUILD / "notifyd/understudy-notifyd", programs)
+        shutil.copy(BUILD / "notifyd/trap/understudy-trap", programs)
+        self.write("etc/understudy/device.conf", DEVICE)
+        self.write("etc/understudy/pair.conf", PAIR + more)
+        (self.root / "etc/understudy/secrets.d").mkdir()
+        self.write("etc/understudy/secrets.d/snmp.bench", "public\n")
+        # A tmpfs knows no fsync: the database lies on the disk.
+        self.folder = tempfile.mkdtemp(dir="/var/tmp", prefix="understudy-bench-")
+        os.chmod(self.folder, 0o700)
+        os.chown(self.folder, 900, 900)
+        assert self.run("mount", "--bind", self.folder, "/var/lib/understudy/notify").returncode == 0
+
+    def __enter__(self):
+        self.start_notifyd()
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+        shutil.rmtree(self.folder)
+
+    def start_notifyd(self):
+        self.notifyd = self.start(["/run/programs/understudy-notifyd"], user="understudy-notify", stderr=subprocess.PIPE)
+        wait_until(self.private_answers, "notifyd answers on its private socket")
+        self.private_socket().call("SetPlace", "(a{sv})", {"leads": GLib.Variant("b", True)})
+
+    def status_kb(self, key):
+        for line in Path(f"/proc/{self.notifyd.pid}/status").read_text(encoding="ascii").splitlines():
+            if line.startswith(key):
+                return int(line.split()[1])
+        raise KeyError(key)
+
+
+def timed(function, *args, **more):
+    begin = time.monotonic()
+    function(*args, **more)
+    return (time.monotonic() - begin) * 1000
+
+
+def burst(_subject):
+    with Bench() as bench:
+        client = bench.private_socket()
+        calm = max(timed(client.get, "Count") for _ in range(200))
+        raiser = bench.start(["/usr/bin/python3", "-c", RAISER, BURST], stdout=subprocess.PIPE)
+        delays = []
+        while raiser.poll() is None:
+            delays.append(timed(client.get, "Count"))
+            time.sleep(0.001)
+        assert client.get("Count") == BURST
+        print(f"    {len(delays)} other calls, without a burst at most {calm:.1f} ms", flush=True)
+        return {"burst_10000": [float(raiser.stdout.read())], "burst_memory": [bench.status_kb("VmHWM")], "other_calls_delay": [max(delays)]}
+
+
+def pages(_subject):
+    with Bench() as bench:
+        bench.kill_notifyd(15)
+        done = bench.run("/usr/bin/python3", "-c", FILL, user="understudy-notify", timeout=60)
+        assert done.returncode == 0, done.stderr
+        bench.start_notifyd()
+        client = bench.private_socket()
+        assert client.get("Count") == STORED
+        number = GLib.Variant("u", 100)
+        wanted = [{}, {"before": GLib.Variant("t", 50_000)}, {"min_priority": GLib.Variant("y", 3)}, {"application": GLib.Variant("s", "RARE")},
+                  {"status": GLib.Variant("s", "read")}]
+        listed = [timed(client.list, count=number, **wanted[i % len(wanted)]) for i in range(PAGES)]
+        return {"list_page_100k": listed, "search_100k": [timed(client.list, text=GLib.Variant("s", "no such text"))]}
+
+
+def traps(_subject):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(10)
+        with Bench(SNMP.format(port=receiver.getsockname()[1])) as bench:
+            client = bench.private_socket()
+            found = []
+            for i in range(TRAPS):
+                begin = time.monotonic()
+                client.raise_event("TRAP", f"event {i}", 3)
+                receiver.recv(65536)
+                found.append((time.monotonic() - begin) * 1000)
+            return {"event_to_trap": found}
+
+
+def idle(_subject):
+    with Bench() as bench:
+        bench.private_socket().raise_event("SIP", "one", 2)
+        return {"dirty_kb": [dirty_kb([bench.notifyd.pid])]}
+
+
+def trials(_quick):
+    return [Trial("burst", ["burst_10000", "burst_memory", "other_calls_delay"], [OURS], 5, burst, seconds=10),
+            Trial("pages", ["list_page_100k", "search_100k"], [OURS], 3, pages, seconds=10),
+            Trial("traps", ["event_to_trap"], [OURS], 3, traps, seconds=5),
+            Trial("idle", ["dirty_kb"], [OURS], 3, idle, seconds=2)]
+
+
+if __name__ == "__main__":
+    sys.exit(run("notify", __doc__, FIGURES, trials))
