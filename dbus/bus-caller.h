@@ -21,6 +21,9 @@ void bus_caller_unref(BusCaller *caller); /* NULL is fine */
  * the others. NULL when the kernel does not say. */
 BusCaller *bus_caller_new_for_socket(DBusConnection *connection);
 
+/* The user of the processes that may look at what the daemons show on their private sockets. False: this device has no such user. */
+bool bus_caller_find_viewer(guint32 *ret_uid);
+
 /* A user of the bus. @gids: the process's groups as the kernel told the bus, or NULL when it did not: then the files
  * in /etc decide. */
 BusCaller *bus_caller_new_for_user(guint32 uid, const guint32 *gids, gsize n_gids);

@@ -17,6 +17,7 @@
 #include "bus-source.h"
 
 #define MAX_CLIENTS       64
+#define MAX_VIEWERS       8 /* of these: the others' places are not theirs to take */
 #define AUTHENTICATION_MS 5000
 
 typedef struct {
@@ -32,20 +33,25 @@ struct BusServer {
 	DBusServer *server;
 	BusSource *source;
 	BusTree *tree;
-	guint32 *uids;
-	gsize n_uids;
+	guint32 *viewers;
+	gsize n_viewers;
 	GPtrArray *clients; /* of Client */
 	gsize n_counted;    /* those that have authenticated */
 	void (*changed)(gsize n_clients, gpointer user_data);
 	gpointer user_data;
 };
 
+static bool administers(unsigned long uid)
+{
+	return uid == 0 || uid == geteuid();
+}
+
 static bool is_allowed(const BusServer *server, unsigned long uid)
 {
-	if (uid == 0 || uid == geteuid())
+	if (administers(uid))
 		return true;
-	for (gsize i = 0; i < server->n_uids; i++) {
-		if (server->uids[i] == uid)
+	for (gsize i = 0; i < server->n_viewers; i++) {
+		if (server->viewers[i] == uid)
 			return true;
 	}
 	return false;
@@ -113,8 +119,10 @@ static void on_authenticated(gpointer user_data)
 	BusServer *server = client->server;
 
 	clear_deadline(client);
-	client->counted = true;
 	bus_tree_add_connection(server->tree, client->connection);
+	if (client->caller->level != BUS_LEVEL_ADMINISTER)
+		return;
+	client->counted = true;
 	if (++server->n_counted == 1 && server->changed)
 		server->changed(1, server->user_data);
 }
@@ -133,13 +141,29 @@ static dbus_bool_t on_unix_user(DBusConnection *connection, unsigned long uid, v
 	return is_allowed(data, uid);
 }
 
+static bool has_room(const BusServer *server, const BusCaller *caller)
+{
+	guint n_viewers = 0;
+
+	if (server->clients->len >= MAX_CLIENTS)
+		return false;
+	for (guint i = 0; i < server->clients->len; i++) {
+		const Client *client = server->clients->pdata[i];
+
+		n_viewers += client->caller->level != BUS_LEVEL_ADMINISTER;
+	}
+	return caller->level == BUS_LEVEL_ADMINISTER || n_viewers < MAX_VIEWERS;
+}
+
 static void on_connection(DBusServer *dbus_server, DBusConnection *connection, void *user_data)
 {
 	BusServer *server = user_data;
 	BusCaller *caller = bus_caller_new_for_socket(connection);
 
+	if (caller && !administers(caller->uid))
+		caller->level = BUS_LEVEL_VIEW;
 	/* Not taking a reference closes it. */
-	if (!caller || !is_allowed(server, caller->uid) || server->clients->len >= MAX_CLIENTS) {
+	if (!caller || !is_allowed(server, caller->uid) || !has_room(server, caller)) {
 		g_debug("turned away %s", caller ? caller->text : "somebody unknown");
 		bus_caller_unref(caller);
 		return;
@@ -205,7 +229,7 @@ static DBusServer *listen_at(const char *path, GError **error)
 	return server;
 }
 
-BusServer *bus_server_new(const char *socket_path, BusTree *tree, const guint32 *uids, gsize n_uids, GError **error)
+BusServer *bus_server_new(const char *socket_path, BusTree *tree, const guint32 *viewers, gsize n_viewers, GError **error)
 {
 	if (!remove_stale(socket_path, error))
 		return NULL;
@@ -217,8 +241,8 @@ BusServer *bus_server_new(const char *socket_path, BusTree *tree, const guint32 
 	BusServer *server = g_new0(BusServer, 1);
 	server->server = listening;
 	server->tree = tree;
-	server->uids = g_memdup2(uids, n_uids * sizeof(*uids));
-	server->n_uids = n_uids;
+	server->viewers = g_memdup2(viewers, n_viewers * sizeof(*viewers));
+	server->n_viewers = n_viewers;
 	server->clients = g_ptr_array_new_with_free_func(client_free);
 	dbus_server_set_new_connection_function(listening, on_connection, server, NULL);
 	server->source = bus_source_attach_server(listening);
@@ -234,7 +258,7 @@ void bus_server_free(BusServer *server)
 	dbus_server_disconnect(server->server); /* removes the socket */
 	dbus_server_unref(server->server);
 	g_ptr_array_unref(server->clients);
-	g_free(server->uids);
+	g_free(server->viewers);
 	g_free(server);
 }
 

@@ -14,11 +14,12 @@
 typedef struct BusServer BusServer;
 
 /* Listens at @socket_path (a stale socket there is replaced; parent folders must exist; mode 0666, the uid check decides) and shows @tree to
- * everybody whose uid is 0, our own, or in @uids. Callers here count as "administer". */
-BusServer *bus_server_new(const char *socket_path, BusTree *tree, const guint32 *uids, gsize n_uids,
+ * root and our own user, who count as
+ * "administer", and to @viewers, who may only look: they count as "view", and for nothing else that depends on who is connected. */
+BusServer *bus_server_new(const char *socket_path, BusTree *tree, const guint32 *viewers, gsize n_viewers,
 			  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void bus_server_free(BusServer *server); /* NULL is fine */
-gsize bus_server_n_clients(const BusServer *server);
+gsize bus_server_n_clients(const BusServer *server); /* the viewers not */
 
 /* Runs whenever the first client has come or the last has gone; for a daemon that must know whether anybody steers it. */
 void bus_server_on_clients(BusServer *server, void (*changed)(gsize n_clients, gpointer user_data), gpointer user_data);

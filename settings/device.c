@@ -3,6 +3,7 @@
 #include "settings/settings-private.h"
 
 #include <string.h>
+#include <sys/un.h>
 
 #include "settings/value.h"
 
@@ -10,6 +11,7 @@ static const ScannerRule rules[] = {
 	{ "device", false, { "id", "name", "model", "reboot-command", "own-files", "disk-budget-mb" } },
 	{ "interface", true, { "device", "address", "address6" } },
 	{ "peer", false, { "addresses" } },
+	{ "snmp", false, { "agentx" } },
 	{ 0 },
 };
 
@@ -107,13 +109,29 @@ static bool read_peer(Settings *settings, const ScannerFile *file, const Scanner
 	return true;
 }
 
+/* "unix:/var/agentx/master": where snmpd listens for sub-agents, as it is written in its own settings. */
+static bool read_snmp(Settings *settings, const ScannerFile *file, const ScannerSection *section, GError **error)
+{
+	const ScannerKey *key = scanner_key(section, "agentx");
+	const char *path = key ? key->value : SETTINGS_AGENTX;
+
+	if (key && !value_require(file, section, "agentx", error))
+		return false;
+	if (g_str_has_prefix(path, "unix:"))
+		path += strlen("unix:");
+	if (!g_path_is_absolute(path) || strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		return scanner_error(error, file->file, key->line, "\"%s\" is no path of a socket, as in " SETTINGS_AGENTX, key->value);
+	settings->agentx = g_strdup(path);
+	return true;
+}
+
 bool device_read(Settings *settings, const char *file_name, const char *text, const char *host_name, GError **error)
 {
 	g_autoptr(ScannerFile) file = scanner_read(file_name, text, rules, error);
 	if (!file)
 		return false;
 
-	const ScannerSection *device = scanner_section(file, "device"), *peer = scanner_section(file, "peer");
+	const ScannerSection *device = scanner_section(file, "device"), *peer = scanner_section(file, "peer"), *snmp = scanner_section(file, "snmp");
 	if (!device)
 		return scanner_error(error, file_name, 1, "section [device] is missing");
 	settings->name = g_strdup(host_name);
@@ -134,6 +152,8 @@ bool device_read(Settings *settings, const char *file_name, const char *text, co
 		if (g_str_equal(section->kind, "interface") && !read_interface(settings, file, section, error))
 			return false;
 	}
+	if (snmp && !read_snmp(settings, file, snmp, error))
+		return false;
 	/* After the interfaces, wherever it stands: it is checked against them. */
 	return !peer || read_peer(settings, file, peer, error);
 }

@@ -95,6 +95,7 @@ static void settings_clear(gpointer data)
 	g_free(settings->model);
 	g_ptr_array_unref(settings->interfaces);
 	g_strfreev(settings->peer_addresses);
+	g_free(settings->agentx);
 	g_strfreev(settings->reboot_command);
 	g_strfreev(settings->own_files);
 	g_free(settings->revision_device);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* supervisor/daemons.c - the three daemons as processes. */
+/* supervisor/daemons.c - the daemons as processes. */
 #include "supervisor/daemons.h"
 
 #include <errno.h>
@@ -34,12 +34,14 @@ static const struct {
 	gsize n_capabilities;
 	bool real_time;
 	bool confined; /* its own, read-only mount namespace */
+	bool optional; /* only where the settings want it */
 } kinds[DAEMON_N] = {
 	[DAEMON_VRRPD] = { "vrrpd", PKGLIBEXECDIR "/understudy-vrrpd", "understudy-vrrp",
 			   (const int[]){ CAP_NET_ADMIN, CAP_NET_RAW }, 2, true, false },
 	[DAEMON_SYNCD] = { "syncd", PKGLIBEXECDIR "/understudy-syncd", "understudy-sync",
 			   (const int[]){ CAP_DAC_OVERRIDE, CAP_CHOWN, CAP_FOWNER }, 3, false, true },
 	[DAEMON_NOTIFYD] = { "notifyd", PKGLIBEXECDIR "/understudy-notifyd", "understudy-notify", NULL, 0, false, false },
+	[DAEMON_SNMP] = { "snmp", PKGLIBEXECDIR "/understudy-snmp", "understudy-notify", NULL, 0, false, false, .optional = true },
 };
 
 /* A few ends are forgiven at once: vrrpd must advertise again within milliseconds. One that cannot live is not tried in a busy loop. */
@@ -66,6 +68,7 @@ typedef struct {
 	RestartState restarts;
 	guint timer;
 	bool stopping;
+	bool unwanted; /* stopped because the settings no longer have it, not by daemons_stop() */
 	bool again; /* stopped to be started anew */
 } Daemon;
 
@@ -75,6 +78,8 @@ struct Daemons {
 	gpointer user_data;
 	char **writable; /* for syncd */
 	char *settings;
+	char *agentx; /* as understudy-snmp reads it; NULL: there is none */
+	bool started;
 	Daemon list[DAEMON_N];
 };
 
@@ -117,6 +122,7 @@ void daemons_free(Daemons *daemons)
 	}
 	g_strfreev(daemons->writable);
 	g_free(daemons->settings);
+	g_free(daemons->agentx);
 	g_free(daemons);
 }
 
@@ -141,7 +147,7 @@ bool daemons_make_folders(const Daemons *daemons, GError **error)
 	const Daemon *notifyd = &daemons->list[DAEMON_NOTIFYD];
 	return make_folder("/run/understudy", 0755, 0, 0, error) &&
 	       make_folder("/run/understudy/private", 01770, 0, vrrpd->groups[1], error) &&
-	       make_folder(SYNC_RUN_DIR, 0700, syncd->uid, syncd->gid, error) &&
+	       make_folder(SYNC_RUN_DIR, 0710, syncd->uid, syncd->groups[1], error) &&
 	       make_folder("/run/understudy/vrrpd", 0755, vrrpd->uid, vrrpd->gid, error) &&
 	       make_folder(SUPERVISOR_RUN_DIR, 0755, 0, 0, error) && make_folder(OUTPUT_DIR, 0755, 0, 0, error) &&
 	       make_folder("/var/lib/understudy", 0755, 0, 0, error) &&
@@ -180,8 +186,31 @@ static char **writable_of(const Settings *settings)
 	return (char **)g_ptr_array_free(g_steal_pointer(&paths), FALSE);
 }
 
+static bool is_wanted(const Daemon *daemon)
+{
+	return !kinds[daemon->kind].optional || daemon->all->agentx;
+}
+
+static void end_unwanted(Daemon *daemon);
+static void start(Daemon *daemon);
+
+/* understudy-snmp comes, goes, or is started anew with what it reads now. */
+static void configure_snmp(Daemons *daemons, const char *agentx)
+{
+	Daemon *snmp = &daemons->list[DAEMON_SNMP];
+	if (g_strcmp0(agentx, daemons->agentx) == 0)
+		return;
+	g_free(daemons->agentx);
+	daemons->agentx = g_strdup(agentx);
+	if (daemons->started && snmp->process)
+		end_unwanted(snmp);
+	else if (daemons->started && agentx && !snmp->timer)
+		start(snmp);
+}
+
 void daemons_configure(Daemons *daemons, const Settings *settings)
 {
+	configure_snmp(daemons, settings->agentx);
 	char **before = daemons->writable;
 	daemons->writable = writable_of(settings);
 	Daemon *syncd = &daemons->list[DAEMON_SYNCD];
@@ -206,13 +235,12 @@ void daemons_use_settings(Daemons *daemons, const char *folder)
 
 /* ---- Processes ---- */
 
-static void start(Daemon *daemon);
-
 static gboolean on_start_time(gpointer user_data)
 {
 	Daemon *daemon = user_data;
 	daemon->timer = 0;
-	start(daemon);
+	if (is_wanted(daemon))
+		start(daemon);
 	return G_SOURCE_REMOVE;
 }
 
@@ -234,6 +262,13 @@ static void on_ended(int status, gpointer user_data)
 		g_source_remove(daemon->timer);
 	daemon->timer = 0;
 
+	if (daemon->unwanted) { /* no longer, or only with the settings of before */
+		daemon->unwanted = false;
+		all->listener.changed(all->user_data);
+		if (is_wanted(daemon))
+			start(daemon);
+		return;
+	}
 	bool again = daemon->again;
 	if (daemon->stopping && !again) {
 		all->listener.changed(all->user_data);
@@ -327,6 +362,7 @@ static bool is_outdated(pid_t pid, const char *program)
 
 void daemons_start(Daemons *daemons, GPtrArray *records)
 {
+	daemons->started = true;
 	for (DaemonKind kind = 0; kind < DAEMON_N; kind++) {
 		Daemon *daemon = &daemons->list[kind];
 		const ProcRecord *record = proc_records_find(records, "daemon", kinds[kind].name);
@@ -339,7 +375,10 @@ void daemons_start(Daemons *daemons, GPtrArray *records)
 		daemon->started_us = g_get_monotonic_time();
 		if (pid > 0)
 			daemon->process = process_adopt(daemons->processes, pid, start_ticks, on_ended, daemon, &status);
-		if (!daemon->process) {
+		if (!is_wanted(daemon)) {
+			if (daemon->process)
+				end_unwanted(daemon);
+		} else if (!daemon->process) {
 			start(daemon);
 		} else if (is_outdated(pid, kinds[kind].program)) {
 			g_message("%s is replaced by its new version", kinds[kind].name);
@@ -360,10 +399,19 @@ static gboolean on_stop_late(gpointer user_data)
 	return G_SOURCE_REMOVE;
 }
 
+static void end_unwanted(Daemon *daemon)
+{
+	daemon->unwanted = true;
+	(void)process_signal(daemon->process, SIGTERM);
+	if (!daemon->timer)
+		daemon->timer = g_timeout_add(STOP_WITHIN_MS, on_stop_late, daemon);
+}
+
 void daemons_stop(Daemons *daemons, DaemonKind kind)
 {
 	Daemon *daemon = &daemons->list[kind];
 	daemon->stopping = true;
+	daemon->unwanted = false;
 	daemon->again = false; /* stopped for good, also while it was to come again */
 	if (daemon->timer)
 		g_source_remove(daemon->timer);

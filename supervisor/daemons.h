@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* supervisor/daemons.h - vrrpd, syncd and notifyd: started with the rights each needs and no others, and again at once when they end. */
+/* supervisor/daemons.h - vrrpd, syncd, notifyd and, where it is wanted, understudy-snmp: started with the rights each needs and no others, and again at once when they end. */
 #pragma once
 
 #include <glib.h>
@@ -8,8 +8,8 @@
 #include "settings/settings.h"
 #include "supervisor/processes/process.h"
 
-typedef enum { DAEMON_VRRPD, DAEMON_SYNCD, DAEMON_NOTIFYD } DaemonKind;
-#define DAEMON_N 3
+typedef enum { DAEMON_VRRPD, DAEMON_SYNCD, DAEMON_NOTIFYD, DAEMON_SNMP } DaemonKind;
+#define DAEMON_N 4
 
 typedef struct Daemons Daemons;
 
@@ -28,7 +28,7 @@ void daemons_free(Daemons *daemons); /* the processes live on */
 /* The folders of docs/contracts.md, with their owners. */
 bool daemons_make_folders(const Daemons *daemons, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* The roots of data sets decide where syncd may write; a change of them restarts it. */
+/* The roots of data sets decide where syncd may write; a change of them restarts it. [snmp] says whether there is an understudy-snmp. */
 void daemons_configure(Daemons *daemons, const Settings *settings);
 
 /* Where a daemon that is started finds its settings: while those on disk are wrong, the last good ones (@folder), so that one that dies then

@@ -2,6 +2,7 @@
 /* supervisor/service.c - Supervisor1 and Application1 on the system bus and on the private socket. */
 #include <string.h>
 
+#include "dbus/bus-caller.h"
 #include "supervisor/doctor/doctor.h"
 #include "supervisor/settings/secrets.h"
 #include "supervisor/settings/settings-service.h"
@@ -611,12 +612,14 @@ Service *service_new(Supervisor *supervisor, GError **error)
 	static const BusErrorMapping bad_settings[] = { { SETTINGS_ERROR_BAD, BUS_ERROR_INVALID_ARGS },
 							{ SETTINGS_ERROR_MISSING, BUS_ERROR_INVALID_ARGS } };
 	Service *service = g_new0(Service, 1);
+	guint32 viewer;
+	gsize n_viewers = bus_caller_find_viewer(&viewer) ? 1 : 0;
 	bus_error_register(SETTINGS_ERROR, bad_settings, G_N_ELEMENTS(bad_settings));
 	service->supervisor = supervisor;
 	service->tree = bus_tree_new(ROOT);
 	service->object = bus_object_publish(service->tree, ROOT, interfaces, supervisor, error);
 	if (service->object)
-		service->server = bus_server_new(SOCKET, service->tree, NULL, 0, error); /* no daemon orders anything of us */
+		service->server = bus_server_new(SOCKET, service->tree, &viewer, n_viewers, error); /* no daemon orders anything of us */
 	if (!service->server) {
 		service_free(service);
 		return NULL;

@@ -18,6 +18,7 @@ typedef enum {
 	STOP_COMMIT,
 	STOP_ELECTION,
 	STOP_OTHERS,
+	STOP_SNMP,
 	STOP_END,
 } StopStage;
 
@@ -74,6 +75,10 @@ void stop_look(Supervisor *supervisor)
 		daemons_stop(supervisor->daemons, DAEMON_SYNCD);
 		return;
 	case STOP_OTHERS:
+		supervisor->stop_stage = STOP_SNMP;
+		daemons_stop(supervisor->daemons, DAEMON_SNMP);
+		return;
+	case STOP_SNMP:
 		supervisor->stop_stage = STOP_END;
 		daemons_stop(supervisor->daemons, DAEMON_NOTIFYD);
 		return;

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include "dbus/bus-caller.h"
 #include "dbus/bus-link.h"
 #include "dbus/bus-server.h"
 #include "service.h"
@@ -30,6 +31,8 @@ int main(int argc, char **argv)
 	g_autoptr(SyncService) service = NULL;
 	g_autoptr(BusServer) server = NULL;
 	g_autoptr(BusLink) link = NULL;
+	guint32 viewer;
+	gsize n_viewers;
 
 	if (argc > 1) {
 		g_printerr("%s: takes no arguments; it reads " SETTINGS_DIR "\n", argv[0]);
@@ -48,9 +51,10 @@ int main(int argc, char **argv)
 		g_printerr("%s\n", error->message);
 		return 2;
 	}
+	n_viewers = bus_caller_find_viewer(&viewer) ? 1 : 0;
 	tree = bus_tree_new(SYNC_PATH);
 	service = sync_service_new(tree, FOLDER, SETTINGS_DIR, settings, &error);
-	if (!service || !(server = bus_server_new(SOCKET_PATH, tree, NULL, 0, &error))) {
+	if (!service || !(server = bus_server_new(SOCKET_PATH, tree, &viewer, n_viewers, &error))) {
 		g_printerr("%s\n", error->message);
 		return 1;
 	}

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "dbus/bus-caller.h"
 #include "dbus/bus-link.h"
 #include "dbus/bus-object.h"
 #include "dbus/bus-server.h"
@@ -572,7 +573,9 @@ bool vrrp_service_start(VrrpService *self, VrrpElection *election, GError **erro
 	if (!self->root)
 		return false;
 	addresses_replaced_cb(self);
-	self->server = bus_server_new(VRRP_PRIVATE_SOCKET, self->tree, NULL, 0, error);
+	guint32 viewer;
+	gsize n_viewers = bus_caller_find_viewer(&viewer) ? 1 : 0;
+	self->server = bus_server_new(VRRP_PRIVATE_SOCKET, self->tree, &viewer, n_viewers, error);
 	if (!self->server)
 		return false;
 	self->system_bus = bus_link_new_bus(NULL);

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "snmp/oid.h"
-#include "snmp/time.h"
+#include "snmp/text.h"
 
 #define MOST_TEXT     1024 /* UnderstudyText */
 #define NAME          "understudy-trap"

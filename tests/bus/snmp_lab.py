@@ -19,9 +19,9 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def environment(build, folder, modules="UNDERSTUDY-MIB:SNMPv2-MIB"):
-    """For the programs of net-snmp: our MIB, what it is made of, and nobody's settings."""
-    return {**os.environ, "MIBS": modules, "MIBDIRS": f"{HERE / 'mibs'}:{Path(build) / 'data/mibs'}:/usr/share/snmp/mibs", "SNMPCONFPATH": str(folder),
+def names(build, folder, modules="UNDERSTUDY-MIB:SNMPv2-MIB"):
+    """For the environment of net-snmp's programs: our MIB, what it is made of, and nobody's settings."""
+    return {"MIBS": modules, "MIBDIRS": f"{HERE / 'mibs'}:{Path(build) / 'data/mibs'}:/usr/share/snmp/mibs", "SNMPCONFPATH": str(folder),
             "SNMP_PERSISTENT_DIR": str(folder / "persistent"), "LC_ALL": "C.UTF-8"}
 
 
@@ -39,7 +39,7 @@ class Receiver:
             self.port = free_port()
             self.address = f"127.0.0.1:{self.port}"
             self.process = subprocess.Popen(["/usr/sbin/snmptrapd", "-f", "-Lo", "-C", "-c", str(self.folder / "snmptrapd.conf"), "-F", "%v\\n", f"udp:{self.address}"],
-                                            env=environment(self.build, self.folder), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                                            env={**os.environ, **names(self.build, self.folder)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             end = time.monotonic() + DEADLINE_S
             while "NET-SNMP version" not in self.text and self.process.poll() is None and time.monotonic() < end:
                 self.read(0.1)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* snmp/time.h - times and texts as SNMP has them. Pure. */
+/* snmp/text.h - times and texts as SNMP has them. Pure. */
 #pragma once
 
 #include <glib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* snmp/time.c - times and texts as SNMP has them. */
-#include "snmp/time.h"
+/* snmp/text.c - times and texts as SNMP has them. */
+#include "snmp/text.h"
 
 #include <string.h>
 

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* snmp/main.c - understudy-snmp: shows the state of the pair to snmpd, as a sub-agent that only reads. */
+#include <glib-unix.h>
+#include <string.h>
+
+#include "settings/settings.h"
+#include "snmp/session.h"
+#include "snmp/watch.h"
+
+#define SOCKETS      "/run/understudy/private"
+#define FRESH_FOR_US G_TIME_SPAN_SECOND /* what counts on: up times, ages */
+
+typedef struct {
+	Watch *watch;
+	AgentxSession *session;
+	Oid root;
+	MibView *view;
+	guint64 serial;   /* of what the view was made from */
+	gint64 made_us;
+} Agent;
+
+/* Made when somebody asks and it is not fresh: where nobody asks nothing is done. */
+static const MibView *view_now(gpointer user_data)
+{
+	Agent *agent = user_data;
+	gint64 now_us = g_get_monotonic_time();
+	MibFacts facts;
+
+	if (agent->view && agent->serial == watch_serial(agent->watch) && now_us - agent->made_us < FRESH_FOR_US)
+		return agent->view;
+	mib_view_free(agent->view);
+	agent->view = mib_view_new();
+	agent->serial = watch_serial(agent->watch);
+	agent->made_us = now_us;
+	watch_facts(agent->watch, &facts);
+	mib_add_understudy(agent->view, &agent->root, &facts);
+	mib_add_vrrp(agent->view, &facts);
+	mib_view_sort(agent->view);
+	return agent->view;
+}
+
+static gboolean stop(gpointer user_data)
+{
+	g_main_loop_quit(user_data);
+	return G_SOURCE_CONTINUE;
+}
+
+int main(int argc, char **argv)
+{
+	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) settings = NULL;
+	Agent agent = { 0 };
+	Oid subtrees[3];
+
+	if (argc > 1) {
+		g_printerr("%s: takes no arguments; it reads " SETTINGS_DIR "\n", argv[0]);
+		return 2;
+	}
+	g_unix_signal_add(SIGTERM, stop, loop);
+	g_unix_signal_add(SIGINT, stop, loop);
+	settings = settings_load(SETTINGS_DIR, &error);
+	if (!settings) {
+		g_printerr("%s\n", error->message);
+		return 2;
+	}
+	if (!settings->agentx) {
+		g_printerr(SETTINGS_DIR "/device.conf has no section [snmp]\n");
+		return 2;
+	}
+	if (!oid_parse(UNDERSTUDY_OID_ROOT, &agent.root))
+		g_error("the OID root is wrong");
+	agent.watch = watch_new(SOCKETS);
+	agent.session = agentx_session_new(settings->agentx, &agent.root, view_now, &agent);
+	/* Both VRRP MIBs: the one of the version that is not in use has no instances. */
+	subtrees[0] = agent.root;
+	mib_vrrp_subtrees(&subtrees[1]);
+	agentx_session_serve(agent.session, subtrees, G_N_ELEMENTS(subtrees));
+	g_main_loop_run(loop);
+	agentx_session_free(agent.session);
+	watch_free(agent.watch);
+	mib_view_free(agent.view);
+	return 0;
+}

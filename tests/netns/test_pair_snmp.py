@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A device of a pair as net-snmp's manager sees it: everything by name, through an snmpd that also is absent, restarts and hangs."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bus"))
+
+import snmp_lab  # noqa: E402  (the folder must be on the path first)
+from pair_lab import Pair, wait_until  # noqa: E402
+
+SLEEPER = "[application]\ndescription=Sleeps soundly\ncommand=/bin/sleep 1000000\nuser=nobody\n\n[data words]\npath=/var/lib/words\nref=config\n"
+SOCKET = "/run/agentx/master"
+SNMPD_CONF = """master agentx
+agentXSocket unix:{socket}
+agentXPerms 0660 0755 root understudy-notify
+rocommunity seen 127.0.0.1
+rwcommunity given 127.0.0.1
+sysServices 72
+"""
+UNDERSTUDY, V2, V3 = "UNDERSTUDY-MIB::understudyMIB", "VRRP-MIB::vrrpMIB", "VRRPV3-MIB::vrrpv3MIB"
+
+
+class Agent:
+    """snmpd on a device, at its loopback."""
+
+    def __init__(self, build, device, folder):
+        self.build, self.device, self.folder, self.process = build, device, folder, None
+        device.write("/run/snmpd.conf", SNMPD_CONF.format(socket=SOCKET))
+        os.makedirs(device.file(os.path.dirname(SOCKET)), exist_ok=True)
+
+    def start(self):
+        Path(self.device.file(SOCKET)).unlink(missing_ok=True)
+        # Not into the namespace of processes: nsenter would fork for it, and stay between us and snmpd.
+        self.process = subprocess.Popen(["nsenter", f"--target={self.device.pid}", "--mount", "--net", "--root", "--wd", "/usr/bin/env",
+                                         "SNMP_PERSISTENT_DIR=/run/snmpd", "/usr/sbin/snmpd", "-f", "-Lo", "-r", "-C", "-c", "/run/snmpd.conf", "-I", "-smux",
+                                         "udp:127.0.0.1:1161"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def pid(self):
+        return self.process.pid
+
+    def stop(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def walk(self, what, timeout_s=5):
+        """Name to value, as net-snmp prints it; {} when there is no answer or nothing there."""
+        done = subprocess.run(["nsenter", f"--target={self.device.pid}", "--net", "snmpbulkwalk", "-v2c", "-c", "seen", "-t", str(timeout_s), "-r", "0", "-Oe",
+                               "127.0.0.1:1161", what], env={**os.environ, **snmp_lab.names(self.build, self.folder, "UNDERSTUDY-MIB:VRRP-MIB:VRRPV3-MIB")},
+                              capture_output=True, text=True, check=False, timeout=timeout_s + 60)
+        rows = [line.split(" = ", 1) for line in done.stdout.splitlines() if " = " in line and "No Such" not in line and "No more variables" not in line]
+        return {name.split("::")[1]: value for name, value in rows}
+
+    def wait(self, what, name, value):
+        wait_until(lambda: self.walk(what).get(name) == value, 30, f"{name} = {value}", 0.1)
+
+
+@pytest.fixture(scope="module")
+def pair(build):
+    with Pair(build, {"words": SLEEPER}) as pair:
+        for device in pair.devices.values():
+            os.makedirs(device.file("/var/lib/words"))
+        pair.first.write("/etc/understudy/device.conf", pair.first.read("/etc/understudy/device.conf") + f"\n[snmp]\nagentx=unix:{SOCKET}\n")
+        pair.start()
+        pair.wait_settled()
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def agent(build, pair, tmp_path_factory):
+    agent = Agent(build, pair.first, tmp_path_factory.mktemp("snmp"))
+    agent.start()
+    agent.wait(UNDERSTUDY, "understudySeenEvents.0", "INTEGER: 1")
+    yield agent
+    agent.stop()
+
+
+def test_everything_by_name(pair, agent):
+    device, other = pair.first, pair.second
+    agent.wait(UNDERSTUDY, "understudyPeerConnected.0", "INTEGER: 1")
+    agent.wait(UNDERSTUDY, "understudyPeerRole.0", "INTEGER: 4")
+    seen = agent.walk(UNDERSTUDY)
+    for name, value in {
+            "understudyDeviceId.0": f"STRING: {device.name}", "understudyRole.0": "INTEGER: 6", "understudyMode.0": "INTEGER: 2", "understudyEnabled.0": "INTEGER: 1",
+            "understudyTermDevice.0": f"STRING: {device.name}", "understudySettingsError.0": "STRING: ", "understudyPeerId.0": f"STRING: {other.name}",
+            "understudyPeerMode.0": "INTEGER: 2", "understudySyncError.0": "STRING: ", "understudyApplicationDescription.\"words\"": "STRING: Sleeps soundly",
+            "understudyApplicationState.\"words\"": "INTEGER: 5", "understudyTakeoverDevice.0": f"STRING: {device.name}", "understudySeenSupervisor.0": "INTEGER: 1",
+            "understudySeenElection.0": "INTEGER: 1", "understudySeenSync.0": "INTEGER: 1"}.items():
+        assert seen[name] == value, (name, seen.get(name))
+    assert len(seen["understudyRefStored.\"config\""]) == len("STRING: ") + 40
+    assert "understudyRefAppliedLag.\"config\"" in seen and "understudyTakeoverDuration.0" in seen and "understudyEventName.1" in seen
+    assert not [name for name in seen if not name.startswith("understudy") or "." not in name]
+    assert seen["understudyApplicationPid.\"words\""] != "Gauge32: 0"
+
+    # The router by its standard MIB, and none by that of the other version.
+    vrrp = {name.split(".")[0]: value for name, value in agent.walk(V3).items()}
+    assert vrrp["vrrpv3OperationsStatus"] == "INTEGER: 3" and vrrp["vrrpv3OperationsAddrCount"] == "INTEGER: 1" and vrrp["vrrpv3OperationsRowStatus"] == "INTEGER: 1"
+    assert vrrp["vrrpv3OperationsVirtualMacAddr"].startswith("STRING: 0:0:5e:0:1:")
+    assert agent.walk(V2) == {}
+
+
+def test_a_manager_changes_nothing(pair, agent):
+    done = subprocess.run(["nsenter", f"--target={pair.first.pid}", "--net", "snmpset", "-v2c", "-c", "given", "-t", "5", "-r", "0", "127.0.0.1:1161",
+                           "UNDERSTUDY-MIB::understudyMode.0", "i", "3"], capture_output=True, text=True, check=False, timeout=60,
+                          env={**os.environ, **snmp_lab.names(agent.build, agent.folder)})
+    assert done.returncode != 0 and "notWritable" in done.stderr, done.stderr
+    assert agent.walk(UNDERSTUDY)["understudyMode.0"] == "INTEGER: 2"
+
+
+def raise_event(device, text, priority):
+    device.run(["busctl", "call", "org.understudy.Notify1", "/org/understudy/Notify1", "org.understudy.Notify1", "Raise", "ssyssa{sv}", "SIP", "rejected",
+                str(priority), text, "", "0"])
+
+
+def test_an_event_is_seen(pair, agent):
+    before = agent.walk(UNDERSTUDY)
+    number = int(before["understudyEventsRaisedHigh.0"].split()[-1])
+    raise_event(pair.first, "A phone was rejected", 3)
+    agent.wait(UNDERSTUDY, "understudyEventsRaisedHigh.0", f"Counter32: {number + 1}")
+    wait_until(lambda: "STRING: A phone was rejected" in agent.walk(UNDERSTUDY).values(), 30, "the event in the table", 0.1)
+
+
+def test_snmpd_comes_and_goes(pair, agent):
+    """Absent, restarted, killed: we are there again each time, and are the same process all along."""
+    pid = pair.first.pid_of("understudy-snmp")
+    for _ in range(2):
+        agent.stop()
+        assert agent.walk(UNDERSTUDY, timeout_s=1) == {}
+        agent.start()
+        agent.wait(UNDERSTUDY, "understudySeenSupervisor.0", "INTEGER: 1")
+    assert pair.first.pid_of("understudy-snmp") == pid
+
+
+def test_nobody_notices_a_frozen_snmpd(pair, agent):
+    device = pair.first
+    pids = {name: device.pid_of(f"understudy-{name}") for name in ("supervisor", "vrrpd", "syncd", "notifyd", "snmp")}
+    transitions = device.run(["understudy", "--json", "timeline"]).stdout
+    os.kill(agent.pid(), signal.SIGSTOP)
+    try:
+        for number in range(3):  # each makes work for all of them
+            raise_event(device, f"number {number}", 1)
+            assert device.run(["understudy", "--json", "status"]).returncode == 0
+    finally:
+        os.kill(agent.pid(), signal.SIGCONT)
+    agent.wait(UNDERSTUDY, "understudySeenSupervisor.0", "INTEGER: 1")
+    assert {name: device.pid_of(f"understudy-{name}") for name in pids} == pids
+    assert device.run(["understudy", "--json", "timeline"]).stdout == transitions
+
+
+def test_the_sub_agent_comes_back(pair, agent):
+    pid = pair.first.pid_of("understudy-snmp")
+    roles = pair.roles()
+    pair.first.kill("understudy-snmp")
+    pair.first.wait_process("understudy-snmp", not_pid=pid)
+    agent.wait(UNDERSTUDY, "understudyRole.0", "INTEGER: 6")
+    assert pair.roles() == roles
+
+
+def test_what_is_not_known_is_said_so(pair, agent):
+    """A daemon that hangs, for 30 s; one that is not there, at once."""
+    device = pair.first
+    os.kill(device.pid_of("understudy-notifyd"), signal.SIGSTOP)
+    try:
+        wait_until(lambda: agent.walk(UNDERSTUDY).get("understudySeenEvents.0") == "INTEGER: 2", 60, "notifyd is not known", 0.5)
+        seen = agent.walk(UNDERSTUDY)
+        assert "understudyEventsUnread.0" not in seen and seen["understudyRole.0"] == "INTEGER: 6"
+    finally:
+        os.kill(device.pid_of("understudy-notifyd"), signal.SIGCONT)
+    agent.wait(UNDERSTUDY, "understudySeenEvents.0", "INTEGER: 1")
+
+
+def test_it_goes_with_its_section(pair, agent):
+    device = pair.first
+    text = device.read("/etc/understudy/device.conf")
+    device.write("/etc/understudy/device.conf", text[:text.index("[snmp]")])
+    device.run(["understudy", "settings", "reload"])
+    wait_until(lambda: "understudy-snmp" not in [name for _, name in device.processes()], 10, "it has ended", 0.1)
+    assert agent.walk(UNDERSTUDY) == {}
+    device.write("/etc/understudy/device.conf", text)
+    device.run(["understudy", "settings", "reload"])
+    device.wait_process("understudy-snmp")
+    agent.wait(UNDERSTUDY, "understudyRole.0", "INTEGER: 6")
