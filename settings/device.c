@@ -121,7 +121,7 @@ static bool read_snmp(Settings *settings, const ScannerFile *file, const Scanner
 		path += strlen("unix:");
 	if (!g_path_is_absolute(path) || strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
 		return scanner_error(error, file->file, key->line, "\"%s\" is no path of a socket, as in " SETTINGS_AGENTX, key->value);
-	settings->agentx = g_strdup(path);
+	settings->agentx = g_strconcat("unix:", path, NULL);
 	return true;
 }
 

@@ -188,7 +188,7 @@ typedef struct {
 	guint disk_budget_mb;   /* what the copies may take of this device's disk; 0: no limit but the disk's */
 	char **own_files;       /* absolute paths that never travel, in whatever data set they lie; NULL-terminated, may be empty */
 	GPtrArray *interfaces;  /* of SettingsInterface* */
-	char *agentx;           /* [snmp] agentx=: the path of snmpd's socket; NULL: nothing is shown to it */
+	char *agentx;           /* [snmp] agentx=: snmpd's socket, "unix:/path"; NULL: nothing is shown to it */
 	char **peer_addresses;  /* [peer] addresses=, normalised: where the peer is reached, best first; empty: those learned at pairing */
 
 	/* pair.conf [pair]; all defaults when there is no pair.conf */

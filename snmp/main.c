@@ -71,7 +71,7 @@ int main(int argc, char **argv)
 	if (!oid_parse(UNDERSTUDY_OID_ROOT, &agent.root))
 		g_error("the OID root is wrong");
 	agent.watch = watch_new(SOCKETS);
-	agent.session = agentx_session_new(settings->agentx, &agent.root, view_now, &agent);
+	agent.session = agentx_session_new(settings->agentx, view_now, &agent);
 	/* Both VRRP MIBs: the one of the version that is not in use has no instances. */
 	subtrees[0] = agent.root;
 	mib_vrrp_subtrees(&subtrees[1]);

@@ -11,8 +11,8 @@
 #define PROPERTIES   "org.freedesktop.DBus.Properties"
 #define CALL_MS      5000
 #define SOON_MS      200   /* signals come in swarms */
-#define NOW_AND_THEN_S 10  /* for what has no signal: counters, ages */
-#define FORGOTTEN_US (30 * G_TIME_SPAN_SECOND)
+#define NOW_AND_THEN_S 5  /* for what has no signal: counters, ages */
+#define FORGOTTEN_US (12 * G_TIME_SPAN_SECOND)
 #define TRANSITIONS  32
 
 typedef enum { FROM_SUPERVISOR, FROM_VRRPD, FROM_SYNCD, FROM_NOTIFYD, N_DAEMONS } Daemon;

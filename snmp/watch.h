@@ -2,7 +2,7 @@
 /*
  * snmp/watch.h - what the daemons say, kept in memory: asked over their private sockets at each connection, after each signal, and now and then.
  *
- * Nobody who asks by SNMP is ever waited for by a daemon, nor waits for one. What has not been heard for 30 s, or from a daemon that is not there, is not
+ * Nobody who asks by SNMP is ever waited for by a daemon, nor waits for one. What has not been heard for 12 s, or from a daemon that is not there, is not
  * known.
  */
 #pragma once

@@ -18,7 +18,7 @@
 #include "test-service.h"
 
 #define STRANGER "65534"
-#define FRIEND   "65533"
+#define VIEWER   "65533"
 
 typedef struct {
 	char *folder, *path, *address;
@@ -108,11 +108,11 @@ static void client_start(Child *child, ...)
 	g_subprocess_communicate_utf8_async(process, NULL, NULL, on_output, child);
 }
 
-static void check_call_as(Place *place, char *uid, const char *expected)
+static void check_call_as(Place *place, char *uid, char *method, const char *expected)
 {
 	Child child = { 0 };
 
-	client_start(&child, "call", uid, uid, place->address, "-", TEST_ROOT, TEST_INTERFACE, "Administer", NULL);
+	client_start(&child, "call", uid, uid, place->address, "-", TEST_ROOT, TEST_INTERFACE, method, NULL);
 	test_until(child.done);
 	g_assert_cmpstr(child.output, ==, expected);
 	g_free(child.output);
@@ -123,8 +123,10 @@ static void check_call_as(Place *place, char *uid, const char *expected)
 static void test_uids(Place *place, gconstpointer data)
 {
 	g_assert_cmpuint(geteuid(), ==, 0); /* the suite runs as root: it must be able to be somebody else */
-	check_call_as(place, "0", "ok");
-	check_call_as(place, FRIEND, "ok");
+	check_call_as(place, "0", "Administer", "ok");
+	/* May look, and no more. */
+	check_call_as(place, VIEWER, "WhoAmI", "ok");
+	check_call_as(place, VIEWER, "Administer", "org.freedesktop.DBus.Error.AccessDenied");
 
 	Child child = { 0 };
 	client_start(&child, "call", STRANGER, STRANGER, place->address, "-", TEST_ROOT, TEST_INTERFACE, "Add", NULL);

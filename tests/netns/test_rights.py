@@ -85,15 +85,21 @@ ATTEMPTS = {
     "talk to the election": "talk('vrrp')",
     "talk to the synchronisation": "talk('syncd/socket')",
     "talk to the events": "talk('notify')",
+    "order the supervisor": "talk('supervisor', 'Supervisor1', 'Supervisor1', 'ResetHealth')",
+    "order the election": "talk('vrrp', 'Vrrp1', 'Election1', 'Reload')",
+    "order the synchronisation": "talk('syncd/socket', 'Sync1', 'Sync1', 'Reload')",
+    "order the events": "talk('notify', 'Notify1', 'Notify1', 'MarkRead', GLib.Variant('(at)', ([],)))",
 }
 CAN = {
-    "understudy-vrrpd": {"open a raw socket", "open a packet socket", "change interfaces", "write the election's state", "talk to the election"},
+    "understudy-vrrpd": {"open a raw socket", "open a packet socket", "change interfaces", "write the election's state", "talk to the election", "order the election"},
     "understudy-syncd": {"read the password file", "read the key of the pair", "read the passwords of targets", "read the events", "read the supervisor's state", "read data of applications",
-                         "write data of applications", "give a file away", "talk to the synchronisation"},
-    "understudy-notifyd": {"read the passwords of targets", "read the events", "write the events", "talk to the events"},
+                         "write data of applications", "give a file away", "talk to the synchronisation", "order the synchronisation"},
+    "understudy-notifyd": {"read the passwords of targets", "read the events", "write the events", "talk to the supervisor", "talk to the election",
+                           "talk to the synchronisation", "talk to the events", "order the events"},
 }
 PROBE = """
 import ctypes, fcntl, os, socket, sys, time
+from gi.repository import Gio, GLib
 def pid(name):
     for each in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -116,12 +122,13 @@ def rename_there_and_back():
 def set_flags():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
         fcntl.ioctl(line, 0x8914, fcntl.ioctl(line, 0x8913, b"lo".ljust(40, b"\\0")))  # SIOCGIFFLAGS, SIOCSIFFLAGS
-def talk(name):
-    import gi
-    from gi.repository import Gio, GLib
+def talk(name, path="", interface="", method="", arguments=None):
     try:
         line = Gio.DBusConnection.new_for_address_sync(f"unix:path=/run/understudy/private/{name}", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
-        line.call_sync(None, "/", "org.freedesktop.DBus.Peer", "Ping", None, None, 0, 5000, None)
+        if method:
+            line.call_sync(None, f"/org/understudy/{path}", f"org.understudy.{interface}", method, arguments, None, 0, 5000, None)
+        else:
+            line.call_sync(None, "/", "org.freedesktop.DBus.Peer", "Ping", None, None, 0, 5000, None)
     except GLib.Error as error:
         raise PermissionError(error.message)
 name = sys.argv[1]
