@@ -49,6 +49,8 @@ static GPtrArray *rows_of(NotifyEngine *engine, GPtrArray *deliveries)
 
 		if (about && g_str_equal(delivery->event->reference, delivery->target->id))
 			continue;
+		if (delivery->elsewhere && !outbox_takes_over(&engine->place))
+			continue;
 		g_autofree char *subject = rules_subject(delivery, engine->settings->name);
 		g_autofree char *body = rules_body(delivery, engine->settings->name);
 		g_autofree char *text = notify_job_text(delivery->event, subject, body, delivery->kind == RULES_RECOVERY, now_ms());
@@ -244,7 +246,7 @@ static void recall(NotifyEngine *engine)
 	g_autoptr(GPtrArray) events = notify_store_list(engine->store, &filter, &error);
 
 	for (guint i = events ? events->len : 0; i > 0; i--)
-		rules_event(engine->rules, events->pdata[i - 1], g_get_monotonic_time(), NULL);
+		rules_recall(engine->rules, events->pdata[i - 1], now_ms(), g_get_monotonic_time());
 }
 
 bool notify_engine_reload(NotifyEngine *engine, GError **error)

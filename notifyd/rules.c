@@ -23,6 +23,7 @@ typedef struct {
 	bool is_flapping;
 	gint64 flap_from_us, changed_us;
 	guint flapped;         /* changes since it was called flapping */
+	bool elsewhere;        /* the other device has told of it */
 	NotifyEvent *last;     /* what a digest tells of; NULL: nothing is counted */
 } Thing;
 
@@ -281,12 +282,25 @@ static void end_window(const SettingsTarget *target, Budget *budget, gint64 now_
 	g_clear_pointer(&budget->last, notify_event_free);
 }
 
+static bool is_ours(const NotifyRules *rules, const NotifyEvent *event)
+{
+	return g_str_equal(event->device, rules->settings->id);
+}
+
 static void tell(NotifyRules *rules, RulesDelivery delivery, char **to, const NotifyEvent *event, gint64 now_us, GPtrArray *deliveries)
 {
-	Budget *budget = budget_of(rules, delivery.target);
+	Budget *budget;
 	/* A flood of small things does not use up what an alarm needs. */
 	guint limit = delivery.target->per_hour - (event->priority < 3 ? delivery.target->per_hour / 5 : 0);
 
+	/* Each device counts what it sends itself. */
+	if (!deliveries && !is_ours(rules, event))
+		return;
+	if (delivery.elsewhere) {
+		deliver(deliveries, delivery, to, event);
+		return;
+	}
+	budget = budget_of(rules, delivery.target);
 	if (budget->from_us != NEVER && now_us >= budget->from_us + WINDOW_US)
 		end_window(delivery.target, budget, now_us, deliveries);
 	if (budget->from_us == NEVER) {
@@ -404,6 +418,7 @@ static void handle(NotifyRules *rules, const SettingsRule *rule, const SettingsT
 	RulesDelivery delivery = { .kind = recovery ? RULES_RECOVERY : RULES_EVENT, .target = target };
 
 	thing->is_bad = !recovery;
+	thing->elsewhere = !is_ours(rules, event);
 	g_free(thing->rule);
 	thing->rule = g_strdup(rule->name);
 	g_strfreev(thing->to);
@@ -487,7 +502,7 @@ void rules_recall(NotifyRules *rules, const NotifyEvent *event, gint64 now_ms, g
 
 static void tick_thing(NotifyRules *rules, const SettingsTarget *target, Thing *thing, gint64 now_us, GPtrArray *deliveries)
 {
-	RulesDelivery delivery = { .target = target };
+	RulesDelivery delivery = { .target = target, .elsewhere = thing->elsewhere };
 
 	if (thing->is_flapping && now_us - thing->changed_us >= thing->flap_s * G_TIME_SPAN_SECOND) {
 		delivery.kind = RULES_STEADY;

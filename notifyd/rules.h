@@ -30,6 +30,7 @@ typedef struct {
 	char **to;                    /* its recipients, or the rule's; of SNMP the host; never empty */
 	NotifyEvent *event;           /* a copy */
 	guint n, span_s;
+	bool elsewhere;               /* a digest of what the other device has told: its task while it lives */
 	guint silent_s;               /* not 0: the limit is reached, and the next message comes in so many seconds at the latest */
 } RulesDelivery;
 void rules_delivery_free(gpointer delivery);
@@ -41,7 +42,7 @@ void rules_free(NotifyRules *rules); /* NULL is fine */
 /* Other settings: what is known of targets that are there still is kept. Deliveries made before borrow from the old ones: be done with them. */
 void rules_use(NotifyRules *rules, Settings *settings);
 
-/* Appends a RulesDelivery* for each message that is due now because of @event. @deliveries NULL: somebody else tells. Events of one
+/* Appends a RulesDelivery* for each message that is due now because of @event. @deliveries NULL: the other device tells. Events of one
  * thing come in their order, @now_us never goes back. */
 void rules_event(NotifyRules *rules, const NotifyEvent *event, gint64 now_us, GPtrArray *deliveries);
 /* One that happened, and was told, before we started, when the clock on the wall says @now_ms; oldest first, before the first rules_event(). A flood of

@@ -267,6 +267,40 @@ static void test_recall(void)
 	}
 }
 
+/* What the other device told of is known here, uses up no limit, and its digests are marked as the other's task. */
+static void test_elsewhere(void)
+{
+	g_autoptr(Settings) settings = settings_of("[rule r]\nactions=mail:few\nfold-s=60\nrecovery=true\n");
+	g_autoptr(NotifyRules) rules = rules_new(settings);
+	g_autoptr(GPtrArray) deliveries = g_ptr_array_new_with_free_func(rules_delivery_free);
+	static const Step bad = ABOUT(0, 3, "t", ""), well = WELL(0, "t", "");
+	g_autoptr(NotifyEvent) event = event_of(&bad), over = event_of(&well);
+	const RulesDelivery *digest;
+
+	g_free(event->device);
+	event->device = g_strdup("b");
+	for (guint i = 0; i < 100; i++)
+		rules_event(rules, event, at_us(i % 50), NULL);
+	rules_tick(rules, at_us(60), deliveries);
+	g_assert_cmpuint(deliveries->len, ==, 1);
+	digest = deliveries->pdata[0];
+	g_assert_true(digest->kind == RULES_FOLDED && digest->n == 99 && digest->elsewhere && !digest->silent_s);
+	/* It died; this device tells the end of it, with all of its limit. */
+	rules_event(rules, over, at_us(70), deliveries);
+	g_assert_cmpuint(deliveries->len, ==, 2);
+	digest = deliveries->pdata[1];
+	g_assert_true(digest->kind == RULES_RECOVERY && !digest->elsewhere);
+	for (guint i = 0; i < 4; i++) {
+		g_autofree char *about = g_strdup_printf("%u", i);
+		const Step step = ABOUT(0, 3, about, "");
+		g_autoptr(NotifyEvent) own = event_of(&step);
+
+		rules_event(rules, own, at_us(71), deliveries);
+	}
+	g_assert_cmpuint(deliveries->len, ==, 6);
+	g_assert_cmpuint(((RulesDelivery *)deliveries->pdata[5])->silent_s, >, 3500);
+}
+
 static void test_use(void)
 {
 	g_autoptr(Settings) settings = settings_of(BOSS "fold-s=60\nrecovery=true\n"), same = settings_of(BOSS "fold-s=60\nrecovery=true\nmin-priority=3\n");
@@ -390,6 +424,7 @@ int main(int argc, char **argv)
 	}
 	g_test_add_func("/rules/memory", test_memory);
 	g_test_add_func("/rules/recall", test_recall);
+	g_test_add_func("/rules/elsewhere", test_elsewhere);
 	g_test_add_func("/rules/use", test_use);
 	g_test_add_func("/rules/shows", test_shows);
 	g_test_add_func("/rules/flood", test_flood);
