@@ -133,6 +133,12 @@ void sync_peer_first_sync_done(SyncService *service);
 void sync_peer_take_record(SyncService *service, SyncRecord *record); /* NULL: not paired; not from inside a callback of the link */
 GVariant *sync_peer_addresses(const Settings *settings);              /* a{sas}: this device's own. Floating */
 
+/* ---- past.c ---- */
+void sync_past_restore(BusCall *call, GVariant *args, gpointer user_data);
+void sync_past_restore_from(BusCall *call, GVariant *args, gpointer user_data);
+void sync_past_history(BusCall *call, GVariant *args, gpointer user_data);
+void sync_past_difference(BusCall *call, GVariant *args, gpointer user_data);
+
 /* ---- transfer.c ---- */
 void sync_transfer_export(BusCall *call, GVariant *args, gpointer user_data);
 void sync_transfer_import(BusCall *call, GVariant *args, gpointer user_data);
