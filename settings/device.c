@@ -8,7 +8,7 @@
 #include "settings/value.h"
 
 static const ScannerRule rules[] = {
-	{ "device", false, { "id", "name", "model", "reboot-command", "own-files", "disk-budget-mb" } },
+	{ "device", false, { "id", "name", "model", "firmware", "firmware-file", "reboot-command", "own-files", "disk-budget-mb" } },
 	{ "interface", true, { "device", "address", "address6" } },
 	{ "peer", false, { "addresses" } },
 	{ "snmp", false, { "agentx" } },
@@ -142,7 +142,14 @@ bool device_read(Settings *settings, const char *file_name, const char *text, co
 		return false;
 	value_text(device, "name", &settings->name);
 	value_text(device, "model", &settings->model);
+	settings->firmware = g_strdup("");
+	value_text(device, "firmware", &settings->firmware);
+	const ScannerKey *firmware = scanner_key(device, "firmware-file");
+	if (firmware && scanner_key(device, "firmware"))
+		return scanner_error(error, file_name, firmware->line, "there is a \"firmware\" already, on line %u: it is one or the other",
+				     scanner_key(device, "firmware")->line);
 	if (!value_words(file, device, "reboot-command", true, &settings->reboot_command, error) ||
+	    !value_path(file, device, "firmware-file", &settings->firmware_file, error) ||
 	    !value_paths(file, device, "own-files", &settings->own_files, error) ||
 	    !value_uint(file, device, "disk-budget-mb", 0, 1 << 30, &settings->disk_budget_mb, error))
 		return false;

@@ -93,6 +93,8 @@ static void settings_clear(gpointer data)
 	g_free(settings->id);
 	g_free(settings->name);
 	g_free(settings->model);
+	g_free(settings->firmware);
+	g_free(settings->firmware_file);
 	g_ptr_array_unref(settings->interfaces);
 	g_strfreev(settings->peer_addresses);
 	g_free(settings->agentx);

@@ -184,6 +184,8 @@ typedef struct {
 	char *id;               /* unique; names terms, lines and events */
 	char *name;             /* for people; defaults to the host name */
 	char *model;            /* "" when not given */
+	char *firmware;         /* version of the software that the configuration is for; "" when not given */
+	char *firmware_file;    /* its first line is that version instead; NULL: none */
 	char **reboot_command;  /* NULL: logind is asked */
 	guint disk_budget_mb;   /* what the copies may take of this device's disk; 0: no limit but the disk's */
 	char **own_files;       /* absolute paths that never travel, in whatever data set they lie; NULL-terminated, may be empty */

@@ -205,6 +205,11 @@ bool sync_line_put(SyncLine *line, const git_oid *disk, const git_oid *tree, con
 bool sync_follow_park_fetched(SyncLine *line, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* ---- trial.c ---- */
+/* What this device's firmware is now; "": not known. Transfer full. */
+char *sync_trial_firmware(const Settings *settings);
+/* The line is told it, for the commits of the configuration and against those that come. */
+void sync_trial_take_firmware(SyncLine *line);
+
 /* Whether @tree, that of @commit, may come in the place of @from (NULL: nothing): what the applications concerned say. On a follower one that may not is
  * held back, and told of. */
 bool sync_trial_pass(SyncLine *line, const git_oid *from, const git_oid *tree, const git_oid *commit, GCancellable *cancellable,

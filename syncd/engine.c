@@ -261,6 +261,7 @@ static gboolean run_role(gpointer data)
 		begin_anew(line);
 	sync_term_clear(&line->term);
 	line->term = (SyncTerm){ .number = call->term.number, .id = g_strdup(call->term.id), .device = g_strdup(line->engine->device) };
+	sync_trial_take_firmware(line);
 	if (!change_role(line, call->role, &part->error))
 		sync_line_tell_problem(line, part->error->message);
 	sync_line_tell(line);
@@ -626,6 +627,7 @@ static gboolean run_reload(gpointer data)
 	line->sets = call->sets;
 	settings_unref(line->settings);
 	line->settings = call->settings;
+	sync_trial_take_firmware(line);
 	sync_trial_forget(line);
 	sync_line_forget_picture(line);
 	if (leads)

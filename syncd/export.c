@@ -232,6 +232,7 @@ static char *describe(const SyncExportPlace *place, const char *folder, bool his
 
 	g_key_file_set_integer(file, "export", "version", SYNC_EXPORT_VERSION);
 	g_key_file_set_string(file, "export", "model", place->model);
+	g_key_file_set_string(file, "export", "firmware", place->firmware);
 	g_key_file_set_string(file, "export", "device", place->device);
 	g_key_file_set_string(file, "export", "product", UNDERSTUDY_VERSION);
 	g_key_file_set_int64(file, "export", "made-ms", g_get_real_time() / 1000);
@@ -302,6 +303,7 @@ static bool is_intact(const char *folder, GKeyFile *contents, GError **error)
 static bool fits(const SyncExportPlace *place, GKeyFile *contents, GError **error)
 {
 	g_autofree char *model = g_key_file_get_string(contents, "export", "model", NULL);
+	g_autofree char *firmware = g_key_file_get_string(contents, "export", "firmware", NULL);
 	int version = g_key_file_get_integer(contents, "export", "version", NULL);
 
 	if (version < 1)
@@ -310,6 +312,8 @@ static bool fits(const SyncExportPlace *place, GKeyFile *contents, GError **erro
 		return refuse(error, "newer-version", "it is of version %d, and this device knows %d", version, SYNC_EXPORT_VERSION);
 	if (g_strcmp0(model, place->model) != 0)
 		return refuse(error, "other-model", "it is of the model \"%s\", and this device is a \"%s\"", model ? model : "", place->model);
+	if (sync_term_is_newer(firmware, place->firmware))
+		return refuse(error, "newer-firmware", "it is of firmware %s, and this device has %s", firmware, place->firmware);
 	return true;
 }
 

@@ -14,7 +14,7 @@
 
 typedef struct {
 	const char *repository, *folder; /* a private folder in which another may be made */
-	const char *model, *device, *pair_conf;
+	const char *model, *firmware, *device, *pair_conf;
 	const SyncKey *key;
 	GPtrArray *sets;     /* of this device */
 	const char *trusted; /* sync_key_is_pinned(): whose files are taken */

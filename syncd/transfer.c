@@ -4,6 +4,7 @@
 #include "export.h"
 #include "syncd/files/file.h"
 #include "service-private.h"
+#include "engine-private.h"
 
 /* One at a time; the thread has copies of all it needs. */
 typedef struct {
@@ -11,7 +12,7 @@ typedef struct {
 	BusCall *call;
 	int fd;
 	bool history;
-	char *device, *model, *pair_conf, *trusted, *author;
+	char *device, *model, *firmware, *pair_conf, *trusted, *author;
 	SyncKey *key;
 	GPtrArray *sets;
 	SyncImport import;
@@ -24,6 +25,7 @@ static void transfer_free(gpointer data)
 	sync_fd_close(&transfer->fd);
 	g_free(transfer->device);
 	g_free(transfer->model);
+	g_free(transfer->firmware);
 	g_free(transfer->pair_conf);
 	g_free(transfer->trusted);
 	g_free(transfer->author);
@@ -39,6 +41,7 @@ static SyncExportPlace place_of(const Transfer *transfer)
 		.repository = transfer->service->repository,
 		.folder = transfer->service->folder,
 		.model = transfer->model,
+		.firmware = transfer->firmware,
 		.device = transfer->device,
 		.pair_conf = transfer->pair_conf,
 		.key = transfer->key,
@@ -57,6 +60,7 @@ static Transfer *transfer_new(SyncService *service, BusCall *call, int fd)
 	transfer->fd = fd;
 	transfer->device = g_strdup(settings->id);
 	transfer->model = g_strdup(settings->model);
+	transfer->firmware = sync_trial_firmware(settings);
 	transfer->pair_conf = g_strdup(settings->has_pair ? settings->pair_text : "");
 	transfer->author = g_strdup(bus_call_caller(call));
 	transfer->key = sync_key_ref(service->key);

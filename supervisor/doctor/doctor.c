@@ -37,7 +37,7 @@ const DoctorCode doctor_codes[] = {
 	/* The copy. */
 	{ "sync-absent", DOCTOR_WARNING, "It is started again by itself; see the journal for why it ended.", false, NULL },
 	{ "sync-error", DOCTOR_WARNING, "It is tried again by itself; the text says what stands in the way.", false, NULL },
-	{ "commit-held", DOCTOR_WARNING, "Mend on the Master what understudy status names; then understudy settings reload on the Backup.", true, NULL },
+	{ "commit-held", DOCTOR_WARNING, "Mend on the Master what understudy status names, or bring both devices to the same firmware; then understudy settings reload on the Backup.", true, NULL },
 	{ "copy-behind", DOCTOR_WARNING, "Look at understudy status on the Backup: its synchronisation and its disk.", false, NULL },
 	{ "disk-low", DOCTOR_WARNING, "Make room on that file system.", false, NULL },
 

@@ -4,6 +4,9 @@
 
 #include "syncd/engine-private.h"
 #include "syncd/error.h"
+#include "syncd/files/path.h"
+
+enum { FIRMWARE_MAX = 64 };
 
 /* Whether anything of the application's configuration differs. Of a tree that cannot be compared: it does. */
 static bool concerns(SyncLine *line, const char *application, const git_oid *from, const git_oid *to)
@@ -58,6 +61,53 @@ static bool ask(SyncLine *line, const SettingsApplication *application, const gi
 	       sync_hooks_run(line->engine->hooks, &wish, cancellable, NULL, error);
 }
 
+char *sync_trial_firmware(const Settings *settings)
+{
+	g_autofree char *version = g_strdup(settings->firmware ? settings->firmware : ""), *file = NULL;
+
+	if (settings->firmware_file && g_file_get_contents(settings->firmware_file, &file, NULL, NULL)) {
+		g_free(version);
+		version = g_strndup(file, MIN(strcspn(file, "\r\n"), FIRMWARE_MAX));
+	}
+	/* It stands in a line of its own in each commit. */
+	return sync_printable(g_strstrip(version));
+}
+
+void sync_trial_take_firmware(SyncLine *line)
+{
+	if (line->ref != SYNC_REF_CONFIG)
+		return;
+	g_autofree char *version = sync_trial_firmware(line->settings);
+	g_free(line->term.firmware);
+	line->term.firmware = *version ? g_steal_pointer(&version) : NULL;
+}
+
+static void hold(SyncLine *line, const git_oid *commit, const char *hex, const char *why)
+{
+	char *text = g_strdup(why);
+
+	g_free(line->held_why);
+	line->held = *commit;
+	line->held_why = text;
+	sync_line_tell_held(line, hex, text);
+}
+
+/* From older to newer it goes, never the other way: what the newer one wrote, the older may not understand. */
+static bool firmware_fits(SyncLine *line, const git_oid *commit, const char *hex, GError **error)
+{
+	g_auto(SyncTerm) term = { 0 };
+
+	if (!sync_repo_term_of(line->repo, commit, &term, error))
+		return false;
+	if (line->role != SYNC_ROLE_FOLLOW || !sync_term_is_newer(term.firmware, line->term.firmware))
+		return true;
+	g_autofree char *theirs = sync_printable(term.firmware);
+	g_autofree char *why = g_strdup_printf("newer-firmware: it is of firmware %s, and this device has %s", theirs, line->term.firmware);
+	hold(line, commit, hex, why);
+	g_set_error(error, SYNC_ERROR, SYNC_ERROR_REFUSED, "held: commit %.10s: %s", hex, why);
+	return false;
+}
+
 bool sync_trial_pass(SyncLine *line, const git_oid *from, const git_oid *tree, const git_oid *commit, GCancellable *cancellable, GError **error)
 {
 	g_autofree char *hex = sync_oid_text(commit);
@@ -69,6 +119,8 @@ bool sync_trial_pass(SyncLine *line, const git_oid *from, const git_oid *tree, c
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_REFUSED, "held: commit %.10s: %s", hex, line->held_why);
 		return false;
 	}
+	if (!firmware_fits(line, commit, hex, error))
+		return false;
 	for (guint i = 0; i < line->settings->applications->len; i++) {
 		const SettingsApplication *application = line->settings->applications->pdata[i];
 
@@ -78,10 +130,7 @@ bool sync_trial_pass(SyncLine *line, const git_oid *from, const git_oid *tree, c
 		if (ask(line, application, tree, hex, cancellable, &problem))
 			continue;
 		if (g_error_matches(problem, SYNC_ERROR, SYNC_ERROR_REFUSED) && line->role == SYNC_ROLE_FOLLOW) {
-			line->held = *commit;
-			g_free(line->held_why);
-			line->held_why = g_strdup(problem->message);
-			sync_line_tell_held(line, hex, line->held_why);
+			hold(line, commit, hex, problem->message);
 			g_prefix_error(&problem, "held: commit %.10s: ", hex);
 		}
 		g_propagate_error(error, g_steal_pointer(&problem));

@@ -8,6 +8,7 @@ void sync_term_clear(SyncTerm *term)
 {
 	g_clear_pointer(&term->id, g_free);
 	g_clear_pointer(&term->device, g_free);
+	g_clear_pointer(&term->firmware, g_free);
 	g_clear_pointer(&term->goes_on, g_free);
 	term->number = 0;
 }
@@ -25,13 +26,19 @@ bool sync_term_may_follow(const SyncTerm *own, const SyncTerm *leader)
 	return sync_term_compare(leader, own) >= 0;
 }
 
+bool sync_term_is_newer(const char *theirs, const char *own)
+{
+	return theirs && *theirs && own && *own && strverscmp(theirs, own) > 0;
+}
+
 char *sync_term_message(const char *message, const SyncTerm *term)
 {
 	g_autofree char *text = g_strdup(message);
 
 	g_strstrip(text);
-	return g_strdup_printf("%s\n\nTerm: %" G_GUINT64_FORMAT "\nTerm-Id: %s\nDevice: %s\n%s%s%s", text, term->number,
-			       term->id ? term->id : "", term->device ? term->device : "", term->goes_on ? "Goes-On: " : "",
+	return g_strdup_printf("%s\n\nTerm: %" G_GUINT64_FORMAT "\nTerm-Id: %s\nDevice: %s\n%s%s%s%s%s%s", text, term->number,
+			       term->id ? term->id : "", term->device ? term->device : "", term->firmware ? "Firmware: " : "",
+			       term->firmware ? term->firmware : "", term->firmware ? "\n" : "", term->goes_on ? "Goes-On: " : "",
 			       term->goes_on ? term->goes_on : "", term->goes_on ? "\n" : "");
 }
 
@@ -60,6 +67,8 @@ void sync_term_parse(const char *message, SyncTerm *ret_term)
 			term.id = g_strdup(lines[i] + 9);
 		} else if (g_str_has_prefix(lines[i], "Device: ") && !term.device) {
 			term.device = g_strdup(lines[i] + 8);
+		} else if (g_str_has_prefix(lines[i], "Firmware: ") && !term.firmware) {
+			term.firmware = g_strdup(lines[i] + 10);
 		} else if (g_str_has_prefix(lines[i], "Goes-On: ") && !term.goes_on) {
 			term.goes_on = g_strdup(lines[i] + 9);
 		}

@@ -9,6 +9,7 @@ typedef struct {
 	guint64 number;
 	char *id;     /* of the device that led; "" when unknown */
 	char *device; /* of the device that wrote the commit */
+	char *firmware; /* of that device, in the configuration; NULL: not known */
 	char *goes_on; /* a commit without a parent goes on from these, the last of each device: "commit:device commit:device"; NULL: from none */
 } SyncTerm;
 
@@ -19,6 +20,9 @@ int sync_term_compare(const SyncTerm *a, const SyncTerm *b);
 
 /* Whether who was told @own may follow a leader of @leader: nothing newer is given up for what is older. */
 bool sync_term_may_follow(const SyncTerm *own, const SyncTerm *leader);
+
+/* Whether a commit of @theirs is for a newer firmware than @own. What is not known ("" or NULL) is not newer. */
+bool sync_term_is_newer(const char *theirs, const char *own);
 
 /* @message followed by the trailers that git itself understands (git interpret-trailers). Transfer full. */
 char *sync_term_message(const char *message, const SyncTerm *term);

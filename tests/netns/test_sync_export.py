@@ -9,6 +9,7 @@ import tarfile
 
 import pytest
 from sync_lab import FILES, CallError, SyncLab
+from test_sync_hooks import set_firmware
 from test_sync_pairing import fingerprint, make_key
 
 MEMBERS = ["contents", "signature", "certificate", "pair.conf", "config.bundle"]
@@ -186,4 +187,19 @@ def test_what_is_refused(lab, tmp_path):
         assert refused.value.name == "org.understudy.Error.Refused" and expected.rstrip() in str(refused.value), (expected, str(refused.value))
         assert everything(lab.alpha) == before, expected
     import_(lab.alpha, good)
+    assert lab.alpha.read(f"{FILES}/dialplan") == "second"
+
+
+def test_a_file_of_a_newer_firmware_is_refused(lab, tmp_path):
+    file = tmp_path / "export"
+    set_firmware(lab.alpha, "2.1")
+    export(lab.alpha, file)
+    lab.alpha.write(f"{FILES}/dialplan", "third")
+    lab.in_step()
+    set_firmware(lab.alpha, "2.0")
+    with pytest.raises(CallError, match="newer-firmware: it is of firmware 2.1, and this device has 2.0"):
+        import_(lab.alpha, file)
+    assert lab.alpha.read(f"{FILES}/dialplan") == "third"
+    set_firmware(lab.alpha, "2.2")
+    import_(lab.alpha, file)
     assert lab.alpha.read(f"{FILES}/dialplan") == "second"

@@ -209,3 +209,33 @@ def test_the_staged_files_follow_and_are_made_anew_after_a_death(pair):
     pass_until(beta, commit)
     alpha.wait_applied({"config": commit})
     assert not (staged / "left behind").exists() and (staged / "main.cfg").read_text() == "fourth\n"
+
+
+def set_firmware(device, version):
+    text = device.read("/etc/understudy/device.conf").replace("model=test\n", "model=test\nfirmware-file=/etc/firmware\n")
+    if "firmware-file" not in device.read("/etc/understudy/device.conf"):
+        device.write("/etc/understudy/device.conf", text)
+    device.write("/etc/firmware", f"{version}\nwhatever follows\n")
+    device.sync("Reload")
+
+
+def test_what_a_newer_firmware_wrote_waits_until_the_two_agree(lab):
+    lab.alpha.write(f"{FILES}/main.cfg", "first\n")
+    lab.pair()
+    lab.in_step()
+    alpha, beta = lab.alpha, lab.beta
+    set_firmware(beta, "2.9")
+    set_firmware(alpha, "2.8")
+    alpha.wait_applied({"config": change(alpha, "of the older\n")})
+    set_firmware(alpha, "2.10")
+    newer = change(alpha, "of the newer\n")
+    assert "\nFirmware: 2.10\n" in alpha.git("log", "-1", "--format=%B", newer)
+    alpha.wait(lambda: alpha.get("PeerHeld").get("config", ("",))[0] == newer, "held back, and known here")
+    assert "newer-firmware: it is of firmware 2.10, and this device has 2.9" in beta.get("Held")["config"][1]
+    assert beta.read(f"{FILES}/main.cfg") == "of the older\n"
+    beta.wait(lambda: beta.notices("commit held back"), "told")
+    set_firmware(beta, "2.10")
+    call(beta, "SyncNow")
+    beta.wait(lambda: beta.get("Applied").get("config") == newer, "released")
+    beta.wait(lambda: not beta.get("Held"), "nothing is held any more")
+    assert beta.read(f"{FILES}/main.cfg") == "of the newer\n"

@@ -285,6 +285,8 @@ static const Bad bad[] = {
 	  .message = "applications.d/kamailio.conf:3: \"act-timeout-ms\" needs the key \"act-command\"" },
 	{ "hook-user-alone", .application = A "hook-user=nobody\n",
 	  .message = "applications.d/kamailio.conf:3: \"hook-user\" needs the key \"validate-command\", \"act-command\" or \"unite-command\"" },
+	{ "firmware-twice", .device = D "firmware=1\nfirmware-file=/etc/version\n",
+	  .message = "device.conf:4: there is a \"firmware\" already, on line 3: it is one or the other" },
 	{ "unite-relative", .application = A "unite-command=unite\n",
 	  .message = "applications.d/kamailio.conf:3: \"unite-command\" begins with the absolute path of a program, not \"unite\"" },
 	{ "unite-timeout-alone", .application = A "unite-timeout-ms=1000\n",

@@ -44,6 +44,25 @@ static void test_message(void)
 	}
 }
 
+static void test_firmware(void)
+{
+	SyncTerm term = { .number = 7, .id = (char *)"alpha", .device = (char *)"beta", .firmware = (char *)"2.10 (stable)", .goes_on = (char *)"x:y" };
+	static const struct {
+		const char *theirs, *own;
+		bool newer;
+	} cases[] = { { "2.10", "2.9", true }, { "2.9", "2.10", false }, { "2.9", "2.9", false }, { "2.9.1", "2.9", true },
+		      { NULL, "2.9", false }, { "2.9", "", false }, { "", "2.9", false } };
+	g_auto(SyncTerm) back = { 0 };
+	g_autofree char *message = sync_term_message("subject", &term), *stripped = sync_term_strip(message);
+
+	sync_term_parse(message, &back);
+	g_assert_cmpstr(back.firmware, ==, "2.10 (stable)");
+	g_assert_cmpstr(back.goes_on, ==, "x:y");
+	g_assert_cmpstr(stripped, ==, "subject");
+	for (gsize i = 0; i < G_N_ELEMENTS(cases); i++)
+		g_assert_cmpint(sync_term_is_newer(cases[i].theirs, cases[i].own), ==, cases[i].newer);
+}
+
 static void test_foreign(void)
 {
 	static const char *const texts[] = { "", "no trailers\n", "a\n\nTerm: x\nDevice: \n", "Term: 5\n", NULL };
@@ -64,6 +83,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/sync/term/compare", test_compare);
 	g_test_add_func("/sync/term/may-follow", test_may_follow);
 	g_test_add_func("/sync/term/message", test_message);
+	g_test_add_func("/sync/term/firmware", test_firmware);
 	g_test_add_func("/sync/term/foreign", test_foreign);
 	return g_test_run();
 }
