@@ -177,7 +177,6 @@ gint64 delivery_run_left_ms(DeliveryRun *run)
 	return MAX((run->end_us - g_get_monotonic_time()) / 1000, 1);
 }
 
-/* The thread still has the run, and may be looking at it: it is left to the end of the process, which is now. */
 int delivery_run_end(DeliveryRun *run)
 {
 	g_autofree char *words = NULL;
@@ -186,5 +185,5 @@ int delivery_run_end(DeliveryRun *run)
 	words = g_strdup_printf("not known what became of it: %s", run->step);
 	g_mutex_unlock(&run->lock);
 	delivery_run_answer_all(run, DELIVERY_RETRY, words);
-	return 0;
+	_exit(0);
 }

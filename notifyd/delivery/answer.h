@@ -32,5 +32,6 @@ void delivery_run_set_child(DeliveryRun *run, GPid child);
 /* Milliseconds until the thread ends everything, at least 1. */
 gint64 delivery_run_left_ms(DeliveryRun *run);
 
-/* The end: whoever has no line gets `retry`. Returns the exit status. */
-int delivery_run_end(DeliveryRun *run);
+/* The end of the process: whoever has no line gets `retry`. It does not return (main() says so to people): what libraries do when a process
+ * ends in the usual way they would do beside the thread, and threads of their own. */
+int delivery_run_end(DeliveryRun *run) G_GNUC_NORETURN;

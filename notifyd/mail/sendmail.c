@@ -108,7 +108,8 @@ void mail_sendmail_send(DeliveryRun *run, const MailMessage *message)
 		delivery_run_answer_all(run, DELIVERY_RETRY, error->message);
 		return;
 	}
-	delivery_run_set_child(run, atoi(g_subprocess_get_identifier(process)));
+	if (g_subprocess_get_identifier(process)) /* it has not ended yet */
+		delivery_run_set_child(run, atoi(g_subprocess_get_identifier(process)));
 	delivery_run_step(run, "waiting for %s", program);
 	if (!g_subprocess_communicate(process, input, NULL, &output, NULL, &error))
 		g_debug("sendmail: %s", error->message); /* it closed its input early: its status says more */

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include <auth-client.h>
 #include <libesmtp.h>
@@ -35,7 +34,7 @@ static void stop(Session *session, MailVerdict verdict)
 	delivery_run_answer_all(session->run, verdict == MAIL_STOP_REFUSED ? DELIVERY_REFUSED : DELIVERY_RETRY,
 				mail_dialogue_reason(session->dialogue));
 	/* libesmtp cannot be told to stop, and what it has in hand must not be sent. */
-	_exit(delivery_run_end(session->run));
+	delivery_run_end(session->run);
 }
 
 /* Those whose answer did not come with an event of its own. */

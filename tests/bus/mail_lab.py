@@ -114,8 +114,13 @@ class MailPlace(Place):
         assert done.stderr == "", done.stderr
         return answers(done.stdout), time.monotonic() - begun
 
+    def timed_mail(self, to, target, env=None, **more):
+        # libesmtp compares names of headers that have no end with others, within the length of the shorter one.
+        options = f"{os.environ.get('ASAN_OPTIONS', '')}:strict_string_checks=0:verify_asan_link_order=0".lstrip(":")
+        return self.program("notifyd/mail/understudy-mail", job(to, target, **more), env={"ASAN_OPTIONS": options, **(env or {})})
+
     def mail(self, to, target, env=None, **more):
-        return self.program("notifyd/mail/understudy-mail", job(to, target, **more), env=env)[0]
+        return self.timed_mail(to, target, env, **more)[0]
 
 
 # ---- aiosmtpd ----

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from mail_lab import HOST, PASSWORD, USER, Aio, Certificates, Exim, MailPlace, Rogue, job
+from mail_lab import HOST, PASSWORD, USER, Aio, Certificates, Exim, MailPlace, Rogue
 
 LOGIN = {"user": USER, "password": PASSWORD}
 
@@ -98,7 +98,7 @@ def test_aiosmtpd_takes_a_mail(place, certificates, serve, mechanism):
 def test_session_tickets_do_not_stall_tls_1_3(place, build, certificates, serve):
     """They have arrived before EHLO is sent: what there is to read is no answer."""
     server = serve(Aio, certificates.server_context())
-    env = {"LD_PRELOAD": str(build / "tests/bus/slow_tls.so"), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    env = {"LD_PRELOAD": str(build / "tests/bus/slow_tls.so")}
     assert only(place.mail(["ops@example.org"], target(server), env=env)) == ("accepted", "250 2.0.0 taken as 4711")
     assert server.handler.versions == ["TLSv1.3"]
 
@@ -266,7 +266,7 @@ def test_a_dead_address_before_a_living_one(build, certificates, serve):
         try:
             place.write("etc/host.conf", "multi on\n")
             place.hosts(f"127.0.0.1 {HOST}", f"127.0.0.2 {HOST}")
-            answered, seconds = place.program("notifyd/mail/understudy-mail", job(["ops@example.org"], target(living), deadline_ms=4000))
+            answered, seconds = place.timed_mail(["ops@example.org"], target(living), deadline_ms=4000)
             assert only(answered)[0] == "accepted" and seconds > 1  # a third of the time was spent on the first one
             place.hosts(f"127.0.0.1 {HOST}")
             outcome, words = only(place.mail(["ops@example.org"], target(living), deadline_ms=1000))
@@ -354,7 +354,7 @@ def test_taken_and_then_silence(place, serve):
         stream.wait()
 
     server = serve(Rogue, talk)
-    answered, seconds = place.program("notifyd/mail/understudy-mail", job(["ops@example.org"], target(server, security="none"), deadline_ms=60000))
+    answered, seconds = place.timed_mail(["ops@example.org"], target(server, security="none"), deadline_ms=60000)
     assert only(answered) == ("accepted", "250 taken")
     assert seconds < 20
 
