@@ -59,10 +59,17 @@ bool vrrp_election_is_stale(const VrrpElection *self, gint64 now_us)
 static void send_on(VrrpElection *self, VrrpPath *path, guint8 priority)
 {
 	const VrrpMember *member = vrrp_election_member_of(self, path);
+	bool unicast = path->kind == VRRP_PATH_UNICAST || !self->settings->multicast;
 	VrrpAdvert advert;
 
+	/* What is sent to one host without a carrier waits in the kernel until that host's MAC is known, for seconds: a priority 0 would be heard when we
+	 * lead again. */
+	if (!path->link.carrier) {
+		self->counters.send_failed += unicast ? path->n_peers : 1;
+		return;
+	}
 	fill_advert(self, path, member, priority, &advert);
-	if (path->kind == VRRP_PATH_UNICAST || !self->settings->multicast) {
+	if (unicast) {
 		self->counters.sent_unicast += path->n_peers;
 		self->counters.send_failed += vrrp_path_tell(path, &advert);
 	} else if (vrrp_path_multicast(path, self->ether, member && self->settings->virtual_mac ? member->virtual_mac : path->link.mac, &advert)) {

@@ -570,3 +570,21 @@ def test_unicast_only(lab):
     assert frame[30:34] == bytes([192, 0, 2, 12]) and got[0][2] == "192.0.2.11"
     alpha.kill()
     beta.wait_state("master")
+
+
+def test_a_resignation_does_not_wait_for_the_cable(lab):
+    """By unicast alone: what was said while the cable was out would be heard, in order, before what its sender says when it leads again."""
+    alpha, beta = lab.two(pair={"multicast": "false"})
+    wire = lab.wire(beta.lan_port)
+    begin = time.monotonic()
+    alpha.lan_port.cut()
+    beta.wait_state("master")
+    alpha.lan_port.plug()
+    alpha.wait_state("backup")
+    alpha.take()
+    sequence = beta.get("Sequence")
+    wire.wait(lambda: [a for a in wire.adverts(from_host=False) if a[0] > begin and a[2] == alpha.address and a[3][2]], 10, "alpha is heard on the LAN")
+    said = [a[3][2] for a in wire.adverts(from_host=False) if a[0] > begin and a[2] == alpha.address]
+    assert 0 not in said, said
+    wait_until(lambda: beta.state() == "backup", 5, "beta follows")
+    assert alpha.state() == "master" and beta.get("Sequence") <= sequence + 1
