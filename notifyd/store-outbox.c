@@ -249,7 +249,7 @@ static int answer(NotifyStore *store, gpointer data)
 	g_autoptr(OutboxRow) row = NULL;
 	int code = row_of(store, change->id, &row);
 
-	change->n = 0;
+	change->n = row ? g_strv_length(row->to) : 0;
 	if (code != SQLITE_OK || !row || row->state != OUTBOX_WAITING || !g_strv_contains((const char *const *)row->to, change->recipient))
 		return code;
 	code = add_log(store, change->now_ms, row->message, change->recipient, outbox_outcomes[change->outcome], change->words);

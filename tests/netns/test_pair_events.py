@@ -57,5 +57,5 @@ def test_events_of_both_and_messages_of_the_dead(pair):
     messages = set(rows(master))
     pair.power_cut(master)
     pair.watch(backup).wait_role("master", 15)
-    wait_until(lambda: rows(backup) == {message: backup.name for message in messages}, 20, "the one that is left has them, by the same ids")
+    wait_until(lambda: rows(backup) == {message: backup.name for message in messages}, 30, "the one that is left has them, by the same ids")
     assert events(backup) == both

@@ -108,6 +108,7 @@ static void test_answers(Place *place, gconstpointer data)
 	g_assert_true(notify_store_answer(place->a, row->id, "one", OUTBOX_ACCEPTED, "250", 2000, &left, NULL));
 	g_assert_cmpuint(left, ==, 1);
 	g_assert_true(notify_store_answer(place->a, row->id, "stranger", OUTBOX_ACCEPTED, "250", 2000, &left, NULL));
+	g_assert_cmpuint(left, ==, 1);
 	g_assert_cmpuint(waiting(place->a, "mail:boss"), ==, 1);
 	notify_store_close(place->a);
 	place->a = open_store(place, "dev-a");
