@@ -391,6 +391,21 @@ static void add_problems(const StatusView *view, GString *out, const RenderStyle
 		g_string_append(out, "  none\n");
 }
 
+/* Nothing where nobody needs to look. */
+static void add_unread(const StatusView *view, GString *out, const RenderStyle *style)
+{
+	g_autoptr(GVariant) warning = dict_value(view->notify, "UnreadWarning", "(uy)");
+	guint n = 0;
+	guint8 priority = 0;
+
+	if (warning)
+		g_variant_get(warning, "(uy)", &n, &priority);
+	if (n == 0)
+		return;
+	add_heading(out, style, "Unread");
+	g_string_append_printf(out, "  %u event%s up to priority %u: understudy events --unread\n", n, n == 1 ? "" : "s", priority);
+}
+
 char *status_view_text(const StatusView *view, const RenderStyle *style)
 {
 	GString *out = g_string_new(NULL);
@@ -402,6 +417,7 @@ char *status_view_text(const StatusView *view, const RenderStyle *style)
 	add_synchronisation(view, out, style);
 	add_holds(view, out, style);
 	add_problems(view, out, style);
+	add_unread(view, out, style);
 	return g_string_free(out, FALSE);
 }
 
@@ -480,5 +496,6 @@ GVariant *status_view_value(const StatusView *view)
 	g_variant_builder_add(&builder, "{sv}", "holds", election_view_holds_value(&election));
 	g_variant_builder_add(&builder, "{sv}", "sync", in_snake_case(view->sync, NONE));
 	g_variant_builder_add(&builder, "{sv}", "election", election_view_value(&election));
+	g_variant_builder_add(&builder, "{sv}", "events", in_snake_case(view->notify, (const char *const[]){ "Heads", NULL }));
 	return g_variant_builder_end(&builder);
 }

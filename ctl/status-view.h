@@ -14,6 +14,7 @@ typedef struct {
 	GVariant *vrrp;      /* Vrrp1 */
 	gint64 now_ms;       /* since 1970 */
 	gint64 now_boot_us;  /* CLOCK_BOOTTIME */
+	GVariant *notify;    /* Notify1 */
 } StatusView;
 
 char *status_view_text(const StatusView *view, const RenderStyle *style);

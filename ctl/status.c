@@ -48,7 +48,7 @@ static GPtrArray *get_applications(Ctl *ctl)
 
 CtlExit ctl_status(Ctl *ctl, int argc, char **argv)
 {
-	g_autoptr(GVariant) supervisor = NULL, sync = NULL, peer_link = NULL, election = NULL, vrrp = NULL;
+	g_autoptr(GVariant) supervisor = NULL, sync = NULL, peer_link = NULL, election = NULL, vrrp = NULL, notify = NULL;
 	g_autoptr(GPtrArray) applications = NULL;
 	g_autoptr(GError) error = NULL;
 	StatusView view;
@@ -65,7 +65,8 @@ CtlExit ctl_status(Ctl *ctl, int argc, char **argv)
 	peer_link = ctl_get_all(ctl, CTL_SYNC, NULL, CTL_PEER_INTERFACE, OTHERS_TIMEOUT_MS, NULL);
 	election = ctl_get_all(ctl, CTL_VRRP, NULL, CTL_ELECTION_INTERFACE, OTHERS_TIMEOUT_MS, NULL);
 	vrrp = election ? ctl_get_all(ctl, CTL_VRRP, NULL, CTL_VRRP_INTERFACE, OTHERS_TIMEOUT_MS, NULL) : NULL;
-	view = (StatusView){ supervisor, applications, sync, peer_link, election, vrrp, g_get_real_time() / 1000, boot_time_us() };
+	notify = ctl_get_all(ctl, CTL_NOTIFY, NULL, CTL_NOTIFY_INTERFACE, OTHERS_TIMEOUT_MS, NULL);
+	view = (StatusView){ supervisor, applications, sync, peer_link, election, vrrp, g_get_real_time() / 1000, boot_time_us(), notify };
 	if (ctl->json) {
 		ctl_print_json(status_view_value(&view));
 	} else {

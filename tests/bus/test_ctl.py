@@ -351,6 +351,17 @@ def test_swap_options_and_what_force_gives_up(bus, scripted):
     assert run(bus, "swap", "--when-quiet", "-1")[0] == BAD_INPUT
 
 
+def test_status_warns_of_unread_events(notify, scripted):
+    supervisor = scripted(SUPERVISOR)
+    supervisor.publish(SUPERVISOR_PATH, SUPERVISOR, {"Role": "standalone", "DeviceId": "dev-a", "Mode": "active", "Problems": [],
+                                                     "Peer": {"connected": GLib.Variant("b", False), "age_ms": GLib.Variant("x", -1)}})
+    assert notify.ctl("events", "--mark-read").returncode == OK
+    assert "\nUnread\n" not in run(notify, "status")[1] and "\nProblems\n" in run(notify, "status")[1]
+    notify.private_socket().raise_event("REDUNDANCY", "down", 3, "Backup device is DOWN")
+    assert "\nUnread\n  1 event up to priority 3: understudy events --unread\n" in run(notify, "status")[1]
+    assert json.loads(run(notify, "status", "--json")[1])["events"]["unread_warning"] == [1, 3]
+
+
 # ---- mode, takeover, timeline, history, status ----
 
 
