@@ -182,6 +182,7 @@ bool notify_engine_told(NotifyEngine *engine, GVariant *answer, GError **error)
 		engine->events.counts(engine->events.user_data);
 	for (guint i = 0; i < events->len; i++) {
 		rules_event(engine->rules, events->pdata[i], g_get_monotonic_time(), NULL); /* the other device tells of it, and knows here what was told */
+		notify_engine_light(engine, events->pdata[i]);
 		if (engine->events.raised)
 			engine->events.raised(events->pdata[i], engine->events.user_data);
 	}

@@ -16,6 +16,7 @@ struct NotifyEngine {
 	char *folder;
 	NotifyRules *rules;
 	NotifyDispatch *dispatch;
+	Leds *leds;
 	NotifyEngineEvents events;
 	GPtrArray *waiting; /* of Waiting*, raised and not stored */
 	guint idle, late, tick;
@@ -31,6 +32,8 @@ struct NotifyEngine {
 
 void notify_engine_note(NotifyEngine *engine, const char *name, guint8 priority, const char *description, const char *reference);
 
+/* @event is stored, and nobody has read it: LEDs show it. */
+void notify_engine_light(NotifyEngine *engine, const NotifyEvent *event);
 /* There may be more to tell the other device. */
 void notify_engine_news(NotifyEngine *engine);
 void notify_engine_begin_place(NotifyEngine *engine);

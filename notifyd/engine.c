@@ -121,6 +121,8 @@ static void answer(NotifyEngine *engine, GPtrArray *batch, NotifyNew *news, cons
 
 		if (!error)
 			waiting->event->id = news[i].ret_id;
+		if (!error && news[i].ret_added)
+			notify_engine_light(engine, waiting->event);
 		if (!error && news[i].ret_added && engine->events.raised)
 			engine->events.raised(waiting->event, engine->events.user_data);
 		if (waiting->done)
@@ -211,6 +213,34 @@ static void on_tell(const char *target, const char *name, guint8 priority, const
 	notify_engine_note(user_data, name, priority, description, target);
 }
 
+/* ---- LEDs ---- */
+
+void notify_engine_light(NotifyEngine *engine, const NotifyEvent *event)
+{
+	for (guint i = 0; !event->read && i < engine->settings->targets->len; i++) {
+		const SettingsTarget *target = engine->settings->targets->pdata[i];
+
+		if (target->kind == SETTINGS_TARGET_LED && rules_shows(engine->rules, event, target))
+			leds_light(engine->leds, target, event->id, event->priority);
+	}
+}
+
+/* Of more than so many unread ones the oldest do not count. */
+static void light_unread(NotifyEngine *engine)
+{
+	g_auto(NotifyFilter) filter = { .count = RECALL, .before = G_MAXUINT64, .status = NOTIFY_STATUS_NEW, .acknowledged = -1, .since_ms = G_MININT64 };
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) events = NULL;
+	bool any = false;
+
+	for (guint i = 0; i < engine->settings->targets->len; i++)
+		any |= ((const SettingsTarget *)engine->settings->targets->pdata[i])->kind == SETTINGS_TARGET_LED;
+	if (any)
+		events = notify_store_list(engine->store, &filter, &error);
+	for (guint i = 0; events && i < events->len; i++)
+		notify_engine_light(engine, events->pdata[i]);
+}
+
 /* ---- Settings ---- */
 
 static void configure(NotifyEngine *engine)
@@ -236,6 +266,9 @@ static void configure(NotifyEngine *engine)
 	}
 	notify_store_keep(engine->store, settings->events_keep, settings->events_keep_days);
 	notify_dispatch_configure(engine->dispatch, targets);
+	leds_gone(engine->leds, G_MAXUINT64); /* other rules may show others */
+	leds_use(engine->leds, engine->settings);
+	light_unread(engine);
 }
 
 /* What had happened before we started, so that the rules go on where they were. */
@@ -271,6 +304,7 @@ static void on_note(const NotifyEvent *event, gpointer user_data)
 
 	if (engine->events.counts)
 		engine->events.counts(engine->events.user_data);
+	notify_engine_light(engine, event);
 	if (engine->events.raised)
 		engine->events.raised(event, engine->events.user_data);
 }
@@ -291,6 +325,7 @@ NotifyEngine *notify_engine_new(NotifyStore *store, Settings *settings, const No
 	engine->waiting = g_ptr_array_new_with_free_func(waiting_free);
 	engine->rules = rules_new(settings);
 	engine->dispatch = notify_dispatch_new(store, settings->id, &dispatch);
+	engine->leds = leds_new(plan->leds, plan->leds_state);
 	notify_store_on_note(store, on_note, engine);
 	recall(engine);
 	configure(engine);
@@ -309,6 +344,7 @@ void notify_engine_free(NotifyEngine *engine)
 	g_clear_handle_id(&engine->tick, g_source_remove);
 	notify_dispatch_free(engine->dispatch);
 	rules_free(engine->rules);
+	leds_free(engine->leds);
 	settings_unref(engine->settings);
 	g_ptr_array_unref(engine->waiting);
 	g_free(engine->folder);
@@ -330,13 +366,22 @@ NotifyDispatch *notify_engine_dispatch(NotifyEngine *engine)
 	return engine->dispatch;
 }
 
+Leds *notify_engine_leds(NotifyEngine *engine)
+{
+	return engine->leds;
+}
+
 const Settings *notify_engine_settings(const NotifyEngine *engine)
 {
 	return engine->settings;
 }
 
-void notify_engine_marked(NotifyEngine *engine)
+void notify_engine_marked(NotifyEngine *engine, const GArray *ids)
 {
+	leds_read(engine->leds, (const guint64 *)(gconstpointer)ids->data, ids->len);
+	/* Those that went unread, because there were too many, blink no longer than the others. */
+	if (notify_store_unread(engine->store) == 0)
+		leds_gone(engine->leds, G_MAXUINT64);
 	if (engine->events.counts)
 		engine->events.counts(engine->events.user_data);
 }

@@ -8,6 +8,7 @@
 #include <gio/gio.h>
 
 #include "dispatch.h"
+#include "led.h"
 #include "settings/settings.h"
 
 typedef struct NotifyEngine NotifyEngine;
@@ -24,6 +25,7 @@ typedef struct {
 	const char *settings_folder;
 	const char *programs, *secrets; /* folders */
 	gint64 deadline_ms;             /* of one delivery */
+	const char *leds, *leds_state;  /* the LED class; a file of ours for what was taken */
 } NotifyEnginePlan;
 
 /* @settings is taken over. @store must outlive the engine. */
@@ -32,6 +34,7 @@ void notify_engine_free(NotifyEngine *engine); /* raises that wait are answered 
 void notify_engine_watch(NotifyEngine *engine, const NotifyEngineEvents *events);
 const char *notify_engine_device(const NotifyEngine *engine);
 NotifyDispatch *notify_engine_dispatch(NotifyEngine *engine);
+Leds *notify_engine_leds(NotifyEngine *engine);
 const Settings *notify_engine_settings(const NotifyEngine *engine);
 
 /* Takes over @event, which has been checked. @done when it is on disk together with what waited beside it, within milliseconds: @id, or @error. */
@@ -39,8 +42,8 @@ typedef void (*NotifyRaised)(guint64 id, const GError *error, gpointer user_data
 void notify_engine_raise(NotifyEngine *engine, NotifyEvent *event, NotifyRaised done, gpointer user_data);
 /* Now: before what has been raised is asked for. */
 void notify_engine_flush(NotifyEngine *engine);
-/* What was unread, or shown, has changed. */
-void notify_engine_marked(NotifyEngine *engine);
+/* These are read now. */
+void notify_engine_marked(NotifyEngine *engine, const GArray *ids);
 
 /* Reads the settings again. Wrong ones change nothing. */
 bool notify_engine_reload(NotifyEngine *engine, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -11,6 +11,7 @@
 #define STORE_PATH  "/var/lib/understudy/notify/events.db"
 #define SOCKET_PATH "/run/understudy/private/notify"
 #define SECRETS_DIR "/etc/understudy/secrets.d"
+#define LEDS_STATE  "/var/lib/understudy/notify/leds"
 #define DEADLINE_MS 60000 /* of one delivery */
 
 static gboolean stop(gpointer user_data)
@@ -56,7 +57,7 @@ int main(int argc, char **argv)
 	store = notify_store_open(STORE_PATH, settings->events_keep, settings->id, &error);
 	tree = bus_tree_new(NOTIFY_PATH);
 	if (store)
-		engine = notify_engine_new(store, g_steal_pointer(&settings), &(NotifyEnginePlan){ SETTINGS_DIR, programs, SECRETS_DIR, DEADLINE_MS });
+		engine = notify_engine_new(store, g_steal_pointer(&settings), &(NotifyEnginePlan){ SETTINGS_DIR, programs, SECRETS_DIR, DEADLINE_MS, LEDS_FOLDER, LEDS_STATE });
 	if (!store || !(service = notify_service_new(tree, store, engine, &error)) ||
 	    !(server = bus_server_new(SOCKET_PATH, tree, NULL, 0, &error))) {
 		g_printerr("%s\n", error->message);

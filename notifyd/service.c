@@ -10,6 +10,8 @@
 #define SEARCH_BYTES (3 << 20)
 #define SEARCHES_MAX 8
 
+#define LED_TEST_MS 5000
+
 struct NotifyService {
 	BusObject *object;
 	NotifyStore *store;
@@ -242,7 +244,7 @@ static void tell_marked(NotifyService *service, const GArray *ids)
 {
 	if (ids->len == 0)
 		return;
-	notify_engine_marked(service->engine);
+	notify_engine_marked(service->engine, ids);
 	bus_object_emit(service->object, NOTIFY_INTERFACE, "Marked", g_variant_new("(@at)", array_of(ids)));
 }
 
@@ -314,6 +316,11 @@ static void list_targets(BusCall *call, GVariant *args, gpointer user_data)
 		g_variant_builder_add(&list, "{sv}", "id", g_variant_new_string(target->id));
 		g_variant_builder_add(&list, "{sv}", "kind", g_variant_new_string(settings_target_kinds[target->kind]));
 		g_variant_builder_add(&list, "{sv}", "to", g_variant_new_strv((const char *const *)target->to, -1));
+		if (target->kind == SETTINGS_TARGET_LED) {
+			g_autofree char *absent = leds_absent(notify_engine_leds(service->engine), target);
+
+			g_variant_builder_add(&list, "{sv}", "absent", g_variant_new_string(absent ? absent : ""));
+		}
 		g_variant_builder_close(&list);
 	}
 	bus_call_reply(call, g_variant_new("(aa{sv})", &list));
@@ -338,13 +345,33 @@ static void on_tested(GVariant *results, const GError *error, gpointer user_data
 	g_free(test);
 }
 
+/* It blinks, and who stands before it sees that. */
+static void test_led(NotifyService *service, BusCall *call, const SettingsTarget *target)
+{
+	g_autoptr(GError) error = NULL;
+	GVariantBuilder results;
+	bool lit = leds_test(notify_engine_leds(service->engine), target, LED_TEST_MS, &error);
+
+	g_variant_builder_init(&results, G_VARIANT_TYPE("a(sss)"));
+	g_variant_builder_add(&results, "(sss)", target->id, lit ? "accepted" : "refused",
+			      lit ? "shows the pattern of priority 3 for 5 seconds" : error->message);
+	bus_call_reply(call, g_variant_new("(a(sss))", &results));
+}
+
 static void test_target(BusCall *call, GVariant *args, gpointer user_data)
 {
 	NotifyService *service = user_data;
-	Test *test = g_new0(Test, 1);
+	const SettingsTarget *known;
 	const char *target;
+	Test *test;
 
 	g_variant_get(args, "(&s)", &target);
+	known = settings_target(notify_engine_settings(service->engine), target);
+	if (known && known->kind == SETTINGS_TARGET_LED) {
+		test_led(service, call, known);
+		return;
+	}
+	test = g_new0(Test, 1);
 	*test = (Test){ service, call };
 	g_ptr_array_add(service->tests, test);
 	notify_dispatch_test(notify_engine_dispatch(service->engine), target, bus_call_caller(call), on_tested, test);

@@ -373,3 +373,29 @@ def test_a_clock_that_is_set(post):
     post.will("mail", "say accepted '250 taken'")
     client = post.start_notifyd()
     assert wait_delivery(client, "delivered")
+
+
+def test_a_led_shows_what_nobody_has_read(post):
+    """It is taken while there is something to show, and given back; what is not there is absent, and the rest goes on."""
+    leds = post.root / "sys/class/leds/red:alarm"
+    assert post.run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/sys/class").returncode == 0
+    leds.mkdir(parents=True)
+    for name, text in (("brightness", "1\n"), ("max_brightness", "255\n"), ("trigger", "none [heartbeat]\n")):
+        (leds / name).write_text(text)
+        (leds / name).chmod(0o666)
+
+    def shows(name, text):
+        return lambda: (leds / name).read_text().strip() == text
+
+    with open(post.root / "etc/understudy/pair.conf", "a", encoding="utf-8") as settings:
+        settings.write("[led front]\nled=red:alarm\npriority-1=on\n[led side]\nled=green\n[rule lights]\nactions=led:front led:side\napplication=SIP\n")
+    client = post.start_notifyd()
+    event = client.raise_event("SIP", "trunk down", 1, "", "")
+    wait_until(shows("brightness", "255"), "it is on")
+    assert shows("trigger", "none")()
+    targets = {each["id"]: each.get("absent") for each in client.call("Targets")[0]}
+    assert targets["led:front"] == "" and targets["led:side"] == "this device has no LED green"
+    assert client.call("Test", "(s)", "led:side")[0] == [("led:side", "refused", "this device has no LED green")]
+    client.call("MarkRead", "(at)", [event])
+    wait_until(shows("trigger", "heartbeat"), "it is given back")
+    assert shows("brightness", "0")()
