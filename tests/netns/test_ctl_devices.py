@@ -77,6 +77,27 @@ def test_a_change_and_its_history(pair):
     assert "none of the data sets" in understudy(backup, "history", "/etc/passwd", code=2).stderr
 
 
+def test_an_earlier_state_by_the_man_page_alone(pair):
+    """The commands of its example, as they stand there, with the commits that the first one prints."""
+    master, backup, plan = pair.master(), pair.backup(), "/var/lib/words/extensions.conf"
+    for text in ("exten => 100,1,Dial(SIP/100)\n", "exten => 100,1,Hangup()\n"):
+        master.write(plan, text)
+        wait_until(lambda t=text: os.path.exists(backup.file(plan)) and backup.read(plan) == t, 10, text)
+    page = (Path(__file__).resolve().parents[2] / "data" / "understudy.1").read_text(encoding="utf-8")
+    example = page[page.index("the dial plan of last Tuesday"):].split(".Bd -literal -offset indent\n")[1].split(".Ed")[0]
+    look, compare, restore = (line.replace("/etc/asterisk/extensions.conf", plan).split()[1:] for line in example.splitlines())
+    shown = understudy(master, *look).stdout.splitlines()
+    assert len(shown) == 2
+    names = {compare[1]: shown[1].split()[0], compare[2]: shown[0].split()[0]}  # the earlier one, and what there is now
+    assert restore[1] in names, "what is looked at is what is restored"
+    difference = understudy(master, *(names.get(word, word) for word in compare)).stdout
+    assert "\n-exten => 100,1,Dial(SIP/100)\n+exten => 100,1,Hangup()\n" in difference
+    understudy(master, *(names.get(word, word) for word in restore))
+    assert master.read(plan) == "exten => 100,1,Dial(SIP/100)\n"
+    wait_until(lambda: backup.read(plan) == "exten => 100,1,Dial(SIP/100)\n", 10, "and on the Backup")
+    assert len(understudy(master, *look).stdout.splitlines()) == 3, "it is a commit like another"
+
+
 def test_mode_from_both_sides(pair):
     master, backup = pair.master(), pair.backup()
     understudy(master, "mode", "passive")
