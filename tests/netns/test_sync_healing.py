@@ -19,7 +19,7 @@ def sound(device):
     """Stock git finds everything that the refs lead to."""
     try:
         found = device.git("fsck", "--full", "--no-dangling")
-    except Exception:  # noqa: BLE001  (git says so by its status)
+    except subprocess.CalledProcessError:
         return False
     return not [line for line in found.splitlines() if not line.startswith(("notice", "dangling"))]
 

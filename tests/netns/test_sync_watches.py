@@ -40,7 +40,7 @@ def jump(lab, devices, jumps):  # noqa: F811
         is_state(lab.beta, number)
         for device in (lab.alpha, lab.beta):
             device.sync("Tidy", timeout_ms=60000)
-            assert sound(device), (device.name, seconds)
+            device.wait(lambda d=device: sound(d), f"whole after {seconds} s", 30)
         change(lab, 50 + number)  # what came before is used again
         change(lab, number)
         lab.in_step()
@@ -48,7 +48,7 @@ def jump(lab, devices, jumps):  # noqa: F811
     for device in (lab.alpha, lab.beta):
         order(device)
         assert device.get("Diverged") == [] and look(device.at(DATABASE)) == len(jumps)
-        assert sound(device)
+        device.wait(lambda d=device: sound(d), "whole", 30)
 
 
 TEN_YEARS, TO_1970 = 315_360_000, -int(time.time()) + 60

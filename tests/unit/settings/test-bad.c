@@ -294,6 +294,8 @@ static const Bad bad[] = {
 	{ "data-include-sqlite", .application = A "[data x]\npath=/srv/x\nkind=sqlite\ninclude=*\n", .message = "applications.d/kamailio.conf:6: \"include\" is for \"kind=files\" only" },
 	{ "data-up-to-etc", .application = A "[data x]\npath=/srv/x/../../etc\n",
 	  .message = "applications.d/kamailio.conf:4: \"path\" is a path without \".\", \"..\" and \"//\", not \"/srv/x/../../etc\"" },
+	{ "disk-budget", .device = "[device]\nid=a\ndisk-budget-mb=-1\n",
+	  .message = "device.conf:3: \"disk-budget-mb\" is a number from 0 to 1073741824, *" },
 	{ "own-files-relative", .device = "[device]\nid=a\nown-files=/srv/a b\n",
 	  .message = "device.conf:3: \"own-files\" is an absolute path, not \"b\"" },
 	{ "own-files-dots", .device = "[device]\nid=a\nown-files=/srv/a/../b\n",
