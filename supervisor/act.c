@@ -132,10 +132,11 @@ static GVariant *commits_lacking(const Supervisor *supervisor)
 	return NULL;
 }
 
-/* What has become of the Master that nobody told to go; NULL: there was none. */
-static const char *failover_text(Role old, const char *reason)
+/* What has become of the Master that nobody told to go; NULL: there was none. @known: what the election knew, or NULL. */
+static const char *failover_text(Role old, const char *reason, GVariant *known)
 {
-	if (old != ROLE_BACKUP)
+	g_autoptr(GVariant) heard = known ? g_variant_lookup_value(known, "last_heard", G_VARIANT_TYPE("a{sx}")) : NULL;
+	if (old != ROLE_BACKUP || !heard || g_variant_n_children(heard) == 0)
 		return NULL;
 	if (strcmp(reason, "master-down") == 0)
 		return "the Master was not heard any more";
@@ -174,7 +175,7 @@ static void role_has_changed(Supervisor *supervisor, Role old)
 	if (is_lasting(role->role))
 		act_forget_order(supervisor);
 	if (role->role == ROLE_TAKING_OVER)
-		supervisor->failover = ordered ? NULL : failover_text(old, role->reason);
+		supervisor->failover = ordered ? NULL : failover_text(old, role->reason, known);
 	if (old == ROLE_TAKING_OVER || old == ROLE_HANDING_OVER)
 		g_variant_dict_insert(dictionary, "took_ms", "d", took_ms);
 	g_autoptr(GVariant) evidence = g_variant_ref_sink(g_variant_dict_end(dictionary));

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Whole devices under bad luck: splits, common power losses, takeovers in the midst of something, several deaths at once, bad input."""
 
+import json
 import os
 import signal
 import time
@@ -97,6 +98,11 @@ def test_alone_after_power_loss_leads_after_its_wait(pair):
     pair.watch(survivor).wait_role("master", 20)
     assert time.monotonic() - begin >= 10
     answers_again(pair, time.monotonic())
+    last = {}
+    for event in json.loads(survivor.run(["understudy", "--json", "events"]).stdout):
+        last.setdefault(event["name"], event)
+    assert "is now master" in last["role"]["description"]
+    assert "failover" not in last, "whoever was not there has not failed"
 
 
 def test_takeover_in_the_midst_of_an_apply(pair):
