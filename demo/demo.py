@@ -20,6 +20,7 @@ def options(argv):
     parser.add_argument("--fault", choices=FAULTS, help="break the Master in this way only (default: each in turn)")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="the whole story N times; the other device has the higher address each time")
     parser.add_argument("--ipv6", action="store_true", help="in a network that has no IPv4")
+    parser.add_argument("--notify", action="store_true", help="a mail, an SMS and an SNMP inform tell that the Master has failed, to servers in the lab")
     parser.add_argument("--check", action="store_true", help="unattended: exit 0 only when every step and every target was kept")
     parser.add_argument("--json", metavar="FILE", help="write everything measured to FILE")
     parser.add_argument("--keep", action="store_true", help="leave the lab up at the end, and say how to look round")
@@ -33,6 +34,7 @@ def options(argv):
 def tell(story, report, faults):
     """The whole story with one pair."""
     story.pair_up()
+    story.begin_notifying()
     story.telephone()
     for i, fault in enumerate(faults):
         story.change()
@@ -103,7 +105,7 @@ def listen_for_the_end():
 
 def one_run(chosen, report, faults, higher, conclude):
     """One story; with conclude (for --keep) its results are told while the lab is still up."""
-    with Story(chosen.build, report, higher, "ipv6" if chosen.ipv6 else "ipv4") as story:
+    with Story(chosen.build, report, higher, "ipv6" if chosen.ipv6 else "ipv4", chosen.notify) as story:
         try:
             tell(story, report, faults)
         except Exception:

@@ -24,7 +24,7 @@ class Report:
         self.checks = 0
         self.data = {
             "failover_outage_ms": {}, "swap_outage_ms": [], "contacts_before": None, "contacts_after": None, "call_after_failover": None,
-            "late_contact_after_failover": None, "change_to_applied_ms": [], "roles": [], "events": [], "kills": [],
+            "late_contact_after_failover": None, "change_to_applied_ms": [], "roles": [], "events": [], "kills": [], "told_ms": {},
         }
 
     # Talking.

@@ -9,6 +9,7 @@ from lab.net import wait_until
 from lab.pair import Pair
 from phones import Phones, accounts, numbers
 from probe import Probe
+from receivers import Receivers
 
 N_PHONES = 50
 N_SPARE = 9
@@ -19,12 +20,14 @@ KILL_WATCH_S = 1.0
 RETURN_MS = 100
 STOP_S = 5
 DOWN_S = 10
+TOLD_S = 1
+MESSAGES = {"mail": "a mail to the boss", "sms": "an SMS to who is on duty", "snmp": "an SNMP inform to the control room"}
 
 
 class Story:
     """One run through everything with one pair. Use as a context manager: it takes its lab down."""
 
-    def __init__(self, build, report, higher, family="ipv4"):
+    def __init__(self, build, report, higher, family="ipv4", notify=False):
         self.report = report
         self.users = accounts(N_PHONES, N_SPARE)
         self.spare = list(self.users)[N_PHONES:]
@@ -32,8 +35,11 @@ class Story:
         self.broken = None
         self.events_before = 0
         self.phones, self.probe = None, None
-        self.pair = Pair(build, {"kamailio": pbx.APPLICATION_TEXT}, higher=higher, origin=report.origin, family=family)
-        self.service, self.phones_address = self.pair.services[0], PHONES[family].split("/")[0]
+        self.phones_address = PHONES[family].split("/")[0]
+        self.receivers = Receivers(self.phones_address) if notify else None
+        self.pair = Pair(build, {"kamailio": pbx.APPLICATION_TEXT}, higher=higher, origin=report.origin, family=family,
+                         sections=self.receivers.settings() if notify else "")
+        self.service = self.pair.services[0]
         try:
             pbx.install(self.pair.first, self.service, self.users, self.short_numbers)
             pbx.install(self.pair.second, self.service, None, None)
@@ -60,6 +66,8 @@ class Story:
             self.phones.stop()
         if self.probe:
             self.probe.stop()
+        if self.receivers:
+            self.receivers.stop()
         self.pair.close()
 
     def draw(self):
@@ -87,6 +95,32 @@ class Story:
         self.pair.wait_settled()
         self.report.check(f"{self.pair.second.name} follows and has everything", self.pair.backup() is self.pair.second)
         self.report.check(f"no Kamailio runs on {self.pair.second.name}", not self.pair.second.pid_of("kamailio"))
+
+    def begin_notifying(self):
+        """Who is to be told, and the passwords that this takes."""
+        if not self.receivers:
+            return
+        self.report.title("Who is told when the Master fails")
+        self.receivers.start(self.host)
+        for device in (self.pair.first, self.pair.second):
+            self.receivers.introduce(device)
+            self.receivers.tell_secrets(device)
+        self.report.say(f"a mail server, an SMS gateway and a receiver of SNMP informs run on {self.phones_address}; pair.conf names them, and each "
+                        "device has their passwords")
+        self.report.quote(self.pair.master().run(["understudy", "notify", "targets"]).stdout)
+        for target in ("mail:boss", "sms:duty", "snmp:noc"):
+            done = self.pair.master().run(["understudy", "notify", "test", target], check=False)
+            self.report.check(f"understudy notify test {target}", done.returncode == 0, (done.stdout + done.stderr).strip())
+
+    def told(self, begin, led):
+        """Each of them knows, once, within a second of the takeover."""
+        for kind, what in MESSAGES.items():
+            found = self.receivers.wait(kind, "has taken over", begin, TOLD_S + 10)
+            late_s = found[0] - (led - begin) if found else None
+            self.report.check(f"{what} within {TOLD_S} s of the takeover", found is not None and late_s <= TOLD_S,
+                              f"after {late_s * 1000:.0f} ms, {found[1]}" if found else "none came")
+            if found:
+                self.report.data["told_ms"].setdefault(kind, []).append(round(late_s * 1000, 1))
 
     def telephone(self):
         say = self.report.say
@@ -152,11 +186,14 @@ class Story:
         self.broken = (fault, master)
         self.report.say(f"{fault} at {begin - self.report.origin:.3f} s", "bad")
         self.pair.watch(backup).wait_role("master", 10)
-        self.probe.wait_answer_sent_after(time.monotonic())
+        led = time.monotonic()
+        self.probe.wait_answer_sent_after(led)
         self.probe.wait_answers(20)
         outage, since = self.probe.silence_ms(begin)
         self.report.data["failover_outage_ms"].setdefault(fault, []).append(round(outage, 1))
         self.report.say(f"{backup.name} is Master; no answer through {self.service} for {outage:.0f} ms", "good")
+        if self.receivers:
+            self.told(begin, led)
         called = self.phones.try_call(numbers(1)[0])
         self.report.data["call_after_failover"] = called and self.report.data["call_after_failover"] is not False
         self.report.check("a call succeeds after the failover", called)

@@ -53,7 +53,7 @@ group-id={group_id}
 [group lan]
 interface=lan
 addresses={service}
-"""
+{sections}"""
 
 
 def keys(addresses):
@@ -68,9 +68,10 @@ def hosts(addresses):
 
 class Pair:
     """Names in order: the first keeps its configuration and leads at first. higher: the name with the higher addresses. family: of PLACES.
-    lab: where the devices come from, when not from a Lab with that build; the pair closes it. settings: keys of [pair]."""
+    lab: where the devices come from, when not from a Lab with that build; the pair closes it. settings: keys of [pair]; sections: what else
+    pair.conf says."""
 
-    def __init__(self, build, applications, names=("alpha", "beta"), higher="beta", origin=None, family="ipv4", lab=None, settings=None):
+    def __init__(self, build, applications, names=("alpha", "beta"), higher="beta", origin=None, family="ipv4", lab=None, settings=None, sections=""):
         self.origin = time.monotonic() if origin is None else origin
         self.lab = lab or Lab(build)
         self.names = names
@@ -78,6 +79,7 @@ class Pair:
         self.family = family
         self.addresses = None
         self.settings = {"advert-interval-ms": 100, **(settings or {})}
+        self.sections = sections
         try:
             self._make(applications, higher)
         except BaseException:
@@ -102,7 +104,8 @@ class Pair:
             self.devices[name] = device
         self.first, self.second = (self.devices[name] for name in self.names)
         self.first.write("/etc/understudy/pair.conf", PAIR_CONF.format(
-            group_id=GROUP_ID, settings="\n".join(f"{key}={value}" for key, value in self.settings.items()), service=", ".join(service.split())))
+            group_id=GROUP_ID, settings="\n".join(f"{key}={value}" for key, value in self.settings.items()), service=", ".join(service.split()),
+            sections=self.sections))
         self.addresses = AddressWatch(self.services[-1], net)
 
     def __enter__(self):
