@@ -559,9 +559,7 @@ void notify_dispatch_test(NotifyDispatch *dispatch, const char *target, const ch
 	g_autofree char *subject = g_strdup_printf("[%s] test of %s", dispatch->device, target);
 	g_autoptr(NotifyEvent) event = notify_event_new("NOTIFY", "test", 1, body, "", dispatch->device, now_ms());
 	g_autofree char *text = notify_job_text(event, subject, body, false, event->time_ms);
-	/* One without recipients of its own (a trap) is its own recipient. */
-	const char *itself[] = { target, NULL };
-	const char *const *to = *queue->info->to ? (const char *const *)queue->info->to : itself;
+	const char *const *to = (const char *const *)queue->info->to;
 
 	queue->test_done = done;
 	queue->test_data = user_data;

@@ -218,16 +218,12 @@ bool rules_shows(const NotifyRules *rules, const NotifyEvent *event, const Setti
 
 static char **recipients(const SettingsRule *rule, const SettingsTarget *target)
 {
-	char **host;
-
 	switch (target->kind) {
 	case SETTINGS_TARGET_MAIL:
 	case SETTINGS_TARGET_SMS:
 		return *rule->to ? settings_recipients(target->kind, (const char *const *)rule->to) : g_strdupv(target->to);
 	case SETTINGS_TARGET_SNMP:
-		host = g_new0(char *, 2);
-		host[0] = g_strdup(settings_target_key(target, "host"));
-		return host;
+		return g_strdupv(target->to);
 	case SETTINGS_TARGET_LED:
 	case SETTINGS_TARGET_DISPLAY:
 	case SETTINGS_N_TARGET_KINDS:

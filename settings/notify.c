@@ -403,8 +403,12 @@ static bool read_snmp(SettingsTarget *target, GPtrArray *keys, const ScannerFile
 	static const char *const v3_only[] = { "user", "auth", "priv", NULL };
 	guint version, index;
 
-	if (!add_host(keys, file, section, "host", 162, error) || !add_word(keys, file, section, "version", versions, &version, error) ||
-	    !add_word(keys, file, section, "kind", kinds, &index, error))
+	if (!add_host(keys, file, section, "host", 162, error))
+		return false;
+	g_strfreev(target->to);
+	target->to = g_new0(char *, 2);
+	target->to[0] = g_strdup(keys->pdata[keys->len - 1]);
+	if (!add_word(keys, file, section, "version", versions, &version, error) || !add_word(keys, file, section, "kind", kinds, &index, error))
 		return false;
 	for (const char *const *key = v3_only; version == 0 && *key; key++)
 		if (scanner_key(section, *key))

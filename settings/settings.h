@@ -159,7 +159,7 @@ typedef struct {
 	SettingsTargetKind kind;
 	char *name;      /* "" for display */
 	char *id;        /* as rules and people call it: "mail:boss", "display" */
-	char **to;       /* mail addresses or telephone numbers, NULL-terminated; empty for the other kinds */
+	char **to;       /* mail addresses, telephone numbers, or of SNMP its host:port; NULL-terminated, empty for the other kinds */
 	guint per_hour;  /* so many messages, then "n more suppressed"; 0: no limit (led, display) */
 	char **keys;     /* all its settings in one order, defaults filled in: key, value, key, value ..., NULL; never a secret */
 } SettingsTarget;

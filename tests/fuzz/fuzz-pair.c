@@ -46,9 +46,12 @@ static void check_notify(const Settings *settings)
 		g_auto(GStrv) to = settings_recipients(target->kind, (const char *const *)target->to);
 
 		g_assert_true(settings_target(settings, target->id) == target);
-		g_assert_cmpuint(g_strv_length(to), ==, g_strv_length(target->to));
+		if (target->kind == SETTINGS_TARGET_SNMP)
+			g_assert_cmpstr(target->to[0], ==, settings_target_key(target, "host"));
+		else
+			g_assert_cmpuint(g_strv_length(to), ==, g_strv_length(target->to));
 		g_assert_cmpuint(g_strv_length(target->keys) % 2, ==, 0);
-		g_assert_true(target->kind > SETTINGS_TARGET_SMS || *to);
+		g_assert_true(target->kind > SETTINGS_TARGET_SNMP || *target->to);
 		g_assert_true(target->kind > SETTINGS_TARGET_SNMP || target->per_hour);
 		if (target->kind == SETTINGS_TARGET_LED)
 			g_assert_null(strchr(settings_target_key(target, "led"), '/'));
