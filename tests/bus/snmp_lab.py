@@ -1,16 +1,30 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""net-snmp's snmptrapd, in a folder and at a loopback port of its own, that says by name what it receives."""
+"""net-snmp's snmptrapd and snmpd, each in a folder and at a loopback port of its own; they say by name what they have."""
 
 import os
 import select
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
+
+from lab.net import wait_until  # noqa: E402  (the demo's folder must be on the path first)
+
 DEADLINE_S = 20
 HERE = Path(__file__).resolve().parent
+SOCKET = "/run/agentx/master"
+ADDRESS = "127.0.0.1:1161"
+SNMPD_CONF = """master agentx
+agentXSocket unix:{socket}
+agentXPerms 0660 0755 root understudy-notify
+rocommunity seen 127.0.0.1
+rwcommunity given 127.0.0.1
+sysServices 72
+"""
 
 
 def free_port():
@@ -67,3 +81,39 @@ class Receiver:
                     return line
             self.read(0.2)
         raise AssertionError(f"{word} has not come: {self.text}")
+
+
+class Agent:
+    """snmpd on a device, at its loopback."""
+
+    def __init__(self, build, device, folder):
+        self.build, self.device, self.folder, self.process = build, device, folder, None
+        device.write("/run/snmpd.conf", SNMPD_CONF.format(socket=SOCKET))
+        os.makedirs(device.file(os.path.dirname(SOCKET)), exist_ok=True)
+
+    def start(self):
+        Path(self.device.file(SOCKET)).unlink(missing_ok=True)
+        # Not into the namespace of processes: nsenter would fork for it, and stay between us and snmpd.
+        self.process = subprocess.Popen(["nsenter", f"--target={self.device.pid}", "--mount", "--net", "--root", "--wd", "/usr/bin/env",
+                                         "SNMP_PERSISTENT_DIR=/run/snmpd", "/usr/sbin/snmpd", "-f", "-Lo", "-r", "-C", "-c", "/run/snmpd.conf", "-I", "-smux",
+                                         f"udp:{ADDRESS}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def pid(self):
+        return self.process.pid
+
+    def stop(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def walk(self, what, timeout_s=5):
+        """Name to value, as net-snmp prints it; {} when there is no answer or nothing there."""
+        done = subprocess.run(["nsenter", f"--target={self.device.pid}", "--net", "snmpbulkwalk", "-v2c", "-c", "seen", "-t", str(timeout_s), "-r", "0", "-Oe",
+                               ADDRESS, what], env={**os.environ, **names(self.build, self.folder, "UNDERSTUDY-MIB:VRRP-MIB:VRRPV3-MIB")},
+                              capture_output=True, text=True, check=False, timeout=timeout_s + 60)
+        rows = [line.split(" = ", 1) for line in done.stdout.splitlines() if " = " in line and "No Such" not in line and "No more variables" not in line]
+        return {name.split("::")[1]: value for name, value in rows}
+
+    def wait(self, what, name, value):
+        wait_until(lambda: self.walk(what).get(name) == value, 30, f"{name} = {value}", 0.1)

@@ -15,51 +15,7 @@ import snmp_lab  # noqa: E402  (the folder must be on the path first)
 from pair_lab import Pair, wait_until  # noqa: E402
 
 SLEEPER = "[application]\ndescription=Sleeps soundly\ncommand=/bin/sleep 1000000\nuser=nobody\n\n[data words]\npath=/var/lib/words\nref=config\n"
-SOCKET = "/run/agentx/master"
-SNMPD_CONF = """master agentx
-agentXSocket unix:{socket}
-agentXPerms 0660 0755 root understudy-notify
-rocommunity seen 127.0.0.1
-rwcommunity given 127.0.0.1
-sysServices 72
-"""
 UNDERSTUDY, V2, V3 = "UNDERSTUDY-MIB::understudyMIB", "VRRP-MIB::vrrpMIB", "VRRPV3-MIB::vrrpv3MIB"
-
-
-class Agent:
-    """snmpd on a device, at its loopback."""
-
-    def __init__(self, build, device, folder):
-        self.build, self.device, self.folder, self.process = build, device, folder, None
-        device.write("/run/snmpd.conf", SNMPD_CONF.format(socket=SOCKET))
-        os.makedirs(device.file(os.path.dirname(SOCKET)), exist_ok=True)
-
-    def start(self):
-        Path(self.device.file(SOCKET)).unlink(missing_ok=True)
-        # Not into the namespace of processes: nsenter would fork for it, and stay between us and snmpd.
-        self.process = subprocess.Popen(["nsenter", f"--target={self.device.pid}", "--mount", "--net", "--root", "--wd", "/usr/bin/env",
-                                         "SNMP_PERSISTENT_DIR=/run/snmpd", "/usr/sbin/snmpd", "-f", "-Lo", "-r", "-C", "-c", "/run/snmpd.conf", "-I", "-smux",
-                                         "udp:127.0.0.1:1161"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def pid(self):
-        return self.process.pid
-
-    def stop(self):
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-        self.process = None
-
-    def walk(self, what, timeout_s=5):
-        """Name to value, as net-snmp prints it; {} when there is no answer or nothing there."""
-        done = subprocess.run(["nsenter", f"--target={self.device.pid}", "--net", "snmpbulkwalk", "-v2c", "-c", "seen", "-t", str(timeout_s), "-r", "0", "-Oe",
-                               "127.0.0.1:1161", what], env={**os.environ, **snmp_lab.names(self.build, self.folder, "UNDERSTUDY-MIB:VRRP-MIB:VRRPV3-MIB")},
-                              capture_output=True, text=True, check=False, timeout=timeout_s + 60)
-        rows = [line.split(" = ", 1) for line in done.stdout.splitlines() if " = " in line and "No Such" not in line and "No more variables" not in line]
-        return {name.split("::")[1]: value for name, value in rows}
-
-    def wait(self, what, name, value):
-        wait_until(lambda: self.walk(what).get(name) == value, 30, f"{name} = {value}", 0.1)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +23,7 @@ def pair(build):
     with Pair(build, {"words": SLEEPER}) as pair:
         for device in pair.devices.values():
             os.makedirs(device.file("/var/lib/words"))
-        pair.first.write("/etc/understudy/device.conf", pair.first.read("/etc/understudy/device.conf") + f"\n[snmp]\nagentx=unix:{SOCKET}\n")
+        pair.first.write("/etc/understudy/device.conf", pair.first.read("/etc/understudy/device.conf") + f"\n[snmp]\nagentx=unix:{snmp_lab.SOCKET}\n")
         pair.start()
         pair.wait_settled()
         yield pair
@@ -75,7 +31,7 @@ def pair(build):
 
 @pytest.fixture(scope="module")
 def agent(build, pair, tmp_path_factory):
-    agent = Agent(build, pair.first, tmp_path_factory.mktemp("snmp"))
+    agent = snmp_lab.Agent(build, pair.first, tmp_path_factory.mktemp("snmp"))
     agent.start()
     agent.wait(UNDERSTUDY, "understudySeenEvents.0", "INTEGER: 1")
     yield agent
@@ -107,7 +63,7 @@ def test_everything_by_name(pair, agent):
 
 
 def test_a_manager_changes_nothing(pair, agent):
-    done = subprocess.run(["nsenter", f"--target={pair.first.pid}", "--net", "snmpset", "-v2c", "-c", "given", "-t", "5", "-r", "0", "127.0.0.1:1161",
+    done = subprocess.run(["nsenter", f"--target={pair.first.pid}", "--net", "snmpset", "-v2c", "-c", "given", "-t", "5", "-r", "0", snmp_lab.ADDRESS,
                            "UNDERSTUDY-MIB::understudyMode.0", "i", "3"], capture_output=True, text=True, check=False, timeout=60,
                           env={**os.environ, **snmp_lab.names(agent.build, agent.folder)})
     assert done.returncode != 0 and "notWritable" in done.stderr, done.stderr
