@@ -28,9 +28,16 @@ void trap_target_free(TrapTarget *target)
 	g_free(target);
 }
 
-static bool refuse(GError **error, const char *format, const char *what)
+static bool refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static bool refuse(GError **error, const char *format, ...)
 {
-	g_set_error(error, DELIVERY_ERROR, DELIVERY_ERROR_REFUSED, format, what);
+	g_autofree char *text = NULL;
+	va_list arguments;
+
+	va_start(arguments, format);
+	text = g_strdup_vprintf(format, arguments);
+	va_end(arguments);
+	g_set_error_literal(error, DELIVERY_ERROR, DELIVERY_ERROR_REFUSED, text);
 	return false;
 }
 

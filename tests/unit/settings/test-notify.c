@@ -351,6 +351,24 @@ static void test_example(void)
 	g_assert_cmpuint(s->rules->len, ==, 2);
 }
 
+/* Those of the administrator's guide, each by itself: a block of text that begins with a section. */
+static void test_guide(void)
+{
+	g_autofree char *text = NULL;
+	guint n = 0;
+
+	g_assert_true(g_file_get_contents(EXAMPLES_DIR "/../../docs/administration.md", &text, NULL, NULL));
+	g_auto(GStrv) blocks = g_strsplit(text, "\n```", -1);
+	for (guint i = 1; blocks[i] && blocks[i + 1]; i += 2) {
+		if (!g_str_has_prefix(blocks[i], "\n[mail ") && !g_str_has_prefix(blocks[i], "\n[sms "))
+			continue;
+		g_autoptr(Settings) s = parsed(blocks[i] + 1);
+		g_assert_cmpuint(s->targets->len, ==, 2); /* and the display */
+		n++;
+	}
+	g_assert_cmpuint(n, ==, 4);
+}
+
 int main(int argc, char **argv)
 {
 	setlocale(LC_ALL, "");
@@ -369,5 +387,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/settings/notify/hash-is-old", test_hash_is_old);
 	g_test_add_func("/settings/notify/many", test_many);
 	g_test_add_func("/settings/notify/example", test_example);
+	g_test_add_func("/settings/notify/guide", test_guide);
 	return g_test_run();
 }
