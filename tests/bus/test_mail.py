@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from mail_lab import HOST, PASSWORD, USER, Aio, Certificates, Exim, MailPlace, Rogue
+from mail_lab import HOST, PASSWORD, USER, Aio, Certificates, Exim, MailPlace, Rogue, free_port
 
 LOGIN = {"user": USER, "password": PASSWORD}
 
@@ -278,8 +278,7 @@ def test_a_dead_address_before_a_living_one(build, certificates, serve):
 
 
 def test_nobody_listens(place):
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     outcome, words = only(place.mail(["ops@example.org"], {"server": f"{HOST}:{port}", "from": "a@b.test"}))
     assert (outcome, words) == ("retry", f"no connection to {HOST} port {port}: Connection refused")
     outcome, words = only(place.mail(["ops@example.org"], {"server": "nowhere.invalid", "from": "a@b.test"}))

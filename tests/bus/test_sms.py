@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 
-from mail_lab import HOST, PASSWORD, USER, Certificates, MailPlace, Rogue, job
+from mail_lab import HOST, PASSWORD, USER, Certificates, MailPlace, Rogue, free_port, job
 from notify_place import DEADLINE_S
 
 FAKESMSC = "/usr/lib/kannel/test/fakesmsc"
@@ -95,10 +95,7 @@ text = "none"
 
 class Kannel:
     def __init__(self, place):
-        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
-        admin, box, smsc, self.port = (each.getsockname()[1] for each in sockets)
-        for each in sockets:
-            each.close()
+        admin, box, smsc, self.port = (free_port() for _ in range(4))
         self.status_url = f"http://127.0.0.1:{admin}/status.txt?password=admin"
         place.write("run/kannel.conf", KANNEL.format(admin=admin, box=box, smsc=smsc, send=self.port, user=USER, password=PASSWORD))
         self.messages = []
@@ -325,8 +322,7 @@ def test_trickles(place, serve):
 
 
 def test_nobody_listens(place):
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     outcome, words = only(sms(place, ["112"], {"url": f"http://127.0.0.1:{port}/?{{to}}{{text}}"}))
     assert outcome == "retry" and "Connection refused" in words, words
 
