@@ -140,7 +140,8 @@ def test_events_are_marked(pair):
     assert before
     understudy(device, "events", "--unread", "--mark-read", "--count", "10000")
     assert not before & unread()
-    assert all(event["device"] == device.name for event in json.loads(understudy(device, "events", "--json").stdout))
+    wait_until(lambda: {event["device"] for event in json.loads(understudy(device, "events", "--json").stdout)} == set(pair.names), 10,
+               "the events of both devices")
 
 
 def test_takeover_needs_force_while_the_master_is_there(pair):
