@@ -122,13 +122,13 @@ def test_the_sub_agent_comes_back(pair, agent):
 def test_what_is_not_known_is_said_so(pair, agent):
     """A daemon that hangs, after 12 s."""
     device = pair.first
-    os.kill(device.pid_of("understudy-notifyd"), signal.SIGSTOP)
+    device.kill("understudy-notifyd", signal.SIGSTOP)
     try:
         wait_until(lambda: agent.walk(UNDERSTUDY).get("understudySeenEvents.0") == "INTEGER: 2", 60, "notifyd is not known", 0.5)
         seen = agent.walk(UNDERSTUDY)
         assert "understudyEventsUnread.0" not in seen and seen["understudyRole.0"] == "INTEGER: 6"
     finally:
-        os.kill(device.pid_of("understudy-notifyd"), signal.SIGCONT)
+        device.kill("understudy-notifyd", signal.SIGCONT)
     agent.wait(UNDERSTUDY, "understudySeenEvents.0", "INTEGER: 1")
 
 

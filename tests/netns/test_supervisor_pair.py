@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import select
-import signal
 import socket
 import sys
 import threading
@@ -274,7 +273,7 @@ def test_failed_application_gives_up_once(pair):
     before = {device.name: resigned(pair, device) for device in (old, new)}
     for device in (old, new):
         device.run(["touch", "/var/lib/echo/broken"])
-    os.kill(old.pid_of("python3"), signal.SIGKILL)
+    old.kill("python3")
     pair.watch(old).wait(lambda: resigned(pair, old) == before[old.name] + 1, 30, "giving up")
     wait_until(lambda: get(new, "Role") in ("taking-over", "master"), 10, "the other one leads")
     # It fails there as well; but the first one did, too, so it stays where it is.
@@ -304,7 +303,7 @@ def test_a_change_that_breaks_the_application_is_undone(pair):
     for text in ("worse", "bad"):
         master.write(config, text)
         wait_until(lambda text=text: backup.read(config) == text, 10, "the bad one applied, too")
-    os.kill(master.pid_of("python3"), signal.SIGKILL)
+    master.kill("python3")
 
     def undone():
         return [event["description"] for event in pair.watch(master).events[count:] if event["name"] == "config-undone"]

@@ -257,7 +257,8 @@ void sim_check_always(Sim *sim)
 	}
 }
 
-/* The moment the network is whole again: who serves people now, alone, must still do so in the end. */
+/* The moment the network is whole again: who serves people now, alone, must still do so in the end. Not where an order waits to be read that gives
+ * the role away: another interval is another election. */
 void sim_check_quiet(Sim *sim)
 {
 	int keeper = -1;
@@ -268,6 +269,7 @@ void sim_check_quiet(Sim *sim)
 
 		if (is_master(device) && is_master(other) && !device->candidate.machine.listening && device->claim.standing == VRRP_STANDING_SERVING &&
 		    other->claim.standing != VRRP_STANDING_SERVING && device->candidate.watch.carrier && other->candidate.serving &&
+		    !device->changing && device->wanted_interval_cs == device->interval_cs &&
 		    sim_clock(sim, other) - other->frame_us >= MAX(3 * interval_us(other->interval_cs), 300 * SIM_MS))
 			keeper = (int)i;
 	}

@@ -24,7 +24,7 @@ MISTAKES = {
     "the interval is not learned": ("machine", "if (machine->version == 3)\n\t\tmachine->master_interval_cs = event->interval_cs;", "", {"preempts"}),
     "a Backup keeps the addresses": ("machine", "hear(machine, event);\n\t\tadd_kind(out, VRRP_STEP_DROP);", "hear(machine, event);",
                                      {"addresses-without-role"}),
-    "holds are ignored": ("candidate", "bool open = !vrrp_holds_any(&self->holds) && ", "bool open = ", {"held-takes-over", "passive-takes-over"}),
+    "holds are ignored": ("candidate", "bool open = !self->deaf && !vrrp_holds_any(&self->holds) && ", "bool open = !self->deaf && ", {"held-takes-over", "passive-takes-over"}),
     "a lower Master is preempted": ("machine", "\thear(machine, event);\n\tmachine->resigned = false;",
                                     "\tif (event->priority < machine->priority)\n\t\treturn;\n\thear(machine, event);\n\tmachine->resigned = false;",
                                     {"preempts", "resigned-without-zero"}),
