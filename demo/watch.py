@@ -83,6 +83,8 @@ class BusWatch:
 
     def _on_event(self, _connection, _sender, _path, _interface, _signal, parameters):
         (event,) = parameters.unpack()
+        if event["device"] != self.device.name:
+            return  # the other's, which this one shows too
         with self.changed:
             self.events.append({"device": self.device.name, "t_ms": self._now_ms(),
                                 **{key: event.get(key) for key in ("application", "name", "priority", "description")}})
