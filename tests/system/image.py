@@ -53,21 +53,19 @@ def kept(kind, key, make):
     """CACHE/KIND-KEY, a folder; make(folder) fills a new one. Those of the kind that nobody has used for long are removed."""
     CACHE.mkdir(mode=0o755, parents=True, exist_ok=True)
     folder = CACHE / f"{kind}-{key}"
-    lock = _take_lock(f"{folder}.lock", fcntl.LOCK_SH)
-    if not folder.exists():
-        lock.close()
-        lock = _take_lock(f"{folder}.lock", fcntl.LOCK_EX)
-    if not folder.exists():
-        new = Path(f"{folder}.new")
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir()
-        try:
-            make(new)
-        except BaseException:
+    # One makes it; whoever waits for that holds nothing that the maker, or one who uses it to the end of his run, would wait for.
+    with _take_lock(f"{folder}.making", fcntl.LOCK_EX):
+        lock = _take_lock(f"{folder}.lock", fcntl.LOCK_SH)
+        if not folder.exists():
+            new = Path(f"{folder}.new")
             shutil.rmtree(new, ignore_errors=True)
-            raise
-        new.rename(folder)
-    fcntl.flock(lock, fcntl.LOCK_SH)
+            new.mkdir()
+            try:
+                make(new)
+            except BaseException:
+                shutil.rmtree(new, ignore_errors=True)
+                raise
+            new.rename(folder)
     os.utime(lock.name)
     _held.append(lock)
     _remove_old(kind)
@@ -81,6 +79,7 @@ def _remove_old(kind):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for folder in (path.with_suffix(""), path.with_suffix(".new")):  # the second: its maker was killed
                 shutil.rmtree(folder, ignore_errors=True)
+            path.with_suffix(".making").unlink(missing_ok=True)
             path.unlink()
 
 
