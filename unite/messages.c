@@ -9,13 +9,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "unite/unite.h"
 
-enum { NUMBER_MAX = 9999, LOCK_MS = 2000, LOCK_STEP_MS = 20 };
+enum { NUMBER_MAX = 9999, LOCK_MS = 2000 };
 
 typedef struct {
 	char *folder; /* relative to the set */
@@ -200,14 +202,28 @@ static bool lock(const char *folder, char **ret_own, GError **error)
 	if (fd < 0)
 		return unite_errno(error, own);
 	(void)close(fd);
-	for (guint waited_ms = 0; link(own, name) < 0; waited_ms += LOCK_STEP_MS) {
-		if (errno != EEXIST || waited_ms >= LOCK_MS) {
-			int saved = errno;
-			(void)unlink(own);
-			errno = saved;
-			return unite_errno(error, name);
-		}
-		g_usleep(LOCK_STEP_MS * 1000);
+	/* Watched before it is tried: no unlocking is missed. Where there are no watches more, once at the end of the time. */
+	gint64 end_us = g_get_monotonic_time() + LOCK_MS * G_TIME_SPAN_MILLISECOND;
+	int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), saved = 0;
+	if (watch >= 0)
+		(void)inotify_add_watch(watch, folder, IN_DELETE | IN_MOVED_FROM);
+	while (link(own, name) < 0) {
+		saved = errno;
+		gint64 left_us = end_us - g_get_monotonic_time();
+		if (saved != EEXIST || left_us <= 0)
+			break;
+		struct pollfd change = { .fd = watch, .events = POLLIN };
+		char notices[4096];
+		if (poll(&change, 1, (int)(left_us / 1000) + 1) > 0)
+			(void)!read(watch, notices, sizeof notices);
+		saved = 0;
+	}
+	if (watch >= 0)
+		(void)close(watch);
+	if (saved != 0) {
+		(void)unlink(own);
+		errno = saved;
+		return unite_errno(error, name);
 	}
 	*ret_own = g_steal_pointer(&own);
 	return true;

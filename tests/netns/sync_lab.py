@@ -353,6 +353,31 @@ class Device:
         self.holder.wait()
 
 
+def tree(device, root=FILES):
+    """Everything of a data set that ought to travel: path -> what it is."""
+    found = {}
+    top = device.at(root)
+    for folder, folders, files in os.walk(top):
+        folders[:] = [name for name in folders if not name.startswith(".understudy-")]
+        for name in [*folders, *files, "."]:
+            path = os.path.join(folder, name)
+            if name.endswith(".local"):
+                continue
+            st = os.lstat(path)
+            what = (oct(st.st_mode), st.st_uid, st.st_gid)
+            if os.path.islink(path):
+                what += (os.readlink(path),)
+            elif os.path.isfile(path):
+                with open(path, "rb") as file:
+                    what += (st.st_mtime_ns, file.read())
+            found[os.path.relpath(path, top)] = what
+    return found
+
+
+def restore_from(device, commit, path):
+    return device.sync("RestoreFrom", "(ssss)", (commit, path, "somebody", f"restore {path}"))[0]
+
+
 @pytest.fixture
 def pair(lab):
     """Of the test file's lab: alpha leads, beta follows and has applied what there is."""

@@ -199,6 +199,26 @@ static void test_a_lock_of_asterisk_is_respected(Fixture *f, gconstpointer data)
 	g_assert_cmpstr(names, ==, BOX ".lock");
 }
 
+static gpointer unlock(gpointer path)
+{
+	(void)unlink(path);
+	return NULL;
+}
+
+static void test_a_lock_of_asterisk_goes(Fixture *f, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *lock = g_build_filename(f->live, BOX ".lock", NULL);
+
+	put(f->live, BOX ".lock", "");
+	put_message(f->theirs, BOX "msg0000", "theirs", TEXT("b", "2-0"), false);
+	GThread *asterisk = g_thread_new("asterisk", unlock, lock);
+	g_assert_true(unite_messages(&f->place, &f->count, &error));
+	g_assert_no_error(error);
+	g_thread_join(asterisk);
+	check_message(f->live, BOX "msg0000", "theirs", TEXT("b", "2-0"));
+}
+
 static void test_greetings_and_incomplete_messages(Fixture *f, gconstpointer data)
 {
 	put(f->live, "default/1001/unavail.wav", "ours");
@@ -383,6 +403,7 @@ int main(int argc, char **argv)
 	ADD("messages/same-id", NULL, test_an_id_that_both_gave_is_given_once);
 	ADD("messages/half-placed", NULL, test_a_half_placed_message_is_gone_on_with);
 	ADD("messages/locked", NULL, test_a_lock_of_asterisk_is_respected);
+	ADD("messages/unlocked", NULL, test_a_lock_of_asterisk_goes);
 	ADD("messages/others", NULL, test_greetings_and_incomplete_messages);
 	ADD("files", NULL, test_files_keep_owner_rights_and_time);
 	ADD("lines/text", &as_text, test_lines);
