@@ -8,7 +8,7 @@
 #pragma once
 
 #include "dbus/bus-link.h"
-#include "dict.h"
+#include "dbus/dict.h"
 #include "render.h"
 
 /* The exit codes of the whole program. */

@@ -2,7 +2,7 @@
 /* ctl/election-view.c - who leads, since when and why, on which paths it is heard, and who else is about. */
 #include "election-view.h"
 
-#include "dict.h"
+#include "dbus/dict.h"
 
 static char *age_of(const ElectionView *view, gint64 since_us)
 {

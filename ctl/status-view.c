@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "dict.h"
+#include "dbus/dict.h"
 #include "election-view.h"
 
 /* What the right-hand column may say. */

@@ -2,7 +2,7 @@
 /* ctl/timeline-view.c - changes of role with a bar for each phase. */
 #include "timeline-view.h"
 
-#include "dict.h"
+#include "dbus/dict.h"
 
 #define BAR_WIDTH 40
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "commands.h"
-#include "dict.h"
+#include "dbus/dict.h"
 
 #define SYNC_FOLDER "/var/lib/understudy/sync"
 

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "dbus/dict.h"
 #include "snmp/lookup.h"
 #include "snmp/text.h"
 
@@ -103,37 +104,37 @@ static void add_device(Place *place, GVariant *supervisor)
 	const char *leader = "";
 
 	place->group = DEVICE;
-	put(place, 4, MIB_INTEGER, role_number(lookup_text(supervisor, "Role")));
-	put(place, 7, MIB_INTEGER, mode_number(lookup_text(supervisor, "Mode")));
+	put(place, 4, MIB_INTEGER, role_number(dict_string(supervisor, "Role", "")));
+	put(place, 7, MIB_INTEGER, mode_number(dict_string(supervisor, "Mode", "")));
 	if (!supervisor)
 		return;
-	put_text(place, 1, lookup_text(supervisor, "DeviceId"));
-	put_text(place, 2, lookup_text(supervisor, "DeviceName"));
-	put_text(place, 3, lookup_text(supervisor, "Version"));
-	put_text(place, 5, lookup_text(supervisor, "RoleReason"));
-	put_time(place, 6, lookup_number(supervisor, "RoleSinceMs", 0));
+	put_text(place, 1, dict_string(supervisor, "DeviceId", ""));
+	put_text(place, 2, dict_string(supervisor, "DeviceName", ""));
+	put_text(place, 3, dict_string(supervisor, "Version", ""));
+	put_text(place, 5, dict_string(supervisor, "RoleReason", ""));
+	put_time(place, 6, dict_int(supervisor, "RoleSinceMs", 0));
 	(void)g_variant_lookup(supervisor, "Term", "(t&s)", &term, &leader);
 	put(place, 8, MIB_GAUGE32, (gint64)MIN(term, G_MAXUINT32));
 	put_text(place, 9, leader);
-	put_flag(place, 10, lookup_flag(supervisor, "Enabled"));
-	put(place, 11, MIB_GAUGE32, lookup_number(supervisor, "GroupId", 0));
-	put_text(place, 12, lookup_text(supervisor, "SettingsError"));
+	put_flag(place, 10, dict_bool(supervisor, "Enabled"));
+	put(place, 11, MIB_GAUGE32, dict_int(supervisor, "GroupId", 0));
+	put_text(place, 12, dict_string(supervisor, "SettingsError", ""));
 }
 
 static void add_peer(Place *place, GVariant *supervisor)
 {
-	g_autoptr(GVariant) peer = lookup_value(supervisor, "Peer", "a{sv}");
-	gint64 age_ms = lookup_number(peer, "age_ms", -1);
+	g_autoptr(GVariant) peer = dict_value(supervisor, "Peer", "a{sv}");
+	gint64 age_ms = dict_int(peer, "age_ms", -1);
 
 	if (!peer)
 		return;
 	place->group = PEER;
-	put_flag(place, 1, lookup_flag(peer, "connected"));
-	put_text(place, 2, lookup_text(peer, "id"));
-	put_text(place, 3, lookup_text(peer, "name"));
-	put(place, 4, MIB_INTEGER, role_number(lookup_text(peer, "role")));
-	put(place, 5, MIB_INTEGER, mode_number(lookup_text(peer, "mode")));
-	put_text(place, 6, lookup_text(peer, "version"));
+	put_flag(place, 1, dict_bool(peer, "connected"));
+	put_text(place, 2, dict_string(peer, "id", ""));
+	put_text(place, 3, dict_string(peer, "name", ""));
+	put(place, 4, MIB_INTEGER, role_number(dict_string(peer, "role", "")));
+	put(place, 5, MIB_INTEGER, mode_number(dict_string(peer, "mode", "")));
+	put_text(place, 6, dict_string(peer, "version", ""));
 	if (age_ms >= 0)
 		put(place, 7, MIB_GAUGE32, age_ms / 1000);
 }
@@ -146,7 +147,7 @@ static gint64 since(const MibFacts *facts, gint64 begun_ms)
 
 static void add_ref(Place *place, const MibFacts *facts, const char *ref, GVariant *point)
 {
-	g_autoptr(GVariant) exact = lookup_value(point, "exact", "b");
+	g_autoptr(GVariant) exact = dict_value(point, "exact", "b");
 
 	place->row.n = 0;
 	oid_add_text(&place->row, ref);
@@ -156,10 +157,10 @@ static void add_ref(Place *place, const MibFacts *facts, const char *ref, GVaria
 	put_text(place, 5, lookup_named(facts->sync, "PeerApplied", ref));
 	if (!point)
 		return;
-	put(place, 6, MIB_GAUGE32, lookup_number(point, "stored_changes", 0));
-	put(place, 7, MIB_GAUGE32, lookup_number(point, "applied_changes", 0));
-	put(place, 8, MIB_GAUGE32, since(facts, lookup_number(point, "stored_since_ms", 0)));
-	put(place, 9, MIB_GAUGE32, since(facts, lookup_number(point, "applied_since_ms", 0)));
+	put(place, 6, MIB_GAUGE32, dict_int(point, "stored_changes", 0));
+	put(place, 7, MIB_GAUGE32, dict_int(point, "applied_changes", 0));
+	put(place, 8, MIB_GAUGE32, since(facts, dict_int(point, "stored_since_ms", 0)));
+	put(place, 9, MIB_GAUGE32, since(facts, dict_int(point, "applied_since_ms", 0)));
 	if (exact)
 		put_flag(place, 10, g_variant_get_boolean(exact));
 }
@@ -168,15 +169,15 @@ static void add_sync(Place *place, const MibFacts *facts)
 {
 	static const char *const sources[] = { "Stored", "PeerStored" };
 	static const char *const refs[] = { "config", "volatile", "voice" };
-	g_autoptr(GVariant) points = lookup_value(facts->sync, "RecoveryPoint", "a{sa{sv}}");
+	g_autoptr(GVariant) points = dict_value(facts->sync, "RecoveryPoint", "a{sa{sv}}");
 
 	if (!facts->sync)
 		return;
 	place->group = SYNC;
-	put_time(place, 1, lookup_number(facts->sync, "LastSyncMs", 0));
-	put_flag(place, 2, lookup_flag(facts->sync, "FirstSyncDone"));
-	put_text(place, 3, lookup_text(facts->sync, "Activity"));
-	put_text(place, 4, lookup_text(facts->sync, "LastError"));
+	put_time(place, 1, dict_int(facts->sync, "LastSyncMs", 0));
+	put_flag(place, 2, dict_bool(facts->sync, "FirstSyncDone"));
+	put_text(place, 3, dict_string(facts->sync, "Activity", ""));
+	put_text(place, 4, dict_string(facts->sync, "LastError", ""));
 	place->table = 5;
 	for (guint i = 0; i < G_N_ELEMENTS(refs); i++) {
 		g_autoptr(GVariant) point = points ? g_variant_lookup_value(points, refs[i], G_VARIANT_TYPE_VARDICT) : NULL;
@@ -198,18 +199,18 @@ static void add_applications(Place *place, const MibFacts *facts)
 	place->table = 1;
 	for (guint i = 0; facts->applications && i < facts->applications->len; i++) {
 		GVariant *application = facts->applications->pdata[i];
-		const char *name = lookup_text(application, "Name");
+		const char *name = dict_string(application, "Name", "");
 
 		if (!*name || strlen(name) > MOST_NAME)
 			continue;
 		place->row.n = 0;
 		oid_add_text(&place->row, name);
-		put_text(place, 2, lookup_text(application, "Description"));
-		put(place, 3, MIB_INTEGER, number_of(states, lookup_text(application, "State")));
-		put(place, 4, MIB_GAUGE32, lookup_number(application, "Pid", 0));
-		put_time(place, 5, lookup_number(application, "SinceMs", 0));
-		put(place, 6, MIB_GAUGE32, lookup_number(application, "Restarts", 0));
-		put_text(place, 7, lookup_text(application, "LastExit"));
+		put_text(place, 2, dict_string(application, "Description", ""));
+		put(place, 3, MIB_INTEGER, number_of(states, dict_string(application, "State", "")));
+		put(place, 4, MIB_GAUGE32, dict_int(application, "Pid", 0));
+		put_time(place, 5, dict_int(application, "SinceMs", 0));
+		put(place, 6, MIB_GAUGE32, dict_int(application, "Restarts", 0));
+		put_text(place, 7, dict_string(application, "LastExit", ""));
 	}
 	place->table = 0;
 }
@@ -219,17 +220,17 @@ static void add_takeover(Place *place, GVariant *timeline)
 	place->group = TAKEOVER;
 	for (gsize i = timeline ? g_variant_n_children(timeline) : 0; i-- > 0;) {
 		g_autoptr(GVariant) transition = g_variant_get_child_value(timeline, i);
-		g_autoptr(GVariant) evidence = lookup_value(transition, "evidence", "a{sv}");
-		gint64 took_ms = lookup_number(evidence, "took_ms", -1);
+		g_autoptr(GVariant) evidence = dict_value(transition, "evidence", "a{sv}");
+		gint64 took_ms = (gint64)dict_double(evidence, "took_ms", -1);
 
-		if (!g_str_equal(lookup_text(transition, "old"), "taking-over") || !g_str_equal(lookup_text(transition, "new"), "master"))
+		if (!g_str_equal(dict_string(transition, "old", ""), "taking-over") || !g_str_equal(dict_string(transition, "new", ""), "master"))
 			continue;
-		put_time(place, 1, lookup_number(transition, "time_ms", 0));
+		put_time(place, 1, dict_int(transition, "time_ms", 0));
 		if (took_ms >= 0)
 			put(place, 2, MIB_GAUGE32, took_ms);
-		put_text(place, 3, lookup_text(transition, "device"));
-		put_text(place, 4, lookup_text(transition, "reason"));
-		put(place, 5, MIB_GAUGE32, lookup_number(transition, "term", 0));
+		put_text(place, 3, dict_string(transition, "device", ""));
+		put_text(place, 4, dict_string(transition, "reason", ""));
+		put(place, 5, MIB_GAUGE32, dict_int(transition, "term", 0));
 		return;
 	}
 }
@@ -245,16 +246,16 @@ static void add_findings(Place *place, GVariant *findings)
 	place->table = 3;
 	for (gsize i = 0; i < n; i++) {
 		g_autoptr(GVariant) finding = g_variant_get_child_value(findings, i);
-		bool is_error = g_str_equal(lookup_text(finding, "severity"), "error");
+		bool is_error = g_str_equal(dict_string(finding, "severity", ""), "error");
 
 		n_errors += is_error;
 		place->row = (Oid){ .n = 1, .ids = { (guint32)i + 1 } };
-		put_text(place, 2, lookup_text(finding, "code"));
+		put_text(place, 2, dict_string(finding, "code", ""));
 		put(place, 3, MIB_INTEGER, is_error ? 2 : 1);
-		put_text(place, 4, lookup_text(finding, "device"));
-		put_text(place, 5, lookup_text(finding, "text"));
-		put_text(place, 6, lookup_text(finding, "action"));
-		put_time(place, 7, lookup_number(finding, "since_ms", 0));
+		put_text(place, 4, dict_string(finding, "device", ""));
+		put_text(place, 5, dict_string(finding, "text", ""));
+		put_text(place, 6, dict_string(finding, "action", ""));
+		put_time(place, 7, dict_int(finding, "since_ms", 0));
 	}
 	place->table = 0;
 	put(place, 1, MIB_GAUGE32, n_errors);
@@ -268,24 +269,24 @@ static void add_events(Place *place, const MibFacts *facts)
 	if (!facts->notify)
 		return;
 	place->group = EVENTS;
-	put(place, 1, MIB_GAUGE32, lookup_number(facts->notify, "Unread", 0));
-	put(place, 2, MIB_GAUGE32, lookup_number(facts->notify, "Count", 0));
-	put(place, 3, MIB_GAUGE32, lookup_number(facts->notify, "Capacity", 0));
+	put(place, 1, MIB_GAUGE32, dict_int(facts->notify, "Unread", 0));
+	put(place, 2, MIB_GAUGE32, dict_int(facts->notify, "Count", 0));
+	put(place, 3, MIB_GAUGE32, dict_int(facts->notify, "Capacity", 0));
 	for (guint i = 0; i < G_N_ELEMENTS(facts->raised); i++)
 		put(place, 4 + i, MIB_COUNTER32, (gint64)(guint32)facts->raised[i]);
 	place->table = 7;
 	for (gsize i = 0; facts->events && i < MIN(g_variant_n_children(facts->events), MIB_EVENTS); i++) {
 		g_autoptr(GVariant) event = g_variant_get_child_value(facts->events, i);
-		gint64 id = lookup_number(event, "id", 0);
+		gint64 id = dict_int(event, "id", 0);
 
 		if (id < 1 || id > G_MAXUINT32)
 			continue;
 		place->row = (Oid){ .n = 1, .ids = { (guint32)id } };
-		put_time(place, 2, lookup_number(event, "time_ms", 0));
-		put(place, 3, MIB_INTEGER, g_str_equal(lookup_text(event, "status"), "new") ? 1 : 2);
-		put(place, 4, MIB_GAUGE32, lookup_number(event, "priority", 1));
+		put_time(place, 2, dict_int(event, "time_ms", 0));
+		put(place, 3, MIB_INTEGER, g_str_equal(dict_string(event, "status", ""), "new") ? 1 : 2);
+		put(place, 4, MIB_GAUGE32, dict_int(event, "priority", 1));
 		for (guint k = 0; k < G_N_ELEMENTS(texts); k++)
-			put_text(place, 5 + k, lookup_text(event, texts[k]));
+			put_text(place, 5 + k, dict_string(event, texts[k], ""));
 	}
 	place->table = 0;
 }

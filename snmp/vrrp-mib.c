@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "settings/ip.h"
-#include "snmp/lookup.h"
+#include "dbus/dict.h"
 
 static const Oid v2_root = { 7, { 1, 3, 6, 1, 2, 1, 68 } };
 static const Oid v3_root = { 7, { 1, 3, 6, 1, 2, 1, 207 } };
@@ -46,23 +46,23 @@ static guint64 counter(const Router *router, const char *name)
 /* The path that elects: what its interface is called in the settings, and our address there. */
 static void read_path(GVariant *election, char **ret_role, IpAddress *ret_own)
 {
-	g_autoptr(GVariant) paths = lookup_value(election, "Paths", "aa{sv}");
+	g_autoptr(GVariant) paths = dict_value(election, "Paths", "aa{sv}");
 
 	for (gsize i = 0; paths && i < g_variant_n_children(paths); i++) {
 		g_autoptr(GVariant) path = g_variant_get_child_value(paths, i);
 
-		if (!lookup_flag(path, "electing"))
+		if (!dict_bool(path, "electing"))
 			continue;
 		g_free(*ret_role);
-		*ret_role = g_strdup(lookup_text(path, "interface"));
-		(void)ip_parse(lookup_text(path, "address"), ret_own);
+		*ret_role = g_strdup(dict_string(path, "interface", ""));
+		(void)ip_parse(dict_string(path, "address", ""), ret_own);
 	}
 }
 
 /* "192.0.2.10/24 lan", those of @role and @family. */
 static GArray *read_addresses(GVariant *supervisor, const char *role, sa_family_t family)
 {
-	g_autoptr(GVariant) list = lookup_value(supervisor, "ServiceAddresses", "as");
+	g_autoptr(GVariant) list = dict_value(supervisor, "ServiceAddresses", "as");
 	GArray *addresses = g_array_new(FALSE, FALSE, sizeof(IpAddress));
 
 	for (gsize i = 0; list && role && i < g_variant_n_children(list); i++) {
@@ -92,25 +92,25 @@ static bool read_mac(const char *text, guint8 *ret_mac)
 static bool read_router(const MibFacts *facts, Router *router)
 {
 	g_autofree char *role = NULL;
-	const char *state = lookup_text(facts->election, "State");
+	const char *state = dict_string(facts->election, "State", "");
 
 	*router = (Router){ .interface = facts->interface };
 	if (!facts->election || !facts->vrrp)
 		return false;
-	router->id = (guint32)lookup_number(facts->vrrp, "GroupId", 0);
+	router->id = (guint32)dict_int(facts->vrrp, "GroupId", 0);
 	if (router->id == 0 || router->interface == 0)
 		return false;
 	read_path(facts->election, &role, &router->own);
-	(void)read_mac(lookup_text(facts->vrrp, "VirtualMac"), router->mac);
+	(void)read_mac(dict_string(facts->vrrp, "VirtualMac", ""), router->mac);
 	router->state = g_str_equal(state, "master") ? 3 : g_str_equal(state, "backup") ? 2 : 1;
-	router->priority = lookup_number(facts->election, "Priority", 0);
+	router->priority = dict_int(facts->election, "Priority", 0);
 	router->master = router->own;
-	if (router->state != 3 && !ip_parse(lookup_text(facts->vrrp, "MasterAddress"), &router->master))
+	if (router->state != 3 && !ip_parse(dict_string(facts->vrrp, "MasterAddress", ""), &router->master))
 		router->master = (IpAddress){ 0 };
 	router->addresses = read_addresses(facts->supervisor, role, router->own.family);
-	router->interval_ms = lookup_number(facts->vrrp, "AdvertIntervalMs", 1000);
-	router->up_ticks = router->state == 1 ? 0 : MAX(facts->boot_us - lookup_number(facts->election, "SinceUs", facts->boot_us), 0) / 10000;
-	router->counters = lookup_value(facts->vrrp, "Counters", "a{st}");
+	router->interval_ms = dict_int(facts->vrrp, "AdvertIntervalMs", 1000);
+	router->up_ticks = router->state == 1 ? 0 : MAX(facts->boot_us - dict_int(facts->election, "SinceUs", facts->boot_us), 0) / 10000;
+	router->counters = dict_value(facts->vrrp, "Counters", "a{st}");
 	return true;
 }
 
@@ -244,7 +244,7 @@ void mib_add_vrrp(MibView *view, const MibFacts *facts)
 	Router router;
 
 	if (read_router(facts, &router)) {
-		if (lookup_number(facts->vrrp, "Version", 3) == 2)
+		if (dict_int(facts->vrrp, "Version", 3) == 2)
 			add_v2(view, &router);
 		else
 			add_v3(view, &router);

@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "dbus/bus-link.h"
-#include "snmp/lookup.h"
+#include "dbus/dict.h"
 
 #define PROPERTIES   "org.freedesktop.DBus.Properties"
 #define CALL_MS      5000
@@ -204,7 +204,7 @@ static void on_event(const char *path, const char *member, GVariant *args, gpoin
 
 	if (g_variant_is_of_type(args, G_VARIANT_TYPE("(a{sv})"))) {
 		event = g_variant_get_child_value(args, 0);
-		source->watch->raised[CLAMP(lookup_number(event, "priority", 1), 1, 3) - 1]++;
+		source->watch->raised[CLAMP(dict_int(event, "priority", 1), 1, 3) - 1]++;
 		source->watch->serial++;
 	}
 	soon(source);
@@ -307,7 +307,7 @@ static GPtrArray *applications_of(GVariant *objects)
 
 void watch_facts(Watch *watch, MibFacts *ret_facts)
 {
-	const char *interface = lookup_text(watch->asked[VRRP].answer, "Interface");
+	const char *interface = dict_string(watch->asked[VRRP].answer, "Interface", "");
 
 	g_clear_pointer(&watch->applications, g_ptr_array_unref);
 	watch->applications = applications_of(watch->asked[APPLICATIONS].answer);

@@ -2,7 +2,7 @@
 /* Ages, times, bars, cleaning and tables. */
 #include <math.h>
 
-#include "ctl/dict.h"
+#include "dbus/dict.h"
 #include "ctl/render.h"
 
 static const RenderStyle PLAIN = { .utf8 = true }, ASCII = { 0 }, COLOUR = { .colour = true, .utf8 = true };

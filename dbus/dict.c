@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ctl/dict.c - values out of an a{sv} that somebody else filled. */
-#include "dict.h"
+/* dbus/dict.c - values out of an a{sv} that somebody else filled. */
+#include "dbus/dict.h"
 
 const char *dict_string(GVariant *dict, const char *key, const char *fallback)
 {

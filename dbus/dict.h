@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ctl/dict.h - values out of an a{sv} that somebody else filled. */
+/* dbus/dict.h - values out of an a{sv} that somebody else filled. */
 #pragma once
 
 #include <glib.h>
