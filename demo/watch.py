@@ -17,6 +17,8 @@ import gi
 gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib  # noqa: E402  (the version must be asked for first)
 
+from lab.signals import weakly  # noqa: E402
+
 SUPERVISOR = ("org.understudy.Supervisor1", "/org/understudy/Supervisor1")
 VRRP = ("org.understudy.Vrrp1", "/org/understudy/Vrrp1")
 SYNC = ("org.understudy.Sync1", "/org/understudy/Sync1")
@@ -56,17 +58,19 @@ class BusWatch:
         except GLib.Error:
             return False
         connection.set_exit_on_close(False)
-        connection.connect("closed", lambda *_: self._closed())
-        connection.signal_subscribe(None, "org.understudy.Supervisor1", "RoleChanged", None, None, Gio.DBusSignalFlags.NONE, self._on_role)
-        connection.signal_subscribe(None, "org.understudy.Notify1", "Raised", None, None, Gio.DBusSignalFlags.NONE, self._on_event)
+        connection.connect("closed", weakly(self._closed))
+        connection.signal_subscribe(None, "org.understudy.Supervisor1", "RoleChanged", None, None, Gio.DBusSignalFlags.NONE,
+                                    weakly(self._on_role))
+        connection.signal_subscribe(None, "org.understudy.Notify1", "Raised", None, None, Gio.DBusSignalFlags.NONE,
+                                    weakly(self._on_event))
         connection.signal_subscribe(None, "org.freedesktop.DBus.Properties", "PropertiesChanged", None, "org.understudy.Job1",
-                                    Gio.DBusSignalFlags.NONE, self._on_job)
+                                    Gio.DBusSignalFlags.NONE, weakly(self._on_job))
         with self.changed:
             self._connection = connection
             self.changed.notify_all()
         return not connection.is_closed()
 
-    def _closed(self):
+    def _closed(self, *_):
         with self.changed:
             self._connection = None
         self._loop.quit()
@@ -166,6 +170,7 @@ class BusWatch:
                 pass
         self._loop.quit()
         self._thread.join(timeout=2)
+        self._connection = None
 
 
 NLMSG_HDR = struct.Struct("=IHHII")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from files import Files  # noqa: E402
 from timed import Timed  # noqa: E402
 
 TOP = Path(__file__).resolve().parent.parent
@@ -30,6 +31,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "alone: leaves others no processor; tests/run runs it after them, one by one")
     config.addinivalue_line("markers", "timed(stall_ms): checks a bound in real time, which is void when the machine itself stood still for longer (timed.py)")
     config.pluginmanager.register(Timed(TOP / "build"), "timed")
+    config.pluginmanager.register(Files(), "files")
 
 
 def pytest_report_header(config):

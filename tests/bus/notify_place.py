@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +16,9 @@ import gi
 
 gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
+from lab.signals import weakly  # noqa: E402
 
 NOTIFY = "org.understudy.Notify1"
 NOTIFY_PATH = "/org/understudy/Notify1"
@@ -201,7 +205,7 @@ class Client:
     def __init__(self, connection, destination):
         self.connection, self.destination = connection, destination
         self.signals = []
-        connection.signal_subscribe(destination, None, None, NOTIFY_PATH, None, Gio.DBusSignalFlags.NONE, self._on_signal)
+        connection.signal_subscribe(destination, None, None, NOTIFY_PATH, None, Gio.DBusSignalFlags.NONE, weakly(self._on_signal))
 
     def _on_signal(self, _connection, _sender, _path, interface, member, args):
         self.signals.append((interface, member, args.unpack()))

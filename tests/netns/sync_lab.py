@@ -22,6 +22,7 @@ from gi.repository import Gio, GLib  # noqa: E402
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 
 from lab.net import Network, die_with_parent, wait_until  # noqa: E402
+from lab.signals import weakly  # noqa: E402
 
 SYNC, PEER = "org.understudy.Sync1", "org.understudy.Peer1"
 PATH = "/org/understudy/Sync1"
@@ -128,7 +129,7 @@ class Client:
             try:
                 self.connection = Gio.DBusConnection.new_for_address_sync(
                     f"unix:path={path}", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
-                self.connection.signal_subscribe(None, None, None, None, None, Gio.DBusSignalFlags.NONE, self._on_signal)
+                self.connection.signal_subscribe(None, None, None, None, None, Gio.DBusSignalFlags.NONE, weakly(self._on_signal))
                 # libdbus reads the end of the authentication without descriptors, and loses those of a message that came along with it.
                 self.connection.call_sync(None, "/", "org.freedesktop.DBus.Peer", "Ping", None, None, Gio.DBusCallFlags.NONE, 10000, None)
             except GLib.Error:

@@ -26,6 +26,7 @@ from gi.repository import Gio, GLib  # noqa: E402
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "demo"), str(Path(__file__).resolve().parent)]
 from lab.net import Network, die_with_parent, make_memory_folder, remove_memory_folder, wait_until  # noqa: E402
+from lab.signals import weakly  # noqa: E402
 
 import lease  # noqa: E402
 
@@ -166,7 +167,7 @@ class Host:
                 return None
 
         self.connection = wait_until(attempt, 10, f"socket of {self.name}")
-        self.connection.signal_subscribe(None, ELECTION, None, None, None, Gio.DBusSignalFlags.NONE, self._signal)
+        self.connection.signal_subscribe(None, ELECTION, None, None, None, Gio.DBusSignalFlags.NONE, weakly(self._signal))
 
     def _signal(self, connection, sender, path, interface, member, args):
         self.signals.append((member, args.unpack()))

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A test that leaves files open harms another one, hours later and far away: select() takes no number above 1023. So each test file has to
+leave the process as it found it."""
+
+import gc
+import os
+
+import pytest
+
+ONCE = 12  # what libraries open at their first use and keep
+
+
+def open_files():
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[name] = os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:  # the folder's own
+            pass
+    return found
+
+
+class Files:
+    def __init__(self):
+        self.before = open_files()
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item, nextitem):
+        yield
+        if nextitem and nextitem.path == item.path:
+            return  # what the file shares may still be there
+        gc.collect()
+        now = open_files()
+        left = {name: what for name, what in now.items() if name not in self.before}
+        if len(now) > len(self.before) + ONCE:
+            self.before = now
+            pytest.fail(f"{item.path.name} leaves {len(left)} files open: {left}", pytrace=False)
