@@ -35,6 +35,21 @@ def open_files(device):
     return len(os.listdir(f"/proc/{device.process.pid}/fd"))
 
 
+def names_of_files(device):
+    folder = f"/proc/{device.process.pid}/fd"
+    for name in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):
+            yield os.readlink(f"{folder}/{name}")
+
+
+def wait_closed(device, files):
+    """Waits until no more than files are open."""
+    try:
+        device.wait(lambda: open_files(device) <= files, "nothing of them stays open")
+    except TimeoutError as error:
+        raise AssertionError(f"{error}\n{files} at first, now {sorted(names_of_files(device))}") from None
+
+
 def links(device):
     """How many connections of the peer port it has, either way. One that it has not accepted yet is established, and has no inode."""
     rows = [row.split() for row in Path(f"/proc/{device.process.pid}/net/tcp").read_text().splitlines()[1:]]
@@ -45,12 +60,7 @@ def inner_sockets(device):
     """Connected ones without a name: a connection that has come in has a pair of them inside once its handshake is over."""
     table = Path(f"/proc/{device.process.pid}/net/unix").read_text().splitlines()[1:]
     nameless = {row.split()[6] for row in table if row.split()[5] == "03" and len(row.split()) == 7}
-    folder = f"/proc/{device.process.pid}/fd"
-    mine = []
-    for name in os.listdir(folder):
-        with contextlib.suppress(FileNotFoundError):
-            mine.append(os.readlink(f"{folder}/{name}"))
-    return sum(link.startswith("socket:[") and link[8:-1] in nameless for link in mine)
+    return sum(link.startswith("socket:[") and link[8:-1] in nameless for link in names_of_files(device))
 
 
 def pair(lab):
@@ -117,7 +127,7 @@ def strangers(lab, folder, attempts):
             assert lab.beta.read(f"{FILES}/meanwhile") == "applied"
     assert lab.alpha.get("Connected") and lab.beta.get("Connected")
     assert resident_kb(lab.alpha) - memory < GROWTH_KB
-    lab.alpha.wait(lambda: open_files(lab.alpha) <= files, "nothing of them stays open")
+    wait_closed(lab.alpha, files)
     return lab.alpha.notices("peer key refused")
 
 
@@ -188,7 +198,7 @@ def test_loiterers_at_the_peer_port(lab):
         lab.beta.start()
         lab.beta.wait(lambda: lab.beta.get("Connected"), "the peer comes in")
         assert open_files(lab.alpha) <= files + AT_THE_DOOR
-    lab.alpha.wait(lambda: open_files(lab.alpha) <= files, "nothing of them stays open")
+    wait_closed(lab.alpha, files)
 
 
 def test_a_loiterer_has_his_time(lab):
@@ -204,7 +214,7 @@ def test_the_peer_leaves_nothing_open(lab):
     for number in range(12):
         lab.alpha.write(f"{FILES}/often", str(number))
         lab.in_step()
-    lab.alpha.wait(lambda: open_files(lab.alpha) <= files, "all of them are closed")
+    wait_closed(lab.alpha, files)
 
 
 def test_loiterers_at_the_pairing_port(lab, tmp_path):
