@@ -7,6 +7,8 @@
 
 #define PHONE_FOR_US (5 * G_TIME_SPAN_MINUTE)  /* so long the first one is waited for */
 #define PHASE_WITHIN_US (10 * G_TIME_SPAN_SECOND) /* one that comes later is no phase of the takeover */
+#define HURRY_STEP_US (5 * G_TIME_SPAN_SECOND) /* from one look to the next */
+#define HURRY_FOR_US (1 * G_TIME_SPAN_MINUTE)
 #define COUNT_AFTER_US (2 * G_TIME_SPAN_SECOND) /* contacts have been read by then */
 #define COUNT_EVERY_US (1 * G_TIME_SPAN_MINUTE)
 
@@ -135,7 +137,14 @@ bool aftermath_contacts(const Aftermath *aftermath, guint64 *ret_contacts)
 
 /* ---- Now and then ---- */
 
-void aftermath_second(Aftermath *aftermath)
+bool aftermath_hurries(const Aftermath *aftermath)
+{
+	if (aftermath->supervisor->role.role != ROLE_MASTER || g_get_monotonic_time() - aftermath->begin_us > HURRY_FOR_US)
+		return false;
+	return aftermath_waits(aftermath) || (aftermath->look_us && aftermath->look_step_us < HURRY_STEP_US);
+}
+
+void aftermath_look(Aftermath *aftermath)
 {
 	Supervisor *supervisor = aftermath->supervisor;
 	gint64 now_us = g_get_monotonic_time();

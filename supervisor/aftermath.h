@@ -18,7 +18,8 @@ void aftermath_begin(Aftermath *aftermath);  /* this device has begun to take ov
 /* The first phone of the takeover is still to come. */
 bool aftermath_waits(const Aftermath *aftermath);
 void aftermath_settled(Aftermath *aftermath); /* syncd leads, and knows what is missing */
-void aftermath_second(Aftermath *aftermath); /* to be called every second */
+void aftermath_look(Aftermath *aftermath); /* to be called every few seconds, and every second while it hurries */
+bool aftermath_hurries(const Aftermath *aftermath);
 
 /* How many contacts the applications said they have, a minute ago at most; false: not known, or this device does not lead. */
 bool aftermath_contacts(const Aftermath *aftermath, guint64 *ret_contacts);

@@ -5,19 +5,16 @@
  * What vrrpd has been told is remembered per connection; after each reconnection it is told everything again, holds before the lease, so that
  * a vrrpd that was restarted cannot take over before it knows what keeps it from that.
  */
-#include <errno.h>
 #include <string.h>
-#include <sys/timerfd.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "supervisor/lease.h"
 #include "supervisor/supervisor.h"
 
 #define ELECT_ADDRESS "unix:path=/run/understudy/private/vrrp"
 #define ELECT_PATH "/org/understudy/Vrrp1"
 #define ELECT_INTERFACE "org.understudy.Election1"
 #define CALL_MS 1000
-#define LEASE_S 3
 /* A change shown by the properties is waited for as a signal, which has the evidence. */
 #define SIGNAL_WITHIN_MS 20
 #define STRANGER_LASTS_US (150 * G_TIME_SPAN_SECOND) /* it is told of once a minute */
@@ -56,8 +53,7 @@ struct Elect {
 	bool stranger_counts;
 	BusPending *asking;
 
-	int lease_fd;        /* our sign of life: a timer that vrrpd waits for as well, and that must not run out; -1: not to be had */
-	bool leased;         /* it has that of the present connection */
+	bool leased;         /* it has our sign of life, since the present connection */
 	BusPending *leasing;
 
 	/* Told on the present connection. */
@@ -358,25 +354,21 @@ static void on_leased(GVariant *values, const GError *error, gpointer user_data)
 }
 
 /* One that has run out vrrpd has let go. */
-static void renew_lease(Elect *elect)
+void elect_lapsed(Elect *elect)
 {
-	struct itimerspec former, spec = { .it_value.tv_sec = LEASE_S };
-	if (timerfd_settime(elect->lease_fd, 0, &spec, &former) < 0)
-		return;
-	if (former.it_value.tv_sec == 0 && former.it_value.tv_nsec == 0) {
-		elect->leased = false;
-		g_clear_pointer(&elect->leasing, bus_pending_cancel);
-	}
-	if (!elect->leased && !elect->leasing)
-		elect->leasing = bus_link_call_fds(elect->link, NULL, ELECT_PATH, ELECT_INTERFACE, "Lease", g_variant_new("(h)", 0),
-						   &elect->lease_fd, 1, CALL_MS, on_leased, elect);
+	elect->leased = false;
+	g_clear_pointer(&elect->leasing, bus_pending_cancel);
+	elect_live(elect);
 }
 
 void elect_live(Elect *elect)
 {
+	int fd = lease_fd();
 	if (!bus_link_is_up(elect->link) || !elect->introduced)
 		return;
-	renew_lease(elect);
+	if (fd >= 0 && !elect->leased && !elect->leasing)
+		elect->leasing = bus_link_call_fds(elect->link, NULL, ELECT_PATH, ELECT_INTERFACE, "Lease", g_variant_new("(h)", 0), &fd, 1,
+						   CALL_MS, on_leased, elect);
 	/* While the device has just booted, whether somebody leads decides what it does; that property has no signal. */
 	if (elect->supervisor->role.cold && !elect->asking)
 		elect->asking = bus_link_call(elect->link, NULL, ELECT_PATH, "org.freedesktop.DBus.Properties", "Get",
@@ -451,9 +443,6 @@ Elect *elect_new(Supervisor *supervisor)
 	elect->supervisor = supervisor;
 	elect->reason = g_strdup("started");
 	elect->serving = -1;
-	elect->lease_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (elect->lease_fd < 0)
-		g_warning("timerfd: %s", g_strerror(errno));
 	elect->link = bus_link_new_private(ELECT_ADDRESS);
 	bus_link_on_change(elect->link, on_up, on_down, elect);
 	elect->mirror = bus_mirror_new(elect->link, NULL, ELECT_PATH, ELECT_INTERFACE, on_mirror, elect);
@@ -478,7 +467,5 @@ void elect_free(Elect *elect)
 	g_clear_pointer(&elect->evidence, g_variant_unref);
 	g_free(elect->stranger);
 	g_free(elect->reason);
-	if (elect->lease_fd >= 0)
-		close(elect->lease_fd);
 	g_free(elect);
 }

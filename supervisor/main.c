@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "supervisor/keeper/wire.h"
@@ -38,9 +39,15 @@ static bool is_socket(int fd)
 	return fstat(fd, &found) == 0 && S_ISSOCK(found.st_mode) && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
 }
 
+static bool is_timer(int fd)
+{
+	struct itimerspec left;
+	return timerfd_gettime(fd, &left) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
+}
+
 int main(int argc, char **argv)
 {
-	if (argc > 1 || !is_socket(KEEPER_FD_NOTIFY) || !is_socket(KEEPER_FD_LINK)) {
+	if (argc > 1 || !is_socket(KEEPER_FD_NOTIFY) || !is_socket(KEEPER_FD_LINK) || !is_timer(KEEPER_FD_LEASE)) {
 		g_printerr("%s is started by understudy-keeper and takes no arguments\n", argv[0]);
 		return 2;
 	}

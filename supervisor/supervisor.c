@@ -14,6 +14,7 @@
 
 #include "supervisor/processes/cgroup.h"
 #include "supervisor/keeper/wire.h"
+#include "supervisor/lease.h"
 #include "supervisor/processes/output.h"
 #include "supervisor/processes/proc.h"
 #include "supervisor/share.h"
@@ -21,8 +22,11 @@
 #define NOTIFY_ADDRESS "unix:path=/run/understudy/private/notify"
 #define PAIR_FILE SETTINGS_DIR "/pair.conf"
 #define PARTING_MS 700
-#define TIDY_AFTER_S 3  /* nothing was thought about for so long */
-#define TIDY_EVERY_S 60 /* people ask questions */
+#define BEAT_S 1
+#define REST_S 5                               /* once nothing was thought about for so long: */
+#define STIR_FOR_US (4 * G_TIME_SPAN_SECOND)
+#define TIDY_AFTER_US (3 * G_TIME_SPAN_SECOND) /* likewise */
+#define TIDY_EVERY_US (1 * G_TIME_SPAN_MINUTE) /* people ask questions */
 #define LOCK_WITHIN_US (2 * G_TIME_SPAN_SECOND)
 
 /* ---- Deciding ---- */
@@ -70,6 +74,8 @@ static void gather_facts(Supervisor *supervisor)
 	gather_calls(supervisor, facts);
 }
 
+static void stir(Supervisor *supervisor);
+
 static gboolean on_think_time(gpointer user_data)
 {
 	Supervisor *supervisor = user_data;
@@ -111,7 +117,7 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event)
 		event = ROLE_EVENT_FACTS;
 	} while (supervisor->think_again);
 	supervisor->thinking = false;
-	supervisor->beats_to_tidy = TIDY_AFTER_S;
+	stir(supervisor);
 	set_think_timer(supervisor);
 	supervisor_remember(supervisor);
 	swap_look(supervisor->swap);
@@ -243,30 +249,62 @@ static gboolean on_notify_socket(gint fd, GIOCondition condition, gpointer user_
 
 /* Once everything has been quiet for a while: what a transition has left in memory goes back to the system, and what can be done for the next
  * one is done now. */
-static void tidy(Supervisor *supervisor)
+static void tidy(Supervisor *supervisor, gint64 now_us)
 {
-	if (--supervisor->beats_to_tidy > 0)
+	if (now_us < supervisor->tidy_us)
 		return;
-	supervisor->beats_to_tidy = TIDY_EVERY_S;
+	supervisor->tidy_us = now_us + TIDY_EVERY_US;
 	drop_rest(supervisor->drop);
 	applications_rest(supervisor->applications);
 	malloc_trim(0);
 }
 
-/* The one wake-up of an idle supervisor: the sign of life to the keeper and to vrrpd, and with it what is looked at now and then. What else
- * counts in whole seconds is added by g_timeout_add_seconds(), and so comes in the same turn. */
-static gboolean on_second(gpointer user_data)
+static bool beat(Supervisor *supervisor, guint every_s);
+
+/* Every second while something is under way, else with what looks every few seconds anyway: all that wakes an idle supervisor, but for the
+ * checks of health. */
+static gboolean on_beat(gpointer user_data)
 {
 	Supervisor *supervisor = user_data;
-	process_table_kick(supervisor->processes);
+	gint64 now_us = g_get_monotonic_time();
+	process_table_settle(supervisor->processes);
 	elect_live(supervisor->elect);
 	keep_again(supervisor);
 	keep_watch_mode(supervisor);
 	act_remind(supervisor);
-	aftermath_second(supervisor->aftermath);
-	output_trim();
-	tidy(supervisor);
-	return G_SOURCE_CONTINUE;
+	aftermath_look(supervisor->aftermath);
+	if (output_trim())
+		supervisor->stirred_us = now_us;
+	foreign_look(supervisor->foreign);
+	tidy(supervisor, now_us);
+	bool rests = now_us - supervisor->stirred_us >= STIR_FOR_US && !supervisor->role.cold && !aftermath_hurries(supervisor->aftermath);
+	return !beat(supervisor, rests ? REST_S : BEAT_S);
+}
+
+/* True: there is another timer now. */
+static bool beat(Supervisor *supervisor, guint every_s)
+{
+	if (supervisor->beat_s == every_s)
+		return false;
+	supervisor->beat_s = every_s;
+	supervisor->heartbeat = g_timeout_add_seconds_full(G_PRIORITY_HIGH, every_s, on_beat, supervisor, NULL);
+	return true;
+}
+
+static void stir(Supervisor *supervisor)
+{
+	guint former = supervisor->heartbeat;
+	supervisor->stirred_us = g_get_monotonic_time();
+	supervisor->tidy_us = supervisor->stirred_us + TIDY_AFTER_US;
+	if (beat(supervisor, BEAT_S) && former)
+		g_source_remove(former);
+}
+
+static void on_lapsed(gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	if (supervisor->elect)
+		elect_lapsed(supervisor->elect);
 }
 
 /* ---- Settings ---- */
@@ -525,10 +563,9 @@ bool supervisor_start(Supervisor *supervisor)
 	daemons_start(supervisor->daemons, records);
 
 	g_unix_fd_add(KEEPER_FD_NOTIFY, G_IO_IN, on_notify_socket, supervisor);
-	supervisor->heartbeat =
-		g_timeout_add_seconds_full(G_PRIORITY_HIGH, KEEPER_KICK_INTERVAL_US / G_TIME_SPAN_SECOND, on_second, supervisor, NULL);
 	supervisor->foreign = foreign_new(act_foreign_wanted, act_foreign_found, supervisor);
-	process_table_kick(supervisor->processes);
+	lease_begin(KEEPER_FD_LEASE, on_lapsed, supervisor);
+	process_table_up(supervisor->processes);
 	supervisor->started = true;
 	supervisor_think(supervisor, ROLE_EVENT_FACTS);
 	drill_resume(supervisor->drill);

@@ -94,8 +94,9 @@ typedef struct Supervisor {
 	guint think_timer;
 	guint write_idle;
 	char *written;       /* what is in /run, so that the same is not written again */
-	guint heartbeat;
-	int beats_to_tidy;
+	guint heartbeat, beat_s; /* its timer; every how many seconds */
+	gint64 stirred_us;       /* when something was last thought about */
+	gint64 tidy_us;
 	guint peer_reload_timer;
 	bool stopping;       /* in order, by stop.c */
 	int stop_stage;
@@ -187,7 +188,8 @@ Elect *elect_new(Supervisor *supervisor);
 void elect_free(Elect *elect);
 void elect_gather(Elect *elect, RoleFacts *facts);
 void elect_apply(Elect *elect); /* holds, serving, peer: whatever vrrpd has not been told yet */
-void elect_live(Elect *elect); /* once a second: while it is called vrrpd knows that we live */
+void elect_live(Elect *elect); /* now and then: vrrpd is given our sign of life, if it has not got it */
+void elect_lapsed(Elect *elect); /* it had run out, and vrrpd has let it go */
 void elect_resign(Elect *elect, const char *reason, ElectDoneCb done, gpointer user_data);
 void elect_take(Elect *elect, const char *reason, ElectDoneCb done, gpointer user_data);
 void elect_announce(Elect *elect);

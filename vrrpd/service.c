@@ -216,7 +216,7 @@ static void lease_cb(BusCall *call, GVariant *args, gpointer user_data)
 
 	g_variant_get(args, "(h)", &handle);
 	fd = bus_call_take_fd(call, handle, &error);
-	lease = fd >= 0 ? vrrp_lease_new(fd, VRRP_LEASE_US, lapsed_cb, self, &error) : NULL;
+	lease = fd >= 0 ? vrrp_lease_new(fd, VRRP_LEASE_MOST_US, lapsed_cb, self, &error) : NULL;
 	if (!lease) {
 		bus_call_fail_literal(call, BUS_ERROR_INVALID_ARGS, "%s", error->message);
 		return;

@@ -11,14 +11,14 @@
 
 #include "supervisor/processes/proc.h"
 
-#define EVERY_S 5
+#define EVERY_US (4500 * G_TIME_SPAN_MILLISECOND) /* who calls does so every five seconds, more or less */
 #define AT_LEAST_EVERY 12 /* of these: a process may become another program long after it was made */
 
 struct Foreign {
 	ForeignAskCb ask;
 	ForeignCb changed;
 	gpointer user_data;
-	guint timer;
+	gint64 look_us; /* when to look next at the earliest */
 	GCancellable *looking;
 	GPtrArray *asked; /* what the last look was for; of ForeignWanted* */
 	guint64 newest;   /* the newest process before it */
@@ -205,8 +205,6 @@ static void look(GTask *task, gpointer source, gpointer data, GCancellable *canc
 
 /* ---- In the loop ---- */
 
-static gboolean on_time(gpointer user_data);
-
 static void on_looked(GObject *source, GAsyncResult *result, gpointer user_data)
 {
 	Look *look = g_task_propagate_pointer(G_TASK(result), NULL);
@@ -217,7 +215,6 @@ static void on_looked(GObject *source, GAsyncResult *result, gpointer user_data)
 	foreign->newest = look->newest;
 	look_free(look);
 	g_clear_object(&foreign->looking);
-	foreign->timer = g_timeout_add_seconds(EVERY_S, on_time, foreign);
 	GPtrArray *twice = found_list();
 	bool same = true;
 	for (guint i = 0; i < found->len; i++) {
@@ -236,9 +233,12 @@ static void on_looked(GObject *source, GAsyncResult *result, gpointer user_data)
 		foreign->changed(twice, foreign->user_data);
 }
 
-static gboolean on_time(gpointer user_data)
+void foreign_look(Foreign *foreign)
 {
-	Foreign *foreign = user_data;
+	gint64 now_us = g_get_monotonic_time();
+	if (foreign->looking || now_us < foreign->look_us)
+		return;
+	foreign->look_us = now_us + EVERY_US;
 	g_autoptr(GPtrArray) wanted = foreign->ask(foreign->user_data);
 	guint64 newest = foreign_newest("/proc");
 	bool nothing_new = newest && newest == foreign->newest && same_wanted(wanted, foreign->asked);
@@ -246,22 +246,20 @@ static gboolean on_time(gpointer user_data)
 	bool calm = nothing_new && foreign->n_spared > 0 && foreign->last->len == 0 && foreign->known->len == 0;
 	foreign->n_spared = nothing_new ? foreign->n_spared + 1 : 0;
 	if (calm && foreign->n_spared % AT_LEAST_EVERY != 0)
-		return G_SOURCE_CONTINUE;
+		return;
 	g_ptr_array_unref(foreign->asked);
 	foreign->asked = g_ptr_array_ref(wanted);
-	foreign->timer = 0;
 	foreign->looking = g_cancellable_new();
 	g_autoptr(GTask) task = g_task_new(NULL, foreign->looking, on_looked, foreign);
 	g_task_set_task_data(task, g_steal_pointer(&wanted), (GDestroyNotify)g_ptr_array_unref);
 	g_task_run_in_thread(task, look);
-	return G_SOURCE_REMOVE;
 }
 
 Foreign *foreign_new(ForeignAskCb ask, ForeignCb changed, gpointer user_data)
 {
 	Foreign *foreign = g_new0(Foreign, 1);
 	*foreign = (Foreign){ .ask = ask, .changed = changed, .user_data = user_data, .asked = g_ptr_array_new(), .last = found_list(), .known = found_list() };
-	foreign->timer = g_timeout_add_seconds(EVERY_S, on_time, foreign);
+	foreign->look_us = g_get_monotonic_time() + EVERY_US;
 	return foreign;
 }
 
@@ -269,8 +267,6 @@ void foreign_free(Foreign *foreign)
 {
 	if (!foreign)
 		return;
-	if (foreign->timer)
-		g_source_remove(foreign->timer);
 	if (foreign->looking)
 		g_cancellable_cancel(foreign->looking);
 	g_clear_object(&foreign->looking);

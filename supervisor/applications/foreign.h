@@ -33,6 +33,8 @@ typedef void (*ForeignCb)(GPtrArray *found, gpointer user_data);
 /* Answers what to look for; of ForeignWanted*, transfer full. */
 typedef GPtrArray *(*ForeignAskCb)(gpointer user_data);
 
+/* Looks, if that is due; to be called every few seconds. */
+void foreign_look(Foreign *foreign);
 Foreign *foreign_new(ForeignAskCb ask, ForeignCb changed, gpointer user_data);
 void foreign_free(Foreign *foreign); /* NULL is fine */
 

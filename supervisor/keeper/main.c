@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,6 +42,7 @@ typedef struct {
 	int signals;
 	int notify;
 	int link; /* our end of the pair; -1 while no supervisor runs */
+	int lease; /* the supervisor's sign of life: wire.h */
 	pid_t supervisor;
 	bool stopping;
 	bool renew;        /* become the program that is on disk now */
@@ -112,6 +114,36 @@ static int replace_orphan(void)
 	return notify;
 }
 
+/* ---- The supervisor's timer ---- */
+
+static void set_lease(Keeper *keeper)
+{
+	struct itimerspec spec = { .it_value = { KEEPER_LEASE_US / G_TIME_SPAN_SECOND, KEEPER_LEASE_US % G_TIME_SPAN_SECOND * 1000 } };
+	(void)timerfd_settime(keeper->lease, 0, &spec, NULL);
+}
+
+static bool lease_has_lapsed(const Keeper *keeper)
+{
+	struct itimerspec left;
+	return timerfd_gettime(keeper->lease, &left) == 0 && left.it_value.tv_sec == 0 && left.it_value.tv_nsec == 0;
+}
+
+/* The kernel tells when somebody stops it: it may have meant to sleep for longer than it may be silent. One that goes on sleeps on. */
+static void look_at_stops(Keeper *keeper)
+{
+	siginfo_t info = { 0 };
+	while (keeper->supervisor > 0 && waitid(P_PID, (id_t)keeper->supervisor, &info, WSTOPPED | WCONTINUED | WNOHANG) == 0 && info.si_pid != 0) {
+		KeeperMessage turn = { .kind = KEEPER_TURN };
+		if (info.si_code == CLD_CONTINUED)
+			(void)send(keeper->link, &turn, sizeof turn, MSG_DONTWAIT | MSG_NOSIGNAL);
+		else if (!lease_has_lapsed(keeper))
+			set_lease(keeper);
+		info.si_pid = 0;
+	}
+}
+
+/* ---- Its messages ---- */
+
 static void send_reports(Keeper *keeper)
 {
 	while (keeper->link >= 0 && keeper->n_sent < keeper->reports.length) {
@@ -135,8 +167,8 @@ static void receive(Keeper *keeper)
 {
 	KeeperMessage message;
 	while (keeper->link >= 0 && recv(keeper->link, &message, sizeof message, MSG_DONTWAIT) == (ssize_t)sizeof message) {
-		if (message.kind == KEEPER_KICK)
-			keeper_policy_kicked(&keeper->policy, g_get_monotonic_time());
+		if (message.kind == KEEPER_UP)
+			keeper_policy_up(&keeper->policy);
 		else if (message.kind == KEEPER_ACK)
 			acknowledge(keeper, message.sequence);
 	}
@@ -155,6 +187,7 @@ static void start_failed(Keeper *keeper, bool killed)
 static void start_supervisor(Keeper *keeper)
 {
 	int pair[2];
+	set_lease(keeper);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
 		g_critical("socketpair: %s", g_strerror(errno));
 		keeper_policy_started(&keeper->policy, g_get_monotonic_time());
@@ -169,10 +202,10 @@ static void start_supervisor(Keeper *keeper)
 		(void)send(keeper->link, &stop, sizeof stop, MSG_DONTWAIT | MSG_NOSIGNAL);
 	send_reports(keeper);
 
-	/* Whatever the two descriptors are now, in the child they are 3 and 4. */
+	/* Whatever the descriptors are now, in the child they are 3, 4 and 5. */
 	pid_t pid = fork();
 	if (pid == 0) {
-		int notify = fcntl(keeper->notify, F_DUPFD, 10), link = fcntl(pair[1], F_DUPFD, 10);
+		int notify = fcntl(keeper->notify, F_DUPFD, 10), link = fcntl(pair[1], F_DUPFD, 10), lease = fcntl(keeper->lease, F_DUPFD, 10);
 		/* What we pass on stays blocked until it reads it from a descriptor: told to stop before it can listen, it must stop in
 		 * order, not fall. */
 		sigset_t ours;
@@ -180,9 +213,11 @@ static void start_supervisor(Keeper *keeper)
 		sigaddset(&ours, SIGCHLD);
 		sigaddset(&ours, SIGUSR1);
 		sigprocmask(SIG_UNBLOCK, &ours, NULL);
-		if (notify >= 0 && link >= 0 && dup2(notify, KEEPER_FD_NOTIFY) >= 0 && dup2(link, KEEPER_FD_LINK) >= 0) {
+		if (notify >= 0 && link >= 0 && lease >= 0 && dup2(notify, KEEPER_FD_NOTIFY) >= 0 && dup2(link, KEEPER_FD_LINK) >= 0 &&
+		    dup2(lease, KEEPER_FD_LEASE) >= 0) {
 			close(notify);
 			close(link);
+			close(lease);
 			execl(SUPERVISOR_PROGRAM, SUPERVISOR_PROGRAM, NULL);
 		}
 		dprintf(STDERR_FILENO, "%s: %s\n", SUPERVISOR_PROGRAM, strerror(errno));
@@ -221,6 +256,7 @@ static void supervisor_ended(Keeper *keeper, int status)
 		close(keeper->link);
 	keeper->link = -1;
 	keeper->supervisor = 0;
+	set_lease(keeper); /* vrrpd waits for it too, and need not for as long as this one meant to sleep */
 
 	if (keeper->stopping && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
 		keeper->exit_status = 0;
@@ -306,26 +342,26 @@ static void renew(Keeper *keeper)
 
 static void turn(Keeper *keeper)
 {
-	gint64 now_us = g_get_monotonic_time();
-	gint64 wait_us = keeper_policy_next(&keeper->policy, now_us) - now_us;
+	gint64 next_us = keeper_policy_next(&keeper->policy), wait_us = next_us - g_get_monotonic_time();
 	struct pollfd waits[] = {
 		{ .fd = keeper->signals, .events = POLLIN },
 		{ .fd = keeper->link, .events = (short)(POLLIN | (keeper->n_sent < keeper->reports.length ? POLLOUT : 0)) },
+		{ .fd = keeper_policy_waits(&keeper->policy) ? keeper->lease : -1, .events = POLLIN },
 	};
-	(void)poll(waits, G_N_ELEMENTS(waits), (int)MAX(0, (wait_us + 999) / 1000));
+	(void)poll(waits, G_N_ELEMENTS(waits), next_us == G_MAXINT64 ? -1 : (int)CLAMP((wait_us + 999) / 1000, 0, G_MAXINT));
 
 	receive(keeper);
-	if (keeper_policy_woke(&keeper->policy, g_get_monotonic_time()) && keeper->supervisor > 0) {
-		g_warning("the supervisor has been silent for %d s: killing it", (int)(KEEPER_SILENCE_US / G_TIME_SPAN_SECOND));
+	if (keeper_policy_woke(&keeper->policy, lease_has_lapsed(keeper), g_get_monotonic_time()) && keeper->supervisor > 0) {
+		g_warning("the supervisor has been silent for %d s: killing it", (int)((KEEPER_LEASE_US + KEEPER_GRACE_US) / G_TIME_SPAN_SECOND));
 		kill(keeper->supervisor, SIGKILL);
-		keeper->policy.kicked_us = g_get_monotonic_time(); /* once */
+		set_lease(keeper); /* once */
 	}
 	take_signals(keeper);
+	look_at_stops(keeper);
 	reap(keeper);
 	if (keeper->exit_status >= 0)
 		return;
-	now_us = g_get_monotonic_time();
-	if (!keeper->policy.running && now_us >= keeper->policy.start_at_us)
+	if (!keeper->policy.running && g_get_monotonic_time() >= keeper->policy.start_at_us)
 		start_supervisor(keeper);
 	send_reports(keeper);
 	renew(keeper);
@@ -357,7 +393,8 @@ int main(int argc, char **argv)
 	keeper.notify = replace_orphan();
 	if (keeper.notify < 0)
 		keeper.notify = bind_notify();
-	if (keeper.notify < 0)
+	keeper.lease = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (keeper.notify < 0 || keeper.lease < 0)
 		return 1;
 
 	keeper_policy_init(&keeper.policy, g_get_monotonic_time());

@@ -14,35 +14,46 @@ void keeper_policy_init(KeeperPolicy *policy, gint64 now_us)
 void keeper_policy_started(KeeperPolicy *policy, gint64 now_us)
 {
 	policy->running = true;
-	policy->kicked = policy->hung = false;
+	policy->up = policy->hung = false;
 	policy->started_us = now_us;
-	policy->kicked_us = now_us;
+	policy->lapsed_us = 0;
 }
 
-void keeper_policy_kicked(KeeperPolicy *policy, gint64 now_us)
+void keeper_policy_up(KeeperPolicy *policy)
 {
-	policy->kicked_us = now_us;
-	policy->kicked = true;
-	if (policy->alone && now_us - policy->started_us >= KEEPER_GROWN_US) {
-		policy->alone = false;
-		policy->n_failed = 0;
-	}
+	policy->up = true;
 }
 
-bool keeper_policy_woke(KeeperPolicy *policy, gint64 now_us)
+bool keeper_policy_woke(KeeperPolicy *policy, bool lapsed, gint64 now_us)
 {
 	/* Whoever slept late himself cannot say that the other was silent. */
-	if (now_us - policy->due_us > KEEPER_LATE_US)
-		policy->kicked_us = now_us;
-	if (!policy->running || now_us - policy->kicked_us < KEEPER_SILENCE_US)
+	bool late = policy->due_us != G_MAXINT64 && now_us - policy->due_us > KEEPER_LATE_US;
+	if (!policy->running || !lapsed) {
+		policy->lapsed_us = 0;
+		if (policy->running && policy->alone && policy->up && now_us - policy->started_us >= KEEPER_GROWN_US) {
+			policy->alone = false;
+			policy->n_failed = 0;
+		}
 		return false;
-	policy->hung |= policy->kicked_us - policy->started_us < KEEPER_GROWN_US;
+	}
+	if (policy->lapsed_us == 0 || late)
+		policy->lapsed_us = now_us;
+	if (now_us - policy->lapsed_us < KEEPER_GRACE_US)
+		return false;
+	/* Its last turn was before that age. */
+	policy->hung |= policy->lapsed_us - policy->started_us < KEEPER_GROWN_US + KEEPER_LEASE_US;
+	policy->lapsed_us = 0;
 	return true;
+}
+
+bool keeper_policy_waits(const KeeperPolicy *policy)
+{
+	return policy->running && policy->lapsed_us == 0;
 }
 
 bool keeper_policy_ended(KeeperPolicy *policy, bool killed, gint64 now_us)
 {
-	bool failed = !policy->kicked || policy->hung || (!killed && now_us - policy->started_us < KEEPER_GROWN_US);
+	bool failed = !policy->up || policy->hung || (!killed && now_us - policy->started_us < KEEPER_GROWN_US);
 	policy->running = false;
 	policy->start_at_us = now_us;
 	if (!failed)
@@ -67,12 +78,15 @@ bool keeper_policy_ended(KeeperPolicy *policy, bool killed, gint64 now_us)
 	return false;
 }
 
-gint64 keeper_policy_next(KeeperPolicy *policy, gint64 now_us)
+gint64 keeper_policy_next(KeeperPolicy *policy)
 {
-	policy->due_us = now_us + KEEPER_WAKE_US;
-	if (policy->running)
-		policy->due_us = MAX(policy->due_us, policy->kicked_us + KEEPER_OVERDUE_US);
+	if (!policy->running)
+		policy->due_us = policy->start_at_us;
+	else if (policy->lapsed_us)
+		policy->due_us = policy->lapsed_us + KEEPER_GRACE_US;
+	else if (policy->alone && policy->up)
+		policy->due_us = policy->started_us + KEEPER_GROWN_US;
 	else
-		policy->due_us = MIN(policy->due_us, policy->start_at_us);
+		policy->due_us = G_MAXINT64;
 	return policy->due_us;
 }

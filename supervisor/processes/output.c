@@ -72,15 +72,17 @@ static char *read_end(int fd, off_t size, gsize n_bytes, gsize *ret_length)
 	return text;
 }
 
-void output_trim(void)
+bool output_trim(void)
 {
 	g_autoptr(GDir) folder = g_dir_open(OUTPUT_DIR, 0, NULL);
 	const char *name;
+	bool trimmed = false;
 	while (folder && (name = g_dir_read_name(folder))) {
 		g_autofree char *path = g_build_filename(OUTPUT_DIR, name, NULL);
 		struct stat found;
 		if (stat(path, &found) < 0 || !S_ISREG(found.st_mode) || found.st_size <= MAX_BYTES)
 			continue;
+		trimmed = true;
 		/* Its writers append, so they go on at the new end. */
 		int fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
 		gsize length = 0;
@@ -90,6 +92,7 @@ void output_trim(void)
 		if (fd >= 0)
 			close(fd);
 	}
+	return trimmed;
 }
 
 /* ---- The last lines ---- */

@@ -14,8 +14,9 @@ int output_open(const char *name);
 /* Gives OUTPUT_DIR a size of its own: whoever floods his output fills that, not /run. To be called before the first is opened. */
 void output_prepare(void);
 
-/* Shortens files of OUTPUT_DIR that have become too long (they lie in memory) to their end; to be called every second. */
-void output_trim(void);
+/* Shortens files of OUTPUT_DIR that have become too long (they lie in memory) to their end; to be called every few seconds, and every second
+ * once one was. */
+bool output_trim(void);
 
 /* @text: the last lines, each ending in a line feed; "" when there are none. */
 typedef void (*OutputLastCb)(const char *text, gpointer user_data);

@@ -147,12 +147,17 @@ void process_table_free(ProcessTable *table)
 	g_free(table);
 }
 
-void process_table_kick(ProcessTable *table)
+void process_table_up(ProcessTable *table)
 {
-	KeeperMessage kick = { .kind = KEEPER_KICK };
+	KeeperMessage up = { .kind = KEEPER_UP };
 	if (table->link >= 0)
-		(void)send(table->link, &kick, sizeof kick, MSG_DONTWAIT | MSG_NOSIGNAL);
-	g_array_set_size(table->unclaimed, 0); /* whoever was to be adopted has been */
+		(void)send(table->link, &up, sizeof up, MSG_DONTWAIT | MSG_NOSIGNAL);
+	process_table_settle(table);
+}
+
+void process_table_settle(ProcessTable *table)
+{
+	g_array_set_size(table->unclaimed, 0);
 }
 
 bool process_table_has_keeper(const ProcessTable *table)

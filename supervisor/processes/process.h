@@ -23,8 +23,11 @@ typedef void (*ProcessEndedCb)(int status, gpointer user_data);
 ProcessTable *process_table_new(int link);
 void process_table_free(ProcessTable *table);
 
-/* Kicks the keeper; to be called every KEEPER_KICK_INTERVAL_US from the main loop, so that a stuck loop is noticed. */
-void process_table_kick(ProcessTable *table);
+/* Tells the keeper that this supervisor is at work. */
+void process_table_up(ProcessTable *table);
+
+/* Whoever was to be adopted has been: ends of others are nobody's business. */
+void process_table_settle(ProcessTable *table);
 
 /* Whether the keeper still listens. */
 bool process_table_has_keeper(const ProcessTable *table);

@@ -13,8 +13,8 @@ WINDOW_S = 6
 
 
 def test_idle_supervisor_sleeps(pair):
-    """A sign of life a second, a look at foreign instances every five: no more than that, with room for a busy machine. The look at the disk, every
-    thirty seconds, is waited for by a thread of its own, several times: it comes into one of two windows at most."""
+    """The supervisor looks round every five seconds, the keeper is not woken at all. The doctor's look, every thirty seconds, and that for foreign
+    instances are waited for by threads of their own, several times: each comes into one of two windows at most."""
     pids = {(device.name, name): device.pid_of(f"understudy-{name}") for device in pair.devices.values() for name in ("supervisor", "keeper")}
     for watch in pair.watches.values():
         watch.stop()  # who asks is answered
@@ -30,7 +30,7 @@ def too_many(pair, pids):
     before = {party: wakeups(pid) for party, pid in pids.items()}
     assert stays(lambda: all(device.pid_of("understudy-supervisor") == pids[device.name, "supervisor"] for device in pair.devices.values()), WINDOW_S)
     rates = {party: (wakeups(pid) - before[party]) / WINDOW_S for party, pid in pids.items()}
-    return {party: rate for party, rate in rates.items() if rate > (3 if party[1] == "supervisor" else 2)}
+    return {party: rate for party, rate in rates.items() if rate > (1 if party[1] == "supervisor" else 0)}
 
 
 def calm(pids):

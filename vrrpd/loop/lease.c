@@ -2,7 +2,6 @@
 /* vrrpd/loop/lease.c - a timer of somebody else's, waited for. */
 #include "vrrpd/loop/lease.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
@@ -18,12 +17,13 @@ struct VrrpLease {
 	gpointer user_data;
 };
 
+/* Nobody reads from it: others wait for it as well. It tells no more once it has been set anew. */
 static gboolean ready_cb(gint fd, GIOCondition condition, gpointer user_data)
 {
 	VrrpLease *lease = user_data;
-	guint64 expirations;
+	struct itimerspec left;
 
-	if (read(fd, &expirations, sizeof expirations) < 0 && (errno == EAGAIN || errno == EINTR))
+	if (timerfd_gettime(fd, &left) == 0 && (left.it_value.tv_sec != 0 || left.it_value.tv_nsec != 0))
 		return G_SOURCE_CONTINUE; /* set anew in the last moment */
 	lease->source = 0;
 	lease->lapsed(lease->user_data);

@@ -2,7 +2,7 @@
 /*
  * vrrpd/loop/lease.h - the supervisor's sign of life: a timer that both have open, and that the supervisor sets anew again and again.
  *
- * So long as it lives nobody is woken. When it is stopped, killed or hangs, the timer runs out.
+ * So long as it lives nobody is woken. When it is stopped, killed or hangs, the timer runs out. The keeper has it open as well.
  */
 #pragma once
 

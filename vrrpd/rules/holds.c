@@ -64,7 +64,7 @@ bool vrrp_holds_tick(VrrpHolds *holds, bool is_master, gint64 now_us)
 		}
 	}
 	if (!is_master && !holds->hold[VRRP_HOLD_NO_SUPERVISOR].set && now_us >= holds->supervised_until_us) {
-		vrrp_holds_set(holds, VRRP_HOLD_NO_SUPERVISOR, "no sign of life for 3 s", 0, now_us);
+		vrrp_holds_set(holds, VRRP_HOLD_NO_SUPERVISOR, "no sign of life", 0, now_us);
 		changed = true;
 	}
 	return changed;

@@ -15,7 +15,8 @@ typedef enum {
 	VRRP_N_HOLDS,
 } VrrpHold;
 
-#define VRRP_LEASE_US (3 * G_USEC_PER_SEC) /* so long the supervisor's word is good */
+#define VRRP_LEASE_US (3 * G_USEC_PER_SEC) /* so long it may take to say that it lives */
+#define VRRP_LEASE_MOST_US (10 * G_USEC_PER_SEC) /* so long its word may be good when it is given */
 
 typedef struct {
 	struct {
