@@ -42,9 +42,10 @@ static void add_line(GString *out, const RenderStyle *style, RenderColour colour
 	g_string_append(out, row);
 }
 
-static bool is_about_loss(const char *key)
+/* What has a line of its own. */
+static bool is_told_apart(const char *key)
 {
-	return g_str_equal(key, "lost") || g_str_has_prefix(key, "contacts_");
+	return g_str_equal(key, "lost") || g_str_has_prefix(key, "contacts_") || g_str_equal(key, "failed") || g_str_equal(key, "last_output");
 }
 
 /* Times by the machine's own clock; what they say is in the phases and in heard_before_ms. */
@@ -79,6 +80,23 @@ static void add_lost(GString *out, const RenderStyle *style, GVariant *evidence)
 		add_line(out, style, changes || gone ? RENDER_WARNING : RENDER_PLAIN, "lost", line->str);
 }
 
+/* An application that was beyond help, with its last words. */
+static void add_failed(GString *out, const RenderStyle *style, GVariant *evidence)
+{
+	const char *failed = dict_string(evidence, "failed", "");
+	g_auto(GStrv) lines = g_strsplit(dict_string(evidence, "last_output", ""), "\n", -1);
+	g_autofree char *clean = render_clean(failed);
+
+	if (*failed)
+		add_line(out, style, RENDER_WARNING, "failed", clean);
+	for (char **line = lines; *line; line++) {
+		g_autofree char *words = render_clean(*line);
+
+		if (*words)
+			add_line(out, style, RENDER_DIM, "said", words);
+	}
+}
+
 static void add_evidence(GString *out, const RenderStyle *style, GVariant *evidence)
 {
 	g_autoptr(GString) line = g_string_new(NULL);
@@ -93,7 +111,7 @@ static void add_evidence(GString *out, const RenderStyle *style, GVariant *evide
 		g_autoptr(GVariant) value = each;
 		g_autofree char *plain = plain_value(value);
 
-		if (is_about_loss(key) || is_for_programs(key))
+		if (is_told_apart(key) || is_for_programs(key))
 			continue;
 		g_string_append_printf(line, "%s%s: %s", line->len ? ", " : "", key, plain);
 	}
@@ -149,8 +167,10 @@ char *timeline_view_text(GVariant *transitions, const RenderStyle *style, GTimeZ
 				       bold_device, old_role, coloured, *reason ? "  because " : "", reason,
 				       dict_int(transition, "term", 0));
 		add_phases(out, style, phases);
-		if (evidence)
+		if (evidence) {
+			add_failed(out, style, evidence);
 			add_lost(out, style, evidence);
+		}
 		add_evidence(out, style, evidence);
 	}
 	if (n == 0)

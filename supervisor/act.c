@@ -143,6 +143,19 @@ static const char *failover_text(Role old, const char *reason, GVariant *known)
 	return strcmp(reason, "master-resigned") == 0 ? "the Master has given up" : NULL;
 }
 
+/* A critical one that is beyond help, and what it wrote last: the first of them is reason enough. */
+static void add_failed(Application *application, gpointer user_data)
+{
+	GVariantDict *evidence = user_data;
+	const char *output = application_last_output(application);
+	if (!application_settings(application)->critical || application_state(application)->state != APP_FAILED || g_variant_dict_contains(evidence, "failed"))
+		return;
+	g_autofree char *failed = g_strdup_printf("%s (%s)", application_name(application), application_last_exit(application));
+	g_variant_dict_insert(evidence, "failed", "s", failed);
+	if (*output)
+		g_variant_dict_insert(evidence, "last_output", "s", output);
+}
+
 static void role_has_changed(Supervisor *supervisor, Role old)
 {
 	const RoleMachine *role = &supervisor->role;
@@ -169,6 +182,8 @@ static void role_has_changed(Supervisor *supervisor, Role old)
 		if (lacking)
 			g_variant_dict_insert_value(dictionary, "not_applied", lacking);
 	}
+	if (old == ROLE_MASTER || old == ROLE_TAKING_OVER)
+		applications_each(supervisor->applications, add_failed, dictionary);
 	bool ordered = supervisor->order && now_us - supervisor->order_us < ORDER_LASTS_US;
 	if (ordered && *supervisor->order)
 		g_variant_dict_insert(dictionary, "order", "s", supervisor->order);

@@ -7,7 +7,7 @@ ECHO = """\
 #!/usr/bin/python3
 import os, re, signal, socket, sys, time
 if os.path.exists("/var/lib/echo/broken"):
-    sys.exit(1)
+    sys.exit("my files are broken")
 if os.path.exists("/var/lib/echo/config") and open("/var/lib/echo/config").read() != "good":
     sys.exit(2)
 def stop(*_):

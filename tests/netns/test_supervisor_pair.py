@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import re
 import select
 import socket
 import sys
@@ -282,6 +283,10 @@ def test_failed_application_gives_up_once(pair):
     wait_until(lambda: "failed" in new.run(["busctl", "get-property", *path, "State"]).stdout, 30, "failed for good")
     wait_until(lambda: get(old, "Peer").get("failed", {}).get("data") == ["echo"], 10, "which it says")
     assert resigned(pair, new) == before[new.name] and get(new, "Role") in ("taking-over", "master")
+    # Why, with its last words, on either device.
+    for device in (old, new):
+        wait_until(lambda device=device: re.search(r"^ +failed +echo \(exit 1\)\n +said +my files are broken$",
+                                                   device.run(["understudy", "timeline", "--count", "8"]).stdout, re.M), 5, "why")
     # Mended on the first, which says so: now it is given the service.
     old.run(["rm", "/var/lib/echo/broken"])
     old.run(["understudy", "reset-health"])

@@ -3,6 +3,7 @@
 
 import socket
 import struct
+import time
 
 import pytest
 from set_lab import (LAN6, LAN46, SERVICE6, VIRTUAL_LINK_LOCAL, VIRTUAL_MAC6, advert6, advertisements, adverts6, checksum, device, echo, has,
@@ -311,6 +312,25 @@ def test_frozen_and_thawed_it_has_let_go(lab):
     alpha.thaw()
     alpha.wait_state("backup")
     assert not has(alpha, SERVICE6) and beta.state() == "master"
+    echo(phone.namespace, SERVICE6)
+    assert neighbour(phone, SERVICE6) == "00:00:5e:00:02:33"
+
+
+def test_heal_keeps_who_serves_and_is_announced(lab):
+    """Both led while cut off from each other; the one that stays says so by neighbour advertisements, of each address."""
+    alpha, beta = pair_of(lab, {"family": "ipv6"}, {"lan": LAN46})
+    phone = device(lab, "phone", 50, peer_link=False)
+    beta.peer_port.block()
+    beta.lan_port.block()
+    beta.wait_state("master")
+    echo(phone.namespace, SERVICE6)
+    wire = lab.wire(alpha.lan_port)
+    healed = time.monotonic()
+    beta.lan_port.unblock()
+    beta.wait_state("backup")
+    assert beta.get("Reason") == "heard-higher" and alpha.state() == "master" and not has(beta, SERVICE6)
+    for address in (SERVICE6, VIRTUAL_LINK_LOCAL):
+        wire.wait(lambda address=address: [said for said in advertisements(wire) if said[0] > healed and said[2] == address], 3, f"{address} announced again")
     echo(phone.namespace, SERVICE6)
     assert neighbour(phone, SERVICE6) == "00:00:5e:00:02:33"
 

@@ -279,6 +279,8 @@ static void test_lost(void)
 		  "  lost  1 change of config (250.0 ms), at least 3 changes of volatile (1500.0 ms), 2 of 17 contacts\n" },
 		{ "{'contacts_before': <uint64 17>, 'contacts_after': <uint64 18>, 'contacts_lost': <uint64 0>, 'first_phone': <'192.0.2.100'>}",
 		  "  lost  0 of 17 contacts\n  evidence  first_phone: 192.0.2.100\n" },
+		{ "{'failed': <'kamailio (exit 255)'>, 'last_output': <'cannot bind\\ngiving up\\n'>, 'carrier': <true>}",
+		  "  failed  kamailio (exit 255)\n  said  cannot bind\n  said  giving up\n  evidence  carrier: yes\n" },
 		{ "@a{sv} {}", "" },
 	};
 
