@@ -4,6 +4,7 @@
 import contextlib
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,9 +52,55 @@ def pair_with_pbx(build, prepare=None):
 
 
 @pytest.fixture
-def pair(build):
+def new_pair(build):
     with pair_with_pbx(build) as pair:
         yield pair
+
+
+class Shared:
+    """One pair for the cases of a file that need no new one, as long as none of them fails."""
+
+    def __init__(self, make):
+        self.make, self.kept = make, contextlib.ExitStack()
+        self.pair = None
+
+    def get(self):
+        if not self.pair:
+            self.pair = self.kept.enter_context(self.make())
+        return self.pair
+
+    def drop(self):
+        self.pair = None
+        self.kept.close()
+
+
+@pytest.fixture(scope="module")
+def shared(build):
+    shared = Shared(lambda: pair_with_pbx(build))
+    yield shared
+    shared.drop()
+
+
+@pytest.fixture
+def pair(shared, request):
+    """A settled pair that cases before this one have used: whole again, whatever was cut, blocked or switched off. Who leads is what they have left."""
+    failed = request.session.testsfailed
+    yield shared.get()
+    if request.session.testsfailed != failed:
+        shared.drop()
+    else:
+        mend(shared.pair)
+
+
+def mend(pair):
+    for device in (pair.first, pair.second):
+        if not device.pid:
+            pair.switch_on(device)
+        for port in device.ports.values():
+            port.plug()
+            port.unblock()
+    pair.wait_settled(60)
+    answers_again(pair, time.monotonic(), 20)
 
 
 def answers_again(pair, moment, timeout_s=10):

@@ -7,14 +7,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 
 from measure import wakeups  # noqa: E402  (the benchmarks' folder must be on the path first)
-from pair_lab import pair, stays, wait_until  # noqa: E402, F401  (pair is a fixture)
+from pair_lab import new_pair, stays, wait_until  # noqa: E402, F401  (new_pair is a fixture)
 
 WINDOW_S = 6
 
 
-def test_idle_supervisor_sleeps(pair):
+def test_idle_supervisor_sleeps(new_pair):
     """The supervisor looks round every five seconds, the keeper is not woken at all. The doctor's look, every thirty seconds, and that for foreign
     instances are waited for by threads of their own, several times: each comes into one of two windows at most."""
+    pair = new_pair
     pids = {(device.name, name): device.pid_of(f"understudy-{name}") for device in pair.devices.values() for name in ("supervisor", "keeper")}
     for watch in pair.watches.values():
         watch.stop()  # who asks is answered

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import pytest
-from pair_lab import SERVICE, answers_again, pair, pbx, pbx_runs_on, stays, wait_until  # noqa: F401  (pair is a fixture)
+from pair_lab import SERVICE, answers_again, new_pair, pair, pbx, pbx_runs_on, shared, stays, wait_until  # noqa: F401  (fixtures)
 
 
 def changes(pair, counts):
@@ -64,8 +64,9 @@ def test_backup_loses_its_lan_cable(pair):
     assert pair.master() is master and pair.probe.silence_ms(begin)[0] <= 100
 
 
-def test_both_lose_the_lan_and_one_returns(pair):
+def test_both_lose_the_lan_and_one_returns(new_pair):
     """Nobody can lead; the first whose cable is back does."""
+    pair = new_pair
     master, backup = pair.master(), pair.backup()
     for device in (backup, master):
         device.ports["eth0"].cut()
@@ -83,8 +84,9 @@ def test_both_lose_the_lan_and_one_returns(pair):
 
 
 @pytest.mark.parametrize("losses", [4, pytest.param(6, marks=pytest.mark.long)])  # after which it is left alone for 4 s, and for 16
-def test_flapping_cable_of_the_master(pair, losses):
+def test_flapping_cable_of_the_master(new_pair, losses):
     """Whatever the cable does, one leads in the end, the other follows, and the address was never answered for by two that serve."""
+    pair = new_pair
     flapping = pair.master()
     for _ in range(losses):
         flapping.ports["eth0"].cut()

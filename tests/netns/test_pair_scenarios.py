@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from pair_lab import LAST_WORDS, answers_again, pair, pbx_runs_on, stays, wait_until  # noqa: F401  (pair is a fixture)
+from pair_lab import LAST_WORDS, answers_again, new_pair, pair, pbx_runs_on, shared, stays, wait_until  # noqa: F401  (fixtures)
 
 
 def test_bus_dead_then_cable(pair):
@@ -91,8 +91,9 @@ def test_returning_master_becomes_backup(pair, fault):
     assert not pbx_runs_on(master) and pbx_runs_on(backup)
 
 
-def test_swap_brings_last_words(pair):
+def test_swap_brings_last_words(new_pair):
     """What an application writes while it stops for a swap is on the other device before its own starts there."""
+    pair = new_pair
     master, backup = pair.master(), pair.backup()
     before, ups = len(told_of(pair, backup, "failover")), len(told_of(pair, backup, "up active"))
     assert master.read(LAST_WORDS) is None
@@ -118,3 +119,7 @@ def test_passive_backup_takes_over_by_order_only(pair):
     pair.watch(backup).wait_role("master", 10)
     answers_again(pair, begin + 2)
     assert pbx_runs_on(backup)
+    pair.switch_on(master)
+    pair.wait_settled()
+    for device in (master, backup):
+        device.run(["understudy", "mode", "active"])
