@@ -52,21 +52,23 @@ GVariant *notify_engine_heads(NotifyEngine *engine)
 	g_variant_builder_add(&builder, "{sv}", "store", g_variant_new_string(notify_store_id(engine->store)));
 	g_variant_builder_add(&builder, "{sv}", "newest", g_variant_new_uint64(notify_store_newest(engine->store)));
 	g_variant_builder_add(&builder, "{sv}", "change", g_variant_new_uint64(notify_store_change(engine->store)));
+	g_variant_builder_add(&builder, "{sv}", "mark", g_variant_new_uint64(notify_store_mark(engine->store)));
 	return g_variant_builder_end(&builder);
 }
 
 GVariant *notify_engine_tell(NotifyEngine *engine, GVariant *question, GError **error)
 {
-	guint64 event = 0, change = 0;
+	NotifySeen after = { 0 };
 	const char *store = "";
 
 	notify_engine_flush(engine);
 	(void)g_variant_lookup(question, "store", "&s", &store);
-	(void)g_variant_lookup(question, "event", "t", &event);
-	(void)g_variant_lookup(question, "change", "t", &change);
+	(void)g_variant_lookup(question, "event", "t", &after.event);
+	(void)g_variant_lookup(question, "change", "t", &after.change);
+	(void)g_variant_lookup(question, "mark", "t", &after.mark);
 	if (!g_str_equal(store, notify_store_id(engine->store)))
-		event = change = 0; /* the numbers of a database that is no more */
-	return notify_store_tell(engine->store, event, change, error);
+		after = (NotifySeen){ 0 }; /* the numbers of a database that is no more */
+	return notify_store_tell(engine->store, &after, error);
 }
 
 /* ---- Whose task ---- */
@@ -122,17 +124,17 @@ static void hand_over(NotifyEngine *engine)
 
 /* ---- What the other has ---- */
 
-static bool is_behind(NotifyEngine *engine, guint64 *ret_event, guint64 *ret_change)
+static bool is_behind(NotifyEngine *engine, NotifySeen *ret_seen)
 {
 	g_autoptr(GError) error = NULL;
 
 	if (!engine->place.connected || !engine->peer_store)
 		return false;
-	if (!notify_store_seen(engine->store, engine->peer_store, ret_event, ret_change, &error)) {
+	if (!notify_store_seen(engine->store, engine->peer_store, ret_seen, &error)) {
 		g_warning("%s", error->message);
 		return false;
 	}
-	return *ret_event < engine->peer_newest || *ret_change < engine->peer_change;
+	return ret_seen->event < engine->peer.event || ret_seen->change < engine->peer.change || ret_seen->mark < engine->peer.mark;
 }
 
 static void ask(NotifyEngine *engine);
@@ -150,19 +152,20 @@ static gboolean on_ask_time(gpointer user_data)
 static void ask(NotifyEngine *engine)
 {
 	GVariantBuilder builder;
-	guint64 event = 0, change = 0;
+	NotifySeen seen = { 0 };
 
 	if (engine->asking)
 		return;
-	if (!is_behind(engine, &event, &change)) {
+	if (!is_behind(engine, &seen)) {
 		if (engine->place.known && (engine->peer_store || !engine->paired))
 			enable(engine); /* nothing that the other had done is unknown here */
 		return;
 	}
 	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
 	g_variant_builder_add(&builder, "{sv}", "store", g_variant_new_string(engine->peer_store));
-	g_variant_builder_add(&builder, "{sv}", "event", g_variant_new_uint64(event));
-	g_variant_builder_add(&builder, "{sv}", "change", g_variant_new_uint64(change));
+	g_variant_builder_add(&builder, "{sv}", "event", g_variant_new_uint64(seen.event));
+	g_variant_builder_add(&builder, "{sv}", "change", g_variant_new_uint64(seen.change));
+	g_variant_builder_add(&builder, "{sv}", "mark", g_variant_new_uint64(seen.mark));
 	g_autoptr(GVariant) question = g_variant_ref_sink(g_variant_builder_end(&builder));
 
 	engine->asking = true;
@@ -171,21 +174,46 @@ static void ask(NotifyEngine *engine)
 		engine->events.ask(question, engine->events.user_data);
 }
 
+/* What people did there. Those of one name together. */
+static void take_marks(NotifyEngine *engine, const NotifyLearnt *learnt)
+{
+	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(guint64));
+
+	if (learnt->read->len == 0 && learnt->acknowledged->len == 0)
+		return;
+	notify_engine_marked(engine, learnt->read);
+	if (learnt->read->len > 0 && engine->events.marked)
+		engine->events.marked(learnt->read, engine->events.user_data);
+	for (guint i = 0; i < learnt->acknowledged->len; i++) {
+		const NotifyAcknowledged *each = learnt->acknowledged->pdata[i];
+		const NotifyAcknowledged *next = i + 1 < learnt->acknowledged->len ? learnt->acknowledged->pdata[i + 1] : NULL;
+
+		g_array_append_val(ids, each->id);
+		if (next && g_str_equal(next->who, each->who))
+			continue;
+		if (engine->events.acknowledged)
+			engine->events.acknowledged(ids, each->who, engine->events.user_data);
+		g_array_set_size(ids, 0);
+	}
+}
+
 bool notify_engine_told(NotifyEngine *engine, GVariant *answer, GError **error)
 {
-	g_autoptr(GPtrArray) events = NULL;
-	bool more = false;
+	g_auto(NotifyLearnt) learnt = { 0 };
 
-	if (!notify_store_learn(engine->store, answer, &events, &more, error))
+	if (!notify_store_learn(engine->store, answer, &learnt, error))
 		return false;
-	if (events->len > 0 && engine->events.counts)
+	if (learnt.events->len > 0 && engine->events.counts)
 		engine->events.counts(engine->events.user_data);
-	for (guint i = 0; i < events->len; i++) {
-		rules_event(engine->rules, events->pdata[i], g_get_monotonic_time(), NULL); /* the other device tells of it, and knows here what was told */
-		notify_engine_light(engine, events->pdata[i]);
+	for (guint i = 0; i < learnt.events->len; i++) {
+		const NotifyEvent *event = learnt.events->pdata[i];
+
+		rules_event(engine->rules, event, g_get_monotonic_time(), NULL); /* the other device tells of it, and knows here what was told */
+		notify_engine_light(engine, event);
 		if (engine->events.raised)
-			engine->events.raised(events->pdata[i], engine->events.user_data);
+			engine->events.raised(event, engine->events.user_data);
 	}
+	take_marks(engine, &learnt);
 	g_clear_handle_id(&engine->ask_timer, g_source_remove);
 	engine->asking = false;
 	notify_dispatch_look(engine->dispatch); /* some may be our task now */
@@ -202,10 +230,11 @@ static void take_heads(NotifyEngine *engine, GVariant *heads)
 	if (g_strcmp0(store, engine->peer_store) != 0) {
 		g_free(engine->peer_store);
 		engine->peer_store = g_strdup(store);
-		engine->peer_newest = engine->peer_change = 0;
+		engine->peer = (NotifySeen){ 0 };
 	}
-	(void)g_variant_lookup(heads, "newest", "t", &engine->peer_newest);
-	(void)g_variant_lookup(heads, "change", "t", &engine->peer_change);
+	(void)g_variant_lookup(heads, "newest", "t", &engine->peer.event);
+	(void)g_variant_lookup(heads, "change", "t", &engine->peer.change);
+	(void)g_variant_lookup(heads, "mark", "t", &engine->peer.mark);
 }
 
 /* ---- When nobody was there ---- */

@@ -24,7 +24,7 @@ struct NotifyEngine {
 	OutboxPlace place;
 	bool paired;
 	char *peer_store;              /* the other's database, as it published; NULL: nothing yet */
-	guint64 peer_newest, peer_change;
+	NotifySeen peer;               /* how far that one is */
 	bool asking;
 	guint ask_timer, heads_timer, start_timer, grace_timer, alive_timer;
 	bool returned; /* looked at, whether nobody was there */

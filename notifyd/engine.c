@@ -376,9 +376,12 @@ const Settings *notify_engine_settings(const NotifyEngine *engine)
 	return engine->settings;
 }
 
-void notify_engine_marked(NotifyEngine *engine, const GArray *ids)
+void notify_engine_marked(NotifyEngine *engine, const GArray *read)
 {
-	leds_read(engine->leds, (const guint64 *)(gconstpointer)ids->data, ids->len);
+	notify_engine_news(engine);
+	if (read->len == 0)
+		return;
+	leds_read(engine->leds, (const guint64 *)(gconstpointer)read->data, read->len);
 	/* Those that went unread, because there were too many, blink no longer than the others. */
 	if (notify_store_unread(engine->store) == 0)
 		leds_gone(engine->leds, G_MAXUINT64);

@@ -15,6 +15,8 @@ typedef struct NotifyEngine NotifyEngine;
 
 typedef struct {
 	void (*raised)(const NotifyEvent *event, gpointer user_data); /* one more is stored */
+	void (*marked)(const GArray *ids, gpointer user_data);        /* read on the other device */
+	void (*acknowledged)(const GArray *ids, const char *who, gpointer user_data); /* the same */
 	void (*counts)(gpointer user_data);                           /* how many there are, unread, shown */
 	void (*heads)(gpointer user_data);                            /* there is more to tell the other device; not more than 5 times a second */
 	void (*ask)(GVariant *question, gpointer user_data);          /* for the other device; the answer goes to notify_engine_told() */
@@ -42,8 +44,8 @@ typedef void (*NotifyRaised)(guint64 id, const GError *error, gpointer user_data
 void notify_engine_raise(NotifyEngine *engine, NotifyEvent *event, NotifyRaised done, gpointer user_data);
 /* Now: before what has been raised is asked for. */
 void notify_engine_flush(NotifyEngine *engine);
-/* These are read now. */
-void notify_engine_marked(NotifyEngine *engine, const GArray *ids);
+/* These are read, or acknowledged, now; @read may be empty. */
+void notify_engine_marked(NotifyEngine *engine, const GArray *read);
 
 /* Reads the settings again. Wrong ones change nothing. */
 bool notify_engine_reload(NotifyEngine *engine, GError **error) G_GNUC_WARN_UNUSED_RESULT;

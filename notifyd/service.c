@@ -60,6 +60,27 @@ static void announce(const NotifyEvent *event, gpointer user_data)
 			g_variant_new("(@a{sv})", notify_event_to_variant(event)));
 }
 
+static GVariant *array_of(const GArray *ids)
+{
+	return g_variant_new_fixed_array(G_VARIANT_TYPE_UINT64, ids->data, ids->len, sizeof(guint64));
+}
+
+static void announce_read(const GArray *ids, gpointer user_data)
+{
+	NotifyService *service = user_data;
+
+	if (ids->len > 0)
+		bus_object_emit(service->object, NOTIFY_INTERFACE, "Marked", g_variant_new("(@at)", array_of(ids)));
+}
+
+static void announce_acknowledged(const GArray *ids, const char *who, gpointer user_data)
+{
+	NotifyService *service = user_data;
+
+	if (ids->len > 0)
+		bus_object_emit(service->object, NOTIFY_INTERFACE, "Acknowledged", g_variant_new("(@ats)", array_of(ids), who));
+}
+
 /* Answers the call when it may not. Our own daemons are trusted with the names and with the number. */
 static bool may_raise(NotifyService *service, BusCall *call, const char *application)
 {
@@ -235,19 +256,6 @@ static const guint64 *ids_of(BusCall *call, GVariant *wanted, gsize *ret_n)
 	return ids ? ids : &none;
 }
 
-static GVariant *array_of(const GArray *ids)
-{
-	return g_variant_new_fixed_array(G_VARIANT_TYPE_UINT64, ids->data, ids->len, sizeof(guint64));
-}
-
-static void tell_marked(NotifyService *service, const GArray *ids)
-{
-	if (ids->len == 0)
-		return;
-	notify_engine_marked(service->engine, ids);
-	bus_object_emit(service->object, NOTIFY_INTERFACE, "Marked", g_variant_new("(@at)", array_of(ids)));
-}
-
 static void mark_read(BusCall *call, GVariant *args, gpointer user_data)
 {
 	NotifyService *service = user_data;
@@ -264,7 +272,9 @@ static void mark_read(BusCall *call, GVariant *args, gpointer user_data)
 		bus_call_fail(call, error);
 		return;
 	}
-	tell_marked(service, changed);
+	if (changed->len > 0)
+		notify_engine_marked(service->engine, changed);
+	announce_read(changed, service);
 	bus_call_reply(call, g_variant_new("(u)", changed->len));
 }
 
@@ -285,9 +295,10 @@ static void acknowledge(BusCall *call, GVariant *args, gpointer user_data)
 		bus_call_fail(call, error);
 		return;
 	}
-	tell_marked(service, read);
-	if (changed->len > 0)
-		bus_object_emit(service->object, NOTIFY_INTERFACE, "Acknowledged", g_variant_new("(@ats)", array_of(changed), who));
+	if (read->len > 0 || changed->len > 0)
+		notify_engine_marked(service->engine, read);
+	announce_read(read, service);
+	announce_acknowledged(changed, who, service);
 	bus_call_reply(call, g_variant_new("(u)", changed->len));
 }
 
@@ -534,7 +545,7 @@ static const BusErrorMapping ERRORS[] = {
 NotifyService *notify_service_new(BusTree *tree, NotifyStore *store, NotifyEngine *engine, GError **error)
 {
 	g_autoptr(NotifyService) service = g_new0(NotifyService, 1);
-	const NotifyEngineEvents events = { announce, counts_changed, heads_changed, ask_peer, service };
+	const NotifyEngineEvents events = { announce, announce_read, announce_acknowledged, counts_changed, heads_changed, ask_peer, service };
 
 	bus_error_register(NOTIFY_ERROR, ERRORS, G_N_ELEMENTS(ERRORS));
 	service->store = store;

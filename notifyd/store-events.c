@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* notifyd/store-events.c - events in the store: several in one transaction, pages, read and acknowledged. */
+/* notifyd/store-events.c - events in the store: several in one transaction, pages, the oldest that go. */
 #include <string.h>
 
 #include "store-events.h"
 
 #define LIST_MAX_BYTES (3 << 20) /* the binding sends 4 MiB at most; a page shows far less */
 #define DAY_MS         (24 * 3600 * 1000LL)
+#define KEPT_PART      10 /* of what is kept, the newest part of either device's numbers */
 
 /* Within a transaction. SQLITE_DONE: it was known. */
 int store_insert_event(NotifyStore *store, const NotifyEvent *event, const char *origin_store, guint64 origin, guint64 *ret_id)
@@ -46,42 +47,61 @@ static int find_key(NotifyStore *store, const char *key, guint64 *ret_id)
 	return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-/* What was unread and is not there any more, or read now. */
-static void uncount(NotifyStore *store, sqlite3_stmt *row, int priority_column, int shown_column)
+void store_uncount(NotifyStore *store, sqlite3_stmt *row, int priority_column, int shown_column)
 {
 	store->unread--;
 	if (sqlite3_column_int(row, shown_column))
 		store->shown[CLAMP(sqlite3_column_int(row, priority_column), 0, NOTIFY_PRIORITY_MAX)]--;
 }
 
-static int drop(NotifyStore *store, const char *sql, gint64 value)
+/* Takes @statement over. */
+static int drop(NotifyStore *store, sqlite3_stmt *statement)
 {
-	g_autoptr(sqlite3_stmt) statement = NULL;
-	int code = store_prepare(store, &statement, sql, "i", value);
+	g_autoptr(sqlite3_stmt) rows = statement;
+	int code;
 
-	if (code != SQLITE_OK)
-		return code;
-	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+	while ((code = sqlite3_step(rows)) == SQLITE_ROW) {
 		store->count--;
-		if (!sqlite3_column_int(statement, 0))
-			uncount(store, statement, 1, 2);
+		if (!sqlite3_column_int(rows, 0))
+			store_uncount(store, rows, 1, 2);
 	}
 	return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
+/*
+ * What happened first goes first, wherever it was raised; of what happened at once, in an order that is the same on both devices. But the newest of
+ * either device's numbers stay whatever their time says, because clocks may be wrong.
+ */
+static int drop_most(NotifyStore *store, guint n)
+{
+	guint64 stays = store->capacity / KEPT_PART, peer_newest = 0;
+	g_autofree char *peer = NULL;
+	sqlite3_stmt *statement = NULL;
+	int code = store_peer(store, &peer, &peer_newest);
+
+	if (code == SQLITE_OK)
+		code = store_prepare(store, &statement,
+				     "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE NOT (origin = 0 AND id > ?) AND NOT (origin > ? AND origin_store = ?)"
+				     " ORDER BY time_ms, device, CASE origin WHEN 0 THEN id ELSE origin END LIMIT ?) RETURNING read, priority, shown",
+				     "iisi", (gint64)(store->newest - MIN(stays, store->newest)), (gint64)(peer_newest - MIN(stays, peer_newest)), peer, (gint64)n);
+	return code == SQLITE_OK ? drop(store, statement) : code;
+}
+
 int store_drop_old(NotifyStore *store, gint64 now_ms)
 {
+	sqlite3_stmt *statement = NULL;
 	int code = SQLITE_OK;
 
 	if (store->count > store->capacity)
-		code = drop(store, "DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT ?) RETURNING read, priority, shown",
-			    (gint64)store->count - store->capacity);
-	/* Among the oldest only: what is old goes a hundred at a time, and where nothing is to go this looks at no more rows. */
-	if (code == SQLITE_OK && store->keep_days)
-		code = drop(store,
-			    "DELETE FROM events WHERE id IN (SELECT id FROM (SELECT id, time_ms FROM events ORDER BY id LIMIT 100) WHERE time_ms < ?)"
-			    " RETURNING read, priority, shown",
-			    now_ms - store->keep_days * DAY_MS);
+		code = drop_most(store, store->count - store->capacity);
+	/* What is old goes a hundred at a time. */
+	if (code == SQLITE_OK && store->keep_days) {
+		code = store_prepare(store, &statement,
+				     "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE time_ms < ? ORDER BY time_ms LIMIT 100) RETURNING read, priority, shown",
+				     "i", now_ms - store->keep_days * DAY_MS);
+		if (code == SQLITE_OK)
+			code = drop(store, statement);
+	}
 	return code;
 }
 
@@ -239,112 +259,4 @@ bool notify_store_range(NotifyStore *store, guint64 *ret_least, guint64 *ret_mos
 	*ret_least = (guint64)found.least;
 	*ret_most = (guint64)found.most;
 	return true;
-}
-
-/* ---- Read, acknowledged ---- */
-
-typedef struct {
-	const guint64 *ids;
-	gsize n_ids;
-	const char *who; /* NULL: read, not acknowledged */
-	gint64 now_ms;
-	GArray *read, *acknowledged;
-} Marking;
-
-static void append(GArray *ids, sqlite3_stmt *row)
-{
-	guint64 id = (guint64)sqlite3_column_int64(row, 0);
-
-	g_array_append_val(ids, id);
-}
-
-/* One row each, or all at once with @id NULL. */
-static int mark(NotifyStore *store, const guint64 *id, GArray *changed)
-{
-	g_autoptr(sqlite3_stmt) statement = NULL;
-	int code = store_prepare(store, &statement,
-				 id ? "UPDATE events SET read = 1 WHERE read = 0 AND id = ? RETURNING id, priority, shown"
-				    : "UPDATE events SET read = 1 WHERE read = 0 RETURNING id, priority, shown",
-				 id ? "i" : "", id && *id <= G_MAXINT64 ? (gint64)*id : (gint64)-1);
-
-	if (code != SQLITE_OK)
-		return code;
-	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-		append(changed, statement);
-		uncount(store, statement, 1, 2);
-	}
-	return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-static int acknowledge(NotifyStore *store, const Marking *marking, const guint64 *id)
-{
-	g_autoptr(sqlite3_stmt) statement = NULL;
-	int code = store_prepare(store, &statement,
-				 id ? "UPDATE events SET ack_ms = ?, ack_by = ? WHERE ack_ms = 0 AND id = ? RETURNING id"
-				    : "UPDATE events SET ack_ms = ?, ack_by = ? WHERE ack_ms = 0 RETURNING id",
-				 id ? "isi" : "is", marking->now_ms, marking->who, id && *id <= G_MAXINT64 ? (gint64)*id : (gint64)-1);
-
-	if (code != SQLITE_OK)
-		return code;
-	while ((code = sqlite3_step(statement)) == SQLITE_ROW)
-		append(marking->acknowledged, statement);
-	return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-static int mark_all(NotifyStore *store, gpointer data)
-{
-	Marking *marking = data;
-	int code = SQLITE_OK;
-
-	g_array_set_size(marking->read, 0);
-	g_array_set_size(marking->acknowledged, 0);
-	if (marking->n_ids == 0) {
-		code = mark(store, NULL, marking->read);
-		if (code == SQLITE_OK && marking->who)
-			code = acknowledge(store, marking, NULL);
-	}
-	for (gsize i = 0; code == SQLITE_OK && i < marking->n_ids; i++) {
-		code = mark(store, &marking->ids[i], marking->read);
-		if (code == SQLITE_OK && marking->who)
-			code = acknowledge(store, marking, &marking->ids[i]);
-	}
-	return code;
-}
-
-static int by_id(gconstpointer a, gconstpointer b)
-{
-	guint64 left = *(const guint64 *)a, right = *(const guint64 *)b;
-
-	return left < right ? -1 : left > right;
-}
-
-static bool run_marking(NotifyStore *store, Marking *marking, GArray **ret_read, GArray **ret_acknowledged, GError **error)
-{
-	g_autoptr(GArray) read = g_array_new(FALSE, FALSE, sizeof(guint64)), acknowledged = g_array_new(FALSE, FALSE, sizeof(guint64));
-
-	marking->read = read;
-	marking->acknowledged = acknowledged;
-	if (!store_transact(store, mark_all, marking, "marking events", error))
-		return false;
-	g_array_sort(read, by_id);
-	g_array_sort(acknowledged, by_id);
-	*ret_read = g_steal_pointer(&read);
-	if (ret_acknowledged)
-		*ret_acknowledged = g_steal_pointer(&acknowledged);
-	return true;
-}
-
-bool notify_store_mark_read(NotifyStore *store, const guint64 *ids, gsize n_ids, GArray **ret_changed, GError **error)
-{
-	Marking marking = { .ids = ids, .n_ids = n_ids };
-
-	return run_marking(store, &marking, ret_changed, NULL, error);
-}
-
-bool notify_store_acknowledge(NotifyStore *store, const guint64 *ids, gsize n_ids, const char *who, gint64 now_ms, GArray **ret_changed,
-			      GArray **ret_read, GError **error)
-{
-	Marking marking = { .ids = ids, .n_ids = n_ids, .who = who, .now_ms = now_ms };
-
-	return run_marking(store, &marking, ret_read, ret_changed, error);
 }

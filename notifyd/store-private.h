@@ -17,6 +17,7 @@ struct NotifyStore {
 	guint shown[NOTIFY_PRIORITY_MAX + 1]; /* unread ones for the display, by priority */
 	guint64 change; /* the newest of any row of the outbox */
 	guint64 newest; /* the newest own event */
+	guint64 mark;   /* the newest number of any event that somebody has read or acknowledged */
 	bool replacing; /* a new database that is damaged at once is a broken disk, not a reason to begin another */
 	NotifyStoreNote note;
 	gpointer note_data;
@@ -42,3 +43,6 @@ int store_int(NotifyStore *store, const char *sql, gint64 *ret_value);
 /* Counts and numbers, anew from the database. */
 int store_refresh(NotifyStore *store);
 const char *store_text(sqlite3_stmt *row, int column); /* never NULL */
+/* Small things, within a transaction; an absent one is "". */
+int store_remember(NotifyStore *store, const char *key, const char *value);
+int store_recall(NotifyStore *store, const char *key, char **ret_value);

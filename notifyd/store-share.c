@@ -3,6 +3,7 @@
  * notifyd/store-share.c - what the two devices tell each other of their events and outboxes, so that either can go on alone.
  *
  * Each asks for what came after the last it has, by the other's own numbers. A database that was begun anew has another id and is asked from its start.
+ * The answer says up to where it is all, since the newest of something may be gone: who waited for that one would ask for ever.
  */
 #include <string.h>
 
@@ -12,9 +13,10 @@
 #define TELL_BYTES (90 * 1024) /* of events, and as much of rows; a value of a topic has 252 KiB */
 
 typedef struct {
-	guint64 after_event, after_change;
+	NotifySeen after, upto;
 	GPtrArray *events; /* of NotifyEvent* */
 	GPtrArray *rows;   /* of OutboxRow* */
+	GPtrArray *marks;  /* of GVariant */
 	bool more;
 } Telling;
 
@@ -22,36 +24,44 @@ static int read_events(NotifyStore *store, Telling *telling)
 {
 	g_autoptr(sqlite3_stmt) statement = NULL;
 	int code = store_prepare(store, &statement, "SELECT " STORE_EVENT_COLUMNS " FROM events WHERE origin = 0 AND id > ? ORDER BY id", "i",
-				 (gint64)telling->after_event);
+				 (gint64)telling->after.event);
 	gsize size = 0;
 
 	while (code == SQLITE_OK && size < TELL_BYTES && (code = sqlite3_step(statement)) == SQLITE_ROW) {
 		NotifyEvent *event = store_read_event(statement);
 
 		g_ptr_array_add(telling->events, event);
+		telling->upto.event = event->id;
 		size += notify_event_size(event);
 		code = SQLITE_OK;
 	}
 	telling->more |= code == SQLITE_OK;
-	return code == SQLITE_DONE ? SQLITE_OK : code;
+	if (code != SQLITE_DONE)
+		return code;
+	telling->upto.event = MAX(telling->after.event, store->newest);
+	return SQLITE_OK;
 }
 
 static int read_rows(NotifyStore *store, Telling *telling)
 {
 	g_autoptr(sqlite3_stmt) statement = NULL;
 	int code = store_prepare(store, &statement, "SELECT " STORE_ROW_COLUMNS " FROM outbox WHERE change > ? ORDER BY change", "i",
-				 (gint64)telling->after_change);
+				 (gint64)telling->after.change);
 	gsize size = 0;
 
 	while (code == SQLITE_OK && size < TELL_BYTES && (code = sqlite3_step(statement)) == SQLITE_ROW) {
 		OutboxRow *row = store_read_row(statement);
 
 		g_ptr_array_add(telling->rows, row);
+		telling->upto.change = row->change;
 		size += 512 + strlen(row->text) + strlen(row->words);
 		code = SQLITE_OK;
 	}
 	telling->more |= code == SQLITE_OK;
-	return code == SQLITE_DONE ? SQLITE_OK : code;
+	if (code != SQLITE_DONE)
+		return code;
+	telling->upto.change = MAX(telling->after.change, store->change);
+	return SQLITE_OK;
 }
 
 static int tell(NotifyStore *store, gpointer data)
@@ -61,8 +71,13 @@ static int tell(NotifyStore *store, gpointer data)
 
 	g_ptr_array_set_size(telling->events, 0);
 	g_ptr_array_set_size(telling->rows, 0);
+	g_ptr_array_set_size(telling->marks, 0);
+	telling->upto = telling->after;
 	telling->more = false;
 	code = read_events(store, telling);
+	/* A mark comes after its event. */
+	if (code == SQLITE_OK && !telling->more)
+		code = store_tell_marks(store, telling->after.mark, telling->marks, &telling->upto.mark, &telling->more);
 	return code == SQLITE_OK ? read_rows(store, telling) : code;
 }
 
@@ -81,11 +96,13 @@ static GVariant *row_out(const OutboxRow *row)
 #define EVENT_TYPE "(tbxyssssssbb)"
 #define ROW_TYPE   "(tssassuybbuxxxss)"
 
-GVariant *notify_store_tell(NotifyStore *store, guint64 after_event, guint64 after_change, GError **error)
+GVariant *notify_store_tell(NotifyStore *store, const NotifySeen *after, GError **error)
 {
 	g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func((GDestroyNotify)notify_event_free);
 	g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)outbox_row_free);
-	Telling telling = { .after_event = MIN(after_event, G_MAXINT64), .after_change = MIN(after_change, G_MAXINT64), .events = events, .rows = rows };
+	g_autoptr(GPtrArray) marks = g_ptr_array_new_with_free_func((GDestroyNotify)g_variant_unref);
+	const NotifySeen from = { MIN(after->event, G_MAXINT64), MIN(after->change, G_MAXINT64), MIN(after->mark, G_MAXINT64) };
+	Telling telling = { .after = from, .events = events, .rows = rows, .marks = marks };
 	GVariantBuilder builder, list;
 
 	if (!store_read(store, tell, &telling, "reading for the other device", error))
@@ -100,18 +117,22 @@ GVariant *notify_store_tell(NotifyStore *store, guint64 after_event, guint64 aft
 	for (guint i = 0; i < rows->len; i++)
 		g_variant_builder_add_value(&list, row_out(rows->pdata[i]));
 	g_variant_builder_add(&builder, "{sv}", "rows", g_variant_builder_end(&list));
+	g_variant_builder_add(&builder, "{sv}", "marks", g_variant_new_array(G_VARIANT_TYPE(STORE_MARK_TYPE), (GVariant *const *)marks->pdata, marks->len));
+	g_variant_builder_add(&builder, "{sv}", "event", g_variant_new_uint64(telling.upto.event));
+	g_variant_builder_add(&builder, "{sv}", "change", g_variant_new_uint64(telling.upto.change));
+	g_variant_builder_add(&builder, "{sv}", "mark", g_variant_new_uint64(telling.upto.mark));
 	g_variant_builder_add(&builder, "{sv}", "more", g_variant_new_boolean(telling.more));
 	return g_variant_builder_end(&builder);
 }
 
 /* ---- Learning ---- */
 
-static int remember(NotifyStore *store, const char *key, const char *value)
+int store_remember(NotifyStore *store, const char *key, const char *value)
 {
 	return store_run(store, "INSERT INTO meta VALUES(?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value", "ss", key, value);
 }
 
-static int recall(NotifyStore *store, const char *key, char **ret_value)
+int store_recall(NotifyStore *store, const char *key, char **ret_value)
 {
 	g_autoptr(sqlite3_stmt) statement = NULL;
 	int code = store_prepare(store, &statement, "SELECT value FROM meta WHERE key = ?", "s", key);
@@ -124,25 +145,47 @@ static int recall(NotifyStore *store, const char *key, char **ret_value)
 	return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-static int seen(NotifyStore *store, const char *peer_store, guint64 *ret_event, guint64 *ret_change)
+static guint64 number(char **parts, guint i)
+{
+	return i < g_strv_length(parts) ? MIN(g_ascii_strtoull(parts[i], NULL, 10), G_MAXINT64) : 0;
+}
+
+/* "store event change mark"; the version before this one knew no mark. */
+static int seen(NotifyStore *store, char **ret_store, NotifySeen *ret_seen)
 {
 	g_autofree char *value = NULL;
-	int code = recall(store, "peer", &value);
-	g_auto(GStrv) parts = value ? g_strsplit(value, " ", 3) : NULL;
+	int code = store_recall(store, "peer", &value);
+	g_auto(GStrv) parts = g_strsplit(value ? value : "", " ", 4);
 
-	*ret_event = *ret_change = 0;
-	if (code == SQLITE_OK && g_strv_length(parts) == 3 && g_str_equal(parts[0], peer_store)) {
-		*ret_event = g_ascii_strtoull(parts[1], NULL, 10);
-		*ret_change = g_ascii_strtoull(parts[2], NULL, 10);
-	}
+	*ret_store = g_strdup(*parts ? *parts : "");
+	*ret_seen = (NotifySeen){ number(parts, 1), number(parts, 2), number(parts, 3) };
+	return code;
+}
+
+int store_peer(NotifyStore *store, char **ret_store, guint64 *ret_event)
+{
+	NotifySeen until;
+	int code = seen(store, ret_store, &until);
+
+	*ret_event = until.event;
+	return code;
+}
+
+static int seen_of(NotifyStore *store, const char *peer_store, NotifySeen *ret_seen)
+{
+	g_autofree char *known = NULL;
+	int code = seen(store, &known, ret_seen);
+
+	if (g_strcmp0(known, peer_store) != 0)
+		*ret_seen = (NotifySeen){ 0 };
 	return code;
 }
 
 typedef struct {
 	const char *peer_store;
-	guint64 event, change;
-	GVariant *events, *rows;
-	GPtrArray *learnt;
+	NotifySeen seen;
+	GVariant *told, *events, *rows, *marks;
+	NotifyLearnt *learnt;
 	const char *key, *value;
 	char *recalled;
 } Learning;
@@ -151,17 +194,16 @@ static int read_seen(NotifyStore *store, gpointer data)
 {
 	Learning *learning = data;
 
-	return seen(store, learning->peer_store, &learning->event, &learning->change);
+	return seen_of(store, learning->peer_store, &learning->seen);
 }
 
-bool notify_store_seen(NotifyStore *store, const char *peer_store, guint64 *ret_event, guint64 *ret_change, GError **error)
+bool notify_store_seen(NotifyStore *store, const char *peer_store, NotifySeen *ret_seen, GError **error)
 {
 	Learning learning = { .peer_store = peer_store };
 
 	if (!store_read(store, read_seen, &learning, "reading what the other device told", error))
 		return false;
-	*ret_event = learning.event;
-	*ret_change = learning.change;
+	*ret_seen = learning.seen;
 	return true;
 }
 
@@ -183,7 +225,7 @@ static int learn_event(NotifyStore *store, Learning *learning, GVariant *told)
 	event->shown = shown;
 	event->recovery = recovery;
 	event->about = *about ? g_strdup(about) : NULL;
-	learning->event = MAX(learning->event, origin);
+	learning->seen.event = MAX(learning->seen.event, MIN(origin, G_MAXINT64));
 	if (origin == 0 || origin > G_MAXINT64 || !notify_event_check(event, NULL))
 		return SQLITE_OK;
 	code = store_insert_event(store, event, learning->peer_store, origin, &id);
@@ -191,7 +233,7 @@ static int learn_event(NotifyStore *store, Learning *learning, GVariant *told)
 		return SQLITE_OK;
 	event->id = id;
 	if (code == SQLITE_OK)
-		g_ptr_array_add(learning->learnt, g_steal_pointer(&event));
+		g_ptr_array_add(learning->learnt->events, g_steal_pointer(&event));
 	return code;
 }
 
@@ -216,7 +258,7 @@ static int learn_row(NotifyStore *store, Learning *learning, GVariant *told)
 	g_autofree char *recipients = g_strjoinv("\n", there->to);
 	int code = store_prepare(store, &statement, "SELECT " STORE_ROW_COLUMNS " FROM outbox WHERE message = ?", "s", there->message);
 
-	learning->change = MAX(learning->change, there->change);
+	learning->seen.change = MAX(learning->seen.change, MIN(there->change, G_MAXINT64));
 	if (code != SQLITE_OK || !g_uuid_string_is_valid(there->message) || !*there->target || strlen(there->text) > ROW_TEXT_BYTES)
 		return code;
 	code = sqlite3_step(statement);
@@ -236,13 +278,25 @@ static int learn_row(NotifyStore *store, Learning *learning, GVariant *told)
 			 (gint64)there->attempts, there->due_ms, there->done_ms, there->words, (gint64)++store->change, there->message);
 }
 
+/* It has told us everything up to there. */
+static void see(Learning *learning)
+{
+	NotifySeen *seen = &learning->seen, told = *seen;
+
+	(void)g_variant_lookup(learning->told, "event", "t", &told.event);
+	(void)g_variant_lookup(learning->told, "change", "t", &told.change);
+	(void)g_variant_lookup(learning->told, "mark", "t", &told.mark);
+	*seen = (NotifySeen){ MAX(seen->event, MIN(told.event, G_MAXINT64)), MAX(seen->change, MIN(told.change, G_MAXINT64)),
+			      MAX(seen->mark, MIN(told.mark, G_MAXINT64)) };
+}
+
 static int learn(NotifyStore *store, gpointer data)
 {
 	Learning *learning = data;
 	g_autofree char *value = NULL;
-	int code = seen(store, learning->peer_store, &learning->event, &learning->change);
+	int code = seen_of(store, learning->peer_store, &learning->seen);
 
-	g_ptr_array_set_size(learning->learnt, 0);
+	g_ptr_array_set_size(learning->learnt->events, 0);
 	for (gsize i = 0; code == SQLITE_OK && i < g_variant_n_children(learning->events); i++) {
 		g_autoptr(GVariant) each = g_variant_get_child_value(learning->events, i);
 
@@ -253,18 +307,23 @@ static int learn(NotifyStore *store, gpointer data)
 
 		code = learn_row(store, learning, each);
 	}
-	value = g_strdup_printf("%s %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, learning->peer_store, learning->event, learning->change);
 	if (code == SQLITE_OK)
-		code = remember(store, "peer", value);
+		code = store_learn_marks(store, learning->marks, learning->learnt);
+	see(learning);
+	value = g_strdup_printf("%s %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, learning->peer_store, learning->seen.event,
+				learning->seen.change, learning->seen.mark);
+	if (code == SQLITE_OK)
+		code = store_remember(store, "peer", value);
 	return code == SQLITE_OK ? store_drop_old(store, g_get_real_time() / 1000) : code;
 }
 
-bool notify_store_learn(NotifyStore *store, GVariant *told, GPtrArray **ret_events, bool *ret_more, GError **error)
+bool notify_store_learn(NotifyStore *store, GVariant *told, NotifyLearnt *ret_learnt, GError **error)
 {
-	g_autoptr(GPtrArray) learnt = g_ptr_array_new_with_free_func((GDestroyNotify)notify_event_free);
 	g_autoptr(GVariant) events = g_variant_lookup_value(told, "events", G_VARIANT_TYPE("a" EVENT_TYPE));
 	g_autoptr(GVariant) rows = g_variant_lookup_value(told, "rows", G_VARIANT_TYPE("a" ROW_TYPE));
-	Learning learning = { .events = events, .rows = rows, .learnt = learnt };
+	g_autoptr(GVariant) marks = g_variant_lookup_value(told, "marks", G_VARIANT_TYPE("a" STORE_MARK_TYPE));
+	g_auto(NotifyLearnt) learnt = { .events = g_ptr_array_new_with_free_func((GDestroyNotify)notify_event_free) };
+	Learning learning = { .told = told, .events = events, .rows = rows, .marks = marks, .learnt = &learnt };
 	gboolean more = FALSE;
 
 	if (!events || !rows || !g_variant_lookup(told, "store", "&s", &learning.peer_store) || !*learning.peer_store ||
@@ -275,9 +334,10 @@ bool notify_store_learn(NotifyStore *store, GVariant *told, GPtrArray **ret_even
 	(void)g_variant_lookup(told, "more", "b", &more);
 	if (!store_transact(store, learn, &learning, "storing what the other device told", error))
 		return false;
-	*ret_events = g_steal_pointer(&learnt);
 	/* An answer that brings nothing new is the last one, whatever it says. */
-	*ret_more = more && (g_variant_n_children(events) > 0 || g_variant_n_children(rows) > 0);
+	learnt.more = more && (g_variant_n_children(events) > 0 || g_variant_n_children(rows) > 0 || (marks && g_variant_n_children(marks) > 0));
+	*ret_learnt = learnt;
+	learnt = (NotifyLearnt){ 0 };
 	return true;
 }
 
@@ -286,7 +346,7 @@ static int recall_one(NotifyStore *store, gpointer data)
 	Learning *learning = data;
 
 	g_clear_pointer(&learning->recalled, g_free);
-	return recall(store, learning->key, &learning->recalled);
+	return store_recall(store, learning->key, &learning->recalled);
 }
 
 char *notify_store_remembered(NotifyStore *store, const char *key)
@@ -303,7 +363,7 @@ static int remember_one(NotifyStore *store, gpointer data)
 {
 	Learning *learning = data;
 
-	return remember(store, learning->key, learning->value);
+	return store_remember(store, learning->key, learning->value);
 }
 
 bool notify_store_remember(NotifyStore *store, const char *key, const char *value, GError **error)

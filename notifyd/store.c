@@ -7,7 +7,6 @@
 
 #include "store-private.h"
 
-#define SCHEMA_VERSION  2
 #define BUSY_TIMEOUT_MS 1000      /* somebody looks into the file with sqlite3 while we write */
 #define MAX_SET_ASIDE   3         /* damaged databases kept; a disk that damages them daily must not fill itself */
 
@@ -70,6 +69,17 @@ static const char *const SCHEMA_2 = "ALTER TABLE events ADD COLUMN shown INTEGER
 				    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;"
 				    "INSERT INTO meta VALUES('store', lower(hex(randomblob(16))));"
 				    "PRAGMA user_version = 2;";
+
+/* What version 3 adds: a number for each event that somebody has read or acknowledged, for the other device; and which happened first. */
+static const char *const SCHEMA_3 = "ALTER TABLE events ADD COLUMN mark INTEGER NOT NULL DEFAULT 0;"
+				    "UPDATE events SET mark = id WHERE read = 1 OR ack_ms <> 0;"
+				    "INSERT INTO meta SELECT 'mark', CAST(coalesce(max(mark), 0) AS TEXT) FROM events;"
+				    "CREATE INDEX marks ON events(mark) WHERE mark > 0;"
+				    "CREATE INDEX by_time ON events(time_ms);"
+				    "PRAGMA user_version = 3;";
+
+static const char *const *const SCHEMAS[] = { &SCHEMA_1, &SCHEMA_2, &SCHEMA_3 };
+#define SCHEMA_VERSION ((gint64)G_N_ELEMENTS(SCHEMAS))
 
 /* Whether the file itself is the trouble, so that only another file helps. */
 static bool is_damage(int code)
@@ -175,7 +185,7 @@ static int refresh_id(NotifyStore *store)
 
 int store_refresh(NotifyStore *store)
 {
-	gint64 count = 0, unread = 0, change = 0, newest = 0, shown[NOTIFY_PRIORITY_MAX + 1] = { 0 };
+	gint64 count = 0, unread = 0, change = 0, newest = 0, mark = 0, shown[NOTIFY_PRIORITY_MAX + 1] = { 0 };
 	g_autoptr(sqlite3_stmt) statement = NULL;
 	int code = store_int(store, "SELECT count(*) FROM events", &count);
 
@@ -185,6 +195,8 @@ int store_refresh(NotifyStore *store)
 		code = store_int(store, "SELECT coalesce(max(change), 0) FROM outbox", &change);
 	if (code == SQLITE_OK)
 		code = store_int(store, "SELECT coalesce(max(id), 0) FROM events WHERE origin = 0", &newest);
+	if (code == SQLITE_OK)
+		code = store_int(store, "SELECT coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'mark'), 0)", &mark);
 	if (code == SQLITE_OK)
 		code = store_prepare(store, &statement, "SELECT priority, count(*) FROM events WHERE read = 0 AND shown = 1 GROUP BY priority", "");
 	while (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
@@ -197,6 +209,7 @@ int store_refresh(NotifyStore *store)
 	store->unread = (guint)unread;
 	store->change = (guint64)change;
 	store->newest = (guint64)newest;
+	store->mark = (guint64)mark;
 	for (guint i = 0; i <= NOTIFY_PRIORITY_MAX; i++)
 		store->shown[i] = (guint)shown[i];
 	return SQLITE_OK;
@@ -244,10 +257,8 @@ static int prepare_schema(NotifyStore *store)
 	if (version > SCHEMA_VERSION || (version == 0 && objects != 0))
 		return SQLITE_NOTADB; /* a newer version's, or not ours at all: not to be written into */
 	code = run(store, "BEGIN IMMEDIATE");
-	if (code == SQLITE_OK && version == 0)
-		code = run(store, SCHEMA_1);
-	if (code == SQLITE_OK)
-		code = run(store, SCHEMA_2);
+	for (; code == SQLITE_OK && version < SCHEMA_VERSION; version++)
+		code = run(store, *SCHEMAS[version]);
 	if (code == SQLITE_OK)
 		code = run(store, "COMMIT");
 	if (code != SQLITE_OK)
@@ -553,4 +564,9 @@ guint64 notify_store_newest(const NotifyStore *store)
 guint64 notify_store_change(const NotifyStore *store)
 {
 	return store->change;
+}
+
+guint64 notify_store_mark(const NotifyStore *store)
+{
+	return store->mark;
 }

@@ -54,7 +54,7 @@ GPtrArray *notify_store_list(NotifyStore *store, const NotifyFilter *filter, GEr
 /* Between which ids there are events; 0 and 0: none. */
 bool notify_store_range(NotifyStore *store, guint64 *ret_least, guint64 *ret_most, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* @n_ids 0: all. @ret_changed: the guint64 ids that were new and now are read, ascending; unknown ids are no error. */
+/* (store-marks.c) @n_ids 0: all. @ret_changed: the guint64 ids that were new and now are read, ascending; unknown ids are no error. */
 bool notify_store_mark_read(NotifyStore *store, const guint64 *ids, gsize n_ids, GArray **ret_changed,
 			    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
@@ -113,17 +113,38 @@ bool notify_store_waiting(NotifyStore *store, const char *target, guint *ret_n, 
 
 /* ---- What the other device is told, and tells (store-share.c) ---- */
 
-/* This database's own id, its newest own event and the newest change of its outbox: what the other asks from. */
+/* This database's own id, its newest own event, the newest change of its outbox and the newest mark: what the other asks from. */
 const char *notify_store_id(const NotifyStore *store);
 guint64 notify_store_newest(const NotifyStore *store);
 guint64 notify_store_change(const NotifyStore *store);
-/* What comes after (a{sv}, floating, bounded): store, events, rows, and more (b) when there is more. */
-GVariant *notify_store_tell(NotifyStore *store, guint64 after_event, guint64 after_change, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+guint64 notify_store_mark(const NotifyStore *store);
+
+/* Up to where one device knows the other's database. */
+typedef struct {
+	guint64 event, change, mark;
+} NotifySeen;
+
+/* What comes after (a{sv}, floating, bounded): store, events, rows, marks, more (b) when there is more, and up to where this tells of everything (event,
+ * change, mark), because the newest of them may be gone. */
+GVariant *notify_store_tell(NotifyStore *store, const NotifySeen *after, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* From where we want to know of database @peer_store. */
-bool notify_store_seen(NotifyStore *store, const char *peer_store, guint64 *ret_event, guint64 *ret_change,
-		       GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* Takes an answer of the other's notify_store_tell(). @ret_events: NotifyEvents that are new here, oldest first. */
-bool notify_store_learn(NotifyStore *store, GVariant *told, GPtrArray **ret_events, bool *ret_more, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool notify_store_seen(NotifyStore *store, const char *peer_store, NotifySeen *ret_seen, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+typedef struct {
+	guint64 id;
+	char *who;
+} NotifyAcknowledged;
+
+/* What is new here by an answer of the other's. */
+typedef struct {
+	GPtrArray *events;       /* of NotifyEvent*, oldest first */
+	GArray *read;            /* of guint64: ids of those that are read now */
+	GPtrArray *acknowledged; /* of NotifyAcknowledged* */
+	bool more;               /* there is more to ask for */
+} NotifyLearnt;
+/* Takes an answer of the other's notify_store_tell(). */
+bool notify_store_learn(NotifyStore *store, GVariant *told, NotifyLearnt *ret_learnt, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void notify_learnt_clear(NotifyLearnt *learnt);
 
 /* Small things to remember; an absent one is "". */
 char *notify_store_remembered(NotifyStore *store, const char *key);
@@ -131,3 +152,4 @@ bool notify_store_remember(NotifyStore *store, const char *key, const char *valu
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NotifyStore, notify_store_close)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(NotifyDeliveries, notify_deliveries_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(NotifyLearnt, notify_learnt_clear)

@@ -175,7 +175,7 @@ with sqlite3.connect("/var/lib/understudy/notify/events.db") as db:
 def test_the_oldest_go(place):
     """Capacity is 10000; the store is filled by hand to just below it."""
     client = place.private_socket()
-    client.raise_event(name="first", key=s("first"))
+    client.raise_event(name="first", key=s("first"), time_ms=GLib.Variant("x", 0))  # before those that the hand puts in
     place.kill_notifyd(signal.SIGTERM)
     done = place.run("/usr/bin/python3", "-c", FILL, user="understudy-notify")
     assert done.returncode == 0, done.stderr

@@ -293,7 +293,7 @@ def test_at_the_command_line(post):
 # ---- The other device ----
 
 def told(client, **question):
-    kinds = {"store": "s", "event": "t", "change": "t"}
+    kinds = {"store": "s", "event": "t", "change": "t", "mark": "t"}
     return client.connection.call_sync(None, "/org/understudy/Notify1", "org.understudy.Notify1", "TellPeer",
                                        GLib.Variant("(a{sv})", ({key: GLib.Variant(kinds[key], value) for key, value in question.items()},)),
                                        None, 0, 20000, None).get_child_value(0)
@@ -315,7 +315,7 @@ class Pair:
         heads = teller.get("Heads")
         known = len([1 for _, member, _ in learner.signals if member == "AskPeer"])
         self.posts[1].tell_place(learner, paired=True, connected=True, heads={"store": s(heads["store"]), "newest": GLib.Variant("t", heads["newest"]),
-                                                                              "change": GLib.Variant("t", heads["change"])}, **place)
+                                                                              "change": GLib.Variant("t", heads["change"]), "mark": GLib.Variant("t", heads["mark"])}, **place)
         more = True
         while more:
             question = wait_until(lambda: [args[0] for _, member, args in learner.signals if member == "AskPeer"][known:], "it asks")[0]
@@ -358,6 +358,26 @@ def test_the_other_sends_what_was_left(pair):
     a.raise_event("SIP", "new", 3)
     wait_until(lambda: len(old.seen("mail")) > before, "its own new one goes")
     assert [seen[0] in messages for seen in old.seen("mail")[before:]] == [False]
+
+
+def test_read_on_one_is_read_on_the_other(pair):
+    """Also what was read after the first copy, while the two were apart; whoever shows it on the other is told."""
+    a, b = pair.posts[0].start_notifyd(paired=True), pair.posts[1].start_notifyd(leads=False, connected=True, peer_leads=True, paired=True, peer="dev-a")
+    for name in ("one", "two", "three"):
+        a.raise_event("SIP", name, 3)
+    backup = {"leads": False, "peer_leads": True, "peer": "dev-a"}
+    pair.exchange(a, b, **backup)
+    ids = {event["name"]: event["id"] for event in b.list()}
+    a.mark_read(next(event["id"] for event in a.list() if event["name"] == "one"))
+    a.call("Acknowledge", "(at)", [event["id"] for event in a.list() if event["name"] == "two"])
+    heard = len(b.signals)
+    pair.exchange(a, b, **backup)
+    assert b.get("Unread") == 1 and {event["name"]: event["status"] for event in b.list()} == {"one": "read", "two": "read", "three": "new"}
+    acknowledged = next(event for event in b.list() if event["name"] == "two")
+    assert acknowledged["ack_by"] == next(event for event in a.list() if event["name"] == "two")["ack_by"] and acknowledged["ack_ms"] > 0
+    wait_until(lambda: {"Marked", "Acknowledged"} <= {member for _, member, _ in b.signals[heard:]}, "both are told of")
+    assert [sorted(args[0]) for _, member, args in b.signals[heard:] if member == "Marked"] == [sorted((ids["one"], ids["two"]))]
+    assert [args[0] for _, member, args in b.signals[heard:] if member == "Acknowledged"] == [[ids["two"]]]
 
 
 def test_a_clock_that_is_set(post):

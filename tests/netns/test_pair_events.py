@@ -25,9 +25,10 @@ def pair(build):
         yield pair
 
 
-def busctl(device, *words):
-    done = device.run(["busctl", "--json=short", "call", "org.understudy.Notify1", "/org/understudy/Notify1", "org.understudy.Notify1", *words])
-    return json.loads(done.stdout)["data"][0]
+def busctl(device, *words, check=True):
+    """None: without check, nobody answers (yet)."""
+    done = device.run(["busctl", "--json=short", "call", "org.understudy.Notify1", "/org/understudy/Notify1", "org.understudy.Notify1", *words], check=check)
+    return json.loads(done.stdout)["data"][0] if done.returncode == 0 else None
 
 
 def raise_event(device, name):
@@ -37,6 +38,16 @@ def raise_event(device, name):
 def events(device):
     """{name: device that raised it}"""
     return {event["name"]["data"]: event["device"]["data"] for event in busctl(device, "List", "a{sv}", "0") if event["application"]["data"] == "CALLS"}
+
+
+def unread(device):
+    new = busctl(device, "List", "a{sv}", "1", "status", "s", "new", check=False)
+    return None if new is None else {event["name"]["data"] for event in new if event["application"]["data"] == "CALLS"}
+
+
+def mark(device, name):
+    found = [event["id"]["data"] for event in busctl(device, "List", "a{sv}", "0") if event["name"]["data"] == name]
+    busctl(device, "MarkRead", "at", str(len(found)), *map(str, found))
 
 
 def rows(device):
@@ -55,7 +66,14 @@ def test_events_of_both_and_messages_of_the_dead(pair):
     wait_until(lambda: len(rows(master)) == 2 and set(rows(master).values()) == {master.name} and rows(master) == rows(backup), 15,
                "two messages, the Master's task, on both")
     messages = set(rows(master))
+    # What somebody has read on either is read on both; also what was read while one of them was away.
+    mark(backup, "on the master")
+    wait_until(lambda: unread(master) == {"on the backup"} == unread(backup), 15, "read on the Backup, read on the Master")
     pair.power_cut(master)
     pair.watch(backup).wait_role("master", 15)
     wait_until(lambda: rows(backup) == {message: backup.name for message in messages}, 30, "the one that is left has them, by the same ids")
     assert events(backup) == both
+    mark(backup, "on the backup")
+    pair.switch_on(master)
+    wait_until(lambda: unread(master) == set(), 30, "read on the one that was left, read on the one that is back")
+    assert events(master) == both

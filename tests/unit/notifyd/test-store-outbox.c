@@ -84,17 +84,46 @@ static guint tell(NotifyStore *from, NotifyStore *to)
 	guint n = 0;
 
 	while (more) {
-		guint64 event, change;
-		g_autoptr(GPtrArray) events = NULL;
+		NotifySeen seen;
+		g_auto(NotifyLearnt) learnt = { 0 };
 		g_autoptr(GVariant) told = NULL;
 
-		g_assert_true(notify_store_seen(to, notify_store_id(from), &event, &change, NULL));
-		told = g_variant_ref_sink(notify_store_tell(from, event, change, NULL));
+		g_assert_true(notify_store_seen(to, notify_store_id(from), &seen, NULL));
+		told = g_variant_ref_sink(notify_store_tell(from, &seen, NULL));
 		g_assert_cmpuint(g_variant_get_size(told), <, 252 * 1024);
-		g_assert_true(notify_store_learn(to, told, &events, &more, NULL));
-		n += events->len;
+		g_assert_true(notify_store_learn(to, told, &learnt, NULL));
+		n += learnt.events->len;
+		more = learnt.more;
 	}
 	return n;
+}
+
+/* Whoever has been told everything is where the other says it is: it does not ask again. */
+static void assert_knows_all(NotifyStore *who, NotifyStore *of)
+{
+	NotifySeen seen;
+
+	g_assert_true(notify_store_seen(who, notify_store_id(of), &seen, NULL));
+	g_assert_cmpuint(seen.event, >=, notify_store_newest(of));
+	g_assert_cmpuint(seen.change, >=, notify_store_change(of));
+	g_assert_cmpuint(seen.mark, >=, notify_store_mark(of));
+}
+
+/* Until neither has anything that the other has not: that ends. */
+static void tell_both(Place *place)
+{
+	guint64 a, b;
+
+	for (guint i = 0; i < 4; i++) {
+		a = notify_store_mark(place->a);
+		b = notify_store_mark(place->b);
+		(void)tell(place->a, place->b);
+		(void)tell(place->b, place->a);
+	}
+	g_assert_cmpuint(notify_store_mark(place->a), ==, a);
+	g_assert_cmpuint(notify_store_mark(place->b), ==, b);
+	assert_knows_all(place->a, place->b);
+	assert_knows_all(place->b, place->a);
 }
 
 static void test_answers(Place *place, gconstpointer data)
@@ -203,19 +232,18 @@ static void test_learns_no_nonsense(Place *place, gconstpointer data)
 	g_autoptr(GVariant) rude = g_variant_ref_sink(g_variant_new_parsed(
 		"{'store': <'x'>, 'events': <[(uint64 1, false, int64 5, byte 9, 'a', 'b', 'c', '', 'd', '', false, false), (uint64 2, false, 5, byte 1, 'a', '\\u001b[2J', 'c', '', 'd', '', false, false)]>,"
 		" 'rows': <[(uint64 7, 'no uuid', 't', ['r'], 'o', uint32 0, byte 0, false, false, uint32 0, int64 0, int64 0, int64 0, 'w', 't')]>}"));
-	g_autoptr(GPtrArray) events = NULL;
-	bool more;
+	g_auto(NotifyLearnt) learnt = { 0 };
 
 	for (gsize i = 0; i < G_N_ELEMENTS(told); i++) {
 		g_autoptr(GVariant) value = g_variant_parse(G_VARIANT_TYPE_VARDICT, told[i], NULL, NULL, NULL);
 		g_autoptr(GError) error = NULL;
 
 		g_assert_nonnull(value);
-		g_assert_false(notify_store_learn(place->a, value, &events, &more, &error));
+		g_assert_false(notify_store_learn(place->a, value, &learnt, &error));
 		g_assert_error(error, NOTIFY_ERROR, NOTIFY_ERROR_INVALID);
 	}
-	g_assert_true(notify_store_learn(place->a, rude, &events, &more, NULL));
-	g_assert_cmpuint(events->len, ==, 0);
+	g_assert_true(notify_store_learn(place->a, rude, &learnt, NULL));
+	g_assert_cmpuint(learnt.events->len, ==, 0);
 	g_assert_cmpuint(notify_store_count(place->a), ==, 0);
 	g_assert_cmpuint(waiting(place->a, "t"), ==, 0);
 }
@@ -262,6 +290,239 @@ static void test_kept_for_days(Place *place, gconstpointer data)
 	g_assert_cmpuint(notify_store_unread(place->a), ==, 2);
 }
 
+/* ---- Read and acknowledged ---- */
+
+static const char *const NOBODY[] = { NULL };
+
+static GPtrArray *all_of(NotifyStore *store)
+{
+	NotifyFilter filter = { .count = 10000, .before = G_MAXUINT64, .acknowledged = -1, .since_ms = G_MININT64 };
+	GPtrArray *events = notify_store_list(store, &filter, NULL);
+
+	g_assert_nonnull(events);
+	return events;
+}
+
+static guint64 id_of(NotifyStore *store, const char *name)
+{
+	g_autoptr(GPtrArray) events = all_of(store);
+
+	for (guint i = 0; i < events->len; i++)
+		if (g_str_equal(((NotifyEvent *)events->pdata[i])->name, name))
+			return ((NotifyEvent *)events->pdata[i])->id;
+	g_assert_not_reached();
+}
+
+/* @n events "prefix000", ..., in one transaction; the first happened at @from_ms, each further one @step_ms later. */
+static void add_many(NotifyStore *store, const char *device, const char *prefix, guint n, gint64 from_ms, gint64 step_ms)
+{
+	g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func((GDestroyNotify)notify_event_free);
+	g_autofree NotifyNew *news = g_new0(NotifyNew, n);
+	g_autoptr(GError) error = NULL;
+
+	for (guint i = 0; i < n; i++) {
+		g_autofree char *name = g_strdup_printf("%s%03u", prefix, i);
+
+		g_ptr_array_add(events, notify_event_new("SIP", name, 2, "text", "", device, from_ms + i * step_ms));
+		news[i].event = events->pdata[i];
+	}
+	g_assert_true(notify_store_add_all(store, news, n, &error));
+	g_assert_no_error(error);
+}
+
+static void mark(NotifyStore *store, const char *name)
+{
+	guint64 id = id_of(store, name);
+	g_autoptr(GArray) changed = NULL;
+
+	g_assert_true(notify_store_mark_read(store, &id, 1, &changed, NULL));
+}
+
+static void acknowledge(NotifyStore *store, const char *name, const char *who, gint64 now_ms)
+{
+	guint64 id = id_of(store, name);
+	g_autoptr(GArray) changed = NULL, read = NULL;
+
+	g_assert_true(notify_store_acknowledge(store, &id, 1, who, now_ms, &changed, &read, NULL));
+}
+
+static int by_text(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* "name" unread, "name-" read, "name+who" acknowledged; in the order of the names. */
+static char *states(NotifyStore *store)
+{
+	g_autoptr(GPtrArray) events = all_of(store), words = g_ptr_array_new_with_free_func(g_free);
+
+	for (guint i = 0; i < events->len; i++) {
+		const NotifyEvent *event = events->pdata[i];
+
+		g_ptr_array_add(words, event->ack_ms ? g_strdup_printf("%s+%s", event->name, event->ack_by) : g_strconcat(event->name, event->read ? "-" : "", NULL));
+	}
+	g_ptr_array_sort(words, by_text);
+	g_ptr_array_add(words, NULL);
+	return g_strjoinv(" ", (char **)words->pdata);
+}
+
+static void assert_both(Place *place, const char *text)
+{
+	g_autofree char *a = states(place->a), *b = states(place->b);
+
+	g_assert_cmpstr(a, ==, text);
+	g_assert_cmpstr(b, ==, text);
+	g_assert_cmpuint(notify_store_unread(place->a), ==, notify_store_unread(place->b));
+}
+
+static void test_marks(Place *place, gconstpointer data)
+{
+	g_autoptr(GArray) changed = NULL;
+
+	add(place->a, "dev-a", "a1", NOBODY, 1000);
+	add(place->b, "dev-b", "b1", NOBODY, 1000);
+	mark(place->b, "b1"); /* before its first copy, and after it */
+	add(place->a, "dev-a", "a2", NOBODY, 1000);
+	tell_both(place);
+	assert_both(place, "a1 a2 b1-");
+	mark(place->b, "a1");
+	acknowledge(place->b, "a2", "boss", 2000);
+	tell_both(place);
+	assert_both(place, "a1- a2+boss b1-");
+	g_assert_cmpuint(notify_store_unread(place->a), ==, 0);
+	acknowledge(place->a, "b1", "duty", 2500);
+	tell_both(place);
+	assert_both(place, "a1- a2+boss b1+duty");
+	/* Apart, both took care of one: who was first. At once: the same on both. */
+	add(place->a, "dev-a", "a3", NOBODY, 3000);
+	add(place->a, "dev-a", "a4", NOBODY, 3000);
+	tell_both(place);
+	acknowledge(place->a, "a3", "late", 5000);
+	acknowledge(place->b, "a3", "early", 4000);
+	acknowledge(place->a, "a4", "anne", 6000);
+	acknowledge(place->b, "a4", "bob", 6000);
+	tell_both(place);
+	assert_both(place, "a1- a2+boss a3+early a4+anne b1+duty");
+	/* All of more than one answer holds; the numbers outlive a restart. */
+	add_many(place->a, "dev-a", "flood", 700, 7000, 0);
+	tell_both(place);
+	g_assert_cmpuint(notify_store_unread(place->a), ==, 700);
+	g_assert_true(notify_store_mark_read(place->b, NULL, 0, &changed, NULL));
+	notify_store_close(place->b);
+	place->b = open_store(place, "dev-b");
+	tell_both(place);
+	g_assert_cmpuint(notify_store_unread(place->a), ==, 0);
+}
+
+/* A device that lost its disk learns again what people had done, also to events that it had raised itself before. */
+static void test_marks_for_a_new_database(Place *place, gconstpointer data)
+{
+	g_autofree char *path = g_strdup_printf("%s/dev-b.db", place->folder);
+
+	add(place->a, "dev-a", "a1", NOBODY, 1000);
+	tell_both(place);
+	acknowledge(place->b, "a1", "boss", 2000);
+	tell_both(place);
+	notify_store_close(place->b);
+	(void)g_remove(path);
+	place->b = open_store(place, "dev-b");
+	tell_both(place);
+	assert_both(place, "a1+boss");
+}
+
+static void test_marks_of_nonsense(Place *place, gconstpointer data)
+{
+	g_autofree char *text = NULL, *now = NULL;
+	g_autoptr(GVariant) told = NULL;
+	g_auto(NotifyLearnt) learnt = { 0 };
+
+	add(place->a, "dev-a", "a1", NOBODY, 1000);
+	text = g_strdup_printf("{'store': <'x'>, 'events': <@a(tbxyssssssbb) []>, 'rows': <@a(tssassuybbuxxxss) []>, 'mark': <uint64 18446744073709551615>, 'marks': <["
+			       "(uint64 1, '%s', uint64 99, true, int64 5, 'nobody'), (2, '%s', 1, false, 5, '\\u001b[2J'), (3, '%s', 1, false, -5, 'x'),"
+			       "(4, 'stranger', 1, true, 5, 'x'), (5, '%s', 0, true, 5, 'x'), (6, '%s', 18446744073709551615, true, 5, 'x')]>}",
+			       notify_store_id(place->a), notify_store_id(place->a), notify_store_id(place->a), notify_store_id(place->a), notify_store_id(place->a));
+	told = g_variant_parse(G_VARIANT_TYPE_VARDICT, text, NULL, NULL, NULL);
+	g_assert_nonnull(told);
+	g_assert_true(notify_store_learn(place->a, told, &learnt, NULL));
+	g_assert_cmpuint(learnt.read->len + learnt.acknowledged->len, ==, 0);
+	now = states(place->a);
+	g_assert_cmpstr(now, ==, "a1");
+}
+
+/* ---- The same is kept on both ---- */
+
+static void test_the_newest_that_is_gone(Place *place, gconstpointer data)
+{
+	gint64 now_ms = g_get_real_time() / 1000;
+
+	notify_store_keep(place->a, 100, 1);
+	add(place->a, "dev-a", "old", NOBODY, 1000); /* it goes at once */
+	g_assert_cmpuint(notify_store_count(place->a), ==, 0);
+	tell_both(place);
+	add(place->b, "dev-b", "new", NOBODY, now_ms);
+	tell_both(place);
+	mark(place->a, "new");
+	notify_store_keep(place->a, 100, 0);
+	tell_both(place);
+	assert_both(place, "new-");
+}
+
+static void test_both_keep_the_same(Place *place, gconstpointer data)
+{
+	notify_store_keep(place->a, 100, 0);
+	notify_store_keep(place->b, 100, 0);
+	/* Long apart: each has more than is kept, one of them the later half. */
+	for (guint i = 0; i < 3; i++) {
+		static const char *const a[] = { "a0", "a1", "a2" }, *const b[] = { "b0", "b1", "b2" };
+
+		add_many(place->a, "dev-a", a[i], 50, 1000 + i * 100, 2);
+		add_many(place->b, "dev-b", b[i], 50, 1101 + i * 100, 2);
+	}
+	tell_both(place);
+	g_autofree char *both = states(place->a);
+	assert_both(place, both);
+	g_assert_cmpuint(notify_store_count(place->a), ==, 100);
+	g_assert_nonnull(strstr(both, "a2049"));
+	g_assert_nonnull(strstr(both, "b2049"));
+	g_assert_null(strstr(both, "b0"));
+	/* One whose clock is in 1970 is not silent for that: its newest are kept, on both. */
+	for (guint i = 0; i < 3; i++) {
+		static const char *const z[] = { "z0", "z1", "z2" };
+
+		add_many(place->b, "dev-b", z[i], 10, 10 * i, 1);
+		tell_both(place);
+	}
+	g_autofree char *after = states(place->b);
+	assert_both(place, after);
+	g_assert_nonnull(strstr(after, "z2000"));
+	g_assert_nonnull(strstr(after, "z2009"));
+	g_assert_null(strstr(after, "z1009"));
+	g_assert_cmpuint(notify_store_count(place->b), ==, 100);
+}
+
+/* Which had been read when the numbers came. */
+static void test_version_2(Place *place, gconstpointer data)
+{
+	g_autofree char *path = g_strdup_printf("%s/dev-a.db", place->folder);
+	sqlite3 *db = NULL;
+
+	add(place->a, "dev-a", "a1", NOBODY, 1000);
+	add(place->a, "dev-a", "a2", NOBODY, 1000);
+	tell_both(place);
+	mark(place->a, "a1");
+	acknowledge(place->a, "a2", "boss", 2000);
+	notify_store_close(place->a);
+	g_assert_cmpint(sqlite3_open(path, &db), ==, SQLITE_OK);
+	g_assert_cmpint(sqlite3_exec(db, "DROP INDEX marks; DROP INDEX by_time; ALTER TABLE events DROP COLUMN mark; DELETE FROM meta WHERE key = 'mark';"
+				     "UPDATE meta SET value = rtrim(rtrim(value, '0123456789')) WHERE key = 'peer'; PRAGMA user_version = 2;", NULL, NULL, NULL),
+			==, SQLITE_OK);
+	sqlite3_close(db);
+	place->a = open_store(place, "dev-a");
+	g_assert_cmpuint(notify_store_mark(place->a), ==, 2);
+	tell_both(place);
+	assert_both(place, "a1- a2+boss");
+}
+
 #define ADD(name, function) g_test_add("/notifyd/store-outbox/" name, Place, NULL, place_setup, function, place_teardown)
 
 int main(int argc, char **argv)
@@ -274,6 +535,12 @@ int main(int argc, char **argv)
 	ADD("new-database", test_a_new_database_is_learnt_anew);
 	ADD("nonsense", test_learns_no_nonsense);
 	ADD("version-1", test_version_1);
+	ADD("version-2", test_version_2);
+	ADD("marks", test_marks);
+	ADD("marks-new-database", test_marks_for_a_new_database);
+	ADD("marks-nonsense", test_marks_of_nonsense);
+	ADD("newest-gone", test_the_newest_that_is_gone);
+	ADD("both-keep-the-same", test_both_keep_the_same);
 	ADD("days", test_kept_for_days);
 	return g_test_run();
 }
