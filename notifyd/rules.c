@@ -376,16 +376,16 @@ static void end_fold(Thing *thing)
 static bool flaps(NotifyRules *rules, Thing *thing, const SettingsRule *rule, const SettingsTarget *target, const NotifyEvent *event, gint64 now_us,
 		  GPtrArray *deliveries)
 {
-	guint old = 0;
+	guint old = 0, flap_changes = target->kind == SETTINGS_TARGET_SNMP && !rule->flap_traps ? 0 : rule->flap_changes;
 
-	thing->flap_s = rule->flap_s;
+	thing->flap_s = flap_changes ? rule->flap_s : 0;
 	thing->changed_us = now_us;
 	if (thing->is_flapping) {
 		thing->flapped++;
 		count(thing, event);
 		return true;
 	}
-	if (!rule->flap_changes) {
+	if (!flap_changes) {
 		g_array_set_size(thing->changes_us, 0);
 		return false;
 	}
@@ -393,7 +393,7 @@ static bool flaps(NotifyRules *rules, Thing *thing, const SettingsRule *rule, co
 		old++;
 	g_array_remove_range(thing->changes_us, 0, old);
 	g_array_append_val(thing->changes_us, now_us);
-	if (thing->changes_us->len < rule->flap_changes)
+	if (thing->changes_us->len < flap_changes)
 		return false;
 	RulesDelivery delivery = { .kind = RULES_FLAPPING, .target = target, .n = thing->changes_us->len,
 				   .span_s = seconds(g_array_index(thing->changes_us, gint64, 0), now_us) };
@@ -412,6 +412,7 @@ static void handle(NotifyRules *rules, const SettingsRule *rule, const SettingsT
 		   bool recovery, gint64 now_us, GPtrArray *deliveries)
 {
 	RulesDelivery delivery = { .kind = recovery ? RULES_RECOVERY : RULES_EVENT, .target = target };
+	guint fold_s = target->kind == SETTINGS_TARGET_SNMP && !rule->fold_traps ? 0 : rule->fold_s;
 
 	thing->is_bad = !recovery;
 	thing->elsewhere = !is_ours(rules, event);
@@ -430,10 +431,10 @@ static void handle(NotifyRules *rules, const SettingsRule *rule, const SettingsT
 		count(thing, event);
 		wake_at(rules, thing->fold_until_us);
 		return;
-	} else if (rule->fold_s) {
-		thing->fold_s = rule->fold_s;
+	} else if (fold_s) {
+		thing->fold_s = fold_s;
 		thing->fold_from_us = now_us;
-		thing->fold_until_us = now_us + rule->fold_s * G_TIME_SPAN_SECOND;
+		thing->fold_until_us = now_us + fold_s * G_TIME_SPAN_SECOND;
 	}
 	tell(rules, delivery, thing->to, event, now_us, deliveries);
 }

@@ -592,6 +592,11 @@ static bool read_globs(const ScannerFile *file, const ScannerSection *section, c
 	return true;
 }
 
+/* Else what comes and goes all night is a message each time. */
+#define DEFAULT_FOLD_S       60
+#define DEFAULT_FLAP_CHANGES 6
+#define DEFAULT_FLAP_S       600
+
 /* "6/600": six changes in ten minutes. "none" */
 static bool read_flap(SettingsRule *rule, const ScannerFile *file, const ScannerSection *section, GError **error)
 {
@@ -599,7 +604,11 @@ static bool read_flap(SettingsRule *rule, const ScannerFile *file, const Scanner
 	g_autofree char *count = key ? g_strndup(key->value, strcspn(key->value, "/")) : NULL;
 	guint64 changes, seconds;
 
-	if (!key || g_str_equal(key->value, "none"))
+	if (!key)
+		return true;
+	rule->flap_traps = true;
+	rule->flap_changes = rule->flap_s = 0;
+	if (g_str_equal(key->value, "none"))
 		return true;
 	if (!key->value[strlen(count)] || !g_ascii_string_to_unsigned(g_strstrip(count), 10, 3, 100, &changes, NULL) ||
 	    !g_ascii_string_to_unsigned(g_strchug(strchr(key->value, '/') + 1), 10, 10, 86400, &seconds, NULL))
@@ -620,6 +629,10 @@ static bool read_rule(Settings *settings, const ScannerFile *file, const Scanner
 	rule->to = g_new0(char *, 1);
 	rule->targets = g_ptr_array_new();
 	rule->min_priority = 1;
+	rule->fold_s = DEFAULT_FOLD_S;
+	rule->fold_traps = scanner_key(section, "fold-s") != NULL;
+	rule->flap_changes = DEFAULT_FLAP_CHANGES;
+	rule->flap_s = DEFAULT_FLAP_S;
 	g_ptr_array_add(settings->rules, rule); /* freed with the rest on failure */
 	return read_globs(file, section, "application", &rule->applications, error) && read_globs(file, section, "name", &rule->names, error) &&
 	       value_uint(file, section, "min-priority", 1, 3, &rule->min_priority, error) &&
@@ -663,6 +676,14 @@ static void append_list(GString *text, const char *key, char **list)
 		g_string_append_printf(text, "%s=%s\n", key, *list);
 }
 
+static bool has_traps(const SettingsRule *rule)
+{
+	for (guint i = 0; i < rule->targets->len; i++)
+		if (((const SettingsTarget *)g_ptr_array_index(rule->targets, i))->kind == SETTINGS_TARGET_SNMP)
+			return true;
+	return false;
+}
+
 void notify_append_meaning(const Settings *settings, GString *text)
 {
 	g_autoptr(GPtrArray) targets = g_ptr_array_copy(settings->targets, NULL, NULL);
@@ -689,6 +710,8 @@ void notify_append_meaning(const Settings *settings, GString *text)
 
 		g_string_append_printf(text, "rule=%s\nmin-priority=%u\nrecovery=%d\nfold-s=%u\nflap=%u/%u\n", rule->name, rule->min_priority,
 				       rule->recovery, rule->fold_s, rule->flap_changes, rule->flap_s);
+		if (has_traps(rule))
+			g_string_append_printf(text, "traps=%d/%d\n", rule->fold_traps, rule->flap_traps);
 		append_list(text, "application", rule->applications);
 		append_list(text, "name", rule->names);
 		append_list(text, "to", rule->to);

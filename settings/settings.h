@@ -173,8 +173,9 @@ typedef struct {
 	GPtrArray *targets;   /* of SettingsTarget*, borrowed from Settings, as written; each once */
 	char **to;            /* mail addresses and telephone numbers that replace the targets'; empty: the targets' own */
 	bool recovery;        /* false: that something is well again is told too */
-	guint fold_s;         /* 0: equal events within this time are one message and "n more" */
-	guint flap_changes, flap_s; /* so many changes of one thing in this time are told as "flapping"; 0: never */
+	guint fold_s;         /* 60: equal events within this time are one message and "n more"; 0: each is told */
+	guint flap_changes, flap_s; /* 6, 600: so many changes of one thing in this time are told as "flapping"; 0: never */
+	bool fold_traps, flap_traps; /* false: the key is not written; then SNMP, behind which programs count, is told of each */
 } SettingsRule;
 
 #define SETTINGS_LED_TIMES 16 /* in one pattern of a LED */

@@ -32,11 +32,12 @@ typedef struct {
 #define WELL(at, thing, told) { at, "X", "well", "d", thing, 1, true, told }
 #define TIME(at, told) { at, NULL, NULL, NULL, NULL, 0, false, told }
 #define BOSS "[rule r]\nactions=mail:boss\nto=b@x\n"
+#define EACH "fold-s=0\nflap=none\n"
 
 static const Story stories[] = {
 	{ "no-rules", "", { EVENT(0, 3, "X", "y", "", "") } },
 	{ "one-target",
-	  "[rule r]\nactions=mail:boss\n",
+	  "[rule r]\nactions=mail:boss\n" EACH,
 	  { EVENT(0, 1, "X", "y", "", "event mail:boss boss@example.com,other@example.com"), EVENT(0, 1, "X", "y", "", "event mail:boss boss@example.com,other@example.com") } },
 	{ "each-kind",
 	  "[rule r]\nactions=led:front display snmp:nms sms:oncall mail:boss\n",
@@ -48,7 +49,7 @@ static const Story stories[] = {
 	  { EVENT(0, 1, "SIP", "failed", "", ""), EVENT(0, 1, "SIP", "it failed!", "", "event mail:boss b@x"), EVENT(0, 1, "sip", "failed!", "", ""),
 	    EVENT(0, 1, "PBX-1", "failed!", "", "event mail:boss b@x"), EVENT(0, 1, "PBX", "failed!", "", "") } },
 	{ "first-rule-that-names-it",
-	  "[rule a]\nactions=mail:boss\nto=a@x\nmin-priority=3\n[rule b]\nactions=mail:boss sms:oncall\nto=b@x 12345\n",
+	  "[rule a]\nactions=mail:boss\nto=a@x\nmin-priority=3\n" EACH "[rule b]\nactions=mail:boss sms:oncall\nto=b@x 12345\n" EACH,
 	  { EVENT(0, 3, "X", "y", "", "event mail:boss a@x; event sms:oncall 12345"), EVENT(0, 1, "X", "y", "", "event mail:boss b@x; event sms:oncall 12345") } },
 
 	{ "recovery",
@@ -89,21 +90,40 @@ static const Story stories[] = {
 	    WELL(20, "t", ""), ABOUT(30, 3, "t", ""), WELL(40, "t", ""), TIME(99, ""), TIME(100, "steady 3 in 30 mail:boss b@x"),
 	    ABOUT(101, 3, "t", "event mail:boss b@x") } },
 	{ "flap-slow-changes-are-told",
-	  BOSS "flap=3/60\n",
+	  BOSS "flap=3/60\nfold-s=0\n",
 	  { ABOUT(0, 3, "t", "event mail:boss b@x"), ABOUT(31, 3, "t", "event mail:boss b@x"), ABOUT(62, 3, "t", "event mail:boss b@x"),
 	    ABOUT(63, 3, "t", "flapping 3 in 32 mail:boss b@x"), TIME(123, "steady 0 in 0 mail:boss b@x") } },
 	{ "flap-without-recoveries-told-ends-well",
-	  BOSS "flap=3/60\n",
+	  BOSS "flap=3/60\nfold-s=0\n",
 	  { ABOUT(0, 3, "t", "event mail:boss b@x"), WELL(1, "t", ""), ABOUT(2, 3, "t", "event mail:boss b@x"), WELL(3, "t", ""),
 	    ABOUT(4, 3, "t", "flapping 3 in 4 mail:boss b@x"), WELL(5, "t", ""), TIME(65, "steady 1 in 1 mail:boss b@x") } },
 	{ "flapping-things-are-apart",
-	  BOSS "flap=3/60\n",
+	  BOSS "flap=3/60\nfold-s=0\n",
 	  { ABOUT(0, 3, "t", "event mail:boss b@x"), ABOUT(0, 3, "t", "event mail:boss b@x"), ABOUT(0, 3, "t", "flapping 3 in 0 mail:boss b@x"),
 	    ABOUT(1, 3, "u", "event mail:boss b@x") } },
 	{ "flapping-ends-a-fold",
 	  BOSS "flap=3/60\nfold-s=10\n",
 	  { ABOUT(0, 3, "t", "event mail:boss b@x"), ABOUT(1, 3, "t", ""), ABOUT(2, 3, "t", "flapping 3 in 2 mail:boss b@x"), TIME(11, ""),
 	    TIME(62, "steady 0 in 0 mail:boss b@x") } },
+
+	{ "as-it-is-without-keys",
+	  BOSS "recovery=true\n",
+	  { ABOUT(0, 3, "t", "event mail:boss b@x"), ABOUT(1, 3, "t", ""), WELL(2, "t", "recovery 1 mail:boss b@x"), ABOUT(3, 3, "t", "event mail:boss b@x"),
+	    WELL(4, "t", "recovery mail:boss b@x"), ABOUT(5, 3, "t", "flapping 6 in 5 mail:boss b@x"), WELL(6, "t", ""), ABOUT(7, 3, "t", ""), WELL(8, "t", ""),
+	    TIME(607, ""), TIME(608, "steady 3 in 3 mail:boss b@x"), ABOUT(609, 3, "t", "event mail:boss b@x"), ABOUT(610, 3, "t", ""),
+	    TIME(669, "folded 1 in 60 mail:boss b@x") } },
+	{ "traps-are-not-counted-without-keys",
+	  "[rule r]\nactions=snmp:nms\n",
+	  { ABOUT(0, 3, "t", "event snmp:nms nms.example.com:162"), ABOUT(0, 3, "t", "event snmp:nms nms.example.com:162"),
+	    ABOUT(0, 3, "t", "event snmp:nms nms.example.com:162"), ABOUT(1, 3, "t", "event snmp:nms nms.example.com:162"),
+	    ABOUT(1, 3, "t", "event snmp:nms nms.example.com:162"), ABOUT(1, 3, "t", "event snmp:nms nms.example.com:162"), TIME(700, "") } },
+	{ "traps-are-folded-by-order",
+	  "[rule r]\nactions=snmp:nms\nfold-s=60\n",
+	  { ABOUT(0, 3, "t", "event snmp:nms nms.example.com:162"), ABOUT(1, 3, "t", ""), TIME(60, "folded 1 in 60 snmp:nms nms.example.com:162") } },
+	{ "traps-flap-by-order",
+	  "[rule r]\nactions=snmp:nms\nflap=3/60\n",
+	  { ABOUT(0, 3, "t", "event snmp:nms nms.example.com:162"), ABOUT(1, 3, "t", "event snmp:nms nms.example.com:162"),
+	    ABOUT(2, 3, "t", "flapping 3 in 2 snmp:nms nms.example.com:162"), ABOUT(3, 3, "t", "") } },
 
 	{ "limit",
 	  "[rule r]\nactions=mail:few\n",
@@ -118,7 +138,7 @@ static const Story stories[] = {
 	    EVENT(2, 3, "X", "3", "", "event mail:few few@example.com"), EVENT(3, 3, "X", "4", "", "event mail:few few@example.com"),
 	    EVENT(3600, 3, "X", "5", "", "event mail:few few@example.com"), EVENT(3601, 3, "X", "6", "", "event mail:few few@example.com") } },
 	{ "limits-are-apart",
-	  "[rule r]\nactions=mail:few snmp:nms\nfold-s=0\n",
+	  "[rule r]\nactions=mail:few snmp:nms\n" EACH,
 	  { EVENT(0, 3, "X", "1", "", "event mail:few few@example.com; event snmp:nms nms.example.com:162"),
 	    EVENT(0, 3, "X", "1", "", "event mail:few few@example.com; event snmp:nms nms.example.com:162"),
 	    EVENT(0, 3, "X", "1", "", "event mail:few few@example.com; event snmp:nms nms.example.com:162"),
@@ -239,7 +259,7 @@ static void test_recall(void)
 	} rows[] = { { 86400000, 5 }, { 3600000, 5 }, { 60000, 0 }, { -1000000, 0 } };
 
 	for (gsize row = 0; row < G_N_ELEMENTS(rows); row++) {
-		g_autoptr(Settings) settings = settings_of("[rule r]\nactions=mail:few\n");
+		g_autoptr(Settings) settings = settings_of("[rule r]\nactions=mail:few\n" EACH);
 		g_autoptr(NotifyRules) rules = rules_new(settings);
 		g_autoptr(GPtrArray) deliveries = g_ptr_array_new_with_free_func(rules_delivery_free);
 
@@ -270,7 +290,7 @@ static void test_recall(void)
 /* What the other device told of is known here, uses up no limit, and its digests are marked as the other's task. */
 static void test_elsewhere(void)
 {
-	g_autoptr(Settings) settings = settings_of("[rule r]\nactions=mail:few\nfold-s=60\nrecovery=true\n");
+	g_autoptr(Settings) settings = settings_of("[rule r]\nactions=mail:few\nfold-s=60\nflap=none\nrecovery=true\n");
 	g_autoptr(NotifyRules) rules = rules_new(settings);
 	g_autoptr(GPtrArray) deliveries = g_ptr_array_new_with_free_func(rules_delivery_free);
 	static const Step bad = ABOUT(0, 3, "t", ""), well = WELL(0, "t", "");
@@ -353,6 +373,45 @@ static void test_shows(void)
 	}
 }
 
+/* What an administrator who wrote a target and a rule, and nothing else, gets of a bad night. */
+static void test_defaults(void)
+{
+	static const struct {
+		const char *what;
+		guint n, every_s;
+		bool one, pairs; /* about one thing; with recoveries in between */
+		guint mails, sms, traps;
+	} nights[] = {
+		{ "a link that flaps", 500, 2, true, true, 7, 7, 500 }, /* five changes, flapping, steady again */
+		{ "a link that flaps slowly", 20, 130, true, true, 20, 17, 20 }, /* what the limit of SMS leaves below priority 3, and how many more */
+		{ "the same again and again", 500, 1, true, false, 3, 3, 500 }, /* the first, flapping, steady again */
+		{ "the same now and then", 10, 300, true, false, 10, 10, 10 },
+		{ "500 phones are refused", 500, 1, false, false, 25, 17, 500 }, /* the same of both limits */
+	};
+
+	for (gsize i = 0; i < G_N_ELEMENTS(nights); i++) {
+		g_autoptr(Settings) settings = settings_of("[rule r]\nactions=mail:boss sms:oncall snmp:nms\nrecovery=true\n");
+		g_autoptr(NotifyRules) rules = rules_new(settings);
+		g_autoptr(GPtrArray) deliveries = g_ptr_array_new_with_free_func(rules_delivery_free);
+		guint told[SETTINGS_N_TARGET_KINDS] = { 0 }, at_s = 0;
+
+		for (guint k = 0; k < nights[i].n; k++, at_s += nights[i].every_s) {
+			g_autofree char *about = nights[i].one ? g_strdup("t") : g_strdup_printf("phone %u", k);
+			Step step = ABOUT(0, 2, about, "");
+			step.recovery = nights[i].pairs && k % 2;
+			g_autoptr(NotifyEvent) event = event_of(&step);
+
+			rules_event(rules, event, at_us(at_s), deliveries);
+		}
+		while (rules_next_us(rules) != G_MAXINT64)
+			rules_tick(rules, rules_next_us(rules), deliveries);
+		for (guint k = 0; k < deliveries->len; k++)
+			told[((RulesDelivery *)deliveries->pdata[k])->target->kind]++;
+		if (told[SETTINGS_TARGET_MAIL] != nights[i].mails || told[SETTINGS_TARGET_SMS] != nights[i].sms || told[SETTINGS_TARGET_SNMP] != nights[i].traps)
+			g_error("%s: %u mails, %u SMS, %u traps", nights[i].what, told[SETTINGS_TARGET_MAIL], told[SETTINGS_TARGET_SMS], told[SETTINGS_TARGET_SNMP]);
+	}
+}
+
 /* Ten thousand things that never recover: bounded, every one is told or counted, and quick. */
 static void test_flood(void)
 {
@@ -427,6 +486,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/rules/elsewhere", test_elsewhere);
 	g_test_add_func("/rules/use", test_use);
 	g_test_add_func("/rules/shows", test_shows);
+	g_test_add_func("/rules/defaults", test_defaults);
 	g_test_add_func("/rules/flood", test_flood);
 	g_test_add_func("/rules/text", test_text);
 	return g_test_run();

@@ -279,7 +279,15 @@ static void test_rules(void)
 	g_assert_cmpuint(a->min_priority, ==, 1);
 	g_assert_cmpuint(g_strv_length(a->applications) + g_strv_length(a->names) + g_strv_length(a->to), ==, 0);
 	g_assert_false(a->recovery);
-	g_assert_cmpuint(a->flap_changes + a->fold_s, ==, 0);
+	g_assert_cmpuint(a->flap_changes, ==, 0);
+	g_assert_true(z->fold_traps && z->flap_traps && !a->fold_traps && a->flap_traps);
+	/* Without the keys. */
+	g_assert_cmpuint(a->fold_s, ==, 60);
+	g_autoptr(Settings) other = parsed(R);
+	const SettingsRule *r = other->rules->pdata[0];
+	g_assert_cmpuint(r->flap_changes, ==, 6);
+	g_assert_cmpuint(r->flap_s, ==, 600);
+	g_assert_false(r->flap_traps);
 }
 
 /* Two devices judge by the hash whether they have the same settings. */
@@ -298,7 +306,10 @@ static void test_hash(void)
 		{ M, M "user=x\n", false },
 		{ M, M2 "server=mail.example.com:587\n", true },
 		{ "", R, false },
-		{ R, R "min-priority=1\nrecovery=false\nfold-s=0\nflap=none\n", true },
+		{ R, R "min-priority=1\nrecovery=false\nfold-s=60\nflap=6/600\n", true },
+		{ R, R "fold-s=0\n", false },
+		{ R, R "flap=none\n", false },
+		{ N "[rule r]\nactions=snmp:nms\n", N "[rule r]\nactions=snmp:nms\nfold-s=60\n", false }, /* now traps are counted, too */
 		{ R, R "name=x\n", false },
 		{ R, R "application=x\n", false },
 		{ R "[rule b]\nactions=display\n", "[rule b]\nactions=display\n" R, false },
