@@ -44,19 +44,20 @@ static CtlExit print_targets(Ctl *ctl)
 	add_titles(table, (const char *const[]){ "target", "to", "state", "waiting", "last", "answered", NULL });
 	for (gsize i = 0; i < g_variant_n_children(list); i++) {
 		g_autoptr(GVariant) target = g_variant_get_child_value(list, i);
-		const char *state = dict_string(target, "state", "");
+		const char *absent = dict_string(target, "absent", ""); /* of a LED: what is in the way */
+		const char *state = *absent ? "absent" : dict_string(target, "state", "");
 		gint64 last_ms = dict_int(target, "last_ms", 0);
 		g_autofree char *last = last_ms ? render_time(last_ms, ctl->zone, false) : g_strdup("");
 
 		render_table_add(table, RENDER_PLAIN, dict_string(target, "id", ""));
 		add_words(table, target, "to");
 		render_table_add(table, !*state || g_str_equal(state, "good") ? RENDER_PLAIN : render_priority_colour(3), state);
-		if (*state)
+		if (*state && !*absent)
 			render_table_addf(table, RENDER_PLAIN, "%" G_GINT64_FORMAT, dict_int(target, "waiting", 0));
 		else
 			render_table_add(table, RENDER_PLAIN, "");
 		render_table_add(table, RENDER_PLAIN, last);
-		render_table_add(table, RENDER_PLAIN, dict_string(target, "words", ""));
+		render_table_add(table, RENDER_PLAIN, *absent ? absent : dict_string(target, "words", ""));
 	}
 	text = render_table_text(table, &ctl->out, 0);
 	ctl_print(text);

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What is told to whom: notifyd as it ships, with small programs in the place of those that deliver."""
 
+import re
 import shutil
 import signal
+import stat
 import subprocess
 
 import pytest
@@ -402,19 +404,28 @@ def test_a_led_shows_what_nobody_has_read(post):
     leds.mkdir(parents=True)
     for name, text in (("brightness", "1\n"), ("max_brightness", "255\n"), ("trigger", "none [heartbeat]\n")):
         (leds / name).write_text(text)
-        (leds / name).chmod(0o666)
+    # As the kernel makes it, root's alone; then as udev does by our rule.
+    rule = (post.top / "data/udev/70-understudy-leds.rules").read_text(encoding="utf-8").splitlines()[-1]
+    assert rule.startswith('ACTION!="remove", SUBSYSTEM=="leds", RUN+=')
+    commands = [command.replace("%p", "/class/leds/red:alarm") for command in re.findall(r'RUN\+="([^"]+)"', rule)]
+    assert [post.run(*command.split()).returncode for command in commands] == [0, 0], commands
+    assert [stat.S_IMODE((leds / name).stat().st_mode) for name in ("brightness", "max_brightness", "trigger")] == [0o664, 0o644, 0o664]
 
     def shows(name, text):
         return lambda: (leds / name).read_text().strip() == text
 
     with open(post.root / "etc/understudy/pair.conf", "a", encoding="utf-8") as settings:
         settings.write("[led front]\nled=red:alarm\npriority-1=on\n[led side]\nled=green\n[rule lights]\nactions=led:front led:side\napplication=SIP\n")
+    post.start_bus()
     client = post.start_notifyd()
+    post.wait_for_name(post.system_bus())
     event = client.raise_event("SIP", "trunk down", 1, "", "")
     wait_until(shows("brightness", "255"), "it is on")
     assert shows("trigger", "none")()
     targets = {each["id"]: each.get("absent") for each in client.call("Targets")[0]}
     assert targets["led:front"] == "" and targets["led:side"] == "this device has no LED green"
+    rows = {line.split()[0]: line.split()[1:] for line in post.ctl("notify", "targets").stdout.splitlines()}
+    assert rows["led:side"] == "absent this device has no LED green".split() and rows["led:front"] == []
     assert client.call("Test", "(s)", "led:side")[0] == [("led:side", "refused", "this device has no LED green")]
     client.call("MarkRead", "(at)", [event])
     wait_until(shows("trigger", "heartbeat"), "it is given back")

@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import stat
 import time
 
 import image
@@ -21,6 +22,16 @@ SLEEPER = """\
 command=/bin/sleep infinity
 """
 NAMES = ["org.understudy.Notify1", "org.understudy.Supervisor1", "org.understudy.Sync1", "org.understudy.Vrrp1"]
+# Every user and group that the package makes.
+USERS = ["understudy-notify", "understudy-sync", "understudy-vrrp"]
+GROUPS = [*USERS, "understudy", "understudy-operate", "understudy-private", "understudy-view"]
+# What is where, whose, and with which mode; what is not a daemon of its own among it.
+OF_ROOT = {f"/usr/lib/understudy/understudy-{name}": 0o755 for name in ("keeper", "mail", "notifyd", "sms", "snmp", "supervisor", "syncd", "trap", "unite", "vrrpd")} | {
+    "/usr/bin/understudy": 0o755, "/etc/understudy": 0o755, "/etc/understudy/applications.d": 0o755, "/etc/understudy/ca.d": 0o755,
+    "/var/lib/understudy": 0o755, "/usr/share/snmp/mibs/UNDERSTUDY-MIB.txt": 0o644, "/usr/lib/udev/rules.d/70-understudy-leds.rules": 0o644,
+    "/usr/share/dbus-1/system.d/org.understudy.conf": 0o644, "/usr/share/doc/understudy/README.md": 0o644,
+    "/usr/share/doc/understudy/administration.md": 0o644, "/usr/share/doc/understudy/examples/pair-notify.conf": 0o644,
+    "/usr/share/doc/understudy/examples/snmpd.conf": 0o644}
 PROGRAMS = ["understudy-keeper", "understudy-notifyd", "understudy-supervisor", "understudy-syncd", "understudy-vrrpd"]
 
 
@@ -42,6 +53,22 @@ def dpkg(machine, *words):
     return machine.run(["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", *words], timeout=120).stdout
 
 
+def rights(machine, path):
+    """(mode, user, group) by their names on the machine."""
+    found = os.stat(machine.place(path))
+    users, groups = ({int(line.split(":")[2]): line.split(":")[0] for line in machine.read(f"/etc/{name}").splitlines()} for name in ("passwd", "group"))
+    return stat.S_IMODE(found.st_mode), users[found.st_uid], groups[found.st_gid]
+
+
+def check_installed(machine):
+    """Each file with its rights; the users may not log in; whoever is told of what is readable by notifyd alone."""
+    assert {path: rights(machine, path) for path in OF_ROOT} == {path: (mode, "root", "root") for path, mode in OF_ROOT.items()}
+    assert rights(machine, "/etc/understudy/secrets.d") == (0o750, "root", "understudy-notify")
+    shells = {line.split(":")[0]: line.split(":")[6] for line in machine.read("/etc/passwd").splitlines()}
+    assert {shells[name] for name in USERS} == {"/usr/sbin/nologin"}
+    assert set(GROUPS) <= {line.split(":")[0] for line in machine.read("/etc/group").splitlines()}
+
+
 def test_install_configure_boot_remove_purge(house):
     """As an administrator does it: nothing runs before device.conf is there, all of it after the next boot, nothing is left at the end."""
     machine = house.device("alone", {"eth0": (house.net.switch("lan"), "192.0.2.11/24")}, installed=False)
@@ -50,6 +77,7 @@ def test_install_configure_boot_remove_purge(house):
     dpkg(machine, "--install", "/root/package.deb")
     assert (unit(machine, "ActiveState"), unit(machine, "UnitFileState"), unit(machine, "ConditionResult")) == ("inactive", "enabled", "no")
     assert machine.state() == "running"
+    check_installed(machine)
     assert machine.run(["understudy", "status"], check=False).returncode == 3
 
     machine.write("/etc/understudy/device.conf", DEVICE)
@@ -75,6 +103,9 @@ def test_install_configure_boot_remove_purge(house):
     dpkg(machine, "--install", "/root/package.deb")
     wait_until(lambda: names_on_bus(machine) == NAMES, 20, "its names on the bus after a new installation", 0.05)
 
+    machine.run(["understudy", "secret", "set", "mail.boss"], input="a password\n")
+    assert rights(machine, "/etc/understudy/secrets.d/mail.boss") == (0o640, "root", "understudy-notify")
+    assert rights(machine, "/var/lib/understudy/notify") == (0o700, "understudy-notify", "understudy-notify")
     dpkg(machine, "--purge", "understudy")
     assert [place for place in ("/etc/understudy", "/var/lib/understudy", "/run/understudy", "/usr/lib/understudy",
                                 "/usr/share/doc/understudy") if os.path.exists(machine.place(place))] == []
@@ -87,6 +118,10 @@ def test_upgrade_then_removal_on_a_running_master(pair, tmp_path):
     before = {name: len(watch.roles) for name, watch in pair.watches.items()}
     pids = {name: master.pid_of(name) for name in (*PROGRAMS, "kamailio", "sleep")}
     shutil.copy(image.newer_package(tmp_path), master.file("/root/newer.deb"))
+    master.run(["understudy", "secret", "set", "mail.boss"], input="a password\n")
+    master.run(["understudy", "event", "raise", "SIP", "before the upgrade"])
+    kept = ["/etc/understudy/device.conf", "/etc/understudy/pair.conf", "/etc/understudy/secrets.d/mail.boss"]
+    own = {path: (master.read(path), rights(master, path)) for path in kept}
     begin = time.monotonic()
     dpkg(master, "--install", "/root/newer.deb")
 
@@ -105,6 +140,9 @@ def test_upgrade_then_removal_on_a_running_master(pair, tmp_path):
         assert master.pid_of(name) == pids[name], name
     assert pair.probe.silence_ms(begin)[0] < 1000 and pair.addresses.doubled_ms(begin) == 0
     assert master.run(["dpkg-query", "--show", "--showformat=${Version}", "understudy"]).stdout.endswith("+newer")
+
+    assert {path: (master.read(path), rights(master, path)) for path in kept} == own
+    assert "before the upgrade" in master.run(["understudy", "events"]).stdout
 
     begin = time.monotonic()
     dpkg(master, "--remove", "understudy")
