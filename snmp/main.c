@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "settings/settings.h"
+#include "snmp/notices.h"
 #include "snmp/session.h"
 #include "snmp/watch.h"
 
@@ -14,10 +15,44 @@ typedef struct {
 	Watch *watch;
 	AgentxSession *session;
 	Oid root;
+	Notices notices;
 	MibView *view;
 	guint64 serial;   /* of what the view was made from */
 	gint64 made_us;
 } Agent;
+
+static void facts_now(Agent *agent, MibFacts *ret_facts)
+{
+	watch_facts(agent->watch, ret_facts);
+	ret_facts->master_reason = agent->notices.master_reason;
+	ret_facts->protocol_error = (int)agent->notices.error;
+}
+
+static void notify(Agent *agent, MibView *objects, const Oid *name)
+{
+	if (objects)
+		agentx_session_notify(agent->session, name, objects);
+	mib_view_free(objects);
+}
+
+static void on_election(gpointer user_data)
+{
+	Agent *agent = user_data;
+	NoticesDue due;
+	MibFacts facts;
+	Oid name;
+
+	facts_now(agent, &facts);
+	due = notices_look(&agent->notices, &facts, g_get_monotonic_time());
+	if (!due.new_master && due.error == PROTOCOL_NO_ERROR)
+		return;
+	facts_now(agent, &facts);
+	if (due.new_master)
+		notify(agent, mib_vrrp_new_master(&facts, &name), &name);
+	facts.protocol_error = (int)due.error;
+	if (due.error != PROTOCOL_NO_ERROR)
+		notify(agent, mib_vrrp_protocol_error(&facts, &name), &name);
+}
 
 /* Made when somebody asks and it is not fresh: where nobody asks nothing is done. */
 static const MibView *view_now(gpointer user_data)
@@ -32,7 +67,7 @@ static const MibView *view_now(gpointer user_data)
 	agent->view = mib_view_new();
 	agent->serial = watch_serial(agent->watch);
 	agent->made_us = now_us;
-	watch_facts(agent->watch, &facts);
+	facts_now(agent, &facts);
 	mib_add_understudy(agent->view, &agent->root, &facts);
 	mib_add_vrrp(agent->view, &facts);
 	mib_view_sort(agent->view);
@@ -76,7 +111,10 @@ int main(int argc, char **argv)
 	subtrees[0] = agent.root;
 	mib_vrrp_subtrees(&subtrees[1]);
 	agentx_session_serve(agent.session, subtrees, G_N_ELEMENTS(subtrees));
+	notices_init(&agent.notices);
+	watch_on_election(agent.watch, on_election, &agent);
 	g_main_loop_run(loop);
+	watch_on_election(agent.watch, NULL, NULL);
 	agentx_session_free(agent.session);
 	watch_free(agent.watch);
 	mib_view_free(agent.view);

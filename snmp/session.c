@@ -175,6 +175,27 @@ void agentx_session_serve(AgentxSession *session, const Oid *subtrees, guint n)
 	}
 }
 
+void agentx_session_notify(G_GNUC_UNUSED AgentxSession *session, const Oid *name, const MibView *objects)
+{
+	static const oid trap_oid[] = { 1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0 };
+	netsnmp_variable_list *list = NULL;
+	const Oid no_end = { 0 }, *found;
+	Oid at = { 0 };
+	oid ids[OID_MAX];
+	gsize n = give_oid(name, ids);
+
+	(void)snmp_varlist_add_variable(&list, trap_oid, G_N_ELEMENTS(trap_oid), ASN_OBJECT_ID, ids, n * sizeof(ids[0]));
+	for (const MibValue *value; (value = mib_view_next(objects, &at, false, &no_end, &found)); at = *found) {
+		n = give_oid(found, ids);
+		netsnmp_variable_list *variable = snmp_varlist_add_variable(&list, ids, n, ASN_NULL, NULL, 0);
+		if (variable)
+			(void)set_value(variable, value);
+	}
+	/* As a sub-agent's it goes to the master agent, and from there further (RFC 2741, 6.2.10). */
+	send_v2trap(list);
+	snmp_free_varbind(list);
+}
+
 /* ---- The library ---- */
 
 static int on_log(G_GNUC_UNUSED int major, G_GNUC_UNUSED int minor, void *message, G_GNUC_UNUSED void *user_data)

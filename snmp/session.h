@@ -21,4 +21,7 @@ void agentx_session_free(AgentxSession *session); /* NULL is fine */
 /* What is served: these subtrees and no others. */
 void agentx_session_serve(AgentxSession *session, const Oid *subtrees, guint n);
 
+/* The notification @name with @objects, by snmpd to whom its settings name; where no snmpd is connected, to nobody. */
+void agentx_session_notify(AgentxSession *session, const Oid *name, const MibView *objects);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(AgentxSession, agentx_session_free)

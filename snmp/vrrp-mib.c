@@ -30,6 +30,7 @@ typedef struct {
 	gint64 interval_ms;
 	gint64 up_ticks;
 	GVariant *counters; /* a{st}; may be NULL */
+	int master_reason, protocol_error;
 } Router;
 
 /* ---- What the daemons have said ---- */
@@ -94,7 +95,7 @@ static bool read_router(const MibFacts *facts, Router *router)
 	g_autofree char *role = NULL;
 	const char *state = dict_string(facts->election, "State", "");
 
-	*router = (Router){ .interface = facts->interface };
+	*router = (Router){ .interface = facts->interface, .master_reason = facts->master_reason, .protocol_error = facts->protocol_error };
 	if (!facts->election || !facts->vrrp)
 		return false;
 	router->id = (guint32)dict_int(facts->vrrp, "GroupId", 0);
@@ -169,11 +170,11 @@ static void add_v2(MibView *view, const Router *router)
 	const struct {
 		guint32 column;
 		const char *name;
-	} counters[] = { { 2, "received" }, { 3, "drop-interval" }, { 4, "drop-auth" }, { 5, "drop-ttl" }, { 7, "sent-priority-zero" },
-			 { 8, "drop-type" }, { 9, "address-mismatch" }, { 10, "drop-auth" }, { 12, "drop-length" } };
+	} counters[] = { { 1, "became-master" }, { 2, "received" }, { 3, "drop-interval" }, { 4, "drop-auth" }, { 5, "drop-ttl" }, { 6, "received-priority-zero" },
+			 { 7, "sent-priority-zero" }, { 8, "drop-type" }, { 9, "address-mismatch" }, { 10, "drop-auth" }, { 11, "drop-auth" }, { 12, "drop-length" } };
 
 	put(view, BELOW(&v2_root, 1, 1, 0), MIB_INTEGER, 2);
-	put(view, BELOW(&v2_root, 1, 2, 0), MIB_INTEGER, 2); /* its traps are not sent: ours are */
+	put(view, BELOW(&v2_root, 1, 2, 0), MIB_INTEGER, 1); /* its notifications are sent */
 	for (guint i = 0; i < G_N_ELEMENTS(numbers); i++)
 		put(view, BELOW(&v2_root, 1, 3, 1, numbers[i].column, interface, id), MIB_INTEGER, (guint64)numbers[i].value);
 	Oid mac = BELOW(&v2_root, 1, 3, 1, 2, interface, id), key = BELOW(&v2_root, 1, 3, 1, 10, interface, id);
@@ -214,7 +215,7 @@ static void add_v3(MibView *view, const Router *router)
 	const struct {
 		guint32 column;
 		const char *name;
-	} counters[] = { { 3, "received" }, { 4, "drop-interval" }, { 5, "drop-ttl" }, { 8, "sent-priority-zero" }, { 9, "drop-type" }, { 10, "address-mismatch" },
+	} counters[] = { { 3, "received" }, { 4, "drop-interval" }, { 5, "drop-ttl" }, { 7, "received-priority-zero" }, { 8, "sent-priority-zero" }, { 9, "drop-type" }, { 10, "address-mismatch" },
 			 { 11, "drop-length" } };
 
 	for (guint i = 0; i < G_N_ELEMENTS(numbers); i++)
@@ -235,6 +236,11 @@ static void add_v3(MibView *view, const Router *router)
 	put(view, BELOW(&v3_root, 1, 2, 1, 0), MIB_COUNTER64, counter(router, "drop-checksum"));
 	put(view, BELOW(&v3_root, 1, 2, 2, 0), MIB_COUNTER64, counter(router, "drop-version"));
 	put(view, BELOW(&v3_root, 1, 2, 3, 0), MIB_COUNTER64, counter(router, "drop-vrid"));
+	put(view, BELOW(&v3_root, 1, 2, 5, 1, 1, interface, id, family), MIB_COUNTER32, (guint32)counter(router, "became-master"));
+	if (router->master_reason >= 0)
+		put(view, BELOW(&v3_root, 1, 2, 5, 1, 2, interface, id, family), MIB_INTEGER, (guint64)router->master_reason);
+	put(view, BELOW(&v3_root, 1, 2, 5, 1, 6, interface, id, family), MIB_INTEGER, (guint64)router->protocol_error);
+	put(view, BELOW(&v3_root, 1, 2, 5, 1, 13, interface, id, family), MIB_GAUGE32, MIB_REFRESH_MS);
 	for (guint i = 0; i < G_N_ELEMENTS(counters); i++)
 		put(view, BELOW(&v3_root, 1, 2, 5, 1, counters[i].column, interface, id, family), MIB_COUNTER64, counter(router, counters[i].name));
 }
@@ -250,6 +256,44 @@ void mib_add_vrrp(MibView *view, const MibFacts *facts)
 			add_v3(view, &router);
 	}
 	clear_router(&router);
+}
+
+/* ---- Notifications ---- */
+
+MibView *mib_vrrp_new_master(const MibFacts *facts, Oid *ret_name)
+{
+	g_autoptr(MibView) objects = mib_view_new();
+	Router router;
+	bool is_there = read_router(facts, &router), is_v2 = dict_int(facts->vrrp, "Version", 3) == 2;
+	const guint32 interface = router.interface, id = router.id, family = router.own.family == AF_INET6 ? 2 : 1;
+
+	if (is_there && is_v2) {
+		*ret_name = BELOW(&v2_root, 0, 1);
+		put_address(objects, BELOW(&v2_root, 1, 3, 1, 7, interface, id), MIB_IP_ADDRESS, &router.own);
+	} else if (is_there) {
+		*ret_name = BELOW(&v3_root, 0, 1);
+		put_address(objects, BELOW(&v3_root, 1, 1, 1, 1, 3, interface, id, family), MIB_OCTETS, &router.own);
+		put(objects, BELOW(&v3_root, 1, 2, 5, 1, 2, interface, id, family), MIB_INTEGER, (guint64)MAX(router.master_reason, 0));
+	}
+	clear_router(&router);
+	mib_view_sort(objects);
+	return is_there ? g_steal_pointer(&objects) : NULL;
+}
+
+MibView *mib_vrrp_protocol_error(const MibFacts *facts, Oid *ret_name)
+{
+	g_autoptr(MibView) objects = mib_view_new();
+	Router router;
+	bool is_there = read_router(facts, &router) && dict_int(facts->vrrp, "Version", 3) != 2;
+
+	if (is_there) {
+		*ret_name = BELOW(&v3_root, 0, 2);
+		put(objects, BELOW(&v3_root, 1, 2, 5, 1, 6, router.interface, router.id, router.own.family == AF_INET6 ? 2 : 1), MIB_INTEGER,
+		    (guint64)router.protocol_error);
+	}
+	clear_router(&router);
+	mib_view_sort(objects);
+	return is_there ? g_steal_pointer(&objects) : NULL;
 }
 
 void mib_vrrp_subtrees(Oid ret_subtrees[static 2])

@@ -11,7 +11,6 @@
 #define PROPERTIES   "org.freedesktop.DBus.Properties"
 #define CALL_MS      5000
 #define SOON_MS      200   /* signals come in swarms */
-#define NOW_AND_THEN_S 5  /* for what has no signal: counters, ages */
 #define FORGOTTEN_US (12 * G_TIME_SPAN_SECOND)
 #define TRANSITIONS  32
 
@@ -73,6 +72,8 @@ struct Watch {
 	guint64 raised[3];
 	guint timer;
 	guint64 serial;
+	void (*election_changed)(gpointer user_data);
+	gpointer user_data;
 };
 
 static gint64 boot_us(void)
@@ -85,6 +86,13 @@ static gint64 boot_us(void)
 
 static void ask(Watch *watch, Question question);
 
+static void tell(Watch *watch, Question question)
+{
+	watch->serial++;
+	if (questions[question].daemon == FROM_VRRPD && watch->election_changed)
+		watch->election_changed(watch->user_data);
+}
+
 static void forget(Watch *watch, Question question)
 {
 	Asked *asked = &watch->asked[question];
@@ -92,7 +100,7 @@ static void forget(Watch *watch, Question question)
 	if (!asked->answer)
 		return;
 	g_clear_pointer(&asked->answer, g_variant_unref);
-	watch->serial++;
+	tell(watch, question);
 }
 
 static void on_answer(GVariant *values, const GError *error, gpointer user_data)
@@ -109,7 +117,7 @@ static void on_answer(GVariant *values, const GError *error, gpointer user_data)
 			g_clear_pointer(&asked->answer, g_variant_unref);
 			asked->answer = g_steal_pointer(&answer);
 			asked->answered_us = g_get_monotonic_time();
-			watch->serial++;
+			tell(watch, asked->question);
 		}
 	} else if (error) {
 		g_debug("%s: %s", daemons[questions[asked->question].daemon].socket, error->message);
@@ -260,7 +268,7 @@ Watch *watch_new(const char *folder)
 	Source *supervisor = &watch->sources[FROM_SUPERVISOR], *notifyd = &watch->sources[FROM_NOTIFYD];
 	supervisor->roles = bus_link_subscribe(supervisor->link, NULL, NULL, "org.understudy.Supervisor1", "RoleChanged", on_role, supervisor);
 	notifyd->events = bus_link_subscribe(notifyd->link, NULL, NULL, "org.understudy.Notify1", "Raised", on_event, notifyd);
-	watch->timer = g_timeout_add_seconds(NOW_AND_THEN_S, on_time, watch);
+	watch->timer = g_timeout_add_seconds(MIB_REFRESH_MS / 1000, on_time, watch) /* counters, ages */;
 	return watch;
 }
 
@@ -325,7 +333,14 @@ void watch_facts(Watch *watch, MibFacts *ret_facts)
 		.interface = *interface ? if_nametoindex(interface) : 0,
 		.now_ms = g_get_real_time() / 1000,
 		.boot_us = boot_us(),
+		.master_reason = -1,
 	};
+}
+
+void watch_on_election(Watch *watch, void (*changed)(gpointer user_data), gpointer user_data)
+{
+	watch->election_changed = changed;
+	watch->user_data = user_data;
 }
 
 guint64 watch_serial(const Watch *watch)

@@ -15,6 +15,9 @@ typedef struct Watch Watch;
 Watch *watch_new(const char *folder);
 void watch_free(Watch *watch); /* NULL is fine */
 
+/* vrrpd has answered, or is gone. */
+void watch_on_election(Watch *watch, void (*changed)(gpointer user_data), gpointer user_data);
+
 /* What is known now; borrowed until the loop runs again. */
 void watch_facts(Watch *watch, MibFacts *ret_facts);
 /* Grows with each answer, and when something is no longer known. */

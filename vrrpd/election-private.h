@@ -28,7 +28,7 @@
 #define VRRP_MAX_NEIGHBOURS 16
 
 typedef struct {
-	guint64 sent, sent_zero, sent_unicast, send_failed, received, counted, transitions, announcements, probes;
+	guint64 sent, sent_zero, sent_unicast, send_failed, received, counted, received_zero, transitions, became_master, announcements, probes;
 	guint64 put_back, address_clash, address_mismatch, interval_mismatch, pseudo_header, resumed, sent_followers, followers;
 	guint64 drop[VRRP_N_DROPS];
 } VrrpCounters;

@@ -144,6 +144,7 @@ static void state_changed(VrrpElection *self, VrrpState old, const char *reason,
 	self->sequence++;
 	self->since_us = now_us;
 	self->counters.transitions++;
+	self->counters.became_master += self->candidate.machine.state == VRRP_STATE_MASTER;
 	vrrp_election_save(self);
 
 	g_message("%s -> %s (%s)", vrrp_state_name(old), vrrp_state_name(self->candidate.machine.state), self->reason);
@@ -440,6 +441,7 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 		return;
 	}
 	self->counters.counted++;
+	self->counters.received_zero += advert.priority == 0;
 	if (path->socket)
 		vrrp_socket_heard(path->socket);
 	if (path->kind == VRRP_PATH_ELECTOR)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,25 @@ def test_an_event_is_seen(pair, agent):
     wait_until(lambda: "STRING: A phone was rejected" in agent.walk(UNDERSTUDY).values(), 30, "the event in the table", 0.1)
 
 
+def test_a_new_master_is_told_as_the_standard_says(pair, agent, build, tmp_path):
+    """vrrpv3NewMaster, with the address and the interface of this device, and why; nobody is told of a Master that only goes on."""
+    device, other = pair.first, pair.second
+    modules = "UNDERSTUDY-MIB:SNMPv2-MIB:VRRPV3-MIB"
+    transitions = {name.split(".")[0]: value for name, value in agent.walk(V3).items()}["vrrpv3StatisticsMasterTransitions"]
+    with snmp_lab.Receiver(build, tmp_path, "authCommunity log told\n", device, snmp_lab.SINK, modules) as receiver:
+        for master in (device, other):
+            master.run(["understudy", "swap"], timeout=60)
+            pair.wait_settled()
+        wait_until(lambda: receiver.lines_with("VRRPV3-MIB::vrrpv3NewMaster"), 30, "vrrpv3NewMaster", 0.1)
+        (line,) = receiver.lines_with("VRRPV3-MIB::vrrpv3NewMaster")
+    index = device.run(["cat", "/sys/class/net/eth0/ifindex"]).stdout.strip()
+    assert "vrrpv3StatisticsNewMasterReason." in line and "priority(1)" in line, line
+    assert f"vrrpv3OperationsMasterIpAddr.{index}." in line, (index, line)
+    count = int(transitions.split()[-1]) + 1
+    wait_until(lambda: f"Counter32: {count}" in agent.walk(V3).values(), 30, "one transition more", 0.1)
+    assert pair.master() is device
+
+
 def test_snmpd_comes_and_goes(pair, agent):
     """Killed, absent, there again: so are we, and are the same process all along."""
     pid = pair.first.pid_of("understudy-snmp")
@@ -104,6 +124,37 @@ def test_nobody_notices_a_frozen_snmpd(pair, agent):
             assert device.run(["understudy", "--json", "status"]).returncode == 0
     finally:
         os.kill(agent.pid(), signal.SIGCONT)
+    agent.wait(UNDERSTUDY, "understudySeenSupervisor.0", "INTEGER: 1")
+    assert {name: device.pid_of(f"understudy-{name}") for name in pids} == pids
+    assert device.run(["understudy", "--json", "timeline"]).stdout == transitions
+
+
+def dirty_kb(pid):
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
+        return sum(int(line.split()[1]) for line in rollup if line.startswith("Private_Dirty"))
+
+
+@pytest.mark.long
+def test_snmpd_frozen_for_a_minute(pair, agent):
+    """Longer than every wait of AgentX, with work for everybody all the time: nobody waits, nobody's memory grows, and after the thaw we are there."""
+    device = pair.first
+    pids = {name: device.pid_of(f"understudy-{name}") for name in ("supervisor", "vrrpd", "syncd", "notifyd", "snmp")}
+    transitions = device.run(["understudy", "--json", "timeline"]).stdout
+    slowest_s, warm, begin = 0, None, time.monotonic()
+    os.kill(agent.pid(), signal.SIGSTOP)
+    try:
+        while time.monotonic() < begin + 60:
+            asked = time.monotonic()
+            raise_event(device, "while it is frozen", 1)
+            assert device.run(["understudy", "--json", "status"]).returncode == 0
+            slowest_s = max(slowest_s, time.monotonic() - asked)
+            if not warm and asked > begin + 20:
+                warm = {name: dirty_kb(pid) for name, pid in pids.items()}
+    finally:
+        os.kill(agent.pid(), signal.SIGCONT)
+    grown = {name: dirty_kb(pid) - warm[name] for name, pid in pids.items()}
+    assert max(grown.values()) < 1024, grown
+    assert slowest_s < 5, slowest_s
     agent.wait(UNDERSTUDY, "understudySeenSupervisor.0", "INTEGER: 1")
     assert {name: device.pid_of(f"understudy-{name}") for name in pids} == pids
     assert device.run(["understudy", "--json", "timeline"]).stdout == transitions
