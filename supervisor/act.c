@@ -351,11 +351,12 @@ static void tell_of_terms(Supervisor *supervisor)
 
 void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 {
-	/* Traffic first: nobody shall meet a closed port between what follows. Only a Backup that takes over has the drop already, and the
-	 * applications must not wait for its timeout to be set. */
+	/* Traffic first: nobody shall meet a closed port between what follows. Only a Backup that takes over has the drop already: the
+	 * applications must not wait for its timeout to be set, nor for what they themselves wait for. */
 	bool later = supervisor->posture_done && supervisor->drop_done == DROP_ALWAYS && supervisor->posture.drop == DROP_TIMED;
 	if (!later)
 		act_on_drop(supervisor);
+	peer_apply_role(supervisor->peer); /* the files are to be whole: that goes on beside what follows */
 	act_on_master_file(supervisor);
 	if (once->took_as_told)
 		swap_taken(supervisor->swap);
@@ -369,7 +370,7 @@ void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 	/* One started while the device is being stopped decides as ever, and starts nothing. */
 	applications_run(supervisor->applications,
 			 supervisor->posture.run_applications && !process_table_is_stopping(supervisor->processes));
-	if (later)
+	if (later && supervisor->posture.run_applications)
 		act_on_drop(supervisor);
 	if (once->announce)
 		elect_announce(supervisor->elect);

@@ -24,6 +24,8 @@
 #define STOP_WITHIN_MS 3000
 #define REAL_TIME_PRIORITY 10
 #define GONE_AGAIN_MS 5
+/* What need not be done at once stands back behind the PBX: when that starts, all of them have something to do. */
+#define STANDS_BACK 5
 
 /* One row per daemon: this table is the whole difference between them. */
 static const struct {
@@ -33,15 +35,16 @@ static const struct {
 	const int *capabilities;
 	gsize n_capabilities;
 	bool real_time;
+	int nice;
 	bool confined; /* its own, read-only mount namespace */
 	bool optional; /* only where the settings want it */
 } kinds[DAEMON_N] = {
 	[DAEMON_VRRPD] = { "vrrpd", PKGLIBEXECDIR "/understudy-vrrpd", "understudy-vrrp",
-			   (const int[]){ CAP_NET_ADMIN, CAP_NET_RAW }, 2, true, false },
+			   (const int[]){ CAP_NET_ADMIN, CAP_NET_RAW }, 2, true, 0, false },
 	[DAEMON_SYNCD] = { "syncd", PKGLIBEXECDIR "/understudy-syncd", "understudy-sync",
-			   (const int[]){ CAP_DAC_OVERRIDE, CAP_CHOWN, CAP_FOWNER }, 3, false, true },
-	[DAEMON_NOTIFYD] = { "notifyd", PKGLIBEXECDIR "/understudy-notifyd", "understudy-notify", NULL, 0, false, false },
-	[DAEMON_SNMP] = { "snmp", PKGLIBEXECDIR "/understudy-snmp", "understudy-notify", NULL, 0, false, false, .optional = true },
+			   (const int[]){ CAP_DAC_OVERRIDE, CAP_CHOWN, CAP_FOWNER }, 3, false, STANDS_BACK, true },
+	[DAEMON_NOTIFYD] = { "notifyd", PKGLIBEXECDIR "/understudy-notifyd", "understudy-notify", NULL, 0, false, STANDS_BACK, false },
+	[DAEMON_SNMP] = { "snmp", PKGLIBEXECDIR "/understudy-snmp", "understudy-notify", NULL, 0, false, STANDS_BACK, false, .optional = true },
 };
 
 /* A few ends are forgiven at once: vrrpd must advertise again within milliseconds. One that cannot live is not tried in a busy loop. */
@@ -320,6 +323,7 @@ static void start(Daemon *daemon)
 		.environment = environment,
 		.limits = &locked,
 		.n_limits = kinds[daemon->kind].real_time ? 1 : 0,
+		.nice = kinds[daemon->kind].nice,
 		.realtime = kinds[daemon->kind].real_time ? REAL_TIME_PRIORITY : 0,
 		.directory = "/",
 		.output = STDERR_FILENO,

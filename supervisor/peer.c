@@ -455,14 +455,19 @@ static void apply_role(Peer *peer)
 					   g_variant_new("(sts)", sync_role_name(wanted), term->number, id), SET_ROLE_MS, on_role_set, peer);
 }
 
+void peer_apply_role(Peer *peer)
+{
+	if (bus_link_is_up(peer->link))
+		apply_role(peer);
+	else if (peer->supervisor->posture.sync == SYNC_FOLLOW || peer->supervisor->posture.sync == SYNC_IDLE)
+		peer->settled = false; /* whatever comes next must be settled anew */
+}
+
 void peer_apply(Peer *peer)
 {
-	if (!bus_link_is_up(peer->link)) {
-		if (peer->supervisor->posture.sync == SYNC_FOLLOW || peer->supervisor->posture.sync == SYNC_IDLE)
-			peer->settled = false; /* whatever comes next must be settled anew */
+	peer_apply_role(peer);
+	if (!bus_link_is_up(peer->link))
 		return;
-	}
-	apply_role(peer);
 	g_autoptr(GVariant) state = own_state(peer);
 	if (!peer->published || !g_variant_equal(peer->published, state)) {
 		g_clear_pointer(&peer->published, g_variant_unref);

@@ -212,7 +212,8 @@ const char *elect_stranger(const Elect *elect, bool *ret_counts);
 Peer *peer_new(Supervisor *supervisor);
 void peer_free(Peer *peer);
 void peer_gather(Peer *peer, RoleFacts *facts);
-void peer_apply(Peer *peer); /* the role of syncd, and what we publish */
+void peer_apply_role(Peer *peer); /* the role of syncd */
+void peer_apply(Peer *peer);      /* and what we publish */
 BusLink *peer_link(Peer *peer);
 bool peer_is_connected(const Peer *peer);
 /* Not connected for so long that it is down, our own syncd's restart not counted. */
