@@ -26,9 +26,13 @@ typedef struct {
 	char *pin;
 	char *peer_id;
 	GVariant *stored;
+	GPtrArray *changes; /* of GVariant* (repository/change.h), the oldest first: what came with the news of it */
 	bool hurry;
 	GSList *askers; /* of Pull*, whose part this is */
 } SyncPullCall;
+
+/* A change goes with the news of it when it has at most so many bytes; one of each ref fits into a message. */
+enum { SYNC_CHANGE_MAX = 64 * 1024 };
 
 /* One ref, with a thread, a handle of the repository and a journal of its own: no ref waits for another. Belongs to its thread unless said
  * otherwise. */
@@ -80,6 +84,8 @@ typedef struct {
 	git_oid held;            /* a commit that did not pass: not tried again unless somebody asks for it */
 	char *held_why;          /* NULL: none is held back */
 	char *making;            /* the commit whose steps are being made */
+	git_oid pushed;          /* a commit whose objects are here, and no ref has it yet; zero: none */
+	bool pushed_gathers;     /* the disk may not have them (disk.h) */
 
 	gint damaged;            /* atomic: something of the line is gone from the disk, and is to be fetched again */
 
@@ -163,6 +169,7 @@ void sync_line_store_end(SyncLine *line);
 /* ---- news.c ---- */
 void sync_engine_lines_changed(SyncEngine *engine); /* main thread: engine->news have */
 void sync_line_tell(SyncLine *line); /* what is stored and applied */
+void sync_line_tell_change(SyncLine *line, GVariant *change); /* before sync_line_tell(); NULL is fine */
 void sync_line_tell_diverged(SyncLine *line);
 void sync_line_tell_apart(SyncLine *line);
 void sync_line_tell_activity(SyncLine *line, const char *activity);
@@ -193,6 +200,9 @@ bool sync_lead_commit(SyncLine *line, const char *author, const char *message, G
 
 /* ---- follow.c ---- */
 bool sync_follow_pull(SyncLine *line, const SyncPullCall *pull, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* What came with the news of it is kept by a ref of what is stored, for it will not be on the files soon. */
+bool sync_follow_keep(SyncLine *line, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Takes out of @entries what this device leaves out of @set. */
 void sync_follow_drop_excluded(const SyncSet *set, GPtrArray *entries);

@@ -10,8 +10,9 @@
 #include "engine-private.h"
 #include "error.h"
 #include "syncd/files/file.h"
+#include "syncd/repository/change.h"
 
-enum { PATIENCE_US = 30000 };
+enum { PATIENCE_US = 30000, CHANGES_MAX = 32 };
 
 const char *sync_role_text(SyncRole role)
 {
@@ -500,6 +501,7 @@ static void pull_free(SyncPullCall *pull)
 	g_free(pull->pin);
 	g_free(pull->peer_id);
 	g_variant_unref(pull->stored);
+	g_ptr_array_unref(pull->changes);
 	g_slist_free(pull->askers);
 	g_free(pull);
 }
@@ -562,6 +564,7 @@ void sync_engine_pull(SyncEngine *engine, const SyncPull *wish, SyncEngineDone d
 		pull->pin = g_strdup(wish->pin);
 		pull->peer_id = g_strdup(wish->peer_id);
 		pull->stored = g_variant_ref(wish->stored);
+		GVariant *change = wish->changes ? g_variant_lookup_value(wish->changes, line->name, G_VARIANT_TYPE(SYNC_CHANGE_TYPE)) : NULL;
 		pull->hurry = wish->hurry;
 		if (pull->hurry)
 			sync_disk_hurry();
@@ -570,6 +573,12 @@ void sync_engine_pull(SyncEngine *engine, const SyncPull *wish, SyncEngineDone d
 		/* Who waits for the older one has what it asked for when the newer one is there. */
 		pull->askers = g_slist_prepend(older ? g_steal_pointer(&older->askers) : NULL, asker);
 		line->waiting = pull;
+		/* One may go on from the other, which nobody has looked at yet. */
+		pull->changes = older ? g_ptr_array_ref(older->changes) : g_ptr_array_new_with_free_func((GDestroyNotify)g_variant_unref);
+		if (change)
+			g_ptr_array_add(pull->changes, change);
+		if (pull->changes->len > CHANGES_MAX)
+			g_ptr_array_set_size(pull->changes, 0);
 		g_mutex_unlock(&engine->lock);
 		pull_free(older);
 		sync_engine_post(line->context, G_PRIORITY_DEFAULT, run_pull, line);

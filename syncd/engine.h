@@ -22,6 +22,7 @@ const char *sync_role_text(SyncRole role);
 typedef struct {
 	/* a{ss} each; @term (ts): the newest in which something applied was committed. */
 	void (*lines)(GVariant *stored, GVariant *applied, GVariant *term, gpointer user_data);
+	void (*change)(const char *ref, GVariant *change, gpointer user_data); /* (repository/change.h) the next lines() tell of it */
 	void (*diverged)(const char *const *names, gpointer user_data);
 	void (*activity)(const char *activity, gpointer user_data);
 	void (*committed)(const char *ref, const char *commit, const char *message, guint n_changes, gpointer user_data);
@@ -63,6 +64,7 @@ typedef struct {
 	const char *pin;
 	const char *peer_id;
 	GVariant *stored;
+	GVariant *changes; /* a{sv}: of a ref, what came with the news of it; NULL: nothing did */
 	bool hurry; /* nobody is served until it is on the files */
 } SyncPull;
 void sync_engine_pull(SyncEngine *engine, const SyncPull *pull, SyncEngineDone done, gpointer user_data);

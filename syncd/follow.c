@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* syncd/follow.c - the follower: fetches by commit, keeps what is its own aside, applies. */
+#include <errno.h>
 #include <string.h>
 
 #include "engine-private.h"
 #include "error.h"
-#include "syncd/peer/git-stream.h"
+#include "syncd/files/disk.h"
+#include "syncd/files/file.h"
 #include "syncd/files/path.h"
 #include "syncd/files/snapshot.h"
+#include "syncd/peer/git-stream.h"
+#include "syncd/repository/change.h"
 #include "syncd/unite/apart.h"
 
 enum { CHECK_S = 3600 };
@@ -24,6 +28,53 @@ static bool target_of(const SyncPullCall *pull, const SyncLine *line, git_oid *r
 	const char *hex;
 
 	return g_variant_lookup(pull->stored, line->name, "&s", &hex) && strlen(hex) == GIT_OID_HEXSZ && git_oid_fromstr(ret_id, hex) == 0;
+}
+
+static bool pushed_on_disk(SyncLine *line, GError **error)
+{
+	bool gathers = line->pushed_gathers;
+
+	line->pushed_gathers = false;
+	if (!gathers || sync_disk_gathered() == 0)
+		return true;
+	sync_error_from_errno(error, errno, "%s", line->repo->path);
+	return false;
+}
+
+bool sync_follow_keep(SyncLine *line, GError **error)
+{
+	if (git_oid_is_zero(&line->pushed))
+		return true;
+	if (!pushed_on_disk(line, error) || !sync_repo_set_ref(line->repo, "fetched", line->name, &line->pushed, error))
+		return false;
+	line->pushed = (git_oid){ 0 };
+	sync_line_tell(line);
+	return true;
+}
+
+/* Whether what came with the news of it leads from what is here to @target. All of it is here then, but no ref has it, and the disk may not yet. */
+static bool take_changes(SyncLine *line, const SyncPullCall *pull, const git_oid *target)
+{
+	git_oid head, fetched, at = { 0 };
+	bool has_head = sync_repo_get_ref(line->repo, "heads", line->name, &head);
+	bool has_fetched = sync_repo_get_ref(line->repo, "fetched", line->name, &fetched);
+
+	if (line->doubtful || g_atomic_int_get(&line->damaged) || (has_head && git_oid_equal(&head, target)) ||
+	    (has_fetched && git_oid_equal(&fetched, target)))
+		return false;
+	for (guint i = 0; i < pull->changes->len; i++) {
+		g_autoptr(GError) error = NULL;
+		git_oid before, commit;
+
+		if (!sync_change_read(pull->changes->pdata[i], &before, &commit) ||
+		    !((has_head && git_oid_equal(&before, &head)) || (has_fetched && git_oid_equal(&before, &fetched)) || git_oid_equal(&before, &at)))
+			continue;
+		if (sync_change_take(line->repo, pull->changes->pdata[i], &error))
+			at = commit;
+		else
+			g_message("a change of the peer is fetched instead: %s", error->message);
+	}
+	return git_oid_equal(&at, target);
 }
 
 static bool fetch(SyncLine *line, const SyncPullCall *pull, GCancellable *cancellable, GError **error)
@@ -331,7 +382,7 @@ static bool stage_and_apply(SyncLine *line, const git_oid *target, GCancellable 
 		return false;
 	}
 	report_owners(line, unknown);
-	if (g_cancellable_set_error_if_cancelled(cancellable, error))
+	if (!pushed_on_disk(line, error) || g_cancellable_set_error_if_cancelled(cancellable, error))
 		return false; /* the staging is discarded by whoever settles */
 	sync_line_tell_activity(line, "applying");
 	line->making = hex;
@@ -357,6 +408,36 @@ static bool apply_line(SyncLine *line, const git_oid *target, GCancellable *canc
 	sync_line_store_begin(line);
 	bool ok = stage_and_apply(line, target, cancellable, error);
 	sync_line_store_end(line);
+	return ok;
+}
+
+/* *ret_done: it is on the files, or cannot be. */
+static bool apply_pushed(SyncLine *line, const SyncPullCall *pull, const git_oid *target, GCancellable *cancellable, bool *ret_done, GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+	bool ok = true, kept = true;
+
+	/* From the first object on, until a ref has them. They are waited for with what is staged. */
+	sync_line_store_begin(line);
+	sync_disk_gather();
+	line->pushed_gathers = true;
+	bool taken = take_changes(line, pull, target);
+	*ret_done = taken && !line->objects;
+	if (*ret_done) {
+		line->pushed = *target;
+		ok = stage_and_apply(line, target, cancellable, error);
+		kept = ok || sync_follow_keep(line, &problem);
+		line->pushed = (git_oid){ 0 };
+	} else if (taken) {
+		/* The recordings have yet to come. */
+		kept = pushed_on_disk(line, &problem) && sync_repo_set_ref(line->repo, "incoming", line->name, target, &problem);
+	}
+	kept = pushed_on_disk(line, kept ? &problem : NULL) && kept;
+	sync_line_store_end(line);
+	if (!kept)
+		g_message("%s", problem->message);
+	if (taken)
+		sync_line_tidy(line);
 	return ok;
 }
 
@@ -394,7 +475,10 @@ bool sync_follow_pull(SyncLine *line, const SyncPullCall *pull, GCancellable *ca
 		return false;
 	if (moved)
 		sync_line_tell(line);
-	return fetch(line, pull, cancellable, error) && (!target_of(pull, line, &target) || apply_line(line, &target, cancellable, error));
+	bool any = target_of(pull, line, &target), done = false;
+	if (any && pull->changes->len && !apply_pushed(line, pull, &target, cancellable, &done, error))
+		return false;
+	return done || (fetch(line, pull, cancellable, error) && (!any || apply_line(line, &target, cancellable, error)));
 }
 
 /* ---- what the leader puts on its own files ---- */

@@ -10,10 +10,11 @@
 #include "syncd/files/file.h"
 #include "syncd/files/owner.h"
 #include "syncd/files/path.h"
+#include "syncd/repository/change.h"
 #include "syncd/unite/apart.h"
 
 enum {
-	QUIET_MS = 15,      /* a change is often several events */
+	QUIET_MS = 5,       /* a change is often several events */
 	LONGEST_MS = 100,   /* but is not put off for ever */
 	WRITING_MS = 2000,  /* a file that stays open is committed this long after its last write, */
 	WRITING_LONGEST_MS = 10000,
@@ -194,62 +195,101 @@ static void report_unreadable(SyncLine *line)
 			 "each change beside it: %s", text->str);
 }
 
-static bool objects_on_disk(SyncLine *line, GError **error)
+static void mark_databases(SyncLine *line)
 {
-	sync_autofd fd = open(line->repo->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (sync_disk_gathered(fd) == 0)
-		return true;
-	sync_error_from_errno(error, errno, "%s", line->repo->path);
-	return false;
-}
-
-static bool store_and_commit(SyncLine *line, const char *author, const char *message, GError **error)
-{
-	g_autoptr(GPtrArray) missing = g_ptr_array_new_with_free_func(g_free);
 	GHashTableIter iter;
 	gpointer set;
-	git_oid head, head_tree, tree, commit;
-	bool has_head = sync_repo_get_ref(line->repo, "heads", line->name, &head);
-	guint n_changes;
 
-	line->first_us = line->writing_us = line->database_us = 0;
 	g_hash_table_iter_init(&iter, line->databases);
 	while (g_hash_table_iter_next(&iter, &set, NULL)) {
 		sync_picture_mark(line->picture, set, "");
 		g_hash_table_iter_remove(&iter);
 		line->snapshot_us = g_get_monotonic_time();
 	}
-	if (has_head && !sync_repo_tree_of(line->repo, &head, &head_tree, error))
+}
+
+/* What a commit is made of, and what it says of itself. */
+typedef struct {
+	const char *author;
+	char *text;
+	guint n_changes;
+	bool none;    /* nothing has changed */
+	bool root;    /* the line begins anew with it */
+	git_oid head; /* the one before; of a first one @first is true */
+	bool first;
+	git_oid id;
+} Making;
+
+/* Looks at what is marked and makes a commit of it. No ref has it yet. */
+static bool make(SyncLine *line, Making *making, const char *message, GError **error)
+{
+	g_autoptr(GPtrArray) missing = g_ptr_array_new_with_free_func(g_free);
+	git_oid head_tree, tree;
+	const git_oid *before = making->first ? NULL : &head_tree;
+
+	if (before && !sync_repo_tree_of(line->repo, &making->head, &head_tree, error))
 		return false;
-	sync_picture_set_base(line->picture, has_head ? &head_tree : NULL);
-	/* Nobody knows of these objects before the commit is made: thousands of them need not wait for the disk one by one. */
-	sync_disk_gather();
+	sync_picture_set_base(line->picture, before);
 	bool looked = sync_picture_refresh(line->picture, line->repo, NULL, error);
 	report_unreadable(line);
-	bool written = looked && sync_picture_write(line->picture, line->repo, has_head ? &head_tree : NULL, missing, &tree, error);
-	if (!objects_on_disk(line, written ? error : NULL) || !written)
+	if (!looked || !sync_picture_write(line->picture, line->repo, before, missing, &tree, error))
 		return false;
 	report_missing(line, missing);
-	if (has_head ? git_oid_equal(&tree, &head_tree) : line->objects && !sync_sets_any(line->sets, line->ref))
+	making->none = before ? git_oid_equal(&tree, before) : line->objects && !sync_sets_any(line->sets, line->ref);
+	if (making->none)
 		return true;
-	g_autofree char *described = describe(line, has_head ? &head_tree : NULL, &tree, &n_changes);
-	const char *text = message && *message ? message : described;
+	g_autofree char *described = describe(line, before, &tree, &making->n_changes);
+	making->text = message && *message ? g_strdup(message) : g_steal_pointer(&described);
 	/* A volatile snapshot has no past: nobody will ask for the registrations of last week, and they must not fill the disk. Nor will the names of
 	 * recordings that were deleted stay for ever. */
 	SyncTerm term = line->term;
-	g_autofree char *root = !has_head ? NULL : line->objects ? sync_voice_root(line, &head) :
-				line->ref == SYNC_REF_VOLATILE	 ? sync_apart_goes_on(line->repo, &head) : NULL;
-	const git_oid *parent = has_head && line->ref != SYNC_REF_VOLATILE && !root ? &head : NULL;
+	g_autofree char *root = !before ? NULL : line->objects ? sync_voice_root(line, &making->head) :
+				line->ref == SYNC_REF_VOLATILE ? sync_apart_goes_on(line->repo, &making->head) : NULL;
+	making->root = root != NULL;
 	term.goes_on = root;
-	if (!sync_repo_commit(line->repo, &tree, parent, author, text, &term, &commit, error) ||
-	    !sync_repo_set_ref(line->repo, "heads", line->name, &commit, error))
+	return sync_repo_commit(line->repo, &tree, before && line->ref != SYNC_REF_VOLATILE && !root ? &making->head : NULL, making->author, making->text,
+				&term, &making->id, error);
+}
+
+/* Somebody is there who may have all the rest: the change goes with the news of it. NULL: not so. */
+static GVariant *change_of(SyncLine *line, const Making *making)
+{
+	g_mutex_lock(&line->engine->lock);
+	bool there = line->peer_has != NULL;
+	g_mutex_unlock(&line->engine->lock);
+	return there && !making->first ? sync_change_new(line->repo, &making->head, &making->id, SYNC_CHANGE_MAX) : NULL;
+}
+
+static bool store_and_commit(SyncLine *line, const char *author, const char *message, GError **error)
+{
+	Making making = { .author = author };
+
+	making.first = !sync_repo_get_ref(line->repo, "heads", line->name, &making.head);
+	line->first_us = line->writing_us = line->database_us = 0;
+	mark_databases(line);
+	/* Nobody knows of these objects before a ref has the commit: they need not wait for the disk one by one. */
+	sync_disk_gather();
+	sync_fresh_begin(line->repo->fresh);
+	bool made = make(line, &making, message, error);
+	g_autofree char *text = making.text;
+	g_autoptr(GVariant) change = made && !making.none ? change_of(line, &making) : NULL;
+	made = sync_fresh_end(line->repo->fresh, line->repo->git, made ? error : NULL) && made;
+	if (sync_disk_gathered() < 0 && made) {
+		sync_error_from_errno(error, errno, "%s", line->repo->path);
+		made = false;
+	}
+	if (!made)
 		return false;
-	g_autofree char *hex = sync_oid_text(&commit);
+	if (making.none)
+		return true;
+	if (!sync_repo_set_ref(line->repo, "heads", line->name, &making.id, error))
+		return false;
+	g_autofree char *hex = sync_oid_text(&making.id);
+	sync_line_tell_change(line, change);
 	sync_line_tell(line);
-	sync_line_tell_committed(line, hex, text, n_changes);
+	sync_line_tell_committed(line, hex, text, making.n_changes);
 	sync_line_tidy(line);
-	if (root)
+	if (making.root)
 		sync_line_past_ended(line);
 	sync_voice_changed(line);
 	return true;

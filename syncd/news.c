@@ -3,13 +3,14 @@
 #include "engine-private.h"
 #include "syncd/unite/apart.h"
 
-typedef enum { NEWS_LINE, NEWS_DIVERGED, NEWS_APART, NEWS_ACTIVITY, NEWS_COMMITTED, NEWS_APPLIED, NEWS_NOTICE, NEWS_HELD, NEWS_PROBLEM, NEWS_DAMAGED } NewsKind;
+typedef enum { NEWS_LINE, NEWS_CHANGE, NEWS_DIVERGED, NEWS_APART, NEWS_ACTIVITY, NEWS_COMMITTED, NEWS_APPLIED, NEWS_NOTICE, NEWS_HELD, NEWS_PROBLEM, NEWS_DAMAGED } NewsKind;
 
 typedef struct {
 	SyncLine *line;
 	NewsKind kind;
 	char *a, *b;
 	char **list;
+	GVariant *change;
 	SyncTerm term;
 	guint n;
 } News;
@@ -94,6 +95,9 @@ static gboolean deliver(gpointer data)
 		news->term = (SyncTerm){ 0 };
 		sync_engine_lines_changed(engine);
 		break;
+	case NEWS_CHANGE:
+		events->change(ref, news->change, engine->user_data);
+		break;
 	case NEWS_DIVERGED:
 		events->diverged((const char *const *)news->list, engine->user_data);
 		break;
@@ -127,6 +131,7 @@ static gboolean deliver(gpointer data)
 	g_free(news->a);
 	g_free(news->b);
 	g_strfreev(news->list);
+	g_clear_pointer(&news->change, g_variant_unref);
 	g_free(news);
 	return G_SOURCE_REMOVE;
 }
@@ -152,6 +157,12 @@ void sync_line_tell(SyncLine *line)
 	if (!has_head || !sync_repo_term_of(line->repo, &head, &term, NULL))
 		term = (SyncTerm){ .id = g_strdup("") };
 	tell(line, (News){ .kind = NEWS_LINE, .a = stored, .b = applied, .term = term });
+}
+
+void sync_line_tell_change(SyncLine *line, GVariant *change)
+{
+	if (change)
+		tell(line, (News){ .kind = NEWS_CHANGE, .change = g_variant_ref(change) });
 }
 
 void sync_line_tell_diverged(SyncLine *line)

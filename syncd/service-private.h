@@ -31,6 +31,7 @@ struct SyncService {
 	GVariant *stored, *applied;           /* a{ss}: ours */
 	GVariant *applied_term;               /* (ts) */
 	GVariant *peer_stored, *peer_applied; /* a{ss}: what it said */
+	GVariant *changes[SYNC_N_REFS];       /* what the peer is told next; NULL: nothing */
 	bool peer_leads;
 	SyncTerm peer_term;                   /* in which its syncd leads or follows */
 	bool hurries, peer_hurries;           /* nobody is served until what is committed now is applied there */

@@ -151,7 +151,7 @@ static void wait_applied(BusCall *call, GVariant *args, gpointer user_data)
 
 void sync_service_tell_peer(SyncService *service)
 {
-	GVariantBuilder builder;
+	GVariantBuilder builder, changes;
 
 	if (!service->link)
 		return;
@@ -164,18 +164,25 @@ void sync_service_tell_peer(SyncService *service)
 	g_variant_builder_add(&builder, "{sv}", "numbers", sync_recovery_numbers(service));
 	g_variant_builder_add(&builder, "{sv}", "held", service->held);
 	g_variant_builder_add(&builder, "{sv}", "hurry", g_variant_new_boolean(service->hurries));
+	g_variant_builder_init(&changes, G_VARIANT_TYPE_VARDICT);
+	for (guint ref = 0; ref < SYNC_N_REFS; ref++) {
+		if (service->changes[ref])
+			g_variant_builder_add(&changes, "{sv}", sync_ref_names[ref], service->changes[ref]);
+		g_clear_pointer(&service->changes[ref], g_variant_unref);
+	}
+	g_variant_builder_add(&builder, "{sv}", "changes", g_variant_builder_end(&changes));
 	sync_together_tell(service, &builder);
 	sync_link_publish(service->link, "sync", g_variant_builder_end(&builder));
 }
 
-static void pull(SyncService *service, SyncEngineDone done, gpointer user_data);
+static void pull(SyncService *service, GVariant *changes, SyncEngineDone done, gpointer user_data);
 
 static gboolean pull_again(gpointer user_data)
 {
 	SyncService *service = user_data;
 
 	service->retry = 0;
-	pull(service, NULL, NULL);
+	pull(service, NULL, NULL, NULL);
 	return G_SOURCE_REMOVE;
 }
 
@@ -203,7 +210,8 @@ static void pulled(const GError *error, gpointer user_data)
 	g_free(pulling);
 }
 
-static void pull(SyncService *service, SyncEngineDone done, gpointer user_data)
+/* @changes: a{sv} or NULL. */
+static void pull(SyncService *service, GVariant *changes, SyncEngineDone done, gpointer user_data)
 {
 	const SyncTerm own = { .number = service->term, .id = service->term_id };
 	g_autoptr(GError) error = NULL;
@@ -232,6 +240,7 @@ static void pull(SyncService *service, SyncEngineDone done, gpointer user_data)
 		.pin = pin,
 		.peer_id = service->record->id,
 		.stored = service->peer_stored,
+		.changes = changes,
 		.hurry = service->peer_hurries,
 	};
 	Pulling *pulling = g_new0(Pulling, 1);
@@ -244,12 +253,12 @@ static void pull(SyncService *service, SyncEngineDone done, gpointer user_data)
 
 void sync_service_pull(SyncService *service)
 {
-	pull(service, NULL, NULL);
+	pull(service, NULL, NULL, NULL);
 }
 
 static gboolean interval_over(gpointer user_data)
 {
-	pull(user_data, NULL, NULL);
+	pull(user_data, NULL, NULL, NULL);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -281,8 +290,9 @@ void sync_service_peer_said(SyncService *service, GVariant *value)
 	if (service->role == SYNC_ROLE_LEAD && sync_recovery_is_applied(service, service->stored))
 		synchronised(service);
 	sync_mending_look(service);
+	g_autoptr(GVariant) changes = g_variant_lookup_value(value, "changes", G_VARIANT_TYPE_VARDICT);
 	if (service->role == SYNC_ROLE_FOLLOW)
-		pull(service, NULL, NULL);
+		pull(service, changes, NULL, NULL);
 }
 
 void sync_service_peer_connected(SyncService *service, bool connected)
@@ -295,7 +305,7 @@ void sync_service_peer_connected(SyncService *service, bool connected)
 			waiter_end(service->waiters->pdata[0], BUS_ERROR_NOT_REACHABLE, "the peer went away");
 		sync_together_look(service);
 	} else if (service->role == SYNC_ROLE_FOLLOW) {
-		pull(service, NULL, NULL);
+		pull(service, NULL, NULL, NULL);
 	}
 }
 
@@ -315,6 +325,18 @@ static void on_lines(GVariant *stored, GVariant *applied, GVariant *term, gpoint
 	changed(service, "Applied");
 	changed(service, "AppliedTerm");
 	sync_service_tell_peer(service);
+}
+
+static void on_change(const char *ref, GVariant *change, gpointer user_data)
+{
+	SyncService *service = user_data;
+
+	for (guint i = 0; i < SYNC_N_REFS; i++) {
+		if (!g_str_equal(ref, sync_ref_names[i]))
+			continue;
+		g_clear_pointer(&service->changes[i], g_variant_unref);
+		service->changes[i] = g_variant_ref(change);
+	}
 }
 
 static void on_diverged(const char *const *names, gpointer user_data)
@@ -369,6 +391,7 @@ static void on_problem(const char *text, gpointer user_data)
 
 static const SyncEngineEvents engine_events = {
 	.lines = on_lines,
+	.change = on_change,
 	.diverged = on_diverged,
 	.activity = on_activity,
 	.committed = on_committed,
@@ -466,7 +489,7 @@ static void set_role(BusCall *call, GVariant *args, gpointer user_data)
 	sync_together_look(service);
 	sync_service_tell_peer(service);
 	if (role == SYNC_ROLE_FOLLOW)
-		pull(service, NULL, NULL);
+		pull(service, NULL, NULL, NULL);
 }
 
 static void answer_commit(GVariant *commits, const GError *error, gpointer user_data)
@@ -502,7 +525,7 @@ static void sync_now(BusCall *call, GVariant *args, gpointer user_data)
 	SyncService *service = user_data;
 
 	sync_engine_try_again(service->engine);
-	pull(service, answer, call);
+	pull(service, NULL, answer, call);
 }
 
 static void start_interval(SyncService *service)
@@ -718,8 +741,10 @@ void sync_service_free(SyncService *service)
 	g_variant_unref(service->peer_applied);
 	g_clear_handle_id(&service->behind_timer, g_source_remove);
 	g_variant_unref(service->lost);
-	for (guint ref = 0; ref < SYNC_N_REFS; ref++)
+	for (guint ref = 0; ref < SYNC_N_REFS; ref++) {
 		sync_point_free(service->points[ref]);
+		g_clear_pointer(&service->changes[ref], g_variant_unref);
+	}
 	g_variant_unref(service->held);
 	g_variant_unref(service->peer_held);
 	g_strfreev(service->diverged);

@@ -303,6 +303,15 @@ static bool sync_stagings(Places *places, GError **error)
 	return true;
 }
 
+/* It has its content, and not yet its name. */
+static bool write_mark(const SyncApply *apply, const SyncPlan *plan, GError **error)
+{
+	g_autofree char *journal = sync_plan_to_journal(plan);
+	g_autofree char *written = sync_file_write_beside(apply->journal, journal, strlen(journal), 0600, error);
+
+	return written != NULL;
+}
+
 bool sync_apply_stage(const SyncApply *apply, const SyncPlan *plan, GPtrArray *unknown_owners, GCancellable *cancellable, GError **error)
 {
 	g_auto(Places) places = { 0 };
@@ -310,6 +319,7 @@ bool sync_apply_stage(const SyncApply *apply, const SyncPlan *plan, GPtrArray *u
 	bool ok = places_init(&places, apply->sets, plan->ref, error);
 
 	places.few = plan->steps->len <= FEW_STEPS;
+	sync_disk_gather();
 	for (guint i = 0; ok && i < plan->steps->len; i++) {
 		SyncStep *step = plan->steps->pdata[i];
 
@@ -318,7 +328,11 @@ bool sync_apply_stage(const SyncApply *apply, const SyncPlan *plan, GPtrArray *u
 		else if (step->kind == SYNC_STEP_MKDIR)
 			ok = root_of(&places, step->set, true, error) >= 0;
 	}
-	ok = ok && (places.few ? sync_stagings(&places, error) : sync_roots(&places, error));
+	ok = ok && (places.few ? sync_stagings(&places, error) : sync_roots(&places, error)) && write_mark(apply, plan, error);
+	if (sync_disk_gathered() < 0 && ok) {
+		sync_error_from_errno(error, errno, "staging");
+		ok = false;
+	}
 	if (!ok)
 		discard_stagings(apply);
 	return ok;
@@ -545,10 +559,17 @@ static bool run(const SyncApply *apply, const SyncPlan *plan, GError **error)
 	if (!places_init(&places, apply->sets, plan->ref, error))
 		return false;
 	places.few = plan->steps->len <= FEW_STEPS;
-	for (guint i = 0; i < plan->steps->len; i++)
-		if (!run_step(&places, plan->steps->pdata[i], error))
-			return false;
-	if (!places.few && !sync_roots(&places, error))
+	/* None is before another for its sake: all can be made again. */
+	bool ok = true;
+	sync_disk_gather();
+	for (guint i = 0; ok && i < plan->steps->len; i++)
+		ok = run_step(&places, plan->steps->pdata[i], error);
+	ok = ok && (places.few || sync_roots(&places, error));
+	if (sync_disk_gathered() < 0 && ok) {
+		sync_error_from_errno(error, errno, "applying");
+		ok = false;
+	}
+	if (!ok)
 		return false;
 	if (git_oid_fromstr(&commit, plan->commit) < 0)
 		return sync_git_error(error, "the journal's commit");
@@ -572,9 +593,8 @@ static bool finish(const SyncApply *apply, const SyncPlan *plan, GError **error)
 
 bool sync_apply_commit(const SyncApply *apply, const SyncPlan *plan, GCancellable *cancellable, GError **error)
 {
-	g_autofree char *journal = sync_plan_to_journal(plan);
-	g_autofree char *written = sync_file_write_beside(apply->journal, journal, strlen(journal), 0600, error);
-	bool ok = written && sync_gate_mark(apply->gate, written, cancellable, error);
+	g_autofree char *written = sync_file_beside(apply->journal);
+	bool ok = sync_gate_mark(apply->gate, written, cancellable, error);
 
 	/* The steps must not be on the disk before the mark is. When the disk will not have it, it is taken away again. */
 	if (ok && !sync_file_settle_folder(apply->journal, error)) {

@@ -2,9 +2,10 @@
 /*
  * syncd/apply/apply.h - a commit onto the files, whole or not at all.
  *
- *	stage    new files complete, with owner and mode, in a hidden folder of each set (same file system); syncfs
- *	mark     the journal, fsynced: from here on it is finished forward, by whoever comes next
- *	run      renames, removals, folder changes, each of which may be made twice; syncfs
+ *	stage    new files complete, with owner and mode, in a hidden folder of each set (same file system), and the journal beside its place; all fsynced
+ *	         together, or syncfs
+ *	mark     the journal has its name, and the disk has that: from here on it is finished forward, by whoever comes next
+ *	run      renames, removals, folder changes, each of which may be made twice; fsync of their folders, or syncfs
  *	finish   the ref moves, the journal goes
  *
  * A crash before the mark leaves the old state, after it the new one. A takeover may come until the first step (gate.h).
@@ -30,7 +31,7 @@ typedef struct {
 	SyncGate *gate;
 } SyncApply;
 
-/* Stages what @plan places. On failure or cancellation nothing has changed and the staging is gone. Owners that do not exist here are
+/* Stages what @plan places, and the journal. On failure or cancellation nothing has changed and the staging is gone. Owners that do not exist here are
  * root's; their names are added to @unknown_owners (of char*). */
 bool sync_apply_stage(const SyncApply *apply, const SyncPlan *plan, GPtrArray *unknown_owners, GCancellable *cancellable,
 		      GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -127,7 +127,7 @@ bool sync_trial_pass(SyncLine *line, const git_oid *from, const git_oid *tree, c
 		if (!application->hooks[SETTINGS_HOOK_VALIDATE].command || !concerns(line, application->name, from, tree))
 			continue;
 		sync_line_tell_activity(line, "validating");
-		if (ask(line, application, tree, hex, cancellable, &problem))
+		if (sync_follow_keep(line, &problem) && ask(line, application, tree, hex, cancellable, &problem))
 			continue;
 		if (g_error_matches(problem, SYNC_ERROR, SYNC_ERROR_REFUSED) && line->role == SYNC_ROLE_FOLLOW) {
 			hold(line, commit, hex, problem->message);

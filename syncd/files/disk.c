@@ -5,15 +5,17 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Descriptors that wait in haste; beyond that, the whole is written at once. */
 enum { WAITING_MAX = 256 };
-/* What is gathered: so many are waited for one by one, which is sooner done than all that the file system holds. */
-enum { FEW = 24 };
+/* What is gathered: so many are waited for, which is sooner done than all that the file system holds. */
+enum { FEW = 32 };
 
 typedef struct {
-	int fd;              /* our own copy; -1: only to tell somebody */
+	int fd;              /* our own copy; -1: only to tell somebody, or @together */
+	GArray *together;    /* of int, our own copies; NULL: @fd alone */
 	bool file_system;
 	bool awaited;        /* by who asked, who frees it */
 	bool done;
@@ -36,8 +38,9 @@ static GCond progress;
 static guint hurries;
 static Lane lanes[2] = { { .waits = G_QUEUE_INIT }, { .waits = G_QUEUE_INIT } };
 static _Thread_local Lane *own = &lanes[0];
-static _Thread_local bool gathering;
-static _Thread_local guint gathered;
+static _Thread_local guint gathering;  /* how often */
+static _Thread_local GArray *gathered; /* of int, our own copies */
+static _Thread_local bool many;        /* more than a few: one of each file system stands for all */
 
 static void tell(const Wait *wait)
 {
@@ -52,14 +55,31 @@ static void tell(const Wait *wait)
 static int carry_out(const Wait *wait, bool all)
 {
 	static int (*real)(int);
+	int error = 0;
 
 	if (!real)
 		real = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
 	if (all)
 		sync();
+	/* All of them are begun before one is waited for: a file system then writes down the changes of all with those of the first. */
+	for (guint i = 0; wait->together && !wait->file_system && i < wait->together->len; i++)
+		(void)sync_file_range(g_array_index(wait->together, int, i), 0, 0, SYNC_FILE_RANGE_WRITE);
+	for (guint i = 0; wait->together && i < wait->together->len; i++) {
+		int fd = g_array_index(wait->together, int, i);
+
+		if ((wait->file_system ? syncfs(fd) : real(fd)) < 0)
+			error = errno;
+	}
 	if (wait->fd < 0)
-		return 0;
-	return (wait->file_system ? syncfs(wait->fd) : real(wait->fd)) < 0 ? errno : 0;
+		return error;
+	return (wait->file_system ? syncfs(wait->fd) : real(wait->fd)) < 0 ? errno : error;
+}
+
+static void close_all(GArray *fds)
+{
+	for (guint i = 0; i < fds->len; i++)
+		(void)close(g_array_index(fds, int, i));
+	g_array_free(fds, TRUE);
 }
 
 static gpointer work(gpointer data)
@@ -78,6 +98,8 @@ static gpointer work(gpointer data)
 		int error = carry_out(wait, all);
 		if (wait->fd >= 0)
 			(void)close(wait->fd);
+		if (wait->together)
+			close_all(wait->together);
 		if (wait->then)
 			tell(wait);
 		g_mutex_lock(&lock);
@@ -103,23 +125,23 @@ static void give(Wait *wait)
 	g_cond_signal(&own->more);
 }
 
-static int ask(int fd, bool file_system)
+/* @fd: our own copy, or -1. */
+static int wait_for(int fd, GArray *together, bool file_system)
 {
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0), error = 0;
+	Wait *wait = g_new0(Wait, 1);
+	int error = 0;
 
-	if (copy < 0 && errno == EBADF)
-		return -1;
+	*wait = (Wait){ .fd = fd, .together = together, .file_system = file_system, .awaited = true };
 	g_mutex_lock(&lock);
-	if (copy < 0 || (hurries && g_queue_get_length(&own->waits) >= WAITING_MAX)) {
-		if (copy >= 0)
-			(void)close(copy);
+	if ((fd < 0 && !together) || (hurries && g_queue_get_length(&own->waits) >= WAITING_MAX)) {
+		if (fd >= 0)
+			(void)close(fd);
+		if (together)
+			close_all(together);
 		own->everything = true;
-		Wait *wait = g_new0(Wait, 1);
-		wait->fd = -1;
+		*wait = (Wait){ .fd = -1 };
 		give(wait);
 	} else {
-		Wait *wait = g_new0(Wait, 1);
-		*wait = (Wait){ .fd = copy, .file_system = file_system, .awaited = true };
 		give(wait);
 		while (!wait->done && !hurries)
 			g_cond_wait(&progress, &lock);
@@ -134,24 +156,80 @@ static int ask(int fd, bool file_system)
 	return error ? -1 : 0;
 }
 
+static int ask(int fd, bool file_system)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (copy < 0 && errno == EBADF)
+		return -1;
+	return wait_for(copy, NULL, file_system);
+}
+
+/* What is on the disk by one descriptor is by the other: it is the same file, or file system. */
+static bool is_same(int fd, int other)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && (many || a.st_ino == b.st_ino);
+}
+
+static bool is_gathered(int fd, guint n)
+{
+	for (guint i = 0; i < n; i++)
+		if (is_same(fd, g_array_index(gathered, int, i)))
+			return true;
+	return false;
+}
+
+static void leave_one_of_each(void)
+{
+	many = true;
+	for (guint i = gathered->len; i-- > 1;) {
+		int fd = g_array_index(gathered, int, i);
+
+		if (!is_gathered(fd, i))
+			continue;
+		(void)close(fd);
+		g_array_remove_index_fast(gathered, i);
+	}
+}
+
 /* In the place of the C library's, for libgit2 too. */
 int fsync(int fd)
 {
-	if (gathering && gathered++ >= FEW)
-		return fcntl(fd, F_GETFD) < 0 ? -1 : 0;
-	return ask(fd, false);
+	if (!gathering)
+		return ask(fd, false);
+	if (fcntl(fd, F_GETFD) < 0)
+		return -1;
+	if (is_gathered(fd, gathered->len))
+		return 0;
+	if (!many && gathered->len == FEW)
+		leave_one_of_each();
+	if (is_gathered(fd, gathered->len))
+		return 0;
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (copy < 0)
+		return ask(fd, many);
+	g_array_append_val(gathered, copy);
+	return 0;
 }
 
 void sync_disk_gather(void)
 {
-	gathering = true;
-	gathered = 0;
+	if (gathering++ > 0)
+		return;
+	gathered = g_array_new(FALSE, FALSE, sizeof(int));
+	many = false;
 }
 
-int sync_disk_gathered(int fd)
+int sync_disk_gathered(void)
 {
-	gathering = false;
-	return gathered > FEW ? ask(fd, true) : 0;
+	if (--gathering > 0)
+		return 0;
+	if (gathered->len > 0)
+		return wait_for(-1, g_steal_pointer(&gathered), many);
+	close_all(g_steal_pointer(&gathered));
+	return 0;
 }
 
 int sync_disk_file_system(int fd)

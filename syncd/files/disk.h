@@ -19,10 +19,10 @@ void sync_disk_apart(void);
 void sync_disk_hurry(void);
 void sync_disk_calm(void);
 
-/* Between the two, what the calling thread asks for need not be on disk before the second returns: of many files at once, all but the first few are
- * left to one sync_disk_file_system(@fd). -1 and errno when the disk will not have it. */
+/* Between the two, what the calling thread asks for need not be on disk before the second returns: a few files are waited for together, many
+ * by their file systems. -1 and errno when the disk will not have it. May be one within the other: the outer one counts. */
 void sync_disk_gather(void);
-int sync_disk_gathered(int fd);
+int sync_disk_gathered(void);
 
 /* As syncfs(). */
 int sync_disk_file_system(int fd);

@@ -48,9 +48,14 @@ static bool write_all(int fd, const char *data, gsize length)
 	return true;
 }
 
+char *sync_file_beside(const char *path)
+{
+	return g_strconcat(path, ".new", NULL);
+}
+
 char *sync_file_write_beside(const char *path, const char *data, gsize length, mode_t mode, GError **error)
 {
-	g_autofree char *temporary = g_strconcat(path, ".new", NULL);
+	g_autofree char *temporary = sync_file_beside(path);
 
 	(void)unlink(temporary);
 	sync_autofd fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);

@@ -10,7 +10,8 @@
 /* Writes @path whole or not at all: temporary file, fsync, rename, fsync of the folder. */
 bool sync_file_write(const char *path, const char *data, gsize length, mode_t mode, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* The first half of it: @path with another ending, fsynced. NULL and @error; transfer full. */
+/* The first half of it: @path with another ending, fsynced. NULL and @error; transfer full. The name alone is sync_file_beside()'s. */
+char *sync_file_beside(const char *path);
 char *sync_file_write_beside(const char *path, const char *data, gsize length, mode_t mode, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Makes what was done to the name @path lasting. */

@@ -40,7 +40,7 @@ typedef struct {
 	Look look;
 	Look wal;       /* a database's -wal; all zero without */
 	bool racy;      /* must be read again whatever lstat says */
-	bool adopted;   /* id is right, the next look only completes it */
+	bool adopted;   /* placed by us: id is right, the next look only completes it; of a folder: it is listed */
 	git_oid id;     /* of a file's or link's content */
 	Folder *folder; /* of a folder */
 } Item;
@@ -97,6 +97,7 @@ static Folder *folder_new(void)
 {
 	Folder *folder = g_new0(Folder, 1);
 
+	folder->look.mode = S_IFDIR; /* until it is looked at */
 	folder->items = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, item_free);
 	return folder;
 }
@@ -221,12 +222,38 @@ static Folder *find_folder(Folder *root, const char *path, bool forget)
 	return folder;
 }
 
+/* The same; one that is not known comes into the picture, and is listed at the next look. NULL: it cannot be read. */
+static Folder *have_folder(Folder *root, const char *path)
+{
+	g_auto(GStrv) names = g_strsplit(path, "/", -1);
+	Folder *folder = root;
+
+	for (guint i = 0; names[i] && !folder->opaque; i++) {
+		Item *item = g_hash_table_lookup(folder->items, names[i]);
+
+		folder->written = false;
+		if (!item || !item->folder) {
+			item = g_new0(Item, 1);
+			item->adopted = true;
+			item->folder = folder_new();
+			g_hash_table_insert(folder->items, g_strdup(names[i]), item);
+		}
+		folder = item->folder;
+	}
+	folder->written = false;
+	return folder->opaque ? NULL : folder;
+}
+
 void sync_picture_adopt(SyncPicture *picture, const SyncSet *set, const char *path, const git_oid *id, gint64 mtime_ns)
 {
 	SetView *view = view_of(picture, set);
 	g_autofree char *parent = sync_path_parent(path);
-	Folder *folder = view && view->root ? find_folder(view->root, set->database ? "" : parent, true) : NULL;
 
+	if (view && !view->root) {
+		view->root = folder_new();
+		view->all = true;
+	}
+	Folder *folder = view ? have_folder(view->root, set->database ? "" : parent) : NULL;
 	if (!folder)
 		return;
 	Item *item = g_new0(Item, 1);
@@ -265,10 +292,7 @@ static bool is_racy(const Look *look)
 
 static bool store_small(SyncRepo *repo, const char *data, gsize length, git_oid *ret_id, GError **error)
 {
-	/* What is there already is not compressed again, but touched: who removes what nobody needs sees that somebody does. */
-	if (git_blob_create_from_buffer(ret_id, repo->git, data, length) < 0)
-		return sync_git_error(error, "storing a file");
-	return true;
+	return sync_fresh_store(repo->fresh, repo->git, data, length, GIT_OBJECT_BLOB, ret_id, error);
 }
 
 static bool store_large(SyncPicture *picture, int fd, git_oid *ret_id, GError **error)
@@ -412,15 +436,15 @@ static bool look_at_name(SyncPicture *picture, SetView *view, Folder *folder, in
 	Look look = look_of(&st);
 	if (S_ISDIR(st.st_mode)) {
 		g_autofree char *inner_path = sync_path_join(path, name);
-		bool same = known && known->folder && known->look.dev == look.dev && known->look.ino == look.ino;
+		bool same = known && known->folder && (known->adopted || (known->look.dev == look.dev && known->look.ino == look.ino));
 		bool same_rights = same && known->look.mode == look.mode && known->look.uid == look.uid && known->look.gid == look.gid;
 
 		*ret_gone = false;
-		if (same && !deep && same_rights)
+		if (same && !deep && !known->adopted && same_rights)
 			return true;
 		sync_autofd inner_fd = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (inner_fd < 0 && !is_gone(errno)) {
-			Item *kept = unreadable(picture, view, known, inner_path, &st);
+			Item *kept = unreadable(picture, view, known && known->adopted ? NULL : known, inner_path, &st);
 
 			*ret_gone = kept == NULL;
 			if (kept && kept != known)
@@ -441,6 +465,7 @@ static bool look_at_name(SyncPicture *picture, SetView *view, Folder *folder, in
 			g_hash_table_insert(folder->items, g_strdup(name), known);
 		}
 		known->look = look;
+		known->adopted = false;
 		return look_at_folder(picture, view, known->folder, inner_fd, inner_path, deep || !same, depth + 1, error);
 	}
 	g_autofree char *whole = sync_path_join(path, name);
@@ -450,7 +475,7 @@ static bool look_at_name(SyncPicture *picture, SetView *view, Folder *folder, in
 		*ret_gone = false;
 		return true;
 	}
-	if (known && known->adopted && S_ISREG(st.st_mode) && known->look.mtime_ns == look.mtime_ns) {
+	if (known && !known->folder && known->adopted && S_ISREG(st.st_mode) && known->look.mtime_ns == look.mtime_ns) {
 		*ret_gone = known->adopted = false;
 		known->look = look;
 		return true;

@@ -51,7 +51,7 @@ bool sync_picture_write(SyncPicture *picture, SyncRepo *repo, const git_oid *bef
 			GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Says that @path was just placed by us with content @id and modification time @mtime_ns: as long as it has that time it need not be read again.
- * The folder must be marked or known already. */
+ * The folder must be marked too. */
 void sync_picture_adopt(SyncPicture *picture, const SyncSet *set, const char *path, const git_oid *id, gint64 mtime_ns);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncPicture, sync_picture_free)

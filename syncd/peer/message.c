@@ -24,7 +24,7 @@ static const TopicKey state_keys[] = {
 };
 static const TopicKey sync_keys[] = {
 	{ "stored", "a{ss}" }, { "applied", "a{ss}" }, { "role", "s" }, { "term", "t" }, { "term_id", "s" },
-	{ "numbers", "a{st}" }, { NULL, NULL },
+	{ "numbers", "a{st}" }, { "changes", "a{sv}" }, { NULL, NULL },
 };
 static const TopicKey swap_keys[] = { { "phase", "s" }, { NULL, NULL } };
 static const TopicKey mode_keys[] = { { "mode", "s" }, { NULL, NULL } };

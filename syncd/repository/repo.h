@@ -15,10 +15,12 @@
 #include <stdbool.h>
 
 #include "syncd/apply/plan.h"
+#include "syncd/repository/fresh.h"
 #include "syncd/repository/term.h"
 
 typedef struct {
 	git_repository *git;
+	SyncFresh *fresh;
 	char *path;
 } SyncRepo;
 

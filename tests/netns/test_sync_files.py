@@ -45,6 +45,29 @@ def test_first_synchronisation(lab):
     assert lab.beta.get("FirstSyncDone")
 
 
+def test_a_small_change_comes_with_the_news_of_it(pair, lab):  # noqa: F811
+    alpha, beta = pair
+
+    def fetched():  # each fetch leaves a pack
+        return len(list(beta.at("/var/lib/understudy/sync/repo.git/objects/pack").glob("*.pack")))
+
+    def change(number, content):
+        before = fetched()
+        alpha.write(f"{FILES}/{number}.cfg", content)
+        lab.in_step()
+        assert beta.read(f"{FILES}/{number}.cfg") == content
+        return fetched() - before
+
+    alpha.write(f"{FILES}/first.cfg", "first\n")
+    lab.in_step()
+    assert change(0, random.Random(1).randbytes(200000).hex()) > 0
+    # Where the link was silent meanwhile, on a busy machine, it is fetched as well.
+    assert any(change(i, f"{i}\n") == 0 for i in range(1, 6))
+    assert tree(beta) == tree(alpha)
+    assert beta.get("Stored") == beta.get("Applied") == alpha.get("Stored")
+    assert beta.git("fsck", "--connectivity-only", "--no-dangling") == "" and alpha.git("fsck", "--connectivity-only", "--no-dangling") == ""
+
+
 def test_everything_travels(pair, lab):  # noqa: F811
     alpha, beta = pair
     top = alpha.at(FILES)
@@ -171,6 +194,8 @@ def test_dropped_notices_of_changes_lead_to_a_look_at_everything(pair, lab):  # 
     finally:
         alpha.process.send_signal(signal.SIGCONT)
     beta.wait(lambda: beta.read(f"{FILES}/late/file") == "not seen\n", "found all the same", timeout_s=20)
+    # What came before the notice that some are missing may have led there first.
+    alpha.wait(lambda: alpha.notices("changes dropped"), "it is told", timeout_s=20)
     assert alpha.get("Role") == "lead" and len(alpha.notices("changes dropped")) == 1
 
 

@@ -57,26 +57,60 @@ static void test_fsync(void)
 	g_assert_cmpint(next, <, 20);
 }
 
+/* A new file each time. */
+static void ask_for(guint n)
+{
+	for (guint i = 0; i < n; i++) {
+		g_autofree char *name = g_strdup_printf("gathered.%u", i), *path = in_folder(name);
+
+		sync_autofd fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		g_assert_cmpint(write(fd, "x", 1), ==, 1);
+		g_assert_cmpint(fsync(fd), ==, 0);
+	}
+}
+
 static void test_gather(void)
 {
-	g_autofree char *path = in_folder("gathered");
+	sync_autofd fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	put(path, "x");
-	sync_autofd fd = open(path, O_RDWR | O_CLOEXEC);
 	for (guint round = 0; round < 2; round++) { /* few, then many */
 		sync_disk_gather();
-		for (guint i = 0; i < (round ? 10000 : 3); i++)
+		ask_for(round ? 1000 : 3);
+		for (guint i = 0; i < 1000; i++) /* one file, however often */
 			g_assert_cmpint(fsync(fd), ==, 0);
 		g_assert_cmpint(fsync(-1), ==, -1);
 		g_assert_cmpint(errno, ==, EBADF);
-		g_assert_cmpint(sync_disk_gathered(fd), ==, 0);
+		g_assert_cmpint(sync_disk_gathered(), ==, 0);
 	}
-	/* Where many cannot be put on disk it is said; the next is as ever. */
+	/* One within the other ends with it. */
 	sync_disk_gather();
-	for (guint i = 0; i < 100; i++)
-		g_assert_cmpint(fsync(fd), ==, 0);
-	g_assert_cmpint(sync_disk_gathered(-1), ==, -1);
-	g_assert_cmpint(errno, ==, EBADF);
+	sync_disk_gather();
+	ask_for(100);
+	g_assert_cmpint(sync_disk_gathered(), ==, 0);
+	g_assert_cmpint(fsync(fd), ==, 0);
+	g_assert_cmpint(sync_disk_gathered(), ==, 0);
+	/* Nothing, and a few. */
+	for (guint n = 0; n < 10; n++) {
+		sync_disk_gather();
+		ask_for(n);
+		g_assert_cmpint(sync_disk_gathered(), ==, 0);
+	}
+	/* Another file system than that of the many. */
+	sync_autofd other = open("/dev/shm", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	sync_disk_gather();
+	ask_for(100);
+	g_assert_cmpint(fsync(other), ==, 0);
+	ask_for(100);
+	g_assert_cmpint(sync_disk_gathered(), ==, 0);
+	/* A pipe has no disk. */
+	int ends[2];
+	g_assert_cmpint(pipe2(ends, O_CLOEXEC), ==, 0);
+	sync_disk_gather();
+	g_assert_cmpint(fsync(ends[0]), ==, 0);
+	g_assert_cmpint(sync_disk_gathered(), ==, -1);
+	g_assert_cmpint(errno, ==, EINVAL);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
 	g_assert_cmpint(fsync(fd), ==, 0);
 	g_assert_true(sync_disk_is_lasting(G_USEC_PER_SEC));
 }

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* syncd/repository/fresh.c - a place for objects in front of libgit2's own, and the pack that comes of it. */
+#include "syncd/repository/fresh.h"
+
+#include <gio/gio.h>
+#include <git2/sys/odb_backend.h>
+#include <string.h>
+
+#include "syncd/repository/repo.h"
+
+enum {
+	PRIORITY = 10,      /* before files and packs */
+	OBJECT_MAX = 256 * 1024, /* larger ones are worth a file each */
+	HELD_MAX = 2 << 20, /* bytes in memory */
+	FEW = 32,           /* so many are worth a file each, too: there may be but so many packs */
+	ROUND = 64 * 1024,
+};
+
+typedef struct {
+	git_object_t kind;
+	GBytes *content;
+} Object;
+
+struct SyncFresh {
+	GHashTable *objects; /* git_oid* -> Object* */
+	git_odb_backend *files;
+	gsize bytes;
+	bool holds;
+};
+
+typedef struct {
+	git_odb_backend parent;
+	SyncFresh *fresh;
+	git_repository *git;
+} Front;
+
+static guint oid_hash(gconstpointer key)
+{
+	guint hash;
+
+	memcpy(&hash, ((const git_oid *)key)->id, sizeof hash);
+	return hash;
+}
+
+static gboolean oid_equal(gconstpointer a, gconstpointer b)
+{
+	return git_oid_equal(a, b);
+}
+
+static void object_free(gpointer data)
+{
+	Object *object = data;
+
+	g_bytes_unref(object->content);
+	g_free(object);
+}
+
+SyncFresh *sync_fresh_new(void)
+{
+	SyncFresh *fresh = g_new0(SyncFresh, 1);
+
+	fresh->objects = g_hash_table_new_full(oid_hash, oid_equal, g_free, object_free);
+	return fresh;
+}
+
+void sync_fresh_free(SyncFresh *fresh)
+{
+	if (!fresh)
+		return;
+	g_hash_table_unref(fresh->objects);
+	if (fresh->files)
+		fresh->files->free(fresh->files);
+	g_free(fresh);
+}
+
+/* ---- the pack ---- */
+
+static void append_head(GByteArray *pack, git_object_t kind, gsize size)
+{
+	guint8 byte = (guint8)(kind << 4 | (size & 15));
+
+	for (size >>= 4; size; size >>= 7) {
+		byte |= 0x80;
+		g_byte_array_append(pack, &byte, 1);
+		byte = size & 0x7f;
+	}
+	g_byte_array_append(pack, &byte, 1);
+}
+
+static bool append_packed(GByteArray *pack, GConverter *deflate, GBytes *content, GError **error)
+{
+	gsize length, at = 0;
+	const guint8 *data = g_bytes_get_data(content, &length);
+	GConverterResult result;
+
+	g_converter_reset(deflate);
+	do {
+		guint begin = pack->len;
+		gsize n_read = 0, n_written = 0;
+
+		g_byte_array_set_size(pack, begin + ROUND);
+		result = g_converter_convert(deflate, length ? data + at : (const guint8 *)"", length - at, pack->data + begin, ROUND,
+					     G_CONVERTER_INPUT_AT_END, &n_read, &n_written, error);
+		g_byte_array_set_size(pack, begin + (guint)n_written);
+		at += n_read;
+	} while (result == G_CONVERTER_CONVERTED);
+	return result == G_CONVERTER_FINISHED;
+}
+
+static GByteArray *make_pack(const SyncFresh *fresh, GError **error)
+{
+	g_autoptr(GByteArray) pack = g_byte_array_new();
+	g_autoptr(GConverter) deflate = G_CONVERTER(g_zlib_compressor_new(G_ZLIB_COMPRESSOR_FORMAT_ZLIB, 1));
+	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA1);
+	const guint32 head[] = { GUINT32_TO_BE(2), GUINT32_TO_BE(g_hash_table_size(fresh->objects)) };
+	guint8 digest[GIT_OID_RAWSZ];
+	gsize digest_length = sizeof digest;
+	GHashTableIter iter;
+	const Object *object;
+
+	g_byte_array_append(pack, (const guint8 *)"PACK", 4);
+	g_byte_array_append(pack, (const guint8 *)head, sizeof head);
+	g_hash_table_iter_init(&iter, fresh->objects);
+	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&object)) {
+		append_head(pack, object->kind, g_bytes_get_size(object->content));
+		if (!append_packed(pack, deflate, object->content, error))
+			return NULL;
+	}
+	g_checksum_update(sum, pack->data, pack->len);
+	g_checksum_get_digest(sum, digest, &digest_length);
+	g_byte_array_append(pack, digest, sizeof digest);
+	return g_steal_pointer(&pack);
+}
+
+static bool write_pack(SyncFresh *fresh, git_odb *odb, GError **error)
+{
+	g_autoptr(GByteArray) pack = make_pack(fresh, error);
+	git_odb_writepack *writer = NULL;
+	git_indexer_progress progress = { 0 };
+
+	if (!pack)
+		return false;
+	bool ok = git_odb_write_pack(&writer, odb, NULL, NULL) == 0 && writer->append(writer, pack->data, pack->len, &progress) == 0 &&
+		  writer->commit(writer, &progress) == 0;
+	if (!ok)
+		sync_git_error(error, "writing a pack");
+	if (writer)
+		writer->free(writer);
+	return ok;
+}
+
+static bool write_files(SyncFresh *fresh, GError **error)
+{
+	GHashTableIter iter;
+	const git_oid *id;
+	const Object *object;
+
+	g_hash_table_iter_init(&iter, fresh->objects);
+	while (g_hash_table_iter_next(&iter, (gpointer *)&id, (gpointer *)&object)) {
+		gsize length;
+		const void *data = g_bytes_get_data(object->content, &length);
+
+		if (fresh->files->write(fresh->files, id, data ? data : "", length, object->kind) < 0)
+			return sync_git_error(error, "storing an object");
+	}
+	return true;
+}
+
+static bool flush(SyncFresh *fresh, git_repository *git, GError **error)
+{
+	g_autoptr(git_odb) odb = NULL;
+
+	if (g_hash_table_size(fresh->objects) == 0)
+		return true;
+	if (git_repository_odb(&odb, git) < 0)
+		return sync_git_error(error, "storing objects");
+	if (!(g_hash_table_size(fresh->objects) > FEW ? write_pack(fresh, odb, error) : write_files(fresh, error)))
+		return false;
+	g_hash_table_remove_all(fresh->objects);
+	fresh->bytes = 0;
+	return true;
+}
+
+/* False: it is to be written at once. */
+static bool hold(SyncFresh *fresh, git_repository *git, const git_oid *id, const void *data, gsize length, git_object_t kind)
+{
+	if (!fresh->holds || length > OBJECT_MAX)
+		return false;
+	if (g_hash_table_contains(fresh->objects, id))
+		return true;
+	if (fresh->bytes + length > HELD_MAX && !flush(fresh, git, NULL))
+		return false;
+	Object *object = g_new(Object, 1);
+	*object = (Object){ kind, g_bytes_new(data, length) };
+	g_hash_table_insert(fresh->objects, g_memdup2(id, sizeof *id), object);
+	fresh->bytes += length;
+	return true;
+}
+
+/* ---- in front of the others ---- */
+
+static const Object *find(git_odb_backend *backend, const git_oid *id)
+{
+	return g_hash_table_lookup(((Front *)backend)->fresh->objects, id);
+}
+
+static int front_exists(git_odb_backend *backend, const git_oid *id)
+{
+	return find(backend, id) != NULL;
+}
+
+static int front_read_header(size_t *ret_size, git_object_t *ret_kind, git_odb_backend *backend, const git_oid *id)
+{
+	const Object *object = find(backend, id);
+
+	if (!object)
+		return GIT_ENOTFOUND;
+	*ret_size = g_bytes_get_size(object->content);
+	*ret_kind = object->kind;
+	return 0;
+}
+
+static int front_read(void **ret_data, size_t *ret_size, git_object_t *ret_kind, git_odb_backend *backend, const git_oid *id)
+{
+	const Object *object = find(backend, id);
+	gsize length;
+
+	if (!object)
+		return GIT_ENOTFOUND;
+	const void *data = g_bytes_get_data(object->content, &length);
+	/* Text that is read out of it ends with a zero, as of libgit2's own. */
+	char *copy = git_odb_backend_data_alloc(backend, length + 1);
+	if (!copy)
+		return GIT_ERROR;
+	if (length)
+		memcpy(copy, data, length);
+	copy[length] = '\0';
+	*ret_data = copy;
+	*ret_size = length;
+	*ret_kind = object->kind;
+	return 0;
+}
+
+/* Another place takes what is not for this one. */
+static int front_write(git_odb_backend *backend, const git_oid *id, const void *data, size_t length, git_object_t kind)
+{
+	Front *front = (Front *)backend;
+
+	return hold(front->fresh, front->git, id, data, length, kind) ? 0 : GIT_ERROR;
+}
+
+static int front_write_stream(git_odb_stream **unused, git_odb_backend *backend, git_object_size_t size, git_object_t kind)
+{
+	return GIT_ERROR;
+}
+
+static void front_free(git_odb_backend *backend)
+{
+	g_free(backend);
+}
+
+bool sync_fresh_attach(SyncFresh *fresh, git_repository *git, GError **error)
+{
+	g_autoptr(git_odb) odb = NULL;
+	g_autofree char *folder = g_build_filename(git_repository_path(git), "objects", NULL);
+
+	if (!fresh->files && git_odb_backend_loose(&fresh->files, folder, -1, true, 0, 0) < 0)
+		return sync_git_error(error, "opening the repository");
+	Front *front = g_new0(Front, 1);
+	git_odb_init_backend(&front->parent, GIT_ODB_BACKEND_VERSION);
+	front->parent.read = front_read;
+	front->parent.read_header = front_read_header;
+	front->parent.exists = front_exists;
+	front->parent.write = front_write;
+	front->parent.writestream = front_write_stream;
+	front->parent.free = front_free;
+	front->fresh = fresh;
+	front->git = git;
+	if (git_repository_odb(&odb, git) == 0 && git_odb_add_backend(odb, &front->parent, PRIORITY) == 0)
+		return true;
+	g_free(front);
+	return sync_git_error(error, "opening the repository");
+}
+
+/* ---- from beginning to end ---- */
+
+void sync_fresh_begin(SyncFresh *fresh)
+{
+	fresh->holds = true;
+}
+
+bool sync_fresh_end(SyncFresh *fresh, git_repository *git, GError **error)
+{
+	fresh->holds = false;
+	return flush(fresh, git, error);
+}
+
+bool sync_fresh_store(SyncFresh *fresh, git_repository *git, const void *data, gsize length, git_object_t kind, git_oid *ret_id, GError **error)
+{
+	g_autoptr(git_odb) odb = NULL;
+
+	if (git_repository_odb(&odb, git) < 0)
+		return sync_git_error(error, "storing an object");
+	/* A new one is not looked for again and again in packs that somebody may have made meanwhile. What is there already is not compressed again, but
+	 * touched: who removes what nobody needs sees that somebody does. */
+	if (fresh->holds && git_odb_hash(ret_id, data, length, kind) == 0 && !git_odb_exists_ext(odb, ret_id, GIT_ODB_LOOKUP_NO_REFRESH) &&
+	    hold(fresh, git, ret_id, data, length, kind))
+		return true;
+	return git_odb_write(ret_id, odb, data, length, kind) == 0 || sync_git_error(error, "storing an object");
+}
