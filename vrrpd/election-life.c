@@ -25,15 +25,6 @@ static void open_ear(VrrpElection *self)
 	}
 }
 
-/* What a Master that is awake has lost is put back. (One that has slept listens first: what it misses has expired, and may be another's now.) */
-static bool is_awake_master(const VrrpElection *self, gint64 now_us)
-{
-	const VrrpMachine *machine = &self->candidate.machine;
-
-	return machine->state == VRRP_STATE_MASTER && !machine->listening &&
-	       now_us - machine->last_sent_us <= vrrp_machine_peer_down_us(machine);
-}
-
 /* @taken: "192.0.2.10/24 was taken from eth0" */
 static void note_removed(VrrpElection *self, const char *taken, gint64 now_us)
 {
@@ -63,7 +54,8 @@ static void repair(VrrpElection *self, gint64 now_us)
 {
 	g_autoptr(GArray) taken = vrrp_netlink_taken(self->netlink);
 
-	if (is_awake_master(self, now_us) && !self->candidate.leaving)
+	/* (One that has slept listens first: what it misses has expired, and may be another's now.) */
+	if (vrrp_election_is_awake_master(self, now_us) && !self->candidate.leaving)
 		vrrp_addresses_repair(self->addresses, g_steal_pointer(&taken));
 	else
 		vrrp_addresses_prepare(self->addresses, false);
@@ -261,6 +253,9 @@ static void keep_house(VrrpElection *self)
 			self->dropped_us = 0;
 			vrrp_addresses_rest(self->addresses);
 		}
+		for (guint i = 0; i < self->paths->len; i++)
+			vrrp_path_meet(self->paths->pdata[i], self->ether, now_us);
+		vrrp_election_mind_contest(self, now_us);
 		vrrp_election_ask_witnesses(self, now_us);
 		vrrp_election_tell_transitions(self);
 	}
@@ -327,7 +322,8 @@ VrrpElection *vrrp_election_new(const VrrpElectionListener *listener, gpointer u
 	if (!self->ether)
 		return NULL;
 	self->tick = vrrp_timer_new(tick_cb, self, error);
-	if (!self->tick)
+	self->reclaim_timer = self->tick ? vrrp_timer_new(vrrp_election_reclaim, self, error) : NULL;
+	if (!self->reclaim_timer)
 		return NULL;
 	return g_steal_pointer(&self);
 }
@@ -341,6 +337,7 @@ void vrrp_election_free(VrrpElection *self)
 	g_clear_pointer(&self->watched, g_ptr_array_unref);
 	vrrp_hot_timer(0, NULL, NULL);
 	vrrp_timer_free(self->tick);
+	vrrp_timer_free(self->reclaim_timer);
 	g_ptr_array_unref(self->paths);
 	vrrp_addresses_free(self->addresses);
 	vrrp_ear_free(self->ear);

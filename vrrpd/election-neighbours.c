@@ -7,6 +7,7 @@
 
 #define WITNESS_EVERY_US (500 * G_TIME_SPAN_MILLISECOND)
 #define WITNESS_GONE_US (2 * G_USEC_PER_SEC)
+#define SETTLE_US (5 * G_TIME_SPAN_MILLISECOND) /* a kernel has answered by then */
 
 /* One interface on which service addresses are watched. */
 typedef struct {
@@ -63,14 +64,39 @@ static bool is_rightful(const VrrpElection *self, const Watched *watched, const 
 	return !self->settings->virtual_mac && may_be_peer(self, watched, claim);
 }
 
+static void reclaim(VrrpElection *self, gint64 settle_us, gint64 now_us)
+{
+	vrrp_reclaim_note(&self->reclaim, settle_us, now_us);
+	vrrp_timer_set(self->reclaim_timer, self->reclaim.due_us);
+}
+
+/* Switches and hosts may learn, or have just learned, that the addresses are where they were before: at @twin, the other device as it seems, or at
+ * whoever answers a question. What another announces is not answered in kind: he says adverts too, and by them it is decided whose they are. */
+static void look_who_misleads(VrrpElection *self, const VrrpClaim *claim, bool twin)
+{
+	gint64 now_us = vrrp_now_us();
+
+	if (self->candidate.machine.state != VRRP_STATE_MASTER)
+		return;
+	if (twin && !claim->announced) {
+		vrrp_election_contest(self, now_us);
+		reclaim(self, 0, now_us);
+	} else if (ip_is_set(&claim->asked)) {
+		reclaim(self, SETTLE_US, now_us);
+	}
+}
+
 static void claimed_cb(const VrrpClaim *claim, gpointer user_data)
 {
 	Watched *watched = user_data;
 	VrrpElection *self = watched->election;
+	bool claims = ip_is_set(&claim->address), rightful = claims && is_rightful(self, watched, claim);
+	bool twin = claim->twin || (rightful && !self->settings->virtual_mac && memcmp(watched->link.mac, claim->mac, 6) != 0);
 	char ip[IP_TEXT_SIZE];
 	g_autofree char *who = NULL;
 
-	if (is_rightful(self, watched, claim))
+	look_who_misleads(self, claim, twin);
+	if (!claims || rightful)
 		return;
 	self->counters.address_clash++;
 	who = g_strdup_printf("%s at %02x:%02x:%02x:%02x:%02x:%02x", ip_text(&claim->address, ip), claim->mac[0], claim->mac[1], claim->mac[2],
@@ -92,8 +118,14 @@ static const VrrpLink *link_of(const VrrpElection *self, const char *device)
 	return NULL;
 }
 
+/* The addresses of one whose processes stand still, or are gone, live on in its kernel until their lifetime ends. */
+void vrrp_election_contest(VrrpElection *self, gint64 now_us)
+{
+	self->contested_until_us = now_us + (vrrp_addresses_lifetime_s(self->settings->advert_interval_ms) + 1) * G_USEC_PER_SEC;
+}
+
 /* Asked by nobody (RFC 5227 2.1.1), so that no host learns anything: the only ones to answer are those who have the address too. */
-void vrrp_election_ask_for_clash(VrrpElection *self)
+static void ask_for_clash(VrrpElection *self)
 {
 	for (gsize i = 0; i < vrrp_addresses_count(self->addresses); i++) {
 		const VrrpServiceAddress *address = vrrp_addresses_at(self->addresses, i);
@@ -111,6 +143,32 @@ void vrrp_election_ask_for_clash(VrrpElection *self)
 		else if (own)
 			self->counters.probes += vrrp_nd_solicit(self->ether, link->index, link->mac, &own->ip, &address->address);
 	}
+}
+
+/* Questions of others only while they matter: on a large LAN there is always somebody who asks. */
+static void hear_what_matters(VrrpElection *self)
+{
+	bool master = self->candidate.machine.state == VRRP_STATE_MASTER;
+
+	for (guint i = 0; i < self->watched->len; i++) {
+		const Watched *watched = self->watched->pdata[i];
+
+		if (watched->claims)
+			vrrp_claims_hear(watched->claims, master && self->contested_until_us != 0,
+					 master && self->settings->virtual_mac ? (guint8)self->settings->group_id : 0);
+	}
+}
+
+/* Nobody is asked for a clash while one who led before us may answer, with our virtual MAC: from the answer the switch would learn its port. */
+void vrrp_election_mind_contest(VrrpElection *self, gint64 now_us)
+{
+	if (now_us >= self->contested_until_us)
+		self->contested_until_us = 0;
+	hear_what_matters(self);
+	if (!self->ask_owed || self->contested_until_us != 0)
+		return;
+	self->ask_owed = false;
+	ask_for_clash(self);
 }
 
 static GArray *addresses_on(const VrrpElection *self, const char *device)

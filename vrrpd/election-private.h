@@ -15,6 +15,7 @@
 #include "vrrpd/kernel/netlink.h"
 #include "vrrpd/wire/path.h"
 #include "vrrpd/rules/peer.h"
+#include "vrrpd/rules/reclaim.h"
 #include "vrrpd/rules/sleep.h"
 #include "state.h"
 #include "vrrpd/rules/strangers.h"
@@ -29,7 +30,7 @@
 
 typedef struct {
 	guint64 sent, sent_zero, sent_unicast, send_failed, received, counted, received_zero, transitions, became_master, announcements, probes;
-	guint64 put_back, address_clash, address_mismatch, interval_mismatch, pseudo_header, resumed, sent_followers, followers;
+	guint64 put_back, address_clash, address_mismatch, interval_mismatch, pseudo_header, resumed, sent_followers, followers, reclaimed;
 	guint64 drop[VRRP_N_DROPS];
 } VrrpCounters;
 
@@ -89,6 +90,10 @@ struct VrrpElection {
 	gint64 removed_us;                  /* when somebody took a held address away, */
 	char *removed;                      /* and which */
 	GPtrArray *watched;                 /* interfaces on which claims of service addresses are heard */
+	gint64 contested_until_us;          /* so long whoever led before us may have the addresses still; 0: nobody has */
+	bool ask_owed;                      /* and then it is to be asked for a clash */
+	VrrpReclaim reclaim;                /* to announce them again meanwhile, */
+	VrrpTimer *reclaim_timer;           /* when it is due */
 	gint64 clash_us;                    /* when somebody else claimed one last, */
 	char *clash;                        /* and who */
 	VrrpClaims *witness_claims;
@@ -130,13 +135,16 @@ bool vrrp_election_is_stale(const VrrpElection *self, gint64 now_us);
 void vrrp_election_send(VrrpElection *self, guint8 priority, gint64 now_us);
 void vrrp_election_announce_from(VrrpElection *self, gint64 now_us); /* now, and repeated */
 void vrrp_election_announce_again(VrrpElection *self, gint64 now_us); /* the repetitions that are due */
+void vrrp_election_reclaim(gpointer user_data); /* now, if that is due */
+bool vrrp_election_is_awake_master(const VrrpElection *self, gint64 now_us);
 void vrrp_election_probe(VrrpElection *self, gint64 now_us);
 
 /* election-neighbours.c: who else is on the LAN */
 void vrrp_election_open_neighbours(VrrpElection *self); /* again when links have changed */
 void vrrp_election_close_neighbours(VrrpElection *self);
 void vrrp_election_ask_witnesses(VrrpElection *self, gint64 now_us);
-void vrrp_election_ask_for_clash(VrrpElection *self);
+void vrrp_election_contest(VrrpElection *self, gint64 now_us); /* somebody else held the addresses a moment ago, and may still */
+void vrrp_election_mind_contest(VrrpElection *self, gint64 now_us); /* and asks for a clash, when that is owed and nobody of the pair would answer */
 void vrrp_election_note_clash(VrrpElection *self, const IpAddress *address, const char *who);
 void vrrp_election_note_forged(VrrpElection *self, const IpAddress *own, const char *who, guint n);
 void vrrp_election_count_forged(VrrpElection *self); /* at leisure */

@@ -71,7 +71,7 @@ static void send_on(VrrpElection *self, VrrpPath *path, guint8 priority)
 	fill_advert(self, path, member, priority, &advert);
 	if (unicast) {
 		self->counters.sent_unicast += path->n_peers;
-		self->counters.send_failed += vrrp_path_tell(path, &advert);
+		self->counters.send_failed += vrrp_path_tell(path, self->ether, &advert);
 	} else if (vrrp_path_multicast(path, self->ether, member && self->settings->virtual_mac ? member->virtual_mac : path->link.mac, &advert)) {
 		if (path->kind == VRRP_PATH_ELECTOR)
 			self->counters.sent++;
@@ -102,10 +102,19 @@ void vrrp_election_send(VrrpElection *self, guint8 priority, gint64 now_us)
 	vrrp_store_advert(self->store, priority == 0 ? 0 : now_us);
 }
 
+/* Who has slept for longer than a Backup waits may have been replaced, and listens first: with one frame it would draw to itself what is the other's. */
+bool vrrp_election_is_awake_master(const VrrpElection *self, gint64 now_us)
+{
+	const VrrpMachine *machine = &self->candidate.machine;
+
+	return machine->state == VRRP_STATE_MASTER && !machine->listening &&
+	       now_us - machine->last_sent_us <= vrrp_machine_peer_down_us(machine);
+}
+
 void vrrp_election_announce_from(VrrpElection *self, gint64 now_us)
 {
 	/* Not before they are there. */
-	self->announce_owed = self->holding_anew;
+	self->announce_owed = self->holding_anew || !vrrp_election_is_awake_master(self, now_us);
 	if (self->announce_owed)
 		return;
 	self->counters.announcements += vrrp_addresses_announce(self->addresses, self->ether);
@@ -113,13 +122,16 @@ void vrrp_election_announce_from(VrrpElection *self, gint64 now_us)
 	self->announce_us[1] = now_us + 1000000;
 	self->announce_us[2] = now_us + 5000000;
 	self->announce_us[3] = now_us + REFRESH_ANNOUNCE_US;
-	vrrp_election_ask_for_clash(self);
+	self->ask_owed = true;
+	vrrp_election_mind_contest(self, now_us);
 }
 
 void vrrp_election_announce_again(VrrpElection *self, gint64 now_us)
 {
 	bool due = false;
 
+	if (!vrrp_election_is_awake_master(self, now_us))
+		return;
 	for (guint i = 0; i < G_N_ELEMENTS(self->announce_us); i++) {
 		if (self->announce_us[i] == 0 || now_us < self->announce_us[i])
 			continue;
@@ -131,8 +143,22 @@ void vrrp_election_announce_again(VrrpElection *self, gint64 now_us)
 	self->counters.announcements += vrrp_addresses_announce(self->addresses, self->ether);
 	if (self->announce_us[3] == 0) {
 		self->announce_us[3] = now_us + REFRESH_ANNOUNCE_US;
-		vrrp_election_ask_for_clash(self);
+		self->ask_owed = true;
 	}
+}
+
+void vrrp_election_reclaim(gpointer user_data)
+{
+	VrrpElection *self = user_data;
+	gint64 now_us = vrrp_now_us();
+
+	/* What is about to be announced for the first time is announced then. */
+	if (vrrp_reclaim_due(&self->reclaim, now_us) && !self->announce_owed && !self->candidate.leaving &&
+	    vrrp_election_is_awake_master(self, now_us)) {
+		self->counters.reclaimed++;
+		self->counters.announcements += vrrp_addresses_announce(self->addresses, self->ether);
+	}
+	vrrp_timer_set(self->reclaim_timer, self->reclaim.due_us);
 }
 
 /* By ARP or by neighbour discovery; the answer is a frame. */

@@ -291,6 +291,7 @@ GVariant *vrrp_election_counters(VrrpElection *self)
 		{ "became-master", counters->became_master },
 		{ "announcements", counters->announcements },
 		{ "probes", counters->probes },
+		{ "reclaimed", counters->reclaimed },
 		{ "address-mismatch", counters->address_mismatch },
 		{ "interval-mismatch", counters->interval_mismatch },
 		{ "pseudo-header", counters->pseudo_header },

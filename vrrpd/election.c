@@ -180,6 +180,8 @@ static void do_step(VrrpElection *self, const VrrpStep *step, gint64 now_us)
 		self->holding_anew = self->announce_owed = false;
 		self->dropped_us = now_us;
 		memset(self->announce_us, 0, sizeof self->announce_us);
+		self->ask_owed = false;
+		self->contested_until_us = 0;
 		break;
 	case VRRP_STEP_ANNOUNCE:
 		vrrp_election_announce_from(self, now_us);
@@ -193,10 +195,12 @@ static void step_at(VrrpElection *self, const VrrpEvent *event, gint64 now_us)
 {
 	VrrpStep steps[VRRP_MAX_STEPS];
 	VrrpState old = self->candidate.machine.state;
-	bool dropped = false;
+	bool dropped = false, another = vrrp_machine_knows_another(&self->candidate.machine, event);
 	gsize n;
 
 	n = vrrp_candidate_step(&self->candidate, event, now_us, steps);
+	if (another && self->candidate.machine.state == VRRP_STATE_MASTER && (old != VRRP_STATE_MASTER || event->kind == VRRP_EVENT_ADVERT))
+		vrrp_election_contest(self, now_us);
 	for (gsize i = 0; i < n; i++) {
 		do_step(self, &steps[i], now_us);
 		dropped |= steps[i].kind == VRRP_STEP_DROP;

@@ -72,6 +72,11 @@ bool vrrp_machine_would_lead(const VrrpMachine *machine, gint64 now_us)
 	return machine->state == VRRP_STATE_BACKUP && (machine->master_gone || (machine->deadline_us != 0 && now_us >= machine->deadline_us));
 }
 
+bool vrrp_machine_knows_another(const VrrpMachine *machine, const VrrpEvent *event)
+{
+	return event->kind == VRRP_EVENT_ADVERT ? event->priority != 0 : machine->state == VRRP_STATE_BACKUP && machine->master_priority != 0;
+}
+
 static void add(Steps *out, VrrpStep step)
 {
 	g_assert(out->n < VRRP_MAX_STEPS);

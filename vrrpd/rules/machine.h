@@ -102,6 +102,9 @@ gsize vrrp_machine_step(VrrpMachine *machine, const VrrpEvent *event, gint64 now
 /* A Backup that would lead, were it let or told that it may. */
 bool vrrp_machine_would_lead(const VrrpMachine *machine, gint64 now_us);
 
+/* Somebody else led until now, or does, and has not said that it no longer does: it may hold the addresses still. */
+bool vrrp_machine_knows_another(const VrrpMachine *machine, const VrrpEvent *event);
+
 /* Skew_Time and Active_Down_Interval as they follow from the Master heard last. */
 gint64 vrrp_machine_skew_us(const VrrpMachine *machine);
 gint64 vrrp_machine_down_us(const VrrpMachine *machine);

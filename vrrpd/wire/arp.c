@@ -80,17 +80,23 @@ bool vrrp_ether_arp(VrrpEther *ether, int index, const VrrpArp *arp)
 	return vrrp_ether_frame(ether, index, ETH_P_ARP, frame, vrrp_arp_build(arp, frame));
 }
 
-bool vrrp_ether_multicast(VrrpEther *ether, int index, const guint8 from[static 6], const guint8 *packet, gsize length)
+bool vrrp_ether_packet(VrrpEther *ether, int index, const guint8 from[static 6], const guint8 to[static 6], const guint8 *packet, gsize length)
 {
-	static const guint8 group4[6] = { 0x01, 0x00, 0x5e, 0x00, 0x00, 0x12 }, group6[6] = { 0x33, 0x33, 0x00, 0x00, 0x00, 0x12 };
 	guint16 protocol = packet[0] >> 4 == 6 ? ETH_P_IPV6 : ETH_P_IP;
 	guint8 frame[14 + VRRP_MAX_PACKET];
 
 	g_return_val_if_fail(length <= VRRP_MAX_PACKET, false);
-	memcpy(frame, protocol == ETH_P_IPV6 ? group6 : group4, 6);
+	memcpy(frame, to, 6);
 	memcpy(frame + 6, from, 6);
 	frame[12] = (guint8)(protocol >> 8);
 	frame[13] = (guint8)protocol;
 	memcpy(frame + 14, packet, length);
 	return vrrp_ether_frame(ether, index, protocol, frame, 14 + length);
+}
+
+bool vrrp_ether_multicast(VrrpEther *ether, int index, const guint8 from[static 6], const guint8 *packet, gsize length)
+{
+	static const guint8 group4[6] = { 0x01, 0x00, 0x5e, 0x00, 0x00, 0x12 }, group6[6] = { 0x33, 0x33, 0x00, 0x00, 0x00, 0x12 };
+
+	return vrrp_ether_packet(ether, index, from, packet[0] >> 4 == 6 ? group6 : group4, packet, length);
 }

@@ -24,6 +24,7 @@ void vrrp_virtual_mac(guint8 vrid, guint8 ret_mac[static 6]); /* 00:00:5e:00:01:
 VrrpEther *vrrp_ether_new(GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void vrrp_ether_free(VrrpEther *ether); /* NULL is fine */
 bool vrrp_ether_arp(VrrpEther *ether, int index, const VrrpArp *arp);
+bool vrrp_ether_packet(VrrpEther *ether, int index, const guint8 from[static 6], const guint8 to[static 6], const guint8 *packet, gsize length);
 /* @packet to the VRRP group of its family. */
 bool vrrp_ether_multicast(VrrpEther *ether, int index, const guint8 from[static 6], const guint8 *packet, gsize length);
 /* A whole frame, Ethernet header first; @protocol is the one in it. */

@@ -5,10 +5,13 @@
 #include <string.h>
 
 #include "vrrpd/loop/timer.h"
+#include "vrrpd/wire/nd.h"
 
 #define MAX_LINK_LOCALS 8
 #define FORMER_US (10 * G_USEC_PER_SEC)
 #define BELIEVE_US (3 * FORMER_US)
+#define MEET_EVERY_US G_USEC_PER_SEC
+#define MEET_AGAIN_US (20 * G_USEC_PER_SEC)
 
 static void packet_cb(const guint8 *packet, gsize length, gint64 received_us, bool counts, gpointer user_data)
 {
@@ -85,6 +88,7 @@ void vrrp_path_free(VrrpPath *path)
 	if (!path)
 		return;
 	vrrp_socket_free(path->socket);
+	vrrp_claims_free(path->claims);
 	g_free(path->name);
 	g_free(path->role);
 	g_free(path->device);
@@ -177,6 +181,51 @@ static void open_socket(VrrpPath *path, VrrpWorker *worker, guint8 vrid, bool mu
 		no_socket(path, error->message);
 }
 
+static void met_cb(const VrrpClaim *claim, gpointer user_data)
+{
+	VrrpPath *path = user_data;
+
+	for (gsize i = 0; i < path->n_peers; i++) {
+		if (!ip_equal(&path->peers[i], &claim->address))
+			continue;
+		memcpy(path->macs[i], claim->mac, 6);
+		path->met_us[i] = vrrp_now_us();
+	}
+}
+
+/* By unicast the MAC is ours to know: what the kernel is given for a neighbour whose MAC it does not know waits until it does, for seconds, and is then
+ * said all at once; a priority 0 as well, when it may be true no longer. */
+static void listen_for_macs(VrrpPath *path, VrrpWorker *worker)
+{
+	g_autoptr(GArray) peers = g_array_new(FALSE, FALSE, sizeof(IpAddress));
+	g_autoptr(GError) error = NULL;
+
+	memset(path->met_us, 0, sizeof path->met_us);
+	path->asked_us = 0;
+	g_array_append_vals(peers, path->peers, (guint)path->n_peers);
+	path->claims = vrrp_claims_new(path->link.index, peers, G_PRIORITY_DEFAULT, met_cb, path, worker, &error);
+	if (!path->claims)
+		g_warning("%s: %s", path->device, error->message); /* the kernel sends what is for it then */
+}
+
+void vrrp_path_meet(VrrpPath *path, VrrpEther *ether, gint64 now_us)
+{
+	if (!path->claims || !path->link.carrier || !ip_is_set(&path->own) || (path->asked_us != 0 && now_us - path->asked_us < MEET_EVERY_US))
+		return;
+	for (gsize i = 0; i < path->n_peers; i++) {
+		VrrpArp arp = { .sender = path->own, .target = path->peers[i] };
+
+		if (path->met_us[i] != 0 && now_us - path->met_us[i] < MEET_AGAIN_US)
+			continue;
+		path->asked_us = now_us;
+		memcpy(arp.from, path->link.mac, 6);
+		if (path->family == AF_INET)
+			(void)vrrp_ether_arp(ether, path->link.index, &arp);
+		else
+			(void)vrrp_nd_solicit(ether, path->link.index, path->link.mac, &path->own, &path->peers[i]);
+	}
+}
+
 bool vrrp_path_is_deaf(const VrrpPath *path)
 {
 	return !path->socket || !vrrp_socket_hears(path->socket, NULL);
@@ -208,6 +257,8 @@ void vrrp_path_refresh(VrrpPath *path, VrrpNetlink *netlink, guint8 vrid, bool m
 	IpAddress own;
 
 	g_clear_pointer(&path->problem, g_free);
+	if (!present || !link.carrier || path->link.index != link.index) /* another cable, another peer */
+		g_clear_pointer(&path->claims, vrrp_claims_free);
 	if (!present || !path->socket || path->link.index != link.index) {
 		g_clear_pointer(&path->socket, vrrp_socket_free);
 		path->link = link;
@@ -220,6 +271,8 @@ void vrrp_path_refresh(VrrpPath *path, VrrpNetlink *netlink, guint8 vrid, bool m
 		path->link = link;
 	}
 	look_whether_it_hears(path);
+	if (!path->claims && path->link.index != 0 && path->link.carrier && path->n_peers > 0 && (path->kind == VRRP_PATH_UNICAST || !multicast))
+		listen_for_macs(path, vrrp_netlink_worker(netlink));
 	if (!path->link_local)
 		return;
 	own = present ? vrrp_path_find_link_local(netlink, link.index, members, &path->own) : (IpAddress){ 0 };
@@ -246,18 +299,28 @@ gint64 vrrp_path_last_heard(const VrrpPath *path)
 	return last_us;
 }
 
-guint vrrp_path_tell(VrrpPath *path, VrrpAdvert *advert)
+/* Where it has heard no MAC (a tunnel has none) the kernel may know how it goes there; and whether it does without our own address. */
+static bool tell_one(VrrpPath *path, VrrpEther *ether, gsize i, VrrpAdvert *advert)
 {
 	guint8 packet[VRRP_MAX_PACKET];
+	gsize length;
+
+	if (!path->socket || !ip_is_set(&path->own))
+		return false;
+	advert->source = path->own;
+	advert->destination = path->peers[i];
+	length = vrrp_packet_build(advert, packet);
+	if (path->met_us[i] != 0 && !path->own_missing)
+		return vrrp_ether_packet(ether, path->link.index, path->link.mac, path->macs[i], packet, length);
+	return vrrp_socket_send(path->socket, packet, length, &path->peers[i]);
+}
+
+guint vrrp_path_tell(VrrpPath *path, VrrpEther *ether, VrrpAdvert *advert)
+{
 	guint failed = 0;
 
-	for (gsize i = 0; i < path->n_peers; i++) {
-		advert->source = path->own;
-		advert->destination = path->peers[i];
-		if (!path->socket || !ip_is_set(&path->own) ||
-		    !vrrp_socket_send(path->socket, packet, vrrp_packet_build(advert, packet), &path->peers[i]))
-			failed++;
-	}
+	for (gsize i = 0; i < path->n_peers; i++)
+		failed += !tell_one(path, ether, i, advert);
 	return failed;
 }
 

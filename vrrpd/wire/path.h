@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "vrrpd/wire/arp.h"
+#include "vrrpd/wire/claims.h"
 #include "vrrpd/rules/member.h"
 #include "vrrpd/kernel/netlink.h"
 #include "vrrpd/wire/packet.h"
@@ -35,6 +36,10 @@ struct VrrpPath {
 	gint64 former_until_us;
 	IpAddress peers[VRRP_PATH_MAX_PEERS];
 	gint64 heard_us[VRRP_PATH_MAX_PEERS]; /* the last advert that counted; without peers: [0] is anybody's */
+	guint8 macs[VRRP_PATH_MAX_PEERS][6];
+	gint64 met_us[VRRP_PATH_MAX_PEERS];   /* when the MAC was heard last; 0: it is not known */
+	VrrpClaims *claims;                   /* which tell of it; NULL: not by unicast */
+	gint64 asked_us;                      /* when it was last asked for */
 	gsize n_peers;
 	gsize n_former;      /* behind those, that the peer had before; it may speak from them */
 	gint64 believe_until_us;
@@ -78,8 +83,11 @@ gsize vrrp_path_believes(const VrrpPath *path, gint64 now_us);
 void vrrp_path_heard(VrrpPath *path, const IpAddress *source, gint64 at_us);
 gint64 vrrp_path_last_heard(const VrrpPath *path); /* 0: never */
 
+/* Asks for MACs that are not known, or not heard for long, if it is time; as often as one likes. */
+void vrrp_path_meet(VrrpPath *path, VrrpEther *ether, gint64 now_us);
+
 /* Sends @advert to every peer on this path by unicast; fills in source and destination. Returns how many could not be sent. */
-guint vrrp_path_tell(VrrpPath *path, VrrpAdvert *advert);
+guint vrrp_path_tell(VrrpPath *path, VrrpEther *ether, VrrpAdvert *advert);
 
 /* Sends @advert to the VRRP group from @mac; fills in source and destination. */
 bool vrrp_path_multicast(VrrpPath *path, VrrpEther *ether, const guint8 mac[static 6], VrrpAdvert *advert);
