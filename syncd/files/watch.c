@@ -3,7 +3,6 @@
 #include "syncd/files/watch.h"
 
 #include <errno.h>
-#include <glib-unix.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -14,6 +13,7 @@
 #define EVENTS \
 	(IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | \
 	 IN_ONLYDIR | IN_EXCL_UNLINK)
+#define PAUSE_US 2000
 
 typedef struct {
 	const SyncSet *set;
@@ -60,11 +60,10 @@ static void tell(SyncWatch *watch, const struct inotify_event *event)
 		g_hash_table_remove(watch->places, GINT_TO_POINTER(event->wd));
 }
 
-static gboolean readable(int fd, GIOCondition condition, gpointer user_data)
+static bool read_events(SyncWatch *watch)
 {
-	SyncWatch *watch = user_data;
 	char buffer[64 * 1024] __attribute__((aligned(__alignof__(struct inotify_event))));
-	ssize_t n = read(fd, buffer, sizeof buffer);
+	ssize_t n = read(watch->fd, buffer, sizeof buffer);
 
 	for (ssize_t at = 0; at < n;) {
 		const struct inotify_event *event = (const struct inotify_event *)(buffer + at);
@@ -72,7 +71,38 @@ static gboolean readable(int fd, GIOCondition condition, gpointer user_data)
 		tell(watch, event);
 		at += sizeof *event + event->len;
 	}
+	return n > 0;
+}
+
+/* ---- The source ---- */
+
+/* The first event is read at once. Whoever writes goes on writing, and would be interrupted by us at each of his calls: a PBX that starts, at dozens. So
+ * we do not listen for a moment, and look then. */
+typedef struct {
+	GSource source;
+	SyncWatch *watch;
+	gpointer tag;
+} Source;
+
+static gboolean dispatch(GSource *source, GSourceFunc unused, gpointer unused_data)
+{
+	Source *self = (Source *)source;
+	bool some = read_events(self->watch);
+
+	g_source_modify_unix_fd(source, self->tag, some ? 0 : G_IO_IN);
+	g_source_set_ready_time(source, some ? g_get_monotonic_time() + PAUSE_US : -1);
 	return G_SOURCE_CONTINUE;
+}
+
+static GSource *source_new(SyncWatch *watch)
+{
+	static GSourceFuncs funcs = { .dispatch = dispatch };
+	GSource *source = g_source_new(&funcs, sizeof(Source));
+	Source *self = (Source *)source;
+
+	self->watch = watch;
+	self->tag = g_source_add_unix_fd(source, watch->fd, G_IO_IN);
+	return source;
 }
 
 SyncWatch *sync_watch_new(GMainContext *context, SyncWatchCb callback, gpointer user_data, GError **error)
@@ -88,8 +118,7 @@ SyncWatch *sync_watch_new(GMainContext *context, SyncWatchCb callback, gpointer 
 	watch->callback = callback;
 	watch->user_data = user_data;
 	watch->places = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_ptr_array_unref);
-	watch->source = g_unix_fd_source_new(fd, G_IO_IN);
-	g_source_set_callback(watch->source, G_SOURCE_FUNC(readable), watch, NULL);
+	watch->source = source_new(watch);
 	g_source_attach(watch->source, context);
 	return watch;
 }
