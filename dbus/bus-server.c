@@ -37,6 +37,7 @@ struct BusServer {
 	gsize n_viewers;
 	GPtrArray *clients; /* of Client */
 	gsize n_counted;    /* those that have authenticated */
+	gsize held_bytes;   /* 0: as everywhere */
 	void (*changed)(gsize n_clients, gpointer user_data);
 	gpointer user_data;
 };
@@ -178,6 +179,8 @@ static void on_connection(DBusServer *dbus_server, DBusConnection *connection, v
 	if (!dbus_connection_add_filter(connection, on_message, client, NULL))
 		g_error("out of memory");
 	client->source = bus_source_attach(connection, on_authenticated, client);
+	if (server->held_bytes)
+		dbus_connection_set_max_received_size(connection, (long)server->held_bytes);
 
 	client->deadline = g_timeout_source_new(AUTHENTICATION_MS);
 	g_source_set_priority(client->deadline, BUS_PRIORITY);
@@ -265,6 +268,11 @@ void bus_server_free(BusServer *server)
 gsize bus_server_n_clients(const BusServer *server)
 {
 	return server->n_counted;
+}
+
+void bus_server_hold(BusServer *server, gsize bytes)
+{
+	server->held_bytes = bytes;
 }
 
 void bus_server_on_clients(BusServer *server, void (*changed)(gsize n_clients, gpointer user_data), gpointer user_data)

@@ -21,6 +21,10 @@ BusServer *bus_server_new(const char *socket_path, BusTree *tree, const guint32 
 void bus_server_free(BusServer *server); /* NULL is fine */
 gsize bus_server_n_clients(const BusServer *server); /* the viewers not */
 
+/* Of the calls of one client that wait for their answers, about so many bytes are held; the next ones are read when some have been answered. For a daemon
+ * that keeps calls waiting, and is flooded. */
+void bus_server_hold(BusServer *server, gsize bytes);
+
 /* Runs whenever the first client has come or the last has gone; for a daemon that must know whether anybody steers it. */
 void bus_server_on_clients(BusServer *server, void (*changed)(gsize n_clients, gpointer user_data), gpointer user_data);
 
