@@ -22,12 +22,16 @@ typedef struct {
 	NotifyDispatch *dispatch;
 	NotifyTarget *info;
 	/* the attempt under way */
+	bool beginning; /* it is being noted, and not started yet */
+	const OutboxRow *begun; /* noted in this one, which is being stored */
 	NotifyProgram *program;
 	guint64 row;
+	char *message, *text;
+	char **left; /* who has not got his answer */
 	guint attempts;
 	bool about;
 	gint64 created_ms;
-	guint left, n_accepted, n_refused;
+	guint n_accepted, n_refused;
 	char *login; /* how it said that it does not let us in */
 	char *refusal;
 	char *words;
@@ -44,16 +48,19 @@ typedef struct {
 	GVariantBuilder *test_results;
 	NotifyTestDone test_done;
 	gpointer test_data;
+	guint n_writes; /* on their way to the disk: until then the store does not say what is next */
 	bool gone; /* out of the settings; freed when nothing runs */
 } Queue;
 
 struct NotifyDispatch {
-	NotifyStore *store;
+	NotifyWriter *writer;
+	NotifyStore *store; /* for reading */
 	char *device, *programs, *secrets;
 	NotifyDispatchPlan plan;
 	GPtrArray *queues; /* of Queue* */
 	bool enabled;
-	guint n_running;
+	guint n_running; /* attempts, those included that are being noted */
+	guint n_writes;  /* that are about all queues */
 	guint timer;
 	gint64 offset_ms; /* wall clock less monotonic */
 	bool has_offset;
@@ -96,6 +103,9 @@ static void queue_free(gpointer data)
 	g_clear_pointer(&queue->test_results, g_variant_builder_unref);
 	g_clear_pointer(&queue->test_left, g_hash_table_unref);
 	notify_target_free(queue->info);
+	g_free(queue->message);
+	g_free(queue->text);
+	g_strfreev(queue->left);
 	g_free(queue->login);
 	g_free(queue->refusal);
 	g_free(queue->words);
@@ -103,11 +113,23 @@ static void queue_free(gpointer data)
 	g_free(queue);
 }
 
-NotifyDispatch *notify_dispatch_new(NotifyStore *store, const char *device, const NotifyDispatchPlan *plan)
+static bool is_busy(const Queue *queue)
+{
+	return queue->program || queue->beginning || queue->n_writes > 0;
+}
+
+static void leave_if_gone(Queue *queue)
+{
+	if (queue->gone && !is_busy(queue) && !queue->test)
+		g_ptr_array_remove(queue->dispatch->queues, queue);
+}
+
+NotifyDispatch *notify_dispatch_new(NotifyWriter *writer, const char *device, const NotifyDispatchPlan *plan)
 {
 	NotifyDispatch *dispatch = g_new0(NotifyDispatch, 1);
 
-	dispatch->store = store;
+	dispatch->writer = writer;
+	dispatch->store = notify_writer_reader(writer);
 	dispatch->plan = *plan;
 	dispatch->device = g_strdup(device);
 	dispatch->programs = g_strdup(plan->programs);
@@ -160,6 +182,114 @@ static void changed(NotifyDispatch *dispatch)
 		dispatch->plan.changed(dispatch->plan.user_data);
 }
 
+/* ---- What is noted ---- */
+
+/* One of the store's changes, ordered. */
+typedef struct Write Write;
+struct Write {
+	NotifyOrder order;
+	bool (*change)(NotifyStore *store, Write *write, GError **error);
+	void (*then)(Write *write, const GError *error); /* may be NULL */
+	NotifyDispatch *dispatch;
+	Queue *queue; /* NULL: about all */
+	guint64 row;
+	char *target, *recipient, *words;
+	OutboxOutcome outcome;
+	OutboxState state;
+	gint64 due_ms, now_ms, step_ms;
+	bool begun, about;
+	guint n;
+};
+
+static bool write_work(NotifyStore *store, NotifyOrder *order, GError **error)
+{
+	Write *write = (Write *)order;
+
+	return write->change(store, write, error);
+}
+
+static void write_done(NotifyOrder *order, const GError *error)
+{
+	Write *write = (Write *)order;
+	NotifyDispatch *dispatch = write->dispatch;
+	Queue *queue = write->queue;
+
+	if (error)
+		g_warning("%s: %s", queue ? queue->info->id : "outbox", error->message);
+	if (queue)
+		queue->n_writes--;
+	else
+		dispatch->n_writes--;
+	if (write->then)
+		write->then(write, error);
+	if (queue)
+		leave_if_gone(queue);
+	g_free(write->target);
+	g_free(write->recipient);
+	g_free(write->words);
+	g_free(write);
+	notify_dispatch_look(dispatch);
+}
+
+/* @init: what it needs, its texts to be copied. */
+static void note(NotifyDispatch *dispatch, Queue *queue, const Write *init)
+{
+	Write *write = g_memdup2(init, sizeof *init);
+
+	write->order = (NotifyOrder){ .work = write_work, .done = write_done };
+	write->dispatch = dispatch;
+	write->queue = queue;
+	write->target = g_strdup(init->target ? init->target : queue ? queue->info->id : NULL);
+	write->recipient = g_strdup(init->recipient);
+	write->words = g_strdup(init->words);
+	write->now_ms = now_ms();
+	if (queue)
+		queue->n_writes++;
+	else
+		dispatch->n_writes++;
+	notify_writer_order(dispatch->writer, &write->order);
+}
+
+static bool note_attempt(NotifyStore *store, Write *write, GError **error)
+{
+	return notify_store_attempt(store, write->row, write->dispatch->device, write->due_ms, &write->begun, error);
+}
+
+static bool note_answer(NotifyStore *store, Write *write, GError **error)
+{
+	return notify_store_answer(store, write->row, write->recipient, write->outcome, write->words, write->now_ms, &write->n, error);
+}
+
+static bool note_end(NotifyStore *store, Write *write, GError **error)
+{
+	return notify_store_settle(store, write->row, write->state, write->due_ms, write->words, write->now_ms, error);
+}
+
+static bool note_hold(NotifyStore *store, Write *write, GError **error)
+{
+	return notify_store_hold(store, write->target, write->due_ms, error);
+}
+
+static bool note_expiry(NotifyStore *store, Write *write, GError **error)
+{
+	return notify_store_expire(store, write->target, write->due_ms, write->words, write->now_ms, &write->n, error);
+}
+
+static bool note_wake(NotifyStore *store, Write *write, GError **error)
+{
+	return notify_store_wake(store, write->target, write->now_ms, error);
+}
+
+static bool note_shift(NotifyStore *store, Write *write, GError **error)
+{
+	return notify_store_shift(store, write->step_ms, write->due_ms, error);
+}
+
+static bool note_nameless(NotifyStore *store, Write *write, GError **error)
+{
+	return notify_store_refuse(store, write->target, write->dispatch->device, write->words, write->now_ms, error);
+}
+
 /* ---- One attempt ---- */
 
 static char *read_secret(NotifyDispatch *dispatch, const NotifyTarget *target)
@@ -194,58 +324,74 @@ static void keep_words(char **place, const char *words)
 	*place = g_strdup(words);
 }
 
+/* It will be sent again, since nobody would know that it was; not at once, since that may fail as well. */
+static void on_answer_noted(Write *write, const GError *error)
+{
+	Queue *queue = write->queue;
+
+	if (error)
+		queue->not_before_ms = now_ms() + outbox_delay_ms(++queue->failures, 0);
+}
+
+static bool take_out(char **list, const char *text)
+{
+	for (char **each = list; *each; each++) {
+		if (!g_str_equal(*each, text))
+			continue;
+		g_free(*each);
+		memmove(each, each + 1, (g_strv_length(each + 1) + 1) * sizeof *each);
+		return true;
+	}
+	return false;
+}
+
 static void on_line(const char *recipient, OutboxOutcome outcome, const char *words, gpointer user_data)
 {
 	Queue *queue = user_data;
-	g_autoptr(GError) error = NULL;
 
 	if (outcome == OUTBOX_REFUSES && outbox_is_login(queue->info->id, words)) {
 		outcome = OUTBOX_RETRY; /* the message may still be told, once the password is right */
 		keep_words(&queue->login, words);
 	}
 	keep_words(&queue->words, words);
-	if (!notify_store_answer(queue->dispatch->store, queue->row, recipient, outcome, words, now_ms(), &queue->left, &error)) {
-		g_warning("%s: an answer cannot be noted, so it may be sent again: %s", queue->info->id, error->message);
-		return;
-	}
+	note(queue->dispatch, queue, &(Write){ .change = note_answer, .then = on_answer_noted, .row = queue->row, .recipient = (char *)recipient, .outcome = outcome,
+							       .words = (char *)words });
 	if (outcome == OUTBOX_REFUSES)
 		keep_words(&queue->refusal, words);
+	if (outcome != OUTBOX_RETRY)
+		(void)take_out(queue->left, recipient);
 	queue->n_accepted += outcome == OUTBOX_ACCEPTED;
 	queue->n_refused += outcome == OUTBOX_REFUSES;
 }
 
 static void settle(Queue *queue, OutboxState state, gint64 due_ms, const char *words)
 {
-	g_autoptr(GError) error = NULL;
-
-	if (!notify_store_settle(queue->dispatch->store, queue->row, state, due_ms, words, now_ms(), &error))
-		g_warning("%s: %s", queue->info->id, error->message);
+	note(queue->dispatch, queue, &(Write){ .change = note_end, .row = queue->row, .state = state, .due_ms = due_ms, .words = (char *)words });
 }
 
 /* Name or password are wrong. To try again and again would lock the account; said once, until it lets us in. */
 static void pause_target(Queue *queue, gint64 at_ms)
 {
-	g_autoptr(GError) error = NULL;
-
 	queue->not_before_ms = at_ms + (queue->pauses == 0 ? PAUSE_FIRST_MS : PAUSE_MS);
 	settle(queue, OUTBOX_WAITING, queue->not_before_ms, NULL);
-	if (!notify_store_hold(queue->dispatch->store, queue->info->id, queue->not_before_ms, &error))
-		g_warning("%s: %s", queue->info->id, error->message);
+	note(queue->dispatch, queue, &(Write){ .change = note_hold, .due_ms = queue->not_before_ms });
 	if (queue->pauses++ == 0)
 		raise_about(queue, "delivery paused", 2, "%s does not let this device in; what is to be told there waits until its settings or its secret are changed: %s",
 		     queue->info->id, queue->login);
 }
 
+static void on_given_up(Write *write, const GError *error)
+{
+	if (!write->about || write->n > 0)
+		raise_about(write->queue, "delivery given up", 3, "%s could not be told of %u event%s for a day: %s", write->target, write->n + 1,
+			    write->n ? "s" : "", write->words);
+}
+
 static void give_up(Queue *queue, gint64 at_ms)
 {
-	g_autoptr(GError) error = NULL;
-	guint others = 0;
-
 	settle(queue, OUTBOX_EXPIRED, at_ms, queue->words);
-	if (!notify_store_expire(queue->dispatch->store, queue->info->id, at_ms - OUTBOX_EXPIRY_MS, queue->words, at_ms, &others, &error))
-		g_warning("%s: %s", queue->info->id, error->message);
-	if (!queue->about || others > 0)
-		raise_about(queue, "delivery given up", 3, "%s could not be told of %u event%s for a day: %s", queue->info->id, others + 1, others ? "s" : "", queue->words);
+	note(queue->dispatch, queue, &(Write){ .change = note_expiry, .then = on_given_up, .due_ms = at_ms - OUTBOX_EXPIRY_MS, .words = queue->words,
+						.about = queue->about });
 }
 
 static void fail(Queue *queue, gint64 at_ms)
@@ -264,15 +410,25 @@ static void fail(Queue *queue, gint64 at_ms)
 		settle(queue, OUTBOX_WAITING, at_ms + delay_ms, NULL);
 }
 
+static void end_attempt(Queue *queue)
+{
+	queue->last_ms = now_ms();
+	g_free(queue->last_words);
+	queue->last_words = g_steal_pointer(&queue->words);
+	g_clear_pointer(&queue->login, g_free);
+	g_clear_pointer(&queue->refusal, g_free);
+}
+
 static void on_end(const char *how, gpointer user_data)
 {
 	Queue *queue = user_data;
 	NotifyDispatch *dispatch = queue->dispatch;
 	gint64 at_ms = now_ms(), now_us = g_get_monotonic_time();
+	bool any_left = *queue->left != NULL;
 
 	queue->program = NULL;
 	dispatch->n_running--;
-	if (*how && queue->left > 0)
+	if (*how && any_left)
 		keep_words(&queue->words, how);
 	if (!queue->words)
 		queue->words = g_strdup("no answer");
@@ -284,50 +440,120 @@ static void on_end(const char *how, gpointer user_data)
 		queue->refusal_told_us = now_us;
 		raise_about(queue, "delivery refused", 2, "%s refused a message for good: %s", queue->info->id, queue->refusal);
 	}
-	if (queue->left > 0 && queue->login && queue->n_accepted == 0)
+	if (any_left && queue->login && queue->n_accepted == 0)
 		pause_target(queue, at_ms);
-	else if (queue->left > 0)
+	else if (any_left)
 		fail(queue, at_ms);
 	if (*how)
 		g_message("%s: %s", queue->info->id, how);
-	queue->last_ms = at_ms;
-	g_free(queue->last_words);
-	queue->last_words = g_steal_pointer(&queue->words);
-	g_clear_pointer(&queue->login, g_free);
-	g_clear_pointer(&queue->refusal, g_free);
-	if (queue->gone && !queue->test)
-		g_ptr_array_remove(dispatch->queues, queue);
+	end_attempt(queue);
+	leave_if_gone(queue);
 	changed(dispatch);
 	notify_dispatch_look(dispatch);
+}
+
+/* The attempt is on disk. */
+static void start_noted(Queue *queue)
+{
+	NotifyDispatch *dispatch = queue->dispatch;
+	g_autoptr(GError) error = NULL;
+
+	queue->beginning = false;
+	queue->n_accepted = queue->n_refused = 0;
+	queue->program = start(queue, queue->text, queue->message, false, (const char *const *)queue->left, on_line, on_end, &error);
+	if (queue->program)
+		return;
+	dispatch->n_running--;
+	keep_words(&queue->words, error->message);
+	g_warning("%s: %s", queue->info->id, error->message);
+	fail(queue, now_ms());
+	end_attempt(queue);
+}
+
+static void not_begun(Queue *queue)
+{
+	queue->beginning = false;
+	queue->dispatch->n_running--;
+}
+
+/* @attempts: this one included. */
+static void take_row(Queue *queue, const OutboxRow *row, guint attempts)
+{
+	queue->row = row->id;
+	queue->attempts = attempts;
+	queue->about = row->about;
+	queue->created_ms = row->created_ms;
+	keep_words(&queue->message, row->message);
+	keep_words(&queue->text, row->text);
+	g_strfreev(queue->left);
+	queue->left = g_strdupv(row->to);
+}
+
+static void on_attempt_noted(Write *write, const GError *error)
+{
+	Queue *queue = write->queue;
+
+	if (error)
+		queue->not_before_ms = now_ms() + AFTER_CRASH_MS;
+	if (error || !write->begun || queue->gone)
+		not_begun(queue);
+	else
+		start_noted(queue);
 }
 
 static void begin(Queue *queue, const OutboxRow *row)
 {
 	NotifyDispatch *dispatch = queue->dispatch;
-	g_autoptr(GError) error = NULL;
 
-	if (!notify_store_attempt(dispatch->store, row->id, now_ms() + AFTER_CRASH_MS, &error)) {
-		g_warning("%s: %s", queue->info->id, error->message);
-		queue->not_before_ms = now_ms() + AFTER_CRASH_MS;
-		return;
-	}
-	queue->row = row->id;
-	queue->attempts = row->attempts + 1;
-	queue->about = row->about;
-	queue->created_ms = row->created_ms;
-	queue->left = g_strv_length(row->to);
-	queue->n_accepted = queue->n_refused = 0;
-	queue->program = start(queue, row->text, row->message, false, (const char *const *)row->to, on_line, on_end, &error);
-	if (queue->program) {
+	queue->beginning = true;
+	dispatch->n_running++;
+	take_row(queue, row, row->attempts + 1);
+	note(dispatch, queue, &(Write){ .change = note_attempt, .then = on_attempt_noted, .row = row->id, .due_ms = now_ms() + AFTER_CRASH_MS });
+}
+
+static bool is_free(const Queue *queue, gint64 at_ms)
+{
+	const NotifyDispatch *dispatch = queue->dispatch;
+
+	return dispatch->enabled && dispatch->n_writes == 0 && !queue->gone && !is_busy(queue) && queue->not_before_ms <= at_ms &&
+	       dispatch->n_running < MAX_RUNNING;
+}
+
+void notify_dispatch_begin(NotifyDispatch *dispatch, const GPtrArray *rows)
+{
+	gint64 at_ms = now_ms();
+
+	for (guint i = 0; i < rows->len; i++) {
+		OutboxRow *row = rows->pdata[i];
+		Queue *queue = find(dispatch, row->target);
+
+		if (!queue || !is_free(queue, at_ms) || !g_str_equal(row->owner, dispatch->device))
+			continue;
+		row->attempts = 1;
+		row->due_ms = at_ms + AFTER_CRASH_MS;
+		queue->begun = row;
+		queue->beginning = true;
 		dispatch->n_running++;
-		return;
 	}
-	keep_words(&queue->words, error->message);
-	g_warning("%s: %s", queue->info->id, error->message);
-	fail(queue, now_ms());
-	g_free(queue->last_words);
-	queue->last_words = g_steal_pointer(&queue->words);
-	queue->last_ms = now_ms();
+}
+
+void notify_dispatch_stored(NotifyDispatch *dispatch, const GPtrArray *rows, bool stored)
+{
+	for (guint i = dispatch->queues->len; i-- > 0;) {
+		Queue *queue = dispatch->queues->pdata[i];
+		const OutboxRow *row = queue->begun;
+
+		if (!row || !g_ptr_array_find((GPtrArray *)rows, row, NULL))
+			continue;
+		queue->begun = NULL;
+		if (stored && row->state == OUTBOX_WAITING && !queue->gone) {
+			take_row(queue, row, row->attempts);
+			start_noted(queue);
+		} else {
+			not_begun(queue);
+			leave_if_gone(queue);
+		}
+	}
 }
 
 /* ---- What is due ---- */
@@ -344,16 +570,12 @@ static gboolean on_timer(gpointer user_data)
 void notify_dispatch_look_at_clock(NotifyDispatch *dispatch, gint64 real_ms, gint64 monotonic_ms)
 {
 	gint64 offset_ms = real_ms - monotonic_ms, step_ms = offset_ms - dispatch->offset_ms;
-	g_autoptr(GError) error = NULL;
 
 	if (dispatch->has_offset && ABS(step_ms) < STEP_MS)
 		return;
 	if (dispatch->has_offset) {
 		g_message("the clock was set by %" G_GINT64_FORMAT " ms", step_ms);
-		if (!notify_store_shift(dispatch->store, step_ms, real_ms, &error)) {
-			g_warning("%s", error->message);
-			return;
-		}
+		note(dispatch, NULL, &(Write){ .change = note_shift, .step_ms = step_ms, .due_ms = real_ms });
 		for (guint i = 0; i < dispatch->queues->len; i++) {
 			Queue *queue = dispatch->queues->pdata[i];
 
@@ -372,8 +594,8 @@ static gint64 look_at(Queue *queue, gint64 at_ms)
 	g_autoptr(OutboxRow) row = NULL;
 	g_autoptr(GError) error = NULL;
 
-	if (queue->program || queue->gone)
-		return G_MAXINT64;
+	if (is_busy(queue) || queue->gone || dispatch->n_writes > 0)
+		return G_MAXINT64; /* looked at again when that is over */
 	if (queue->not_before_ms > at_ms)
 		return queue->not_before_ms;
 	if (dispatch->n_running >= MAX_RUNNING)
@@ -387,7 +609,7 @@ static gint64 look_at(Queue *queue, gint64 at_ms)
 	if (!outbox_is_due(row->due_ms, at_ms))
 		return row->due_ms;
 	begin(queue, row);
-	return queue->program ? G_MAXINT64 : at_ms + 1000;
+	return G_MAXINT64;
 }
 
 /* Rows for targets that the settings do not name any more. */
@@ -396,19 +618,9 @@ static void refuse_the_nameless(NotifyDispatch *dispatch)
 	g_autoptr(GError) error = NULL;
 	g_auto(GStrv) names = notify_store_targets(dispatch->store, dispatch->device, &error);
 
-	for (char **name = names; name && *name; name++) {
-		OutboxRow *row = NULL;
-
-		if (find(dispatch, *name))
-			continue;
-		while (notify_store_next(dispatch->store, *name, dispatch->device, &row, &error) && row) {
-			bool settled = notify_store_settle(dispatch->store, row->id, OUTBOX_REFUSED, row->due_ms, "the settings name no such target any more", now_ms(), &error);
-
-			outbox_row_free(g_steal_pointer(&row));
-			if (!settled)
-				break;
-		}
-	}
+	for (char **name = names; name && *name; name++)
+		if (!find(dispatch, *name))
+			note(dispatch, NULL, &(Write){ .change = note_nameless, .target = *name, .words = "the settings name no such target any more" });
 	if (error)
 		g_warning("%s", error->message);
 }
@@ -446,12 +658,9 @@ static bool is_same(const NotifyTarget *a, const NotifyTarget *b)
 /* Whatever it waited for may be different now. */
 static void wake(Queue *queue)
 {
-	g_autoptr(GError) error = NULL;
-
 	queue->failures = queue->pauses = 0;
 	queue->not_before_ms = 0;
-	if (!notify_store_wake(queue->dispatch->store, queue->info->id, now_ms(), &error))
-		g_warning("%s: %s", queue->info->id, error->message);
+	note(queue->dispatch, queue, &(Write){ .change = note_wake });
 }
 
 void notify_dispatch_configure(NotifyDispatch *dispatch, GPtrArray *targets)
@@ -487,7 +696,7 @@ void notify_dispatch_configure(NotifyDispatch *dispatch, GPtrArray *targets)
 	for (guint k = 0; k < before->len;) {
 		Queue *each = before->pdata[k];
 
-		if (!each->program && !each->test) {
+		if (!is_busy(each) && !each->test) {
 			k++;
 			continue;
 		}
@@ -536,8 +745,7 @@ static void on_test_end(const char *how, gpointer user_data)
 	g_clear_pointer(&queue->test_results, g_variant_builder_unref);
 	g_clear_pointer(&queue->test_left, g_hash_table_unref);
 	queue->test_done(results, NULL, queue->test_data);
-	if (queue->gone && !queue->program)
-		g_ptr_array_remove(dispatch->queues, queue);
+	leave_if_gone(queue);
 	notify_dispatch_look(dispatch);
 }
 

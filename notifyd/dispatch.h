@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "store.h"
+#include "writer.h"
 
 typedef struct NotifyDispatch NotifyDispatch;
 
@@ -35,8 +35,8 @@ typedef struct {
 } NotifyDispatchPlan;
 
 /* All must outlive it. @device: whose rows are ours. */
-NotifyDispatch *notify_dispatch_new(NotifyStore *store, const char *device, const NotifyDispatchPlan *plan);
-/* Programs under way are killed; what they had not said is sent again by the next one. NULL is fine. */
+NotifyDispatch *notify_dispatch_new(NotifyWriter *writer, const char *device, const NotifyDispatchPlan *plan);
+/* Programs under way are killed; what they had not said is sent again by the next one. To be called when the writer has finished. NULL is fine. */
 void notify_dispatch_free(NotifyDispatch *dispatch);
 
 /* The targets there are now (of NotifyTarget*, taken over). One that has changed is tried at once. */
@@ -44,6 +44,13 @@ void notify_dispatch_configure(NotifyDispatch *dispatch, GPtrArray *targets);
 
 /* Nothing is started before this is true: not before it is known whose task what is. */
 void notify_dispatch_enable(NotifyDispatch *dispatch, bool enabled);
+
+/*
+ * @rows (of OutboxRow*) are about to be stored. Where a target has nothing else to do, the first attempt is noted in its row, so that one wait for the disk
+ * is enough: its program starts when it is said that they are stored. To be called for the same rows again then, or when they were not.
+ */
+void notify_dispatch_begin(NotifyDispatch *dispatch, const GPtrArray *rows);
+void notify_dispatch_stored(NotifyDispatch *dispatch, const GPtrArray *rows, bool stored);
 
 /* Something may be due. */
 void notify_dispatch_look(NotifyDispatch *dispatch);

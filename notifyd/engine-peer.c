@@ -18,12 +18,24 @@ static gint64 now_ms(void)
 	return g_get_real_time() / 1000;
 }
 
-static void remember(NotifyEngine *engine, const char *key, const char *value)
-{
-	g_autoptr(GError) error = NULL;
+typedef struct {
+	NotifyOrder order;
+	char *value;
+} Alive;
 
-	if (!notify_store_remember(engine->store, key, value, &error))
+static bool alive_work(NotifyStore *store, NotifyOrder *order, GError **error)
+{
+	return notify_store_remember(store, "alive", ((Alive *)order)->value, error);
+}
+
+static void alive_done(NotifyOrder *order, const GError *error)
+{
+	Alive *alive = (Alive *)order;
+
+	if (error)
 		g_debug("%s", error->message);
+	g_free(alive->value);
+	g_free(alive);
 }
 
 /* ---- Heads ---- */
@@ -61,7 +73,6 @@ GVariant *notify_engine_tell(NotifyEngine *engine, GVariant *question, GError **
 	NotifySeen after = { 0 };
 	const char *store = "";
 
-	notify_engine_flush(engine);
 	(void)g_variant_lookup(question, "store", "&s", &store);
 	(void)g_variant_lookup(question, "event", "t", &after.event);
 	(void)g_variant_lookup(question, "change", "t", &after.change);
@@ -88,38 +99,64 @@ static gboolean on_start_time(gpointer user_data)
 	return G_SOURCE_REMOVE;
 }
 
+/* Rows of the other become ours, or those of ours that failed the other's. */
+typedef struct {
+	NotifyOrder order;
+	NotifyEngine *engine;
+	char *owner, *failed_of;
+	guint n;
+} Claim;
+
+static bool claim_work(NotifyStore *store, NotifyOrder *order, GError **error)
+{
+	Claim *claim = (Claim *)order;
+
+	return notify_store_claim(store, claim->owner, claim->failed_of, &claim->n, error);
+}
+
+static void claim_done(NotifyOrder *order, const GError *error)
+{
+	Claim *claim = (Claim *)order;
+	NotifyEngine *engine = claim->engine;
+	const char *s = claim->n == 1 ? "" : "s", *are = claim->n == 1 ? "is" : "are";
+
+	if (error)
+		g_warning("%s", error->message);
+	else if (claim->n > 0 && claim->failed_of)
+		g_message("%u message%s could not be sent from here and %s left to the Master", claim->n, s, are);
+	else if (claim->n > 0)
+		g_message("%u message%s of the other device %s sent from here", claim->n, s, are);
+	if (!error && claim->n > 0)
+		notify_engine_news(engine);
+	if (!claim->failed_of)
+		notify_dispatch_look(engine->dispatch);
+	g_free(claim->owner);
+	g_free(claim->failed_of);
+	g_free(claim);
+}
+
+static void claim(NotifyEngine *engine, const char *owner, const char *failed_of)
+{
+	Claim *claim = g_new0(Claim, 1);
+
+	*claim = (Claim){ { .work = claim_work, .done = claim_done }, engine, g_strdup(owner), g_strdup(failed_of), 0 };
+	notify_writer_order(engine->writer, &claim->order);
+}
+
 static gboolean on_grace_time(gpointer user_data)
 {
 	NotifyEngine *engine = user_data;
-	g_autoptr(GError) error = NULL;
-	guint n = 0;
 
 	engine->grace_timer = 0;
-	if (!outbox_takes_over(&engine->place))
-		return G_SOURCE_REMOVE;
-	if (!notify_store_claim(engine->store, engine->settings->id, NULL, &n, &error))
-		g_warning("%s", error->message);
-	if (n > 0)
-		g_message("%u message%s of the other device %s sent from here", n, n == 1 ? "" : "s", n == 1 ? "is" : "are");
-	if (n > 0)
-		notify_engine_news(engine);
-	notify_dispatch_look(engine->dispatch);
+	if (outbox_takes_over(&engine->place))
+		claim(engine, engine->settings->id, NULL);
 	return G_SOURCE_REMOVE;
 }
 
 static void hand_over(NotifyEngine *engine)
 {
-	g_autoptr(GError) error = NULL;
-	guint n = 0;
-
-	if (!outbox_hands_over(&engine->place))
-		return;
-	if (!notify_store_claim(engine->store, engine->place.peer, engine->settings->id, &n, &error))
-		g_warning("%s", error->message);
-	if (n > 0) {
-		g_message("%u message%s could not be sent from here and %s left to the Master", n, n == 1 ? "" : "s", n == 1 ? "is" : "are");
-		notify_engine_news(engine);
-	}
+	if (outbox_hands_over(&engine->place))
+		claim(engine, engine->place.peer, engine->settings->id);
 }
 
 /* ---- What the other has ---- */
@@ -197,28 +234,61 @@ static void take_marks(NotifyEngine *engine, const NotifyLearnt *learnt)
 	}
 }
 
-bool notify_engine_told(NotifyEngine *engine, GVariant *answer, GError **error)
-{
-	g_auto(NotifyLearnt) learnt = { 0 };
+typedef struct {
+	NotifyOrder order;
+	NotifyEngine *engine;
+	GVariant *answer;
+	NotifyLearnt learnt;
+	NotifyTold done;
+	gpointer user_data;
+} Learning;
 
-	if (!notify_store_learn(engine->store, answer, &learnt, error))
-		return false;
-	if (learnt.events->len > 0 && engine->events.counts)
+static bool learn_work(NotifyStore *store, NotifyOrder *order, GError **error)
+{
+	Learning *learning = (Learning *)order;
+
+	notify_learnt_clear(&learning->learnt);
+	learning->learnt = (NotifyLearnt){ 0 };
+	return notify_store_learn(store, learning->answer, &learning->learnt, error);
+}
+
+static void take_learnt(NotifyEngine *engine, const NotifyLearnt *learnt)
+{
+	if (learnt->events->len > 0 && engine->events.counts)
 		engine->events.counts(engine->events.user_data);
-	for (guint i = 0; i < learnt.events->len; i++) {
-		const NotifyEvent *event = learnt.events->pdata[i];
+	for (guint i = 0; i < learnt->events->len; i++) {
+		const NotifyEvent *event = learnt->events->pdata[i];
 
 		rules_event(engine->rules, event, g_get_monotonic_time(), NULL); /* the other device tells of it, and knows here what was told */
 		notify_engine_light(engine, event);
 		if (engine->events.raised)
 			engine->events.raised(event, engine->events.user_data);
 	}
-	take_marks(engine, &learnt);
+	take_marks(engine, learnt);
 	g_clear_handle_id(&engine->ask_timer, g_source_remove);
 	engine->asking = false;
 	notify_dispatch_look(engine->dispatch); /* some may be our task now */
 	ask(engine);
-	return true;
+}
+
+static void learn_done(NotifyOrder *order, const GError *error)
+{
+	Learning *learning = (Learning *)order;
+
+	if (!error)
+		take_learnt(learning->engine, &learning->learnt);
+	learning->done(error, learning->user_data);
+	notify_learnt_clear(&learning->learnt);
+	g_variant_unref(learning->answer);
+	g_free(learning);
+}
+
+void notify_engine_told(NotifyEngine *engine, GVariant *answer, NotifyTold done, gpointer user_data)
+{
+	Learning *learning = g_new0(Learning, 1);
+
+	*learning = (Learning){ { .work = learn_work, .done = learn_done }, engine, g_variant_ref(answer), { 0 }, done, user_data };
+	notify_writer_order(engine->writer, &learning->order);
 }
 
 static void take_heads(NotifyEngine *engine, GVariant *heads)
@@ -241,13 +311,15 @@ static void take_heads(NotifyEngine *engine, GVariant *heads)
 
 static void note_alive(NotifyEngine *engine)
 {
-	g_autofree char *boot = NULL, *value = NULL;
+	g_autofree char *boot = NULL;
+	Alive *alive;
 
 	if (!g_file_get_contents(BOOT_ID, &boot, NULL, NULL))
 		return;
 	g_strstrip(boot);
-	value = g_strdup_printf("%s %" G_GINT64_FORMAT, boot, now_ms());
-	remember(engine, "alive", value);
+	alive = g_new0(Alive, 1);
+	*alive = (Alive){ { .work = alive_work, .done = alive_done }, g_strdup_printf("%s %" G_GINT64_FORMAT, boot, now_ms()) };
+	notify_writer_order(engine->writer, &alive->order);
 }
 
 static gboolean on_alive_time(gpointer user_data)

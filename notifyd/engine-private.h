@@ -10,7 +10,8 @@
 #define RECALL_MS          (24 * 3600 * 1000LL)
 
 struct NotifyEngine {
-	NotifyStore *store;
+	NotifyWriter *writer;
+	NotifyStore *store; /* for reading */
 	Settings *settings;
 	const SettingsTarget *display;
 	char *folder;
@@ -18,8 +19,10 @@ struct NotifyEngine {
 	NotifyDispatch *dispatch;
 	Leds *leds;
 	NotifyEngineEvents events;
-	GPtrArray *waiting; /* of Waiting*, raised and not stored */
-	guint idle, late, tick;
+	GHashTable *raised; /* key -> what is on its way to the disk */
+	bool has_events, has_rows; /* stored, and not looked at */
+	guint tick;
+	gint64 tick_us;
 	/* the other device (engine-peer.c) */
 	OutboxPlace place;
 	bool paired;

@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* notifyd/engine.c - batches, rules, rows. */
+/* notifyd/engine.c - what is raised, rules, rows. */
 #include "engine-private.h"
 
 #include <string.h>
 
 #include "job.h"
 
-#define BATCH_MAX     32 /* so many events in one transaction: what else is asked meanwhile waits for it */
-#define BATCH_WAIT_MS 2
+/* Raised, and on its way to the disk. */
+typedef struct {
+	NotifyOrder order;
+	NotifyEngine *engine;
+	NotifyNew new;
+	GArray *raisers; /* of Raiser: more than one when its key was raised again meanwhile */
+} Raise;
 
 typedef struct {
-	NotifyEvent *event;
 	NotifyRaised done;
 	gpointer user_data;
-} Waiting;
+} Raiser;
 
 static gint64 now_ms(void)
 {
@@ -28,7 +32,10 @@ static void set_tick(NotifyEngine *engine)
 {
 	gint64 next_us = rules_next_us(engine->rules);
 
+	if (engine->tick && next_us == engine->tick_us)
+		return;
 	g_clear_handle_id(&engine->tick, g_source_remove);
+	engine->tick_us = next_us;
 	if (next_us != G_MAXINT64)
 		engine->tick = g_timeout_add((guint)CLAMP((next_us - g_get_monotonic_time()) / 1000 + 1, 1, 3600000), on_tick, engine);
 }
@@ -62,135 +69,152 @@ static GPtrArray *rows_of(NotifyEngine *engine, GPtrArray *deliveries)
 	return rows;
 }
 
+/* What is told because time has passed. */
+typedef struct {
+	NotifyOrder order;
+	NotifyEngine *engine;
+	GPtrArray *rows;
+} Digest;
+
+static bool digest_work(NotifyStore *store, NotifyOrder *order, GError **error)
+{
+	return notify_store_add_rows(store, ((Digest *)order)->rows, error);
+}
+
+static void digest_done(NotifyOrder *order, const GError *error)
+{
+	Digest *digest = (Digest *)order;
+
+	if (error)
+		g_warning("%s", error->message);
+	else
+		digest->engine->has_rows = true;
+	g_ptr_array_unref(digest->rows);
+	g_free(digest);
+}
+
 static gboolean on_tick(gpointer user_data)
 {
 	NotifyEngine *engine = user_data;
 	g_autoptr(GPtrArray) deliveries = g_ptr_array_new_with_free_func(rules_delivery_free), rows = NULL;
-	g_autoptr(GError) error = NULL;
 
 	engine->tick = 0;
 	rules_tick(engine->rules, g_get_monotonic_time(), deliveries);
 	rows = rows_of(engine, deliveries);
-	if (rows->len > 0 && !notify_store_add_rows(engine->store, rows, &error))
-		g_warning("%s", error->message);
+	if (rows->len > 0) {
+		Digest *digest = g_new0(Digest, 1);
+
+		*digest = (Digest){ { .work = digest_work, .done = digest_done }, engine, g_steal_pointer(&rows) };
+		notify_writer_order(engine->writer, &digest->order);
+	}
 	set_tick(engine);
-	notify_dispatch_look(engine->dispatch);
-	notify_engine_news(engine);
 	return G_SOURCE_REMOVE;
 }
 
-/* ---- Batches ---- */
+/* ---- What is raised ---- */
 
-static void waiting_free(gpointer data)
+static void raise_free(Raise *raise)
 {
-	Waiting *waiting = data;
-
-	notify_event_free(waiting->event);
-	g_free(waiting);
+	notify_event_free(raise->new.event);
+	g_clear_pointer(&raise->new.rows, g_ptr_array_unref);
+	g_array_unref(raise->raisers);
+	g_free(raise);
 }
 
-/* A repeated key is told to nobody, so that is asked first. */
-static bool prepare(NotifyEngine *engine, Waiting *waiting, NotifyNew *ret_new, GError **error)
+static void answer(Raise *raise, const GError *error)
 {
-	NotifyEvent *event = waiting->event;
-	guint64 known = 0;
+	for (guint i = 0; i < raise->raisers->len; i++) {
+		const Raiser *raiser = &g_array_index(raise->raisers, Raiser, i);
 
-	ret_new->event = event;
-	if (event->key && !notify_store_find_key(engine->store, event->key, &known, error))
-		return false;
-	if (known == 0) {
-		g_autoptr(GPtrArray) deliveries = g_ptr_array_new_with_free_func(rules_delivery_free);
-
-		rules_event(engine->rules, event, g_get_monotonic_time(), deliveries);
-		event->shown = rules_shows(engine->rules, event, engine->display);
-		ret_new->rows = rows_of(engine, deliveries);
-	}
-	return true;
-}
-
-static void answer(NotifyEngine *engine, GPtrArray *batch, NotifyNew *news, const GError *error)
-{
-	bool added = false;
-
-	for (guint i = 0; !error && i < batch->len; i++)
-		added |= news[i].ret_added;
-	if (added && engine->events.counts)
-		engine->events.counts(engine->events.user_data);
-	for (guint i = 0; i < batch->len; i++) {
-		Waiting *waiting = batch->pdata[i];
-
-		if (!error)
-			waiting->event->id = news[i].ret_id;
-		if (!error && news[i].ret_added)
-			notify_engine_light(engine, waiting->event);
-		if (!error && news[i].ret_added && engine->events.raised)
-			engine->events.raised(waiting->event, engine->events.user_data);
-		if (waiting->done)
-			waiting->done(error ? 0 : news[i].ret_id, error, waiting->user_data);
+		if (raiser->done)
+			raiser->done(error ? 0 : raise->new.ret_id, error, raiser->user_data);
 		else if (error)
 			g_warning("an event of our own was not stored: %s", error->message);
 	}
-	if (added) {
-		notify_dispatch_look(engine->dispatch);
-		notify_engine_news(engine);
-	}
 }
 
-void notify_engine_flush(NotifyEngine *engine)
+static bool raise_work(NotifyStore *store, NotifyOrder *order, GError **error)
 {
-	g_autoptr(GPtrArray) batch = g_steal_pointer(&engine->waiting);
-	g_autofree NotifyNew *news = g_new0(NotifyNew, MAX(batch->len, 1));
-	g_autoptr(GError) error = NULL;
-	bool good = true;
+	return notify_store_add_all(store, &((Raise *)order)->new, 1, error);
+}
 
-	engine->waiting = g_ptr_array_new_with_free_func(waiting_free);
-	g_clear_handle_id(&engine->idle, g_source_remove);
-	g_clear_handle_id(&engine->late, g_source_remove);
-	if (batch->len == 0)
+static void raise_done(NotifyOrder *order, const GError *error)
+{
+	Raise *raise = (Raise *)order;
+	NotifyEngine *engine = raise->engine;
+	NotifyEvent *event = raise->new.event;
+	bool added = !error && raise->new.ret_added;
+
+	if (event->key)
+		(void)g_hash_table_remove(engine->raised, event->key);
+	if (raise->new.rows && raise->new.rows->len > 0)
+		notify_dispatch_stored(engine->dispatch, raise->new.rows, added);
+	if (added) {
+		event->id = raise->new.ret_id;
+		engine->has_events = true;
+		engine->has_rows |= raise->new.rows && raise->new.rows->len > 0;
+		if (engine->events.counts)
+			engine->events.counts(engine->events.user_data);
+		notify_engine_light(engine, event);
+		if (engine->events.raised)
+			engine->events.raised(event, engine->events.user_data);
+	}
+	answer(raise, error);
+	raise_free(raise);
+}
+
+/* Once for all that were answered together. */
+static void on_told(gpointer user_data)
+{
+	NotifyEngine *engine = user_data;
+	bool rows = engine->has_rows;
+
+	if (!engine->has_events && !rows)
 		return;
-	for (guint i = 0; good && i < batch->len; i++)
-		good = prepare(engine, batch->pdata[i], &news[i], &error);
-	if (good)
-		good = notify_store_add_all(engine->store, news, batch->len, &error);
-	answer(engine, batch, news, good ? NULL : error);
-	for (guint i = 0; i < batch->len; i++)
-		g_clear_pointer(&news[i].rows, g_ptr_array_unref);
+	engine->has_events = engine->has_rows = false;
+	if (rows)
+		notify_dispatch_look(engine->dispatch);
+	notify_engine_news(engine);
+}
+
+void notify_engine_raise(NotifyEngine *engine, NotifyEvent *event, NotifyRaised done, gpointer user_data)
+{
+	Raise *before = event->key ? g_hash_table_lookup(engine->raised, event->key) : NULL;
+	Raiser raiser = { done, user_data };
+	g_autoptr(GError) error = NULL;
+	guint64 known = 0;
+	Raise *raise;
+
+	if (before) { /* the same, said again before it could be answered */
+		g_array_append_val(before->raisers, raiser);
+		notify_event_free(event);
+		return;
+	}
+	raise = g_new0(Raise, 1);
+	*raise = (Raise){ { .work = raise_work, .done = raise_done }, engine, { .event = event }, g_array_new(FALSE, FALSE, sizeof(Raiser)) };
+	g_array_append_val(raise->raisers, raiser);
+	/* A repeated key is told to nobody, so that is asked first. */
+	if (event->key && (!notify_store_find_key(engine->store, event->key, &known, &error) || known)) {
+		raise->new.ret_id = known;
+		answer(raise, error);
+		raise_free(raise);
+		return;
+	}
+	g_autoptr(GPtrArray) deliveries = g_ptr_array_new_with_free_func(rules_delivery_free);
+
+	rules_event(engine->rules, event, g_get_monotonic_time(), deliveries);
+	event->shown = rules_shows(engine->rules, event, engine->display);
+	raise->new.rows = rows_of(engine, deliveries);
+	notify_dispatch_begin(engine->dispatch, raise->new.rows);
+	if (event->key)
+		g_hash_table_insert(engine->raised, event->key, raise);
+	notify_writer_order(engine->writer, &raise->order);
 	set_tick(engine);
 }
 
-static gboolean on_idle(gpointer user_data)
+void notify_engine_finish(NotifyEngine *engine)
 {
-	NotifyEngine *engine = user_data;
-
-	engine->idle = 0;
-	notify_engine_flush(engine);
-	return G_SOURCE_REMOVE;
-}
-
-static gboolean on_late(gpointer user_data)
-{
-	NotifyEngine *engine = user_data;
-
-	engine->late = 0;
-	notify_engine_flush(engine);
-	return G_SOURCE_REMOVE;
-}
-
-/* All that has come when the loop has nothing else to do goes into one transaction; under a flood, all of two milliseconds. */
-void notify_engine_raise(NotifyEngine *engine, NotifyEvent *event, NotifyRaised done, gpointer user_data)
-{
-	Waiting *waiting = g_new0(Waiting, 1);
-
-	*waiting = (Waiting){ event, done, user_data };
-	g_ptr_array_add(engine->waiting, waiting);
-	if (engine->waiting->len >= BATCH_MAX) {
-		notify_engine_flush(engine);
-		return;
-	}
-	if (!engine->idle)
-		engine->idle = g_idle_add_full(G_PRIORITY_DEFAULT_IDLE, on_idle, engine, NULL);
-	if (!engine->late)
-		engine->late = g_timeout_add(BATCH_WAIT_MS, on_late, engine);
+	notify_writer_finish(engine->writer);
 }
 
 void notify_engine_note(NotifyEngine *engine, const char *name, guint8 priority, const char *description, const char *reference)
@@ -264,7 +288,7 @@ static void configure(NotifyEngine *engine)
 			break;
 		}
 	}
-	notify_store_keep(engine->store, settings->events_keep, settings->events_keep_days);
+	notify_writer_keep(engine->writer, settings->events_keep, settings->events_keep_days);
 	notify_dispatch_configure(engine->dispatch, targets);
 	leds_gone(engine->leds, G_MAXUINT64); /* other rules may show others */
 	leds_use(engine->leds, engine->settings);
@@ -289,7 +313,6 @@ bool notify_engine_reload(NotifyEngine *engine, GError **error)
 
 	if (!settings)
 		return false;
-	notify_engine_flush(engine);
 	engine->settings = settings;
 	rules_use(engine->rules, settings);
 	configure(engine);
@@ -314,19 +337,20 @@ static void on_rows(gpointer user_data)
 	notify_engine_news(user_data);
 }
 
-NotifyEngine *notify_engine_new(NotifyStore *store, Settings *settings, const NotifyEnginePlan *plan)
+NotifyEngine *notify_engine_new(NotifyWriter *writer, Settings *settings, const NotifyEnginePlan *plan)
 {
 	NotifyEngine *engine = g_new0(NotifyEngine, 1);
 	NotifyDispatchPlan dispatch = { plan->programs, plan->secrets, plan->deadline_ms, on_tell, on_rows, engine };
 
-	engine->store = store;
+	engine->writer = writer;
+	engine->store = notify_writer_reader(writer);
 	engine->settings = settings;
 	engine->folder = g_strdup(plan->settings_folder);
-	engine->waiting = g_ptr_array_new_with_free_func(waiting_free);
+	engine->raised = g_hash_table_new(g_str_hash, g_str_equal);
 	engine->rules = rules_new(settings);
-	engine->dispatch = notify_dispatch_new(store, settings->id, &dispatch);
+	engine->dispatch = notify_dispatch_new(writer, settings->id, &dispatch);
 	engine->leds = leds_new(plan->leds, plan->leds_state);
-	notify_store_on_note(store, on_note, engine);
+	notify_writer_watch(writer, on_note, on_told, engine);
 	recall(engine);
 	configure(engine);
 	set_tick(engine);
@@ -338,15 +362,15 @@ void notify_engine_free(NotifyEngine *engine)
 {
 	if (!engine)
 		return;
-	notify_engine_flush(engine);
-	notify_store_on_note(engine->store, NULL, NULL);
+	notify_writer_finish(engine->writer);
+	notify_writer_watch(engine->writer, NULL, NULL, NULL);
 	notify_engine_end_place(engine);
 	g_clear_handle_id(&engine->tick, g_source_remove);
 	notify_dispatch_free(engine->dispatch);
 	rules_free(engine->rules);
 	leds_free(engine->leds);
 	settings_unref(engine->settings);
-	g_ptr_array_unref(engine->waiting);
+	g_hash_table_unref(engine->raised);
 	g_free(engine->folder);
 	g_free(engine);
 }

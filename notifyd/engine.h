@@ -30,20 +30,20 @@ typedef struct {
 	const char *leds, *leds_state;  /* the LED class; a file of ours for what was taken */
 } NotifyEnginePlan;
 
-/* @settings is taken over. @store must outlive the engine. */
-NotifyEngine *notify_engine_new(NotifyStore *store, Settings *settings, const NotifyEnginePlan *plan);
-void notify_engine_free(NotifyEngine *engine); /* raises that wait are answered with an error; NULL is fine */
+/* @settings is taken over. @writer must outlive the engine. */
+NotifyEngine *notify_engine_new(NotifyWriter *writer, Settings *settings, const NotifyEnginePlan *plan);
+void notify_engine_free(NotifyEngine *engine); /* what waits for the disk is answered first; NULL is fine */
 void notify_engine_watch(NotifyEngine *engine, const NotifyEngineEvents *events);
 const char *notify_engine_device(const NotifyEngine *engine);
 NotifyDispatch *notify_engine_dispatch(NotifyEngine *engine);
 Leds *notify_engine_leds(NotifyEngine *engine);
 const Settings *notify_engine_settings(const NotifyEngine *engine);
 
-/* Takes over @event, which has been checked. @done when it is on disk together with what waited beside it, within milliseconds: @id, or @error. */
+/* Takes over @event, which has been checked. @done when it is on disk together with what is told of it: @id, or @error. Nothing else waits for that. */
 typedef void (*NotifyRaised)(guint64 id, const GError *error, gpointer user_data);
 void notify_engine_raise(NotifyEngine *engine, NotifyEvent *event, NotifyRaised done, gpointer user_data);
-/* Now: before what has been raised is asked for. */
-void notify_engine_flush(NotifyEngine *engine);
+/* Until all that was ordered is on disk and answered. */
+void notify_engine_finish(NotifyEngine *engine);
 /* These are read, or acknowledged, now; @read may be empty. */
 void notify_engine_marked(NotifyEngine *engine, const GArray *read);
 
@@ -55,6 +55,7 @@ void notify_engine_place(NotifyEngine *engine, GVariant *place);
 GVariant *notify_engine_heads(NotifyEngine *engine); /* a{sv}, floating */
 /* The other device asks; and what it answered to us. */
 GVariant *notify_engine_tell(NotifyEngine *engine, GVariant *question, GError **error);
-bool notify_engine_told(NotifyEngine *engine, GVariant *answer, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+typedef void (*NotifyTold)(const GError *error, gpointer user_data);
+void notify_engine_told(NotifyEngine *engine, GVariant *answer, NotifyTold done, gpointer user_data);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NotifyEngine, notify_engine_free)

@@ -273,6 +273,14 @@ void notify_filter_clear(NotifyFilter *filter)
 	g_clear_pointer(&filter->text, g_free);
 }
 
+bool notify_filter_is_wide(const NotifyFilter *filter)
+{
+	guint n = (filter->status != NOTIFY_STATUS_ANY) + (filter->acknowledged >= 0) + (filter->application != NULL) + (filter->min_priority > 1) +
+		  (filter->since_ms != G_MININT64);
+
+	return filter->text || n > 1;
+}
+
 static void add_term(GString *sql, GPtrArray *values, const char *term, GVariant *value)
 {
 	g_string_append(sql, sql->len ? " AND " : "WHERE ");
@@ -309,8 +317,10 @@ char *notify_filter_sql(const NotifyFilter *filter, GPtrArray **ret_values)
 		add_term(sql, values, "priority >= 3", NULL);
 	if (filter->acknowledged >= 0)
 		add_term(sql, values, filter->acknowledged ? "ack_ms <> 0" : "ack_ms = 0", NULL);
+	/* By its index only where the store says so: many would be sorted for a page of few. */
 	if (filter->since_ms != G_MININT64)
-		add_term(sql, values, "time_ms >= ?", g_variant_new_int64(filter->since_ms));
+		add_term(sql, values, filter->few_since ? "id IN (SELECT id FROM events WHERE time_ms >= ?)" : "coalesce(time_ms, 0) >= ?",
+			 g_variant_new_int64(filter->since_ms));
 	if (filter->text)
 		add_term(sql, values, "contains(name, description, ?)", g_variant_new_string(filter->text));
 	*ret_values = values;

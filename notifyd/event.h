@@ -68,12 +68,15 @@ typedef struct {
 	char *application; /* exactly this; NULL: any */
 	guint8 min_priority;
 	gint64 since_ms;
+	bool few_since; /* the store has looked: few events are as new as since_ms */
 	char *text; /* case-folded, to be found in name or description; NULL: any */
 } NotifyFilter;
 
 /* Reads the a{sv} of List; what is absent has its default. On failure nothing is set. */
 bool notify_filter_parse(GVariant *filter, NotifyFilter *ret_filter, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void notify_filter_clear(NotifyFilter *filter);
+/* Whether more is asked than one index answers: then many events may have to be read to find few. */
+bool notify_filter_is_wide(const NotifyFilter *filter);
 
 /* The filter as a WHERE clause. Values are never part of the text: @ret_values gets one for each '?', in order (x or s, for binding).
  * The function contains(name, description, text) is the store's, made of notify_text_matches(). */

@@ -96,10 +96,14 @@ static void save_state(const Leds *leds)
 		g_key_file_set_string(file, led->name, "trigger", led->trigger ? led->trigger : "");
 		g_key_file_set_string(file, led->name, "brightness", led->brightness);
 	}
+	g_autofree char *text = g_key_file_to_data(file, NULL, NULL), *other = g_strconcat(leds->state, ".new", NULL);
 	if (!any)
 		(void)g_unlink(leds->state);
-	else if (!g_key_file_save_to_file(file, leds->state, &error))
+	/* Whole, and not waited for: after a loss of power the kernel has given the LEDs back. */
+	else if (!g_file_set_contents_full(other, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, &error))
 		g_warning("LEDs: %s", error->message);
+	else if (g_rename(other, leds->state) < 0)
+		g_warning("LEDs: %s: %s", leds->state, g_strerror(errno));
 }
 
 /* ---- One LED ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* notifyd/main.c - understudy-notifyd: keeps the system's events and shows them on the system bus and on a private socket. */
 #include <glib-unix.h>
+#include <malloc.h>
 #include <sys/stat.h>
 
 #include "dbus/bus-link.h"
@@ -13,6 +14,7 @@
 #define SECRETS_DIR "/etc/understudy/secrets.d"
 #define LEDS_STATE  "/var/lib/understudy/notify/leds"
 #define DEADLINE_MS 60000 /* of one delivery */
+#define HELD_BYTES  (512 * 1024) /* of one client: some 1500 raises that wait for the disk */
 
 static gboolean stop(gpointer user_data)
 {
@@ -33,7 +35,7 @@ int main(int argc, char **argv)
 	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Settings) settings = NULL;
-	g_autoptr(NotifyStore) store = NULL;
+	g_autoptr(NotifyWriter) writer = NULL;
 	g_autoptr(NotifyEngine) engine = NULL;
 	g_autofree char *programs = programs_folder();
 	g_autoptr(BusTree) tree = NULL;
@@ -46,6 +48,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	umask(077);
+	(void)mallopt(M_ARENA_MAX, 1); /* the thread that writes is no reason for a second heap */
 	g_unix_signal_add(SIGTERM, stop, loop);
 	g_unix_signal_add(SIGINT, stop, loop);
 
@@ -54,15 +57,18 @@ int main(int argc, char **argv)
 		g_printerr("%s\n", error->message);
 		return 2;
 	}
-	store = notify_store_open(STORE_PATH, settings->events_keep, settings->id, &error);
+	NotifyStore *store = notify_store_open(STORE_PATH, settings->events_keep, settings->id, &error);
 	tree = bus_tree_new(NOTIFY_PATH);
 	if (store)
-		engine = notify_engine_new(store, g_steal_pointer(&settings), &(NotifyEnginePlan){ SETTINGS_DIR, programs, SECRETS_DIR, DEADLINE_MS, LEDS_FOLDER, LEDS_STATE });
-	if (!store || !(service = notify_service_new(tree, store, engine, &error)) ||
+		writer = notify_writer_new(store);
+	if (writer)
+		engine = notify_engine_new(writer, g_steal_pointer(&settings), &(NotifyEnginePlan){ SETTINGS_DIR, programs, SECRETS_DIR, DEADLINE_MS, LEDS_FOLDER, LEDS_STATE });
+	if (!engine || !(service = notify_service_new(tree, writer, engine, &error)) ||
 	    !(server = bus_server_new(SOCKET_PATH, tree, NULL, 0, &error))) {
 		g_printerr("%s\n", error->message);
 		return 1;
 	}
+	bus_server_hold(server, HELD_BYTES);
 	link = bus_link_new_bus(NULL);
 	bus_link_publish(link, tree, NOTIFY_BUS_NAME);
 	g_main_loop_run(loop);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* notifyd/service.c - handlers of Notify1: parse, ask the store, answer. */
+/* notifyd/service.c - handlers of Notify1: parse, ask the store, answer. What only reads is answered at once, what writes when it is on disk. */
 #include "service.h"
 
 #include <unistd.h>
 
+#include "dbus/bus-source.h"
 #include "limit.h"
 
 #define SEARCH_IDS   1000
@@ -14,7 +15,8 @@
 
 struct NotifyService {
 	BusObject *object;
-	NotifyStore *store;
+	NotifyWriter *writer;
+	NotifyStore *store; /* for reading */
 	NotifyEngine *engine;
 	NotifyLimit *limit;
 	GPtrArray *tests; /* of Test*, whose answer is still owed */
@@ -143,7 +145,7 @@ static void reply_events(BusCall *call, GPtrArray *events)
 }
 
 /*
- * A text has no index: each event is read. So that nobody waits for that, so many ids at a time, and between them the loop does what else
+ * A text has no index, nor have two conditions together: each event is read. So that nobody waits for that, so many ids at a time, and between them the loop does what else
  * is to be done.
  */
 typedef struct {
@@ -216,7 +218,7 @@ static void begin_search(NotifyService *service, BusCall *call, NotifyFilter *fi
 	*filter = (NotifyFilter){ 0 };
 	search->filter.before = MIN(search->filter.before, most + 1);
 	g_ptr_array_add(service->searches, search);
-	search->idle = g_idle_add_full(G_PRIORITY_DEFAULT, search_on, search, NULL);
+	search->idle = g_idle_add_full(BUS_PRIORITY, search_on, search, NULL);
 }
 
 static void list_events(BusCall *call, GVariant *args, gpointer user_data)
@@ -227,12 +229,11 @@ static void list_events(BusCall *call, GVariant *args, gpointer user_data)
 	g_autoptr(GPtrArray) events = NULL;
 	g_autoptr(GError) error = NULL;
 
-	notify_engine_flush(service->engine);
 	if (!notify_filter_parse(wanted, &filter, &error)) {
 		bus_call_fail(call, error);
 		return;
 	}
-	if (filter.text) {
+	if (notify_filter_is_wide(&filter)) {
 		begin_search(service, call, &filter);
 		return;
 	}
@@ -256,50 +257,71 @@ static const guint64 *ids_of(BusCall *call, GVariant *wanted, gsize *ret_n)
 	return ids ? ids : &none;
 }
 
-static void mark_read(BusCall *call, GVariant *args, gpointer user_data)
+typedef struct {
+	NotifyOrder order;
+	NotifyService *service;
+	BusCall *call;
+	guint64 *ids;
+	gsize n_ids;
+	char *who; /* NULL: read, not acknowledged */
+	GArray *read, *acknowledged;
+} Marking;
+
+static bool mark_work(NotifyStore *store, NotifyOrder *order, GError **error)
 {
-	NotifyService *service = user_data;
+	Marking *marking = (Marking *)order;
+
+	g_clear_pointer(&marking->read, g_array_unref);
+	g_clear_pointer(&marking->acknowledged, g_array_unref);
+	if (!marking->who)
+		return notify_store_mark_read(store, marking->ids, marking->n_ids, &marking->read, error);
+	return notify_store_acknowledge(store, marking->ids, marking->n_ids, marking->who, now_ms(), &marking->acknowledged, &marking->read, error);
+}
+
+static void mark_done(NotifyOrder *order, const GError *error)
+{
+	Marking *marking = (Marking *)order;
+	const GArray *changed = marking->who ? marking->acknowledged : marking->read;
+
+	if (error) {
+		bus_call_fail(marking->call, error);
+	} else {
+		if (marking->read->len > 0 || changed->len > 0)
+			notify_engine_marked(marking->service->engine, marking->read);
+		announce_read(marking->read, marking->service);
+		if (marking->who)
+			announce_acknowledged(changed, marking->who, marking->service);
+		bus_call_reply(marking->call, g_variant_new("(u)", changed->len));
+	}
+	g_clear_pointer(&marking->read, g_array_unref);
+	g_clear_pointer(&marking->acknowledged, g_array_unref);
+	g_free(marking->ids);
+	g_free(marking->who);
+	g_free(marking);
+}
+
+static void mark(NotifyService *service, BusCall *call, GVariant *args, const char *who)
+{
 	g_autoptr(GVariant) wanted = g_variant_get_child_value(args, 0);
-	g_autoptr(GArray) changed = NULL;
-	g_autoptr(GError) error = NULL;
 	gsize n_ids = 0;
 	const guint64 *ids = ids_of(call, wanted, &n_ids);
+	Marking *marking;
 
 	if (!ids)
 		return;
-	notify_engine_flush(service->engine);
-	if (!notify_store_mark_read(service->store, ids, n_ids, &changed, &error)) {
-		bus_call_fail(call, error);
-		return;
-	}
-	if (changed->len > 0)
-		notify_engine_marked(service->engine, changed);
-	announce_read(changed, service);
-	bus_call_reply(call, g_variant_new("(u)", changed->len));
+	marking = g_new0(Marking, 1);
+	*marking = (Marking){ { .work = mark_work, .done = mark_done }, service, call, g_memdup2(ids, n_ids * sizeof *ids), n_ids, g_strdup(who), NULL, NULL };
+	notify_writer_order(service->writer, &marking->order);
+}
+
+static void mark_read(BusCall *call, GVariant *args, gpointer user_data)
+{
+	mark(user_data, call, args, NULL);
 }
 
 static void acknowledge(BusCall *call, GVariant *args, gpointer user_data)
 {
-	NotifyService *service = user_data;
-	g_autoptr(GVariant) wanted = g_variant_get_child_value(args, 0);
-	g_autoptr(GArray) changed = NULL, read = NULL;
-	g_autoptr(GError) error = NULL;
-	gsize n_ids = 0;
-	const guint64 *ids = ids_of(call, wanted, &n_ids);
-	const char *who = bus_call_caller(call);
-
-	if (!ids)
-		return;
-	notify_engine_flush(service->engine);
-	if (!notify_store_acknowledge(service->store, ids, n_ids, who, now_ms(), &changed, &read, &error)) {
-		bus_call_fail(call, error);
-		return;
-	}
-	if (read->len > 0 || changed->len > 0)
-		notify_engine_marked(service->engine, read);
-	announce_read(read, service);
-	announce_acknowledged(changed, who, service);
-	bus_call_reply(call, g_variant_new("(u)", changed->len));
+	mark(user_data, call, args, bus_call_caller(call));
 }
 
 /* ---- Deliveries ---- */
@@ -396,7 +418,6 @@ static void deliveries(BusCall *call, GVariant *args, gpointer user_data)
 	g_autoptr(GError) error = NULL;
 	GVariant *list;
 
-	notify_engine_flush(service->engine);
 	if (!notify_deliveries_parse(wanted, &filter, &error) || !(list = notify_store_deliveries(service->store, &filter, &error))) {
 		bus_call_fail(call, error);
 		return;
@@ -458,18 +479,21 @@ static void tell_peer(BusCall *call, GVariant *args, gpointer user_data)
 		bus_call_fail(call, error);
 }
 
+static void on_learnt(const GError *error, gpointer user_data)
+{
+	if (error)
+		bus_call_fail(user_data, error);
+	else
+		bus_call_reply(user_data, NULL);
+}
+
 static void peer_told(BusCall *call, GVariant *args, gpointer user_data)
 {
 	NotifyService *service = user_data;
 	g_autoptr(GVariant) told = g_variant_get_child_value(args, 0);
-	g_autoptr(GError) error = NULL;
 
-	if (!is_supervisor(call))
-		return;
-	if (notify_engine_told(service->engine, told, &error))
-		bus_call_reply(call, NULL);
-	else
-		bus_call_fail(call, error);
+	if (is_supervisor(call))
+		notify_engine_told(service->engine, told, on_learnt, call);
 }
 
 /* ---- Properties ---- */
@@ -542,13 +566,14 @@ static const BusErrorMapping ERRORS[] = {
 	{ NOTIFY_ERROR_STORE, BUS_ERROR_FAILED },
 };
 
-NotifyService *notify_service_new(BusTree *tree, NotifyStore *store, NotifyEngine *engine, GError **error)
+NotifyService *notify_service_new(BusTree *tree, NotifyWriter *writer, NotifyEngine *engine, GError **error)
 {
 	g_autoptr(NotifyService) service = g_new0(NotifyService, 1);
 	const NotifyEngineEvents events = { announce, announce_read, announce_acknowledged, counts_changed, heads_changed, ask_peer, service };
 
 	bus_error_register(NOTIFY_ERROR, ERRORS, G_N_ELEMENTS(ERRORS));
-	service->store = store;
+	service->writer = writer;
+	service->store = notify_writer_reader(writer);
 	service->engine = engine;
 	service->limit = notify_limit_new();
 	service->tests = g_ptr_array_new();
@@ -564,7 +589,7 @@ void notify_service_free(NotifyService *service)
 {
 	if (!service)
 		return;
-	notify_engine_flush(service->engine); /* so that each raise has its answer */
+	notify_engine_finish(service->engine); /* so that each call has its answer */
 	notify_engine_watch(service->engine, NULL);
 	for (guint i = 0; i < service->tests->len; i++) {
 		Test *test = service->tests->pdata[i];

@@ -11,8 +11,8 @@
 
 typedef struct NotifyService NotifyService;
 
-/* Publishes @store and @engine at NOTIFY_PATH of @tree. All three must outlive the service. */
-NotifyService *notify_service_new(BusTree *tree, NotifyStore *store, NotifyEngine *engine, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Publishes the store of @writer, and @engine, at NOTIFY_PATH of @tree. All three must outlive the service. */
+NotifyService *notify_service_new(BusTree *tree, NotifyWriter *writer, NotifyEngine *engine, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void notify_service_free(NotifyService *service); /* NULL is fine */
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NotifyService, notify_service_free)

@@ -7,11 +7,12 @@
 #define LIST_MAX_BYTES (3 << 20) /* the binding sends 4 MiB at most; a page shows far less */
 #define DAY_MS         (24 * 3600 * 1000LL)
 #define KEPT_PART      10 /* of what is kept, the newest part of either device's numbers */
+#define FEW            1000 /* events that may be sorted for a page */
 
 /* Within a transaction. SQLITE_DONE: it was known. */
 int store_insert_event(NotifyStore *store, const NotifyEvent *event, const char *origin_store, guint64 origin, guint64 *ret_id)
 {
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	int code = store_prepare(store, &statement,
 				 "INSERT INTO events(time_ms, priority, application, name, description, reference, device, key, shown, read,"
 				 " about, recovery, origin_store, origin) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
@@ -35,7 +36,7 @@ int store_insert_event(NotifyStore *store, const NotifyEvent *event, const char 
 
 static int find_key(NotifyStore *store, const char *key, guint64 *ret_id)
 {
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	int code = store_prepare(store, &statement, "SELECT id FROM events WHERE key = ?", "s", key);
 
 	*ret_id = 0;
@@ -55,9 +56,9 @@ void store_uncount(NotifyStore *store, sqlite3_stmt *row, int priority_column, i
 }
 
 /* Takes @statement over. */
-static int drop(NotifyStore *store, sqlite3_stmt *statement)
+static int drop(NotifyStore *store, StoreStatement *statement)
 {
-	g_autoptr(sqlite3_stmt) rows = statement;
+	g_autoptr(StoreStatement) rows = statement;
 	int code;
 
 	while ((code = sqlite3_step(rows)) == SQLITE_ROW) {
@@ -76,7 +77,7 @@ static int drop_most(NotifyStore *store, guint n)
 {
 	guint64 stays = store->capacity / KEPT_PART, peer_newest = 0;
 	g_autofree char *peer = NULL;
-	sqlite3_stmt *statement = NULL;
+	StoreStatement *statement = NULL;
 	int code = store_peer(store, &peer, &peer_newest);
 
 	if (code == SQLITE_OK)
@@ -89,7 +90,7 @@ static int drop_most(NotifyStore *store, guint n)
 
 int store_drop_old(NotifyStore *store, gint64 now_ms)
 {
-	sqlite3_stmt *statement = NULL;
+	StoreStatement *statement = NULL;
 	int code = SQLITE_OK;
 
 	if (store->count > store->capacity)
@@ -203,16 +204,38 @@ typedef struct {
 	GPtrArray *events;
 } Listing;
 
+/* Times grow with the ids, nearly: where many are as new, the newest ids are among them; where few are, their index finds them. */
+static int look_at_time(NotifyStore *store, NotifyFilter *filter)
+{
+	g_autoptr(StoreStatement) statement = NULL;
+	int code;
+
+	filter->few_since = false;
+	if (filter->since_ms == G_MININT64)
+		return SQLITE_OK;
+	code = store_prepare(store, &statement, "SELECT count(*) FROM (SELECT 1 FROM events WHERE time_ms >= ? LIMIT ?)", "ii", filter->since_ms,
+			     (gint64)FEW);
+	if (code != SQLITE_OK || (code = sqlite3_step(statement)) != SQLITE_ROW)
+		return code;
+	filter->few_since = sqlite3_column_int(statement, 0) < FEW;
+	return SQLITE_OK;
+}
+
 static int list(NotifyStore *store, gpointer data)
 {
 	Listing *listing = data;
+	NotifyFilter filter = *listing->filter;
+	int code = look_at_time(store, &filter);
+	if (code != SQLITE_OK)
+		return code;
+
 	g_autoptr(GPtrArray) values = NULL;
-	g_autofree char *where = notify_filter_sql(listing->filter, &values);
+	g_autofree char *where = notify_filter_sql(&filter, &values);
 	g_autofree char *sql = g_strdup_printf("SELECT " STORE_EVENT_COLUMNS " FROM events %s ORDER BY id DESC LIMIT ?", where);
 	g_autoptr(sqlite3_stmt) statement = NULL;
-	int code = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL);
 	gsize size = 0;
 
+	code = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL);
 	g_ptr_array_set_size(listing->events, 0);
 	for (guint i = 0; code == SQLITE_OK && i < values->len; i++)
 		code = bind_value(statement, (int)i + 1, values->pdata[i]);

@@ -50,7 +50,7 @@ static void append(GArray *ids, sqlite3_stmt *row)
 /* One row each, or all at once with @id NULL. */
 static int mark(NotifyStore *store, gint64 base, const guint64 *id, GArray *changed)
 {
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	int code = store_prepare(store, &statement,
 				 id ? "UPDATE events SET read = 1, mark = ? + id WHERE read = 0 AND id = ? RETURNING id, priority, shown"
 				    : "UPDATE events SET read = 1, mark = ? + id WHERE read = 0 RETURNING id, priority, shown",
@@ -67,7 +67,7 @@ static int mark(NotifyStore *store, gint64 base, const guint64 *id, GArray *chan
 
 static int acknowledge(NotifyStore *store, gint64 base, const Marking *marking, const guint64 *id)
 {
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	int code = store_prepare(store, &statement,
 				 id ? "UPDATE events SET ack_ms = ?, ack_by = ?, mark = ? + id WHERE ack_ms = 0 AND id = ? RETURNING id"
 				    : "UPDATE events SET ack_ms = ?, ack_by = ?, mark = ? + id WHERE ack_ms = 0 RETURNING id",
@@ -143,7 +143,7 @@ bool notify_store_acknowledge(NotifyStore *store, const guint64 *ids, gsize n_id
 
 int store_tell_marks(NotifyStore *store, guint64 after, GPtrArray *marks, guint64 *ret_upto, bool *ret_more)
 {
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	int code = store_prepare(store, &statement,
 				 "SELECT mark, origin_store, CASE origin WHEN 0 THEN id ELSE origin END, read, ack_ms, ack_by FROM events"
 				 " WHERE mark > 0 AND mark > ? ORDER BY mark",
@@ -194,7 +194,7 @@ static void acknowledged_free(gpointer data)
 
 static int learn_mark(NotifyStore *store, gint64 base, GVariant *told, NotifyLearnt *learnt, guint64 *greatest_id)
 {
-	g_autoptr(sqlite3_stmt) row = NULL;
+	g_autoptr(StoreStatement) row = NULL;
 	const char *origin_store, *who;
 	guint64 number, origin, id;
 	gboolean read;

@@ -42,7 +42,7 @@ OutboxRow *store_read_row(sqlite3_stmt *row)
 
 static int count_waiting(NotifyStore *store, const char *target, guint *ret_n)
 {
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	int code = store_prepare(store, &statement, "SELECT count(*) FROM outbox WHERE state = 0 AND target = ?", "s", target);
 
 	if (code != SQLITE_OK || (code = sqlite3_step(statement)) != SQLITE_ROW)
@@ -116,7 +116,7 @@ typedef struct {
 static int next(NotifyStore *store, gpointer data)
 {
 	Looking *looking = data;
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	int code = store_prepare(store, &statement,
 				 "SELECT " STORE_ROW_COLUMNS " FROM outbox WHERE state = 0 AND target = ? AND owner = ? ORDER BY due_ms, id LIMIT 1", "ss",
 				 looking->target, looking->owner);
@@ -143,7 +143,7 @@ bool notify_store_next(NotifyStore *store, const char *target, const char *owner
 static int targets(NotifyStore *store, gpointer data)
 {
 	Looking *looking = data;
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	int code = store_prepare(store, &statement, "SELECT DISTINCT target FROM outbox WHERE state = 0 AND owner = ?", "s", looking->owner);
 
 	g_ptr_array_set_size(looking->names, 0);
@@ -188,26 +188,33 @@ typedef struct {
 	OutboxState state;
 	gint64 due_ms, now_ms, step_ms;
 	guint n;
+	bool begun;
 } Change;
 
 static int begin_attempt(NotifyStore *store, gpointer data)
 {
 	Change *change = data;
+	int code = store_run(store, "UPDATE outbox SET attempts = attempts + 1, due_ms = ?, change = ? WHERE id = ? AND state = 0 AND owner = ?", "iiis",
+			     change->due_ms, (gint64)(store->change + 1), (gint64)change->id, change->owner);
 
-	return store_run(store, "UPDATE outbox SET attempts = attempts + 1, due_ms = ?, change = ? WHERE id = ? AND state = 0", "iii", change->due_ms,
-			 (gint64)++store->change, (gint64)change->id);
+	change->begun = code == SQLITE_OK && sqlite3_changes(store->db) > 0;
+	store->change += change->begun;
+	return code;
 }
 
-bool notify_store_attempt(NotifyStore *store, guint64 id, gint64 due_ms, GError **error)
+bool notify_store_attempt(NotifyStore *store, guint64 id, const char *owner, gint64 due_ms, bool *ret_begun, GError **error)
 {
-	Change change = { .id = id, .due_ms = due_ms };
+	Change change = { .id = id, .owner = owner, .due_ms = due_ms };
 
-	return store_transact(store, begin_attempt, &change, "noting an attempt", error);
+	if (!store_transact(store, begin_attempt, &change, "noting an attempt", error))
+		return false;
+	*ret_begun = change.begun;
+	return true;
 }
 
 static int row_of(NotifyStore *store, guint64 id, OutboxRow **ret_row)
 {
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	int code = store_prepare(store, &statement, "SELECT " STORE_ROW_COLUMNS " FROM outbox WHERE id = ?", "i", (gint64)id);
 
 	*ret_row = NULL;
@@ -305,6 +312,30 @@ bool notify_store_settle(NotifyStore *store, guint64 id, OutboxState state, gint
 	return store_transact(store, settle, &change, "noting an attempt", error);
 }
 
+static int refuse(NotifyStore *store, gpointer data)
+{
+	Change *change = data;
+	Looking looking = { .target = change->target, .owner = change->owner };
+	int code;
+
+	while ((code = next(store, &looking)) == SQLITE_OK && looking.row) {
+		change->id = looking.row->id;
+		change->due_ms = looking.row->due_ms;
+		code = settle(store, change);
+		if (code != SQLITE_OK)
+			break;
+	}
+	outbox_row_free(looking.row);
+	return code;
+}
+
+bool notify_store_refuse(NotifyStore *store, const char *target, const char *owner, const char *words, gint64 now_ms, GError **error)
+{
+	Change change = { .target = target, .owner = owner, .state = OUTBOX_REFUSED, .words = words, .now_ms = now_ms };
+
+	return store_transact(store, refuse, &change, "refusing what is for nobody", error);
+}
+
 static int expire(NotifyStore *store, gpointer data)
 {
 	Change *change = data;
@@ -380,7 +411,7 @@ static int claim(NotifyStore *store, gpointer data)
 {
 	Change *change = data;
 	g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)outbox_row_free);
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	int code = change->failed_of
 			   ? store_prepare(store, &statement, "SELECT " STORE_ROW_COLUMNS " FROM outbox WHERE state = 0 AND owner = ? AND attempts > 0", "s",
 					   change->failed_of)
@@ -467,7 +498,7 @@ void notify_deliveries_clear(NotifyDeliveries *filter)
 
 static int answers_of(NotifyStore *store, const char *message, GVariant **ret_answers, gsize *size)
 {
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	GVariantBuilder builder;
 	int code = store_prepare(store, &statement,
 				 "SELECT time_ms, recipient, outcome, words FROM (SELECT * FROM log WHERE message = ? ORDER BY id DESC LIMIT ?) ORDER BY id",
@@ -515,7 +546,7 @@ static int deliveries(NotifyStore *store, gpointer data)
 {
 	Telling *telling = data;
 	const NotifyDeliveries *filter = telling->filter;
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	g_autofree char *sql = g_strdup_printf("SELECT " STORE_ROW_COLUMNS " FROM outbox WHERE id < ?1 %s AND (?3 < 0 OR state = ?3) ORDER BY id DESC LIMIT ?4",
 					       filter->target ? "AND target = ?2" : "AND ?2 IS NULL");
 	int code = store_prepare(store, &statement, sql, "isii", (gint64)filter->before, filter->target, (gint64)filter->state, (gint64)filter->count);

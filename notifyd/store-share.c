@@ -22,7 +22,7 @@ typedef struct {
 
 static int read_events(NotifyStore *store, Telling *telling)
 {
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	int code = store_prepare(store, &statement, "SELECT " STORE_EVENT_COLUMNS " FROM events WHERE origin = 0 AND id > ? ORDER BY id", "i",
 				 (gint64)telling->after.event);
 	gsize size = 0;
@@ -44,7 +44,7 @@ static int read_events(NotifyStore *store, Telling *telling)
 
 static int read_rows(NotifyStore *store, Telling *telling)
 {
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	int code = store_prepare(store, &statement, "SELECT " STORE_ROW_COLUMNS " FROM outbox WHERE change > ? ORDER BY change", "i",
 				 (gint64)telling->after.change);
 	gsize size = 0;
@@ -134,7 +134,7 @@ int store_remember(NotifyStore *store, const char *key, const char *value)
 
 int store_recall(NotifyStore *store, const char *key, char **ret_value)
 {
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	int code = store_prepare(store, &statement, "SELECT value FROM meta WHERE key = ?", "s", key);
 
 	*ret_value = NULL;
@@ -254,7 +254,7 @@ static OutboxRow *row_in(GVariant *told)
 static int learn_row(NotifyStore *store, Learning *learning, GVariant *told)
 {
 	g_autoptr(OutboxRow) there = row_in(told), here = NULL;
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	g_autofree char *recipients = g_strjoinv("\n", there->to);
 	int code = store_prepare(store, &statement, "SELECT " STORE_ROW_COLUMNS " FROM outbox WHERE message = ?", "s", there->message);
 

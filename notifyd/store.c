@@ -81,6 +81,11 @@ static const char *const SCHEMA_3 = "ALTER TABLE events ADD COLUMN mark INTEGER 
 static const char *const *const SCHEMAS[] = { &SCHEMA_1, &SCHEMA_2, &SCHEMA_3 };
 #define SCHEMA_VERSION ((gint64)G_N_ELEMENTS(SCHEMAS))
 
+/* What came later and changes nothing for who does not know it. Each page that can be asked for begins at an index: a filter that selects few, or none, must
+ * not read all to find that out. */
+static const char *const INDEXES = "CREATE INDEX IF NOT EXISTS already_read ON events(id) WHERE read = 1;"
+				   "CREATE INDEX IF NOT EXISTS acknowledged ON events(id) WHERE ack_ms <> 0;";
+
 /* Whether the file itself is the trouble, so that only another file helps. */
 static bool is_damage(int code)
 {
@@ -110,20 +115,53 @@ static int run(NotifyStore *store, const char *sql)
 	return sqlite3_exec(store->db, sql, NULL, NULL, NULL);
 }
 
-static int prepare_list(NotifyStore *store, sqlite3_stmt **ret_statement, const char *sql, const char *types, va_list values)
+/* ---- Statements ---- */
+
+static void finalize(gpointer statement)
 {
-	g_autoptr(sqlite3_stmt) statement = NULL;
-	int code = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL);
+	(void)sqlite3_finalize(statement);
+}
+
+/* Compiled once: with an event that is stored in 20 microseconds, that would be most of the time. */
+static int compiled(NotifyStore *store, sqlite3_stmt **ret_statement, const char *sql)
+{
+	sqlite3_stmt *statement = g_hash_table_lookup(store->statements, sql);
+	int code;
+
+	if (!statement) {
+		code = sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL);
+		if (code != SQLITE_OK)
+			return code;
+		g_hash_table_insert(store->statements, g_strdup(sql), statement);
+	}
+	*ret_statement = statement;
+	return sqlite3_stmt_busy(statement) ? SQLITE_MISUSE : SQLITE_OK;
+}
+
+void store_statement_done(StoreStatement *statement)
+{
+	if (!statement)
+		return;
+	(void)sqlite3_reset(statement);
+	(void)sqlite3_clear_bindings(statement); /* the values do not live longer */
+}
+
+static int prepare_list(NotifyStore *store, StoreStatement **ret_statement, const char *sql, const char *types, va_list values)
+{
+	StoreStatement *statement = NULL;
+	int code = compiled(store, &statement, sql);
 
 	for (int i = 0; code == SQLITE_OK && types[i]; i++)
 		code = types[i] == 'i' ? sqlite3_bind_int64(statement, i + 1, va_arg(values, gint64))
 				       : sqlite3_bind_text(statement, i + 1, va_arg(values, const char *), -1, SQLITE_STATIC);
 	if (code == SQLITE_OK)
-		*ret_statement = g_steal_pointer(&statement);
+		*ret_statement = statement;
+	else if (code != SQLITE_MISUSE)
+		store_statement_done(statement);
 	return code;
 }
 
-int store_prepare(NotifyStore *store, sqlite3_stmt **ret_statement, const char *sql, const char *types, ...)
+int store_prepare(NotifyStore *store, StoreStatement **ret_statement, const char *sql, const char *types, ...)
 {
 	va_list values;
 	int code;
@@ -136,7 +174,7 @@ int store_prepare(NotifyStore *store, sqlite3_stmt **ret_statement, const char *
 
 int store_run(NotifyStore *store, const char *sql, const char *types, ...)
 {
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	va_list values;
 	int code;
 
@@ -173,7 +211,7 @@ const char *store_text(sqlite3_stmt *row, int column)
 
 static int refresh_id(NotifyStore *store)
 {
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	int code = store_prepare(store, &statement, "SELECT value FROM meta WHERE key = 'store'", "");
 
 	if (code != SQLITE_OK || (code = sqlite3_step(statement)) != SQLITE_ROW)
@@ -186,7 +224,7 @@ static int refresh_id(NotifyStore *store)
 int store_refresh(NotifyStore *store)
 {
 	gint64 count = 0, unread = 0, change = 0, newest = 0, mark = 0, shown[NOTIFY_PRIORITY_MAX + 1] = { 0 };
-	g_autoptr(sqlite3_stmt) statement = NULL;
+	g_autoptr(StoreStatement) statement = NULL;
 	int code = store_int(store, "SELECT count(*) FROM events", &count);
 
 	if (code == SQLITE_OK)
@@ -252,13 +290,19 @@ static int prepare_schema(NotifyStore *store)
 		code = store_int(store, "SELECT count(*) FROM sqlite_schema", &objects);
 	if (code == SQLITE_OK && version > 0 && version <= SCHEMA_VERSION)
 		code = check_whole(store);
-	if (code != SQLITE_OK || version == SCHEMA_VERSION)
+	if (code == SQLITE_OK && version == SCHEMA_VERSION) {
+		code = run(store, INDEXES);
+		return is_damage(code) ? code : SQLITE_OK; /* a full disk: without them it is slower */
+	}
+	if (code != SQLITE_OK)
 		return code;
 	if (version > SCHEMA_VERSION || (version == 0 && objects != 0))
 		return SQLITE_NOTADB; /* a newer version's, or not ours at all: not to be written into */
 	code = run(store, "BEGIN IMMEDIATE");
 	for (; code == SQLITE_OK && version < SCHEMA_VERSION; version++)
 		code = run(store, *SCHEMAS[version]);
+	if (code == SQLITE_OK)
+		code = run(store, INDEXES);
 	if (code == SQLITE_OK)
 		code = run(store, "COMMIT");
 	if (code != SQLITE_OK)
@@ -268,30 +312,51 @@ static int prepare_schema(NotifyStore *store)
 
 static void close_db(NotifyStore *store)
 {
+	g_hash_table_remove_all(store->statements);
+	store->in_group = false;
 	if (store->db)
 		(void)sqlite3_close_v2(store->db);
 	store->db = NULL;
 }
 
-/* Opens the file as it is; the connection stays open on failure, for its message. */
-static int open_db(NotifyStore *store)
+/*
+ * As the only process: what its connections tell each other lies in memory then, and not in a file beside the database, where even a reader's store into a
+ * mapped page may wait for the disk. Where somebody else has it open, with sqlite3 or for a backup, it is shared.
+ */
+static int open_file(NotifyStore *store, int flags)
 {
-	int code = sqlite3_open_v2(store->path, &store->db,
-				   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_EXRESCODE, NULL);
+	int code = sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE | flags, store->is_shared ? NULL : "unix-excl");
 
 	if (code != SQLITE_OK)
 		return code;
 	(void)sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
-	code = sqlite3_create_function(store->db, "contains", 3, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, contains,
-				       NULL, NULL);
-	if (code == SQLITE_OK)
-		code = run(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+	return sqlite3_create_function(store->db, "contains", 3, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, contains, NULL, NULL);
+}
+
+static int open_for_writing(NotifyStore *store, bool shared)
+{
+	int code;
+
+	close_db(store);
+	store->is_shared = shared;
+	code = open_file(store, SQLITE_OPEN_CREATE);
+	return code == SQLITE_OK ? run(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;") : code;
+}
+
+/* Opens the file as it is; the connection stays open on failure, for its message. */
+static int open_db(NotifyStore *store)
+{
+	int code = open_for_writing(store, false);
+
+	if ((code & 0xff) == SQLITE_BUSY)
+		code = open_for_writing(store, true);
 	if (code == SQLITE_OK)
 		code = prepare_schema(store);
 	if (code == SQLITE_OK)
 		code = refresh_id(store);
 	if (code == SQLITE_OK)
 		code = store_refresh(store);
+	(void)sqlite3_db_release_memory(store->db); /* it has been read from end to end */
 	return code;
 }
 
@@ -402,6 +467,30 @@ static bool open_or_replace(NotifyStore *store, GError **error)
 	return false;
 }
 
+static int open_for_reading(NotifyStore *store)
+{
+	int code = open_file(store, 0);
+
+	return code == SQLITE_OK ? run(store, "PRAGMA query_only = 1; PRAGMA cache_size = -512;") : code;
+}
+
+/* Of one that only reads: the one that writes looks at the file first, and begins another where there is a reason @why. */
+static bool reopen(NotifyStore *store, const char *why, GError **error)
+{
+	g_autofree char *reason = g_strdup(why);
+	int code;
+
+	close_db(store);
+	if (!store->mend(reason, store->mend_data, error))
+		return false;
+	code = open_for_reading(store);
+	if (code == SQLITE_OK)
+		return true;
+	fail(store, code, "opening", error);
+	close_db(store);
+	return false;
+}
+
 /*
  * Before each use: somebody may have removed or replaced the file under us (a restore, a careless hand); what SQLite then writes goes to a file
  * without a name and would be gone at the next start. Also the retry after an opening that failed.
@@ -410,22 +499,39 @@ static bool ensure_open(NotifyStore *store, GError **error)
 {
 	int moved = 0;
 
+	if (store->in_group)
+		return true; /* looked at as it began */
 	if (store->db && sqlite3_file_control(store->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
 	    moved) {
-		g_warning("%s was removed or replaced by somebody; opening what is there now", store->path);
+		if (!store->mend)
+			g_warning("%s was removed or replaced by somebody; opening what is there now", store->path);
 		close_db(store);
 	}
-	return store->db || open_or_replace(store, error);
+	if (store->db)
+		return true;
+	return store->mend ? reopen(store, NULL, error) : open_or_replace(store, error);
+}
+
+/* Memory when it is needed and not before: a page cache begins with twenty pages of its own, and a connection with slots for small things, used or not. */
+static gpointer configure_library(gpointer data)
+{
+	(void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
+	(void)sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	return NULL;
 }
 
 NotifyStore *notify_store_open(const char *path, guint capacity, const char *device, GError **error)
 {
+	static GOnce once = G_ONCE_INIT;
 	g_autoptr(NotifyStore) store = g_new0(NotifyStore, 1);
 	g_autofree char *folder = g_path_get_dirname(path);
 
+	(void)g_once(&once, configure_library, NULL);
 	store->path = g_strdup(path);
 	store->device = g_strdup(device);
 	store->capacity = capacity;
+	store->statements = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, finalize);
 	if (g_mkdir(folder, 0700) < 0 && errno != EEXIST) {
 		g_set_error(error, NOTIFY_ERROR, NOTIFY_ERROR_STORE, "%s: cannot be made: %s", folder,
 			    g_strerror(errno));
@@ -436,11 +542,29 @@ NotifyStore *notify_store_open(const char *path, guint capacity, const char *dev
 	return g_steal_pointer(&store);
 }
 
+NotifyStore *notify_store_open_reader(const NotifyStore *writer, NotifyStoreMend mend, gpointer user_data)
+{
+	NotifyStore *store = g_new0(NotifyStore, 1);
+
+	store->path = g_strdup(writer->path);
+	store->device = g_strdup(writer->device);
+	store->capacity = writer->capacity;
+	store->id = g_strdup(writer->id);
+	store->statements = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, finalize);
+	store->mend = mend;
+	store->mend_data = user_data;
+	store->is_shared = writer->is_shared;
+	if (open_for_reading(store) != SQLITE_OK)
+		close_db(store); /* its first use says why */
+	return store;
+}
+
 void notify_store_close(NotifyStore *store)
 {
 	if (!store)
 		return;
 	close_db(store);
+	g_hash_table_unref(store->statements);
 	g_free(store->path);
 	g_free(store->device);
 	g_free(store->id);
@@ -465,9 +589,13 @@ static bool recover(NotifyStore *store, int code, const char *doing, GError **er
 	bool damage = is_damage(code);
 	g_autofree char *why = g_strdup(sqlite3_errmsg(store->db));
 
-	if (!damage)
+	if (!damage || store->in_group)
 		fail(store, code, doing, error);
+	if (store->in_group)
+		return false; /* all of it is undone, and done one by one */
 	roll_back(store);
+	if (store->mend)
+		return damage && reopen(store, why, error);
 	if (!damage)
 		(void)store_refresh(store);
 	return damage && replace(store, why, error);
@@ -475,11 +603,15 @@ static bool recover(NotifyStore *store, int code, const char *doing, GError **er
 
 static int transact(NotifyStore *store, StoreWork work, gpointer data)
 {
-	int code = run(store, "BEGIN IMMEDIATE");
+	int code;
+
+	if (store->in_group)
+		return work(store, data);
+	code = store_run(store, "BEGIN IMMEDIATE", "");
 
 	if (code == SQLITE_OK)
 		code = work(store, data);
-	return code == SQLITE_OK ? run(store, "COMMIT") : code;
+	return code == SQLITE_OK ? store_run(store, "COMMIT", "") : code;
 }
 
 static bool attempt(NotifyStore *store, int (*way)(NotifyStore *, StoreWork, gpointer), StoreWork work, gpointer data, const char *doing,
@@ -515,6 +647,77 @@ static int only_read(NotifyStore *store, StoreWork work, gpointer data)
 bool store_read(NotifyStore *store, StoreWork work, gpointer data, const char *doing, GError **error)
 {
 	return attempt(store, only_read, work, data, doing, error);
+}
+
+/* ---- Several as one ---- */
+
+bool notify_store_begin(NotifyStore *store, GError **error)
+{
+	int code;
+
+	if (!ensure_open(store, error))
+		return false;
+	code = store_run(store, "BEGIN IMMEDIATE", "");
+	if (code != SQLITE_OK)
+		return fail(store, code, "beginning", error);
+	store->in_group = true;
+	return true;
+}
+
+bool notify_store_commit(NotifyStore *store, GError **error)
+{
+	int code;
+
+	g_assert(store->in_group);
+	/* An error of some kinds has undone all by itself. */
+	code = sqlite3_get_autocommit(store->db) ? SQLITE_ABORT : store_run(store, "COMMIT", "");
+	if (code != SQLITE_OK)
+		return fail(store, code, "storing", error);
+	store->in_group = false;
+	return true;
+}
+
+void notify_store_roll_back(NotifyStore *store)
+{
+	store->in_group = false;
+	if (!store->db)
+		return;
+	roll_back(store);
+	(void)store_refresh(store);
+}
+
+bool notify_store_mend(NotifyStore *store, const char *id, const char *why, GError **error)
+{
+	if (!ensure_open(store, error))
+		return false;
+	if (!why || !g_str_equal(id, store->id))
+		return true;
+	if (store->in_group) /* another file is begun between transactions */
+		return fail(store, SQLITE_MISUSE, "beginning a new one", error);
+	return replace(store, why, error);
+}
+
+void notify_store_counts(const NotifyStore *store, NotifyCounts *ret_counts)
+{
+	*ret_counts = (NotifyCounts){ .count = store->count, .unread = store->unread, .change = store->change, .newest = store->newest, .mark = store->mark };
+	ret_counts->is_shared = store->is_shared;
+	g_strlcpy(ret_counts->id, store->id, sizeof ret_counts->id);
+	memcpy(ret_counts->shown, store->shown, sizeof ret_counts->shown);
+}
+
+void notify_store_take_counts(NotifyStore *store, const NotifyCounts *counts)
+{
+	store->count = counts->count;
+	store->unread = counts->unread;
+	store->change = counts->change;
+	store->newest = counts->newest;
+	store->mark = counts->mark;
+	store->is_shared = counts->is_shared;
+	memcpy(store->shown, counts->shown, sizeof store->shown);
+	if (!g_str_equal(store->id, counts->id)) {
+		g_free(store->id);
+		store->id = g_strdup(counts->id);
+	}
 }
 
 void notify_store_keep(NotifyStore *store, guint capacity, guint days)

@@ -22,6 +22,33 @@ NotifyStore *notify_store_open(const char *path, guint capacity, const char *dev
 void notify_store_close(NotifyStore *store); /* NULL is fine */
 void notify_store_on_note(NotifyStore *store, NotifyStoreNote note, gpointer user_data);
 
+/* ---- One writes, another reads (writer.h) ---- */
+
+typedef struct {
+	char id[64];
+	guint count, unread, shown[NOTIFY_PRIORITY_MAX + 1];
+	guint64 change, newest, mark;
+	bool is_shared; /* with other processes */
+} NotifyCounts;
+void notify_store_counts(const NotifyStore *store, NotifyCounts *ret_counts);
+
+/*
+ * A connection of its own to the file of @writer, for another thread. It sees what is on disk, and waits for nobody who writes. When the file is another one it
+ * is opened again, after @mend, which has the writer look at the file; with @why, the reason for which another is to be begun. What it says of counts is what it
+ * was given.
+ */
+typedef bool (*NotifyStoreMend)(const char *why, gpointer user_data, GError **error);
+NotifyStore *notify_store_open_reader(const NotifyStore *writer, NotifyStoreMend mend, gpointer user_data);
+void notify_store_take_counts(NotifyStore *store, const NotifyCounts *counts);
+/* The writer's part of it. Where its database is not @id any more, it has been replaced already. */
+bool notify_store_mend(NotifyStore *store, const char *id, const char *why, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* All that is stored from begin to commit is one transaction: it waits for the disk once. Whatever fails in between, commit included: roll back, and
+ * nothing of it was stored. */
+bool notify_store_begin(NotifyStore *store, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool notify_store_commit(NotifyStore *store, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void notify_store_roll_back(NotifyStore *store);
+
 /* How many events are kept, and for how many days (0: whatever their age); from the next one on. */
 void notify_store_keep(NotifyStore *store, guint capacity, guint days);
 
@@ -76,8 +103,8 @@ bool notify_store_next(NotifyStore *store, const char *target, const char *owner
 /* The ids of the targets for which @owner has rows that wait. */
 char **notify_store_targets(NotifyStore *store, const char *owner, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* An attempt begins: on disk before the program starts. */
-bool notify_store_attempt(NotifyStore *store, guint64 id, gint64 due_ms, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* An attempt begins: on disk before the program starts. @ret_begun: false when the row does not wait any more, or is not @owner's. */
+bool notify_store_attempt(NotifyStore *store, guint64 id, const char *owner, gint64 due_ms, bool *ret_begun, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* One answer of the program, at once: @recipient is settled unless @outcome is retry. The row is done when nobody is left over.
  * @ret_left: so many are. */
 bool notify_store_answer(NotifyStore *store, guint64 id, const char *recipient, OutboxOutcome outcome, const char *words, gint64 now_ms,
@@ -85,6 +112,8 @@ bool notify_store_answer(NotifyStore *store, guint64 id, const char *recipient, 
 /* What is left over waits until @due_ms, or is done as @state. */
 bool notify_store_settle(NotifyStore *store, guint64 id, OutboxState state, gint64 due_ms, const char *words, gint64 now_ms,
 			 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Refuses all rows of @target that are @owner's. */
+bool notify_store_refuse(NotifyStore *store, const char *target, const char *owner, const char *words, gint64 now_ms, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Gives up all rows of @target that were made before @before_ms; how many. */
 bool notify_store_expire(NotifyStore *store, const char *target, gint64 before_ms, const char *words, gint64 now_ms, guint *ret_n,
 			 GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -221,6 +221,28 @@ def test_full_disk(empty_place):
     assert again.get("Count") == stored + 1 and again.list(count=u(1))[0]["name"] == "after"
 
 
+def test_a_search_holds_up_nobody(place):
+    """It reads each event; others' calls are answered between, whichever was there first."""
+    place.kill_notifyd(signal.SIGTERM)
+    assert place.run("/usr/bin/python3", "-c", FILL, user="understudy-notify").returncode == 0
+    place.start_notifyd()
+    searcher, other = place.private_socket(), place.private_socket()
+
+    def calls_answered_before_the_search():
+        order = []
+
+        def ask(client, name, interface, method, args):
+            client.connection.call(None, NOTIFY_PATH, interface, method, args, None, 0, DEADLINE_S * 1000, None, lambda *_: order.append(name))
+
+        ask(searcher, "search", NOTIFY, "List", GLib.Variant("(a{sv})", ({"text": s("no such text")},)))
+        for _ in range(5):
+            ask(other, "call", "org.freedesktop.DBus.Properties", "Get", GLib.Variant("(ss)", (NOTIFY, "Count")))
+        wait_until(lambda: len(order) == 6, "all is answered")
+        return order.index("search")
+
+    wait_until(lambda: calls_answered_before_the_search() == 5, "the others' calls are answered before it")
+
+
 @pytest.mark.parametrize("content", [b"no database at all, never was", bytes(8192)])
 def test_damaged_database(empty_place, content):
     place = empty_place

@@ -39,7 +39,7 @@ def nobody_waited(pair):
     """No decision shares its thread with the disk: the waits of which the library told are all of other threads."""
     waits = [(device.name, line) for device in (pair.first, pair.second) if device.awake()
              for line in re.findall(r"^slow-disk: .*", device.console(), re.M)]
-    return [each for each in waits if re.search(r"understudy-(keeper|supervisor|vrrpd|syncd) main ", each[1])]
+    return [each for each in waits if re.search(r"understudy-(keeper|supervisor|vrrpd|syncd|notifyd) main ", each[1])]
 
 
 @pytest.mark.parametrize("where", WHERE)

@@ -176,7 +176,7 @@ static void test_filter_sql(void)
 		{ "{'min_priority': <byte 1>}", "", "" },
 		{ "{'min_priority': <byte 3>, 'application': <\"x' OR 1=1 --\">}",
 		  "WHERE application = ? AND priority >= 3", "\"x' OR 1=1 --\" " },
-		{ "{'since_ms': <int64 0>}", "WHERE time_ms >= ?", "0 " },
+		{ "{'since_ms': <int64 0>}", "WHERE coalesce(time_ms, 0) >= ?", "0 " },
 		{ "{'text': <'DowN'>, 'before': <uint64 1>}", "WHERE id < ? AND contains(name, description, ?)",
 		  "1 'down' " },
 	};

@@ -129,11 +129,15 @@ static void tell_both(Place *place)
 static void test_answers(Place *place, gconstpointer data)
 {
 	g_autoptr(OutboxRow) row = NULL, after = NULL;
+	bool begun = true;
 	guint left = 9;
 
 	add(place->a, "dev-a", "x", BOSS, 1000);
 	row = next(place->a, "mail:boss", "dev-a");
-	g_assert_true(notify_store_attempt(place->a, row->id, 3000, NULL));
+	g_assert_true(notify_store_attempt(place->a, row->id, "dev-b", 3000, &begun, NULL));
+	g_assert_false(begun); /* another's task */
+	g_assert_true(notify_store_attempt(place->a, row->id, "dev-a", 3000, &begun, NULL));
+	g_assert_true(begun);
 	g_assert_true(notify_store_answer(place->a, row->id, "one", OUTBOX_ACCEPTED, "250", 2000, &left, NULL));
 	g_assert_cmpuint(left, ==, 1);
 	g_assert_true(notify_store_answer(place->a, row->id, "stranger", OUTBOX_ACCEPTED, "250", 2000, &left, NULL));
@@ -150,6 +154,8 @@ static void test_answers(Place *place, gconstpointer data)
 	g_assert_true(notify_store_answer(place->a, row->id, "two", OUTBOX_REFUSES, "550", 2500, &left, NULL));
 	g_assert_cmpuint(left, ==, 0);
 	g_assert_null(next(place->a, "mail:boss", "dev-a"));
+	g_assert_true(notify_store_attempt(place->a, row->id, "dev-a", 3000, &begun, NULL));
+	g_assert_false(begun); /* it is settled */
 }
 
 static void test_expire_and_shift(Place *place, gconstpointer data)
@@ -166,6 +172,19 @@ static void test_expire_and_shift(Place *place, gconstpointer data)
 	g_assert_true(notify_store_expire(place->a, "mail:boss", 102000, "421", 9000, &n, NULL));
 	g_assert_cmpuint(n, ==, 1);
 	g_assert_cmpuint(waiting(place->a, "mail:boss"), ==, 1);
+	g_assert_cmpuint(waiting(place->a, "sms:duty"), ==, 2);
+}
+
+static void test_refuse(Place *place, gconstpointer data)
+{
+	static const char *const both[] = { "mail:boss", "sms:duty", NULL };
+
+	add(place->a, "dev-a", "one", both, 1000);
+	add(place->a, "dev-a", "two", both, 1000);
+	g_assert_true(notify_store_refuse(place->a, "mail:boss", "dev-b", "no such target", 2000, NULL));
+	g_assert_cmpuint(waiting(place->a, "mail:boss"), ==, 2);
+	g_assert_true(notify_store_refuse(place->a, "mail:boss", "dev-a", "no such target", 2000, NULL));
+	g_assert_cmpuint(waiting(place->a, "mail:boss"), ==, 0);
 	g_assert_cmpuint(waiting(place->a, "sms:duty"), ==, 2);
 }
 
@@ -530,6 +549,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	ADD("answers", test_answers);
 	ADD("expire-and-shift", test_expire_and_shift);
+	ADD("refuse", test_refuse);
 	ADD("target-limit", test_a_target_has_a_limit);
 	ADD("two-devices", test_two_devices);
 	ADD("new-database", test_a_new_database_is_learnt_anew);

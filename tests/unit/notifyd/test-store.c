@@ -128,6 +128,31 @@ static void test_add_list_mark(Place *place, gconstpointer data)
 	g_assert_cmpuint(notify_store_unread(store), ==, 0);
 }
 
+/* Times that go back and forth: whichever way it is looked for, the same is found. */
+static void test_since(Place *place, gconstpointer data)
+{
+	g_autoptr(NotifyStore) store = open_store(place, 10000);
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(notify_store_begin(store, NULL)); /* waits for the disk once */
+	for (guint i = 0; i < 1500; i++) {
+		g_autofree char *name = g_strdup_printf("e%u", i);
+		g_autoptr(NotifyEvent) event = notify_event_new("SIP", name, 1, "", "", "dev-a", i == 700 ? 9000 : i % 100 ? i : 0);
+		guint64 id;
+		bool added;
+
+		g_assert_true(notify_store_add(store, event, &id, &added, &error));
+	}
+	g_assert_true(notify_store_commit(store, NULL));
+	assert_listed(store, "{'since_ms': <int64 9001>}", "");
+	assert_listed(store, "{'since_ms': <int64 1498>}", "e1499 e1498 e700");
+	assert_listed(store, "{'since_ms': <int64 1498>, 'count': <uint32 1>}", "e1499");
+	assert_listed(store, "{'since_ms': <int64 1498>, 'before': <uint64 1499>}", "e700");
+	assert_listed(store, "{'since_ms': <int64 1498>, 'application': <'MG'>}", "");
+	assert_listed(store, "{'since_ms': <int64 1>, 'count': <uint32 2>}", "e1499 e1498");
+	assert_listed(store, "{'since_ms': <int64 0>, 'before': <uint64 3>}", "e1 e0");
+}
+
 static void test_key(Place *place, gconstpointer data)
 {
 	NotifyStore *store = open_store(place, 100);
@@ -176,6 +201,7 @@ static void test_paging(Place *place, gconstpointer data)
 	guint total = 0, pages = 0;
 	g_autoptr(GError) error = NULL;
 
+	g_assert_true(notify_store_begin(store, NULL));
 	for (guint i = 0; i < 1500; i++) { /* 6.6 MiB: more than one answer holds */
 		g_autoptr(NotifyEvent) event = notify_event_new("SIP", "big", 1, text, "", "dev-a", i);
 		guint64 id;
@@ -183,6 +209,7 @@ static void test_paging(Place *place, gconstpointer data)
 
 		g_assert_true(notify_store_add(store, event, &id, &added, &error));
 	}
+	g_assert_true(notify_store_commit(store, NULL));
 	for (;;) {
 		NotifyFilter filter = { .count = 1500, .before = before, .since_ms = G_MININT64 };
 		g_autoptr(GPtrArray) events = notify_store_list(store, &filter, &error);
@@ -339,6 +366,7 @@ static void test_damaged_while_open(Place *place, gconstpointer data)
 	g_autofree char *text = g_strnfill(4096, 'x');
 	guint notes = 0;
 
+	g_assert_true(notify_store_begin(store, NULL));
 	for (guint i = 0; i < 1000; i++) { /* more than the page cache holds */
 		g_autoptr(NotifyEvent) event = notify_event_new("SIP", "big", 1, text, "", "dev-a", i);
 		guint64 id;
@@ -346,6 +374,7 @@ static void test_damaged_while_open(Place *place, gconstpointer data)
 
 		g_assert_true(notify_store_add(store, event, &id, &added, NULL));
 	}
+	g_assert_true(notify_store_commit(store, NULL));
 	notify_store_close(store);
 	store = open_store(place, 10000);
 	notify_store_on_note(store, count_note, &notes);
@@ -404,6 +433,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 #define ADD(name, function) g_test_add("/notifyd/store/" name, Place, NULL, place_setup, function, place_teardown)
 	ADD("add-list-mark", test_add_list_mark);
+	ADD("since", test_since);
 	ADD("key", test_key);
 	ADD("capacity", test_capacity);
 	ADD("paging", test_paging);
