@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-ONCE = 12  # what libraries open at their first use and keep
+KEPT = 16  # what libraries open at their first use and keep, and what the last test's values hold until the next one
 WITHIN_S = 5
 
 
@@ -33,7 +33,12 @@ def open_files():
 
 class Files:
     def __init__(self):
-        self.before = open_files()
+        self.before = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self):
+        if self.before is None:
+            self.before = open_files()
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item, nextitem):
