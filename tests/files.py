@@ -47,12 +47,12 @@ class Files:
             return  # what the file shares may still be there
         deadline = time.monotonic() + WITHIN_S
         now = None
-        while now is None or (len(now) > len(self.before) + ONCE and time.monotonic() < deadline):
+        while now is None or (len(now) > len(self.before) + KEPT and time.monotonic() < deadline):
             if now:
                 time.sleep(0.05)  # GLib closes a connection in a thread of its own
             let_go()
             now = open_files()
         left = {name: what for name, what in now.items() if name not in self.before}
-        if len(now) > len(self.before) + ONCE:
+        if len(now) > len(self.before) + KEPT:
             self.before = now
             pytest.fail(f"{item.path.name} leaves {len(left)} files open: {left}", pytrace=False)
