@@ -261,13 +261,13 @@ static bool keep_apart(SyncLine *line, const git_oid *own, const git_oid *target
 static bool keep_own(SyncLine *line, const git_oid *head, const git_oid *target, const git_oid *target_tree, GError **error)
 {
 	git_oid head_tree, disk, own;
-	bool edited, new_to_target;
+	bool edited, new_to_target = false;
 
 	if (head && !sync_repo_tree_of(line->repo, head, &head_tree, error))
 		return false;
 	if (!sync_picture_write(line->picture, line->repo, head ? &head_tree : NULL, NULL, &disk, error) ||
 	    !content_differs(line, head ? &head_tree : NULL, &disk, &edited, error) ||
-	    !content_differs(line, target_tree, &disk, &new_to_target, error))
+	    (edited && !content_differs(line, target_tree, &disk, &new_to_target, error)))
 		return false;
 	/* Volatile state has one truth, the leader's. */
 	if (line->ref == SYNC_REF_VOLATILE)
@@ -298,11 +298,10 @@ static bool keep_own(SyncLine *line, const git_oid *head, const git_oid *target,
 
 /* ---- applying ---- */
 
-/* Looks at the folders that the commit is going to change, so that an edit there is seen before it is replaced. */
-static bool look_at_affected(SyncLine *line, const git_oid *target_tree, GCancellable *cancellable, GError **error)
+/* Looks at the folders that the commit is going to change, so that an edit there is seen before it is replaced. @draft: what is to be done if the
+ * disk is *ret_disk; zero: it is none. */
+static bool look_at_affected(SyncLine *line, const git_oid *target_tree, SyncPlan *draft, git_oid *ret_disk, GCancellable *cancellable, GError **error)
 {
-	g_autoptr(SyncPlan) draft = sync_plan_new(line->name, "");
-	git_oid disk;
 	gint64 now_us = g_get_monotonic_time();
 
 	if (line->checked_us == 0 || now_us - line->checked_us > CHECK_S * (gint64)G_USEC_PER_SEC) {
@@ -310,10 +309,11 @@ static bool look_at_affected(SyncLine *line, const git_oid *target_tree, GCancel
 		if (!sync_picture_refresh(line->picture, line->repo, cancellable, error))
 			return false;
 		line->checked_us = now_us;
+		*ret_disk = (git_oid){ 0 };
 		return true;
 	}
-	if (!sync_picture_write(line->picture, line->repo, NULL, NULL, &disk, error) ||
-	    !plan_line(line, &disk, target_tree, draft, error))
+	if (!sync_picture_write(line->picture, line->repo, NULL, NULL, ret_disk, error) ||
+	    !plan_line(line, ret_disk, target_tree, draft, error))
 		return false;
 	for (guint i = 0; i < draft->steps->len; i++) {
 		const SyncStep *step = draft->steps->pdata[i];
@@ -355,10 +355,9 @@ static void report_owners(SyncLine *line, GPtrArray *unknown)
 static bool stage_and_apply(SyncLine *line, const git_oid *target, GCancellable *cancellable, GError **error)
 {
 	g_autofree char *hex = sync_oid_text(target);
-	g_autoptr(SyncPlan) plan = sync_plan_new(line->name, hex);
 	g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free);
 	SyncApply apply = sync_line_apply(line);
-	git_oid head, head_tree, target_tree, disk;
+	git_oid head, head_tree, target_tree, disk, drafted;
 	bool has_head = sync_repo_get_ref(line->repo, "heads", line->name, &head);
 	bool same = has_head && git_oid_equal(&head, target);
 
@@ -370,10 +369,13 @@ static bool stage_and_apply(SyncLine *line, const git_oid *target, GCancellable 
 		return false;
 	sync_line_tell_activity(line, "staging");
 	sync_picture_set_base(line->picture, has_head ? &head_tree : NULL);
-	if (!look_at_affected(line, &target_tree, cancellable, error) ||
+	g_autoptr(SyncPlan) draft = sync_plan_new(line->name, hex);
+	if (!look_at_affected(line, &target_tree, draft, &drafted, cancellable, error) ||
 	    !keep_own(line, has_head ? &head : NULL, target, &target_tree, error) ||
-	    !sync_picture_write(line->picture, line->repo, NULL, NULL, &disk, error) ||
-	    !plan_line(line, &disk, &target_tree, plan, error))
+	    !sync_picture_write(line->picture, line->repo, NULL, NULL, &disk, error))
+		return false;
+	g_autoptr(SyncPlan) plan = git_oid_equal(&disk, &drafted) ? g_steal_pointer(&draft) : sync_plan_new(line->name, hex);
+	if (draft && !plan_line(line, &disk, &target_tree, plan, error))
 		return false;
 	if (same && plan->steps->len == 0)
 		return true;

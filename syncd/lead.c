@@ -16,6 +16,9 @@
 enum {
 	QUIET_MS = 5,       /* a change is often several events */
 	LONGEST_MS = 100,   /* but is not put off for ever */
+	MANY = 64,          /* so many are a copy or an upgrade, of which more comes: */
+	MANY_QUIET_MS = 20, /* to commit it in small parts would take longer than the whole */
+	MANY_LONGEST_MS = 250,
 	WRITING_MS = 2000,  /* a file that stays open is committed this long after its last write, */
 	WRITING_LONGEST_MS = 10000,
 	DATABASE_MS = 500,  /* a database at most this often; */
@@ -42,7 +45,9 @@ static gint64 due_us(const SyncLine *line, gint64 now_us)
 {
 	gint64 due = G_MAXINT64;
 
-	if (line->first_us)
+	if (line->first_us && line->n_changes > MANY)
+		due = MIN(now_us + MANY_QUIET_MS * 1000, line->first_us + MANY_LONGEST_MS * 1000);
+	else if (line->first_us)
 		due = MIN(now_us + QUIET_MS * 1000, line->first_us + LONGEST_MS * 1000);
 	if (line->writing_us)
 		due = MIN(due, MIN(now_us + WRITING_MS * 1000, line->writing_us + WRITING_LONGEST_MS * 1000));
@@ -105,6 +110,7 @@ static void changed(const SyncSet *set, const char *folder, const char *name, Sy
 	if (sync_name_is_ours(name) || (*path && sync_path_excluded(path, (const char *const *)set->exclude)))
 		return;
 	sync_picture_mark(line->picture, set, folder);
+	line->n_changes++;
 	if (line->growing)
 		sync_growing_told(line->growing, set, path, what == SYNC_WATCH_WRITING, now_us);
 	if (what != SYNC_WATCH_WRITING)
@@ -266,6 +272,7 @@ static bool store_and_commit(SyncLine *line, const char *author, const char *mes
 
 	making.first = !sync_repo_get_ref(line->repo, "heads", line->name, &making.head);
 	line->first_us = line->writing_us = line->database_us = 0;
+	line->n_changes = 0;
 	mark_databases(line);
 	/* Nobody knows of these objects before a ref has the commit: they need not wait for the disk one by one. */
 	sync_disk_gather();

@@ -58,14 +58,30 @@ static char kind_letter(SyncKind kind)
 	g_assert_not_reached();
 }
 
+static bool is_plain(const char *word)
+{
+	for (const guchar *p = (const guchar *)word; *p; p++)
+		if (*p <= ' ' || *p == '%' || *p > 0x7e)
+			return false;
+	return *word != '\0';
+}
+
+static void append_text(GString *text, const char *word)
+{
+	g_autofree char *escaped = is_plain(word) ? NULL : sync_escape(word);
+
+	g_string_append(text, escaped ? escaped : word);
+	g_string_append_c(text, ' ');
+}
+
 static void append_line(GString *text, const SyncMeta *meta)
 {
-	g_autofree char *owner = sync_escape(meta->owner);
-	g_autofree char *group = sync_escape(meta->group);
-	g_autofree char *name = sync_escape(meta->name);
-
-	g_string_append_printf(text, "%c %04o %s %s %" G_GINT64_FORMAT " %s\n", kind_letter(meta->kind), meta->mode, owner, group,
-			       meta->mtime_ns, name);
+	g_string_append_printf(text, "%c %04o ", kind_letter(meta->kind), meta->mode);
+	append_text(text, meta->owner);
+	append_text(text, meta->group);
+	g_string_append_printf(text, "%" G_GINT64_FORMAT " ", meta->mtime_ns);
+	append_text(text, meta->name);
+	text->str[text->len - 1] = '\n';
 }
 
 char *sync_manifest_build(GPtrArray *metas)
@@ -84,17 +100,62 @@ static bool bad(GError **error, guint line, const char *reason)
 	return false;
 }
 
-static bool parse_number(const char *word, guint base, guint64 max, guint64 *ret)
+/* As we write it: no sign, no zero in front. */
+static bool parse_time(const char *word, gint64 *ret)
 {
-	return g_ascii_string_to_unsigned(word, base, 0, max, ret, NULL);
+	guint64 value;
+
+	if ((word[0] == '0' && word[1] != '\0') || !g_ascii_string_to_unsigned(word, 10, 0, G_MAXINT64, &value, NULL))
+		return false;
+	*ret = (gint64)value;
+	return true;
 }
 
-static SyncMeta *parse_line(char **words, guint line, GError **error)
+/* Four octal digits. */
+static bool parse_mode(const char *word, guint most, guint *ret)
 {
-	SyncKind kind;
-	guint64 mode, mtime_ns;
+	guint mode = 0, n = 0;
 
-	if (g_strv_length(words) != 6) {
+	for (; n < 4 && word[n] >= '0' && word[n] <= '7'; n++)
+		mode = mode << 3 | (guint)(word[n] - '0');
+	*ret = mode;
+	return n == 4 && word[4] == '\0' && mode <= most;
+}
+
+/* The text that @word stands for, in the place of it or as *ret_free. NULL: it is not as we write it. */
+static const char *parse_text(const char *word, char **ret_free)
+{
+	if (is_plain(word))
+		return word;
+	*ret_free = sync_unescape(word, NULL);
+	g_autofree char *again = *ret_free ? sync_escape(*ret_free) : NULL;
+	return again && g_str_equal(again, word) ? *ret_free : NULL;
+}
+
+/* Cuts @line into its words; false: it has not so many. */
+static bool cut(char *line, char *words[], guint n)
+{
+	for (guint i = 0; i < n; i++) {
+		words[i] = line;
+		line = strchr(line, ' ');
+		if ((line == NULL) != (i == n - 1))
+			return false;
+		if (line)
+			*line++ = '\0';
+	}
+	return true;
+}
+
+/* One folder has one text: else two trees that mean the same would differ for ever. So nothing is taken that is written in another way than ours. */
+static SyncMeta *parse_line(char *text, guint line, GError **error)
+{
+	g_autofree char *free_owner = NULL, *free_group = NULL, *free_name = NULL;
+	char *words[6];
+	SyncKind kind;
+	gint64 mtime_ns;
+	guint mode;
+
+	if (!cut(text, words, G_N_ELEMENTS(words))) {
 		bad(error, line, "not six words");
 		return NULL;
 	}
@@ -108,23 +169,19 @@ static SyncMeta *parse_line(char **words, guint line, GError **error)
 		bad(error, line, "unknown kind");
 		return NULL;
 	}
-	if (!parse_number(words[1], 8, kind == SYNC_KIND_FOLDER ? FOLDER_BITS : FILE_BITS, &mode)) {
+	if (!parse_mode(words[1], kind == SYNC_KIND_FOLDER ? FOLDER_BITS : FILE_BITS, &mode)) {
 		bad(error, line, "mode");
 		return NULL;
 	}
-	if (!parse_number(words[4], 10, G_MAXINT64, &mtime_ns)) {
+	if (!parse_time(words[4], &mtime_ns) || (kind == SYNC_KIND_FOLDER && mtime_ns != 0)) {
 		bad(error, line, "time");
 		return NULL;
 	}
-	g_autofree char *owner = sync_unescape(words[2], error);
-	if (!owner)
+	const char *owner = parse_text(words[2], &free_owner), *group = parse_text(words[3], &free_group), *name = parse_text(words[5], &free_name);
+	if (!owner || !group || !name) {
+		bad(error, line, "not written as we write it");
 		return NULL;
-	g_autofree char *group = sync_unescape(words[3], error);
-	if (!group)
-		return NULL;
-	g_autofree char *name = sync_unescape(words[5], error);
-	if (!name)
-		return NULL;
+	}
 	if (*owner == '\0' || *group == '\0') {
 		bad(error, line, "no owner");
 		return NULL;
@@ -147,30 +204,20 @@ GHashTable *sync_manifest_parse(const char *text, gsize length, GError **error)
 		return NULL;
 	}
 	copy[length - 1] = '\0';
-	g_auto(GStrv) lines = g_strsplit(copy, "\n", -1);
-	if (!lines[0] || !g_str_equal(lines[0], HEADER)) { /* an empty text has no lines at all */
+	char *rest = copy, *line_text = strsep(&rest, "\n");
+	if (!g_str_equal(line_text, HEADER)) {
 		bad(error, 1, "not a manifest");
 		return NULL;
 	}
 	const char *previous = NULL;
-	g_autoptr(GString) again = g_string_new(NULL);
-	for (guint i = 1; lines[i]; i++) {
-		g_auto(GStrv) words = g_strsplit(lines[i], " ", 7);
-		SyncMeta *meta = parse_line(words, i + 1, error);
+	for (guint i = 2; (line_text = strsep(&rest, "\n")); i++) {
+		SyncMeta *meta = parse_line(line_text, i, error);
 
 		if (!meta)
 			return NULL;
-		/* One folder has one text: else two trees that mean the same would differ for ever. */
-		g_string_truncate(again, 0);
-		append_line(again, meta);
-		if (strncmp(again->str, lines[i], again->len - 1) != 0 || lines[i][again->len - 1] != '\0') {
-			sync_meta_free(meta);
-			bad(error, i + 1, "not written as we write it");
-			return NULL;
-		}
 		if (previous && strcmp(previous, meta->name) >= 0) {
 			sync_meta_free(meta);
-			bad(error, i + 1, "out of order");
+			bad(error, i, "out of order");
 			return NULL;
 		}
 		previous = meta->name;
