@@ -29,6 +29,7 @@ import time
 
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
+LOCAL_EXPERIMENT = b"\x88\xb5"  # an EtherType for what is nobody else's business
 _libc = ctypes.CDLL(None, use_errno=True)
 _serial = itertools.count()
 
@@ -233,6 +234,17 @@ class Switch:
     def connect(self, namespace, interface, address=None, mac=None):
         """Lays a cable from here to a new interface in namespace. address: one with its prefix, several with blanks between, or none."""
         return Port(self, namespace, interface, address, mac)
+
+    def speak(self):
+        """Somebody says something that means nothing to anybody, to all. A device that is alone waits for some seconds before it leads, until it knows that
+        its port forwards; on a LAN where others talk it need not."""
+        with self.namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as voice:
+            voice.bind((self.bridge, 0))
+            voice.send(b"\xff" * 6 + bytes.fromhex(stable_mac(self.bridge).replace(":", "")) + LOCAL_EXPERIMENT + bytes(46))
+
+    def speak_until(self, condition, timeout_s, what):
+        """Waits, on a LAN where others talk."""
+        return wait_until(lambda: condition() or self.speak(), timeout_s, what, 0.05)
 
     def cut(self):
         """All its cables at once; for a switch of two ports, which stands for a direct cable, the way that one is pulled."""

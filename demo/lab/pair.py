@@ -139,7 +139,8 @@ class Pair:
         """Both on, paired, first synchronisation done: the first leads, the second follows."""
         for device in (self.first, self.second):
             self.switch_on(device)
-        self.watches[self.first.name].wait_role("master", 30)
+        first = self.watches[self.first.name]
+        self.lan.speak_until(lambda: first.role() == "master", 30, "the first leads")
         self.watches[self.second.name].wait(lambda: self.watches[self.second.name].role(), 15, "its supervisor")
         self.pair_and_join()
         self.wait_settled()

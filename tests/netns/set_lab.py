@@ -116,7 +116,7 @@ def start_pair(lab, alpha, beta):
     """Alpha, Master and serving; beta, its Backup. They know each other."""
     alpha.start()
     introduce(alpha, beta)
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     alpha.set_serving(True)
     beta.start()
     introduce(beta, alpha)

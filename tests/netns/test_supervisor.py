@@ -83,7 +83,7 @@ class Place:
 
     def start(self, role="standalone"):
         self.device.start()
-        self.wait_role(role)
+        self.lan.speak_until(lambda: self.get("Role") == role, 10, f"role {role}: {self.device.console()[-1500:]}")
 
     def get(self, prop, path=ROOT, interface=NAME):
         done = self.device.run(["busctl", "--json=short", "get-property", NAME, path, interface, prop], check=False)

@@ -120,7 +120,7 @@ def test_a_route_that_fails_is_named_and_the_others_go_on(lab):
     alpha = lab.host("alpha", "192.0.2.11", groups=groups)
     alpha.namespace.ip("address", "add", "192.0.2.77/32", "dev", "lo")  # a gateway that is here is none
     alpha.start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
 
     def problems():
         return [p for p in alpha.get("Problems") if p.startswith("no-route")]
@@ -153,7 +153,7 @@ def test_what_the_master_sends_to_phones_bears_the_service_address(lab, virtual_
     client = lab.client()
     phone = "192.0.2.50"
     alpha.start(peer=beta)
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     assert source_towards(alpha, phone) == "192.0.2.11", "not before the applications serve: answers are dropped until then"
     alpha.set_serving(True)
     beta.start(peer=alpha)
@@ -437,7 +437,7 @@ def test_an_order_to_lead_without_a_link_says_why_not(lab):
 
 def test_a_flapping_link_of_one_that_is_alone(lab):
     alpha = lab.host("alpha", "192.0.2.11").start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     lab.client()
     for _ in range(8):
         alpha.lan_port.cut()

@@ -116,7 +116,7 @@ def test_backup_of_frr_takes_over_when_it_dies(lab, version, interval_ms):
                                                      pytest.param("terminate", 3, 100, id="terminate-v3"), pytest.param("kill", 3, 100, id="kill-v3")])
 def test_frr_takes_over_from_us(lab, version, interval_ms, end):
     alpha = ours(lab, version, interval_ms).start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     other = Frr(lab, "192.0.2.12", version, interval_ms).start()
     wire = lab.wire(other.port)
     if version == 3:  # it sums the pseudo-header too, and believes us once we have heard it
@@ -163,7 +163,7 @@ def test_frr_and_we_follow_each_other_over_ipv6(lab):
 @pytest.mark.timed(100)
 def test_frr_takes_over_from_us_over_ipv6(lab):
     alpha = ours6(lab).start()
-    alpha.wait_state("master", 15)
+    lab.first(alpha, 15)
     other = Frr(lab, "192.0.2.12", 3, 100, ipv6=(VIRTUAL_LINK_LOCAL, SERVICE6)).start()
     wire = lab.wire(other.port)
     wire.wait(lambda: len(adverts6(wire, from_host=False)) > 20 and "VRRP" in other.text_log(), 10, "two seconds of ours")

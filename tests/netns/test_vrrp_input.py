@@ -227,7 +227,7 @@ def with_pseudo_header(message, source, destination="224.0.0.18"):
 def test_two_that_sum_differently_are_answered_and_not_written_down_each_time(lab):
     """The form is run-time state: written with each advert, it would be so by anybody who likes to."""
     alpha = lab.host("alpha", "192.0.2.11", pair={"priority": 150}).start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     state = alpha.folder / "run/understudy/vrrpd/state"
     forger = Forger(lab)
     written, begin = {state.stat().st_mtime_ns}, time.monotonic()
@@ -279,7 +279,7 @@ def test_a_stranger_is_told_once_and_moves_nobody(lab, kind):
     version, build, cause = STRANGERS[kind]
     alpha, beta = lab.two(peer_link=False, pair={"vrrp-version": version, "advert-interval-ms": 1000 if version == 2 else 100}, start=False)
     alpha.start(peer=beta)
-    alpha.wait_state("master", 15)
+    lab.first(alpha, 15)
     alpha.set_serving(True)
     beta.start(peer=alpha)
     wait_until(lambda: beta.get("LastHeard"), 5, "beta hears alpha")
@@ -296,7 +296,7 @@ def test_a_stranger_is_told_once_and_moves_nobody(lab, kind):
 
 def test_unpaired_the_address_owners_priority_is_legal_input(lab):
     alpha = lab.host("alpha", "192.0.2.11").start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     Forger(lab).send(advert(priority=255, interval=1000))  # of which three are long enough to look at it
     alpha.wait_state("backup")
     assert alpha.get("Reason") == "heard-higher" and alpha.get("MasterPriority", VRRP) == 255

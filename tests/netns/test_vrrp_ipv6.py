@@ -93,7 +93,7 @@ def test_phone_learns_the_virtual_mac_and_never_another(lab, pair):
 def test_a_restart_says_no_other_mac(lab):
     alpha = device(lab, "alpha", 11, groups={"lan": LAN46})
     alpha.start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     phone = device(lab, "phone", 50, peer_link=False)
     wire = lab.wire(phone.lan_port)
     echo(phone.namespace, SERVICE6)
@@ -105,7 +105,7 @@ def test_a_restart_says_no_other_mac(lab):
         end()
         before = len(told())
         alpha.start()
-        alpha.wait_state("master", 10)
+        lab.first(alpha)
         wire.wait(lambda before=before: len(told()) > before, 5, "announced")
         echo(phone.namespace, SERVICE6)
         assert neighbour(phone, SERVICE6) == "00:00:5e:00:02:33"
@@ -189,7 +189,7 @@ def test_before_the_peers_link_local_address_is_known_it_is_heard_all_the_same(l
     alpha, beta = (device(lab, name, number, {"family": "ipv6"}, {"lan": LAN46}, peer_link=False) for name, number in (("alpha", 11), ("beta", 12)))
     alpha.start()
     introduce(alpha, beta, link_locals=False)
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     beta.start()
     introduce(beta, alpha, link_locals=False)
     wait_until(lambda: beta.get("LastHeard"), 5, "beta hears alpha")
@@ -207,7 +207,7 @@ def test_without_a_link_local_address_it_does_not_elect(lab):
     wait_until(lambda: any(p.startswith("no-link-local") for p in alpha.get("Problems")), 5, "the problem")
     assert (alpha.state(), alpha.get("Reason")) == ("init", "no-link-local")
     alpha.namespace.ip("address", "add", f"{address}/64", "dev", "eth0", "scope", "link")
-    alpha.wait_state("master", 15)
+    lab.first(alpha, 15)
     assert alpha.get("LinkLocals")["lan"] == address
 
 
@@ -357,7 +357,7 @@ def test_where_ipv6_is_off_by_default(lab):
     alpha = device(lab, "alpha", 11, {"family": "ipv6"}, {"lan": LAN46})
     alpha.namespace.run(["sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6"])
     alpha.start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     wait_until(lambda: has(alpha, SERVICE6), 3, "the address")
 
 

@@ -49,7 +49,7 @@ def lab(build):
 
 
 def leads(alpha, case):
-    alpha.wait_state("master", 10)
+    alpha.lab.first(alpha)
     if case.mode == "unicast":  # to a peer our priority says what we are worth: that of one who does not serve is below keepalived's
         alpha.set_serving(True)
 
@@ -177,19 +177,19 @@ def test_keepalived_takes_over_when_our_cable_is_cut_and_keeps_it(lab, case):
 @cases("v2-mac", "v3-mac", "v3-vmac", more=["v2-mac"])
 def test_a_higher_keepalived_that_preempts_wins_and_we_follow_it(lab, case):
     alpha = case.start(case.ours(lab, priority=150), None)
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     other = case.keepalived(lab, priority=200, preempt=True).start()
     alpha.wait_state("backup", 15)
     assert alpha.get("Reason") == "heard-higher" and alpha.get("MasterPriority", VRRP) == 200
     wait_until(lambda: other.has_service() and not alpha.has_service(), 5, "keepalived alone has the address")
     other.die()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
 
 
 @cases("v2-mac", "v3-mac", more=["v2-mac"])
 def test_a_lower_keepalived_that_preempts_follows_us(lab, case):
     alpha = case.start(case.ours(lab, priority=150), None)
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     other = case.keepalived(lab, priority=100, preempt=True).start()
     settled(lab, alpha, other, case)
     wire = lab.wire(other.port)
@@ -201,7 +201,7 @@ def test_a_lower_keepalived_that_preempts_follows_us(lab, case):
 
 def test_checksum_with_pseudo_header_is_accepted_and_answered_in_kind(lab):
     alpha = Case(3, 100, "mac").ours(lab).start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     other = Keepalived(lab, "other", "192.0.2.12").start()
     # It takes our adverts for broken and speaks itself; hearing that, we say ours its way, and it yields.
     wait_until(lambda: alpha.counters()["pseudo-header"] > 0, 15, "an advert of keepalived")
@@ -215,7 +215,7 @@ def test_checksum_with_pseudo_header_is_accepted_and_answered_in_kind(lab):
 def test_learned_checksum_survives_a_restart(lab):
     """Forgotten, it would make our first adverts after a restart broken ones to keepalived, which would speak."""
     alpha = lab.host("alpha", "192.0.2.11", pair={"priority": 150}).start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     other = Keepalived(lab, "other", "192.0.2.12").start()
     wait_until(lambda: alpha.counters()["pseudo-header"] > 0, 15, "an advert of keepalived")
     wait_until(lambda: not other.has_service(), 5, "keepalived yields")
@@ -248,7 +248,7 @@ def test_equal_start_settles_on_one(lab):
 def test_checksum_told_by_setting_is_right_from_the_first_advert(lab):
     """With checksum=pseudo-header keepalived believes us at once; it never speaks."""
     alpha = lab.host("alpha", "192.0.2.11", pair={"priority": 150, "checksum": "pseudo-header"}).start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     other = Keepalived(lab, "other", "192.0.2.12")
     wire = lab.wire(other.port)
     other.start()

@@ -70,7 +70,7 @@ def test_keepalived_takes_over_from_us(lab, case, end):
     interval_ms = case[0]
     alpha, other = both(lab, case)
     alpha.start()
-    alpha.wait_state("master", 15)
+    lab.first(alpha, 15)
     other.start()
     wire = lab.wire(other.port)
     wire.wait(lambda: len(adverts6(wire, from_host=False)) > 4, 20, "adverts to keepalived")
@@ -90,19 +90,19 @@ def test_keepalived_takes_over_from_us(lab, case, end):
 def test_a_higher_keepalived_that_preempts_wins_and_we_follow_it(lab):
     alpha, other = both(lab, (100, False), priority=50, preempt=True)
     alpha.start()
-    alpha.wait_state("master", 15)
+    lab.first(alpha, 15)
     other.start()
     alpha.wait_state("backup", 15)
     assert alpha.get("Reason") == "heard-higher"
     wait_until(lambda: other.has_service() and not has(alpha, SERVICE6), 5, "keepalived alone has the address")
     other.die()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
 
 
 def test_keepalived_takes_over_when_our_cable_is_cut_and_keeps_it(lab):
     alpha, other = both(lab, (100, True))
     alpha.start()
-    alpha.wait_state("master", 15)
+    lab.first(alpha, 15)
     other.start()
     wire = lab.wire(other.port)
     wire.wait(lambda: len(adverts6(wire, from_host=False)) > 4, 20, "adverts to keepalived")
@@ -140,12 +140,12 @@ def test_by_unicast_between_link_local_addresses(lab, first):
         wait_until(lambda: alpha.get("LastHeard"), 10, "alpha hears keepalived")
         assert alpha.get("MasterAddress", VRRP) == link_local(other)
         other.die()
-        alpha.wait_state("master", 10)
+        lab.first(alpha)
         sent = wire.wait(lambda: adverts6(wire), 5, "our first advert")[0]
         assert (sent[3], sent[4]) == (link_local(alpha), link_local(other))
     else:
         start_ours()
-        alpha.wait_state("master", 15)
+        lab.first(alpha, 15)
         alpha.set_serving(True)
         other.start()
         wire.wait(lambda: len(adverts6(wire)) > 40, 15, "four seconds of ours")

@@ -59,7 +59,7 @@ def two(lab, interval_ms, **kwargs):
              for name, number in (("alpha", 11), ("beta", 12))]
     alpha, beta = hosts
     alpha.start(peer=beta)
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     alpha.set_serving(True)
     beta.start(peer=alpha)
     beta.wait_state("backup")
@@ -151,7 +151,7 @@ def test_a_master_that_must_go_is_silent_when_the_kernel_does_not_let_it(lab):
     alpha.lock()
     began = time.monotonic()
     answered = alpha.order("Resign")
-    beta.wait_state("master", 10)
+    lab.first(beta)
     assert time.monotonic() - began > 2.9, "not before an address would have ended by itself"
     assert 0 not in said(wire, began), "which would say that the addresses are gone"
     wait_until(lambda: any(p.startswith("kernel-busy: ") for p in alpha.get("Problems")), 5, "the reason")

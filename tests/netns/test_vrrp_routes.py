@@ -116,7 +116,7 @@ def test_routes_of_a_group_beside_another_have_its_address(lab):
     groups = {"gate": {"interface": "lan", "routes": "198.51.100.0/24 via 192.0.2.1"}, "lan": LAN46}
     alpha = device(lab, "alpha", 11, groups=groups)
     alpha.start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     line = f"198.51.100.0/24 via 192.0.2.1 dev vrrp{GROUP}.0 proto 112 src {SERVICE}"
     wait_until(lambda: line in alpha.namespace.ip("route").stdout, 1, "the route")
     assert "no-route" not in str(alpha.get("Problems"))

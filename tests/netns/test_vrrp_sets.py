@@ -137,7 +137,7 @@ def test_paired_masters_lan_dead_with_its_carrier(lab):
     """Nothing is heard on the Master's LAN: it is silent on the WAN too, where it could be heard, and is replaced."""
     alpha, beta = pair_of(lab, groups=SET, peer_link=False, wan=True)
     alpha.lan_port.block()
-    beta.wait_state("master", 10)
+    lab.first(beta)
     assert beta.get("Reason") == "master-down"
     beta.set_serving(True)
     alpha.lan_port.unblock()
@@ -181,7 +181,7 @@ def unpaired(lab, **more):
     alpha, beta = (device(lab, name, number, {"priority": 150 if name == "alpha" else 100}, SET, peer_link=False, wan=True, **more)
                    for name, number in (("alpha", 11), ("beta", 12)))
     alpha.start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     beta.start()
     wait_until(lambda: heard(beta, "lan"), 5, "beta hears alpha")
     wait_until(lambda: beta.counters()["followers"] > 0, 5, "followers are counted")
@@ -201,7 +201,7 @@ def test_paired_a_follower_where_the_peer_is_not_known(lab):
     assert not [args for args in beta.told("Stranger")[known:] if args[1] == "stranger"]
     assert beta.state() == "backup"
     beta.lan_port.block()
-    beta.wait_state("master", 10)
+    lab.first(beta)
 
 
 def test_unpaired_follower_silent(lab):
@@ -216,7 +216,7 @@ def test_unpaired_elector_silent(lab):
     """Plain RFC: the elector alone is judged, and the followers' adverts are no sign of its life."""
     alpha, beta = unpaired(lab)
     beta.lan_port.block()
-    beta.wait_state("master", 10)
+    lab.first(beta)
     wait_until(lambda: all(has(beta, address) for address in EVERYTHING), 3, "beta has all")
     beta.lan_port.unblock()
     wait_until(lambda: one_of_two(alpha, beta), 5, "healed")

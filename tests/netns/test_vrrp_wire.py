@@ -88,7 +88,7 @@ def test_takeover_announces_several_times_with_the_virtual_mac(lab):
     alpha = lab.host("alpha", "192.0.2.11")
     wire = lab.wire(alpha.lan_port)
     alpha.start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
 
     def announced():
         return [a for a in wire.arps() if a[3] == a[4] == SERVICE]
@@ -127,7 +127,7 @@ def test_hosts_learn_the_virtual_mac_and_never_another(lab):
 def test_a_restart_says_no_other_mac(lab):
     """Killed and started again, and ended and started again, it never says the service address with the interface's own MAC."""
     alpha = lab.host("alpha", "192.0.2.11").start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     client = lab.client()
     wire = lab.wire(client.port)
     client.probe()
@@ -140,7 +140,7 @@ def test_a_restart_says_no_other_mac(lab):
         end()
         before = announced()
         alpha.start()
-        alpha.wait_state("master", 10)
+        lab.first(alpha)
         wire.wait(lambda before=before: announced() > before, 5, "announced")
         client.probe()
         client.finish()
@@ -150,7 +150,7 @@ def test_a_restart_says_no_other_mac(lab):
 
 def test_the_device_address_keeps_its_own_mac(lab):
     alpha = lab.host("alpha", "192.0.2.11").start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     client = lab.client()
     client.probe(target="192.0.2.11")
     assert "00:00:5e" not in client.namespace.ip("neigh", "show", "192.0.2.11").stdout
@@ -165,7 +165,7 @@ def test_kernel_settings_are_put_back(lab):
 
     before = settings()
     alpha.start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     assert settings() == ["1", "2", "1"]
     alpha.kill()
     alpha.start()
@@ -258,7 +258,7 @@ def test_a_flood_of_strangers_costs_nobody_the_role(lab):
 def test_without_a_peer_the_plain_rfc_holds(lab):
     """Unpaired: any router's higher priority wins, and the interval is learned from it."""
     alpha = lab.host("alpha", "192.0.2.11", pair={"priority": 100}).start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     forger = Forger(lab)
     forger.send(advert(priority=99))
     wait_until(lambda: alpha.counters()["counted"] == 1, 5, "heard")
@@ -341,7 +341,7 @@ def test_the_virtual_router_is_no_router(lab):
     """What is sent to the virtual MAC for somebody else is not forwarded, and nobody is redirected."""
     alpha = lab.host("alpha", "192.0.2.11").start()
     alpha.namespace.run(["sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward"])
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     client = lab.client()
     client.probe()
     client.finish()
@@ -360,7 +360,7 @@ def test_the_virtual_router_is_no_router(lab):
 def test_losing_advert_is_answered_at_once(lab, version):
     """9568 6.4.3: its sender, and the switches between, learn who leads; not an interval later."""
     alpha = lab.host("alpha", "192.0.2.11", pair={"vrrp-version": version, "advert-interval-ms": 1000, "priority": 100}).start()
-    alpha.wait_state("master", 15)
+    lab.first(alpha, 15)
     forger = Forger(lab)
     wire = lab.wire(alpha.lan_port)
     wire.wait(wire.adverts, 5, "an advert")
@@ -374,7 +374,7 @@ def test_losing_advert_is_answered_at_once(lab, version):
 def test_another_interval_or_list_is_told_and_counts(lab):
     """9568 7.1: neither is a reason to drop an advert, both are to be told."""
     alpha = lab.host("alpha", "192.0.2.11", pair={"priority": 100}).start()
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     forger = Forger(lab)
     forger.send(advert(priority=99))
     wait_until(lambda: alpha.counters()["counted"] == 1, 5, "heard")
@@ -411,7 +411,7 @@ def test_runs_with_two_capabilities_and_no_more(lab, tmp_path):
               "--ambient-caps=+net_admin,+net_raw", "--bounding-set=-all,+net_admin,+net_raw", "--no-new-privs"]
     alpha.enter = lambda argv: alpha.enter_words([*rights, str(program)])
     alpha.start(peer=beta)
-    alpha.wait_state("master", 10)
+    lab.first(alpha)
     status = open(f"/proc/{alpha.process.pid}/status", encoding="ascii").read()
     assert f"Uid:\t{uid}\t" in status and "CapEff:\t0000000000003000" in status
     alpha.set_serving(True)

@@ -324,7 +324,7 @@ class Lab:
         beta = self.host("beta", "192.0.2.12", "10.0.0.2" if peer_link else None, pair=pair, groups=groups)
         if start:
             alpha.start(peer=beta if paired else None)
-            alpha.wait_state("master", 10)
+            self.first(alpha)
             alpha.set_serving(True)
             beta.start(peer=alpha if paired else None)
             beta.wait_state("backup")
@@ -332,6 +332,10 @@ class Lab:
             if paired: # beta is all that alpha hears, and it must have heard it for three intervals
                 wait_until(lambda: alpha.get("Standing") == "serving", 8, "alpha is within reach")
         return alpha, beta
+
+    def first(self, host, timeout_s=10):
+        """Waits until host leads, on a LAN where it is alone with those who talk there."""
+        self.lan.speak_until(lambda: host.state() == "master", timeout_s, f"{host.name} becomes master")
 
     def beat(self, host):
         """A supervisor lives on: a process of its own keeps the lease, so that a test may wait in any way it likes. Without: silence()."""
