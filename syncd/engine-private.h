@@ -237,6 +237,10 @@ void sync_voice_clear(SyncLine *line);
 bool sync_voice_fetch(SyncLine *line, const SyncFetchSource *source, const git_oid *target, GCancellable *cancellable,
 		      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The objects of @target come with little to fetch: they are here now. False without @error: with more. */
+bool sync_voice_fetch_little(SyncLine *line, const SyncFetchSource *source, const git_oid *target, GCancellable *cancellable,
+			     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* This device leads now: says which recordings it lacks, and does not wait for them. */
 void sync_voice_taken_over(SyncLine *line);
 

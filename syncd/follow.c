@@ -413,6 +413,16 @@ static bool apply_line(SyncLine *line, const git_oid *target, GCancellable *canc
 	return ok;
 }
 
+/* The recordings of a commit that came with the news of it, when they are few; where that fails they are fetched as any, and it is told why. */
+static bool fetch_little(SyncLine *line, const SyncPullCall *pull, const git_oid *target, GCancellable *cancellable)
+{
+	if (!pull->hosts[0])
+		return false;
+	SyncFetchSource source = { .host = pull->hosts[0], .port = pull->port, .key = pull->key, .pin = pull->pin };
+	sync_line_tell_activity(line, "fetching");
+	return sync_voice_fetch_little(line, &source, target, cancellable, NULL);
+}
+
 /* *ret_done: it is on the files, or cannot be. */
 static bool apply_pushed(SyncLine *line, const SyncPullCall *pull, const git_oid *target, GCancellable *cancellable, bool *ret_done, GError **error)
 {
@@ -424,14 +434,14 @@ static bool apply_pushed(SyncLine *line, const SyncPullCall *pull, const git_oid
 	sync_disk_gather();
 	line->pushed_gathers = true;
 	bool taken = take_changes(line, pull, target);
-	*ret_done = taken && !line->objects;
+	*ret_done = taken && (!line->objects || fetch_little(line, pull, target, cancellable));
 	if (*ret_done) {
 		line->pushed = *target;
 		ok = stage_and_apply(line, target, cancellable, error);
 		kept = ok || sync_follow_keep(line, &problem);
 		line->pushed = (git_oid){ 0 };
 	} else if (taken) {
-		/* The recordings have yet to come. */
+		/* Its recordings have yet to come. */
 		kept = pushed_on_disk(line, &problem) && sync_repo_set_ref(line->repo, "incoming", line->name, target, &problem);
 	}
 	kept = pushed_on_disk(line, kept ? &problem : NULL) && kept;

@@ -15,6 +15,7 @@ enum {
 	SWEEP_SHARE = 20,      /* but never more of the time than one part in so many, */
 	UNCONFIRMED_S = 600,   /* and not before the peer has that change, unless it cannot come to have it */
 	PAST_S = 24 * 3600,    /* names of what is deleted are kept so long */
+	LITTLE = 8 << 20,      /* bytes of recordings that are waited for before a ref has their commit */
 	DEVICES_MAX = 4,
 	DEPTH_MAX = 64,
 };
@@ -104,6 +105,22 @@ bool sync_voice_fetch(SyncLine *line, const SyncFetchSource *source, const git_o
 		return false;
 	line->doubtful = false;
 	sync_repo_drop_ref(line->repo, "incoming", line->name);
+	return true;
+}
+
+bool sync_voice_fetch_little(SyncLine *line, const SyncFetchSource *source, const git_oid *target, GCancellable *cancellable, GError **error)
+{
+	g_autofree char *hex = sync_oid_text(target);
+	Newer newer = { line, hex };
+	g_autoptr(SyncWants) wants = wants_of(line, target, error);
+	git_oid incoming;
+
+	if (!wants || sync_wants_bytes(wants) > LITTLE ||
+	    (sync_wants_n(wants) > 0 && !sync_lfs_fetch(line->objects, source, wants, newer_waits, &newer, cancellable, error)) ||
+	    !sync_objects_settle(line->objects, error))
+		return false;
+	if (sync_repo_get_ref(line->repo, "incoming", line->name, &incoming))
+		sync_repo_drop_ref(line->repo, "incoming", line->name);
 	return true;
 }
 

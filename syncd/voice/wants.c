@@ -61,6 +61,18 @@ guint sync_wants_n(const SyncWants *wants)
 	return g_hash_table_size(wants->by_id);
 }
 
+guint64 sync_wants_bytes(const SyncWants *wants)
+{
+	GHashTableIter iter;
+	guint64 bytes = 0;
+	gpointer want;
+
+	g_hash_table_iter_init(&iter, wants->by_id);
+	while (g_hash_table_iter_next(&iter, NULL, &want))
+		bytes += MIN(((const SyncWant *)want)->pointer.size, G_MAXUINT64 - bytes);
+	return bytes;
+}
+
 static guint class_of(guint64 size)
 {
 	guint class = 0;

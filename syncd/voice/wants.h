@@ -19,6 +19,7 @@ void sync_wants_free(SyncWants *wants); /* NULL is fine */
 bool sync_wants_add(SyncWants *wants, const SyncPointer *pointer, gint64 mtime_ns, const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 guint sync_wants_n(const SyncWants *wants);
+guint64 sync_wants_bytes(const SyncWants *wants);
 
 /* All of SyncWant*, in order: by size in steps of four, from 1 MiB on; then the newest first. Borrowed; the array is the caller's. */
 GPtrArray *sync_wants_order(const SyncWants *wants);

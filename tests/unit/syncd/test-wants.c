@@ -58,10 +58,13 @@ static void test_once_each(void)
 	add(wants, '1', 10, 7, "new");
 	add(wants, '1', 10, 6, "between");
 	g_assert_cmpuint(sync_wants_n(wants), ==, 1);
+	g_assert_cmpuint(sync_wants_bytes(wants), ==, 10);
 	g_autofree char *text = order(wants);
 	g_assert_cmpstr(text, ==, "new");
 	g_assert_false(sync_wants_add(wants, &other, 8, "wrong", &error));
 	g_assert_error(error, SYNC_ERROR, SYNC_ERROR_BAD);
+	add(wants, '2', G_MAXUINT64 - 5, 8, "huge"); /* no sum is small again */
+	g_assert_cmpuint(sync_wants_bytes(wants), ==, G_MAXUINT64);
 }
 
 static void test_text(void)
