@@ -233,6 +233,41 @@ static void test_many_calls(Place *place, gconstpointer data)
 	g_free(replies);
 }
 
+static bool answer_all(TestService *service)
+{
+	BusCall *call;
+
+	while ((call = g_queue_pop_head(&service->all_kept)))
+		bus_call_reply(call, g_variant_new("(s)", "late"));
+	return true;
+}
+
+/* Of a client whose calls wait, no more are read than were agreed; nobody else is held up, and all are answered in the end. */
+static void test_held(Place *place, gconstpointer data)
+{
+	g_autofree Reply *replies = g_new0(Reply, 1000);
+
+	bus_server_hold(place->server, 8192); /* of who comes from now on */
+	BusLink *flood = bus_link_new_private(place->address);
+	test_until(bus_link_is_up(flood));
+	for (int i = 0; i < 1000; i++)
+		bus_link_call(flood, NULL, TEST_ROOT, TEST_INTERFACE, "Keep", NULL, CALL_TIMEOUT_MS, reply_cb, &replies[i]);
+	test_until(place->service->n_kept > 0);
+	for (int i = 0; i < 200; i++) {
+		g_auto(Reply) sum = test_call(place->link, NULL, "Add", g_variant_new("(ii)", i, 1));
+
+		g_assert_no_error(sum.error);
+		/* A call of Keep has more than 100 bytes; what was read in one piece when the limit was reached is 2 kilobytes. */
+		g_assert_cmpuint(place->service->n_kept, <=, (8192 + 2048) / 100);
+	}
+	test_until(answer_all(place->service) && replies[999].n > 0);
+	for (int i = 0; i < 1000; i++) {
+		g_assert_no_error(replies[i].error);
+		reply_clear(&replies[i]);
+	}
+	bus_link_free(flood);
+}
+
 static void test_timeout(Place *place, gconstpointer data)
 {
 	g_auto(Reply) reply = { 0 };
@@ -700,6 +735,7 @@ int main(int argc, char **argv)
 	ADD("server/signals", test_signals);
 	ADD("1/no-spinning", test_no_spinning);
 	ADD("2/many-calls", test_many_calls);
+	ADD("2/held", test_held);
 	ADD("3/timeout", test_timeout);
 	ADD("3/cancel", test_cancel);
 	ADD("4/one-message-a-turn", test_one_message_a_turn);

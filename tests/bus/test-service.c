@@ -62,6 +62,7 @@ static void keep(BusCall *call, GVariant *args, gpointer user_data)
 
 	service->kept = call;
 	service->n_kept++;
+	g_queue_push_tail(&service->all_kept, call);
 }
 
 static void fail(BusCall *call, GVariant *args, gpointer user_data)
@@ -248,6 +249,7 @@ TestService *test_service_new(void)
 void test_service_free(TestService *service)
 {
 	bus_tree_free(service->tree);
+	g_queue_clear(&service->all_kept);
 	g_clear_pointer(&children, g_ptr_array_unref);
 	g_free(service->text);
 	g_free(service->caller);

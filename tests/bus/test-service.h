@@ -18,6 +18,7 @@ typedef struct {
 	gint32 vague;  /* EmitsChangedSignal=invalidates */
 	BusCall *kept; /* by Keep: answered by the test */
 	guint n_kept;
+	GQueue all_kept; /* of BusCall*; for who answers them all */
 	guint n_reads; /* of Number */
 	char *caller;  /* of the last WhoAmI */
 } TestService;
