@@ -2,6 +2,7 @@
 /* The thread that writes, on a disk that answers when the test says so: nobody else waits for it, and what was answered is there after a kill. */
 #include <glib/gstdio.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -357,6 +358,41 @@ static void test_damaged_while_open(Place *place, gconstpointer data)
 	g_assert_cmpuint(n_listed(place), ==, 2);
 }
 
+/* Somebody looks into it with sqlite3 as we start: it is shared, and nobody is locked out. */
+static void test_somebody_has_it_open(Place *place, gconstpointer data)
+{
+	int told[2], end[2];
+	char byte = 0;
+
+	add(place, "a");
+	answered(place, 1);
+	g_clear_pointer(&place->writer, notify_writer_free);
+	g_assert_cmpint(pipe(told), ==, 0);
+	g_assert_cmpint(pipe(end), ==, 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		sqlite3 *db;
+
+		if (sqlite3_open(place->path, &db) != SQLITE_OK || sqlite3_exec(db, "SELECT count(*) FROM events", NULL, NULL, NULL) != SQLITE_OK ||
+		    write(told[1], "x", 1) != 1 || read(end[0], &byte, 1) != 1)
+			_exit(1);
+		_exit(sqlite3_exec(db, "SELECT count(*) FROM events", NULL, NULL, NULL) != SQLITE_OK);
+	}
+	close(told[1]);
+	g_assert_cmpint(read(told[0], &byte, 1), ==, 1);
+	begin(place);
+	add(place, "b");
+	answered(place, 2);
+	g_assert_cmpuint(n_listed(place), ==, 2);
+	g_assert_cmpint(write(end[1], "x", 1), ==, 1);
+	int status;
+	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+	g_assert_cmpint(status, ==, 0);
+	close(told[0]);
+	close(end[0]);
+	close(end[1]);
+}
+
 /* A child has many under way all the time and says what was answered; it is killed at some instant. */
 static void child(Place *place, int report)
 {
@@ -418,6 +454,7 @@ int main(int argc, char **argv)
 	ADD("finish", test_finish);
 	ADD("removed-while-open", test_removed_while_open);
 	ADD("damaged-while-open", test_damaged_while_open);
+	ADD("somebody-has-it-open", test_somebody_has_it_open);
 	ADD("killed", test_killed);
 	return g_test_run();
 }
