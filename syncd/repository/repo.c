@@ -10,11 +10,13 @@
 
 #include "syncd/error.h"
 #include "syncd/files/file.h"
+#include "syncd/repository/receive.h"
 
 G_LOCK_DEFINE_STATIC(packed_refs);
 G_LOCK_DEFINE_STATIC(diverged);
 
-enum { WINDOW = 32 << 20, MAPPED_MAX = 128 << 20, DIVERGED_MAX = 100000 };
+/* Of packs, as they are mapped, and of trees, as they were read last. */
+enum { WINDOW = 1 << 20, MAPPED_MAX = 4 << 20, CACHED_MAX = 1 << 20, DIVERGED_MAX = 100000 };
 
 bool sync_git_error(GError **error, const char *what)
 {
@@ -41,6 +43,7 @@ void sync_repo_library_init(void)
 	git_libgit2_opts(GIT_OPT_ENABLE_STRICT_OBJECT_CREATION, 0);
 	git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, (size_t)WINDOW);
 	git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, (size_t)MAPPED_MAX);
+	git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, (ssize_t)CACHED_MAX);
 	/* No configuration but the repository's own. */
 	for (int level = GIT_CONFIG_LEVEL_PROGRAMDATA; level <= GIT_CONFIG_LEVEL_GLOBAL; level++)
 		git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, level, "");
@@ -84,7 +87,7 @@ SyncRepo *sync_repo_open(const char *path, GError **error)
 		return NULL;
 	}
 	g_autoptr(SyncFresh) fresh = sync_fresh_new();
-	if (!configure(git, error) || !sync_fresh_attach(fresh, git, error)) {
+	if (!configure(git, error) || !sync_fresh_attach(fresh, git, error) || !sync_receive_attach(git, error)) {
 		git_repository_free(git);
 		return NULL;
 	}
@@ -106,7 +109,7 @@ bool sync_repo_reopen(SyncRepo *repo, GError **error)
 
 	if (git_repository_open_bare(&git, repo->path) < 0)
 		return sync_git_error(error, "opening the repository");
-	if (!sync_fresh_attach(repo->fresh, git, error)) {
+	if (!sync_fresh_attach(repo->fresh, git, error) || !sync_receive_attach(git, error)) {
 		git_repository_free(git);
 		return false;
 	}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * syncd/repository/receive.h - packs of very many objects, which git itself takes in.
+ *
+ * libgit2 keeps a pack mapped while it comes, all of it, and 150 bytes for each object; of a first synchronisation that is more memory than everything else
+ * takes. `git index-pack` does it in a process that ends; to start one for each small change would take longer than the change.
+ */
+#pragma once
+
+#include <git2.h>
+#include <glib.h>
+#include <stdbool.h>
+
+/* What is fetched by @git from now on, and made by fresh.h. */
+bool sync_receive_attach(git_repository *git, GError **error) G_GNUC_WARN_UNUSED_RESULT;
