@@ -87,6 +87,7 @@ typedef struct {
 	char *making;            /* the commit whose steps are being made */
 	git_oid pushed;          /* a commit whose objects are here, and no ref has it yet; zero: none */
 	bool pushed_gathers;     /* the disk may not have them (disk.h) */
+	gint64 asked_us;         /* when the disk was last asked for what had been made before it had it; 0: not yet */
 
 	gint damaged;            /* atomic: something of the line is gone from the disk, and is to be fetched again */
 
@@ -142,6 +143,8 @@ struct SyncEngine {
 /* ---- engine.c ---- */
 void sync_engine_post(GMainContext *context, int priority, GSourceFunc function, gpointer data);
 SyncApply sync_line_apply(SyncLine *line);
+/* After something that took much memory: what is free of it goes back to the kernel. */
+void sync_line_rest(guint n);
 void sync_line_forget_picture(SyncLine *line); /* everything is read, and stored, again */
 
 void sync_tidy_look(SyncTidy *tidy, SyncEngineDone done, gpointer user_data); /* now; with @done it is tidied, whatever there is */

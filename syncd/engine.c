@@ -3,7 +3,9 @@
 #include "engine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
+#include <malloc.h>
 #include <string.h>
 
 #include "syncd/files/disk.h"
@@ -12,7 +14,7 @@
 #include "syncd/files/file.h"
 #include "syncd/repository/change.h"
 
-enum { PATIENCE_US = 30000, CHANGES_MAX = 32 };
+enum { PATIENCE_US = 30000, CHANGES_MAX = 32, MUCH = 1000 };
 
 const char *sync_role_text(SyncRole role)
 {
@@ -64,6 +66,12 @@ void sync_line_store_end(SyncLine *line)
 SyncApply sync_line_apply(SyncLine *line)
 {
 	return (SyncApply){ .sets = line->sets, .ref = line->ref, .repo = line->repo, .objects = line->objects, .journal = line->journal, .gate = line->gate };
+}
+
+void sync_line_rest(guint n)
+{
+	if (n >= MUCH)
+		(void)malloc_trim(0);
 }
 
 void sync_line_forget_picture(SyncLine *line)
@@ -209,10 +217,13 @@ static bool change_role(SyncLine *line, SyncRole role, GError **error)
 typedef struct {
 	SyncLine *line;
 	gint64 until_us;
+	guint waits; /* for so many file systems */
 } Lasting;
 
 static gboolean on_lasting(gpointer data)
 {
+	if (--((Lasting *)data)->waits > 0)
+		return G_SOURCE_REMOVE;
 	g_autofree Lasting *lasting = data;
 	SyncApply apply = sync_line_apply(lasting->line);
 
@@ -220,16 +231,34 @@ static gboolean on_lasting(gpointer data)
 	return G_SOURCE_REMOVE;
 }
 
-/* What was made in haste is put in order once the disk has it. */
+static void ask_later(const char *path, Lasting *lasting)
+{
+	sync_autofd fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	lasting->waits++;
+	sync_disk_later(fd, lasting->line->context, on_lasting, lasting);
+}
+
+/* What was made before the disk had it is put in order once it has. */
 static void calm_down(SyncLine *line)
 {
 	SyncApply apply = sync_line_apply(line);
 
-	if (!sync_apply_waits_for_disk(&apply))
+	if (!sync_apply_waits_for_disk(&apply, line->asked_us))
 		return;
 	Lasting *lasting = g_new0(Lasting, 1);
-	*lasting = (Lasting){ line, g_get_monotonic_time() };
-	sync_disk_then(line->context, on_lasting, lasting);
+	line->asked_us = g_get_monotonic_time();
+	*lasting = (Lasting){ line, line->asked_us, 1 };
+	ask_later(line->repo->path, lasting);
+	for (guint i = 0; i < line->sets->len; i++) {
+		const SyncSet *set = line->sets->pdata[i];
+
+		if (set->ref == line->ref)
+			ask_later(set->root, lasting);
+	}
+	sync_engine_post(line->context, G_PRIORITY_DEFAULT, on_lasting, lasting);
 }
 
 /* What the line does as follower is to end, and what was asked of it before it has its new role is not to begin. Transfer full: the one to cancel. */
@@ -768,8 +797,6 @@ static bool line_init(SyncLine *line, GPtrArray *sets, const Settings *settings,
 	g_autoptr(GError) problem = NULL;
 	/* Who has died may be wanted for a takeover. */
 	sync_disk_hurry();
-	if (sync_apply_waits_for_disk(&apply))
-		sync_apply_ask_disk(&apply);
 	if (!sync_apply_settle(&apply, &moved, &problem))
 		g_warning("finishing what was half applied: %s", problem->message);
 	sync_disk_calm();

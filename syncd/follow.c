@@ -124,21 +124,27 @@ static bool database_entries_ok(const SyncSet *set, GPtrArray *entries)
 	return entries->len <= 1;
 }
 
+static bool is_left_out(const SyncSet *set, const char *path, SyncKind kind)
+{
+	g_autofree char *at = g_strdup(path);
+	bool out = kind != SYNC_KIND_FOLDER && !sync_path_included(path, (const char *const *)set->include);
+
+	/* With everything below an excluded folder. */
+	while (*at && !out) {
+		out = sync_path_excluded(at, (const char *const *)set->exclude);
+		char *above = sync_path_parent(at);
+		g_free(at);
+		at = above;
+	}
+	return out;
+}
+
 void sync_follow_drop_excluded(const SyncSet *set, GPtrArray *entries)
 {
 	for (guint i = entries->len; i-- > 0;) {
 		const SyncEntry *entry = entries->pdata[i];
-		g_autofree char *path = g_strdup(entry->path);
-		bool drop = entry->meta->kind != SYNC_KIND_FOLDER && !sync_path_included(path, (const char *const *)set->include);
 
-		/* With everything below an excluded folder. */
-		while (*path && !drop) {
-			drop = sync_path_excluded(path, (const char *const *)set->exclude);
-			char *above = sync_path_parent(path);
-			g_free(path);
-			path = above;
-		}
-		if (drop)
+		if (is_left_out(set, entry->path, entry->meta->kind))
 			g_ptr_array_remove_index(entries, i);
 	}
 }
@@ -194,39 +200,35 @@ static bool plan_line(SyncLine *line, const git_oid *from, const git_oid *to, Sy
 
 /* ---- what is our own ---- */
 
+typedef struct {
+	const SyncSet *set;
+	bool differs;
+} Content;
+
+static bool is_content(const char *path, const SyncMeta *was, const git_oid *was_id, const SyncMeta *becomes, const git_oid *id, gpointer user_data)
+{
+	Content *content = user_data;
+
+	/* What this device leaves out is not gone. Folders come and go with their files; the set's own folder alone is nothing. */
+	if (was && is_left_out(content->set, path, was->kind))
+		was = NULL;
+	bool file = becomes && becomes->kind != SYNC_KIND_FOLDER;
+	content->differs = file ? !was || was->kind != becomes->kind || !git_oid_equal(was_id, id) : was && was->kind != SYNC_KIND_FOLDER;
+	return !content->differs;
+}
+
 /* Whether @tree holds content that @base has not: owners, modes and times alone are not worth keeping aside. */
 static bool content_differs(SyncLine *line, const git_oid *base, const git_oid *tree, bool *ret_differs, GError **error)
 {
 	*ret_differs = false;
-	for (guint i = 0; i < line->sets->len; i++) {
-		const SyncSet *set = line->sets->pdata[i];
-		g_autoptr(GPtrArray) old = entries_new();
-		g_autoptr(GPtrArray) new_ = entries_new();
-		g_autoptr(GHashTable) was = g_hash_table_new(g_str_hash, g_str_equal);
+	for (guint i = 0; i < line->sets->len && !*ret_differs; i++) {
+		Content content = { .set = line->sets->pdata[i] };
 
-		if (set->ref != line->ref)
+		if (content.set->ref != line->ref)
 			continue;
-		if (!sync_repo_compare(line->repo, base, tree, set->name, old, new_, error))
+		if (!sync_repo_each_difference(line->repo, base, tree, content.set->name, is_content, &content, error))
 			return false;
-		sync_follow_drop_excluded(set, old);
-		for (guint k = 0; k < old->len; k++)
-			g_hash_table_insert(was, ((SyncEntry *)old->pdata[k])->path, old->pdata[k]);
-		for (guint k = 0; k < new_->len; k++) {
-			const SyncEntry *entry = new_->pdata[k];
-			const SyncEntry *before = g_hash_table_lookup(was, entry->path);
-
-			/* Folders come and go with their files; the set's own folder alone is nothing. */
-			if (entry->meta->kind != SYNC_KIND_FOLDER &&
-			    (!before || before->meta->kind != entry->meta->kind || g_strcmp0(before->id, entry->id) != 0))
-				*ret_differs = true;
-			g_hash_table_remove(was, entry->path);
-		}
-		GHashTableIter iter;
-		const SyncEntry *gone;
-		g_hash_table_iter_init(&iter, was);
-		while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&gone))
-			if (gone->meta->kind != SYNC_KIND_FOLDER)
-				*ret_differs = true;
+		*ret_differs = content.differs;
 	}
 	return true;
 }
@@ -324,11 +326,12 @@ static bool look_at_affected(SyncLine *line, const git_oid *target_tree, SyncPla
 	return sync_picture_refresh(line->picture, line->repo, cancellable, error);
 }
 
-/* After the files have changed by our own hand: the picture follows without reading them again. */
-static bool follow_picture(SyncLine *line, const SyncPlan *plan, GError **error)
+/* After the files have changed by our own hand: the picture follows without reading them again. What it has taken of the plan goes from that: both
+ * may be of everything there is. */
+static bool follow_picture(SyncLine *line, SyncPlan *plan, GError **error)
 {
 	for (guint i = 0; i < plan->steps->len; i++) {
-		const SyncStep *step = plan->steps->pdata[i];
+		g_autoptr(SyncEntry) step = g_steal_pointer(&plan->steps->pdata[i]);
 		const SyncSet *set = sync_sets_find(line->sets, line->ref, step->set);
 		g_autofree char *parent = sync_path_parent(step->path);
 		git_oid id;
@@ -339,6 +342,7 @@ static bool follow_picture(SyncLine *line, const SyncPlan *plan, GError **error)
 		if (step->kind == SYNC_STEP_ATTR)
 			sync_picture_mark(line->picture, set, step->path);
 	}
+	g_ptr_array_set_size(plan->steps, 0);
 	return sync_picture_refresh(line->picture, line->repo, NULL, error);
 }
 
@@ -379,6 +383,8 @@ static bool stage_and_apply(SyncLine *line, const git_oid *target, GCancellable 
 		return false;
 	if (same && plan->steps->len == 0)
 		return true;
+	/* What is fetched is on the disk. */
+	sync_apply_make_late(plan);
 	if (!sync_apply_stage(&apply, plan, unknown, cancellable, error)) {
 		line->doubtful = line->objects != NULL;
 		return false;
@@ -402,7 +408,10 @@ static bool stage_and_apply(SyncLine *line, const git_oid *target, GCancellable 
 	if (line->objects && has_head && !same && !sync_repo_contains(line->repo, target, &head))
 		sync_line_past_ended(line);
 	sync_voice_changed(line);
-	return follow_picture(line, plan, error);
+	guint n = plan->steps->len;
+	bool ok = follow_picture(line, plan, error);
+	sync_line_rest(n);
+	return ok;
 }
 
 static bool apply_line(SyncLine *line, const git_oid *target, GCancellable *cancellable, GError **error)

@@ -138,34 +138,47 @@ static void mark_growing(const SyncSet *set, const char *path, gpointer user_dat
 
 /* ---- what ---- */
 
+typedef struct {
+	const SyncSet *set;
+	GString *text;
+	GString *last; /* what was counted last */
+	guint n;
+} Description;
+
+static bool count(const char *path, const SyncMeta *was, const git_oid *was_id, const SyncMeta *becomes, const git_oid *id, gpointer user_data)
+{
+	Description *description = user_data;
+
+	if (description->n > 0 && g_str_equal(path, description->last->str))
+		return true;
+	g_string_assign(description->last, path);
+	if (++description->n > TOLD_MAX)
+		return true;
+	g_autofree char *full = sync_path_join(description->set->name, path);
+	g_autofree char *shown = sync_printable(full);
+	g_string_append_printf(description->text, "%s%s", description->text->len ? ", " : "", shown);
+	return true;
+}
+
 /* "2 changes: a.conf/x, a.conf/y" */
 static char *describe(const SyncLine *line, const git_oid *old_tree, const git_oid *new_tree, guint *ret_n)
 {
-	g_autoptr(GHashTable) paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	g_autoptr(GString) text = g_string_new(NULL);
+	g_autoptr(GString) text = g_string_new(NULL), last = g_string_new(NULL);
+	guint n = 0;
 
 	for (guint i = 0; i < line->sets->len; i++) {
 		const SyncSet *set = line->sets->pdata[i];
-		g_autoptr(GPtrArray) old = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
-		g_autoptr(GPtrArray) new_ = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
+		Description description = { set, text, last, 0 };
 
-		if (set->ref != line->ref || !sync_repo_compare(line->repo, old_tree, new_tree, set->name, old, new_, NULL))
+		if (set->ref != line->ref)
 			continue;
-		g_ptr_array_extend_and_steal(new_, g_steal_pointer(&old));
-		for (guint k = 0; k < new_->len; k++) {
-			const SyncEntry *entry = new_->pdata[k];
-			g_autofree char *full = sync_path_join(set->name, entry->path);
-
-			if (!g_hash_table_add(paths, g_strdup(full)) || g_hash_table_size(paths) > TOLD_MAX)
-				continue;
-			g_autofree char *shown = sync_printable(full);
-			g_string_append_printf(text, "%s%s", text->len ? ", " : "", shown);
-		}
+		if (sync_repo_each_difference(line->repo, old_tree, new_tree, set->name, count, &description, NULL))
+			n += description.n;
 	}
-	*ret_n = g_hash_table_size(paths);
-	if (*ret_n == 0)
+	*ret_n = n;
+	if (n == 0)
 		return g_strdup("the sets changed");
-	return g_strdup_printf("%u change%s: %s%s", *ret_n, *ret_n == 1 ? "" : "s", text->str, *ret_n > TOLD_MAX ? ", …" : "");
+	return g_strdup_printf("%u change%s: %s%s", n, n == 1 ? "" : "s", text->str, n > TOLD_MAX ? ", …" : "");
 }
 
 /* Once for each set and term of office. */
@@ -295,6 +308,7 @@ static bool store_and_commit(SyncLine *line, const char *author, const char *mes
 	sync_line_tell_change(line, change);
 	sync_line_tell(line);
 	sync_line_tell_committed(line, hex, text, making.n_changes);
+	sync_line_rest(making.n_changes);
 	sync_line_tidy(line);
 	if (making.root)
 		sync_line_past_ended(line);

@@ -14,7 +14,7 @@
 #define FOLDER "/var/lib/understudy/sync"
 #define SOCKET_PATH "/run/understudy/private/syncd/socket"
 
-enum { ARENAS = 2 };
+enum { ARENAS = 2, BLOCK = 512 * 1024 };
 
 static gboolean stop(gpointer user_data)
 {
@@ -40,6 +40,9 @@ int main(int argc, char **argv)
 	}
 	/* An arena for each thread that ever allocated keeps what the busiest moment of each took. */
 	(void)mallopt(M_ARENA_MAX, ARENAS);
+	/* What is large goes back to the kernel at once; by itself the limit would rise with the largest that ever came. */
+	(void)mallopt(M_MMAP_THRESHOLD, BLOCK);
+	(void)mallopt(M_TRIM_THRESHOLD, BLOCK);
 	umask(022);
 	/* A peer that hangs up in the middle of a fetch is an error of that fetch, not our end. */
 	signal(SIGPIPE, SIG_IGN);

@@ -16,7 +16,7 @@
 #include "syncd/files/owner.h"
 #include "syncd/files/path.h"
 
-enum { WRITE_CHUNK = 1 << 20, FEW_STEPS = 12, ROOT_MODE = 0755, PATIENCE_US = 30000 };
+enum { WRITE_CHUNK = 1 << 20, FEW_STEPS = 12, ROOT_MODE = 0755, PATIENCE_US = 30000, JOURNAL_PART = 64 * 1024 };
 
 /* Folders of the sets that a plan touches, held open. */
 typedef struct {
@@ -303,11 +303,21 @@ static bool sync_stagings(Places *places, GError **error)
 	return true;
 }
 
+/* Piece by piece: that of a first synchronisation is long. */
+static bool write_journal(int fd, gconstpointer plan)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	bool ok = true;
+
+	for (guint at = 0; ok && sync_plan_journal_part(plan, &at, JOURNAL_PART, text); g_string_truncate(text, 0))
+		ok = sync_file_append(fd, text->str, text->len);
+	return ok;
+}
+
 /* It has its content, and not yet its name. */
 static bool write_mark(const SyncApply *apply, const SyncPlan *plan, GError **error)
 {
-	g_autofree char *journal = sync_plan_to_journal(plan);
-	g_autofree char *written = sync_file_write_beside(apply->journal, journal, strlen(journal), 0600, error);
+	g_autofree char *written = sync_file_write_beside(apply->journal, write_journal, plan, 0600, error);
 
 	return written != NULL;
 }
@@ -328,7 +338,7 @@ bool sync_apply_stage(const SyncApply *apply, const SyncPlan *plan, GPtrArray *u
 		else if (step->kind == SYNC_STEP_MKDIR)
 			ok = root_of(&places, step->set, true, error) >= 0;
 	}
-	ok = ok && (places.few ? sync_stagings(&places, error) : sync_roots(&places, error)) && write_mark(apply, plan, error);
+	ok = ok && (places.few ? sync_stagings(&places, error) : plan->boot || sync_roots(&places, error)) && write_mark(apply, plan, error);
 	if (sync_disk_gathered() < 0 && ok) {
 		sync_error_from_errno(error, errno, "staging");
 		ok = false;
@@ -508,10 +518,16 @@ static GPtrArray *made_list(const SyncApply *apply)
 	return list;
 }
 
-/* Removes the journal, or keeps it until the disk has everything. */
-static bool put_journal_away(const SyncApply *apply, GError **error)
+void sync_apply_make_late(SyncPlan *plan)
 {
-	if (sync_disk_is_lasting(PATIENCE_US))
+	if (plan->steps->len > FEW_STEPS && !plan->boot)
+		plan->boot = g_strdup(this_boot());
+}
+
+/* Removes the journal, or keeps it until the disk has everything. */
+static bool put_journal_away(const SyncApply *apply, const SyncPlan *plan, GError **error)
+{
+	if (!plan->boot && sync_disk_is_lasting(PATIENCE_US))
 		return sync_file_remove(apply->journal, error);
 	g_autofree char *made = g_strdup_printf("%s.made.%" G_GINT64_FORMAT ".%s", apply->journal, g_get_monotonic_time(), this_boot());
 	if (rename(apply->journal, made) == 0)
@@ -520,11 +536,11 @@ static bool put_journal_away(const SyncApply *apply, GError **error)
 	return false;
 }
 
-bool sync_apply_waits_for_disk(const SyncApply *apply)
+bool sync_apply_waits_for_disk(const SyncApply *apply, gint64 since_us)
 {
 	g_autoptr(GPtrArray) list = made_list(apply);
 
-	return list->len > 0;
+	return list->len > 0 && ((const Made *)list->pdata[list->len - 1])->made_us > since_us;
 }
 
 void sync_apply_lasting(const SyncApply *apply, gint64 until_us)
@@ -564,7 +580,7 @@ static bool run(const SyncApply *apply, const SyncPlan *plan, GError **error)
 	sync_disk_gather();
 	for (guint i = 0; ok && i < plan->steps->len; i++)
 		ok = run_step(&places, plan->steps->pdata[i], error);
-	ok = ok && (places.few || sync_roots(&places, error));
+	ok = ok && (places.few || plan->boot || sync_roots(&places, error));
 	if (sync_disk_gathered() < 0 && ok) {
 		sync_error_from_errno(error, errno, "applying");
 		ok = false;
@@ -582,7 +598,7 @@ static bool run(const SyncApply *apply, const SyncPlan *plan, GError **error)
 /* From the first step on. */
 static bool finish(const SyncApply *apply, const SyncPlan *plan, GError **error)
 {
-	if (!run(apply, plan, error) || !put_journal_away(apply, error)) {
+	if (!run(apply, plan, error) || !put_journal_away(apply, plan, error)) {
 		sync_gate_stuck(apply->gate);
 		return false;
 	}
@@ -648,8 +664,7 @@ static bool restore_content(const SyncApply *apply, Places *places, git_tree *tr
 	g_autofree char *path = g_build_filename(set->root, step->path, NULL);
 	if (blob_of_file(apply, path, &found) && git_oid_equal(&found, &wanted))
 		return true;
-	g_free(step->id);
-	step->id = sync_oid_text(&wanted);
+	(void)git_oid_tostr(step->id, sizeof step->id, &wanted);
 	return stage_step(&staging, step, error) && run_step(places, step, error);
 }
 
@@ -670,21 +685,21 @@ static bool make_again(const SyncApply *apply, const SyncPlan *plan, GError **er
 	g_auto(Places) places = { 0 };
 	g_autoptr(git_tree) tree = NULL;
 	git_oid commit, head, tree_id;
-	bool has_head = sync_repo_get_ref(apply->repo, "heads", plan->ref, &head);
+	bool has_head = sync_repo_get_ref(apply->repo, "heads", plan->ref, &head), ok = git_oid_fromstr(&commit, plan->commit) == 0;
+	/* What newer ones that came after it left alone may be lost all the same. */
+	bool newer = ok && has_head && !git_oid_equal(&head, &commit) && sync_repo_contains(apply->repo, &head, &commit);
 
-	if (git_oid_fromstr(&commit, plan->commit) < 0 || !sync_repo_tree_of(apply->repo, &commit, &tree_id, NULL) ||
+	if (!ok || !sync_repo_tree_of(apply->repo, newer ? &head : &commit, &tree_id, NULL) ||
 	    git_tree_lookup(&tree, apply->repo->git, &tree_id) < 0) {
 		g_warning("commit %s did not come to the disk; its files are as they are", plan->commit);
 		return true;
 	}
-	if (has_head && !git_oid_equal(&head, &commit) && sync_repo_contains(apply->repo, &head, &commit))
-		return true; /* newer ones came after it */
 	if (!places_init(&places, apply->sets, plan->ref, error))
 		return false;
 	places.few = true;
 	for (guint i = 0; i < plan->steps->len; i++)
 		have_staging(&places, ((const SyncStep *)plan->steps->pdata[i])->set);
-	if (!run(apply, plan, error))
+	if (!newer && !run(apply, plan, error))
 		return false;
 	for (guint i = 0; i < plan->steps->len; i++)
 		if (!restore_content(apply, &places, tree, plan->steps->pdata[i], error))
@@ -713,6 +728,24 @@ static bool settle_made(const SyncApply *apply, GError **error)
 	return true;
 }
 
+/* Whether the disk may not have what was staged for it. */
+static bool is_lost(const SyncPlan *plan)
+{
+	return plan->boot && !g_str_equal(plan->boot, this_boot());
+}
+
+static bool make_good(const SyncApply *apply, const SyncPlan *plan, GError **error)
+{
+	if (!make_again(apply, plan, error))
+		return false;
+	sync_apply_ask_disk(apply);
+	if (!sync_file_remove(apply->journal, error))
+		return false;
+	sync_gate_leave(apply->gate);
+	discard_stagings(apply);
+	return true;
+}
+
 bool sync_apply_settle(const SyncApply *apply, bool *ret_moved, GError **error)
 {
 	g_autofree char *text = NULL;
@@ -732,7 +765,7 @@ bool sync_apply_settle(const SyncApply *apply, bool *ret_moved, GError **error)
 	}
 	sync_gate_stuck(apply->gate);
 	g_autoptr(SyncPlan) plan = sync_plan_from_journal(text, error);
-	if (!plan || !finish(apply, plan, error))
+	if (!plan || (is_lost(plan) ? !make_good(apply, plan, error) : !finish(apply, plan, error)))
 		return false;
 	*ret_moved = true;
 	return true;

@@ -10,7 +10,8 @@
  *
  * A crash before the mark leaves the old state, after it the new one. A takeover may come until the first step (gate.h).
  *
- * In haste (disk.h) the steps are made before the disk has what was staged. The journal stays then, under a name that tells of this boot, until it
+ * Of many files at once that are in the repository or among the recordings already, nobody waits for the disk to have them a second time
+ * (sync_apply_make_late()), and in haste (disk.h) for nothing: the steps are made before the disk has what was staged. The journal stays then, under a name that tells of this boot, until it
  * has. Whoever finds it in the same boot has only to wait for the disk; after a loss of power the steps are made again, and files whose content
  * was lost are taken from the repository once more.
  */
@@ -31,6 +32,10 @@ typedef struct {
 	SyncGate *gate;
 } SyncApply;
 
+/* Of a plan whose commit the disk has, with everything that it leads to, before sync_apply_commit(): its files need not be there before it counts as applied.
+ * The journal stays until they are, as in haste. Before it is staged. */
+void sync_apply_make_late(SyncPlan *plan);
+
 /* Stages what @plan places, and the journal. On failure or cancellation nothing has changed and the staging is gone. Owners that do not exist here are
  * root's; their names are added to @unknown_owners (of char*). */
 bool sync_apply_stage(const SyncApply *apply, const SyncPlan *plan, GPtrArray *unknown_owners, GCancellable *cancellable,
@@ -40,8 +45,8 @@ bool sync_apply_stage(const SyncApply *apply, const SyncPlan *plan, GPtrArray *u
  * until the first step. */
 bool sync_apply_commit(const SyncApply *apply, const SyncPlan *plan, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Whether journals wait for the disk. sync_apply_lasting(): it has everything that was made until @until_us. */
-bool sync_apply_waits_for_disk(const SyncApply *apply);
+/* Whether journals of what was made after @since_us (0: ever) wait for the disk. sync_apply_lasting(): it has everything that was made until @until_us. */
+bool sync_apply_waits_for_disk(const SyncApply *apply, gint64 since_us);
 void sync_apply_lasting(const SyncApply *apply, gint64 until_us);
 /* Asks the disk for everything there is, of which an earlier process may not have waited for the end. */
 void sync_apply_ask_disk(const SyncApply *apply);

@@ -2,12 +2,14 @@
 /* syncd/apply/plan.c - entries that differ -> steps; steps <-> journal. */
 #include "syncd/apply/plan.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "syncd/error.h"
 #include "syncd/files/path.h"
 
 #define HEADER "understudy-journal 1"
+#define BOOT "boot "
 
 static const char *const step_words[] = {
 	[SYNC_STEP_UNLINK] = "unlink", [SYNC_STEP_RMDIR] = "rmdir", [SYNC_STEP_MKDIR] = "mkdir",
@@ -19,18 +21,16 @@ static const char *const kind_words[] = {
 	[SYNC_KIND_FOLDER] = "d",
 };
 
-static SyncMeta *meta_copy(const SyncMeta *meta)
-{
-	return meta ? sync_meta_new(meta->kind, meta->mode, meta->owner, meta->group, meta->mtime_ns, NULL) : NULL;
-}
-
 SyncEntry *sync_entry_new(const char *path, const SyncMeta *meta, const char *id)
 {
-	SyncEntry *entry = g_new0(SyncEntry, 1);
+	gsize length = strlen(path) + 1;
+	SyncEntry *entry = g_malloc0(offsetof(SyncEntry, path) + length);
 
-	entry->path = g_strdup(path);
-	entry->meta = meta_copy(meta);
-	entry->id = g_strdup(id);
+	memcpy(entry->path, path, length);
+	if (meta)
+		sync_meta_init_copy(entry->meta, meta);
+	if (id)
+		g_strlcpy(entry->id, id, sizeof entry->id);
 	return entry;
 }
 
@@ -38,21 +38,15 @@ void sync_entry_free(SyncEntry *entry)
 {
 	if (!entry)
 		return;
-	g_free(entry->path);
-	sync_meta_free(entry->meta);
-	g_free(entry->id);
+	sync_meta_clear(entry->meta);
+	if (entry->set)
+		g_ref_string_release(entry->set);
 	g_free(entry);
 }
 
-void sync_step_free(SyncStep *step)
+bool sync_step_has_meta(SyncStepKind kind)
 {
-	if (!step)
-		return;
-	g_free(step->set);
-	g_free(step->path);
-	sync_meta_free(step->meta);
-	g_free(step->id);
-	g_free(step);
+	return kind != SYNC_STEP_UNLINK && kind != SYNC_STEP_RMDIR;
 }
 
 SyncPlan *sync_plan_new(const char *ref, const char *commit)
@@ -61,7 +55,7 @@ SyncPlan *sync_plan_new(const char *ref, const char *commit)
 
 	plan->ref = g_strdup(ref);
 	plan->commit = g_strdup(commit);
-	plan->steps = g_ptr_array_new_with_free_func((GDestroyNotify)sync_step_free);
+	plan->steps = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
 	return plan;
 }
 
@@ -71,20 +65,17 @@ void sync_plan_free(SyncPlan *plan)
 		return;
 	g_free(plan->ref);
 	g_free(plan->commit);
+	g_free(plan->boot);
 	g_ptr_array_unref(plan->steps);
 	g_free(plan);
 }
 
-static SyncStep *add(SyncPlan *plan, SyncStepKind kind, const char *set, const char *path, const SyncMeta *meta)
+/* Takes @step. */
+static void add(SyncPlan *plan, SyncStepKind kind, char *set, SyncStep *step)
 {
-	SyncStep *step = g_new0(SyncStep, 1);
-
 	step->kind = kind;
-	step->set = g_strdup(set);
-	step->path = g_strdup(path);
-	step->meta = meta_copy(meta);
+	step->set = g_ref_string_acquire(set);
 	g_ptr_array_add(plan->steps, step);
-	return step;
 }
 
 static int by_path(gconstpointer a, gconstpointer b)
@@ -92,14 +83,16 @@ static int by_path(gconstpointer a, gconstpointer b)
 	return strcmp((*(const SyncEntry *const *)a)->path, (*(const SyncEntry *const *)b)->path);
 }
 
-/* A folder's path is a prefix of everything in it, so the byte order of paths puts each folder before its contents. */
-static GPtrArray *sorted(GPtrArray *entries)
+static int at_path(gconstpointer path, gconstpointer entry)
 {
-	GPtrArray *copy = g_ptr_array_new();
+	return strcmp(path, (*(const SyncEntry *const *)entry)->path);
+}
 
-	g_ptr_array_extend(copy, entries, NULL, NULL);
-	g_ptr_array_sort(copy, by_path);
-	return copy;
+static const SyncEntry *find(const GPtrArray *sorted, const char *path)
+{
+	SyncEntry **found = sorted->len ? bsearch(path, sorted->pdata, sorted->len, sizeof(gpointer), at_path) : NULL;
+
+	return found ? *found : NULL;
 }
 
 static bool is_folder(const SyncEntry *entry)
@@ -107,78 +100,120 @@ static bool is_folder(const SyncEntry *entry)
 	return entry && entry->meta->kind == SYNC_KIND_FOLDER;
 }
 
-void sync_plan_add(SyncPlan *plan, const char *set, GPtrArray *old, GPtrArray *new_)
+/* What is in the plan now belongs to it; the rest goes. */
+static void let_go(GPtrArray *entries)
 {
-	g_autoptr(GPtrArray) before = sorted(old);
-	g_autoptr(GPtrArray) after = sorted(new_);
-	g_autoptr(GHashTable) was = g_hash_table_new(g_str_hash, g_str_equal);
-	g_autoptr(GHashTable) becomes = g_hash_table_new(g_str_hash, g_str_equal);
+	for (guint i = 0; i < entries->len; i++) {
+		SyncEntry *entry = entries->pdata[i];
 
-	for (guint i = 0; i < before->len; i++)
-		g_hash_table_insert(was, ((SyncEntry *)before->pdata[i])->path, before->pdata[i]);
-	for (guint i = 0; i < after->len; i++)
-		g_hash_table_insert(becomes, ((SyncEntry *)after->pdata[i])->path, after->pdata[i]);
+		entries->pdata[i] = NULL;
+		if (!entry->set)
+			sync_entry_free(entry);
+	}
+	g_ptr_array_set_size(entries, 0);
+}
 
-	for (guint i = before->len; i-- > 0;) {
-		const SyncEntry *entry = before->pdata[i];
-		const SyncEntry *next = g_hash_table_lookup(becomes, entry->path);
+void sync_plan_add(SyncPlan *plan, const char *set_name, GPtrArray *old, GPtrArray *new_)
+{
+	char *set = g_ref_string_new_intern(set_name);
+
+	/* A folder's path is a prefix of everything in it, so the byte order of paths puts each folder before its contents. */
+	g_ptr_array_sort(old, by_path);
+	g_ptr_array_sort(new_, by_path);
+	for (guint i = old->len; i-- > 0;) {
+		SyncEntry *entry = old->pdata[i];
+		const SyncEntry *next = find(new_, entry->path);
 
 		/* A set's own folder stays even when the commit has none: an empty set is less harm than a missing one. */
 		if (*entry->path == '\0')
 			continue;
 		if (is_folder(entry) && !is_folder(next))
-			add(plan, SYNC_STEP_RMDIR, set, entry->path, NULL);
+			add(plan, SYNC_STEP_RMDIR, set, entry);
 		else if (!is_folder(entry) && (!next || is_folder(next)))
-			add(plan, SYNC_STEP_UNLINK, set, entry->path, NULL);
+			add(plan, SYNC_STEP_UNLINK, set, entry);
 	}
-	for (guint i = 0; i < after->len; i++) {
-		const SyncEntry *entry = after->pdata[i];
+	for (guint i = 0; i < new_->len; i++) {
+		SyncEntry *entry = new_->pdata[i];
 
-		if (is_folder(entry) && !is_folder(g_hash_table_lookup(was, entry->path)))
-			add(plan, SYNC_STEP_MKDIR, set, entry->path, entry->meta);
+		if (is_folder(entry) && !is_folder(find(old, entry->path)))
+			add(plan, SYNC_STEP_MKDIR, set, entry);
 	}
-	for (guint i = 0; i < after->len; i++) {
-		const SyncEntry *entry = after->pdata[i];
+	for (guint i = 0; i < new_->len; i++) {
+		SyncEntry *entry = new_->pdata[i];
 
 		if (is_folder(entry))
 			continue;
-		SyncStep *step = add(plan, SYNC_STEP_PLACE, set, entry->path, entry->meta);
-		step->stage = plan->steps->len;
-		step->id = g_strdup(entry->id);
+		add(plan, SYNC_STEP_PLACE, set, entry);
+		entry->stage = plan->steps->len;
 	}
-	for (guint i = after->len; i-- > 0;) {
-		const SyncEntry *entry = after->pdata[i];
+	for (guint i = new_->len; i-- > 0;) {
+		SyncEntry *entry = new_->pdata[i];
 
-		if (is_folder(entry) && is_folder(g_hash_table_lookup(was, entry->path)))
-			add(plan, SYNC_STEP_ATTR, set, entry->path, entry->meta);
+		if (is_folder(entry) && is_folder(find(old, entry->path)))
+			add(plan, SYNC_STEP_ATTR, set, entry);
 	}
+	let_go(old);
+	let_go(new_);
+	g_ref_string_release(set);
+}
+
+static void take(SyncPlan *plan, SyncStepKind kind, const char *set_name, SyncStep *step)
+{
+	char *set = g_ref_string_new_intern(set_name);
+
+	add(plan, kind, set, step);
+	g_ref_string_release(set);
 }
 
 void sync_plan_add_unlink(SyncPlan *plan, const char *set, const char *path)
 {
-	add(plan, SYNC_STEP_UNLINK, set, path, NULL);
+	take(plan, SYNC_STEP_UNLINK, set, sync_entry_new(path, NULL, NULL));
+}
+
+static void append_step(GString *text, const SyncStep *step)
+{
+	g_autofree char *set = sync_escape(step->set);
+	g_autofree char *path = sync_escape(step->path);
+
+	g_string_append_printf(text, "%s %s %s", step_words[step->kind], set, path);
+	if (sync_step_has_meta(step->kind)) {
+		g_autofree char *owner = sync_escape(step->meta->owner);
+		g_autofree char *group = sync_escape(step->meta->group);
+		g_string_append_printf(text, " %u %s %04o %s %s %" G_GINT64_FORMAT, step->stage, kind_words[step->meta->kind],
+				       step->meta->mode, owner, group, step->meta->mtime_ns);
+	}
+	g_string_append_c(text, '\n');
+}
+
+static void append_header(GString *text, const SyncPlan *plan)
+{
+	g_string_append_printf(text, HEADER "\nref %s\ncommit %s\n", plan->ref, plan->commit);
+	if (plan->boot)
+		g_string_append_printf(text, BOOT "%s\n", plan->boot);
+}
+
+bool sync_plan_journal_part(const SyncPlan *plan, guint *at, gsize most, GString *text)
+{
+	gsize before = text->len;
+
+	/* The header, the steps, the end. */
+	for (; *at < plan->steps->len + 2 && text->len - before < most; ++*at) {
+		if (*at == 0)
+			append_header(text, plan);
+		else if (*at <= plan->steps->len)
+			append_step(text, plan->steps->pdata[*at - 1]);
+		else
+			g_string_append(text, "end\n");
+	}
+	return text->len > before;
 }
 
 char *sync_plan_to_journal(const SyncPlan *plan)
 {
 	GString *text = g_string_new(NULL);
+	guint at = 0;
 
-	g_string_append_printf(text, HEADER "\nref %s\ncommit %s\n", plan->ref, plan->commit);
-	for (guint i = 0; i < plan->steps->len; i++) {
-		const SyncStep *step = plan->steps->pdata[i];
-		g_autofree char *set = sync_escape(step->set);
-		g_autofree char *path = sync_escape(step->path);
-
-		g_string_append_printf(text, "%s %s %s", step_words[step->kind], set, path);
-		if (step->meta) {
-			g_autofree char *owner = sync_escape(step->meta->owner);
-			g_autofree char *group = sync_escape(step->meta->group);
-			g_string_append_printf(text, " %u %s %04o %s %s %" G_GINT64_FORMAT, step->stage, kind_words[step->meta->kind],
-					       step->meta->mode, owner, group, step->meta->mtime_ns);
-		}
-		g_string_append_c(text, '\n');
-	}
-	g_string_append(text, "end\n");
+	(void)sync_plan_journal_part(plan, &at, G_MAXSIZE, text);
 	return g_string_free(text, FALSE);
 }
 
@@ -201,11 +236,10 @@ static bool parse_step(SyncPlan *plan, const char *line)
 	g_autofree char *path = sync_unescape(words[2], NULL);
 	if (kind < 0 || !set || !path || !sync_path_ok(path))
 		return false;
-	bool with_meta = kind != SYNC_STEP_UNLINK && kind != SYNC_STEP_RMDIR;
-	if (n_words != (with_meta ? 9u : 3u))
+	if (n_words != (sync_step_has_meta(kind) ? 9u : 3u))
 		return false;
-	if (!with_meta) {
-		add(plan, kind, set, path, NULL);
+	if (!sync_step_has_meta(kind)) {
+		take(plan, kind, set, sync_entry_new(path, NULL, NULL));
 		return true;
 	}
 	guint64 stage, mode, mtime_ns;
@@ -217,27 +251,58 @@ static bool parse_step(SyncPlan *plan, const char *line)
 	    !g_ascii_string_to_unsigned(words[8], 10, 0, G_MAXINT64, &mtime_ns, NULL))
 		return false;
 	g_autoptr(SyncMeta) meta = sync_meta_new(what, mode, owner, group, mtime_ns, NULL);
-	add(plan, kind, set, path, meta)->stage = stage;
+	SyncStep *step = sync_entry_new(path, meta, NULL);
+	step->stage = stage;
+	take(plan, kind, set, step);
 	return true;
+}
+
+/* The line at *@at, which goes on to the next one; NULL: the text is at its end. Transfer full. */
+static char *next_line(const char **at)
+{
+	const char *begin = *at, *end = strchr(begin, '\n');
+
+	if (!end)
+		return NULL;
+	*at = end + 1;
+	return g_strndup(begin, (gsize)(end - begin));
+}
+
+static bool not_whole(GError **error)
+{
+	g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "not a whole journal");
+	return false;
+}
+
+static bool parse_steps(SyncPlan *plan, const char *at, GError **error)
+{
+	for (guint number = 4;; number++) {
+		g_autofree char *line = next_line(&at);
+
+		if (!line)
+			return not_whole(error);
+		if (number == 4 && g_str_has_prefix(line, BOOT)) {
+			plan->boot = g_strdup(line + strlen(BOOT));
+			continue;
+		}
+		if (*at == '\0')
+			return g_str_equal(line, "end") || not_whole(error);
+		if (!parse_step(plan, line)) {
+			g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "journal, line %u: malformed", number);
+			return false;
+		}
+	}
 }
 
 SyncPlan *sync_plan_from_journal(const char *text, GError **error)
 {
-	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-	guint n_lines = g_strv_length(lines);
+	const char *at = text;
+	g_autofree char *header = next_line(&at), *ref = header ? next_line(&at) : NULL, *commit = ref ? next_line(&at) : NULL;
 
-	/* "end" and the empty string after the last newline close a journal that was written to its end. */
-	if (n_lines < 5 || !g_str_equal(lines[0], HEADER) || !g_str_has_prefix(lines[1], "ref ") ||
-	    !g_str_has_prefix(lines[2], "commit ") || !g_str_equal(lines[n_lines - 2], "end") || *lines[n_lines - 1] != '\0') {
-		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "not a whole journal");
+	if (!commit || !g_str_equal(header, HEADER) || !g_str_has_prefix(ref, "ref ") || !g_str_has_prefix(commit, "commit ")) {
+		not_whole(error);
 		return NULL;
 	}
-	g_autoptr(SyncPlan) plan = sync_plan_new(lines[1] + strlen("ref "), lines[2] + strlen("commit "));
-	for (guint i = 3; i < n_lines - 2; i++) {
-		if (!parse_step(plan, lines[i])) {
-			g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "journal, line %u: malformed", i + 1);
-			return NULL;
-		}
-	}
-	return g_steal_pointer(&plan);
+	g_autoptr(SyncPlan) plan = sync_plan_new(ref + strlen("ref "), commit + strlen("commit "));
+	return parse_steps(plan, at, error) ? g_steal_pointer(&plan) : NULL;
 }

@@ -12,15 +12,7 @@
 
 #include "syncd/repository/manifest.h"
 
-/* One thing in a data set. meta.name is not used. */
-typedef struct {
-	char *path; /* relative to the set; "" is its own folder */
-	SyncMeta *meta;
-	char *id;   /* object id in hex; NULL for a folder */
-} SyncEntry;
-
-SyncEntry *sync_entry_new(const char *path, const SyncMeta *meta, const char *id);
-void sync_entry_free(SyncEntry *entry);
+enum { SYNC_ID_LENGTH = 40 };
 
 typedef enum {
 	SYNC_STEP_UNLINK, /* a file or link goes */
@@ -30,21 +22,31 @@ typedef enum {
 	SYNC_STEP_ATTR,   /* a folder's owner and mode */
 } SyncStepKind;
 
+/* One thing in a data set; and in a plan: what becomes of it. A first synchronisation has one for every file, so it is one block of memory, and goes from
+ * the comparison into the plan as it is. */
 typedef struct {
-	SyncStepKind kind;
-	char *set;
-	char *path;
-	guint stage;    /* PLACE: name in the staging folder, counted from 1 over all sets */
-	SyncMeta *meta; /* PLACE, MKDIR, ATTR; else NULL */
-	char *id;       /* PLACE: object id; not in the journal */
-	gint64 staged_ns; /* PLACE: time of the staged file, by which it is known again; not in the journal */
-} SyncStep;
+	SyncMeta meta[1];             /* without a name; of no meaning where nothing is known of it but its path */
+	char id[SYNC_ID_LENGTH + 1];  /* of the object, in hex; "" for a folder, and not in the journal */
+	SyncStepKind kind : 8;
+	guint stage;                  /* PLACE: name in the staging folder, counted from 1 over all sets */
+	gint64 staged_ns;             /* PLACE: time of the staged file, by which it is known again; not in the journal */
+	char *set;                    /* a reference counted string; NULL: not in a plan */
+	char path[];                  /* relative to the set; "" is its own folder */
+} SyncEntry;
 
-void sync_step_free(SyncStep *step);
+typedef SyncEntry SyncStep;
+
+/* @meta and @id may be NULL. */
+SyncEntry *sync_entry_new(const char *path, const SyncMeta *meta, const char *id);
+void sync_entry_free(SyncEntry *entry); /* NULL is fine */
+
+/* Whether @kind says what the thing becomes: PLACE, MKDIR, ATTR. */
+bool sync_step_has_meta(SyncStepKind kind);
 
 typedef struct {
 	char *ref;        /* "config", "volatile" */
 	char *commit;     /* what is on disk once every step is made */
+	char *boot;       /* the disk may not have what was staged if the machine was started since this; NULL: it has */
 	GPtrArray *steps; /* of SyncStep*, in the order to be made */
 } SyncPlan;
 
@@ -52,15 +54,16 @@ SyncPlan *sync_plan_new(const char *ref, const char *commit);
 void sync_plan_free(SyncPlan *plan); /* NULL is fine */
 
 /* Appends the steps that turn @old into @new_ (both of SyncEntry*: only what differs, any order) in data set @set: first what goes, deepest
- * first, then folders, shallowest first, then files and links, then folder attributes. */
+ * first, then folders, shallowest first, then files and links, then folder attributes. Takes the entries: the arrays are empty afterwards. */
 void sync_plan_add(SyncPlan *plan, const char *set, GPtrArray *old, GPtrArray *new_);
 
 /* Appends that @path goes, whatever is known of it (a database's -wal, ...). Comes before the files that are placed later. */
 void sync_plan_add_unlink(SyncPlan *plan, const char *set, const char *path);
 
 char *sync_plan_to_journal(const SyncPlan *plan);
+/* The same in parts of about @most bytes: appends the next one to @text. *@at is 0 at first; false when there is no more. */
+bool sync_plan_journal_part(const SyncPlan *plan, guint *at, gsize most, GString *text);
 SyncPlan *sync_plan_from_journal(const char *text, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncPlan, sync_plan_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncEntry, sync_entry_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncStep, sync_step_free)

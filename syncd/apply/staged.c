@@ -296,7 +296,6 @@ static bool make_parents(int root_fd, const char *path, GError **error)
 
 bool sync_staged_put(SyncRepo *repo, SyncObjects *objects, const SyncEntry *entry, int root_fd, GCancellable *cancellable, GError **error)
 {
-	SyncStep step = { .kind = SYNC_STEP_PLACE, .path = entry->path, .meta = entry->meta, .id = entry->id };
 	g_autofree char *parent = sync_path_parent(entry->path);
 	const char *name = sync_path_last(entry->path);
 	SyncPointer pointer;
@@ -307,7 +306,7 @@ bool sync_staged_put(SyncRepo *repo, SyncObjects *objects, const SyncEntry *entr
 	if (folder_fd < 0)
 		return failed(error, entry->path);
 	if (entry->meta->kind == SYNC_KIND_LINK || !objects) {
-		if (!place(repo, &step, folder_fd, name, error))
+		if (!place(repo, entry, folder_fd, name, error))
 			return false;
 	} else {
 		if (!sync_staged_pointer(repo, entry, &pointer, error))

@@ -8,18 +8,23 @@
 
 enum { FIRMWARE_MAX = 64 };
 
+static bool any(const char *path, const SyncMeta *was, const git_oid *was_id, const SyncMeta *becomes, const git_oid *id, gpointer user_data)
+{
+	*(bool *)user_data = true;
+	return false;
+}
+
 /* Whether anything of the application's configuration differs. Of a tree that cannot be compared: it does. */
 static bool concerns(SyncLine *line, const char *application, const git_oid *from, const git_oid *to)
 {
 	for (guint i = 0; i < line->sets->len; i++) {
 		const SyncSet *set = line->sets->pdata[i];
-		g_autoptr(GPtrArray) old = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
-		g_autoptr(GPtrArray) new_ = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
 		const char *name;
+		bool differs = false;
 
 		if (set->ref != line->ref || !sync_staged_is_of(set, application, &name))
 			continue;
-		if (!sync_repo_compare(line->repo, from, to, set->name, old, new_, NULL) || old->len + new_->len > 0)
+		if (!sync_repo_each_difference(line->repo, from, to, set->name, any, &differs, NULL) || differs)
 			return true;
 	}
 	return false;

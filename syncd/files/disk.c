@@ -37,6 +37,7 @@ static GMutex lock;
 static GCond progress;
 static guint hurries;
 static Lane lanes[2] = { { .waits = G_QUEUE_INIT }, { .waits = G_QUEUE_INIT } };
+static Lane later = { .waits = G_QUEUE_INIT }; /* for which nobody waits */
 static _Thread_local Lane *own = &lanes[0];
 static _Thread_local guint gathering;  /* how often */
 static _Thread_local GArray *gathered; /* of int, our own copies */
@@ -100,7 +101,7 @@ static gpointer work(gpointer data)
 			(void)close(wait->fd);
 		if (wait->together)
 			close_all(wait->together);
-		if (wait->then)
+		if (wait->then && error == 0)
 			tell(wait);
 		g_mutex_lock(&lock);
 		g_queue_pop_head(&lane->waits);
@@ -117,12 +118,12 @@ static gpointer work(gpointer data)
 }
 
 /* The lock is held. */
-static void give(Wait *wait)
+static void give(Lane *lane, Wait *wait)
 {
-	if (!own->thread)
-		own->thread = g_thread_new("disk", work, own);
-	g_queue_push_tail(&own->waits, wait);
-	g_cond_signal(&own->more);
+	if (!lane->thread)
+		lane->thread = g_thread_new("disk", work, lane);
+	g_queue_push_tail(&lane->waits, wait);
+	g_cond_signal(&lane->more);
 }
 
 /* @fd: our own copy, or -1. */
@@ -140,9 +141,9 @@ static int wait_for(int fd, GArray *together, bool file_system)
 			close_all(together);
 		own->everything = true;
 		*wait = (Wait){ .fd = -1 };
-		give(wait);
+		give(own, wait);
 	} else {
-		give(wait);
+		give(own, wait);
 		while (!wait->done && !hurries)
 			g_cond_wait(&progress, &lock);
 		wait->awaited = false;
@@ -269,12 +270,13 @@ bool sync_disk_is_lasting(gint64 patience_us)
 	return lasting;
 }
 
-void sync_disk_then(GMainContext *context, GSourceFunc function, gpointer data)
+void sync_disk_later(int fd, GMainContext *context, GSourceFunc function, gpointer data)
 {
 	Wait *wait = g_new0(Wait, 1);
 
-	*wait = (Wait){ .fd = -1, .context = context, .then = function, .data = data };
+	*wait = (Wait){ .fd = fcntl(fd, F_DUPFD_CLOEXEC, 0), .file_system = true, .context = context, .then = function, .data = data };
 	g_mutex_lock(&lock);
-	give(wait);
+	later.everything = later.everything || wait->fd < 0;
+	give(&later, wait);
 	g_mutex_unlock(&lock);
 }

@@ -30,5 +30,5 @@ int sync_disk_file_system(int fd);
 /* Whether everything that was asked for is on disk, once at most @patience_us have gone. */
 bool sync_disk_is_lasting(gint64 patience_us);
 
-/* @function runs in @context when everything that has been asked for until now is on disk. */
-void sync_disk_then(GMainContext *context, GSourceFunc function, gpointer data);
+/* As syncfs(), and nobody waits for it, nor behind it: @function runs in @context when it is done, and never when the disk will not have it. */
+void sync_disk_later(int fd, GMainContext *context, GSourceFunc function, gpointer data);

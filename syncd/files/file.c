@@ -33,7 +33,7 @@ bool sync_file_settle_folder(const char *path, GError **error)
 	return true;
 }
 
-static bool write_all(int fd, const char *data, gsize length)
+bool sync_file_append(int fd, const char *data, gsize length)
 {
 	while (length > 0) {
 		ssize_t n = write(fd, data, length);
@@ -53,13 +53,13 @@ char *sync_file_beside(const char *path)
 	return g_strconcat(path, ".new", NULL);
 }
 
-char *sync_file_write_beside(const char *path, const char *data, gsize length, mode_t mode, GError **error)
+char *sync_file_write_beside(const char *path, SyncFileWriter writer, gconstpointer user_data, mode_t mode, GError **error)
 {
 	g_autofree char *temporary = sync_file_beside(path);
 
 	(void)unlink(temporary);
 	sync_autofd fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-	if (fd < 0 || !write_all(fd, data, length) || fsync(fd) < 0) {
+	if (fd < 0 || !writer(fd, user_data) || fsync(fd) < 0) {
 		sync_error_from_errno(error, errno, "%s", temporary);
 		(void)unlink(temporary);
 		return NULL;
@@ -67,9 +67,22 @@ char *sync_file_write_beside(const char *path, const char *data, gsize length, m
 	return g_steal_pointer(&temporary);
 }
 
+typedef struct {
+	const char *data;
+	gsize length;
+} Content;
+
+static bool write_content(int fd, gconstpointer user_data)
+{
+	const Content *content = user_data;
+
+	return sync_file_append(fd, content->data, content->length);
+}
+
 bool sync_file_write(const char *path, const char *data, gsize length, mode_t mode, GError **error)
 {
-	g_autofree char *temporary = sync_file_write_beside(path, data, length, mode, error);
+	Content content = { data, length };
+	g_autofree char *temporary = sync_file_write_beside(path, write_content, &content, mode, error);
 
 	if (!temporary)
 		return false;

@@ -10,9 +10,14 @@
 /* Writes @path whole or not at all: temporary file, fsync, rename, fsync of the folder. */
 bool sync_file_write(const char *path, const char *data, gsize length, mode_t mode, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* The first half of it: @path with another ending, fsynced. NULL and @error; transfer full. The name alone is sync_file_beside()'s. */
+/* All of @data; false and errno. */
+bool sync_file_append(int fd, const char *data, gsize length) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The first half of sync_file_write(): what @writer (false: errno says why) puts into it is at @path with another ending, fsynced. NULL and @error;
+ * transfer full. The name alone is sync_file_beside()'s. */
+typedef bool (*SyncFileWriter)(int fd, gconstpointer user_data);
 char *sync_file_beside(const char *path);
-char *sync_file_write_beside(const char *path, const char *data, gsize length, mode_t mode, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+char *sync_file_write_beside(const char *path, SyncFileWriter writer, gconstpointer user_data, mode_t mode, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Makes what was done to the name @path lasting. */
 bool sync_file_settle_folder(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;

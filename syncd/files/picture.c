@@ -23,30 +23,34 @@ enum {
 	RACY_MS = 50,      /* a file changed this shortly before it was read may change again under the same time stamp */
 };
 
-/* What lstat says of a file; equal means not changed since. */
+/* What lstat says of a file; equal means not changed since. There is one for each file of every set, so it is packed. */
 typedef struct {
-	dev_t dev;
 	ino_t ino;
+	off_t size;
+	gint64 mtime_ns, ctime_ns;
+	guint32 dev; /* of which the kernel has no more */
 	mode_t mode;
 	uid_t uid;
 	gid_t gid;
-	off_t size;
-	gint64 mtime_ns, ctime_ns;
 } Look;
 
 typedef struct Folder Folder;
 
 typedef struct {
 	Look look;
-	Look wal;       /* a database's -wal; all zero without */
-	bool racy;      /* must be read again whatever lstat says */
-	bool adopted;   /* placed by us: id is right, the next look only completes it; of a folder: it is listed */
-	git_oid id;     /* of a file's or link's content */
-	Folder *folder; /* of a folder */
+	union {
+		git_oid id;     /* of a file's or link's content */
+		Folder *folder; /* of a folder */
+	};
+	bool is_folder : 1;
+	bool racy : 1;    /* must be read again whatever lstat says */
+	bool adopted : 1; /* placed by us: id is right, the next look only completes it; of a folder: it is listed */
+	bool seen : 1;    /* by the present look at its folder */
+	char name[];
 } Item;
 
 struct Folder {
-	GHashTable *items; /* name -> Item* */
+	GHashTable *items; /* of Item*, each by its name, which is the key and the value */
 	Look look;
 	bool opaque;       /* it cannot be read: id is what it was, nothing is known of what is in it */
 	bool written;      /* id is its tree */
@@ -56,6 +60,7 @@ struct Folder {
 typedef struct {
 	const SyncSet *set;
 	Folder *root; /* NULL: missing */
+	Look wal;     /* a database's -wal; all zero without */
 	bool all;
 	GHashTable *marked; /* paths */
 } SetView;
@@ -85,12 +90,42 @@ static void folder_free(Folder *folder)
 	g_free(folder);
 }
 
-static void item_free(gpointer data)
+static Item *item_new(const char *name)
 {
-	Item *item = data;
+	gsize length = strlen(name);
+	Item *item = g_malloc0(offsetof(Item, name) + length + 1);
 
-	folder_free(item->folder);
+	memcpy(item->name, name, length);
+	return item;
+}
+
+static Item *item_of(gpointer name)
+{
+	return name ? (Item *)((char *)name - offsetof(Item, name)) : NULL;
+}
+
+static void item_free(Item *item)
+{
+	if (item && item->is_folder)
+		folder_free(item->folder);
 	g_free(item);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Item, item_free)
+
+static void drop_item(gpointer name)
+{
+	item_free(item_of(name));
+}
+
+static Item *find_item(Folder *folder, const char *name)
+{
+	return item_of(g_hash_table_lookup(folder->items, name));
+}
+
+/* Takes it, in the place of the one that has its name. */
+static void put_item(Folder *folder, Item *item)
+{
+	g_hash_table_add(folder->items, item->name);
 }
 
 static Folder *folder_new(void)
@@ -98,7 +133,7 @@ static Folder *folder_new(void)
 	Folder *folder = g_new0(Folder, 1);
 
 	folder->look.mode = S_IFDIR; /* until it is looked at */
-	folder->items = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, item_free);
+	folder->items = g_hash_table_new_full(g_str_hash, g_str_equal, drop_item, NULL);
 	return folder;
 }
 
@@ -212,8 +247,8 @@ static Folder *find_folder(Folder *root, const char *path, bool forget)
 			return NULL;
 		if (forget)
 			folder->written = false;
-		Item *item = g_hash_table_lookup(folder->items, names[i]);
-		folder = item ? item->folder : NULL;
+		Item *item = find_item(folder, names[i]);
+		folder = item && item->is_folder ? item->folder : NULL;
 	}
 	if (folder && folder->opaque)
 		return NULL;
@@ -229,14 +264,14 @@ static Folder *have_folder(Folder *root, const char *path)
 	Folder *folder = root;
 
 	for (guint i = 0; names[i] && !folder->opaque; i++) {
-		Item *item = g_hash_table_lookup(folder->items, names[i]);
+		Item *item = find_item(folder, names[i]);
 
 		folder->written = false;
-		if (!item || !item->folder) {
-			item = g_new0(Item, 1);
-			item->adopted = true;
+		if (!item || !item->is_folder) {
+			item = item_new(names[i]);
+			item->is_folder = item->adopted = true;
 			item->folder = folder_new();
-			g_hash_table_insert(folder->items, g_strdup(names[i]), item);
+			put_item(folder, item);
 		}
 		folder = item->folder;
 	}
@@ -256,11 +291,11 @@ void sync_picture_adopt(SyncPicture *picture, const SyncSet *set, const char *pa
 	Folder *folder = view ? have_folder(view->root, set->database ? "" : parent) : NULL;
 	if (!folder)
 		return;
-	Item *item = g_new0(Item, 1);
+	Item *item = item_new(sync_path_last(path));
 	item->id = *id;
 	item->adopted = true;
 	item->look.mtime_ns = mtime_ns;
-	g_hash_table_insert(folder->items, g_strdup(sync_path_last(path)), item);
+	put_item(folder, item);
 }
 
 /* ---- looking ---- */
@@ -272,7 +307,8 @@ static gint64 stamp_ns(struct timespec stamp)
 
 static Look look_of(const struct stat *st)
 {
-	return (Look){ st->st_dev, st->st_ino, st->st_mode, st->st_uid, st->st_gid, st->st_size, stamp_ns(st->st_mtim), stamp_ns(st->st_ctim) };
+	return (Look){ .ino = st->st_ino, .size = st->st_size, .mtime_ns = stamp_ns(st->st_mtim), .ctime_ns = stamp_ns(st->st_ctim),
+		       .dev = (guint32)st->st_dev, .mode = st->st_mode, .uid = st->st_uid, .gid = st->st_gid };
 }
 
 static bool look_equal(const Look *a, const Look *b)
@@ -361,21 +397,23 @@ static Item *as_before(SyncPicture *picture, const SetView *view, Item *known, c
 	g_autoptr(git_tree_entry) entry = NULL;
 	bool folder = S_ISDIR(st->st_mode);
 
-	if (known && (known->folder != NULL) == folder) {
+	if (known && known->is_folder == folder) {
 		known->racy = true;
 		return known;
 	}
 	if (git_oid_is_zero(&picture->base) || git_tree_lookup(&tree, picture->repo->git, &picture->base) < 0 ||
 	    git_tree_entry_bypath(&entry, tree, full) < 0 || (git_tree_entry_type(entry) == GIT_OBJECT_TREE) != folder)
 		return NULL;
-	Item *item = g_new0(Item, 1);
+	Item *item = item_new(sync_path_last(path));
 	item->look = look_of(st);
 	item->racy = true;
-	item->id = *git_tree_entry_id(entry);
+	item->is_folder = folder;
 	if (folder) {
 		item->folder = folder_new();
 		item->folder->opaque = item->folder->written = true;
-		item->folder->id = item->id;
+		item->folder->id = *git_tree_entry_id(entry);
+	} else {
+		item->id = *git_tree_entry_id(entry);
 	}
 	return item;
 }
@@ -428,7 +466,7 @@ static bool look_at_name(SyncPicture *picture, SetView *view, Folder *folder, in
 			 bool *ret_gone, GError **error)
 {
 	struct stat st;
-	Item *known = g_hash_table_lookup(folder->items, name);
+	Item *known = find_item(folder, name);
 
 	*ret_gone = true;
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -436,7 +474,7 @@ static bool look_at_name(SyncPicture *picture, SetView *view, Folder *folder, in
 	Look look = look_of(&st);
 	if (S_ISDIR(st.st_mode)) {
 		g_autofree char *inner_path = sync_path_join(path, name);
-		bool same = known && known->folder && (known->adopted || (known->look.dev == look.dev && known->look.ino == look.ino));
+		bool same = known && known->is_folder && (known->adopted || (known->look.dev == look.dev && known->look.ino == look.ino));
 		bool same_rights = same && known->look.mode == look.mode && known->look.uid == look.uid && known->look.gid == look.gid;
 
 		*ret_gone = false;
@@ -448,7 +486,7 @@ static bool look_at_name(SyncPicture *picture, SetView *view, Folder *folder, in
 
 			*ret_gone = kept == NULL;
 			if (kept && kept != known)
-				g_hash_table_insert(folder->items, g_strdup(name), kept);
+				put_item(folder, kept);
 			return true;
 		}
 		if (inner_fd < 0 || depth >= DEPTH_MAX) {
@@ -460,9 +498,10 @@ static bool look_at_name(SyncPicture *picture, SetView *view, Folder *folder, in
 			known = NULL;
 		}
 		if (!same) {
-			known = g_new0(Item, 1);
+			known = item_new(name);
+			known->is_folder = true;
 			known->folder = folder_new();
-			g_hash_table_insert(folder->items, g_strdup(name), known);
+			put_item(folder, known);
 		}
 		known->look = look;
 		known->adopted = false;
@@ -471,11 +510,11 @@ static bool look_at_name(SyncPicture *picture, SetView *view, Folder *folder, in
 	g_autofree char *whole = sync_path_join(path, name);
 	if (!sync_path_included(whole, (const char *const *)view->set->include))
 		return true;
-	if (known && !known->folder && !known->racy && !known->adopted && look_equal(&known->look, &look)) {
+	if (known && !known->is_folder && !known->racy && !known->adopted && look_equal(&known->look, &look)) {
 		*ret_gone = false;
 		return true;
 	}
-	if (known && !known->folder && known->adopted && S_ISREG(st.st_mode) && known->look.mtime_ns == look.mtime_ns) {
+	if (known && !known->is_folder && known->adopted && S_ISREG(st.st_mode) && known->look.mtime_ns == look.mtime_ns) {
 		*ret_gone = known->adopted = false;
 		known->look = look;
 		return true;
@@ -485,10 +524,10 @@ static bool look_at_name(SyncPicture *picture, SetView *view, Folder *folder, in
 
 		*ret_gone = kept == NULL;
 		if (kept && kept != known)
-			g_hash_table_insert(folder->items, g_strdup(name), kept);
+			put_item(folder, kept);
 		return true;
 	}
-	g_autofree Item *item = g_new0(Item, 1);
+	g_autoptr(Item) item = item_new(name);
 	bool ok = true, cannot = false;
 	if (S_ISREG(st.st_mode))
 		ok = look_at_file(picture, fd, name, item, ret_gone, &cannot, error);
@@ -499,18 +538,19 @@ static bool look_at_name(SyncPicture *picture, SetView *view, Folder *folder, in
 
 		*ret_gone = kept == NULL;
 		if (kept && kept != known)
-			g_hash_table_insert(folder->items, g_strdup(name), kept);
+			put_item(folder, kept);
 		return true;
 	}
 	/* Sockets, pipes and devices stay gone: they belong to a process, not to the data. */
 	if (ok && !*ret_gone)
-		g_hash_table_insert(folder->items, g_strdup(name), g_steal_pointer(&item));
+		put_item(folder, g_steal_pointer(&item));
 	return ok;
 }
 
 static bool look_at_folder(SyncPicture *picture, SetView *view, Folder *folder, int fd, const char *path, bool deep, guint depth, GError **error)
 {
-	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	GHashTableIter iter;
+	gpointer known;
 	struct stat st;
 
 	if (g_cancellable_set_error_if_cancelled(picture->cancellable, error))
@@ -532,6 +572,9 @@ static bool look_at_folder(SyncPicture *picture, SetView *view, Folder *folder, 
 		return false;
 	}
 	bool ok = true;
+	g_hash_table_iter_init(&iter, folder->items);
+	while (g_hash_table_iter_next(&iter, &known, NULL))
+		item_of(known)->seen = false;
 	errno = 0;
 	for (struct dirent *entry = readdir(dir); ok && entry; errno = 0, entry = readdir(dir)) {
 		const char *name = entry->d_name;
@@ -542,7 +585,7 @@ static bool look_at_folder(SyncPicture *picture, SetView *view, Folder *folder, 
 			continue;
 		ok = look_at_name(picture, view, folder, fd, path, name, deep, depth, &gone, error);
 		if (ok && !gone)
-			g_hash_table_add(seen, g_strdup(name));
+			find_item(folder, name)->seen = true;
 	}
 	/* Half a list is not a folder with half of its files. */
 	if (ok && errno) {
@@ -552,11 +595,9 @@ static bool look_at_folder(SyncPicture *picture, SetView *view, Folder *folder, 
 	(void)closedir(dir);
 	if (!ok)
 		return false;
-	GHashTableIter iter;
-	const char *name;
 	g_hash_table_iter_init(&iter, folder->items);
-	while (g_hash_table_iter_next(&iter, (gpointer *)&name, NULL))
-		if (!g_hash_table_contains(seen, name))
+	while (g_hash_table_iter_next(&iter, &known, NULL))
+		if (!item_of(known)->seen)
 			g_hash_table_iter_remove(&iter);
 	return true;
 }
@@ -641,14 +682,14 @@ static bool refresh_database(SyncPicture *picture, SetView *view, GError **error
 	}
 	if (!view->root)
 		view->root = folder_new();
-	Item *known = g_hash_table_lookup(view->root->items, view->set->database);
+	Item *known = find_item(view->root, view->set->database);
 	if (known && known->adopted && known->look.mtime_ns == look.mtime_ns && wal.ino == 0) {
 		known->adopted = false;
 		known->look = look;
-		known->wal = wal;
+		view->wal = wal;
 		return true;
 	}
-	if (known && !known->adopted && !known->racy && look_equal(&known->look, &look) && look_equal(&known->wal, &wal))
+	if (known && !known->adopted && !known->racy && look_equal(&known->look, &look) && look_equal(&view->wal, &wal))
 		return true;
 	if (!sync_snapshot_take(path, copy, error)) {
 		g_prefix_error(error, "data set %s: ", view->set->name);
@@ -656,7 +697,7 @@ static bool refresh_database(SyncPicture *picture, SetView *view, GError **error
 	}
 	sync_autofd fd = open(copy, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
-	g_autofree Item *item = g_new0(Item, 1);
+	g_autoptr(Item) item = item_new(view->set->database);
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		sync_error_from_errno(error, errno, "reading the copy");
 		return false;
@@ -667,10 +708,10 @@ static bool refresh_database(SyncPicture *picture, SetView *view, GError **error
 		return false;
 	/* What it was before the copy: a change during it makes the next look different. */
 	item->look = look;
-	item->wal = wal;
+	view->wal = wal;
 	item->racy = is_racy(&look) || (wal.ino && is_racy(&wal));
 	view->root->written = false;
-	g_hash_table_insert(view->root->items, g_strdup(view->set->database), g_steal_pointer(&item));
+	put_item(view->root, g_steal_pointer(&item));
 	return true;
 }
 
@@ -722,8 +763,7 @@ static bool write_folder(SyncRepo *repo, Folder *folder, const SyncSet *set, GEr
 	g_autoptr(GPtrArray) metas = g_ptr_array_new_with_free_func((GDestroyNotify)sync_meta_free);
 	g_autoptr(git_treebuilder) builder = NULL;
 	GHashTableIter iter;
-	const char *name;
-	Item *item;
+	gpointer key;
 	git_oid manifest_id;
 
 	if (folder->written)
@@ -731,19 +771,20 @@ static bool write_folder(SyncRepo *repo, Folder *folder, const SyncSet *set, GEr
 	if (git_treebuilder_new(&builder, repo->git, NULL) < 0)
 		return sync_git_error(error, "writing a folder");
 	g_hash_table_iter_init(&iter, folder->items);
-	while (g_hash_table_iter_next(&iter, (gpointer *)&name, (gpointer *)&item)) {
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		Item *item = item_of(key);
 		git_filemode_t mode = S_ISLNK(item->look.mode)	? GIT_FILEMODE_LINK :
 				      item->look.mode & S_IXUSR ? GIT_FILEMODE_BLOB_EXECUTABLE :
 								  GIT_FILEMODE_BLOB;
 
-		if (item->folder && (!write_folder(repo, item->folder, set, error) ||
-				     !insert(builder, name, &item->folder->id, GIT_FILEMODE_TREE, error)))
+		if (item->is_folder && (!write_folder(repo, item->folder, set, error) ||
+					!insert(builder, item->name, &item->folder->id, GIT_FILEMODE_TREE, error)))
 			return false;
-		if (item->folder)
+		if (item->is_folder)
 			continue;
-		if (!insert(builder, name, &item->id, mode, error))
+		if (!insert(builder, item->name, &item->id, mode, error))
 			return false;
-		g_ptr_array_add(metas, meta_of(&item->look, name, set->database != NULL));
+		g_ptr_array_add(metas, meta_of(&item->look, item->name, set->database != NULL));
 	}
 	/* The folder that a database lies in is not the set's. */
 	if (!set->database)

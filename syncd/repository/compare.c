@@ -11,7 +11,9 @@ enum { DEPTH_MAX = 64 };
 
 typedef struct {
 	SyncRepo *repo;
-	GPtrArray *old, *new_;
+	SyncDiffers differs;
+	gpointer user_data;
+	bool enough;
 } Comparison;
 
 /* One folder of one side. */
@@ -100,11 +102,11 @@ static const SyncMeta *side_meta(const Side *side, const char *name)
 	return side->metas ? g_hash_table_lookup(side->metas, name) : NULL;
 }
 
-static void note(GPtrArray *list, const char *path, const SyncMeta *meta, const git_tree_entry *entry)
+static void note(Comparison *cmp, const char *path, const SyncMeta *was, const git_tree_entry *before, const SyncMeta *becomes, const git_tree_entry *after)
 {
-	g_autofree char *id = entry ? sync_oid_text(git_tree_entry_id(entry)) : NULL;
-
-	g_ptr_array_add(list, sync_entry_new(path, meta, id));
+	if (!cmp->enough && (was || becomes))
+		cmp->enough = !cmp->differs(path, was, was && before ? git_tree_entry_id(before) : NULL, becomes,
+					    becomes && after ? git_tree_entry_id(after) : NULL, cmp->user_data);
 }
 
 static bool compare(Comparison *cmp, const git_oid *old_id, const git_oid *new_id, const char *path, guint depth, GError **error);
@@ -125,10 +127,7 @@ static bool compare_name(Comparison *cmp, const Side *old, const Side *new_, con
 
 	if (same_content && (!was || !becomes ? was == becomes : sync_meta_equal(was, becomes)))
 		return true;
-	if (was)
-		note(cmp->old, inner, was, before);
-	if (becomes)
-		note(cmp->new_, inner, becomes, after);
+	note(cmp, inner, was, before, becomes, after);
 	if (!folder_id(before) && !folder_id(after))
 		return true;
 	return compare(cmp, folder_id(before), folder_id(after), inner, depth + 1, error);
@@ -145,19 +144,15 @@ static bool compare(Comparison *cmp, const git_oid *old_id, const git_oid *new_i
 		return false;
 	const SyncMeta *was = side_meta(&old, ".");
 	const SyncMeta *becomes = side_meta(&new_, ".");
-	if (!was || !becomes || !sync_meta_equal(was, becomes)) {
-		if (was)
-			note(cmp->old, path, was, NULL);
-		if (becomes)
-			note(cmp->new_, path, becomes, NULL);
-	}
-	for (gsize i = 0; old.tree && i < git_tree_entrycount(old.tree); i++) {
+	if (!was || !becomes || !sync_meta_equal(was, becomes))
+		note(cmp, path, was, NULL, becomes, NULL);
+	for (gsize i = 0; !cmp->enough && old.tree && i < git_tree_entrycount(old.tree); i++) {
 		const char *name = git_tree_entry_name(git_tree_entry_byindex(old.tree, i));
 
 		if (!g_str_equal(name, SYNC_MANIFEST_NAME) && !compare_name(cmp, &old, &new_, name, path, depth, error))
 			return false;
 	}
-	for (gsize i = 0; new_.tree && i < git_tree_entrycount(new_.tree); i++) {
+	for (gsize i = 0; !cmp->enough && new_.tree && i < git_tree_entrycount(new_.tree); i++) {
 		const char *name = git_tree_entry_name(git_tree_entry_byindex(new_.tree, i));
 
 		if (!g_str_equal(name, SYNC_MANIFEST_NAME) && !side_entry(&old, name) &&
@@ -187,10 +182,10 @@ static bool set_tree(SyncRepo *repo, const git_oid *tree_id, const char *set, gi
 	return true;
 }
 
-bool sync_repo_compare(SyncRepo *repo, const git_oid *old_tree, const git_oid *new_tree, const char *set, GPtrArray *old, GPtrArray *new_,
-		       GError **error)
+bool sync_repo_each_difference(SyncRepo *repo, const git_oid *old_tree, const git_oid *new_tree, const char *set, SyncDiffers differs, gpointer user_data,
+			       GError **error)
 {
-	Comparison cmp = { .repo = repo, .old = old, .new_ = new_ };
+	Comparison cmp = { .repo = repo, .differs = differs, .user_data = user_data };
 	git_oid old_id, new_id;
 	bool old_there, new_there;
 
@@ -199,6 +194,36 @@ bool sync_repo_compare(SyncRepo *repo, const git_oid *old_tree, const git_oid *n
 	if (old_there && new_there && git_oid_equal(&old_id, &new_id))
 		return true;
 	return compare(&cmp, old_there ? &old_id : NULL, new_there ? &new_id : NULL, "", 0, error);
+}
+
+typedef struct {
+	GPtrArray *old, *new_;
+} Lists;
+
+static void list(GPtrArray *entries, const char *path, const SyncMeta *meta, const git_oid *id)
+{
+	g_autofree char *hex = id ? sync_oid_text(id) : NULL;
+
+	g_ptr_array_add(entries, sync_entry_new(path, meta, hex));
+}
+
+static bool list_both(const char *path, const SyncMeta *was, const git_oid *was_id, const SyncMeta *becomes, const git_oid *id, gpointer user_data)
+{
+	Lists *lists = user_data;
+
+	if (was)
+		list(lists->old, path, was, was_id);
+	if (becomes)
+		list(lists->new_, path, becomes, id);
+	return true;
+}
+
+bool sync_repo_compare(SyncRepo *repo, const git_oid *old_tree, const git_oid *new_tree, const char *set, GPtrArray *old, GPtrArray *new_,
+		       GError **error)
+{
+	Lists lists = { old, new_ };
+
+	return sync_repo_each_difference(repo, old_tree, new_tree, set, list_both, &lists, error);
 }
 
 char **sync_repo_sets(SyncRepo *repo, const git_oid *tree_id, GError **error)

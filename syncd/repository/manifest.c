@@ -13,24 +13,38 @@ enum { FILE_BITS = 01777, FOLDER_BITS = 07777 };
 
 SyncMeta *sync_meta_new(SyncKind kind, guint mode, const char *owner, const char *group, gint64 mtime_ns, const char *name)
 {
-	SyncMeta *meta = g_new0(SyncMeta, 1);
+	gsize length = name ? strlen(name) + 1 : 0;
+	SyncMeta *meta = g_malloc0(sizeof *meta + length);
 
 	meta->kind = kind;
 	meta->mode = mode & (kind == SYNC_KIND_FOLDER ? FOLDER_BITS : FILE_BITS);
-	meta->owner = g_strdup(owner);
-	meta->group = g_strdup(group);
+	meta->owner = g_ref_string_new_intern(owner);
+	meta->group = g_ref_string_new_intern(group);
 	meta->mtime_ns = kind == SYNC_KIND_FOLDER ? 0 : mtime_ns;
-	meta->name = g_strdup(name);
+	if (name)
+		meta->name = memcpy(meta + 1, name, length);
 	return meta;
+}
+
+void sync_meta_init_copy(SyncMeta *meta, const SyncMeta *from)
+{
+	*meta = *from;
+	meta->owner = g_ref_string_acquire(from->owner);
+	meta->group = g_ref_string_acquire(from->group);
+	meta->name = NULL;
+}
+
+void sync_meta_clear(SyncMeta *meta)
+{
+	g_clear_pointer(&meta->owner, g_ref_string_release);
+	g_clear_pointer(&meta->group, g_ref_string_release);
 }
 
 void sync_meta_free(SyncMeta *meta)
 {
 	if (!meta)
 		return;
-	g_free(meta->owner);
-	g_free(meta->group);
-	g_free(meta->name);
+	sync_meta_clear(meta);
 	g_free(meta);
 }
 
@@ -221,7 +235,7 @@ GHashTable *sync_manifest_parse(const char *text, gsize length, GError **error)
 			return NULL;
 		}
 		previous = meta->name;
-		g_hash_table_insert(metas, meta->name, meta);
+		g_hash_table_insert(metas, (gpointer)meta->name, meta);
 	}
 	return g_steal_pointer(&metas);
 }

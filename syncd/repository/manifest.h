@@ -22,14 +22,18 @@ typedef enum { SYNC_KIND_FILE, SYNC_KIND_LINK, SYNC_KIND_FOLDER } SyncKind;
 typedef struct {
 	SyncKind kind;
 	guint mode; /* permission bits; never set-user-id or set-group-id on a file: the peer must not be able to hand out rights */
-	char *owner;
-	char *group;
+	char *owner, *group; /* reference counted strings, one for all files of an owner */
 	gint64 mtime_ns; /* 0 for a folder */
-	char *name;
+	const char *name; /* NULL: it goes without; else in the same block */
 } SyncMeta;
 
+/* @name may be NULL. */
 SyncMeta *sync_meta_new(SyncKind kind, guint mode, const char *owner, const char *group, gint64 mtime_ns, const char *name);
 void sync_meta_free(SyncMeta *meta); /* NULL is fine */
+
+/* Of one that lies in another block; the name is left out. */
+void sync_meta_init_copy(SyncMeta *meta, const SyncMeta *from);
+void sync_meta_clear(SyncMeta *meta);
 
 /* The same in everything that travels, the name apart. */
 bool sync_meta_equal(const SyncMeta *a, const SyncMeta *b);

@@ -60,8 +60,16 @@ bool sync_repo_find(SyncRepo *repo, const char *name, git_oid *ret_id, GError **
 /* The data sets (top folders) of a tree. Transfer full. */
 char **sync_repo_sets(SyncRepo *repo, const git_oid *tree, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* What differs in data set @set between two trees, either of which may be NULL (nothing): SyncEntry* are appended to @old and @new_. Refuses
- * a tree whose names, kinds or manifests are not what sync_picture_write() makes. */
+/* Called with each path in a data set that differs between two trees, in the order of the trees. @was, @becomes: NULL: it is not there. The ids are of
+ * objects, and NULL for folders. What changed between folder and not comes twice, with the one and with the other. False: that is enough. */
+typedef bool (*SyncDiffers)(const char *path, const SyncMeta *was, const git_oid *was_id, const SyncMeta *becomes, const git_oid *id, gpointer user_data);
+
+/* What differs in data set @set between two trees, either of which may be NULL (nothing). Refuses a tree whose names, kinds or manifests are not what
+ * sync_picture_write() makes. */
+bool sync_repo_each_difference(SyncRepo *repo, const git_oid *old_tree, const git_oid *new_tree, const char *set, SyncDiffers differs, gpointer user_data,
+			       GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The same as lists: SyncEntry* are appended to @old and @new_. */
 bool sync_repo_compare(SyncRepo *repo, const git_oid *old_tree, const git_oid *new_tree, const char *set, GPtrArray *old, GPtrArray *new_,
 		       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

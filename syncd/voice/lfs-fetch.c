@@ -103,22 +103,41 @@ static bool judge_head(const char *head, guint64 from, guint64 size, guint64 *re
 	return sync_range_answered(status, has_length ? soup_message_headers_get_content_length(headers) : -1, first, total, from, size, ret_at, error);
 }
 
+/* Fills the buffer, as far as there is something to come: what is written goes in large pieces. */
+static bool read_piece(Connection *connection, guint64 left, GCancellable *cancellable, GError **error)
+{
+	gsize wanted = MIN(left, BUFFER);
+
+	memmove(connection->buffer, connection->buffer + connection->at, connection->end - connection->at);
+	connection->end -= connection->at;
+	connection->at = 0;
+	/* Not a byte more than was promised. */
+	while (connection->end < wanted) {
+		gssize n = read_some(connection, connection->buffer + connection->end, wanted - connection->end, cancellable, error);
+
+		if (n <= 0)
+			return false;
+		connection->end += (gsize)n;
+	}
+	return true;
+}
+
 static bool read_body(Connection *connection, SyncReceipt *receipt, guint64 size, GCancellable *cancellable, GError **error)
 {
-	while (sync_receipt_at(receipt) < size || connection->at < connection->end) {
-		if (connection->at == connection->end) {
-			/* Not a byte more than was promised. */
-			gssize n = read_some(connection, connection->buffer, MIN(size - sync_receipt_at(receipt), BUFFER), cancellable, error);
-			if (n <= 0)
-				return false;
-			connection->at = 0;
-			connection->end = (gsize)n;
-		}
+	bool ok = true;
+
+	while (ok && (sync_receipt_at(receipt) < size || connection->at < connection->end)) {
+		g_autoptr(GError) problem = NULL;
+
+		ok = read_piece(connection, size - sync_receipt_at(receipt), cancellable, &problem);
+		/* What came before the peer hung up need not come again. */
 		if (!sync_receipt_add(receipt, (const guint8 *)connection->buffer + connection->at, connection->end - connection->at, error))
 			return false;
 		connection->at = connection->end;
+		if (!ok)
+			g_propagate_error(error, g_steal_pointer(&problem));
 	}
-	return true;
+	return ok;
 }
 
 /* *ret_stale: nothing came over a connection that had served before. */

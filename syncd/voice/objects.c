@@ -254,6 +254,9 @@ static bool adopt(SyncObjects *objects, const char *temporary, int fd, const cha
 	/* Nobody ought to write into it. */
 	if (fchmod(fd, 0400) < 0 || (!marked && fsync(fd) < 0) || rename(temporary, path) < 0)
 		return failed(error, "storing a recording");
+	/* While the next ones come the disk is at work: whoever waits for it in the end finds little left. */
+	if (marked)
+		(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	return true;
 }
 

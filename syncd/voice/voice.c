@@ -31,27 +31,38 @@ static bool pointer_of(SyncRepo *repo, const git_oid *id, SyncPointer *ret_point
 	return sync_pointer_parse(git_blob_rawcontent(blob), git_blob_rawsize(blob), ret_pointer, error);
 }
 
+typedef struct {
+	SyncLine *line;
+	const char *set;
+	SyncWants *wants;
+	GError *error;
+} Wanting;
+
+static bool want(const char *path, const SyncMeta *was, const git_oid *was_id, const SyncMeta *becomes, const git_oid *id, gpointer user_data)
+{
+	Wanting *wanting = user_data;
+	SyncLine *line = wanting->line;
+	SyncPointer pointer;
+
+	if (!becomes || becomes->kind != SYNC_KIND_FILE)
+		return true;
+	if (!pointer_of(line->repo, id, &pointer, &wanting->error))
+		return false;
+	if (sync_objects_has(line->objects, &pointer))
+		return true;
+	g_autofree char *full = sync_path_join(wanting->set, path);
+	return sync_wants_add(wanting->wants, &pointer, becomes->mtime_ns, full, &wanting->error);
+}
+
 static bool want_set(SyncLine *line, const git_oid *base, const git_oid *tree, const char *set, SyncWants *wants, GError **error)
 {
-	g_autoptr(GPtrArray) old = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
-	g_autoptr(GPtrArray) new_ = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
+	Wanting wanting = { .line = line, .set = set, .wants = wants };
 
-	if (!sync_repo_compare(line->repo, base, tree, set, old, new_, error))
+	if (!sync_repo_each_difference(line->repo, base, tree, set, want, &wanting, error))
 		return false;
-	for (guint i = 0; i < new_->len; i++) {
-		const SyncEntry *entry = new_->pdata[i];
-		g_autofree char *path = sync_path_join(set, entry->path);
-		SyncPointer pointer;
-		git_oid id;
-
-		if (entry->meta->kind != SYNC_KIND_FILE)
-			continue;
-		if (git_oid_fromstr(&id, entry->id) < 0 || !pointer_of(line->repo, &id, &pointer, error))
-			return false;
-		if (!sync_objects_has(line->objects, &pointer) && !sync_wants_add(wants, &pointer, entry->meta->mtime_ns, path, error))
-			return false;
-	}
-	return true;
+	if (wanting.error)
+		g_propagate_error(error, wanting.error);
+	return wanting.error == NULL;
 }
 
 /* The objects of @commit that are not here. All of what was applied last is, unless there is a doubt. NULL and @error. */

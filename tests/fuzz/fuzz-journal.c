@@ -18,11 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	g_assert_true(g_str_has_suffix(text, "\nend\n")); /* never a part of one */
 	for (guint i = 0; i < plan->steps->len; i++) {
 		const SyncStep *step = plan->steps->pdata[i];
-		bool with_meta = step->kind != SYNC_STEP_UNLINK && step->kind != SYNC_STEP_RMDIR;
-
 		g_assert_true(sync_path_ok(step->path));
-		g_assert_true((step->meta != NULL) == with_meta);
-		g_assert_true(!step->meta || step->meta->kind == SYNC_KIND_FOLDER || !(step->meta->mode & 06000));
+		g_assert_true((step->meta->owner != NULL) == sync_step_has_meta(step->kind));
+		g_assert_true(step->meta->kind == SYNC_KIND_FOLDER || !(step->meta->mode & 06000));
 	}
 	g_autofree char *once = sync_plan_to_journal(plan);
 	g_autoptr(SyncPlan) again = sync_plan_from_journal(once, &error);

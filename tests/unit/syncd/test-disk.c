@@ -49,7 +49,7 @@ static void test_fsync(void)
 	for (guint i = 0; i < 1000; i++) /* more than are kept one by one */
 		g_assert_cmpint(fsync(fd), ==, 0);
 	sync_disk_calm();
-	sync_disk_then(NULL, quit, loop);
+	sync_disk_later(fd, NULL, quit, loop);
 	g_main_loop_run(loop);
 	g_assert_true(sync_disk_is_lasting(G_USEC_PER_SEC));
 	/* Descriptors of those that waited are closed. */
@@ -172,7 +172,7 @@ static void test_power_lost_in_haste(void)
 
 	g_assert_true(sync_apply_stage(&apply, plan, staged, NULL, &error) && sync_apply_commit(&apply, plan, NULL, &error));
 	assert_holds(file, "911 = 1001\n");
-	g_assert_false(sync_apply_waits_for_disk(&apply));
+	g_assert_false(sync_apply_waits_for_disk(&apply, 0));
 
 	/* The name is there, the content is not; the ref did not come either. */
 	g_autofree char *text = sync_plan_to_journal(plan);
@@ -182,7 +182,7 @@ static void test_power_lost_in_haste(void)
 	g_assert_true(sync_apply_settle(&apply, &settled, &error));
 	assert_holds(file, "911 = 1001\n");
 	g_assert_true(sync_repo_get_ref(repo, "heads", "config", &found) && git_oid_equal(&found, &commit));
-	g_assert_false(sync_apply_waits_for_disk(&apply));
+	g_assert_false(sync_apply_waits_for_disk(&apply, 0));
 
 	/* In the same boot the steps are not made twice: an application may have changed the file since. */
 	g_assert_true(g_file_get_contents("/proc/sys/kernel/random/boot_id", &boot, NULL, NULL));
@@ -191,13 +191,163 @@ static void test_power_lost_in_haste(void)
 	put(file, "newer\n");
 	g_assert_true(sync_apply_settle(&apply, &settled, &error));
 	assert_holds(file, "newer\n");
-	g_assert_true(sync_apply_waits_for_disk(&apply));
+	g_assert_true(sync_apply_waits_for_disk(&apply, 6));
+	g_assert_false(sync_apply_waits_for_disk(&apply, 7));
 	sync_apply_ask_disk(&apply);
 	sync_apply_lasting(&apply, 6);
-	g_assert_true(sync_apply_waits_for_disk(&apply));
+	g_assert_true(sync_apply_waits_for_disk(&apply, 0));
 	sync_apply_lasting(&apply, 7);
-	g_assert_false(sync_apply_waits_for_disk(&apply));
+	g_assert_false(sync_apply_waits_for_disk(&apply, 0));
 	sync_repo_free(repo);
+}
+
+/* ---- many files, which nobody waits for ---- */
+
+enum { MANY = 40 };
+
+typedef struct {
+	char *root, *journal;
+	GPtrArray *sets;
+	SyncSet set;
+	SyncGate *gate;
+	SyncApply apply;
+	git_oid commit;
+	SyncPlan *plan;
+} Late;
+
+/* Each file holds its name and @text. */
+static git_oid commit_many(SyncRepo *repo, const git_oid *parent, const char *text, GPtrArray *entries)
+{
+	g_auto(SyncTerm) term = { .number = 1, .id = g_strdup("a"), .device = g_strdup("a") };
+	g_autoptr(SyncMeta) meta = sync_meta_new(SYNC_KIND_FILE, 0640, "root", "root", 1, NULL);
+	git_oid tree = tree_with(repo, "pbx.dial", "0", text), commit;
+	g_autoptr(GError) error = NULL;
+
+	for (guint i = 0; i < MANY; i++) {
+		g_autofree char *name = g_strdup_printf("%u", i), *path = g_build_filename("pbx.dial", name, NULL), *content = g_strconcat(name, text, NULL);
+		g_autoptr(git_tree) before = NULL;
+		git_oid blob;
+
+		g_assert_cmpint(git_blob_create_from_buffer(&blob, repo->git, content, strlen(content)), ==, 0);
+		g_assert_cmpint(git_tree_lookup(&before, repo->git, &tree), ==, 0);
+		git_tree_update update = { .action = GIT_TREE_UPDATE_UPSERT, .id = blob, .filemode = GIT_FILEMODE_BLOB, .path = path };
+		g_assert_cmpint(git_tree_create_updated(&tree, repo->git, before, 1, &update), ==, 0);
+		g_autofree char *hex = sync_oid_text(&blob);
+		g_ptr_array_add(entries, sync_entry_new(name, meta, hex));
+	}
+	g_assert_true(sync_repo_commit(repo, &tree, parent, "x", "x", &term, &commit, &error));
+	return commit;
+}
+
+static void late_begin(Late *late, const char *name)
+{
+	g_autofree char *repository = g_strconcat(folder, "/", name, ".git", NULL);
+	g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free), old = g_ptr_array_new(), entries = g_ptr_array_new();
+	g_autoptr(GError) error = NULL;
+
+	late->root = in_folder(name);
+	late->journal = g_strconcat(folder, "/", name, ".journal", NULL);
+	g_assert_cmpint(g_mkdir(late->root, 0755), ==, 0);
+	late->set = (SyncSet){ .name = (char *)"pbx.dial", .root = late->root, .ref = SYNC_REF_CONFIG };
+	late->sets = g_ptr_array_new();
+	g_ptr_array_add(late->sets, &late->set);
+	late->gate = sync_gate_new(late->journal, nobody_waits, NULL);
+	late->apply = (SyncApply){ .sets = late->sets, .ref = SYNC_REF_CONFIG, .repo = sync_repo_open(repository, &error), .journal = late->journal,
+				   .gate = late->gate };
+	g_assert_no_error(error);
+	late->commit = commit_many(late->apply.repo, NULL, " old\n", entries);
+	g_autofree char *hex = sync_oid_text(&late->commit);
+	late->plan = sync_plan_new("config", hex);
+	sync_plan_add(late->plan, "pbx.dial", old, entries);
+	sync_apply_make_late(late->plan);
+	g_assert_true(sync_apply_stage(&late->apply, late->plan, unknown, NULL, &error) && sync_apply_commit(&late->apply, late->plan, NULL, &error));
+	g_assert_true(sync_apply_waits_for_disk(&late->apply, 0));
+}
+
+static void late_end(Late *late)
+{
+	sync_plan_free(late->plan);
+	sync_repo_free(late->apply.repo);
+	sync_gate_free(late->gate);
+	g_ptr_array_unref(late->sets);
+	g_free(late->journal);
+	g_free(late->root);
+}
+
+/* The journals as they would be found after a start of the machine; as @name. */
+static void other_boot(Late *late, const char *ending)
+{
+	g_autofree char *path = g_strconcat(late->journal, ending, NULL), *text = NULL;
+
+	sync_apply_lasting(&late->apply, G_MAXINT64);
+	g_assert_false(sync_apply_waits_for_disk(&late->apply, 0));
+	g_free(late->plan->boot);
+	late->plan->boot = g_strdup("another-boot");
+	text = sync_plan_to_journal(late->plan);
+	put(path, text);
+}
+
+static void assert_all_hold(const Late *late, const char *text)
+{
+	for (guint i = 0; i < MANY; i++) {
+		g_autofree char *path = g_strdup_printf("%s/%u", late->root, i), *content = g_strdup_printf("%u%s", i, text);
+
+		assert_holds(path, content);
+	}
+}
+
+static void lose(const Late *late, guint i)
+{
+	g_autofree char *path = g_strdup_printf("%s/%u", late->root, i);
+
+	put(path, "");
+}
+
+static void test_power_lost_after_many(void)
+{
+	static const char *const endings[] = { "", ".made.5.another-boot" }; /* in the midst of the steps; when they were made */
+	g_autoptr(GError) error = NULL;
+
+	for (guint i = 0; i < G_N_ELEMENTS(endings); i++) {
+		g_autofree char *name = g_strdup_printf("many%u", i), *gone = NULL;
+		Late late = { 0 };
+		git_oid found;
+		bool moved;
+
+		late_begin(&late, name);
+		assert_all_hold(&late, " old\n");
+		other_boot(&late, endings[i]);
+		lose(&late, 3);
+		gone = g_build_filename(late.root, "4", NULL);
+		g_assert_cmpint(g_unlink(gone), ==, 0);
+		sync_repo_drop_ref(late.apply.repo, "heads", "config");
+		g_assert_true(sync_apply_settle(&late.apply, &moved, &error));
+		assert_all_hold(&late, " old\n");
+		g_assert_true(sync_repo_get_ref(late.apply.repo, "heads", "config", &found) && git_oid_equal(&found, &late.commit));
+		g_assert_false(sync_apply_waits_for_disk(&late.apply, 0) || g_file_test(late.journal, G_FILE_TEST_EXISTS));
+		late_end(&late);
+	}
+}
+
+/* A newer commit changed one file and waited for the disk; the other files were left to the first one. */
+static void test_power_lost_after_newer(void)
+{
+	g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
+	g_autoptr(GError) error = NULL;
+	Late late = { 0 };
+	git_oid newer, found;
+	bool moved;
+
+	late_begin(&late, "newer");
+	other_boot(&late, ".made.5.another-boot");
+	newer = commit_many(late.apply.repo, &late.commit, " new\n", entries);
+	g_assert_true(sync_repo_set_ref(late.apply.repo, "heads", "config", &newer, &error));
+	for (guint i = 0; i < MANY; i++)
+		lose(&late, i);
+	g_assert_true(sync_apply_settle(&late.apply, &moved, &error));
+	assert_all_hold(&late, " new\n");
+	g_assert_true(sync_repo_get_ref(late.apply.repo, "heads", "config", &found) && git_oid_equal(&found, &newer));
+	late_end(&late);
 }
 
 int main(int argc, char **argv)
@@ -207,6 +357,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/disk/fsync", test_fsync);
 	g_test_add_func("/disk/gather", test_gather);
 	g_test_add_func("/disk/power-lost-in-haste", test_power_lost_in_haste);
+	g_test_add_func("/disk/power-lost-after-many", test_power_lost_after_many);
+	g_test_add_func("/disk/power-lost-after-newer", test_power_lost_after_newer);
 	int status = g_test_run();
 	g_autofree char *above = g_path_get_dirname(folder), *name = g_path_get_basename(folder);
 	sync_autofd fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

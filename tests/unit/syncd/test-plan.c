@@ -102,6 +102,8 @@ static void test_stages_differ(void)
 	entry(new_, SYNC_KIND_LINK, "b", "1");
 	sync_plan_add(plan, "one", old, new_);
 	sync_plan_add_unlink(plan, "two", "db-wal");
+	entry(new_, SYNC_KIND_FILE, "a", "1");
+	entry(new_, SYNC_KIND_LINK, "b", "1");
 	sync_plan_add(plan, "two", old, new_);
 	for (guint i = 0; i < plan->steps->len; i++) {
 		const SyncStep *step = plan->steps->pdata[i];
