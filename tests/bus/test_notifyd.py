@@ -89,6 +89,17 @@ def test_same_key_is_stored_once(place, client):
     assert sum(member == "Raised" for _, member, _ in again.signals) == 1
 
 
+def test_same_key_again_before_it_is_answered(client):
+    """The ones that follow are answered with the first, and are it."""
+    answers = []
+    args = GLib.Variant("(ssyssa{sv})", ("SIP", "said again", 2, "", "", {"key": s("boot-7/1")}))
+    for _ in range(50):
+        client.connection.call(client.destination, NOTIFY_PATH, NOTIFY, "Raise", args, None, 0, DEADLINE_S * 1000, None,
+                               lambda connection, result: answers.append(connection.call_finish(result).unpack()[0]))
+    wait_until(lambda: len(answers) == 50, "all are answered")
+    assert set(answers) == {client.list()[0]["id"]} and client.get("Count") == 1
+
+
 def test_filters(place):
     client = place.private_socket()
     for i in range(6):
