@@ -250,7 +250,7 @@ static bool parse_entry(NotifyFilter *filter, const char *key, GVariant *value, 
 
 bool notify_filter_parse(GVariant *filter, NotifyFilter *ret_filter, GError **error)
 {
-	g_auto(NotifyFilter) parsed = { .count = 100, .before = G_MAXUINT64, .acknowledged = -1, .since_ms = G_MININT64 };
+	g_auto(NotifyFilter) parsed = { .count = 100, .bytes = NOTIFY_PAGE_BYTES, .before = G_MAXUINT64, .acknowledged = -1, .since_ms = G_MININT64 };
 	GVariantIter iter;
 	const char *key;
 	GVariant *each;

@@ -20,6 +20,7 @@ typedef enum {
 #define NOTIFY_KEY_BYTES         128
 #define NOTIFY_ABOUT_CHARS       128
 #define NOTIFY_MAX_IDS           10000 /* in one MarkRead */
+#define NOTIFY_PAGE_BYTES        (256 * 1024) /* of a List: some 350 events, which are on their way within 10 ms */
 #define NOTIFY_PRIORITY_MAX      3
 
 typedef struct {
@@ -61,6 +62,7 @@ typedef enum { NOTIFY_STATUS_ANY, NOTIFY_STATUS_NEW, NOTIFY_STATUS_READ } Notify
 
 typedef struct {
 	guint count;    /* at most so many, newest first */
+	gsize bytes;    /* and about so much at most; 0: about 3 MiB */
 	guint64 before; /* ids below this one; G_MAXUINT64: from the newest */
 	guint64 least;  /* ids from this one on; 0: all */
 	NotifyStatus status;

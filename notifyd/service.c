@@ -8,7 +8,6 @@
 #include "limit.h"
 
 #define SEARCH_IDS   1000
-#define SEARCH_BYTES (3 << 20)
 #define SEARCHES_MAX 8
 
 #define LED_TEST_MS 5000
@@ -190,7 +189,7 @@ static gboolean search_on(gpointer user_data)
 			g_ptr_array_add(search->found, event);
 		}
 		search->filter.before = slice.least;
-		if (slice.least > search->least && search->found->len < search->filter.count && search->size < SEARCH_BYTES)
+		if (slice.least > search->least && search->found->len < search->filter.count && search->size < search->filter.bytes)
 			return G_SOURCE_CONTINUE;
 		reply_events(g_steal_pointer(&search->call), search->found);
 	}

@@ -246,7 +246,7 @@ static int list(NotifyStore *store, gpointer data)
 
 		g_ptr_array_add(listing->events, event);
 		size += notify_event_size(event);
-		if (size > LIST_MAX_BYTES)
+		if (size > (filter.bytes ? filter.bytes : LIST_MAX_BYTES))
 			return SQLITE_OK;
 		code = SQLITE_OK;
 	}

@@ -75,7 +75,7 @@ bool notify_store_find_key(NotifyStore *store, const char *key, guint64 *ret_id,
 /* Rows without an event of their own (a digest). */
 bool notify_store_add_rows(NotifyStore *store, GPtrArray *rows, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* NotifyEvents, newest first. An answer is bounded at about 3 MiB whatever the count; the rest is got with `before`. */
+/* NotifyEvents, newest first. An answer is bounded whatever the count; the rest is got with `before`. */
 GPtrArray *notify_store_list(NotifyStore *store, const NotifyFilter *filter, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Between which ids there are events; 0 and 0: none. */

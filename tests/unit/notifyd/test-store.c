@@ -222,6 +222,15 @@ static void test_paging(Place *place, gconstpointer data)
 	}
 	g_assert_cmpuint(total, ==, 1500);
 	g_assert_cmpuint(pages, ==, 3);
+
+	/* Who asks over the bus gets smaller ones: others wait while an answer is made. */
+	g_autoptr(GVariant) wanted = g_variant_ref_sink(g_variant_new_parsed("{'count': <uint32 1500>}"));
+	g_auto(NotifyFilter) asked = { 0 };
+	g_assert_true(notify_filter_parse(wanted, &asked, &error));
+	g_autoptr(GPtrArray) page = notify_store_list(store, &asked, &error);
+	gsize size = page->len * notify_event_size(page->pdata[0]);
+	g_assert_cmpuint(size, >, NOTIFY_PAGE_BYTES / 2);
+	g_assert_cmpuint(size, <, NOTIFY_PAGE_BYTES + 8192);
 }
 
 /* A child adds events and reports each confirmed id through a pipe; it is killed at some instant; all that was confirmed is there. */
