@@ -23,6 +23,7 @@ typedef struct {
 typedef struct {
 	GSource base;
 	GArray *watched; /* of Watched */
+	bool has_company; /* there is another processor */
 	guint misses;
 } NetsnmpSource;
 
@@ -95,7 +96,7 @@ static bool comes_at_once(NetsnmpSource *source, struct pollfd *fds, guint n)
 
 	if (poll(fds, n, 0) > 0)
 		return true;
-	if (g_get_num_processors() < 2 || (source->misses >= MISSES && ++source->misses % AGAIN))
+	if (!source->has_company || (source->misses >= MISSES && ++source->misses % AGAIN))
 		return false;
 	while (g_get_monotonic_time() < until_us) {
 		if (poll(fds, n, 0) <= 0)
@@ -177,6 +178,7 @@ GSource *netsnmp_source_new(void)
 	static GSourceFuncs functions = { .prepare = prepare, .dispatch = dispatch, .finalize = finalize };
 	GSource *base = g_source_new(&functions, sizeof(NetsnmpSource));
 
+	((NetsnmpSource *)base)->has_company = g_get_num_processors() > 1;
 	((NetsnmpSource *)base)->watched = g_array_new(FALSE, FALSE, sizeof(Watched));
 	g_source_set_static_name(base, "net-snmp");
 	g_source_attach(base, NULL);
