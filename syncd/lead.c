@@ -284,6 +284,9 @@ static bool store_and_commit(SyncLine *line, const char *author, const char *mes
 	Making making = { .author = author };
 
 	making.first = !sync_repo_get_ref(line->repo, "heads", line->name, &making.head);
+	/* What was migrated here comes into the line before the first that is made of it. */
+	if (!making.first)
+		sync_migrate_files(line->repo, line->name, &making.head, &making.head);
 	line->first_us = line->writing_us = line->database_us = 0;
 	line->n_changes = 0;
 	mark_databases(line);
@@ -305,6 +308,7 @@ static bool store_and_commit(SyncLine *line, const char *author, const char *mes
 	if (!sync_repo_set_ref(line->repo, "heads", line->name, &making.id, error))
 		return false;
 	g_autofree char *hex = sync_oid_text(&making.id);
+	sync_migrate_drop(line->repo, line->name);
 	sync_line_tell_change(line, change);
 	sync_line_tell(line);
 	sync_line_tell_committed(line, hex, text, making.n_changes);
