@@ -68,6 +68,7 @@ typedef struct {
 	GSource *timer;          /* commits when it is ready */
 	gint64 first_us;         /* of the changes not yet committed; 0: none */
 	guint n_changes;         /* that the kernel told of since the last commit */
+	gint64 told_us;          /* of the last one */
 	gint64 writing_us;       /* somebody writes since; 0: nobody */
 	gint64 database_us;      /* the first change of a database since its last copy; 0: none */
 	gint64 snapshot_us;      /* the last copy of a database began */

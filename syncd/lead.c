@@ -61,9 +61,12 @@ static gint64 due_us(const SyncLine *line, gint64 now_us)
 
 static void arm(SyncLine *line)
 {
-	gint64 due = due_us(line, g_get_monotonic_time());
+	line->told_us = g_get_monotonic_time();
+	gint64 due = due_us(line, line->told_us), ready = g_source_get_ready_time(line->timer);
 
-	g_source_set_ready_time(line->timer, due == G_MAXINT64 ? -1 : due);
+	/* That it is later now is seen when the time has come: thousands of changes would set it thousands of times. */
+	if (due == G_MAXINT64 || ready < 0 || due < ready)
+		g_source_set_ready_time(line->timer, due == G_MAXINT64 ? -1 : due);
 }
 
 /* A database's own files; whatever else is in its folder is not the set's. */
@@ -332,10 +335,12 @@ static gboolean line_due(gpointer user_data)
 {
 	SyncLine *line = user_data;
 	g_autoptr(GError) error = NULL;
+	gint64 began_us = g_get_monotonic_time(), due = due_us(line, line->told_us);
 
-	g_source_set_ready_time(line->timer, -1);
+	g_source_set_ready_time(line->timer, due == G_MAXINT64 || due <= began_us ? -1 : due);
+	if (due > began_us)
+		return G_SOURCE_CONTINUE;
 	sync_line_tell_activity(line, "committing");
-	gint64 began_us = g_get_monotonic_time();
 	bool copies = g_hash_table_size(line->databases) > 0;
 	if (line->growing)
 		sync_growing_each_due(line->growing, began_us, mark_growing, line);
