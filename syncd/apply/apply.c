@@ -501,7 +501,7 @@ static bool make_folder(const SyncStep *step, int folder_fd, const char *name, b
 			return step_failed(step, error);
 	}
 	sync_autofd fd = openat(folder_fd, *name ? name : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT && !make)
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) && !make)
 		return true;
 	if (fd < 0 || !set_folder(fd, step->meta))
 		return step_failed(step, error);
@@ -528,6 +528,29 @@ static bool make_step(Places *places, const SyncStep *step, int folder_fd, const
 	g_assert_not_reached();
 }
 
+/* The folder @path. Somebody may have taken it away since it was looked at: what is to be in it has one all the same, and what stands in its place is
+ * put aside. Who owns it is seen to at the next look. */
+static int have_folder(int root_fd, const char *path)
+{
+	g_auto(GStrv) names = g_strsplit(path, "/", -1);
+	sync_autofd at = sync_file_open_beneath(root_fd, "", O_RDONLY | O_DIRECTORY);
+
+	for (guint i = 0; at >= 0 && names[i]; i++) {
+		const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+		int next = openat(at, names[i], flags);
+
+		if (next < 0 && (errno == ENOENT || ((errno == ENOTDIR || errno == ELOOP) && put_aside(at, names[i]))) && mkdirat(at, names[i], ROOT_MODE) == 0 && fsync(at) == 0)
+			next = openat(at, names[i], flags);
+		int number = errno;
+		sync_fd_close(&at);
+		errno = number;
+		at = next;
+	}
+	int fd = at;
+	at = -1;
+	return fd;
+}
+
 static bool run_step(Places *places, const SyncStep *step, GError **error)
 {
 	g_autofree char *parent = sync_path_parent(step->path);
@@ -541,11 +564,14 @@ static bool run_step(Places *places, const SyncStep *step, GError **error)
 		return problem == NULL && sync_sets_find(places->sets, places->ref, step->set) == NULL;
 	}
 	sync_autofd folder_fd = sync_file_open_beneath(root_fd, parent, O_RDONLY | O_DIRECTORY);
-	if (folder_fd < 0) {
-		bool removal = step->kind == SYNC_STEP_UNLINK || step->kind == SYNC_STEP_RMDIR;
-
-		return removal && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) ? true : step_failed(step, error);
+	if (folder_fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) {
+		/* There is nothing to be taken away from it. */
+		if (step->kind == SYNC_STEP_UNLINK || step->kind == SYNC_STEP_RMDIR || step->kind == SYNC_STEP_ATTR)
+			return true;
+		folder_fd = have_folder(root_fd, parent);
 	}
+	if (folder_fd < 0)
+		return step_failed(step, error);
 	bool ok = make_step(places, step, folder_fd, name, error);
 	if (ok && places->few && fsync(folder_fd) < 0)
 		return step_failed(step, error);
