@@ -31,7 +31,6 @@ struct SyncFresh {
 typedef struct {
 	git_odb_backend parent;
 	SyncFresh *fresh;
-	git_repository *git;
 } Front;
 
 static guint oid_hash(gconstpointer key)
@@ -181,14 +180,15 @@ static bool flush(SyncFresh *fresh, git_repository *git, GError **error)
 	return true;
 }
 
-/* False: it is to be written at once. */
+/* False: it is to be written at once. @git is NULL when libgit2 asks for it: it holds its lock then, and a pack cannot be written; the next that comes from us
+ * makes room. */
 static bool hold(SyncFresh *fresh, git_repository *git, const git_oid *id, const void *data, gsize length, git_object_t kind)
 {
 	if (!fresh->holds || length > OBJECT_MAX)
 		return false;
 	if (g_hash_table_contains(fresh->objects, id))
 		return true;
-	if (fresh->bytes + length > HELD_MAX && !flush(fresh, git, NULL))
+	if (git && fresh->bytes + length > HELD_MAX && !flush(fresh, git, NULL))
 		return false;
 	Object *object = g_new(Object, 1);
 	*object = (Object){ kind, g_bytes_new(data, length) };
@@ -246,7 +246,7 @@ static int front_write(git_odb_backend *backend, const git_oid *id, const void *
 {
 	Front *front = (Front *)backend;
 
-	return hold(front->fresh, front->git, id, data, length, kind) ? 0 : GIT_ERROR;
+	return hold(front->fresh, NULL, id, data, length, kind) ? 0 : GIT_ERROR;
 }
 
 static int front_write_stream(git_odb_stream **unused, git_odb_backend *backend, git_object_size_t size, git_object_t kind)
@@ -275,7 +275,6 @@ bool sync_fresh_attach(SyncFresh *fresh, git_repository *git, GError **error)
 	front->parent.writestream = front_write_stream;
 	front->parent.free = front_free;
 	front->fresh = fresh;
-	front->git = git;
 	if (git_repository_odb(&odb, git) == 0 && git_odb_add_backend(odb, &front->parent, PRIORITY) == 0)
 		return true;
 	g_free(front);

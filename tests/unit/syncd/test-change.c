@@ -264,6 +264,15 @@ static void test_fresh_is_bounded(void)
 		(void)blob(one, text);
 	}
 	g_assert_cmpuint(packs("one"), >=, 2);
+	/* What libgit2 itself stores, as the trees of many folders: it cannot write a pack meanwhile. */
+	g_autoptr(git_odb) odb = NULL;
+	g_assert_cmpint(git_repository_odb(&odb, one->git), ==, 0);
+	for (guint i = 0; i < 1000; i++) {
+		g_autofree char *text = g_strdup_printf("%05001u", i);
+		g_assert_cmpint(git_odb_write(&id, odb, text, strlen(text), GIT_OBJECT_BLOB), ==, 0);
+	}
+	(void)blob(one, "which makes room");
+	g_assert_cmpuint(packs("one"), >=, 3);
 	g_assert_true(sync_fresh_end(one->fresh, one->git, &error));
 	teardown();
 }
