@@ -678,7 +678,8 @@ static bool reload_as_master(VrrpElection *self, Settings *settings)
 
 	const SettingsInterface *interface = settings_interface(settings, settings_electing_group(settings)->interface);
 
-	if (candidate->machine.state != VRRP_STATE_MASTER || candidate->machine.listening || !self->link.carrier ||
+	/* Nor who is about to give up: that order would be lost. */
+	if (candidate->machine.state != VRRP_STATE_MASTER || candidate->machine.listening || candidate->leaving || !self->link.carrier ||
 	    strcmp(interface->device, self->interface->device) != 0)
 		return false;
 	end(self);

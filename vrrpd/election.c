@@ -446,8 +446,6 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 	}
 	self->counters.counted++;
 	self->counters.received_zero += advert.priority == 0;
-	if (path->socket)
-		vrrp_socket_heard(path->socket);
 	if (path->kind == VRRP_PATH_ELECTOR)
 		vrrp_link_watch_advert(&self->candidate.watch);
 	note_oddities(self, path, &advert, received_us);
@@ -455,6 +453,7 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 		note_checksum(self, advert.pseudo_header, received_us);
 	vrrp_path_heard(path, &advert.source, received_us);
 	vrrp_candidate_hear(&self->candidate, advert.priority, received_us);
+	event.undated = path->socket && !vrrp_socket_dates(path->socket);
 	event.priority = advert.priority;
 	event.interval_cs = advert.interval_cs;
 	event.source = primary_address(self, path, advert.source);

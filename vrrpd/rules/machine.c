@@ -7,6 +7,7 @@
 #include "vrrpd/rules/judge.h"
 
 #define CENTISECOND_US 10000
+#define LEAST_PRIORITY 1 /* of any that leads */
 
 typedef struct {
 	VrrpStep *steps;
@@ -214,6 +215,8 @@ static void backup_advert(VrrpMachine *machine, const VrrpEvent *event, gint64 n
 		woke_late(machine, event->received_us, now_us);
 		machine->listened = true;
 		wait_anew(machine, now_us);
+	} else if (event->undated) {
+		wait_anew(machine, now_us);
 	}
 }
 
@@ -289,6 +292,10 @@ static void master_advert(VrrpMachine *machine, const VrrpEvent *event, gint64 n
 		return;
 	}
 	if (higher || machine->listening) {
+		/* The one that stays may not have heard of this one, which spoke to hosts, and announces its addresses when it does; whatever has
+		 * become of its priority meanwhile, it is not to yield in turn. */
+		if (!machine->listening)
+			say(machine, LEAST_PRIORITY, now_us, out);
 		hear(machine, event);
 		add_kind(out, VRRP_STEP_DROP);
 		become_backup(machine, machine->listening ? "late-wake-up" : "heard-higher", now_us, out);
@@ -361,14 +368,17 @@ static void step_master(VrrpMachine *machine, const VrrpEvent *event, gint64 now
 }
 
 /* Adverts come by several paths, and a slow path may bring one that was sent before the priority 0 of a faster one. Nobody who has
- * resigned leads again within half an interval, unless we have resigned since. */
-static bool is_overtaken(VrrpMachine *machine, const VrrpEvent *event)
+ * resigned leads again within half an interval, unless we have resigned since. And a priority 0 that may be older than all that lies beside it is none. */
+static bool says_nothing(VrrpMachine *machine, const VrrpEvent *event)
 {
 	if (event->kind != VRRP_EVENT_ADVERT)
 		return false;
+	if (event->priority == 0 && event->undated)
+		return true;
 	if (event->priority == 0) {
+		/* By two paths, read one after the other: the later counts. */
+		machine->zero_us = ip_equal(&event->source, &machine->zero_source) ? MAX(machine->zero_us, event->received_us) : event->received_us;
 		machine->zero_source = event->source;
-		machine->zero_us = event->received_us;
 		return false;
 	}
 	return machine->zero_us != 0 && ip_equal(&event->source, &machine->zero_source) &&
@@ -379,7 +389,7 @@ gsize vrrp_machine_step(VrrpMachine *machine, const VrrpEvent *event, gint64 now
 {
 	Steps out = { .steps = ret_steps };
 
-	if (is_overtaken(machine, event))
+	if (says_nothing(machine, event))
 		return 0;
 	switch (machine->state) {
 	case VRRP_STATE_INIT:

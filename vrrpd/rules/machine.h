@@ -10,6 +10,10 @@
  *    down interval more before it believes that the Master is gone, as one that has just started, by the longer of its own and the
  *    Master's interval;
  *  - so does one for whose adverts the kernel had no room, each time: what it has not heard may have been said;
+ *  - of a queue in which adverts lay while somebody set the clock nobody knows how old they are: priority 0 is not believed from there, for the Master may
+ *    have led again since, and the Master's interval only if it is not shorter than the own;
+ *  - a Master that yields to a higher one says once more that it led, at the least priority there is, so that the other, if it had not heard of it, tells
+ *    the hosts that it leads;
  *  - addresses are let go before priority 0 is said, so that they are never on two devices.
  * Time is microseconds of CLOCK_BOOTTIME.
  */
@@ -39,7 +43,8 @@ typedef struct {
 	guint8 priority;     /* ADVERT */
 	guint interval_cs;   /* ADVERT */
 	IpAddress source;    /* ADVERT: the sender's primary address */
-	gint64 received_us;  /* ADVERT: when the kernel had it */
+	gint64 received_us;  /* ADVERT: when the kernel had it; */
+	bool undated;        /* ADVERT: or before that, nobody knows how long */
 	bool open;           /* GATE */
 	bool ran_over;       /* TIMER, GATE: the kernel had no room for something since the Master was heard last, or since this was last said */
 } VrrpEvent;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "vrrpd/loop/hot.h"
+#include "vrrpd/rules/room.h"
 #include "vrrpd/wire/packet.h"
 #include "vrrpd/wire/stamp.h"
 #include "vrrpd/loop/timer.h"
@@ -30,8 +31,6 @@
  * cannot keep meanwhile it drops, and counts. */
 #define REST_MAX 64
 #define REST_PAUSE_MS 50
-#define CROWD 64 /* read right one after the other; fewer than the buffer holds */
-#define CROWD_GAP_US 1000
 #define USUAL_MAX 128 /* of a message; enough for its checksum to be compared, and for 30 addresses to be */
 
 typedef enum { JOINING, JOINED, REFUSED } Joined;
@@ -57,10 +56,7 @@ struct VrrpSocket {
 	guint8 usual[USUAL_MAX];
 	gsize usual_length;      /* of the whole message; 0: none is usual yet */
 	bool usual_changed;      /* since the bell knows */
-	guint32 dropped;         /* by the kernel, for want of room, before what was read last; */
-	guint32 heard_dropped;   /* and before the peer was heard, or it was asked */
-	guint in_a_row;
-	gint64 read_us, crowded_us;
+	VrrpRoom room;           /* of what counts */
 	VrrpStamp stamp;
 	VrrpPacketCb received;
 	gpointer user_data;
@@ -292,32 +288,42 @@ static gint64 us_of(const struct timespec *time)
 	return (gint64)time->tv_sec * G_USEC_PER_SEC + time->tv_nsec / 1000;
 }
 
-/* As far as the kernel says it beside each packet: only once it has dropped some. */
-static void note_dropped(VrrpSocket *self, struct msghdr *message)
+/* What the kernel says beside a packet: nothing before it has dropped some. */
+static guint32 dropped_before(struct msghdr *message)
 {
+	guint32 dropped = 0;
+
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c))
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL)
-			memcpy(&self->dropped, CMSG_DATA(c), sizeof self->dropped);
+			memcpy(&dropped, CMSG_DATA(c), sizeof dropped);
+	return dropped;
 }
 
-static void note_crowd(VrrpSocket *self, gint64 now_us)
+static guint32 dropped_by(int fd)
 {
-	self->in_a_row = now_us - self->read_us < CROWD_GAP_US ? self->in_a_row + 1 : 0;
-	self->read_us = now_us;
-	if (self->in_a_row >= CROWD)
-		self->crowded_us = now_us;
+	guint32 memory[SK_MEMINFO_VARS] = { 0 };
+	socklen_t size = sizeof memory;
+
+	return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &size) < 0 ? 0 : memory[SK_MEMINFO_DROPS];
+}
+
+static gint64 wall_now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return us_of(&now);
 }
 
 static gint64 received_us(VrrpSocket *self, struct msghdr *message, gint64 now_us)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
-		struct timespec stamp, now;
+		struct timespec stamp;
 
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
 			continue;
 		memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
-		clock_gettime(CLOCK_REALTIME, &now);
-		return vrrp_stamp_received(&self->stamp, us_of(&stamp), us_of(&now), now_us);
+		return vrrp_stamp_received(&self->stamp, us_of(&stamp), wall_now_us(), now_us);
 	}
 	return now_us;
 }
@@ -358,18 +364,17 @@ static bool read_one(VrrpSocket *self, int fd, bool counts)
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
 	};
 	gssize n = recvmsg(fd, &message, MSG_DONTWAIT);
-	gint64 now_us;
+	gint64 now_us, at_us;
 
 	if (n < 0)
 		return errno == EINTR || errno == ENETDOWN; /* a pending error is taken by reading it */
 	if (header)
 		put_header(&message, &from, (gsize)n, packet);
 	now_us = vrrp_now_us();
-	if (counts) {
-		note_dropped(self, &message);
-		note_crowd(self, now_us);
-	}
-	self->received(packet, header + (gsize)n, received_us(self, &message, now_us), counts, self->user_data);
+	at_us = received_us(self, &message, now_us);
+	if (counts && vrrp_room_read(&self->room, dropped_before(&message), at_us, now_us))
+		vrrp_room_count(&self->room, dropped_by(fd), now_us);
+	self->received(packet, header + (gsize)n, at_us, counts, self->user_data);
 	return true;
 }
 
@@ -477,33 +482,21 @@ static gboolean rest_ready_cb(gint fd, GIOCondition condition, gpointer user_dat
 	return G_SOURCE_REMOVE;
 }
 
-static guint32 dropped_by(int fd)
-{
-	guint32 memory[SK_MEMINFO_VARS] = { 0 };
-	socklen_t size = sizeof memory;
-
-	return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &size) < 0 ? 0 : memory[SK_MEMINFO_DROPS];
-}
-
 guint64 vrrp_socket_unread(const VrrpSocket *self)
 {
 	return dropped_by(self->rest_fd);
 }
 
-void vrrp_socket_heard(VrrpSocket *self)
+bool vrrp_socket_dates(const VrrpSocket *self)
 {
-	self->heard_dropped = self->dropped;
+	return self->stamp.dated;
 }
 
 bool vrrp_socket_ran_over(VrrpSocket *self, gint64 since_us)
 {
-	guint32 before = self->heard_dropped;
-
-	/* Without a crowd there is nothing to ask the kernel for. */
-	if (self->crowded_us <= since_us)
-		return false;
-	self->heard_dropped = dropped_by(self->counting_fd);
-	return self->heard_dropped != before;
+	if (vrrp_room_is_crowded(&self->room, since_us))
+		vrrp_room_count(&self->room, dropped_by(self->counting_fd), vrrp_now_us());
+	return vrrp_room_ran_over(&self->room, since_us);
 }
 
 VrrpSocket *vrrp_socket_new(const VrrpSocketConfig *config, VrrpPacketCb received, gpointer user_data, GError **error)
@@ -521,6 +514,7 @@ VrrpSocket *vrrp_socket_new(const VrrpSocketConfig *config, VrrpPacketCb receive
 		memcpy(self->peers, config->peers, self->config.n_peers * sizeof *self->peers);
 	self->worker = config->worker;
 	self->group = g_new0(Group, 1);
+	vrrp_stamp_begin(&self->stamp, wall_now_us(), vrrp_now_us());
 	self->bell_fd = self->rest_fd = -1;
 	self->counting_fd = open_one(config, KIND_COUNTING);
 	if (self->counting_fd >= 0)

@@ -51,11 +51,11 @@ void vrrp_socket_quiet(VrrpSocket *socket, bool quiet);
 /* @message, from its VRRP header on, is what the peer says until it says something else. */
 void vrrp_socket_usual(VrrpSocket *socket, const guint8 *message, gsize length);
 
-/* The packet that is being told counts: the peer was heard. */
-void vrrp_socket_heard(VrrpSocket *socket);
+/* Whether the packet that is being told was received when it is said to have been, and may not be older. */
+bool vrrp_socket_dates(const VrrpSocket *socket);
 
-/* Whether the kernel had no room for something that counts, or looks so, since the peer was heard last here, or this was asked; in a crowd that was
- * read after @since_us. (Over IPv6 it also counts as such what it drops for a wrong sum.) */
+/* Whether the kernel may have had no room for something that counts, or looks so, since @since_us or since this was asked (room.h). (Over IPv6 it also
+ * counts as such what it drops for a wrong sum.) */
 bool vrrp_socket_ran_over(VrrpSocket *socket, gint64 since_us);
 
 /* How many of the rest the kernel has dropped, because they came faster than they are read. */

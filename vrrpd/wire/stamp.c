@@ -2,6 +2,11 @@
 /* vrrpd/wire/stamp.c - from the wall clock to ours. */
 #include "vrrpd/wire/stamp.h"
 
+void vrrp_stamp_begin(VrrpStamp *self, gint64 wall_now_us, gint64 now_us)
+{
+	*self = (VrrpStamp){ .known = true, .offset_us = wall_now_us - now_us };
+}
+
 gint64 vrrp_stamp_received(VrrpStamp *self, gint64 stamp_us, gint64 wall_now_us, gint64 now_us)
 {
 	gint64 offset_us = wall_now_us - now_us, age_us = wall_now_us - stamp_us;
@@ -10,7 +15,6 @@ gint64 vrrp_stamp_received(VrrpStamp *self, gint64 stamp_us, gint64 wall_now_us,
 		self->stepped_us = now_us;
 	self->known = true;
 	self->offset_us = offset_us;
-	if (self->stepped_us != 0 && now_us - self->stepped_us < VRRP_STAMP_DISTRUST_US)
-		return now_us;
-	return age_us >= 0 && age_us < 60 * G_USEC_PER_SEC ? now_us - age_us : now_us;
+	self->dated = age_us >= 0 && age_us < VRRP_STAMP_OLDEST_US && (self->stepped_us == 0 || now_us - age_us > self->stepped_us);
+	return self->dated ? now_us - age_us : now_us;
 }

@@ -2,22 +2,26 @@
 /*
  * vrrpd/wire/stamp.h - when a packet was received, of what the kernel's stamp says; pure.
  *
- * The kernel stamps with the wall clock, and somebody may set that while a packet lies in the queue. What is older than such a step is taken
- * as received when it is read: too late is harmless, too early would be a silence that never was.
+ * The kernel stamps with the wall clock, and somebody may set that while a packet lies in the queue. What lay there when such a step was noticed is taken
+ * as received when it is read: too early would be a silence that never was; and it is said that it may be older (machine.h).
  */
 #pragma once
 
 #include <glib.h>
 #include <stdbool.h>
 
-#define VRRP_STAMP_STEP_US 2000               /* more than a clock that is slowed down or sped up drifts between two looks */
-#define VRRP_STAMP_DISTRUST_US G_USEC_PER_SEC /* nothing lies in a queue longer */
+#define VRRP_STAMP_STEP_US 2000                 /* more than a clock that is slowed down or sped up drifts between two looks */
+#define VRRP_STAMP_OLDEST_US (60 * G_USEC_PER_SEC) /* nothing lies in a queue longer, unless its reader does not run */
 
 typedef struct {
-	bool known;
+	bool known;        /* the offset is */
 	gint64 offset_us;  /* of the wall clock from ours */
 	gint64 stepped_us; /* when a step was noticed, 0: never */
+	bool dated;        /* of the packet looked at last: when it was received is known */
 } VrrpStamp;
+
+/* When the socket is opened, so that a step before the first packet is read is noticed as well; both clocks read one after the other. */
+void vrrp_stamp_begin(VrrpStamp *self, gint64 wall_now_us, gint64 now_us);
 
 /* Both clocks read one after the other. */
 gint64 vrrp_stamp_received(VrrpStamp *self, gint64 stamp_us, gint64 wall_now_us, gint64 now_us);

@@ -32,13 +32,31 @@ static void test_step(gconstpointer data)
 
 	(void)vrrp_stamp_received(&stamp, WALL, WALL, NOW);
 	/* Three in the queue from before the step: every one of them is as new as can be. */
-	for (guint i = 0; i < 3; i++)
+	for (guint i = 0; i < 3; i++) {
 		g_assert_cmpint(vrrp_stamp_received(&stamp, WALL + i * 60 * MS, wall_us + i, now_us + i), ==, now_us + i);
-	/* A while later stamps are believed again. */
-	now_us += VRRP_STAMP_DISTRUST_US;
-	wall_us += VRRP_STAMP_DISTRUST_US;
-	(void)vrrp_stamp_received(&stamp, wall_us, wall_us, now_us);
-	g_assert_cmpint(vrrp_stamp_received(&stamp, wall_us, wall_us + 50 * MS, now_us + 50 * MS), ==, now_us);
+		g_assert_false(stamp.dated);
+	}
+	/* What comes after that is believed again. */
+	g_assert_cmpint(vrrp_stamp_received(&stamp, wall_us + 10 * MS, wall_us + 60 * MS, now_us + 60 * MS), ==, now_us + 10 * MS);
+	g_assert_true(stamp.dated);
+}
+
+/* While the first lay in the queue. */
+static void test_step_at_first(void)
+{
+	VrrpStamp stamp = { 0 };
+
+	vrrp_stamp_begin(&stamp, WALL, NOW);
+	for (guint i = 0; i < 2; i++) {
+		g_assert_cmpint(vrrp_stamp_received(&stamp, WALL + i * 60 * MS, WALL + 5000 * MS, NOW + 200 * MS), ==, NOW + 200 * MS);
+		g_assert_false(stamp.dated);
+	}
+	vrrp_stamp_begin(&stamp, WALL, NOW);
+	g_assert_cmpint(vrrp_stamp_received(&stamp, WALL + 50 * MS, WALL + 200 * MS, NOW + 200 * MS), ==, NOW + 50 * MS);
+	g_assert_true(stamp.dated);
+	/* It has lain there for longer than anything should. */
+	g_assert_cmpint(vrrp_stamp_received(&stamp, WALL + 50 * MS, WALL + 100000 * MS, NOW + 100000 * MS), ==, NOW + 100000 * MS);
+	g_assert_false(stamp.dated);
 }
 
 int main(int argc, char **argv)
@@ -48,6 +66,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/vrrp/stamp/age", test_age);
 	g_test_add_func("/vrrp/stamp/old", test_old);
+	g_test_add_func("/vrrp/stamp/step/at-first", test_step_at_first);
 	g_test_add_data_func("/vrrp/stamp/step/forward", &forward_us, test_step);
 	g_test_add_data_func("/vrrp/stamp/step/backward", &backward_us, test_step);
 	g_test_add_data_func("/vrrp/stamp/step/little", &little_us, test_step);
