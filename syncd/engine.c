@@ -63,6 +63,11 @@ void sync_line_store_end(SyncLine *line)
 	g_rw_lock_reader_unlock(&line->engine->storing);
 }
 
+SyncApply sync_line_apply(SyncLine *line)
+{
+	return (SyncApply){ .sets = line->sets, .ref = line->ref, .repo = line->repo, .objects = line->objects, .journal = line->journal, .gate = line->gate };
+}
+
 void sync_line_rest(guint n)
 {
 	if (n >= MUCH)
@@ -313,7 +318,6 @@ void sync_engine_set_role(SyncEngine *engine, SyncRole role, guint64 term, const
 	bool led = engine->wanted == SYNC_ROLE_LEAD;
 	engine->wanted = role;
 	/* Not before: who gives the order hears of it, too. */
-	sync_news_heard(engine);
 	if (engine->doubtful)
 		sync_engine_doubt(engine);
 	engine->doubtful = false;
@@ -862,8 +866,6 @@ SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const 
 		if (!line_init(&engine->lines[i], sets, settings, error))
 			return NULL;
 	}
-	/* Before the threads, which have something for it. */
-	engine->tidy = sync_tidy_new(engine);
 	for (guint i = 0; i < SYNC_N_REFS; i++) {
 		SyncLine *line = &engine->lines[i];
 
@@ -871,6 +873,7 @@ SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const 
 		line->thread = g_thread_new(line->name, run_thread, line);
 	}
 	sync_line_tell_diverged(&engine->lines[SYNC_REF_CONFIG]);
+	engine->tidy = sync_tidy_new(engine);
 	sync_line_tell_apart(&engine->lines[SYNC_REF_CONFIG]);
 	return g_steal_pointer(&engine);
 }
@@ -906,7 +909,6 @@ void sync_engine_free(SyncEngine *engine)
 		sync_term_clear(&engine->news[i].term);
 	}
 	sync_tidy_free(engine->tidy);
-	sync_news_clear(engine);
 	sync_hooks_free(engine->hooks);
 	sync_staged_free(engine->staged);
 	sync_objects_free(engine->objects);

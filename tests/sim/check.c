@@ -71,16 +71,27 @@ static void check_silence(Sim *sim, const SimDevice *device, const char *reason)
 			  now_us - device->wait_us);
 }
 
+/* The last moment at which it must lead for what it heard. For want of room it waits once more, when it would lead and when it is let, for what was
+ * lost since it heard the Master, or was last asked; that cannot have been longer ago than it waits. */
+static gint64 latest_us(const Sim *sim, const SimDevice *device, gint64 from_us, gint64 wait_us)
+{
+	gint64 again_us = sim_down_us(sim, device, MAX(device->heard_interval_cs, device->interval_cs));
+
+	if (device->full_us < from_us)
+		return from_us + wait_us;
+	return MAX(from_us + wait_us, MAX(device->full_us + again_us, device->opened_us)) + again_us;
+}
+
 /* Nor later: whatever it has slept through, it counts from what it heard. Who was frozen or kept busy may be later, and who learns from what it
- * has slept through that the Master speaks more often than it did, or had no room for what came since. */
+ * has slept through that the Master speaks more often than it did. */
 static void check_promptness(Sim *sim, const SimDevice *device, const char *reason)
 {
 	bool resigned = g_str_equal(reason, "master-resigned");
 	gint64 from_us = resigned ? device->heard_zero_us : device->heard_master_us;
 	gint64 wait_us = resigned ? skew_us(sim, device, device->zero_interval_cs) : sim_down_us(sim, device, device->heard_interval_cs);
-	gint64 late_us = sim_clock(sim, device) - from_us - wait_us, longest_us = interval_us(sim->interval_cs) * 8;
+	gint64 late_us = sim_clock(sim, device) - device->late_us - latest_us(sim, device, from_us, wait_us), longest_us = interval_us(sim->interval_cs) * 8;
 
-	if (from_us == 0 || sim->shortest_cs != sim->interval_cs || device->paired_us >= from_us || device->thawed_us > from_us - longest_us || device->full_us >= from_us || sim->busy_us > SIM_CALM_BUSY_US ||
+	if (from_us == 0 || sim->shortest_cs != sim->interval_cs || device->paired_us >= from_us || device->thawed_us > from_us - longest_us || sim->busy_us > SIM_CALM_BUSY_US ||
 	    (sim->busy_until_us != 0 && sim->now_us - sim->busy_until_us < 2 * longest_us))
 		return;
 	if (late_us > 10 * SIM_CALM_BUSY_US)
@@ -109,7 +120,9 @@ static void check_takeover(Sim *sim, const SimDevice *device, const char *reason
 	for (guint i = 0; i < VRRP_N_HOLDS; i++)
 		if (device->candidate.holds.hold[i].set)
 			sim_break(sim, "held-takes-over", "%c is held (%s) and leads for %s", device->name, vrrp_hold_name(i), reason);
-	if (device->frame_us < device->up_us && now_us - device->up_us < 3000 * SIM_MS)
+	if (device->deaf)
+		sim_break(sim, "deaf-takes-over", "%c hears no adverts, because its sockets have yet to join, and leads for %s", device->name, reason);
+	if (MAX(device->frame_us, device->lan_advert_us) < device->up_us && now_us - device->up_us < 3000 * SIM_MS)
 		sim_break(sim, "unsettled-takes-over", "%c leads %" G_GINT64_FORMAT " us after its link came up, and has heard nothing on it",
 			  device->name, now_us - device->up_us);
 	check_silence(sim, device, reason);
@@ -126,7 +139,8 @@ static bool has_cause(const SimDevice *device, VrrpState old, const char *reason
 	case VRRP_EVENT_START:
 		return old == VRRP_STATE_INIT && new == VRRP_STATE_BACKUP && device->no_carrier == 0;
 	case VRRP_EVENT_STOP:
-		return new == VRRP_STATE_INIT && (g_str_equal(reason, "settings") || (g_str_equal(reason, "no-carrier") && (device->no_carrier > 0 || device->leaves_for_carrier)));
+		return new == VRRP_STATE_INIT && (g_str_equal(reason, "settings") || ((g_str_equal(reason, "no-carrier") || g_str_equal(reason, "no-interface")) &&
+									(device->no_carrier > 0 || device->leaves_for_carrier)));
 	case VRRP_EVENT_TAKE:
 		return old == VRRP_STATE_BACKUP && new == VRRP_STATE_MASTER && g_str_equal(reason, "order");
 	case VRRP_EVENT_RESIGN:
@@ -239,6 +253,25 @@ void sim_check_say(Sim *sim, const SimDevice *device, guint8 priority, bool ever
 		sim_break(sim, "silent-though-alive", "%c is on the LAN, and says so nowhere else", device->name);
 }
 
+/* For a client there may be two of them until each has heard the other, and no longer. */
+void sim_check_twice(Sim *sim)
+{
+	gint64 longest_us = 0;
+	guint n = 0;
+
+	for (guint i = 0; i < sim->n_devices; i++) {
+		longest_us = MAX(longest_us, interval_us(sim->device[i].interval_cs));
+		n += sim->device[i].condition == SIM_RUNS && sim_device_holds_addresses(sim, &sim->device[i]);
+	}
+	if (n < 2 || sim->quiet_us == 0 || (sim->busy_until_us != 0 && sim->now_us - sim->busy_until_us < 4 * longest_us))
+		sim->twice_us = 0;
+	else if (sim->twice_us == 0)
+		sim->twice_us = sim->now_us;
+	else if (sim->now_us - sim->twice_us > longest_us * 101 / 100 + SIM_MS)
+		sim_break(sim, "addresses-twice", "%u hold the addresses, for %" G_GINT64_FORMAT " us in a network that is whole", n,
+			  sim->now_us - sim->twice_us);
+}
+
 void sim_check_always(Sim *sim)
 {
 	for (guint i = 0; i < sim->n_devices; i++) {
@@ -257,19 +290,23 @@ void sim_check_always(Sim *sim)
 	}
 }
 
-/* The moment the network is whole again: who serves people now, alone, must still do so in the end. Not where an order waits to be read that gives
- * the role away: another interval is another election. */
+/* The moment the network is whole again: who serves people now, alone, must still do so in the end. Not where an order waits to be read, or is being
+ * obeyed, that gives the role away: to give up, to take over from it, and another interval, which is another election. */
 void sim_check_quiet(Sim *sim)
 {
 	int keeper = -1;
+	guint n = 0;
 
 	sim->quiet_us = sim->now_us;
+	for (guint i = 0; i < sim->n_devices; i++)
+		n += is_master(&sim->device[i]) && !sim->device[i].candidate.machine.listening && sim->device[i].told_us == 0 && !sim->device[i].changing;
+	sim->split = n > 1;
 	for (guint i = 0; sim->paired && i < sim->n_devices; i++) {
 		const SimDevice *device = &sim->device[i], *other = &sim->device[1 - i];
 
 		if (is_master(device) && is_master(other) && !device->candidate.machine.listening && device->claim.standing == VRRP_STANDING_SERVING &&
-		    other->claim.standing != VRRP_STANDING_SERVING && device->candidate.watch.carrier && other->candidate.serving &&
-		    !device->changing && device->wanted_interval_cs == device->interval_cs &&
+		    other->claim.standing != VRRP_STANDING_SERVING && other->said.standing != VRRP_STANDING_SERVING && device->candidate.watch.carrier && other->candidate.serving &&
+		    device->told_us == 0 && !device->changing && device->wanted_interval_cs == device->interval_cs &&
 		    sim_clock(sim, other) - other->frame_us >= MAX(3 * interval_us(other->interval_cs), 300 * SIM_MS))
 			keeper = (int)i;
 	}
@@ -304,6 +341,10 @@ void sim_check_settled(Sim *sim)
 	int master = only_master(sim);
 
 	sim->settled_us = sim->now_us;
+	for (guint i = 0; sim->split && master >= 0 && i < sim->n_devices; i++)
+		if (sim->device[i].announced_us > sim->device[master].announced_us)
+			sim_break(sim, "led-astray", "hosts were told last that the addresses are at %c, and %c leads", sim->device[i].name,
+				  sim->device[master].name);
 	if (sim->keeper >= 0 && master >= 0 && master != sim->keeper)
 		sim_break(sim, "split-winner", "%c served people through the split, and %c leads", sim->device[sim->keeper].name,
 			  sim->device[master].name);
@@ -312,10 +353,6 @@ void sim_check_settled(Sim *sim)
 
 void sim_check_end(Sim *sim)
 {
-	int master = only_master(sim);
-
+	(void)only_master(sim);
 	sim_check_always(sim);
-	for (guint i = 0; i < sim->n_devices; i++)
-		if ((int)i != master && sim_device_holds_addresses(sim, &sim->device[i]))
-			sim_break(sim, "addresses-twice", "%c holds the addresses and does not lead", sim->device[i].name);
 }

@@ -15,6 +15,8 @@ static void save(SimDevice *device)
 {
 	const VrrpCandidate *candidate = &device->candidate;
 
+	if (device->died)
+		return;
 	device->candidate.unsaved = false;
 	device->saved = true;
 	device->store.role = candidate->machine.state;
@@ -65,7 +67,14 @@ static void send_advert(Sim *sim, SimDevice *device, guint8 priority, gint64 now
 	bool everywhere = priority == 0 || !device->candidate.paired || vrrp_candidate_speaks_to_peer(&device->candidate, now_us);
 	static VrrpAdvert advert; /* large, and for a moment */
 
+	device->in_a_row = sim->now_us - device->in_a_row_us < SIM_MS ? device->in_a_row + 1 : 0;
+	device->in_a_row_us = sim->now_us;
+	if (device->in_a_row > SIM_MAX_IN_A_ROW)
+		sim_break(sim, "storm", "%c says advert after advert", device->name);
 	device->claim.paired = device->candidate.paired;
+	device->said = device->claim;
+	/* Who yields says the least there is, whatever it was. */
+	device->said.paired &= priority == 0 || priority == device->candidate.machine.priority;
 	sim_check_say(sim, device, priority, everywhere);
 	sim_say(sim, "%c  says priority %u%s", device->name, priority, everywhere ? "" : ", on the LAN alone");
 	for (guint path = 0; path < SIM_N_PATHS; path++) {
@@ -81,10 +90,34 @@ static void send_advert(Sim *sim, SimDevice *device, guint8 priority, gint64 now
 		advert.addresses[0] = sim_service(sim, path);
 		if (path == SIM_PEER)
 			advert.destination = sim_address(sim, 1 - device->index, path);
-		sim_send(sim, device->index, path, &advert, &device->claim);
+		sim_send(sim, device->index, path, &advert, &device->said);
 	}
 	device->said_us = priority == 0 ? 0 : now_us;
 	device->store.last_advert_us = priority == 0 ? 0 : now_us;
+}
+
+/* As vrrp_election_announce_from(): now if they are there, and a few times more. */
+static void announce(Sim *sim, SimDevice *device)
+{
+	static const gint64 again_us[] = { 200 * SIM_MS, 1000 * SIM_MS, 5000 * SIM_MS };
+
+	device->announce_owed = !sim_device_holds_addresses(sim, device);
+	if (device->announce_owed)
+		return;
+	device->announced_us = sim->now_us;
+	for (guint i = 0; i < G_N_ELEMENTS(again_us); i++)
+		device->announce_us[i] = sim_clock(sim, device) + again_us[i];
+}
+
+/* As vrrp_election_announce_again(). */
+static void announce_again(Sim *sim, SimDevice *device)
+{
+	for (guint i = 0; i < G_N_ELEMENTS(device->announce_us); i++) {
+		if (device->announce_us[i] == 0 || sim_clock(sim, device) < device->announce_us[i])
+			continue;
+		device->announce_us[i] = 0;
+		device->announced_us = sim->now_us;
+	}
 }
 
 /* As address-kernel.c, and vrrp_election_kernel_done(). */
@@ -102,6 +135,8 @@ static void do_jobs(Sim *sim, SimDevice *device)
 	if (device->jobs.dropping)
 		vrrp_candidate_dropped(&device->candidate);
 	device->jobs.dropping = false;
+	if (device->announce_owed && device->candidate.machine.state == VRRP_STATE_MASTER && !device->candidate.leaving)
+		announce(sim, device);
 }
 
 /* The same twice at the end of the queue is one (worker.h). */
@@ -136,21 +171,31 @@ static void do_step(Sim *sim, SimDevice *device, const VrrpStep *step, gint64 no
 		break;
 	case VRRP_STEP_DROP:
 		device->jobs.dropping = true;
+		device->announce_owed = false;
+		memset(device->announce_us, 0, sizeof device->announce_us);
 		ask(sim, device, VRRP_STEP_DROP);
 		break;
 	case VRRP_STEP_ANNOUNCE:
+		announce(sim, device);
+		break;
 	case VRRP_STEP_STATE:
 		break;
 	}
 }
 
-/* What it had heard goes with its process. */
-static void forget(SimDevice *device)
+/* What it had heard goes with its process; who has resigned last is known for longer than a link is away. */
+static void forget_heard(SimDevice *device)
 {
-	device->heard_master_us = device->heard_zero_us = device->wait_us = device->lost_us = device->full_us = device->last_zero_us = 0;
+	device->heard_master_us = device->heard_zero_us = device->wait_us = device->lost_us = device->full_us = device->undated_us = 0;
 	device->heard_interval_cs = 0;
 	device->zero_reign = 0;
 	device->resigned = false;
+}
+
+static void forget(SimDevice *device)
+{
+	forget_heard(device);
+	device->last_zero_us = 0;
 }
 
 static void state_changed(Sim *sim, SimDevice *device, VrrpState old, const char *reason, const VrrpEvent *event)
@@ -170,8 +215,11 @@ static void state_changed(Sim *sim, SimDevice *device, VrrpState old, const char
 	/* It begins with its own interval, whoever spoke before. */
 	if (event->kind == VRRP_EVENT_START)
 		device->leaves_for_carrier = false;
-	if (event->kind == VRRP_EVENT_START || event->kind == VRRP_EVENT_RESIGN)
+	/* And who gives up itself knows that the other may lead anew, however soon. */
+	if (old == VRRP_STATE_MASTER && (event->kind == VRRP_EVENT_RESIGN || event->kind == VRRP_EVENT_STOP))
 		forget(device);
+	else if (event->kind == VRRP_EVENT_START)
+		forget_heard(device);
 	if (device->candidate.machine.state == VRRP_STATE_BACKUP) {
 		device->wait_us = sim_clock(sim, device);
 		device->wait_interval_cs = event->kind == VRRP_EVENT_ADVERT && sim->version == 3 ? event->interval_cs : device->interval_cs;
@@ -219,6 +267,24 @@ static void plan(Sim *sim, SimDevice *device, gint64 now_us)
 static void step(Sim *sim, SimDevice *device, const VrrpEvent *event);
 static void go_on_leaving(Sim *sim, SimDevice *device);
 
+/* True when it is no more. */
+static bool dies(Sim *sim, SimDevice *device, const VrrpStep *steps, gsize n, gint64 now_us)
+{
+	bool changes = false;
+
+	for (gsize i = 0; i < n; i++)
+		changes |= steps[i].kind == VRRP_STEP_STATE;
+	if (!changes || device->dies_after == 0)
+		return false;
+	for (gsize i = 0; i < n && i + 1 < device->dies_after; i++)
+		do_step(sim, device, &steps[i], now_us);
+	sim_say(sim, "%c  dies in the midst of becoming %s", device->name, vrrp_state_name(device->candidate.machine.state));
+	device->condition = SIM_KILLED;
+	device->died = true;
+	device->dies_after = 0;
+	return true;
+}
+
 static void step_at(Sim *sim, SimDevice *device, const VrrpEvent *event, gint64 now_us)
 {
 	VrrpStep steps[VRRP_MAX_STEPS];
@@ -226,6 +292,8 @@ static void step_at(Sim *sim, SimDevice *device, const VrrpEvent *event, gint64 
 	SimClaim next = next_reign(device);
 	gsize n;
 
+	if (device->died)
+		return;
 	device->claim.standing = standing(sim, device);
 	n = vrrp_candidate_step(&device->candidate, event, now_us, steps);
 	sim->n_steps++;
@@ -236,6 +304,8 @@ static void step_at(Sim *sim, SimDevice *device, const VrrpEvent *event, gint64 
 	if (old != VRRP_STATE_MASTER && device->candidate.machine.state == VRRP_STATE_MASTER && event->kind != VRRP_EVENT_RESUME)
 		device->claim = (SimClaim){ .standing = device->claim.standing, .reign = ++sim->reigns, .knew_reign = next.knew_reign,
 					    .comparable = next.comparable };
+	if (dies(sim, device, steps, n, now_us))
+		return;
 	for (gsize i = 0; i < n; i++)
 		do_step(sim, device, &steps[i], now_us);
 	for (gsize i = 0; i < n; i++)
@@ -275,8 +345,9 @@ static bool ran_over(const Sim *sim, SimDevice *device)
 	if (!vrrp_machine_would_lead(&device->candidate.machine, sim_clock(sim, device)))
 		return false;
 	for (guint path = 0; path < SIM_N_PATHS; path++) {
-		any |= device->room[path].crowded_us > device->sleep.said_us && device->room[path].dropped != device->room[path].heard;
-		device->room[path].heard = device->room[path].dropped;
+		if (vrrp_room_is_crowded(&device->room[path], device->sleep.said_us))
+			vrrp_room_count(&device->room[path], device->dropped[path], sim_clock(sim, device));
+		any |= vrrp_room_ran_over(&device->room[path], device->sleep.said_us);
 	}
 	return any;
 }
@@ -313,6 +384,7 @@ static void update_gate(Sim *sim, SimDevice *device)
 	if (!vrrp_candidate_gate(&device->candidate, sim_clock(sim, device), &event))
 		return;
 	sim_say(sim, "%c  may %stake over", device->name, event.open ? "" : "not ");
+	device->opened_us = event.open ? sim_clock(sim, device) : device->opened_us;
 	event.ran_over = ran_over(sim, device);
 	step(sim, device, &event);
 }
@@ -353,6 +425,14 @@ void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
 		g_free(packet);
 		return;
 	}
+	if (device->deaf && packet->path != SIM_PEER) {
+		if (device->candidate.paired && packet->from < sim->n_devices && !packet->damaged && packet->bytes[sim_header(sim, packet->path) + 2] != 0) {
+			device->deaf_lost_us = sim_clock(sim, device);
+			device->lost_interval_cs = packet->interval_cs;
+		}
+		g_free(packet);
+		return;
+	}
 	if (device->received[packet->path].length >= SIM_SOCKET_PACKETS) {
 		/* Lost here and not on the way: the Master works all the same, unless it said priority 0. */
 		if (device->candidate.paired && packet->from < sim->n_devices && !packet->damaged) {
@@ -360,14 +440,14 @@ void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
 			device->lost_interval_cs = packet->interval_cs;
 		}
 		if (counts_for_filter(sim, device, packet)) {
-			device->room[packet->path].dropped++;
-			device->full_us = sim_clock(sim, device);
+			device->dropped[packet->path]++;
 		}
 		g_free(packet);
 		return;
 	}
 	packet->received_us = sim_clock(sim, device);
-	packet->dropped = device->room[packet->path].dropped;
+	packet->stamp_us = packet->received_us + device->wall_us;
+	packet->dropped = device->dropped[packet->path];
 	if (packet->path == SIM_LAN)
 		device->ear = true;
 	g_queue_push_tail(&device->received[packet->path], packet);
@@ -397,7 +477,23 @@ static void begin_to_wait(SimDevice *device, gint64 from_us, gint64 now_us, guin
 	device->wait_interval_cs = late ? MAX(interval_cs, device->interval_cs) : interval_cs;
 }
 
-static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
+/* As the shipped code makes it of the kernel's stamp. Never earlier than it came; and later only of what lay there when a step was noticed, or for very long. */
+static gint64 received_us(Sim *sim, SimDevice *device, const SimPacket *packet)
+{
+	gint64 now_us = sim_clock(sim, device), *last_us = &device->stamped_us[packet->path], *distrust_us = &device->distrust_us[packet->path];
+	gint64 at_us = vrrp_stamp_received(&device->stamp[packet->path], packet->stamp_us, now_us + device->wall_us, now_us);
+
+	if (device->stepped_us != 0 && device->stepped_us >= *last_us)
+		*distrust_us = now_us;
+	*last_us = now_us;
+	if (at_us < packet->received_us || at_us > now_us ||
+	    (at_us > packet->received_us && packet->received_us > *distrust_us && now_us - packet->received_us < VRRP_STAMP_OLDEST_US))
+		sim_break(sim, "misdated", "%c takes an advert for received %" G_GINT64_FORMAT " us later than it was", device->name,
+			  at_us - packet->received_us);
+	return at_us;
+}
+
+static void receive(Sim *sim, SimDevice *device, const SimPacket *packet, gint64 at_us)
 {
 	static const char *const names[] = { "LAN", "follower's path", "peer path" };
 	IpAddress peer = sim_address(sim, 1 - device->index, packet->path);
@@ -406,7 +502,7 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 		.own_address = sim_address(sim, device->index, packet->path),
 		.only_peers = device->candidate.paired || packet->path == SIM_PEER, .peers = &peer, .n_peers = device->candidate.paired ? 1 : 0,
 	};
-	VrrpEvent event = { .kind = VRRP_EVENT_ADVERT, .received_us = packet->received_us };
+	VrrpEvent event = { .kind = VRRP_EVENT_ADVERT, .received_us = at_us, .undated = !device->stamp[packet->path].dated };
 	VrrpState old = device->candidate.machine.state;
 	SimClaim mine = device->claim;
 	bool overtaken, outdated = false, slept, ghost, leaving = device->candidate.leaving; /* it yields to anybody then */
@@ -426,33 +522,43 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 		learn(sim, device, packet);
 	if (packet->path == SIM_FOLLOWER && !device->candidate.paired)
 		return; /* as is_input() */
-	device->room[packet->path].heard = packet->dropped;
 	/* An advert overtaken by its sender's own priority 0 says nothing. */
-	overtaken = device->heard_zero_us != 0 && packet->from == device->zero_from &&
+	overtaken = device->last_zero_us != 0 && packet->from == device->zero_from &&
 		    packet->received_us - device->last_zero_us < (gint64)device->interval_cs * 10000 / 2;
 	/* And a resignation says nothing that a slower path has brought after what its sender said when it led again. */
-	if (advert.priority == 0 && packet->received_us < device->heard_master_us - (gint64)device->interval_cs * 10000 / 2) {
+	if (advert.priority == 0 && (event.undated || at_us < device->undated_us - (gint64)device->interval_cs * 10000 / 2)) {
+		; /* says nothing: its sender may have led again since */
+	} else if (advert.priority == 0 && packet->received_us < device->heard_master_us - (gint64)device->interval_cs * 10000 / 2) {
 		outdated = true;
 	} else if (advert.priority == 0) {
 		device->zero_from = packet->from;
 		device->heard_zero_us = packet->received_us;
 		device->last_zero_us = MAX(packet->received_us, device->last_zero_us);
 		device->heard_master_us = MIN(device->heard_master_us, device->heard_zero_us); /* that it has overtaken, too */
+		device->late_us = MAX(at_us - packet->received_us, 0);
 		device->resigned = old == VRRP_STATE_BACKUP;
 		device->zero_reign = packet->claim.reign;
 		device->zero_interval_cs = device->candidate.machine.master_interval_cs;
 	} else if (!overtaken && packet->received_us >= device->heard_master_us) { /* else another path has brought more since */
 		device->heard_master_us = packet->received_us;
+		device->late_us = MAX(at_us - packet->received_us, 0);
 		device->heard_interval_cs = sim->version == 3 ? advert.interval_cs : device->interval_cs;
 		device->resigned = false;
 		if (old == VRRP_STATE_BACKUP)
-			begin_to_wait(device, packet->received_us, sim_clock(sim, device), device->heard_interval_cs);
+			begin_to_wait(device, at_us, sim_clock(sim, device),
+				      event.undated ? MAX(device->heard_interval_cs, device->interval_cs) : device->heard_interval_cs);
+		if (event.undated)
+			device->undated_us = at_us;
 		if (device->candidate.paired) /* before that it does not know who speaks, and takes no step from it */
 			device->heard_reign = packet->claim.reign;
 	}
 	if (advert.priority != 0)
 		device->led_us = MAX(packet->received_us, device->led_us);
-	vrrp_candidate_hear(&device->candidate, advert.priority, packet->received_us);
+	if (packet->path == SIM_LAN) {
+		vrrp_link_watch_advert(&device->candidate.watch);
+		device->lan_advert_us = sim_clock(sim, device);
+	}
+	vrrp_candidate_hear(&device->candidate, advert.priority, at_us);
 	event.priority = advert.priority;
 	event.interval_cs = advert.interval_cs;
 	event.source = sim_address(sim, packet->from, SIM_LAN);
@@ -461,16 +567,18 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet)
 		sim_clock(sim, device) - packet->received_us > 10 * SIM_MS ? ", queued" : "");
 	mine.standing = standing(sim, device);
 	mine.ordered = device->candidate.ordered;
-	ghost = advert.priority != 0 && packet->claim.reign == device->zero_reign && device->zero_reign != 0 &&
+	ghost = advert.priority != 0 && !event.undated && packet->claim.reign == device->zero_reign && device->zero_reign != 0 &&
 		packet->received_us - device->heard_zero_us < (gint64)device->interval_cs * 10000 / 2;
 	due_us = device->candidate.machine.deadline_us;
 	slept = sim_has_slept(sim, device);
-	if (!vrrp_sleep_counts(&device->sleep, &device->candidate.machine, advert.priority, packet->received_us))
+	if (!vrrp_sleep_counts(&device->sleep, &device->candidate.machine, advert.priority, at_us))
 		return;
 	if (outdated)
 		sim_break(sim, "ghost-counts", "%c counts a resignation older than what its sender has said since", device->name);
 	step_at(sim, device, &event,
-		vrrp_sleep_heard_at(&device->sleep, &device->candidate.machine, packet->received_us, sim_clock(sim, device)));
+		vrrp_sleep_heard_at(&device->sleep, &device->candidate.machine, at_us, sim_clock(sim, device)));
+	if (device->died)
+		return;
 	if (ghost && device->candidate.machine.deadline_us != due_us)
 		sim_break(sim, "ghost-counts", "%c counts an advert of one whose priority 0 it has heard", device->name);
 	if (old == VRRP_STATE_MASTER && advert.priority != 0 && !overtaken && !leaving)
@@ -486,13 +594,18 @@ void sim_device_drain(Sim *sim, SimDevice *device)
 		SimPacket *packet;
 		guint n = 0;
 
+		if (device->dropped[path] != device->known_dropped[path])
+			device->full_us = sim_clock(sim, device);
+		device->known_dropped[path] = device->dropped[path];
 		for (; (packet = g_queue_pop_head(&device->received[path])); n++) {
-			receive(sim, device, packet);
+			gint64 at_us = received_us(sim, device, packet);
+
+			if (vrrp_room_read(&device->room[path], packet->dropped, at_us, sim_clock(sim, device)))
+				vrrp_room_count(&device->room[path], device->dropped[path], sim_clock(sim, device));
+			receive(sim, device, packet, at_us);
 			g_free(packet);
 		}
 		vrrp_sleep_note(&device->sleep, n, sim_clock(sim, device));
-		if (n > VRRP_SLEEP_CROWD)
-			device->room[path].crowded_us = sim_clock(sim, device);
 	}
 }
 
@@ -507,8 +620,21 @@ void sim_device_forget(SimDevice *device)
 {
 	device->rung = false;
 	memset(device->room, 0, sizeof device->room);
+	memset(device->dropped, 0, sizeof device->dropped);
+	memset(device->known_dropped, 0, sizeof device->known_dropped);
 	for (guint path = 0; path < SIM_N_PATHS; path++)
 		g_queue_clear_full(&device->received[path], g_free);
+}
+
+/* Other sockets, and nothing in them. */
+static void open_sockets(Sim *sim, SimDevice *device)
+{
+	sim_device_forget(device);
+	for (guint path = 0; path < SIM_N_PATHS; path++) {
+		vrrp_stamp_begin(&device->stamp[path], sim_clock(sim, device) + device->wall_us, sim_clock(sim, device));
+		device->stamped_us[path] = sim_clock(sim, device);
+		device->distrust_us[path] = 0;
+	}
 }
 
 /* ---- Housekeeping: election-life.c ---- */
@@ -527,9 +653,11 @@ void sim_device_check_link(Sim *sim, SimDevice *device)
 		device->losses = device->losses == 0 || now_us - device->loss_us >= VRRP_FLAP_FORGIVEN_US ? 1 : device->losses + 1;
 		device->loss_us = now_us;
 	}
-	(void)vrrp_link_watch_state(&device->candidate.watch, true, device->no_carrier == 0, now_us);
+	(void)vrrp_link_watch_state(&device->candidate.watch, device->no_interface == 0, device->no_carrier == 0, now_us);
 	/* As vrrp_election_unusable(). */
-	if (!device->candidate.watch.carrier)
+	if (!device->candidate.watch.present)
+		unusable = "no-interface";
+	else if (!device->candidate.watch.carrier)
 		unusable = "no-carrier";
 	else if (device->candidate.machine.state == VRRP_STATE_INIT && vrrp_candidate_distrusts_link(&device->candidate, now_us))
 		unusable = "link-flapping";
@@ -561,6 +689,33 @@ static void plan_tick(Sim *sim, SimDevice *device, gint64 after_us)
 
 static void begin_next(Sim *sim, SimDevice *device);
 
+/* New sockets join their groups: at once, unless somebody else holds the kernel's lock. */
+static void join(Sim *sim, SimDevice *device)
+{
+	device->deaf = device->no_kernel > 0;
+	if (!device->candidate.deaf) {
+		device->deaf_us = sim_clock(sim, device);
+		device->deaf_lost_us = 0;
+	}
+	vrrp_candidate_hears(&device->candidate, !device->deaf, sim_clock(sim, device));
+}
+
+/* As look_who_hears(). What came in less than an interval is no more than a network loses. */
+static void hear_again(Sim *sim, SimDevice *device)
+{
+	gint64 now_us = sim_clock(sim, device);
+
+	if (!device->deaf)
+		return;
+	device->deaf = false;
+	if (now_us - device->deaf_us > (gint64)device->interval_cs * 10000) {
+		device->lost_us = MAX(device->lost_us, device->deaf_lost_us);
+		device->full_us = now_us;
+	}
+	vrrp_candidate_hears(&device->candidate, true, now_us);
+	update_gate(sim, device);
+}
+
 void sim_device_kernel(Sim *sim, SimDevice *device)
 {
 	if (device->starts)
@@ -568,6 +723,7 @@ void sim_device_kernel(Sim *sim, SimDevice *device)
 	if (device->condition != SIM_RUNS)
 		return;
 	wake_up(sim, device);
+	hear_again(sim, device);
 	do_jobs(sim, device);
 	go_on_leaving(sim, device);
 	begin_next(sim, device);
@@ -588,11 +744,25 @@ void sim_device_tick(Sim *sim, SimDevice *device)
 	}
 	(void)vrrp_candidate_tick(&device->candidate, heard, sim_clock(sim, device));
 	device->claim.standing = standing(sim, device);
+	if (device->candidate.machine.state == VRRP_STATE_MASTER)
+		announce_again(sim, device);
 	save_changes(device);
 	update_gate(sim, device);
 	if (device->candidate.machine.state == VRRP_STATE_INIT && device->candidate.watch.carrier)
 		sim_device_check_link(sim, device);
 	plan_tick(sim, device, vrrp_sleep_tick_us(vrrp_sleep_hears(&device->candidate.machine, sim_clock(sim, device)), device->candidate.watch.window_us));
+}
+
+/* The Master it was: of its link it knows no more than whether that was steady. */
+static void resume(Sim *sim, SimDevice *device, bool serving, bool served, bool steady)
+{
+	gint64 now_us = sim_clock(sim, device);
+
+	vrrp_candidate_resume(&device->candidate, serving, served, steady, now_us);
+	device->up_us = now_us;
+	device->frame_us = steady ? now_us : 0;
+	device->frames_since_us = now_us - window_us(device);
+	step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_RESUME });
 }
 
 static void schedule(Sim *sim, SimDevice *device, SimEventKind kind, gint64 after_us)
@@ -610,12 +780,15 @@ void sim_device_start(Sim *sim, SimDevice *device)
 		return;
 	device->generation++;
 	device->condition = SIM_RUNS;
-	sim_device_forget(device);
+	open_sockets(sim, device);
 	device->ear = false;
 	memset(candidate, 0, sizeof *candidate);
 	device->sleep = (VrrpSleep){ 0 };
 	memset(device->usual, 0, sizeof device->usual);
 	device->thawed_us = device->paired_us = 0;
+	device->deaf = device->announce_owed = false;
+	device->dies_after = 0;
+	memset(device->announce_us, 0, sizeof device->announce_us);
 	candidate->offset = device->offset;
 	if (device->saved) {
 		candidate->holds = device->store.holds;
@@ -633,12 +806,8 @@ void sim_device_start(Sim *sim, SimDevice *device)
 	schedule(sim, device, SIM_EVENT_SUPERVISOR, sim_upto(sim, 300 * SIM_MS));
 	if (device->saved && device->no_carrier == 0 &&
 	    vrrp_candidate_may_resume(candidate, device->store.role, device->store.last_advert_us, now_us)) {
-		vrrp_candidate_resume(candidate, device->store.serving, device->store.served, device->store.steady, now_us);
 		sim_say(sim, "%c  starts, still Master", device->name);
-		device->up_us = now_us;
-		device->frame_us = device->store.steady ? now_us : 0;
-		device->frames_since_us = now_us - window_us(device);
-		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_RESUME });
+		resume(sim, device, device->store.serving, device->store.served, device->store.steady);
 		schedule(sim, device, SIM_EVENT_SERVES, 100 * SIM_MS);
 		return;
 	}
@@ -660,11 +829,12 @@ void sim_device_end(Sim *sim, SimDevice *device, bool lose_state)
 	device->jobs.dropping = device->changing = false;
 	device->told_us = 0;
 	/* What the next process must know is where it looks for it. */
-	if (!lose_state && (device->store.role != device->candidate.machine.state || device->store.step != device->candidate.step ||
+	if (!lose_state && !device->died && (device->store.role != device->candidate.machine.state || device->store.step != device->candidate.step ||
 			    device->store.heard_step != device->candidate.heard_step || device->store.serving != device->candidate.serving ||
 			    device->store.steady != device->candidate.steady))
 		sim_break(sim, "unsaved", "%c is killed, and what it knew is not saved", device->name);
 	forget(device);
+	device->died = false;
 	device->losses = 0;
 	device->led_us = 0;
 	if (lose_state) {
@@ -673,6 +843,34 @@ void sim_device_end(Sim *sim, SimDevice *device, bool lose_state)
 		device->addresses_until_us = 0;
 		device->heard_reign = 0;
 	}
+}
+
+void sim_device_bury(Sim *sim, SimDevice *device)
+{
+	if (device->died)
+		sim_device_end(sim, device, false);
+}
+
+/* Its sockets and its virtual interface go with it; those made anew have yet to join. */
+void sim_device_interface(Sim *sim, SimDevice *device, bool there)
+{
+	if (device->condition != SIM_RUNS)
+		return;
+	if (there) {
+		join(sim, device);
+	} else {
+		for (guint path = 0; path < SIM_N_PATHS; path++)
+			if (path == SIM_LAN || (path == SIM_FOLLOWER && sim->follower_on_lan))
+				g_queue_clear_full(&device->received[path], g_free);
+		device->addresses_until_us = 0;
+	}
+	sim_device_check_link(sim, device);
+}
+
+void sim_device_set_clock(Sim *sim, SimDevice *device, gint64 by_us)
+{
+	device->wall_us += by_us;
+	device->stepped_us = sim_clock(sim, device);
 }
 
 static bool is_empty(const SimDevice *device)
@@ -704,8 +902,10 @@ void sim_device_wake(Sim *sim, SimDevice *device)
 	device->generation++;
 	device->timer_generation++;
 	device->timer_at_us = 0;
-	if (device->no_kernel == 0)
+	if (device->no_kernel == 0) {
+		hear_again(sim, device);
 		do_jobs(sim, device);
+	}
 	sim_check_always(sim);
 	if (sim_below(sim, 2) && due)
 		sim_device_timer(sim, device);
@@ -827,6 +1027,18 @@ void sim_device_set_hold(Sim *sim, SimDevice *device, VrrpHold hold, bool held, 
 	save(device);
 }
 
+static void begin_election(Sim *sim, SimDevice *device, guint interval_cs)
+{
+	device->interval_cs = interval_cs;
+	sim_say(sim, "%c  an advert every %u ms", device->name, interval_cs * 10);
+	forget(device);
+	open_sockets(sim, device);
+	device->losses = 0;
+	device->led_us = 0;
+	vrrp_candidate_begin(&device->candidate, sim->version, interval_cs, sim_address(sim, device->index, SIM_LAN), device->configured_priority);
+	join(sim, device);
+}
+
 /* As begin_next() of the election. */
 static void begin_next(Sim *sim, SimDevice *device)
 {
@@ -837,15 +1049,25 @@ static void begin_next(Sim *sim, SimDevice *device)
 	device->changing = false;
 	if (device->candidate.machine.state != VRRP_STATE_INIT) /* heard a higher one while it was leaving */
 		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "settings" });
-	device->interval_cs = interval_cs;
-	sim_say(sim, "%c  an advert every %u ms", device->name, interval_cs * 10);
-	forget(device);
-	device->losses = 0;
-	device->led_us = 0;
-	vrrp_candidate_begin(&device->candidate, sim->version, interval_cs, sim_address(sim, device->index, SIM_LAN), device->configured_priority);
+	begin_election(sim, device, interval_cs);
 	vrrp_candidate_judge(&device->candidate, sim_clock(sim, device));
 	sim_device_check_link(sim, device);
 	save(device);
+}
+
+/* As reload_as_master(): one that leads goes on leading in the new election, as after a restart. */
+static bool reload_as_master(Sim *sim, SimDevice *device)
+{
+	VrrpCandidate before = device->candidate;
+
+	if (sim_plain || before.machine.state != VRRP_STATE_MASTER || before.machine.listening || before.leaving || !before.watch.carrier)
+		return false;
+	device->jobs.dropping = false;
+	ask(sim, device, VRRP_STEP_DROP);
+	begin_election(sim, device, device->wanted_interval_cs);
+	resume(sim, device, before.serving, before.served, before.steady);
+	save(device);
+	return true;
 }
 
 /* As vrrp_election_reload(): another interval is another election. */
@@ -855,6 +1077,8 @@ void sim_device_settings(Sim *sim, SimDevice *device, guint interval_cs)
 	if (device->changing || device->interval_cs == interval_cs || device->condition != SIM_RUNS)
 		return;
 	wake_up(sim, device);
+	if (reload_as_master(sim, device))
+		return;
 	device->changing = true;
 	if (device->candidate.machine.state != VRRP_STATE_INIT)
 		step(sim, device, &(VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "settings" });

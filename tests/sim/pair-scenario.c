@@ -36,6 +36,7 @@ typedef enum {
 
 Pair pair;
 const gint64 sim_scenarios = 2000;
+const guint64 sim_known[] = { 0 };
 
 const char *sim_fault_name(SimFaultKind kind)
 {
@@ -101,8 +102,11 @@ static void make(Sim *sim)
 			fault->kind = (SimFaultKind)PAIR_FAULT_SETTINGS;
 		fault->from_us = sim_below(sim, 8) ? sim_upto(sim, length_us) : sim_upto(sim, 20000 * SIM_MS);
 		/* Close behind another: what follows from it is under way. */
-		if (i > 0 && sim_below(sim, 3) == 0)
-			fault->from_us = MIN(sim->fault[i - 1].from_us + sim_upto(sim, 1500 * SIM_MS), length_us - 1);
+		if (i > 0 && sim_below(sim, 3) == 0) {
+			gint64 behind_us = sim->fault[i - 1].from_us + sim_upto(sim, 1500 * SIM_MS);
+
+			fault->from_us = MIN(behind_us, length_us - 1);
+		}
 		fault->until_us = fault->from_us + ((gint64)(10 * SIM_MS) << sim_below(sim, 13));
 		fault->until_us = MIN(fault->until_us, length_us);
 		fault->device = sim_below(sim, 2);

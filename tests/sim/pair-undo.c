@@ -28,12 +28,12 @@ void pair_undo_make(Sim *sim, guint kind)
 	if (!pair.people)
 		return;
 	n = 1 + sim_below(sim, 6);
-	for (guint i = 0; i < n && sim->n_faults < SIM_MAX_FAULTS; i++) {
+	for (guint i = 0; i < n && sim->n_faults < SIM_MOST_FAULTS; i++) {
 		SimFault *fault = &sim->fault[sim->n_faults++];
 
 		fault->kind = (SimFaultKind)kind;
-		fault->from_us = i > 0 && sim_below(sim, 3) == 0 ? MIN(fault[-1].from_us + sim_upto(sim, 8000 * SIM_MS), sim->round_ends_us - 1) :
-								   sim_upto(sim, sim->round_ends_us);
+		fault->from_us = i > 0 && sim_below(sim, 3) == 0 ? fault[-1].from_us + sim_upto(sim, 8000 * SIM_MS) : sim_upto(sim, sim->round_ends_us);
+		fault->from_us = MIN(fault->from_us, sim->round_ends_us - 1);
 		fault->until_us = fault->from_us + SIM_MS;
 		fault->device = sim_below(sim, 2);
 		fault->amount = sim_below(sim, 512);

@@ -21,7 +21,7 @@ void pair_witness_make(Sim *sim, guint kind)
 	if (!pair.witness)
 		return;
 	n = 1 + sim_below(sim, 4);
-	for (guint i = 0; i < n && sim->n_faults < SIM_MAX_FAULTS; i++) {
+	for (guint i = 0; i < n && sim->n_faults < SIM_MOST_FAULTS; i++) {
 		SimFault *fault = &sim->fault[sim->n_faults++];
 
 		fault->kind = (SimFaultKind)kind;

@@ -12,17 +12,17 @@
 
 #define BATCH 100
 #define MAX_JOBS 64
-#define MAX_EXPLAINED 3 /* by one worker: shrinking takes a while */
 #define LONG_TAKEOVERS 1000000 /* or other changes: what sim_run() counts */
 #define TRACE_LINES 60
 #define MOST_HALVED 12
 
-static gint64 seed = -1, first = 1, count;
-static gboolean trace, run_long;
+static gint64 seed = -1, first = 1, count, most_explained = 3; /* by one worker: shrinking takes a while */
+static gboolean trace, run_long, plain;
 static guint n_explained;
 static int turn; /* a file to be locked */
 static char buffer[1 << 20];
 static Sim sim; /* large, and one at a time */
+bool sim_plain;
 
 static bool still_breaks(guint64 number, const SimLess *less, const char *invariant)
 {
@@ -90,7 +90,7 @@ static void explain(guint64 number)
 		printf("#   %s\n", line->str);
 	}
 	say_tail(text->str, TRACE_LINES);
-	printf("# whole: %s --seed %" G_GUINT64_FORMAT " --trace\n", g_get_prgname(), number);
+	printf("# whole: %s --seed %" G_GUINT64_FORMAT " --trace%s\n", g_get_prgname(), number, sim_plain ? " --plain" : "");
 }
 
 static int replay(void)
@@ -130,7 +130,7 @@ static void run_batch(Batch *batch)
 		if (!sim.broken)
 			continue;
 		batch->bad++;
-		if (n_explained++ < MAX_EXPLAINED)
+		if (n_explained++ < most_explained)
 			explain(batch->begin + i);
 		else
 			printf("# seed %" G_GUINT64_FORMAT " breaks \"%s\": %s\n", batch->begin + i, sim.invariant, sim.detail);
@@ -173,6 +173,28 @@ static bool start_workers(guint n, pid_t *ret_pids, int *ret_in)
 	return true;
 }
 
+/* Seeds that have broken something once, as one case of TAP. */
+static bool run_known(void)
+{
+	guint n = 0, bad = 0;
+
+	sim_plain = true;
+	for (; sim_known[n] != 0; n++) {
+		sim_run(&sim, sim_known[n], NULL, NULL);
+		if (!sim.broken)
+			continue;
+		bad++;
+		if (n_explained++ < most_explained)
+			explain(sim_known[n]);
+		else
+			printf("# seed %" G_GUINT64_FORMAT " breaks \"%s\": %s\n", sim_known[n], sim.invariant, sim.detail);
+	}
+	sim_plain = false;
+	if (n > 0)
+		printf("%sok 1 - %u seeds that have broken something once\n", bad ? "not " : "", n);
+	return bad == 0;
+}
+
 /* A case of TAP for each batch that is done. True when none is bad. */
 static bool collect(int in)
 {
@@ -180,8 +202,8 @@ static bool collect(int in)
 	FILE *file = progress ? fopen(progress, "a") : NULL, *to = file ? file : stderr;
 	gint64 begun_us = g_get_monotonic_time(), said_us = begun_us;
 	guint64 takeovers = 0, scenarios = 0, last = 0;
-	bool good = true;
-	guint n = 0;
+	bool good = run_known();
+	guint n = sim_known[0] ? 1 : 0;
 	Batch batch;
 
 	while ((!run_long || takeovers < LONG_TAKEOVERS) && read(in, &batch, sizeof batch) == sizeof batch) {
@@ -209,7 +231,7 @@ static bool collect(int in)
 			good ? "none broken" : "invariants broken");
 		fclose(file);
 	}
-	return good && n > 0;
+	return good && scenarios > 0;
 }
 
 int main(int argc, char **argv)
@@ -217,9 +239,11 @@ int main(int argc, char **argv)
 	gint64 jobs = g_get_num_processors();
 	const GOptionEntry entries[] = {
 		{ "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "Replay this scenario alone", "N" },
+		{ "plain", 0, 0, G_OPTION_ARG_NONE, &plain, "With --seed: only what the seeds that are known knew", NULL },
 		{ "trace", 0, 0, G_OPTION_ARG_NONE, &trace, "With --seed: say all that happens", NULL },
 		{ "first", 0, 0, G_OPTION_ARG_INT64, &first, "Begin with this seed (default 1)", "N" },
 		{ "count", 0, 0, G_OPTION_ARG_INT64, &count, "So many scenarios", "N" },
+		{ "explain", 0, 0, G_OPTION_ARG_INT64, &most_explained, "Shrink and show so many at most of each job (default 3)", "N" },
 		{ "jobs", 0, 0, G_OPTION_ARG_INT64, &jobs, "So many at a time (default: one a processor)", "N" },
 		{ "long", 0, 0, G_OPTION_ARG_NONE, &run_long, "Until a million takeovers, from a seed of the day unless --first says one", NULL },
 		{ NULL },
@@ -237,6 +261,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s: %s\n", g_get_prgname(), error->message);
 		return 2;
 	}
+	sim_plain = plain;
 	if (seed >= 0)
 		return replay();
 	run_long |= g_strcmp0(g_getenv("UNDERSTUDY_LONG"), "1") == 0;

@@ -12,7 +12,8 @@ static const char *const names[] = {
 	[SIM_FAULT_HOSTS] = "no-hosts",      [SIM_FAULT_APPLICATION] = "application", [SIM_FAULT_SUPERVISOR] = "no-supervisor",
 	[SIM_FAULT_PASSIVE] = "passive",     [SIM_FAULT_RESIGN] = "resign",   [SIM_FAULT_TAKE] = "take",
 	[SIM_FAULT_STRANGER] = "stranger",   [SIM_FAULT_HOLD] = "hold",       [SIM_FAULT_SETTINGS] = "settings",
-	[SIM_FAULT_SLOW_KERNEL] = "slow-kernel",
+	[SIM_FAULT_SLOW_KERNEL] = "slow-kernel", [SIM_FAULT_CLOCK] = "clock", [SIM_FAULT_DIE] = "die",
+	[SIM_FAULT_INTERFACE] = "interface", [SIM_FAULT_LOSSY_PATH] = "lossy-path",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(names) == SIM_N_FAULTS);
 
@@ -23,21 +24,25 @@ const char *sim_fault_name(SimFaultKind kind)
 
 void sim_fault_describe(const Sim *sim, const SimFault *fault, GString *out)
 {
-	g_string_append_printf(out, "round %u: %-13s %9.3f - %9.3f ms  device %c", fault->round + 1, names[fault->kind], (double)fault->from_us / 1000,
-			       (double)fault->until_us / 1000, 'A' + fault->device);
-	if (fault->kind == SIM_FAULT_CUT || fault->kind == SIM_FAULT_SPLIT)
-		g_string_append_printf(out, " %s %c, %s", fault->kind == SIM_FAULT_CUT ? "to" : "from others; first", 'A' + fault->other,
+	g_string_append_printf(out, "round %u: %-13s %9.3f - %9.3f ms  device %c%s", fault->round + 1, names[fault->kind], (double)fault->from_us / 1000,
+			       (double)fault->until_us / 1000, 'A' + fault->device, fault->together ? " and all others" : "");
+	if (fault->kind == SIM_FAULT_CUT || fault->kind == SIM_FAULT_LOSSY_PATH || fault->kind == SIM_FAULT_SPLIT)
+		g_string_append_printf(out, " %s %c, %s", fault->kind == SIM_FAULT_CUT || fault->kind == SIM_FAULT_LOSSY_PATH ? "to" : "from others; first", 'A' + fault->other,
 				       fault->path == SIM_LAN ? "LAN" : fault->path == SIM_PEER ? "peer path" :
 				       fault->path == SIM_FOLLOWER ? "follower's path" : "all paths");
 	if (fault->kind == SIM_FAULT_SETTINGS)
 		g_string_append_printf(out, ", an advert every %u ms", fault->amount * 10);
-	if (fault->kind == SIM_FAULT_LOSS || fault->kind == SIM_FAULT_DUPLICATE || fault->kind == SIM_FAULT_DAMAGE)
+	if (fault->kind == SIM_FAULT_LOSS || fault->kind == SIM_FAULT_LOSSY_PATH || fault->kind == SIM_FAULT_DUPLICATE || fault->kind == SIM_FAULT_DAMAGE)
 		g_string_append_printf(out, ", %u of 1000", fault->amount);
 }
 
 /* ---- Making ---- */
 
 const gint64 sim_scenarios = 2000;
+
+/* A path that was not heard on again since its queue had run over; who heard priority 0 without a link, and then what was said before that; one that was told
+ * to give up and could not before the network was whole. */
+const guint64 sim_known[] = { 70015708, 70176912, 70211542, 70227729, 70228374, 70244545, 70269846, 70219205, 70266751, 0 };
 
 static const guint intervals_cs[] = { 1, 10, 10, 100 };
 
@@ -57,7 +62,7 @@ static void make_fault(Sim *sim, SimFault *fault, gint64 length_of_round_us)
 {
 	gint64 unit_us = (gint64)sim->interval_cs * 10000, length_us;
 
-	fault->kind = sim_below(sim, SIM_N_FAULTS);
+	fault->kind = sim_below(sim, SIM_N_OLD_FAULTS);
 	if (!sim->paired && (fault->kind == SIM_FAULT_PASSIVE || fault->kind == SIM_FAULT_TAKE || fault->kind == SIM_FAULT_STRANGER))
 		fault->kind = SIM_FAULT_SPLIT;
 	/* From a tenth of an interval to some hundred, each order of magnitude as often. */
@@ -73,6 +78,38 @@ static void make_fault(Sim *sim, SimFault *fault, gint64 length_of_round_us)
 	fault->other = (fault->device + 1 + sim_below(sim, sim->n_devices - 1)) % sim->n_devices;
 	fault->path = sim_below(sim, SIM_N_PATHS + 1);
 	fault->amount = fault->kind == SIM_FAULT_SETTINGS ? some_interval(sim) : 1u << sim_below(sim, 10);
+}
+
+static const SimFaultKind strike_together[] = {
+	SIM_FAULT_FREEZE, SIM_FAULT_SUSPEND, SIM_FAULT_KILL, SIM_FAULT_REBOOT, SIM_FAULT_CARRIER, SIM_FAULT_HOSTS, SIM_FAULT_SUPERVISOR,
+	SIM_FAULT_SETTINGS, SIM_FAULT_SLOW_KERNEL,
+};
+
+/* Of a chance of its own, so that the rest of a seed's world stays what it is without them: half of all worlds have some. */
+static void make_more(Sim *sim)
+{
+	guint64 chance = sim->chance;
+	guint n;
+
+	sim->chance = sim->seed ^ SIM_MORE_SALT;
+	n = sim_below(sim, 2) ? 1 + sim_below(sim, SIM_MORE_FAULTS) : 0;
+	for (guint i = 0; i < n; i++) {
+		SimFault *fault = &sim->fault[sim->n_faults];
+
+		fault->round = sim_below(sim, sim->n_rounds);
+		make_fault(sim, fault, chaos_us(sim, fault->round));
+		fault->together = sim_below(sim, 2);
+		fault->kind = fault->together ? strike_together[sim_below(sim, G_N_ELEMENTS(strike_together))] :
+						(SimFaultKind)(SIM_N_OLD_FAULTS + sim_below(sim, SIM_N_FAULTS - SIM_N_OLD_FAULTS));
+		fault->path = MIN(fault->path, SIM_PEER);
+		if (fault->kind == SIM_FAULT_SETTINGS) {
+			fault->amount = some_interval(sim);
+			sim->interval_cs = MAX(sim->interval_cs, fault->amount);
+			sim->shortest_cs = MIN(sim->shortest_cs, fault->amount);
+		}
+		sim->n_faults++;
+	}
+	sim->chance = chance;
 }
 
 static void make(Sim *sim)
@@ -111,7 +148,7 @@ static void make(Sim *sim)
 	sim->interval_cs = sim->own_cs = longest_cs;
 	sim->shortest_cs = shortest_cs;
 	sim->n_rounds = 1 + sim_below(sim, SIM_MAX_ROUNDS);
-	sim->n_faults = 1 + sim_below(sim, sim_below(sim, 4) ? SIM_MAX_FAULTS : 4);
+	sim->n_faults = 1 + sim_below(sim, sim_below(sim, 4) ? SIM_MOST_FAULTS : 4);
 	sim->n_intervals = 10 + sim_below(sim, 50);
 	for (guint i = 0; i < sim->n_faults; i++) {
 		sim->fault[i].round = i * sim->n_rounds / sim->n_faults;
@@ -121,6 +158,8 @@ static void make(Sim *sim)
 			sim->shortest_cs = MIN(sim->shortest_cs, sim->fault[i].amount);
 		}
 	}
+	if (!sim_plain)
+		make_more(sim);
 }
 
 /* Faults, and then quiet. The first round begins with devices that are off, a later one with an election that has settled. */
@@ -188,7 +227,15 @@ static void stop_running(const Sim *sim, SimDevice *device, SimCondition conditi
 	device->asleep_us = sim_clock(sim, device);
 }
 
-static void begin_fault(Sim *sim, SimFault *fault)
+/* Back and forth, by a thousandth of a second or an hour; never by so little that it cannot be seen. */
+static gint64 clock_step_us(Sim *sim, const SimFault *fault)
+{
+	gint64 step_us = VRRP_STAMP_STEP_US + 1 + sim_upto(sim, (gint64)fault->amount * fault->amount * 16 * SIM_MS);
+
+	return sim_below(sim, 2) ? step_us : -step_us;
+}
+
+static void begin_fault(Sim *sim, const SimFault *fault)
 {
 	SimDevice *device = &sim->device[fault->device];
 	bool runs = device->condition == SIM_RUNS;
@@ -267,6 +314,20 @@ static void begin_fault(Sim *sim, SimFault *fault)
 	case SIM_FAULT_SLOW_KERNEL:
 		device->no_kernel++;
 		break;
+	case SIM_FAULT_CLOCK:
+		sim_device_set_clock(sim, device, clock_step_us(sim, fault));
+		break;
+	case SIM_FAULT_DIE:
+		device->dies_after = runs ? 1 + sim_below(sim, VRRP_MAX_STEPS) : 0;
+		break;
+	case SIM_FAULT_INTERFACE:
+		device->no_interface++;
+		device->no_carrier++;
+		sim_device_interface(sim, device, false);
+		break;
+	case SIM_FAULT_LOSSY_PATH:
+		sim->path_loss[fault->path][fault->device][fault->other] = fault->amount;
+		break;
 	case SIM_N_FAULTS:
 		g_assert_not_reached();
 	}
@@ -341,6 +402,20 @@ static void end_fault(Sim *sim, const SimFault *fault)
 		if (--device->no_kernel == 0)
 			sim_device_kernel(sim, device);
 		break;
+	case SIM_FAULT_DIE:
+		device->dies_after = 0;
+		if (device->condition == SIM_KILLED)
+			sim_device_start(sim, device);
+		break;
+	case SIM_FAULT_INTERFACE:
+		device->no_interface--;
+		device->no_carrier--;
+		sim_device_interface(sim, device, true);
+		break;
+	case SIM_FAULT_LOSSY_PATH:
+		sim->path_loss[fault->path][fault->device][fault->other] = 0;
+		break;
+	case SIM_FAULT_CLOCK:
 	case SIM_FAULT_PASSIVE:
 	case SIM_FAULT_RESIGN:
 	case SIM_FAULT_TAKE:
@@ -348,6 +423,19 @@ static void end_fault(Sim *sim, const SimFault *fault)
 	case SIM_N_FAULTS:
 		break;
 	}
+}
+
+/* All at once, or one. */
+static void do_fault(Sim *sim, const SimFault *fault, void (*what)(Sim *sim, const SimFault *fault))
+{
+	SimFault one = *fault;
+
+	if (!fault->together) {
+		what(sim, fault);
+		return;
+	}
+	for (one.device = 0; one.device < sim->n_devices; one.device++)
+		what(sim, &one);
 }
 
 /* A firewall with our group id at the highest priority there is; or somebody who forges each device's to the other. */
@@ -396,7 +484,7 @@ static void on_fault(Sim *sim, const SimEvent *event)
 	}
 	fault = &sim->fault[event->generation];
 	say_fault(sim, fault, "begins:");
-	begin_fault(sim, fault);
+	do_fault(sim, fault, begin_fault);
 	sim_push(sim, (SimEvent){ .at_us = fault->until_us, .kind = SIM_EVENT_FAULT_ENDS, .generation = event->generation });
 }
 
@@ -444,7 +532,7 @@ static void on_event(Sim *sim, SimEvent *event)
 		break;
 	case SIM_EVENT_FAULT_ENDS:
 		say_fault(sim, &sim->fault[event->generation], "ends:  ");
-		end_fault(sim, &sim->fault[event->generation]);
+		do_fault(sim, &sim->fault[event->generation], end_fault);
 		break;
 	case SIM_EVENT_STRANGER:
 		stranger(sim, &sim->fault[event->generation]);
@@ -472,6 +560,9 @@ static void on_event(Sim *sim, SimEvent *event)
 	case SIM_EVENT_OWN:
 		break;
 	}
+	for (guint i = 0; i < sim->n_devices; i++)
+		sim_device_bury(sim, &sim->device[i]);
+	sim_check_twice(sim);
 }
 
 void sim_run(Sim *sim, guint64 seed, const SimLess *less, GString *trace)

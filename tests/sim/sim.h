@@ -12,14 +12,20 @@
 #include <stdbool.h>
 
 #include "vrrpd/rules/candidate.h"
-#include "vrrpd/wire/packet.h"
+#include "vrrpd/rules/room.h"
 #include "vrrpd/rules/sleep.h"
+#include "vrrpd/wire/packet.h"
+#include "vrrpd/wire/stamp.h"
 
 #define SIM_MS 1000
 #define SIM_MAX_DEVICES 5
-#define SIM_MAX_FAULTS 60
+#define SIM_MOST_FAULTS 60
+#define SIM_MORE_FAULTS 8   /* at most, of kinds that are newer than most seeds that are known */
+#define SIM_MAX_FAULTS (SIM_MOST_FAULTS + SIM_MORE_FAULTS)
+#define SIM_MORE_SALT 0x6d6f7265u
 #define SIM_MAX_ROUNDS 3
 #define SIM_MAX_EVENTS 20000
+#define SIM_MAX_IN_A_ROW 2000          /* adverts of one device, none a millisecond after the one before: more than its queues may have it answer */
 #define SIM_TICK_US VRRP_SLEEP_TICK_US /* at least so often */
 #define SIM_CALM_BUSY_US 100           /* so late a wake-up may be at any time */
 #define SIM_ADDRESS_LIFE_US 3000000    /* as the kernel is told in address.c */
@@ -47,6 +53,7 @@ typedef struct {
 	guint interval_cs;    /* as it says */
 	guint dropped;        /* by the receiver's buffer, before it had room for this */
 	gint64 received_us;   /* receiver's clock */
+	gint64 stamp_us;      /* receiver's wall clock, as the kernel has it */
 	SimClaim claim;
 	gsize length;
 	guint8 bytes[VRRP_MAX_PACKET]; /* last: only @length of them are carried */
@@ -59,6 +66,7 @@ typedef struct {
 	char name;
 	SimCondition condition;
 	guint generation;            /* of the process: what was due to an earlier one is void */
+	bool died;                   /* in the midst of something: what has begun goes no further */
 	guint timer_generation;
 	gint64 timer_at_us;          /* world: when it fires; 0: it is not set */
 	gint64 offset_us, ppm;
@@ -68,11 +76,9 @@ typedef struct {
 
 	VrrpCandidate candidate;     /* as vrrpd has it */
 	GQueue received[SIM_N_PATHS]; /* of SimPacket*; the sockets' buffers */
-	struct {
-		guint dropped;       /* for want of room, */
-		guint heard;         /* of these before the last advert that counted came */
-		gint64 crowded_us;   /* own clock: when it last held more than one Master says; 0: never */
-	} room[SIM_N_PATHS];
+	guint dropped[SIM_N_PATHS];  /* for want of room, */
+	guint known_dropped[SIM_N_PATHS]; /* and before it was read last */
+	VrrpRoom room[SIM_N_PATHS];  /* as vrrpd has it */
 	bool rung;                   /* one of them holds what wakes a Backup that sleeps: */
 	struct {
 		gsize length;        /* 0: nothing yet */
@@ -95,7 +101,7 @@ typedef struct {
 
 	/* The world around it. */
 	bool passive;                /* its mode, which the supervisor says again after a reboot */
-	guint no_carrier, no_hosts, no_supervisor, app_broken; /* how many faults say so */
+	guint no_interface, no_carrier, no_hosts, no_supervisor, app_broken; /* how many faults say so */
 	gint64 addresses_until_us;   /* own clock; 0: not there */
 
 	/* What its thread has been asked to do with the addresses: done at once, unless somebody else holds the kernel's lock. */
@@ -107,6 +113,12 @@ typedef struct {
 		gint64 until_us;     /* own clock: so long after its last advert */
 		bool dropping;       /* and has not heard yet that it is done */
 	} jobs;
+	gint64 wall_us;              /* the wall clock's offset from its own, which somebody sets */
+	VrrpStamp stamp[SIM_N_PATHS]; /* as vrrpd has it */
+	bool deaf;                   /* its sockets have yet to join their groups, which takes the kernel's lock */
+	guint dies_after;            /* it is killed in the midst of a change of its state, when one less step than this is done; 0: it is not */
+	gint64 announce_us[3];       /* own clock: when it announces its addresses again; 0: no more */
+	bool announce_owed;          /* they are not there yet */
 	bool starts;                 /* a new process, which reads what there is before anything else */
 	bool changing;               /* to another interval, when it has left the election */
 
@@ -115,15 +127,24 @@ typedef struct {
 	gint64 up_us, frame_us;      /* own clock: since when it has a carrier, when it last heard anything on the LAN; 0: never */
 	gint64 frames_since_us;      /* own clock: since when without a silence between */
 	guint losses;                /* of the carrier, each less than a minute after the one before */
+	gint64 lan_advert_us;        /* own clock: when it last heard an advert there */
+	gint64 deaf_us, deaf_lost_us; /* own clock: since when its groups are not joined, and what was lost for that */
+	gint64 stepped_us;           /* own clock: when its wall clock was set last; 0: never */
+	gint64 stamped_us[SIM_N_PATHS], distrust_us[SIM_N_PATHS]; /* own clock: when a stamp was last read there, and one after such a step; 0: never */
+	gint64 late_us;              /* so much later than it came was what it waits for taken to be received, behind a step of the clock */
+	gint64 announced_us;         /* world: when it last told the hosts where the addresses are */
 	gint64 led_us;               /* own clock: when it last heard any Master; 0: not since it began */
 	gint64 told_us;              /* own clock: when, as Master, it was told to give up, or last thawed after that; 0: it was not */
 	bool leaves_for_carrier;     /* which may be back when its addresses are down */
 	gint64 loss_us;              /* own clock: the last of them */
 	gint64 learning_until_us;    /* world: the switch's port forwards nothing yet */
+	guint in_a_row;              /* adverts said one right after the other; */
+	gint64 in_a_row_us;          /* world: the last of them */
 	gint64 said_us;              /* own clock: its last advert, other than priority 0 */
 	gint64 asleep_us, woke_us;   /* own clock: when it was last frozen, and last thawed after more than an interval */
 	guint heard_interval_cs;     /* of the Master heard last; 0: none */
-	gint64 full_us;              /* own clock: when a buffer had no room for anything that counts or looks so; 0: never */
+	gint64 full_us;              /* own clock: when a buffer that had no room for what counts or looks so was read, for it cannot know when that was; 0: never */
+	gint64 opened_us;            /* own clock: when it last came to be let take over */
 	gint64 lost_us;              /* own clock: when its buffer had no room for a Master's advert; 0: never, or that one has resigned since */
 	guint lost_interval_cs;
 	guint zero_interval_cs;      /* known when it heard priority 0 */
@@ -140,7 +161,8 @@ typedef struct {
 		guint64 reign;
 		gint64 at_us;        /* world */
 	} word;                      /* what its supervisor told the other last */
-	SimClaim claim;
+	SimClaim claim, said;        /* as it is, and as it was when it last said so */
+	gint64 undated_us;           /* own clock: when it last heard one of which it cannot know how old it is */
 	guint64 heard_reign;
 	gint64 heard_master_us, heard_zero_us; /* arrival, own clock; 0: never */
 	gint64 last_zero_us;         /* of several, by several paths, the one that came last */
@@ -170,6 +192,11 @@ typedef enum {
 	SIM_FAULT_SETTINGS,   /* another interval between adverts */
 	SIM_FAULT_STRANGER,
 	SIM_FAULT_SLOW_KERNEL, /* somebody else holds the lock for links, addresses and routes */
+	SIM_N_OLD_FAULTS,      /* a seed that knows only these still means the same world */
+	SIM_FAULT_CLOCK = SIM_N_OLD_FAULTS, /* somebody sets the wall clock, by which the kernel stamps what comes */
+	SIM_FAULT_DIE,         /* the process, in the midst of its next change of state */
+	SIM_FAULT_INTERFACE,   /* it is removed, and made anew */
+	SIM_FAULT_LOSSY_PATH,  /* loses one way alone, and in bursts */
 	SIM_N_FAULTS,
 } SimFaultKind;
 
@@ -179,6 +206,7 @@ typedef struct {
 	guint device, other, path;  /* path SIM_N_PATHS: all */
 	guint amount;
 	guint round;
+	bool together;              /* every device: a power cut, a switch that is restarted, a host that is suspended */
 	bool off;                   /* left out while shrinking */
 } SimFault;
 
@@ -201,6 +229,7 @@ typedef struct {
 	SimDevice device[SIM_MAX_DEVICES];
 	guint cut[SIM_N_PATHS][SIM_MAX_DEVICES][SIM_MAX_DEVICES];
 	guint loss, duplicate, damage; /* per mille */
+	guint path_loss[SIM_N_PATHS][SIM_MAX_DEVICES][SIM_MAX_DEVICES];
 	gint64 jitter_us, busy_us;
 
 	SimFault fault[SIM_MAX_FAULTS];
@@ -215,6 +244,8 @@ typedef struct {
 	gint64 quiet_us;            /* when the last fault has ended; 0: not yet */
 	bool waits_for_link;        /* somebody may, for a second or a down interval if nobody leads */
 	gint64 settled_us;          /* from here on nothing may change */
+	gint64 twice_us;            /* since when two hold the addresses and the network is whole; 0: not */
+	bool split;                 /* two led when the network became whole, and either may go on */
 	int keeper;                 /* after a split: the one Master that serves people; -1: none such */
 	bool broken;
 	const char *invariant;      /* the first that broke */
@@ -258,6 +289,9 @@ void sim_say(Sim *sim, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* device.c: what election*.c does around the machine */
 void sim_device_start(Sim *sim, SimDevice *device);
 void sim_device_end(Sim *sim, SimDevice *device, bool lose_state);
+void sim_device_interface(Sim *sim, SimDevice *device, bool there);
+void sim_device_set_clock(Sim *sim, SimDevice *device, gint64 by_us);
+void sim_device_bury(Sim *sim, SimDevice *device); /* when it has died in the midst of something */
 void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet); /* takes @packet */
 void sim_device_readable(Sim *sim, SimDevice *device);
 void sim_device_drain(Sim *sim, SimDevice *device);
@@ -285,11 +319,16 @@ gint64 sim_down_us(const Sim *sim, const SimDevice *device, guint interval_cs); 
 bool sim_has_slept(const Sim *sim, const SimDevice *device);
 void sim_check_say(Sim *sim, const SimDevice *device, guint8 priority, bool to_peer);
 void sim_check_always(Sim *sim);
+void sim_check_twice(Sim *sim); /* where what it is told to do lets the two hear each other */
 void sim_check_quiet(Sim *sim);
 void sim_check_settled(Sim *sim);
 void sim_check_end(Sim *sim);
 
+/* run.c: only what the seeds that are known to have broken something knew */
+extern bool sim_plain;
+
 /* scenario.c, or a larger world's */
+extern const guint64 sim_known[]; /* seeds that have broken something, in plain worlds; then 0 */
 extern const gint64 sim_scenarios; /* so many are run when nobody says how many */
 const char *sim_fault_name(SimFaultKind kind);
 void sim_fault_describe(const Sim *sim, const SimFault *fault, GString *out);

@@ -142,6 +142,9 @@ static void carry(Sim *sim, const SimPacket *packet, guint to)
 
 	if (sim_below(sim, 1000) < sim->loss)
 		return;
+	if (packet->from < sim->n_devices && sim->path_loss[packet->path][packet->from][to] != 0 &&
+	    sim_below(sim, 1000) < sim->path_loss[packet->path][packet->from][to])
+		return;
 	copy = g_memdup2(packet, offsetof(SimPacket, bytes) + packet->length);
 	if (sim_below(sim, 1000) < sim->damage) {
 		guint header = sim_header(sim, packet->path), bit = sim_below(sim, (guint)(packet->length - header) * 8);
