@@ -29,7 +29,7 @@ import time
 
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
-LOCAL_EXPERIMENT = b"\x88\xb5"  # an EtherType for what is nobody else's business
+NOBODY = bytes([240, 0, 0, 1])
 _libc = ctypes.CDLL(None, use_errno=True)
 _serial = itertools.count()
 
@@ -236,11 +236,13 @@ class Switch:
         return Port(self, namespace, interface, address, mac)
 
     def speak(self):
-        """Somebody says something that means nothing to anybody, to all. A device that is alone waits for some seconds before it leads, until it knows that
+        """Somebody asks all for an address that nobody has. A device that is alone waits for some seconds before it leads, until it knows that
         its port forwards; on a LAN where others talk it need not."""
         with self.namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as voice:
             voice.bind((self.bridge, 0))
-            voice.send(b"\xff" * 6 + bytes.fromhex(stable_mac(self.bridge).replace(":", "")) + LOCAL_EXPERIMENT + bytes(46))
+            mac = bytes.fromhex(stable_mac(self.bridge).replace(":", ""))
+            question = bytes.fromhex("0001 0800 06 04 0001") + mac + bytes(4) + bytes(6) + NOBODY  # ARP, from who has no address yet
+            voice.send(b"\xff" * 6 + mac + b"\x08\x06" + question + bytes(18))
 
     def speak_until(self, condition, timeout_s, what):
         """Waits, on a LAN where others talk."""

@@ -103,8 +103,8 @@ class Place:
         wait_until(lambda: self.app(name, "State") == state, timeout_s, f"{name} {state}: {self.device.console()[-1500:]}")
 
     def pids(self):
-        """Everybody but init, the bus and what the test itself runs in there."""
-        return {name: pid for pid, name in self.device.processes() if name not in ("init", "dbus-daemon")}
+        """Everybody but init, the bus and what the test itself runs in there. Of two with one name the elder: the other is its child, about to be something else."""
+        return {name: pid for pid, name in sorted(self.device.processes(), reverse=True) if name not in ("init", "dbus-daemon")}
 
     def group(self, name):
         """The processes of one application."""
