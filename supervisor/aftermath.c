@@ -26,6 +26,7 @@ struct Aftermath {
 
 	Ask *ask;
 	gint64 counted_us;   /* or tried to; 0: not since this device leads */
+	gint64 first_count_us; /* when the first is due; 0: it has been made */
 	bool known;
 	guint64 contacts;
 };
@@ -139,7 +140,11 @@ bool aftermath_contacts(const Aftermath *aftermath, guint64 *ret_contacts)
 
 bool aftermath_hurries(const Aftermath *aftermath)
 {
-	if (aftermath->supervisor->role.role != ROLE_MASTER || g_get_monotonic_time() - aftermath->begin_us > HURRY_FOR_US)
+	if (aftermath->supervisor->role.role != ROLE_MASTER)
+		return false;
+	if (aftermath->first_count_us)
+		return true;
+	if (g_get_monotonic_time() - aftermath->begin_us > HURRY_FOR_US)
 		return false;
 	return aftermath_waits(aftermath) || (aftermath->look_us && aftermath->look_step_us < HURRY_STEP_US);
 }
@@ -149,7 +154,7 @@ void aftermath_look(Aftermath *aftermath)
 	Supervisor *supervisor = aftermath->supervisor;
 	gint64 now_us = g_get_monotonic_time();
 	if (supervisor->role.role != ROLE_MASTER) {
-		aftermath->look_us = aftermath->counted_us = 0;
+		aftermath->look_us = aftermath->counted_us = aftermath->first_count_us = 0;
 		aftermath->known = false;
 		return;
 	}
@@ -160,14 +165,17 @@ void aftermath_look(Aftermath *aftermath)
 	if (aftermath->look_us && now_us >= aftermath->look_us)
 		look_for_phone(aftermath, now_us);
 	if (!has_counter(supervisor->settings)) {
-		aftermath->counted_us = 0;
+		aftermath->counted_us = aftermath->first_count_us = 0;
 		aftermath->known = false;
 		return;
 	}
-	if (aftermath->counted_us == 0)
+	if (aftermath->counted_us == 0) {
 		aftermath->counted_us = now_us + COUNT_AFTER_US - COUNT_EVERY_US;
+		aftermath->first_count_us = now_us + COUNT_AFTER_US;
+	}
 	if (!aftermath->ask && now_us - aftermath->counted_us >= COUNT_EVERY_US) {
 		aftermath->counted_us = now_us;
+		aftermath->first_count_us = 0;
 		aftermath->ask = ask_begin(supervisor->applications, ASK_COUNT, on_counted, aftermath);
 	}
 }
