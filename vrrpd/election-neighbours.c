@@ -80,6 +80,7 @@ static void look_who_misleads(VrrpElection *self, const VrrpClaim *claim, bool t
 		return;
 	if (twin && !claim->announced) {
 		vrrp_election_contest(self, now_us);
+		vrrp_election_mind_contest(self, now_us);
 		reclaim(self, 0, now_us);
 	} else if (ip_is_set(&claim->asked)) {
 		reclaim(self, SETTLE_US, now_us);
