@@ -10,6 +10,7 @@
 #define HURRY_STEP_US (5 * G_TIME_SPAN_SECOND) /* from one look to the next */
 #define HURRY_FOR_US (1 * G_TIME_SPAN_MINUTE)
 #define COUNT_AFTER_US (2 * G_TIME_SPAN_SECOND) /* contacts have been read by then */
+#define COUNT_AGAIN 5 /* times, when that failed */
 #define COUNT_EVERY_US (1 * G_TIME_SPAN_MINUTE)
 
 struct Aftermath {
@@ -26,8 +27,9 @@ struct Aftermath {
 
 	Ask *ask;
 	gint64 counted_us;   /* or tried to; 0: not since this device leads */
-	gint64 first_count_us; /* when the first is due; 0: it has been made */
+	gint64 soon_us;        /* when one is due that cannot wait; 0: none */
 	bool known;
+	guint n_failed;      /* one after the other */
 	guint64 contacts;
 };
 
@@ -101,12 +103,23 @@ static void look_for_phone(Aftermath *aftermath, gint64 now_us)
 
 /* ---- Contacts ---- */
 
+static void count_soon(Aftermath *aftermath, gint64 now_us)
+{
+	aftermath->counted_us = now_us + COUNT_AFTER_US - COUNT_EVERY_US;
+	aftermath->soon_us = now_us + COUNT_AFTER_US;
+}
+
 static void on_counted(const Answers *answers, gpointer user_data)
 {
 	Aftermath *aftermath = user_data;
 	aftermath->ask = NULL;
 	aftermath->known = answers->n_asked > 0 && !*answers->text;
 	aftermath->contacts = answers->count;
+	/* What a takeover has cost is not to wait for the next minute because a busy machine could not say once. */
+	if (aftermath->known || answers->n_asked == 0)
+		aftermath->n_failed = 0;
+	else if (aftermath->n_failed++ < COUNT_AGAIN && aftermath->counted_us)
+		count_soon(aftermath, g_get_monotonic_time());
 	if (aftermath->compare && aftermath->known) {
 		GVariantBuilder evidence;
 		guint64 lost = aftermath->before > answers->count ? aftermath->before - answers->count : 0;
@@ -142,7 +155,7 @@ bool aftermath_hurries(const Aftermath *aftermath)
 {
 	if (aftermath->supervisor->role.role != ROLE_MASTER)
 		return false;
-	if (aftermath->first_count_us)
+	if (aftermath->soon_us)
 		return true;
 	if (g_get_monotonic_time() - aftermath->begin_us > HURRY_FOR_US)
 		return false;
@@ -154,7 +167,7 @@ void aftermath_look(Aftermath *aftermath)
 	Supervisor *supervisor = aftermath->supervisor;
 	gint64 now_us = g_get_monotonic_time();
 	if (supervisor->role.role != ROLE_MASTER) {
-		aftermath->look_us = aftermath->counted_us = aftermath->first_count_us = 0;
+		aftermath->look_us = aftermath->counted_us = aftermath->soon_us = 0;
 		aftermath->known = false;
 		return;
 	}
@@ -165,17 +178,15 @@ void aftermath_look(Aftermath *aftermath)
 	if (aftermath->look_us && now_us >= aftermath->look_us)
 		look_for_phone(aftermath, now_us);
 	if (!has_counter(supervisor->settings)) {
-		aftermath->counted_us = aftermath->first_count_us = 0;
+		aftermath->counted_us = aftermath->soon_us = 0;
 		aftermath->known = false;
 		return;
 	}
-	if (aftermath->counted_us == 0) {
-		aftermath->counted_us = now_us + COUNT_AFTER_US - COUNT_EVERY_US;
-		aftermath->first_count_us = now_us + COUNT_AFTER_US;
-	}
+	if (aftermath->counted_us == 0)
+		count_soon(aftermath, now_us);
 	if (!aftermath->ask && now_us - aftermath->counted_us >= COUNT_EVERY_US) {
 		aftermath->counted_us = now_us;
-		aftermath->first_count_us = 0;
+		aftermath->soon_us = 0;
 		aftermath->ask = ask_begin(supervisor->applications, ASK_COUNT, on_counted, aftermath);
 	}
 }

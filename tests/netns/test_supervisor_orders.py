@@ -348,10 +348,11 @@ def test_drill_whose_other_device_dies(pair):  # noqa: F811
 
 
 def test_a_takeover_says_which_contacts_it_has_lost(pair):  # noqa: F811
-    """The Master has its applications count now and then and tells the Backup, which compares when it has taken over."""
+    """The Master has its applications count now and then and tells the Backup, which compares when it has taken over; asked once more where that fails."""
     old, new = pair.master(), pair.backup()
-    for device, contacts in ((old, 17), (new, 15)):
-        set_application(device, APPLICATION.replace("ready=notify", f"ready=notify\ncount-command=/bin/echo {contacts}"))
+    new.run(["rm", "-f", "/run/asked"])
+    for device, count in ((old, "/bin/echo 17"), (new, "/bin/sh -c 'test -e /run/asked && echo 15; touch /run/asked'")):
+        set_application(device, APPLICATION.replace("ready=notify", f"ready=notify\ncount-command={count}"))
     wait_until(lambda: pair.watch(new).peer().get("contacts") == 17, 10, "the Backup knows of them")
     pair.power_cut(old)
     pair.watch(new).wait_role("master", 10)
