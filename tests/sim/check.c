@@ -281,7 +281,7 @@ void sim_check_always(Sim *sim)
 		    !device->jobs.dropping)
 			sim_break(sim, "addresses-without-role", "%c is %s and holds the addresses", device->name,
 				  vrrp_state_name(device->candidate.machine.state));
-		if (is_master(device) && device->told_us != 0 && sim_clock(sim, device) - device->told_us >
+		if (is_master(device) && device->told_us != 0 && sim->now_us >= sim->late_until_us && sim_clock(sim, device) - device->told_us >
 		    SIM_ADDRESS_LIFE_US + 1000 * SIM_MS + 2 * MAX(sim->busy_us, 0))
 			sim_break(sim, "stays", "%c was told to give up, and still leads when its addresses would have ended by themselves", device->name);
 		/* After a sleep the kernel may have let them go; they are put up again with the next advert or not at all. */

@@ -355,6 +355,7 @@ static void end_fault(Sim *sim, const SimFault *fault)
 		sim->jitter_us = 0;
 		break;
 	case SIM_FAULT_BUSY:
+		sim->late_until_us = MAX(sim->late_until_us, sim->now_us + sim->busy_us);
 		sim->busy_us = SIM_CALM_BUSY_US;
 		sim->busy_until_us = sim->now_us;
 		break;

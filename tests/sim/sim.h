@@ -235,7 +235,8 @@ typedef struct {
 	SimFault fault[SIM_MAX_FAULTS];
 	guint n_faults, n_rounds, round;
 	gint64 round_ends_us;
-	gint64 busy_until_us;       /* wake-ups set before were late */
+	gint64 busy_until_us;       /* wake-ups set before were late, */
+	gint64 late_until_us;       /* and may come until then */
 
 	SimEvent *events;           /* a heap */
 	gsize n_events, room;
