@@ -109,7 +109,7 @@ CtlExit ctl_drill(Ctl *ctl, int argc, char **argv)
 	if (!answer)
 		return ctl_fail(ctl, CTL_SUPERVISOR, error);
 	g_variant_get(answer, "(&o)", &job);
-	code = job_wait(ctl, job, DRILL_TIMEOUT_MS, &end);
+	code = job_wait(ctl, CTL_SUPERVISOR, job, DRILL_TIMEOUT_MS, &end);
 	if (code != CTL_OK)
 		return code;
 	report = dict_value(end, "result", "a{sv}");

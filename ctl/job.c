@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ctl/job.c - follows a job of the supervisor until its end. */
+/* ctl/job.c - follows a job of a daemon until its end. */
 #include "job.h"
 
-#define AWAY_MS 10000 /* a supervisor that died is back in milliseconds */
+#define AWAY_MS 10000 /* a daemon that died is back in milliseconds */
 
 typedef struct {
 	BusMirror *mirror;
@@ -45,7 +45,7 @@ static bool job_is_over(gpointer user_data)
 	return watch->over || watch->lost;
 }
 
-CtlExit job_wait(Ctl *ctl, const char *path, int timeout_ms, GVariant **ret_value)
+CtlExit job_wait(Ctl *ctl, CtlDaemon daemon, const char *path, int timeout_ms, GVariant **ret_value)
 {
 	JobWatch watch = { .progress = { .ctl = ctl }, .stale_since_us = g_get_monotonic_time() };
 	guint timer = g_timeout_add(500, look_whether_lost, &watch);
@@ -53,7 +53,7 @@ CtlExit job_wait(Ctl *ctl, const char *path, int timeout_ms, GVariant **ret_valu
 	bool in_time;
 
 	watch.mirror =
-		bus_mirror_new(ctl->link, ctl_bus_name(CTL_SUPERVISOR), path, CTL_JOB_INTERFACE, follow_job, &watch);
+		bus_mirror_new(ctl->link, ctl_bus_name(daemon), path, CTL_JOB_INTERFACE, follow_job, &watch);
 	in_time = ctl_wait(job_is_over, &watch, timeout_ms);
 	ctl_progress_end(&watch.progress);
 	g_source_remove(timer);
@@ -76,7 +76,8 @@ CtlExit job_wait(Ctl *ctl, const char *path, int timeout_ms, GVariant **ret_valu
 	if (in_time)
 		return ctl_complain(
 			ctl, CTL_NOT_REACHABLE,
-			"the supervisor went away before the job's end; see understudy status and understudy timeline");
+			"the %s went away before the job's end; see understudy status and understudy timeline",
+			daemon == CTL_SYNC ? "syncd" : "supervisor");
 	return ctl_complain(ctl, CTL_TIMED_OUT,
 			    "the job is still under way after %d s; see understudy status and understudy timeline",
 			    timeout_ms / 1000);

@@ -85,7 +85,7 @@ CtlExit ctl_swap(Ctl *ctl, int argc, char **argv)
 	if (!answer)
 		return ctl_fail(ctl, CTL_SUPERVISOR, error);
 	g_variant_get(answer, "(&o)", &job);
-	code = job_wait(ctl, job, SWAP_TIMEOUT_MS + quiet_s * 1000, &end);
+	code = job_wait(ctl, CTL_SUPERVISOR, job, SWAP_TIMEOUT_MS + quiet_s * 1000, &end);
 	if (code != CTL_OK)
 		return code;
 	if (ctl->json)
@@ -359,7 +359,7 @@ CtlExit ctl_reboot(Ctl *ctl, int argc, char **argv)
 	if (!answer)
 		return ctl_fail(ctl, CTL_SUPERVISOR, error);
 	g_variant_get(answer, "(&o)", &job);
-	code = job_wait(ctl, job, SWAP_TIMEOUT_MS, &end);
+	code = job_wait(ctl, CTL_SUPERVISOR, job, SWAP_TIMEOUT_MS, &end);
 	if (code != CTL_OK)
 		return code;
 	if (ctl->json)

@@ -6,8 +6,32 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "job.h"
 
 #define TRANSFER_TIMEOUT_MS (30 * 60 * 1000)
+
+/* Has it done, with its progress to see; @fd is closed. *ret_result: of the job, a{sv}. */
+static CtlExit transfer(Ctl *ctl, const char *method, GVariant *args, int fd, const char *word, GVariant **ret_result)
+{
+	g_autoptr(GVariant) answer = NULL, ended = NULL;
+	g_autoptr(GError) error = NULL;
+	const char *job;
+
+	answer = ctl_call_fd(ctl, CTL_SYNC, CTL_SYNC_INTERFACE, method, args, fd, CTL_CALL_TIMEOUT_MS, &error);
+	if (!answer)
+		return ctl_fail(ctl, CTL_SYNC, error);
+	g_variant_get(answer, "(&o)", &job);
+	CtlExit code = job_wait(ctl, CTL_SYNC, job, TRANSFER_TIMEOUT_MS, &ended);
+	if (code != CTL_OK)
+		return code;
+	if (!g_str_equal(dict_string(ended, "state", ""), "done")) {
+		g_autofree char *why = render_clean(dict_string(ended, "error", ""));
+
+		return ctl_complain(ctl, CTL_REFUSED, "%s: %s", word, *why ? why : dict_string(ended, "state", "failed"));
+	}
+	*ret_result = dict_value(ended, "result", "a{sv}");
+	return CTL_OK;
+}
 
 CtlExit ctl_export(Ctl *ctl, int argc, char **argv)
 {
@@ -16,9 +40,8 @@ CtlExit ctl_export(Ctl *ctl, int argc, char **argv)
 		{ "history", 0, 0, G_OPTION_ARG_NONE, &history, "Every version; else only what the configuration is now", NULL },
 		{ 0 },
 	};
-	g_autoptr(GVariant) answer = NULL;
+	g_autoptr(GVariant) result = NULL;
 	g_autoptr(GError) error = NULL;
-	const char *fingerprint;
 
 	if (!ctl_options(ctl, &argc, &argv, entries, "FILE", "Writes the configuration and the pair's settings to a new file, signed. It holds every password in them.", 1, 1))
 		return CTL_BAD_INPUT;
@@ -27,17 +50,17 @@ CtlExit ctl_export(Ctl *ctl, int argc, char **argv)
 	int fd = open(argv[1], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return ctl_complain(ctl, CTL_BAD_INPUT, "%s: %s", argv[1], g_strerror(errno));
-	answer = ctl_call_fd(ctl, CTL_SYNC, CTL_SYNC_INTERFACE, "Export", g_variant_new("(hb)", 0, history), fd, TRANSFER_TIMEOUT_MS, &error);
-	bool on_disk = answer && fsync(fd) == 0;
+	CtlExit code = transfer(ctl, "Export", g_variant_new("(hb)", 0, history), fd, "export", &result);
+	bool on_disk = code == CTL_OK && fsync(fd) == 0;
 	int saved = errno;
 	close(fd);
 	if (!on_disk)
 		(void)unlink(argv[1]);
-	if (!answer)
-		return ctl_fail(ctl, CTL_SYNC, error);
+	if (code != CTL_OK)
+		return code;
 	if (!on_disk)
 		return ctl_complain(ctl, CTL_REFUSED, "%s: %s", argv[1], g_strerror(saved));
-	g_variant_get(answer, "(&s)", &fingerprint);
+	const char *fingerprint = dict_string(result, "fingerprint", "");
 	if (ctl->json) {
 		GVariantBuilder builder;
 
@@ -71,9 +94,8 @@ CtlExit ctl_import(Ctl *ctl, int argc, char **argv)
 		{ "settings", 0, 0, G_OPTION_ARG_FILENAME, &settings, "Writes the settings in it to a new file, for understudy settings apply", "NEW-FILE" },
 		{ 0 },
 	};
-	g_autoptr(GVariant) answer = NULL;
+	g_autoptr(GVariant) result = NULL;
 	g_autoptr(GError) error = NULL;
-	const char *commit, *line, *pair_conf;
 
 	if (!ctl_options(ctl, &argc, &argv, entries, "FILE",
 			 "Makes the configuration what it is in a file that export wrote: as a new commit, on both devices. On the Master.", 1, 1))
@@ -83,11 +105,11 @@ CtlExit ctl_import(Ctl *ctl, int argc, char **argv)
 	int fd = open(argv[1], O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return ctl_complain(ctl, CTL_BAD_INPUT, "%s: %s", argv[1], g_strerror(errno));
-	answer = ctl_call_fd(ctl, CTL_SYNC, CTL_SYNC_INTERFACE, "Import", g_variant_new("(hs)", 0, trust ? trust : ""), fd, TRANSFER_TIMEOUT_MS, &error);
+	CtlExit code = transfer(ctl, "Import", g_variant_new("(hs)", 0, trust ? trust : ""), fd, "import", &result);
 	close(fd);
-	if (!answer)
-		return ctl_fail(ctl, CTL_SYNC, error);
-	g_variant_get(answer, "(&s&s&s)", &commit, &line, &pair_conf);
+	if (code != CTL_OK)
+		return code;
+	const char *commit = dict_string(result, "commit", ""), *line = dict_string(result, "line", ""), *pair_conf = dict_string(result, "pair_conf", "");
 	if (settings && !write_settings(settings, pair_conf, &error))
 		return ctl_complain(ctl, CTL_REFUSED, "imported, but: %s", error->message);
 	if (ctl->json) {

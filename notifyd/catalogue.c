@@ -55,6 +55,7 @@ static const CatalogueEvent events[] = {
 	{ R, "commit not applied", { 2 }, NULL, false, "The takeover came before the Master's last change was on the files; it is kept" },
 	{ R, "recordings missing", { 2 }, NULL, false, "The takeover came before the Master's last recordings were here" },
 	{ R, "divergence", { 3 }, NULL, false, "Both devices have led: the data of the one that follows is kept aside" },
+	{ R, "recordings expired", { 1 }, NULL, false, "Recordings that were kept aside are removed, `recordings-aside-days` after that" },
 	{ R, "local edit kept", { 2 }, NULL, false, "A change made on the Backup was replaced by the Master's data, and is kept aside" },
 	{ R, "own data kept", { 1 }, NULL, false, "What a device had before it joined is kept aside" },
 	{ R, "hook failed", { 2 }, NULL, false, "The command that is to follow a change of the configuration has failed" },

@@ -15,7 +15,7 @@ static const ScannerRule rules[] = {
 	    "ready-address", "ready-timeout-ms", "health", "health-command", "health-address", "health-interval-ms", "health-timeout-ms",
 	    "health-tolerance", "watchdog-ms", "restart", "restart-delay-ms", "stop-signal", "stop-timeout-ms", "critical", "config-trial-s", "quiet-command",
 	    "count-command", "validate-command", "validate-timeout-ms", "act-command", "act-timeout-ms", "unite-command",
-	    "unite-timeout-ms", "hook-user", "capabilities",
+	    "unite-timeout-ms", "migrate-command", "migrate-timeout-ms", "hook-user", "capabilities",
 	    "capability-bounds", "nofile", "nproc", "core", "memlock", "memory-max", "nice", "oom-score-adj", "realtime" } },
 	{ "data", true, { "path", "ref", "kind", "include", "exclude" } },
 	{ 0 },
@@ -117,7 +117,7 @@ static bool read_health(SettingsApplication *application, const ScannerFile *fil
 }
 
 const char *const settings_hook_names[SETTINGS_N_HOOKS] = { [SETTINGS_HOOK_VALIDATE] = "validate", [SETTINGS_HOOK_ACT] = "act",
-								  [SETTINGS_HOOK_UNITE] = "unite" };
+								  [SETTINGS_HOOK_UNITE] = "unite", [SETTINGS_HOOK_MIGRATE] = "migrate" };
 
 static bool read_hooks(SettingsApplication *application, const ScannerFile *file, const ScannerSection *section, GError **error)
 {
@@ -130,7 +130,7 @@ static bool read_hooks(SettingsApplication *application, const ScannerFile *file
 		g_autofree char *timeout = g_strconcat(settings_hook_names[i], "-timeout-ms", NULL);
 		const ScannerKey *key = scanner_key(section, timeout);
 
-		hook->timeout_ms = i == SETTINGS_HOOK_UNITE ? 60000 : 10000;
+		hook->timeout_ms = i == SETTINGS_HOOK_UNITE || i == SETTINGS_HOOK_MIGRATE ? 60000 : 10000;
 		if (!value_words(file, section, command, true, &hook->command, error) ||
 		    !value_uint(file, section, timeout, 10, 600000, &hook->timeout_ms, error))
 			return false;
@@ -139,7 +139,7 @@ static bool read_hooks(SettingsApplication *application, const ScannerFile *file
 		any = any || hook->command;
 	}
 	if (user && !any)
-		return scanner_error(error, file->file, user->line, "\"hook-user\" needs the key \"validate-command\", \"act-command\" or \"unite-command\"");
+		return scanner_error(error, file->file, user->line, "\"hook-user\" needs the key \"validate-command\", \"act-command\", \"unite-command\" or \"migrate-command\"");
 	return value_name(file, section, "hook-user", &application->hook_user, error);
 }
 

@@ -10,7 +10,7 @@ static const ScannerRule rules[] = {
 	{ "pair",
 	  false,
 	  { "enabled", "group-id", "vrrp-version", "advert-interval-ms", "priority", "virtual-mac", "multicast", "family",
-	    "checksum", "witness", "peer-port", "peer-timeout-ms", "sync-interval-s", "recovery-limit-s", "gui-port", "cold-boot-wait-ms", "first-answer-ms",
+	    "checksum", "witness", "peer-port", "peer-timeout-ms", "sync-interval-s", "recovery-limit-s", "recordings-aside-days", "gui-port", "cold-boot-wait-ms", "first-answer-ms",
 	    "passive-reminder-min" } },
 	{ "group", true, { "interface", "addresses", "routes", "elects", "adverts" } },
 	{ "drill", false, { "max-silence-ms", "max-age-days" } },
@@ -41,6 +41,7 @@ void pair_set_defaults(Settings *settings)
 	settings->peer_timeout_ms = 3000;
 	settings->sync_interval_s = 60;
 	settings->recovery_limit_s = 60;
+	settings->recordings_aside_days = 30;
 	settings->gui_port = 7777;
 	settings->cold_boot_wait_ms = 15000;
 	settings->first_answer_ms = 30000;
@@ -91,6 +92,7 @@ static bool read_pair(Settings *settings, const ScannerFile *file, const Scanner
 	    !value_uint(file, pair, "peer-timeout-ms", 500, 600000, &settings->peer_timeout_ms, error) ||
 	    !value_uint(file, pair, "sync-interval-s", 1, 86400, &settings->sync_interval_s, error) ||
 	    !value_uint(file, pair, "recovery-limit-s", 0, 86400, &settings->recovery_limit_s, error) ||
+	    !value_uint(file, pair, "recordings-aside-days", 0, 36500, &settings->recordings_aside_days, error) ||
 	    !value_uint(file, pair, "gui-port", 1, 65535, &settings->gui_port, error) ||
 	    !value_uint(file, pair, "cold-boot-wait-ms", 0, 600000, &settings->cold_boot_wait_ms, error) ||
 	    !value_uint(file, pair, "first-answer-ms", 0, 600000, &settings->first_answer_ms, error) ||
@@ -430,6 +432,8 @@ static char *hash_meaning(const Settings *settings)
 		g_string_append_printf(text, "family=%s\n", family_name(settings->family));
 	if (settings->recovery_limit_s != 60)
 		g_string_append_printf(text, "recovery-limit-s=%u\n", settings->recovery_limit_s);
+	if (settings->recordings_aside_days != 30)
+		g_string_append_printf(text, "recordings-aside-days=%u\n", settings->recordings_aside_days);
 	if (settings->checksum != SETTINGS_CHECKSUM_AUTO)
 		g_string_append_printf(text, "checksum=%d\n", settings->checksum);
 	for (guint i = 0; i < settings->witnesses->len; i++) {

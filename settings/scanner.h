@@ -12,7 +12,7 @@
 typedef struct {
 	const char *kind;
 	bool named;
-	const char *keys[48]; /* NULL-terminated */
+	const char *keys[64]; /* NULL-terminated */
 } ScannerRule;
 
 typedef struct {

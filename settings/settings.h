@@ -103,13 +103,13 @@ typedef struct {
 	int realtime;          /* 1 - 99: SCHED_RR (0: no) */
 } SettingsRights;
 
-/* Commands around a change of an application's data that comes with a commit: on what is staged, before it is on the files; after it is. And of a
- * line that lost against this device's: what it alone has comes into the files here. */
-typedef enum { SETTINGS_HOOK_VALIDATE, SETTINGS_HOOK_ACT, SETTINGS_HOOK_UNITE, SETTINGS_N_HOOKS } SettingsHookKind;
-extern const char *const settings_hook_names[SETTINGS_N_HOOKS]; /* "validate", "act", "unite" */
+/* Commands around a change of an application's data that comes with a commit: on what is staged, before it is on the files; after it is. Of a line that
+ * lost against this device's: what it alone has comes into the files here. Of what is staged and was made by an older firmware: it becomes what this one reads. */
+typedef enum { SETTINGS_HOOK_VALIDATE, SETTINGS_HOOK_ACT, SETTINGS_HOOK_UNITE, SETTINGS_HOOK_MIGRATE, SETTINGS_N_HOOKS } SettingsHookKind;
+extern const char *const settings_hook_names[SETTINGS_N_HOOKS]; /* "validate", "act", "unite", "migrate" */
 typedef struct {
 	char **command;   /* NULL: none */
-	guint timeout_ms; /* 10000, of unite 60000: then it is killed with all of its children */
+	guint timeout_ms; /* 10000, of unite and migrate 60000: then it is killed with all of its children */
 } SettingsHook;
 
 /* applications.d/NAME.conf */
@@ -209,6 +209,7 @@ typedef struct {
 	guint peer_port;        /* 7443 */
 	guint peer_timeout_ms;  /* 3000: no ping answered so long = peer DOWN */
 	guint sync_interval_s;  /* 60 */
+	guint recordings_aside_days; /* 30: recordings that were kept aside go after so long; 0: never */
 	guint recovery_limit_s; /* 60: the Backup lacks something for so long = an event; 0: never */
 	guint gui_port;         /* 7777 */
 	guint cold_boot_wait_ms; /* 15000 */

@@ -675,7 +675,7 @@ static void on_mirror(BusMirror *mirror, gpointer user_data)
 		supervisor_set_joining(peer->supervisor, false);
 	}
 	if (peer->supervisor->hooks)
-		hooks_look(peer->supervisor->hooks, bus_mirror_get(peer->sync, "Hooks", "a(tssss)"));
+		hooks_look(peer->supervisor->hooks, bus_mirror_get(peer->sync, "Hooks", "a(tssssss)"));
 	service_changed(peer->supervisor->service, "Peer");
 	supervisor_think(peer->supervisor, ROLE_EVENT_FACTS);
 }

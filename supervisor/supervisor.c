@@ -22,6 +22,7 @@
 #define NOTIFY_ADDRESS "unix:path=/run/understudy/private/notify"
 #define PAIR_FILE SETTINGS_DIR "/pair.conf"
 #define PARTING_MS 700
+#define JOBS_FILE "/run/understudy/supervisor/jobs"
 #define BEAT_S 1
 #define REST_S 5                               /* once nothing was thought about for so long: */
 #define STIR_FOR_US (4 * G_TIME_SPAN_SECOND)
@@ -484,6 +485,11 @@ static char *load_settings(Supervisor *supervisor, GPtrArray *records)
 	return g_strdup(error->message);
 }
 
+static void keep_jobs(const char *text)
+{
+	(void)store_write_run(JOBS_FILE, text);
+}
+
 static bool make_parts(Supervisor *supervisor, GError **error)
 {
 	static const ApplicationsListener on_applications = { on_application_added, on_application_changed, on_application_gone,
@@ -523,9 +529,12 @@ static bool make_parts(Supervisor *supervisor, GError **error)
 	keep_load_rest(supervisor);
 	applications_configure(supervisor->applications, supervisor->settings);
 	supervisor->service = service_new(supervisor, error);
-	if (supervisor->service)
-		supervisor->jobs = jobs_new(service_tree(supervisor->service), "/org/understudy/Supervisor1");
-	return supervisor->service != NULL;
+	if (!supervisor->service)
+		return false;
+	g_autofree char *jobs = NULL;
+	(void)g_file_get_contents(JOBS_FILE, &jobs, NULL, NULL);
+	supervisor->jobs = jobs_new(service_tree(supervisor->service), "/org/understudy/Supervisor1", "supervisor", jobs, keep_jobs);
+	return true;
 }
 
 static gboolean on_stopped_before(gpointer user_data)

@@ -24,7 +24,7 @@
 #include "supervisor/applications/foreign.h"
 #include "supervisor/applications/hooks.h"
 #include "supervisor/applications/health.h"
-#include "supervisor/orders/job.h"
+#include "dbus/job.h"
 #include "supervisor/role/mode.h"
 #include "supervisor/processes/process.h"
 #include "supervisor/role/role.h"

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "syncd/apply/apply.h"
+#include "syncd/apply/migrate.h"
 #include "engine.h"
 #include "syncd/peer/git-stream.h"
 #include "syncd/voice/growing.h"
@@ -67,6 +68,7 @@ typedef struct {
 	GSource *timer;          /* commits when it is ready */
 	gint64 first_us;         /* of the changes not yet committed; 0: none */
 	guint n_changes;         /* that the kernel told of since the last commit */
+	gint64 told_us;          /* of the last one */
 	gint64 writing_us;       /* somebody writes since; 0: nobody */
 	gint64 database_us;      /* the first change of a database since its last copy; 0: none */
 	gint64 snapshot_us;      /* the last copy of a database began */
@@ -83,6 +85,7 @@ typedef struct {
 	gint64 checked_us;       /* the picture has looked at everything; 0: not since the role began */
 	git_oid parked_tree;     /* the state on disk that was put aside last */
 	git_oid held;            /* a commit that did not pass: not tried again unless somebody asks for it */
+	gint again;              /* atomic: somebody has asked for it, and the next pull is */
 	char *held_why;          /* NULL: none is held back */
 	char *making;            /* the commit whose steps are being made */
 	git_oid pushed;          /* a commit whose objects are here, and no ref has it yet; zero: none */
@@ -104,6 +107,7 @@ typedef struct {
 	bool doubtful;           /* not all objects of what is applied may be here */
 	gint64 root_s;           /* the wall clock when the line's past began; 0: not looked up yet */
 	GSource *sweep;
+	GSource *aside;          /* looks at what is kept aside, and for how long */
 	gint64 changed_us;       /* the first change since the store was swept; 0: none */
 	gint64 swept_us, sweep_took_us;
 } SyncLine;
@@ -135,6 +139,9 @@ struct SyncEngine {
 	GMutex sweeping;   /* held while the store of recordings is looked through, and while something in it has no commit yet */
 	GMutex lock;       /* guards the rest, and what the lines say of it */
 
+	bool heard;            /* an order has come: somebody is there to be told */
+	GPtrArray *early;      /* of News*: what is to be told then; news.c */
+
 	gint budget_mb, room; /* atomic; budget.c */
 	GRWLock storing;   /* held for reading from the first object that is stored, or found to be there, until a ref has it */
 	SyncTidy *tidy;
@@ -142,7 +149,6 @@ struct SyncEngine {
 
 /* ---- engine.c ---- */
 void sync_engine_post(GMainContext *context, int priority, GSourceFunc function, gpointer data);
-SyncApply sync_line_apply(SyncLine *line);
 /* After something that took much memory: what is free of it goes back to the kernel. */
 void sync_line_rest(guint n);
 void sync_line_forget_picture(SyncLine *line); /* everything is read, and stored, again */
@@ -172,6 +178,8 @@ void sync_line_store_end(SyncLine *line);
 
 /* ---- news.c ---- */
 void sync_engine_lines_changed(SyncEngine *engine); /* main thread: engine->news have */
+void sync_news_heard(SyncEngine *engine); /* main thread: notices from before the first order are told now */
+void sync_news_clear(SyncEngine *engine);
 void sync_line_tell(SyncLine *line); /* what is stored and applied */
 void sync_line_tell_change(SyncLine *line, GVariant *change); /* before sync_line_tell(); NULL is fine */
 void sync_line_tell_diverged(SyncLine *line);
@@ -203,6 +211,7 @@ void sync_lead_look_again(SyncLine *line);
 bool sync_lead_commit(SyncLine *line, const char *author, const char *message, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* ---- follow.c ---- */
+SyncApply sync_line_apply(SyncLine *line);
 bool sync_follow_pull(SyncLine *line, const SyncPullCall *pull, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* What came with the news of it is kept by a ref of what is stored, for it will not be on the files soon. */
@@ -215,6 +224,9 @@ void sync_follow_drop_excluded(const SyncSet *set, GPtrArray *entries);
 bool sync_line_put(SyncLine *line, const git_oid *disk, const git_oid *tree, const git_oid *commit, const char *message,
 		   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* SyncApply.keep; @line is a SyncLine*. */
+bool sync_follow_keep_overtaken(const git_oid *tree, const git_oid *parent, gpointer line, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* A commit that was fetched and not applied when this device begins to lead is kept by name. */
 bool sync_follow_park_fetched(SyncLine *line, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
@@ -224,6 +236,10 @@ char *sync_trial_firmware(const Settings *settings);
 /* The line is told it, for the commits of the configuration and against those that come. */
 void sync_trial_take_firmware(SyncLine *line);
 
+/* What comes onto the files for @commit: itself, or where this device's firmware is the newer one what the applications' migrate-commands make of it, as a
+ * commit after it that has no ref yet. False: it may not (held back, and told of), or could not be migrated. @applied: it is on the files already. */
+bool sync_trial_files(SyncLine *line, const git_oid *commit, bool applied, GCancellable *cancellable, git_oid *ret_files, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Whether @tree, that of @commit, may come in the place of @from (NULL: nothing): what the applications concerned say. On a follower one that may not is
  * held back, and told of. */
 bool sync_trial_pass(SyncLine *line, const git_oid *from, const git_oid *tree, const git_oid *commit, GCancellable *cancellable,
@@ -231,6 +247,10 @@ bool sync_trial_pass(SyncLine *line, const git_oid *from, const git_oid *tree, c
 void sync_trial_forget(SyncLine *line); /* the one that is held back may be tried again */
 void sync_trial_over(SyncLine *line);   /* nothing is held back any more */
 void sync_trial_act(SyncLine *line, const SyncPlan *plan); /* it is on the files */
+
+/* ---- apply/migrate.c ---- */
+bool sync_trial_migrate(SyncLine *line, const git_oid *commit, const SyncTerm *term, GCancellable *cancellable, git_oid *ret_files,
+			GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* ---- voice.c ---- */
 void sync_voice_init(SyncLine *line);
@@ -246,6 +266,12 @@ bool sync_voice_fetch_little(SyncLine *line, const SyncFetchSource *source, cons
 
 /* This device leads now: says which recordings it lacks, and does not wait for them. */
 void sync_voice_taken_over(SyncLine *line);
+
+/* Whether @commit, kept aside, is of this ref. */
+bool sync_voice_is_line(SyncRepo *repo, const git_oid *commit);
+
+/* aside.c: what has been kept aside for long enough goes. @line is a SyncLine*. */
+gboolean sync_voice_aside_due(gpointer line);
 
 /* Objects may have become unreferenced. Does nothing for the other refs. */
 void sync_voice_changed(SyncLine *line);

@@ -63,11 +63,6 @@ void sync_line_store_end(SyncLine *line)
 	g_rw_lock_reader_unlock(&line->engine->storing);
 }
 
-SyncApply sync_line_apply(SyncLine *line)
-{
-	return (SyncApply){ .sets = line->sets, .ref = line->ref, .repo = line->repo, .objects = line->objects, .journal = line->journal, .gate = line->gate };
-}
-
 void sync_line_rest(guint n)
 {
 	if (n >= MUCH)
@@ -318,6 +313,7 @@ void sync_engine_set_role(SyncEngine *engine, SyncRole role, guint64 term, const
 	bool led = engine->wanted == SYNC_ROLE_LEAD;
 	engine->wanted = role;
 	/* Not before: who gives the order hears of it, too. */
+	sync_news_heard(engine);
 	if (engine->doubtful)
 		sync_engine_doubt(engine);
 	engine->doubtful = false;
@@ -557,6 +553,9 @@ static gboolean run_pull(gpointer data)
 	g_mutex_unlock(&engine->lock);
 	if (!pull)
 		return G_SOURCE_REMOVE;
+	/* Not an order of its own in the queue: a pull that was there before it may be the one that is asked for now. */
+	if (g_atomic_int_compare_and_exchange(&line->again, true, false))
+		sync_trial_forget(line);
 	Pulled *pulled = g_new0(Pulled, 1);
 	bool ok = sync_follow_pull(line, pull, cancellable, &pulled->error);
 	if (g_error_matches(pulled->error, SYNC_ERROR, SYNC_ERROR_FAILED) && !g_cancellable_is_cancelled(cancellable))
@@ -729,17 +728,9 @@ bool sync_engine_hook_ended(SyncEngine *engine, guint64 serial, bool ok, const c
 	return sync_hooks_ended(engine->hooks, serial, ok, text);
 }
 
-static gboolean run_again(gpointer data)
-{
-	sync_trial_forget(data);
-	return G_SOURCE_REMOVE;
-}
-
 void sync_engine_try_again(SyncEngine *engine)
 {
-	SyncLine *line = &engine->lines[SYNC_REF_CONFIG];
-
-	sync_engine_post(line->context, G_PRIORITY_DEFAULT, run_again, line);
+	g_atomic_int_set(&engine->lines[SYNC_REF_CONFIG].again, true);
 }
 
 /* ---- the whole ---- */
@@ -866,6 +857,8 @@ SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const 
 		if (!line_init(&engine->lines[i], sets, settings, error))
 			return NULL;
 	}
+	/* Before the threads, which have something for it. */
+	engine->tidy = sync_tidy_new(engine);
 	for (guint i = 0; i < SYNC_N_REFS; i++) {
 		SyncLine *line = &engine->lines[i];
 
@@ -873,7 +866,6 @@ SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const 
 		line->thread = g_thread_new(line->name, run_thread, line);
 	}
 	sync_line_tell_diverged(&engine->lines[SYNC_REF_CONFIG]);
-	engine->tidy = sync_tidy_new(engine);
 	sync_line_tell_apart(&engine->lines[SYNC_REF_CONFIG]);
 	return g_steal_pointer(&engine);
 }
@@ -909,6 +901,7 @@ void sync_engine_free(SyncEngine *engine)
 		sync_term_clear(&engine->news[i].term);
 	}
 	sync_tidy_free(engine->tidy);
+	sync_news_clear(engine);
 	sync_hooks_free(engine->hooks);
 	sync_staged_free(engine->staged);
 	sync_objects_free(engine->objects);

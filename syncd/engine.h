@@ -69,7 +69,7 @@ typedef struct {
 } SyncPull;
 void sync_engine_pull(SyncEngine *engine, const SyncPull *pull, SyncEngineDone done, gpointer user_data);
 
-GVariant *sync_engine_hooks(SyncEngine *engine); /* a(tssss), see hook.h; floating */
+GVariant *sync_engine_hooks(SyncEngine *engine); /* a(tssssss), see hook.h; floating */
 /* A hook ended; false: nobody wanted it any more. */
 bool sync_engine_hook_ended(SyncEngine *engine, guint64 serial, bool ok, const char *text);
 /* What is held back is tried again by the next pull. */

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <gnutls/abstract.h>
 #include <gnutls/x509.h>
+#include <limits.h>
 #include <string.h>
 
 #include "error.h"
@@ -22,7 +23,7 @@
 #define PRESENT     "refs/export/config"
 #define ARRIVED     "refs/export/arrived"
 
-enum { SMALL_MAX = 256 * 1024 };
+enum { SMALL_MAX = 256 * 1024, COMPLAINT_MAX = 4096 };
 
 static const char *const members[] = { CONTENTS, SIGNATURE, CERTIFICATE, SETTINGS, BUNDLE };
 static const char *const signed_members[] = { SETTINGS, BUNDLE };
@@ -68,16 +69,82 @@ static void remove_folder(const SyncExportPlace *place, const char *folder)
 		sync_file_remove_tree(parent, name);
 }
 
+/* ---- how far it is ---- */
+
+/* A part of the whole. */
+typedef struct {
+	double from, to;
+	const char *message;
+} Stretch;
+
+static void say(const SyncExportPlace *place, const Stretch *stretch, double part)
+{
+	if (place->progress)
+		place->progress(stretch->from + (stretch->to - stretch->from) * part, stretch->message, place->user_data);
+}
+
+/* What git says of its own progress: "Writing objects:  45% (9/20)". Each step has its share. */
+static void hear(const SyncExportPlace *place, const Stretch *stretch, const char *line)
+{
+	static const struct {
+		const char *words;
+		double from, to;
+	} steps[] = {
+		{ "Counting objects:", 0, 0.1 },     { "Compressing objects:", 0.1, 0.4 }, { "Writing objects:", 0.4, 1 },
+		{ "Receiving objects:", 0, 0.6 },    { "Unpacking objects:", 0, 0.6 },	   { "Resolving deltas:", 0.6, 0.9 },
+		{ "Checking objects:", 0.9, 1 },
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(steps); i++)
+		if (g_str_has_prefix(line, steps[i].words)) {
+			gint64 percent = g_ascii_strtoll(line + strlen(steps[i].words), NULL, 10);
+
+			say(place, stretch, steps[i].from + (steps[i].to - steps[i].from) * (double)CLAMP(percent, 0, 100) / 100);
+		}
+}
+
 /* ---- other programs ---- */
 
-/* @in_fd, @out_fd -1: none, and what it prints is *ret_output when that is not NULL. */
-static bool run(const SyncExportPlace *place, const char *folder, const char *const *argv, int in_fd, int out_fd, char **ret_output, GError **error)
+/* Its standard error to the end: progress is heard, the rest is what it complains of. */
+static bool listen_to(const SyncExportPlace *place, const Stretch *stretch, GSubprocess *process, GString *complaint, GError **error)
+{
+	GInputStream *stream = g_subprocess_get_stderr_pipe(process);
+	g_autoptr(GString) line = g_string_new(NULL);
+	char buffer[1024];
+	gssize n;
+
+	while ((n = g_input_stream_read(stream, buffer, sizeof buffer, place->cancellable, error)) > 0) {
+		for (gssize i = 0; i < n; i++) {
+			if (buffer[i] != '\r' && buffer[i] != '\n') {
+				if (line->len < COMPLAINT_MAX && buffer[i] != '\0')
+					g_string_append_c(line, buffer[i]);
+				continue;
+			}
+			if (stretch)
+				hear(place, stretch, line->str);
+			if (buffer[i] == '\n' && complaint->len + line->len < COMPLAINT_MAX)
+				g_string_append_printf(complaint, "%s\n", line->str);
+			g_string_truncate(line, 0);
+		}
+	}
+	if (complaint->len + line->len < COMPLAINT_MAX)
+		g_string_append(complaint, line->str);
+	return n == 0;
+}
+
+/* @in_fd, @out_fd -1: none, and what it prints, a line, is *ret_output when that is not NULL. @stretch NULL: it is not told of. */
+static bool run(const SyncExportPlace *place, const char *folder, const Stretch *stretch, const char *const *argv, int in_fd, int out_fd, char **ret_output,
+		GError **error)
 {
 	g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDERR_PIPE |
 									    (out_fd < 0 ? G_SUBPROCESS_FLAGS_STDOUT_PIPE : G_SUBPROCESS_FLAGS_NONE));
 	g_auto(GStrv) env = sync_git_environment(place->repository);
-	g_autofree char *output = NULL, *complaint = NULL;
+	g_autoptr(GString) complaint = g_string_new(NULL);
+	char output[LINE_MAX] = "";
+	gsize length = 0;
 
+	if (stretch)
+		say(place, stretch, 0);
 	g_subprocess_launcher_set_environ(launcher, env);
 	g_subprocess_launcher_set_cwd(launcher, folder);
 	if (in_fd >= 0)
@@ -87,10 +154,14 @@ static bool run(const SyncExportPlace *place, const char *folder, const char *co
 	g_autoptr(GSubprocess) process = g_subprocess_launcher_spawnv(launcher, argv, error);
 	if (!process)
 		return false;
-	if (!g_subprocess_communicate_utf8(process, NULL, NULL, out_fd < 0 ? &output : NULL, &complaint, error))
+	bool heard = listen_to(place, stretch, process, complaint, error) &&
+		     (out_fd >= 0 || g_input_stream_read_all(g_subprocess_get_stdout_pipe(process), output, sizeof output - 1, &length, place->cancellable, error));
+	if (!heard)
+		g_subprocess_force_exit(process);
+	if (!g_subprocess_wait(process, NULL, heard ? error : NULL) || !heard)
 		return false;
 	if (!g_subprocess_get_successful(process)) {
-		g_autofree char *shown = sync_printable(g_strstrip(complaint));
+		g_autofree char *shown = sync_printable(g_strstrip(complaint->str));
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_FAILED, "%s: %s", argv[0], shown);
 		return false;
 	}
@@ -99,7 +170,7 @@ static bool run(const SyncExportPlace *place, const char *folder, const char *co
 	return true;
 }
 
-static bool git(const SyncExportPlace *place, const char *folder, char **ret_output, GError **error, const char *word, ...)
+static bool git(const SyncExportPlace *place, const char *folder, const Stretch *stretch, char **ret_output, GError **error, const char *word, ...)
 {
 	g_autoptr(GPtrArray) argv = g_ptr_array_new();
 	g_autofree char *dir = g_strconcat("--git-dir=", place->repository, NULL);
@@ -112,7 +183,7 @@ static bool git(const SyncExportPlace *place, const char *folder, char **ret_out
 		g_ptr_array_add(argv, (char *)word);
 	va_end(words);
 	g_ptr_array_add(argv, NULL);
-	return run(place, folder, (const char *const *)argv->pdata, -1, -1, ret_output, error);
+	return run(place, folder, stretch, (const char *const *)argv->pdata, -1, -1, ret_output, error);
 }
 
 /* ---- members ---- */
@@ -251,28 +322,31 @@ static bool cut_off(const SyncExportPlace *place, const char *folder, const char
 {
 	g_autofree char *tree = g_strconcat(commit, "^{tree}", NULL), *alone = NULL;
 
-	return git(place, folder, &alone, error, "-c", "user.name=understudy", "-c", "user.email=understudy@localhost", "commit-tree", "-m", "exported", tree,
+	return git(place, folder, NULL, &alone, error, "-c", "user.name=understudy", "-c", "user.email=understudy@localhost", "commit-tree", "-m", "exported", tree,
 		   NULL) &&
-	       git(place, folder, NULL, error, "update-ref", PRESENT, alone, NULL);
+	       git(place, folder, NULL, NULL, error, "update-ref", PRESENT, alone, NULL);
 }
 
 static bool fill(const SyncExportPlace *place, const char *folder, bool history, int fd, GError **error)
 {
 	static const char *const pack[] = { "tar",     "--format=ustar", "--owner=0",  "--group=0", "--mode=0600", "-cf", "-",
 					    CONTENTS, SIGNATURE,	CERTIFICATE, SETTINGS,    BUNDLE,	NULL };
+	static const Stretch bundling = { 0, 0.8, "gathering the configuration" }, writing = { 0.85, 1, "writing the file" };
 	g_autofree char *commit = NULL;
 
-	if (!git(place, folder, &commit, error, "rev-parse", "--verify", "--quiet", ENTIRE, NULL)) {
+	if (!git(place, folder, NULL, &commit, error, "rev-parse", "--verify", "--quiet", ENTIRE, NULL)) {
+		if (g_error_matches(*error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+			return false;
 		g_clear_error(error);
 		return refuse(error, "nothing", "there is no configuration yet");
 	}
 	if ((!history && !cut_off(place, folder, commit, error)) ||
-	    !git(place, folder, NULL, error, "bundle", "create", "--quiet", BUNDLE, history ? ENTIRE : PRESENT, NULL) ||
+	    !git(place, folder, &bundling, NULL, error, "bundle", "create", "--progress", BUNDLE, history ? ENTIRE : PRESENT, NULL) ||
 	    !write_member(folder, SETTINGS, place->pair_conf, strlen(place->pair_conf), error))
 		return false;
 	g_autofree char *contents = describe(place, folder, history, commit);
 	return write_member(folder, CONTENTS, contents, strlen(contents), error) && sign(place->key, contents, folder, error) &&
-	       run(place, folder, pack, -1, fd, NULL, error);
+	       run(place, folder, &writing, pack, -1, fd, NULL, error);
 }
 
 bool sync_export(const SyncExportPlace *place, bool history, int fd, GError **error)
@@ -282,7 +356,7 @@ bool sync_export(const SyncExportPlace *place, bool history, int fd, GError **er
 	if (!folder)
 		return false;
 	bool ok = fill(place, folder, history, fd, error);
-	(void)git(place, folder, NULL, NULL, "update-ref", "-d", PRESENT, NULL);
+	(void)git(place, folder, NULL, NULL, NULL, "update-ref", "-d", PRESENT, NULL);
 	remove_folder(place, folder);
 	return ok;
 }
@@ -319,19 +393,22 @@ static bool fits(const SyncExportPlace *place, GKeyFile *contents, GError **erro
 
 static bool park(const SyncExportPlace *place, const char *folder, SyncImport *import, const char *wanted, GError **error)
 {
+	static const Stretch taking = { 0.3, 0.8, "taking the configuration out of it" };
 	g_autofree char *spec = g_strdup_printf("+%s:%s", import->history ? ENTIRE : PRESENT, ARRIVED), *commit = NULL;
 	g_autoptr(SyncRepo) repo = sync_repo_open(place->repository, error);
 	git_oid id;
 
 	if (!repo)
 		return false;
-	if (!git(place, folder, NULL, error, "-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", BUNDLE, spec, NULL)) {
+	if (!git(place, folder, &taking, NULL, error, "-c", "fetch.fsckObjects=true", "fetch", "--progress", "--no-tags", "--no-write-fetch-head", BUNDLE, spec, NULL)) {
+		if (g_error_matches(*error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+			return false;
 		g_autofree char *why = g_strdup((*error)->message);
 
 		g_clear_error(error);
 		return refuse(error, "broken", "git refuses what is in it: %s", why);
 	}
-	if (!git(place, folder, &commit, error, "rev-parse", "--verify", ARRIVED, NULL))
+	if (!git(place, folder, NULL, &commit, error, "rev-parse", "--verify", ARRIVED, NULL))
 		return false;
 	if ((import->history && g_strcmp0(commit, wanted) != 0) || git_oid_fromstr(&id, commit) < 0)
 		return refuse(error, "broken", "the commit in it is not the one it names");
@@ -354,12 +431,19 @@ static bool take(const SyncExportPlace *place, const char *folder, int fd, SyncI
 {
 	static const char *const unpack[] = { "tar",	 "--no-same-owner", "--no-same-permissions", "-xf", "-", CONTENTS, SIGNATURE, CERTIFICATE, SETTINGS, BUNDLE,
 					      NULL };
+	static const Stretch reading = { 0, 0.2, "reading the file" }, checking = { 0.2, 0.3, "checking who signed it, and what" };
 	g_autoptr(GError) problem = NULL;
 	GBytes *bytes[G_N_ELEMENTS(members) - 1] = { NULL }; /* all but the bundle */
 	g_autoptr(GKeyFile) contents = g_key_file_new();
 	bool ok = true;
 
-	if (!run(place, folder, unpack, fd, -1, NULL, &problem))
+	bool unpacked = run(place, folder, &reading, unpack, fd, -1, NULL, &problem);
+	if (g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+		g_propagate_error(error, g_steal_pointer(&problem));
+		return false;
+	}
+	say(place, &checking, 0);
+	if (!unpacked)
 		return refuse(error, "not-an-export", "%s", problem->message);
 	for (guint i = 0; i < G_N_ELEMENTS(bytes) && ok; i++)
 		ok = (bytes[i] = read_member(folder, members[i], error)) != NULL;
@@ -389,7 +473,7 @@ bool sync_import(const SyncExportPlace *place, int fd, SyncImport *ret_import, G
 	if (!folder)
 		return false;
 	bool ok = take(place, folder, fd, ret_import, error);
-	(void)git(place, folder, NULL, NULL, "update-ref", "-d", ARRIVED, NULL);
+	(void)git(place, folder, NULL, NULL, NULL, "update-ref", "-d", ARRIVED, NULL);
 	remove_folder(place, folder);
 	return ok;
 }

@@ -17,6 +17,10 @@ typedef struct {
 	const char *model, *firmware, *device, *pair_conf;
 	const SyncKey *key;
 	GPtrArray *sets;     /* of this device */
+	/* How far it is, from the thread that does it; may be NULL. */
+	void (*progress)(double fraction, const char *message, gpointer user_data);
+	gpointer user_data;
+	GCancellable *cancellable;
 	const char *trusted; /* sync_key_is_pinned(): whose files are taken */
 } SyncExportPlace;
 

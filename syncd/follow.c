@@ -259,13 +259,13 @@ static bool keep_apart(SyncLine *line, const git_oid *own, const git_oid *target
 	return true;
 }
 
-/* Before anything is replaced: what only this device has gets a name. @disk is the state of the files. */
-static bool keep_own(SyncLine *line, const git_oid *head, const git_oid *target, const git_oid *target_tree, GError **error)
+/* Before anything is replaced: what only this device has gets a name. @files is what @head (NULL: nothing is applied) has put there (migrate.h). */
+static bool keep_own(SyncLine *line, const git_oid *head, const git_oid *files, const git_oid *target, const git_oid *target_tree, GError **error)
 {
 	git_oid head_tree, disk, own;
 	bool edited, new_to_target = false;
 
-	if (head && !sync_repo_tree_of(line->repo, head, &head_tree, error))
+	if (head && !sync_repo_tree_of(line->repo, files, &head_tree, error))
 		return false;
 	if (!sync_picture_write(line->picture, line->repo, head ? &head_tree : NULL, NULL, &disk, error) ||
 	    !content_differs(line, head ? &head_tree : NULL, &disk, &edited, error) ||
@@ -279,7 +279,7 @@ static bool keep_own(SyncLine *line, const git_oid *head, const git_oid *target,
 	if (!fresh && (!head || in_line))
 		return true;
 	if (fresh) {
-		if (!sync_repo_commit(line->repo, &disk, head, "system", "What was on this device when it was replaced", &line->term, &own, error))
+		if (!sync_repo_commit(line->repo, &disk, head ? files : NULL, "system", "What was on this device when it was replaced", &line->term, &own, error))
 			return false;
 	} else {
 		own = *head;
@@ -298,7 +298,43 @@ static bool keep_own(SyncLine *line, const git_oid *head, const git_oid *target,
 	return kept;
 }
 
+bool sync_follow_keep_overtaken(const git_oid *tree, const git_oid *parent, gpointer user_data, GError **error)
+{
+	SyncLine *line = user_data;
+	git_oid own;
+
+	return sync_repo_commit(line->repo, tree, parent, "system", "What was written on this device just when it was replaced", &line->term, &own, error) &&
+	       keep_aside(line, &own, "local edit kept", 2, "What was written into a file just when it was replaced is", error);
+}
+
+/* What the steps of @plan are going to replace, as it was looked at: what is there by then may be something else. */
+static void note_what_is_there(SyncLine *line, SyncPlan *plan)
+{
+	for (guint i = 0; i < plan->steps->len; i++) {
+		SyncStep *step = plan->steps->pdata[i];
+		const SyncSet *set = step->stage ? sync_sets_find(line->sets, line->ref, step->set) : NULL;
+
+		if (set)
+			step->was = sync_picture_was(line->picture, set, step->path);
+	}
+}
+
 /* ---- applying ---- */
+
+SyncApply sync_line_apply(SyncLine *line)
+{
+	return (SyncApply){
+		.sets = line->sets,
+		.ref = line->ref,
+		.repo = line->repo,
+		.objects = line->objects,
+		.journal = line->journal,
+		.gate = line->gate,
+		/* Volatile state has one truth, the leader's. */
+		.keep = line->ref == SYNC_REF_VOLATILE ? NULL : sync_follow_keep_overtaken,
+		.user_data = line,
+	};
+}
 
 /* Looks at the folders that the commit is going to change, so that an edit there is seen before it is replaced. @draft: what is to be done if the
  * disk is *ret_disk; zero: it is none. */
@@ -361,28 +397,36 @@ static bool stage_and_apply(SyncLine *line, const git_oid *target, GCancellable 
 	g_autofree char *hex = sync_oid_text(target);
 	g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free);
 	SyncApply apply = sync_line_apply(line);
-	git_oid head, head_tree, target_tree, disk, drafted;
+	git_oid head, here, here_tree, files, files_tree, disk, drafted;
 	bool has_head = sync_repo_get_ref(line->repo, "heads", line->name, &head);
 	bool same = has_head && git_oid_equal(&head, target);
 
 	if (same && line->checked_us && g_get_monotonic_time() - line->checked_us <= CHECK_S * (gint64)G_USEC_PER_SEC)
 		return true;
-	if (!sync_repo_tree_of(line->repo, target, &target_tree, error) ||
-	    (has_head && !sync_repo_tree_of(line->repo, &head, &head_tree, error)) ||
-	    (!same && !sync_trial_pass(line, has_head ? &head_tree : NULL, &target_tree, target, cancellable, error)))
+	if (has_head)
+		sync_migrate_files(line->repo, line->name, &head, &here);
+	if (!sync_trial_files(line, target, same, cancellable, &files, error))
+		return false;
+	same = same && git_oid_equal(&files, &here);
+	if (!sync_repo_tree_of(line->repo, &files, &files_tree, error) ||
+	    (has_head && !sync_repo_tree_of(line->repo, &here, &here_tree, error)) ||
+	    (!same && !sync_trial_pass(line, has_head ? &here_tree : NULL, &files_tree, target, cancellable, error)))
 		return false;
 	sync_line_tell_activity(line, "staging");
-	sync_picture_set_base(line->picture, has_head ? &head_tree : NULL);
+	sync_picture_set_base(line->picture, has_head ? &here_tree : NULL);
 	g_autoptr(SyncPlan) draft = sync_plan_new(line->name, hex);
-	if (!look_at_affected(line, &target_tree, draft, &drafted, cancellable, error) ||
-	    !keep_own(line, has_head ? &head : NULL, target, &target_tree, error) ||
+	if (!look_at_affected(line, &files_tree, draft, &drafted, cancellable, error) ||
+	    !keep_own(line, has_head ? &head : NULL, &here, target, &files_tree, error) ||
 	    !sync_picture_write(line->picture, line->repo, NULL, NULL, &disk, error))
 		return false;
 	g_autoptr(SyncPlan) plan = git_oid_equal(&disk, &drafted) ? g_steal_pointer(&draft) : sync_plan_new(line->name, hex);
-	if (draft && !plan_line(line, &disk, &target_tree, plan, error))
+	if (draft && !plan_line(line, &disk, &files_tree, plan, error))
 		return false;
 	if (same && plan->steps->len == 0)
 		return true;
+	if (!git_oid_equal(&files, target))
+		plan->migrated = sync_oid_text(&files);
+	note_what_is_there(line, plan);
 	/* What is fetched is on the disk. */
 	sync_apply_make_late(plan);
 	if (!sync_apply_stage(&apply, plan, unknown, cancellable, error)) {
@@ -405,7 +449,7 @@ static bool stage_and_apply(SyncLine *line, const git_oid *target, GCancellable 
 	sync_line_tell_applied(line, hex, plan->steps->len);
 	sync_trial_over(line);
 	sync_trial_act(line, plan);
-	if (line->objects && has_head && !same && !sync_repo_contains(line->repo, target, &head))
+	if (line->objects && has_head && !git_oid_equal(&head, target) && !sync_repo_contains(line->repo, target, &head))
 		sync_line_past_ended(line);
 	sync_voice_changed(line);
 	guint n = plan->steps->len;
@@ -511,7 +555,10 @@ bool sync_line_put(SyncLine *line, const git_oid *disk, const git_oid *tree, con
 	g_autofree char *hex = sync_oid_text(commit);
 	g_autoptr(SyncPlan) plan = sync_plan_new(line->name, hex);
 
-	if (!plan_line(line, disk, tree, plan, error) || !sync_apply_stage(&apply, plan, unknown, NULL, error))
+	if (!plan_line(line, disk, tree, plan, error))
+		return false;
+	note_what_is_there(line, plan);
+	if (!sync_apply_stage(&apply, plan, unknown, NULL, error))
 		return false;
 	report_owners(line, unknown);
 	if (!sync_apply_commit(&apply, plan, NULL, error)) {

@@ -61,9 +61,12 @@ static gint64 due_us(const SyncLine *line, gint64 now_us)
 
 static void arm(SyncLine *line)
 {
-	gint64 due = due_us(line, g_get_monotonic_time());
+	line->told_us = g_get_monotonic_time();
+	gint64 due = due_us(line, line->told_us), ready = g_source_get_ready_time(line->timer);
 
-	g_source_set_ready_time(line->timer, due == G_MAXINT64 ? -1 : due);
+	/* That it is later now is seen when the time has come: thousands of changes would set it thousands of times. */
+	if (due == G_MAXINT64 || ready < 0 || due < ready)
+		g_source_set_ready_time(line->timer, due == G_MAXINT64 ? -1 : due);
 }
 
 /* A database's own files; whatever else is in its folder is not the set's. */
@@ -284,6 +287,9 @@ static bool store_and_commit(SyncLine *line, const char *author, const char *mes
 	Making making = { .author = author };
 
 	making.first = !sync_repo_get_ref(line->repo, "heads", line->name, &making.head);
+	/* What was migrated here comes into the line before the first that is made of it. */
+	if (!making.first)
+		sync_migrate_files(line->repo, line->name, &making.head, &making.head);
 	line->first_us = line->writing_us = line->database_us = 0;
 	line->n_changes = 0;
 	mark_databases(line);
@@ -305,6 +311,7 @@ static bool store_and_commit(SyncLine *line, const char *author, const char *mes
 	if (!sync_repo_set_ref(line->repo, "heads", line->name, &making.id, error))
 		return false;
 	g_autofree char *hex = sync_oid_text(&making.id);
+	sync_migrate_drop(line->repo, line->name);
 	sync_line_tell_change(line, change);
 	sync_line_tell(line);
 	sync_line_tell_committed(line, hex, text, making.n_changes);
@@ -328,10 +335,12 @@ static gboolean line_due(gpointer user_data)
 {
 	SyncLine *line = user_data;
 	g_autoptr(GError) error = NULL;
+	gint64 began_us = g_get_monotonic_time(), due = due_us(line, line->told_us);
 
-	g_source_set_ready_time(line->timer, -1);
+	g_source_set_ready_time(line->timer, due == G_MAXINT64 || due <= began_us ? -1 : due);
+	if (due > began_us)
+		return G_SOURCE_CONTINUE;
 	sync_line_tell_activity(line, "committing");
-	gint64 began_us = g_get_monotonic_time();
 	bool copies = g_hash_table_size(line->databases) > 0;
 	if (line->growing)
 		sync_growing_each_due(line->growing, began_us, mark_growing, line);

@@ -16,7 +16,7 @@ typedef struct {
 } News;
 
 /* The later in this list hides the earlier. */
-static const char *const activities[] = { "idle", "scanning", "committing", "fetching", "validating", "staging", "applying" };
+static const char *const activities[] = { "idle", "scanning", "committing", "fetching", "migrating", "validating", "staging", "applying" };
 
 static guint rank(const char *activity)
 {
@@ -78,6 +78,17 @@ static void tell_problem(SyncEngine *engine)
 	engine->events->problem(text, engine->user_data);
 }
 
+static void news_free(gpointer data)
+{
+	News *news = data;
+
+	g_free(news->a);
+	g_free(news->b);
+	g_strfreev(news->list);
+	g_clear_pointer(&news->change, g_variant_unref);
+	g_free(news);
+}
+
 static gboolean deliver(gpointer data)
 {
 	News *news = data;
@@ -86,6 +97,12 @@ static gboolean deliver(gpointer data)
 	const SyncEngineEvents *events = engine->events;
 	const char *ref = news->line->name;
 
+	/* What is finished at the start is told of when somebody is there to hear it. */
+	if (news->kind == NEWS_NOTICE && !engine->heard) {
+		engine->early = engine->early ? engine->early : g_ptr_array_new_with_free_func(news_free);
+		g_ptr_array_add(engine->early, news);
+		return G_SOURCE_REMOVE;
+	}
 	switch (news->kind) {
 	case NEWS_LINE:
 		take(&known->stored, news->a);
@@ -128,12 +145,24 @@ static gboolean deliver(gpointer data)
 		tell_problem(engine);
 		break;
 	}
-	g_free(news->a);
-	g_free(news->b);
-	g_strfreev(news->list);
-	g_clear_pointer(&news->change, g_variant_unref);
-	g_free(news);
+	news_free(news);
 	return G_SOURCE_REMOVE;
+}
+
+void sync_news_heard(SyncEngine *engine)
+{
+	g_autoptr(GPtrArray) early = g_steal_pointer(&engine->early);
+
+	engine->heard = true;
+	for (guint i = 0; early && i < early->len; i++)
+		deliver(g_steal_pointer(&early->pdata[i]));
+	if (early)
+		g_ptr_array_set_free_func(early, NULL);
+}
+
+void sync_news_clear(SyncEngine *engine)
+{
+	g_clear_pointer(&engine->early, g_ptr_array_unref);
 }
 
 static void tell(SyncLine *line, News content)

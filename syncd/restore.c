@@ -190,6 +190,7 @@ bool sync_restore(SyncLine *line, const char *from, const char *path, bool tried
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_NOT_FOUND, "no such commit is in the line of the configuration, or kept aside");
 		return false;
 	}
+	sync_migrate_files(line->repo, line->name, &head, &head);
 	if (!sync_repo_tree_of(line->repo, &target, &tree, error) || !sync_repo_tree_of(line->repo, &head, &disk, error))
 		return false;
 	g_mutex_lock(&line->engine->lock);

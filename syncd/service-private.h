@@ -2,6 +2,7 @@
 /* syncd/service-private.h - what service.c (Sync1: files and commits) and peer-service.c (Peer1: link and pairing) share. */
 #pragma once
 
+#include "dbus/job.h"
 #include "engine.h"
 #include "syncd/pairing/farewell.h"
 #include "syncd/peer/link.h"
@@ -75,7 +76,8 @@ struct SyncService {
 	bool searching;            /* for the peer, where people said that it is */
 	guint look, moving, settling, closing; /* timers */
 
-	bool transferring; /* transfer.c: an export or import is under way */
+	Jobs *jobs;
+	GTask *transfer; /* transfer.c: the export or import that is under way */
 };
 
 /* ---- service.c ---- */

@@ -109,12 +109,13 @@ static void look_at_waiters(SyncService *service)
 
 		const char *why = sync_held_of(service, waiter->commits);
 
-		if (sync_recovery_is_applied(service, waiter->commits)) {
-			waiter_end(waiter, BUS_ERROR_FAILED, NULL);
-		} else if (why) {
+		/* What is on its files and cannot be migrated there is held back all the same. */
+		if (why) {
 			g_autofree char *text = g_strconcat("held: the peer holds it back: ", why, NULL);
 
 			waiter_end(waiter, BUS_ERROR_REFUSED, text);
+		} else if (sync_recovery_is_applied(service, waiter->commits)) {
+			waiter_end(waiter, BUS_ERROR_FAILED, NULL);
 		}
 	}
 }
@@ -126,17 +127,17 @@ static void wait_applied(BusCall *call, GVariant *args, gpointer user_data)
 	guint timeout_ms;
 
 	g_variant_get(args, "(@a{ss}u)", &commits, &timeout_ms);
+	const char *why = sync_held_of(service, commits);
+	if (why) {
+		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "held: the peer holds it back: %s", why);
+		return;
+	}
 	if (sync_recovery_is_applied(service, commits)) {
 		bus_call_reply(call, NULL);
 		return;
 	}
 	if (!sync_link_is_connected(service->link)) {
 		bus_call_fail_literal(call, BUS_ERROR_NOT_REACHABLE, "the peer is not connected");
-		return;
-	}
-	const char *why = sync_held_of(service, commits);
-	if (why) {
-		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "held: the peer holds it back: %s", why);
 		return;
 	}
 	Waiter *waiter = g_new0(Waiter, 1);
@@ -303,10 +304,13 @@ void sync_service_peer_connected(SyncService *service, bool connected)
 		sync_engine_peer_has(service->engine, NULL);
 		while (service->waiters->len > 0)
 			waiter_end(service->waiters->pdata[0], BUS_ERROR_NOT_REACHABLE, "the peer went away");
-		sync_together_look(service);
 	} else if (service->role == SYNC_ROLE_FOLLOW) {
 		pull(service, NULL, NULL, NULL);
 	}
+	/* What it said may have come before the first answer to a ping. */
+	sync_together_look(service);
+	if (connected)
+		sync_mending_look(service);
 }
 
 /* ---- the engine's news ---- */
@@ -714,6 +718,7 @@ SyncService *sync_service_new(BusTree *tree, const char *folder, const char *set
 	service->object = bus_object_publish(tree, SYNC_PATH, interfaces, service, error);
 	if (!service->object)
 		return NULL;
+	service->jobs = jobs_new(tree, SYNC_PATH, "syncd", NULL, NULL);
 	start_interval(service);
 	sync_peer_reopen(service);
 	return g_steal_pointer(&service);
@@ -730,6 +735,7 @@ void sync_service_free(SyncService *service)
 	g_clear_pointer(&service->waiters, g_ptr_array_unref);
 	sync_verifying_free(service->verifying);
 	sync_engine_free(service->engine);
+	jobs_free(service->jobs);
 	bus_object_withdraw(service->object);
 	sync_key_unref(service->key);
 	settings_unref(service->settings);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "syncd/apply/migrate.h"
 #include "syncd/files/file.h"
 #include "syncd/files/path.h"
 #include "syncd/voice/pointer.h"
@@ -233,6 +234,17 @@ static GHashTable *entries_of(Check *check, const git_oid *tree)
 	return entries;
 }
 
+/* The commit whose files are to be there. */
+static bool files_of(SyncRepo *repo, SyncRef ref, git_oid *ret_commit)
+{
+	git_oid head;
+
+	if (!sync_repo_get_ref(repo, "heads", sync_ref_names[ref], &head))
+		return false;
+	sync_migrate_files(repo, sync_ref_names[ref], &head, ret_commit);
+	return true;
+}
+
 /* What changed since, and what was not right, against the tree as it is now. False: nothing was left to look at. */
 static bool look_again(Check *check, git_oid *tree)
 {
@@ -243,7 +255,7 @@ static bool look_again(Check *check, git_oid *tree)
 	GHashTableIter iter;
 	const char *path;
 
-	if (!sync_repo_get_ref(check->repo, "heads", sync_ref_names[check->set->ref], &head) || !sync_repo_tree_of(check->repo, &head, &now, NULL) ||
+	if (!files_of(check->repo, check->set->ref, &head) || !sync_repo_tree_of(check->repo, &head, &now, NULL) ||
 	    !sync_repo_compare(check->repo, tree, &now, check->set->name, old, new_, NULL))
 		return false;
 	g_hash_table_iter_init(&iter, check->problems);
@@ -311,7 +323,7 @@ static void check_set(SyncVerify *verify, SyncRepo *repo, const SyncSet *set, GV
 	git_oid head, tree;
 	GHashTableIter iter;
 	const char *path;
-	bool has = sync_repo_get_ref(repo, "heads", sync_ref_names[set->ref], &head) && sync_repo_tree_of(repo, &head, &tree, NULL);
+	bool has = files_of(repo, set->ref, &head) && sync_repo_tree_of(repo, &head, &tree, NULL);
 
 	check.root_fd = sync_set_open(set);
 	check.problems = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);

@@ -69,6 +69,7 @@ typedef struct {
 	Identity *identity;             /* NULL: the application's own */
 	const char *const *environment; /* name, value, ... NULL */
 	const char *const *binds;       /* as in SpawnPlan */
+	bool changes;                   /* these may be written, as far as its user may */
 } LaunchHook;
 bool launch_hook(Application *application, char **argv, const char *cgroup, int output, const LaunchHook *hook, Spawned *ret_spawned, GError **error)
 	G_GNUC_WARN_UNUSED_RESULT;

@@ -31,6 +31,7 @@ typedef struct {
 	guint64 serial;
 	SettingsHookKind kind;
 	char *application, *commit, *role;
+	char *from, *to; /* firmware */
 	char *cgroup;
 	Identity *identity;
 	Process *process;
@@ -66,6 +67,8 @@ static void hook_free(gpointer data)
 	g_free(hook->application);
 	g_free(hook->commit);
 	g_free(hook->role);
+	g_free(hook->from);
+	g_free(hook->to);
 	g_free(hook->cgroup);
 	g_free(hook);
 }
@@ -189,7 +192,7 @@ static bool launch_it(Hook *hook, Application *application, GError **error)
 	g_auto(GStrv) binds = NULL;
 	const char *environment[] = {
 		"UNDERSTUDY_HOOK", settings_hook_names[hook->kind], "UNDERSTUDY_COMMIT", hook->commit, "UNDERSTUDY_ROLE", hook->role,
-		NULL, NULL, NULL, NULL, NULL,
+		NULL, NULL, NULL, NULL, NULL, NULL, NULL,
 	};
 	guint n = 6;
 	switch (hook->kind) {
@@ -197,6 +200,15 @@ static bool launch_it(Hook *hook, Application *application, GError **error)
 		binds = binds_of(settings);
 		environment[n++] = "UNDERSTUDY_STAGED";
 		environment[n++] = STAGED;
+		break;
+	case SETTINGS_HOOK_MIGRATE:
+		binds = binds_of(settings);
+		environment[n++] = "UNDERSTUDY_STAGED";
+		environment[n++] = STAGED;
+		environment[n++] = "UNDERSTUDY_FIRMWARE_FROM";
+		environment[n++] = hook->from;
+		environment[n++] = "UNDERSTUDY_FIRMWARE_TO";
+		environment[n++] = hook->to;
 		break;
 	case SETTINGS_HOOK_UNITE:
 		binds = uniting_binds_of(settings);
@@ -209,7 +221,12 @@ static bool launch_it(Hook *hook, Application *application, GError **error)
 	case SETTINGS_N_HOOKS:
 		break;
 	}
-	LaunchHook how = { .identity = hook->identity, .environment = environment, .binds = (const char *const *)binds };
+	LaunchHook how = {
+		.identity = hook->identity,
+		.environment = environment,
+		.binds = (const char *const *)binds,
+		.changes = hook->kind == SETTINGS_HOOK_MIGRATE,
+	};
 	Spawned spawned;
 	if (!launch_hook(application, settings->hooks[hook->kind].command, hook->cgroup, hook->output, &how, &spawned, error))
 		return false;
@@ -268,19 +285,22 @@ static bool is_wanted(GVariant *wanted, guint64 serial)
 	GVariantIter iter;
 	guint64 each;
 	g_variant_iter_init(&iter, wanted);
-	while (g_variant_iter_next(&iter, "(tssss)", &each, NULL, NULL, NULL, NULL))
+	while (g_variant_iter_next(&iter, "(tssssss)", &each, NULL, NULL, NULL, NULL, NULL, NULL))
 		if (each == serial)
 			return true;
 	return false;
 }
 
-static void begin(Hooks *hooks, guint64 serial, SettingsHookKind kind, const char *application, const char *commit, const char *role)
+static void begin(Hooks *hooks, guint64 serial, SettingsHookKind kind, const char *application, const char *commit, const char *role, const char *from,
+		  const char *to)
 {
 	Hook *hook = g_new0(Hook, 1);
 	*hook = (Hook){ .hooks = hooks, .serial = serial, .kind = kind, .output = -1 };
 	hook->application = g_strdup(application);
 	hook->commit = g_strdup(commit);
 	hook->role = g_strdup(role);
+	hook->from = g_strdup(from);
+	hook->to = g_strdup(to);
 	g_ptr_array_add(hooks->list, hook);
 	try(hook);
 }
@@ -288,7 +308,7 @@ static void begin(Hooks *hooks, guint64 serial, SettingsHookKind kind, const cha
 void hooks_look(Hooks *hooks, GVariant *wanted)
 {
 	GVariantIter iter;
-	const char *kind, *application, *commit, *role;
+	const char *kind, *application, *commit, *role, *from, *to;
 	guint64 serial;
 	if (!wanted)
 		return;
@@ -296,10 +316,10 @@ void hooks_look(Hooks *hooks, GVariant *wanted)
 		if (!is_wanted(wanted, ((Hook *)hooks->list->pdata[i])->serial))
 			g_ptr_array_remove_index(hooks->list, i);
 	g_variant_iter_init(&iter, wanted);
-	while (g_variant_iter_next(&iter, "(t&s&s&s&s)", &serial, &kind, &application, &commit, &role))
+	while (g_variant_iter_next(&iter, "(t&s&s&s&s&s&s)", &serial, &kind, &application, &commit, &role, &from, &to))
 		for (SettingsHookKind k = 0; k < SETTINGS_N_HOOKS; k++)
 			if (g_str_equal(kind, settings_hook_names[k]) && !find(hooks, serial))
-				begin(hooks, serial, k, application, commit, role);
+				begin(hooks, serial, k, application, commit, role, from, to);
 }
 
 /* Those of an earlier supervisor have nobody any more who keeps their deadline. */

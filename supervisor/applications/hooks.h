@@ -18,5 +18,5 @@ typedef struct Hooks Hooks;
 Hooks *hooks_new(Applications *applications, BusLink *link);
 void hooks_free(Hooks *hooks); /* kills what runs; NULL is fine */
 
-/* @wanted: a(tssss) as syncd says it; NULL: it says nothing just now, and what runs goes on. */
+/* @wanted: a(tssssss) as syncd says it; NULL: it says nothing just now, and what runs goes on. */
 void hooks_look(Hooks *hooks, GVariant *wanted);

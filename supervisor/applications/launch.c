@@ -83,6 +83,7 @@ static bool begin(Application *application, char **argv, const char *cgroup, int
 		.oom_score_adj = rights->oom_score_adj,
 		.realtime = hook ? 0 : rights->realtime,
 		.binds = hook ? hook->binds : NULL,
+		.binds_writable = hook && hook->changes,
 	};
 	if (settings->user || settings->group || (hook && hook->identity)) {
 		plan.change_user = true;

@@ -55,7 +55,7 @@ bool spawn_find_user(const char *user, const char *group, uid_t *ret_uid, gid_t 
 
 /* ---- In the child ---- */
 
-static bool arrange_mounts(const char *const *writable, const char *settings, const char *const *binds)
+static bool arrange_mounts(const char *const *writable, const char *settings, const char *const *binds, bool binds_writable)
 {
 	struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
 	struct mount_attr read_write = { .attr_clr = MOUNT_ATTR_RDONLY };
@@ -65,7 +65,7 @@ static bool arrange_mounts(const char *const *writable, const char *settings, co
 		return false;
 	for (const char *const *pair = binds; pair && *pair; pair += 2)
 		if (mount(pair[0], pair[1], NULL, MS_BIND | MS_REC, NULL) < 0 ||
-		    mount_setattr(AT_FDCWD, pair[1], AT_RECURSIVE, &read_only, sizeof read_only) < 0)
+		    (!binds_writable && mount_setattr(AT_FDCWD, pair[1], AT_RECURSIVE, &read_only, sizeof read_only) < 0))
 			return false;
 	if (!writable)
 		return true;
@@ -194,7 +194,7 @@ G_NORETURN static void be_child(const SpawnPlan *plan)
 	umask(022);
 	take_limits(plan);
 
-	if ((plan->writable || plan->settings || plan->binds) && !arrange_mounts(plan->writable, plan->settings, plan->binds)) {
+	if ((plan->writable || plan->settings || plan->binds) && !arrange_mounts(plan->writable, plan->settings, plan->binds, plan->binds_writable)) {
 		complain("own mount namespace", plan->argv[0], errno);
 		_exit(SPAWN_EXIT_RIGHTS);
 	}

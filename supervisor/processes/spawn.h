@@ -46,6 +46,7 @@ typedef struct {
 	int realtime;            /* 0: no */
 	const char *const *writable; /* not NULL: own mount namespace, read-only but for these existing folders */
 	const char *const *binds; /* not NULL: own mount namespace; pairs: what is there of the first is seen, read-only, at the second too */
+	bool binds_writable;     /* not read-only */
 	const char *settings;    /* not NULL: own mount namespace, with this folder in the place of SETTINGS_DIR */
 } SpawnPlan;
 

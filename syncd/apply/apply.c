@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* syncd/apply/apply.c - staging, journal, steps. */
 #include "syncd/apply/apply.h"
+#include "syncd/apply/migrate.h"
+#include "syncd/apply/overtaken.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +18,7 @@
 #include "syncd/files/owner.h"
 #include "syncd/files/path.h"
 
-enum { WRITE_CHUNK = 1 << 20, FEW_STEPS = 12, ROOT_MODE = 0755, PATIENCE_US = 30000, JOURNAL_PART = 64 * 1024 };
+enum { WRITE_CHUNK = 1 << 20, FEW_STEPS = 12, ROOT_MODE = 0755, PATIENCE_US = 30000, JOURNAL_PART = 64 * 1024, EXCHANGE_TRIES = 6 };
 
 /* Folders of the sets that a plan touches, held open. */
 typedef struct {
@@ -25,6 +27,7 @@ typedef struct {
 	GPtrArray *sets;
 	SyncRef ref;
 	bool few; /* a handful of fsyncs is cheaper than waiting for whatever else the file system holds */
+	bool overtaken; /* something that nobody has looked at stood in the place of a step */
 } Places;
 
 static void close_value(gpointer value)
@@ -221,10 +224,11 @@ static bool stage_file(Staging *staging, SyncStep *step, int folder_fd, const ch
 		return false;
 	}
 	step->staged_ns = (gint64)st.st_mtim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_mtim.tv_nsec;
+	step->staged_inode = st.st_ino;
 	return true;
 }
 
-static bool stage_link(Staging *staging, const SyncStep *step, int folder_fd, const char *name, git_blob *blob, GError **error)
+static bool stage_link(Staging *staging, SyncStep *step, int folder_fd, const char *name, git_blob *blob, GError **error)
 {
 	g_autofree char *target = g_strndup(git_blob_rawcontent(blob), git_blob_rawsize(blob));
 	struct timespec times[2];
@@ -237,11 +241,13 @@ static bool stage_link(Staging *staging, const SyncStep *step, int folder_fd, co
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "the commit cannot be applied: a malformed link");
 		return false;
 	}
+	struct stat st;
 	if (symlinkat(target, folder_fd, name) < 0 || fchownat(folder_fd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    utimensat(folder_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0) {
+	    utimensat(folder_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0 || fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		sync_error_from_errno(error, errno, "staging a link");
 		return false;
 	}
+	step->staged_inode = st.st_ino;
 	return true;
 }
 
@@ -367,22 +373,111 @@ static bool put_aside(int folder_fd, const char *name)
 	return renameat(folder_fd, name, folder_fd, aside) == 0;
 }
 
-static bool place(Places *places, const SyncStep *step, int folder_fd, const char *name, GError **error)
+static char *kept_name(const SyncStep *step)
 {
-	g_autofree char *staged = g_strdup_printf("%u", step->stage);
-	int staging_fd = staging_of(places, step->set, false, error);
+	return g_strdup_printf("was.%u", step->stage);
+}
 
-	if (staging_fd < 0)
-		return false;
+/* What stood in the step's place is @staged in our own folder now. It goes, unless it is not what was looked at. */
+static bool put_away(Places *places, const SyncStep *step, int staging_fd, const char *staged, const struct stat *st, int folder_fd, const char *name)
+{
+	g_autofree char *kept = kept_name(step), *aside = g_strconcat(SYNC_OWN_PREFIX "aside.", name, NULL);
+
+	if (S_ISDIR(st->st_mode)) {
+		sync_file_remove_tree(folder_fd, aside);
+		return renameat(staging_fd, staged, folder_fd, aside) == 0;
+	}
+	/* Sockets, pipes and devices belong to a process, not to the data. */
+	if (sync_overtaken_is_as_it_was(step, st) || (!S_ISREG(st->st_mode) && !S_ISLNK(st->st_mode)))
+		return unlinkat(staging_fd, staged, 0) == 0;
+	places->overtaken = true;
+	return g_str_equal(staged, kept) || renameat(staging_fd, staged, staging_fd, kept) == 0;
+}
+
+/* A file system that cannot exchange two names has to do without: what comes between the look and this is gone. */
+static bool place_over(int staging_fd, const char *staged, int folder_fd, const char *name)
+{
 	for (int tries = 0; tries < 2; tries++) {
 		if (renameat(staging_fd, staged, folder_fd, name) == 0)
 			return true;
-		if (errno == ENOENT)
-			return true; /* made before the crash: the staged file is in its place */
 		if ((errno != EISDIR && errno != ENOTEMPTY && errno != EEXIST) || !put_aside(folder_fd, name))
 			break;
 	}
-	return step_failed(step, error);
+	return false;
+}
+
+static bool place(Places *places, const SyncStep *step, int folder_fd, const char *name, GError **error)
+{
+	g_autofree char *staged = g_strdup_printf("%u", step->stage), *kept = kept_name(step);
+	int staging_fd = staging_of(places, step->set, false, error);
+	struct stat st;
+
+	if (staging_fd < 0)
+		return false;
+	if (fstatat(staging_fd, staged, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		/* Made before the crash: the staged file is in its place. */
+		if (errno == ENOENT && fstatat(staging_fd, kept, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			places->overtaken = true;
+		return errno == ENOENT || places->overtaken ? true : step_failed(step, error);
+	}
+	/* Else they have changed places already. */
+	bool comes = !step->staged_inode || st.st_ino == step->staged_inode;
+	for (guint tries = 0; comes && tries < EXCHANGE_TRIES; tries++) {
+		bool exchange = (step->was != NULL) == (tries % 2 == 0);
+
+		if (renameat2(staging_fd, staged, folder_fd, name, exchange ? RENAME_EXCHANGE : RENAME_NOREPLACE) == 0) {
+			if (!exchange)
+				return true;
+			comes = false;
+		} else if (errno != EEXIST && errno != ENOENT) {
+			break;
+		}
+	}
+	if (comes)
+		return ((errno == EINVAL || errno == ENOSYS) && place_over(staging_fd, staged, folder_fd, name)) || step_failed(step, error);
+	if (fstatat(staging_fd, staged, &st, AT_SYMLINK_NOFOLLOW) < 0 || !put_away(places, step, staging_fd, staged, &st, folder_fd, name))
+		return step_failed(step, error);
+	return true;
+}
+
+/* What is left of it, or an empty one. */
+static void have_staging(Places *places, const char *name)
+{
+	const SyncSet *set = sync_sets_find(places->sets, places->ref, name);
+	int root_fd = set ? root_of(places, name, true, NULL) : -1;
+
+	if (root_fd < 0)
+		return;
+	g_autofree char *staging = staging_name(set);
+	(void)mkdirat(root_fd, staging, 0700);
+}
+
+static bool remove_name(const SyncStep *step, int folder_fd, const char *name, GError **error)
+{
+	/* A folder there is not what was to go; what comes in its place will put it aside. */
+	return unlinkat(folder_fd, name, 0) == 0 || errno == ENOENT || errno == EISDIR ? true : step_failed(step, error);
+}
+
+static bool unlink_step(Places *places, const SyncStep *step, int folder_fd, const char *name, GError **error)
+{
+	g_autofree char *kept = kept_name(step);
+	struct stat st;
+
+	if (!step->stage || !step->was)
+		return remove_name(step, folder_fd, name, error);
+	have_staging(places, step->set);
+	int staging_fd = staging_of(places, step->set, false, error);
+	if (staging_fd < 0)
+		return false;
+	if (fstatat(staging_fd, kept, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (renameat(folder_fd, name, staging_fd, kept) < 0)
+			return errno == ENOENT || remove_name(step, folder_fd, name, error);
+		if (fstatat(staging_fd, kept, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return step_failed(step, error);
+		if (S_ISDIR(st.st_mode))
+			return renameat2(staging_fd, kept, folder_fd, name, RENAME_NOREPLACE) == 0 || step_failed(step, error);
+	}
+	return put_away(places, step, staging_fd, kept, &st, folder_fd, name) || step_failed(step, error);
 }
 
 static bool set_folder(int fd, const SyncMeta *meta)
@@ -406,7 +501,7 @@ static bool make_folder(const SyncStep *step, int folder_fd, const char *name, b
 			return step_failed(step, error);
 	}
 	sync_autofd fd = openat(folder_fd, *name ? name : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT && !make)
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) && !make)
 		return true;
 	if (fd < 0 || !set_folder(fd, step->meta))
 		return step_failed(step, error);
@@ -417,8 +512,7 @@ static bool make_step(Places *places, const SyncStep *step, int folder_fd, const
 {
 	switch (step->kind) {
 	case SYNC_STEP_UNLINK:
-		/* A folder there is not what was to go; what comes in its place will put it aside. */
-		return unlinkat(folder_fd, name, 0) == 0 || errno == ENOENT || errno == EISDIR ? true : step_failed(step, error);
+		return unlink_step(places, step, folder_fd, name, error);
 	case SYNC_STEP_RMDIR:
 		return unlinkat(folder_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT || errno == ENOTEMPTY || errno == EEXIST ||
 				       errno == ENOTDIR ?
@@ -434,6 +528,29 @@ static bool make_step(Places *places, const SyncStep *step, int folder_fd, const
 	g_assert_not_reached();
 }
 
+/* The folder @path. Somebody may have taken it away since it was looked at: what is to be in it has one all the same, and what stands in its place is
+ * put aside. Who owns it is seen to at the next look. */
+static int have_folder(int root_fd, const char *path)
+{
+	g_auto(GStrv) names = g_strsplit(path, "/", -1);
+	sync_autofd at = sync_file_open_beneath(root_fd, "", O_RDONLY | O_DIRECTORY);
+
+	for (guint i = 0; at >= 0 && names[i]; i++) {
+		const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+		int next = openat(at, names[i], flags);
+
+		if (next < 0 && (errno == ENOENT || ((errno == ENOTDIR || errno == ELOOP) && put_aside(at, names[i]))) && mkdirat(at, names[i], ROOT_MODE) == 0 && fsync(at) == 0)
+			next = openat(at, names[i], flags);
+		int number = errno;
+		sync_fd_close(&at);
+		errno = number;
+		at = next;
+	}
+	int fd = at;
+	at = -1;
+	return fd;
+}
+
 static bool run_step(Places *places, const SyncStep *step, GError **error)
 {
 	g_autofree char *parent = sync_path_parent(step->path);
@@ -447,11 +564,14 @@ static bool run_step(Places *places, const SyncStep *step, GError **error)
 		return problem == NULL && sync_sets_find(places->sets, places->ref, step->set) == NULL;
 	}
 	sync_autofd folder_fd = sync_file_open_beneath(root_fd, parent, O_RDONLY | O_DIRECTORY);
-	if (folder_fd < 0) {
-		bool removal = step->kind == SYNC_STEP_UNLINK || step->kind == SYNC_STEP_RMDIR;
-
-		return removal && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) ? true : step_failed(step, error);
+	if (folder_fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) {
+		/* There is nothing to be taken away from it. */
+		if (step->kind == SYNC_STEP_UNLINK || step->kind == SYNC_STEP_RMDIR || step->kind == SYNC_STEP_ATTR)
+			return true;
+		folder_fd = have_folder(root_fd, parent);
 	}
+	if (folder_fd < 0)
+		return step_failed(step, error);
 	bool ok = make_step(places, step, folder_fd, name, error);
 	if (ok && places->few && fsync(folder_fd) < 0)
 		return step_failed(step, error);
@@ -567,6 +687,39 @@ void sync_apply_ask_disk(const SyncApply *apply)
 	}
 }
 
+/* What somebody has written into the place of a step after the look. When it cannot be kept by name, for want of room, it stays beside what came. */
+static void keep_overtaken(const SyncApply *apply, const SyncPlan *plan, Places *places)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
+
+	for (guint i = 0; i < plan->steps->len; i++) {
+		const SyncStep *step = plan->steps->pdata[i];
+		g_autofree char *kept = kept_name(step);
+		struct stat st;
+		int staging_fd = step->stage ? staging_of(places, step->set, false, NULL) : -1;
+
+		if (staging_fd < 0 || fstatat(staging_fd, kept, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		SyncOvertaken *one = g_new(SyncOvertaken, 1);
+		*one = (SyncOvertaken){ .step = step, .folder_fd = staging_fd };
+		g_strlcpy(one->name, kept, sizeof one->name);
+		g_ptr_array_add(list, one);
+	}
+	bool ok = sync_overtaken_keep(apply, plan->ref, list, &error);
+	for (guint i = 0; i < list->len; i++) {
+		const SyncOvertaken *one = list->pdata[i];
+		g_autofree char *parent = sync_path_parent(one->step->path);
+		g_autofree char *aside = g_strconcat(SYNC_OWN_PREFIX "aside.", sync_path_last(one->step->path), NULL);
+		sync_autofd folder_fd = ok ? -1 : sync_file_open_beneath(root_of(places, one->step->set, false, NULL), parent, O_RDONLY | O_DIRECTORY);
+
+		if (ok || folder_fd < 0 || renameat(one->folder_fd, one->name, folder_fd, aside) < 0)
+			(void)unlinkat(one->folder_fd, one->name, 0);
+	}
+	if (!ok)
+		g_warning("what was written just when it was replaced stays beside it, as " SYNC_OWN_PREFIX "aside.*: %s", error->message);
+}
+
 static bool run(const SyncApply *apply, const SyncPlan *plan, GError **error)
 {
 	g_auto(Places) places = { 0 };
@@ -585,11 +738,14 @@ static bool run(const SyncApply *apply, const SyncPlan *plan, GError **error)
 		sync_error_from_errno(error, errno, "applying");
 		ok = false;
 	}
+	/* This is: what it keeps goes from its place only then. */
+	if (ok && places.overtaken)
+		keep_overtaken(apply, plan, &places);
 	if (!ok)
 		return false;
 	if (git_oid_fromstr(&commit, plan->commit) < 0)
 		return sync_git_error(error, "the journal's commit");
-	if (!sync_repo_set_ref(apply->repo, "heads", plan->ref, &commit, error))
+	if (!sync_migrate_end(apply->repo, plan, error) || !sync_repo_set_ref(apply->repo, "heads", plan->ref, &commit, error))
 		return false;
 	sync_repo_drop_ref(apply->repo, "fetched", plan->ref);
 	return true;
@@ -610,7 +766,7 @@ static bool finish(const SyncApply *apply, const SyncPlan *plan, GError **error)
 bool sync_apply_commit(const SyncApply *apply, const SyncPlan *plan, GCancellable *cancellable, GError **error)
 {
 	g_autofree char *written = sync_file_beside(apply->journal);
-	bool ok = sync_gate_mark(apply->gate, written, cancellable, error);
+	bool ok = sync_migrate_begin(apply->repo, plan, error) && sync_gate_mark(apply->gate, written, cancellable, error);
 
 	/* The steps must not be on the disk before the mark is. When the disk will not have it, it is taken away again. */
 	if (ok && !sync_file_settle_folder(apply->journal, error)) {
@@ -668,28 +824,19 @@ static bool restore_content(const SyncApply *apply, Places *places, git_tree *tr
 	return stage_step(&staging, step, error) && run_step(places, step, error);
 }
 
-/* What is left of it, or an empty one. */
-static void have_staging(Places *places, const char *name)
-{
-	const SyncSet *set = sync_sets_find(places->sets, places->ref, name);
-	int root_fd = set ? root_of(places, name, true, NULL) : -1;
-
-	if (root_fd < 0)
-		return;
-	g_autofree char *staging = staging_name(set);
-	(void)mkdirat(root_fd, staging, 0700);
-}
-
 static bool make_again(const SyncApply *apply, const SyncPlan *plan, GError **error)
 {
 	g_auto(Places) places = { 0 };
 	g_autoptr(git_tree) tree = NULL;
-	git_oid commit, head, tree_id;
+	git_oid commit, files, head, tree_id;
 	bool has_head = sync_repo_get_ref(apply->repo, "heads", plan->ref, &head), ok = git_oid_fromstr(&commit, plan->commit) == 0;
 	/* What newer ones that came after it left alone may be lost all the same. */
 	bool newer = ok && has_head && !git_oid_equal(&head, &commit) && sync_repo_contains(apply->repo, &head, &commit);
 
-	if (!ok || !sync_repo_tree_of(apply->repo, newer ? &head : &commit, &tree_id, NULL) ||
+	ok = ok && git_oid_fromstr(&files, plan->migrated ? plan->migrated : plan->commit) == 0;
+	if (newer)
+		sync_migrate_files(apply->repo, plan->ref, &head, &files);
+	if (!ok || !sync_repo_tree_of(apply->repo, &files, &tree_id, NULL) ||
 	    git_tree_lookup(&tree, apply->repo->git, &tree_id) < 0) {
 		g_warning("commit %s did not come to the disk; its files are as they are", plan->commit);
 		return true;

@@ -5,7 +5,8 @@
  *	stage    new files complete, with owner and mode, in a hidden folder of each set (same file system), and the journal beside its place; all fsynced
  *	         together, or syncfs
  *	mark     the journal has its name, and the disk has that: from here on it is finished forward, by whoever comes next
- *	run      renames, removals, folder changes, each of which may be made twice; fsync of their folders, or syncfs
+ *	run      renames, removals, folder changes, each of which may be made twice; fsync of their folders, or syncfs. What comes is exchanged with what is
+ *	         there, in one call: if that is not what was looked at, it is kept aside (overtaken.h)
  *	finish   the ref moves, the journal goes
  *
  * A crash before the mark leaves the old state, after it the new one. A takeover may come until the first step (gate.h).
@@ -30,6 +31,10 @@ typedef struct {
 	const SyncObjects *objects; /* NULL: the repository has the files themselves; else pointers to what is here */
 	const char *journal; /* path */
 	SyncGate *gate;
+	/* Keeps @tree aside: the files as they were before, with what somebody has written into the place of a step after they were looked at. NULL: nobody
+	 * wants it. @parent NULL: nothing was applied before. */
+	bool (*keep)(const git_oid *tree, const git_oid *parent, gpointer user_data, GError **error);
+	gpointer user_data;
 } SyncApply;
 
 /* Of a plan whose commit the disk has, with everything that it leads to, before sync_apply_commit(): its files need not be there before it counts as applied.

@@ -10,6 +10,7 @@ typedef struct {
 	guint64 serial;
 	SettingsHookKind kind;
 	char *application, *commit, *role;
+	char *from, *to;
 	bool waited_for; /* by a thread, which frees it; else the main context does */
 	bool again;      /* started once more when it has ended, for `next` */
 	char *next, *next_role;
@@ -34,6 +35,8 @@ static void hook_free(Hook *hook)
 	g_free(hook->application);
 	g_free(hook->commit);
 	g_free(hook->role);
+	g_free(hook->from);
+	g_free(hook->to);
 	g_free(hook->next);
 	g_free(hook->next_role);
 	g_free(hook->text);
@@ -95,6 +98,8 @@ static Hook *want(SyncHooks *hooks, const SyncHookWish *wish)
 	hook->application = g_strdup(wish->application);
 	hook->commit = g_strdup(wish->commit);
 	hook->role = g_strdup(wish->role);
+	hook->from = g_strdup(wish->from ? wish->from : "");
+	hook->to = g_strdup(wish->to ? wish->to : "");
 	g_ptr_array_add(hooks->list, hook);
 	changed(hooks);
 	return hook;
@@ -169,13 +174,13 @@ GVariant *sync_hooks_wanted(SyncHooks *hooks)
 	g_autoptr(GMutexLocker) held = g_mutex_locker_new(&hooks->lock);
 	GVariantBuilder builder;
 
-	g_variant_builder_init(&builder, G_VARIANT_TYPE("a(tssss)"));
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("a(tssssss)"));
 	for (guint i = 0; i < hooks->list->len; i++) {
 		const Hook *hook = hooks->list->pdata[i];
 
 		if (!hook->ended)
-			g_variant_builder_add(&builder, "(tssss)", hook->serial, settings_hook_names[hook->kind], hook->application, hook->commit,
-					      hook->role);
+			g_variant_builder_add(&builder, "(tssssss)", hook->serial, settings_hook_names[hook->kind], hook->application,
+					      hook->commit, hook->role, hook->from, hook->to);
 	}
 	return g_variant_builder_end(&builder);
 }

@@ -20,6 +20,7 @@ typedef struct {
 	const char *application;
 	const char *commit; /* 40 digits */
 	const char *role;   /* sync_role_text() */
+	const char *from, *to; /* MIGRATE: the firmware that made it, and this device's; else NULL */
 	guint timeout_ms;   /* of the command itself */
 } SyncHookWish;
 
@@ -36,7 +37,7 @@ bool sync_hooks_run(SyncHooks *hooks, const SyncHookWish *wish, GCancellable *ca
 typedef void (*SyncHookFailed)(const char *application, const char *commit, const char *text, gpointer user_data);
 void sync_hooks_start(SyncHooks *hooks, const SyncHookWish *wish, SyncHookFailed failed, gpointer user_data);
 
-/* The main context's. What is wanted: a(tssss) serial, kind, application, commit, role; floating. */
+/* The main context's. What is wanted: a(tssssss) serial, kind, application, commit, role, from, to; floating. */
 GVariant *sync_hooks_wanted(SyncHooks *hooks);
 /* False: no such serial is wanted. */
 bool sync_hooks_ended(SyncHooks *hooks, guint64 serial, bool ok, const char *text);

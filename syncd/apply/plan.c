@@ -10,6 +10,7 @@
 
 #define HEADER "understudy-journal 1"
 #define BOOT "boot "
+#define MIGRATED "migrated "
 
 static const char *const step_words[] = {
 	[SYNC_STEP_UNLINK] = "unlink", [SYNC_STEP_RMDIR] = "rmdir", [SYNC_STEP_MKDIR] = "mkdir",
@@ -41,6 +42,7 @@ void sync_entry_free(SyncEntry *entry)
 	sync_meta_clear(entry->meta);
 	if (entry->set)
 		g_ref_string_release(entry->set);
+	g_free(entry->was);
 	g_free(entry);
 }
 
@@ -66,6 +68,7 @@ void sync_plan_free(SyncPlan *plan)
 	g_free(plan->ref);
 	g_free(plan->commit);
 	g_free(plan->boot);
+	g_free(plan->migrated);
 	g_ptr_array_unref(plan->steps);
 	g_free(plan);
 }
@@ -127,10 +130,12 @@ void sync_plan_add(SyncPlan *plan, const char *set_name, GPtrArray *old, GPtrArr
 		/* A set's own folder stays even when the commit has none: an empty set is less harm than a missing one. */
 		if (*entry->path == '\0')
 			continue;
-		if (is_folder(entry) && !is_folder(next))
+		if (is_folder(entry) && !is_folder(next)) {
 			add(plan, SYNC_STEP_RMDIR, set, entry);
-		else if (!is_folder(entry) && (!next || is_folder(next)))
+		} else if (!is_folder(entry) && (!next || is_folder(next))) {
 			add(plan, SYNC_STEP_UNLINK, set, entry);
+			entry->stage = plan->steps->len;
+		}
 	}
 	for (guint i = 0; i < new_->len; i++) {
 		SyncEntry *entry = new_->pdata[i];
@@ -170,6 +175,11 @@ void sync_plan_add_unlink(SyncPlan *plan, const char *set, const char *path)
 	take(plan, SYNC_STEP_UNLINK, set, sync_entry_new(path, NULL, NULL));
 }
 
+static bool may_have_been(SyncStepKind kind)
+{
+	return kind == SYNC_STEP_PLACE || kind == SYNC_STEP_UNLINK;
+}
+
 static void append_step(GString *text, const SyncStep *step)
 {
 	g_autofree char *set = sync_escape(step->set);
@@ -182,6 +192,12 @@ static void append_step(GString *text, const SyncStep *step)
 		g_string_append_printf(text, " %u %s %04o %s %s %" G_GINT64_FORMAT, step->stage, kind_words[step->meta->kind],
 				       step->meta->mode, owner, group, step->meta->mtime_ns);
 	}
+	if (step->stage && may_have_been(step->kind)) {
+		const SyncWas nothing = { .id = "-" }, *was = step->was ? step->was : &nothing;
+
+		g_string_append_printf(text, " %u %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s", step->stage,
+				       step->staged_inode, was->inode, was->size, was->mtime_ns, was->id);
+	}
 	g_string_append_c(text, '\n');
 }
 
@@ -190,6 +206,8 @@ static void append_header(GString *text, const SyncPlan *plan)
 	g_string_append_printf(text, HEADER "\nref %s\ncommit %s\n", plan->ref, plan->commit);
 	if (plan->boot)
 		g_string_append_printf(text, BOOT "%s\n", plan->boot);
+	if (plan->migrated)
+		g_string_append_printf(text, MIGRATED "%s\n", plan->migrated);
 }
 
 bool sync_plan_journal_part(const SyncPlan *plan, guint *at, gsize most, GString *text)
@@ -225,9 +243,31 @@ static int word_index(const char *word, const char *const *words, guint n_words)
 	return -1;
 }
 
+/* What an earlier version did not write. */
+static bool parse_was(SyncStep *step, char **words)
+{
+	guint64 stage, staged_inode, inode, size;
+	gint64 mtime_ns;
+
+	if (!g_ascii_string_to_unsigned(words[0], 10, 1, G_MAXUINT, &stage, NULL) ||
+	    !g_ascii_string_to_unsigned(words[1], 10, 0, G_MAXUINT64, &staged_inode, NULL) ||
+	    !g_ascii_string_to_unsigned(words[2], 10, 0, G_MAXUINT64, &inode, NULL) ||
+	    !g_ascii_string_to_unsigned(words[3], 10, 0, G_MAXINT64, &size, NULL) ||
+	    !g_ascii_string_to_signed(words[4], 10, G_MININT64, G_MAXINT64, &mtime_ns, NULL) || *words[5] == '\0' || strlen(words[5]) > SYNC_ID_LENGTH)
+		return false;
+	step->stage = stage;
+	step->staged_inode = staged_inode;
+	if (g_str_equal(words[5], "-"))
+		return true;
+	step->was = g_new0(SyncWas, 1);
+	*step->was = (SyncWas){ .inode = inode, .size = (gint64)size, .mtime_ns = mtime_ns };
+	g_strlcpy(step->was->id, words[5], sizeof step->was->id);
+	return true;
+}
+
 static bool parse_step(SyncPlan *plan, const char *line)
 {
-	g_auto(GStrv) words = g_strsplit(line, " ", 10);
+	g_auto(GStrv) words = g_strsplit(line, " ", 16);
 	guint n_words = g_strv_length(words);
 	if (n_words < 3)
 		return false;
@@ -236,11 +276,15 @@ static bool parse_step(SyncPlan *plan, const char *line)
 	g_autofree char *path = sync_unescape(words[2], NULL);
 	if (kind < 0 || !set || !path || !sync_path_ok(path))
 		return false;
-	if (n_words != (sync_step_has_meta(kind) ? 9u : 3u))
+	guint n_plain = sync_step_has_meta(kind) ? 9 : 3;
+	bool with_was = may_have_been(kind) && n_words == n_plain + 6;
+	if (n_words != n_plain && !with_was)
 		return false;
 	if (!sync_step_has_meta(kind)) {
-		take(plan, kind, set, sync_entry_new(path, NULL, NULL));
-		return true;
+		SyncStep *step = sync_entry_new(path, NULL, NULL);
+
+		take(plan, kind, set, step);
+		return !with_was || parse_was(step, words + n_plain);
 	}
 	guint64 stage, mode, mtime_ns;
 	int what = word_index(words[4], kind_words, G_N_ELEMENTS(kind_words));
@@ -254,7 +298,7 @@ static bool parse_step(SyncPlan *plan, const char *line)
 	SyncStep *step = sync_entry_new(path, meta, NULL);
 	step->stage = stage;
 	take(plan, kind, set, step);
-	return true;
+	return !with_was || parse_was(step, words + n_plain);
 }
 
 /* The line at *@at, which goes on to the next one; NULL: the text is at its end. Transfer full. */
@@ -283,6 +327,10 @@ static bool parse_steps(SyncPlan *plan, const char *at, GError **error)
 			return not_whole(error);
 		if (number == 4 && g_str_has_prefix(line, BOOT)) {
 			plan->boot = g_strdup(line + strlen(BOOT));
+			continue;
+		}
+		if (plan->steps->len == 0 && !plan->migrated && g_str_has_prefix(line, MIGRATED)) {
+			plan->migrated = g_strdup(line + strlen(MIGRATED));
 			continue;
 		}
 		if (*at == '\0')

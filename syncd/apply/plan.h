@@ -22,14 +22,23 @@ typedef enum {
 	SYNC_STEP_ATTR,   /* a folder's owner and mode */
 } SyncStepKind;
 
+/* What stood in a step's place when the files were looked at. */
+typedef struct {
+	char id[SYNC_ID_LENGTH + 1]; /* of its content; "*": whatever is there may go */
+	guint64 inode;               /* 0: only the content tells */
+	gint64 size, mtime_ns;
+} SyncWas;
+
 /* One thing in a data set; and in a plan: what becomes of it. A first synchronisation has one for every file, so it is one block of memory, and goes from
  * the comparison into the plan as it is. */
 typedef struct {
 	SyncMeta meta[1];             /* without a name; of no meaning where nothing is known of it but its path */
 	char id[SYNC_ID_LENGTH + 1];  /* of the object, in hex; "" for a folder, and not in the journal */
 	SyncStepKind kind : 8;
-	guint stage;                  /* PLACE: name in the staging folder, counted from 1 over all sets */
+	guint stage;                  /* PLACE, UNLINK: name in the staging folder, counted from 1 over all sets; UNLINK 0: it just goes */
 	gint64 staged_ns;             /* PLACE: time of the staged file, by which it is known again; not in the journal */
+	guint64 staged_inode;         /* PLACE: by which it is known from what it was exchanged with; 0: not known */
+	SyncWas *was;                 /* PLACE, UNLINK; NULL: nothing was there */
 	char *set;                    /* a reference counted string; NULL: not in a plan */
 	char path[];                  /* relative to the set; "" is its own folder */
 } SyncEntry;
@@ -46,6 +55,7 @@ bool sync_step_has_meta(SyncStepKind kind);
 typedef struct {
 	char *ref;        /* "config", "volatile" */
 	char *commit;     /* what is on disk once every step is made */
+	char *migrated;   /* NULL: just that; else the commit after it that has it in the form of this device's firmware, and is on disk (migrate.h) */
 	char *boot;       /* the disk may not have what was staged if the machine was started since this; NULL: it has */
 	GPtrArray *steps; /* of SyncStep*, in the order to be made */
 } SyncPlan;

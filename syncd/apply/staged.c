@@ -81,6 +81,15 @@ static bool write_whole(int fd, const char *data, gsize length)
 	return true;
 }
 
+static bool set_time(const SyncStep *step, int folder_fd, const char *name, GError **error)
+{
+	gint64 ns = step->meta->mtime_ns;
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 } };
+
+	/* A database has none. */
+	return ns == 0 || utimensat(folder_fd, name, times, AT_SYMLINK_NOFOLLOW) == 0 || failed(error, step->path);
+}
+
 static bool place(SyncRepo *repo, const SyncStep *step, int folder_fd, const char *name, GError **error)
 {
 	g_autoptr(git_blob) blob = NULL;
@@ -92,12 +101,12 @@ static bool place(SyncRepo *repo, const SyncStep *step, int folder_fd, const cha
 	if (step->meta->kind == SYNC_KIND_LINK) {
 		g_autofree char *target = g_strndup(git_blob_rawcontent(blob), git_blob_rawsize(blob));
 
-		return symlinkat(target, folder_fd, name) == 0 || failed(error, step->path);
+		return (symlinkat(target, folder_fd, name) == 0 || failed(error, step->path)) && set_time(step, folder_fd, name, error);
 	}
 	sync_autofd fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0 || !set_rights(fd, step->meta) || !write_whole(fd, git_blob_rawcontent(blob), git_blob_rawsize(blob)))
 		return failed(error, step->path);
-	return true;
+	return set_time(step, folder_fd, name, error);
 }
 
 static bool make_folder(const SyncStep *step, int folder_fd, const char *name, GError **error)
@@ -270,6 +279,30 @@ bool sync_staged_make(SyncStaged *staged, SyncRepo *repo, GPtrArray *sets, SyncR
 	return true;
 }
 
+GPtrArray *sync_staged_sets(const SyncStaged *staged, GPtrArray *sets, SyncRef ref, const char *application)
+{
+	GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)sync_set_free);
+
+	for (guint i = 0; i < sets->len; i++) {
+		const SyncSet *set = sets->pdata[i];
+		const char *name;
+
+		if (set->ref != ref || !sync_staged_is_of(set, application, &name))
+			continue;
+		SyncSet *there = sync_set_copy(set);
+		g_free(there->root);
+		there->root = g_build_filename(staged->folder, application, name, NULL);
+		there->staged = true;
+		g_ptr_array_add(list, there);
+	}
+	return list;
+}
+
+void sync_staged_forget(SyncStaged *staged, const char *application)
+{
+	g_hash_table_remove(staged->made, application);
+}
+
 /* ---- single files ---- */
 
 bool sync_staged_pointer(SyncRepo *repo, const SyncEntry *entry, SyncPointer *ret_pointer, GError **error)
@@ -317,9 +350,5 @@ bool sync_staged_put(SyncRepo *repo, SyncObjects *objects, const SyncEntry *entr
 		if (!sync_objects_take(objects, &pointer, fd, cancellable, error))
 			return false;
 	}
-	gint64 ns = entry->meta->mtime_ns;
-	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 } };
-	if (utimensat(folder_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
-		return failed(error, entry->path);
-	return true;
+	return set_time(entry, folder_fd, name, error);
 }

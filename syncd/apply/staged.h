@@ -24,6 +24,11 @@ void sync_staged_free(SyncStaged *staged); /* NULL is fine */
 bool sync_staged_make(SyncStaged *staged, SyncRepo *repo, GPtrArray *sets, SyncRef ref, const char *application, const git_oid *tree,
 		      GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Its data sets of @ref as they lie there. Transfer full. */
+GPtrArray *sync_staged_sets(const SyncStaged *staged, GPtrArray *sets, SyncRef ref, const char *application);
+/* They have been changed: the next one is made from nothing. */
+void sync_staged_forget(SyncStaged *staged, const char *application);
+
 /* One file or link of a commit below @root_fd, with the folders it needs, and with its time. With @objects a pointer becomes the recording, which must be
  * there; else it is written as it is. */
 bool sync_staged_put(SyncRepo *repo, SyncObjects *objects, const SyncEntry *entry, int root_fd, GCancellable *cancellable,

@@ -98,48 +98,61 @@ static void hold(SyncLine *line, const git_oid *commit, const char *hex, const c
 }
 
 /* From older to newer it goes, never the other way: what the newer one wrote, the older may not understand. */
-static bool firmware_fits(SyncLine *line, const git_oid *commit, const char *hex, GError **error)
+static bool firmware_fits(SyncLine *line, const git_oid *commit, const char *hex, const SyncTerm *term, GError **error)
 {
-	g_auto(SyncTerm) term = { 0 };
-
-	if (!sync_repo_term_of(line->repo, commit, &term, error))
-		return false;
-	if (line->role != SYNC_ROLE_FOLLOW || !sync_term_is_newer(term.firmware, line->term.firmware))
+	if (line->role != SYNC_ROLE_FOLLOW || !sync_term_is_newer(term->firmware, line->term.firmware))
 		return true;
-	g_autofree char *theirs = sync_printable(term.firmware);
+	g_autofree char *theirs = sync_printable(term->firmware);
 	g_autofree char *why = g_strdup_printf("newer-firmware: it is of firmware %s, and this device has %s", theirs, line->term.firmware);
 	hold(line, commit, hex, why);
 	g_set_error(error, SYNC_ERROR, SYNC_ERROR_REFUSED, "held: commit %.10s: %s", hex, why);
 	return false;
 }
 
-bool sync_trial_pass(SyncLine *line, const git_oid *from, const git_oid *tree, const git_oid *commit, GCancellable *cancellable, GError **error)
+/* What a command has said no to is held back, on a follower. Always false. */
+static bool refuse(SyncLine *line, const git_oid *commit, const char *hex, GError *problem, GError **error)
+{
+	if (g_error_matches(problem, SYNC_ERROR, SYNC_ERROR_REFUSED) && line->role == SYNC_ROLE_FOLLOW) {
+		hold(line, commit, hex, problem->message);
+		g_prefix_error(&problem, "held: commit %.10s: ", hex);
+	}
+	g_propagate_error(error, problem);
+	return false;
+}
+
+bool sync_trial_files(SyncLine *line, const git_oid *commit, bool applied, GCancellable *cancellable, git_oid *ret_files, GError **error)
 {
 	g_autofree char *hex = sync_oid_text(commit);
-	g_autoptr(GError) problem = NULL;
+	g_auto(SyncTerm) term = { 0 };
+	GError *problem = NULL;
 
+	*ret_files = *commit;
 	if (line->ref != SYNC_REF_CONFIG)
 		return true;
 	if (line->held_why && git_oid_equal(&line->held, commit)) {
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_REFUSED, "held: commit %.10s: %s", hex, line->held_why);
 		return false;
 	}
-	if (!firmware_fits(line, commit, hex, error))
+	if (!sync_repo_term_of(line->repo, commit, &term, error) || (!applied && !firmware_fits(line, commit, hex, &term, error)))
 		return false;
+	return sync_trial_migrate(line, commit, &term, cancellable, ret_files, &problem) || refuse(line, commit, hex, problem, error);
+}
+
+bool sync_trial_pass(SyncLine *line, const git_oid *from, const git_oid *tree, const git_oid *commit, GCancellable *cancellable, GError **error)
+{
+	g_autofree char *hex = sync_oid_text(commit);
+
+	if (line->ref != SYNC_REF_CONFIG)
+		return true;
 	for (guint i = 0; i < line->settings->applications->len; i++) {
 		const SettingsApplication *application = line->settings->applications->pdata[i];
+		GError *problem = NULL;
 
 		if (!application->hooks[SETTINGS_HOOK_VALIDATE].command || !concerns(line, application->name, from, tree))
 			continue;
 		sync_line_tell_activity(line, "validating");
-		if (sync_follow_keep(line, &problem) && ask(line, application, tree, hex, cancellable, &problem))
-			continue;
-		if (g_error_matches(problem, SYNC_ERROR, SYNC_ERROR_REFUSED) && line->role == SYNC_ROLE_FOLLOW) {
-			hold(line, commit, hex, problem->message);
-			g_prefix_error(&problem, "held: commit %.10s: ", hex);
-		}
-		g_propagate_error(error, g_steal_pointer(&problem));
-		return false;
+		if (!sync_follow_keep(line, &problem) || !ask(line, application, tree, hex, cancellable, &problem))
+			return refuse(line, commit, hex, problem, error);
 	}
 	return true;
 }

@@ -298,6 +298,30 @@ void sync_picture_adopt(SyncPicture *picture, const SyncSet *set, const char *pa
 	put_item(folder, item);
 }
 
+SyncWas *sync_picture_was(SyncPicture *picture, const SyncSet *set, const char *path)
+{
+	SetView *view = view_of(picture, set);
+	g_autofree char *parent = sync_path_parent(path);
+	Folder *folder = view && view->root ? find_folder(view->root, set->database ? "" : parent, false) : NULL;
+	const Item *item = folder ? find_item(folder, sync_path_last(path)) : NULL;
+
+	if (!item || item->is_folder)
+		return NULL;
+	/* The content of a database is that of its copy. */
+	bool sure = !item->adopted && (!item->racy || set->database);
+	SyncWas *was = g_new0(SyncWas, 1);
+	if (set->database && !sure)
+		g_strlcpy(was->id, "*", sizeof was->id);
+	else
+		(void)git_oid_tostr(was->id, sizeof was->id, &item->id);
+	if (!sure)
+		return was;
+	was->inode = item->look.ino;
+	was->size = item->look.size;
+	was->mtime_ns = item->look.mtime_ns;
+	return was;
+}
+
 /* ---- looking ---- */
 
 static gint64 stamp_ns(struct timespec stamp)
@@ -381,6 +405,13 @@ static bool store_fd(SyncPicture *picture, int fd, gsize size, git_oid *ret_id, 
 		return false;
 	}
 	return store_small(picture->repo, data, length, ret_id, error);
+}
+
+bool sync_picture_store(SyncRepo *repo, SyncObjects *objects, int fd, gsize size, git_oid *ret_id, GError **error)
+{
+	SyncPicture picture = { .repo = repo, .objects = objects };
+
+	return store_fd(&picture, fd, size, ret_id, error);
 }
 
 /* What is gone or something else by now is looked at by whoever changed it. */

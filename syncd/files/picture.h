@@ -50,6 +50,12 @@ bool sync_picture_refresh(SyncPicture *picture, SyncRepo *repo, GCancellable *ca
 bool sync_picture_write(SyncPicture *picture, SyncRepo *repo, const git_oid *before, GPtrArray *missing, git_oid *ret_tree,
 			GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Stores a file as a picture would: its blob, or its pointer and the recording. */
+bool sync_picture_store(SyncRepo *repo, SyncObjects *objects, int fd, gsize size, git_oid *ret_id, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* What @path was when it was looked at last, a file or a link (plan.h); NULL: nothing. Transfer full. */
+SyncWas *sync_picture_was(SyncPicture *picture, const SyncSet *set, const char *path);
+
 /* Says that @path was just placed by us with content @id and modification time @mtime_ns: as long as it has that time it need not be read again.
  * The folder must be marked too. */
 void sync_picture_adopt(SyncPicture *picture, const SyncSet *set, const char *path, const git_oid *id, gint64 mtime_ns);

@@ -11,7 +11,7 @@
 const char *const sync_ref_names[SYNC_N_REFS] = { [SYNC_REF_CONFIG] = "config", [SYNC_REF_VOLATILE] = "volatile", [SYNC_REF_VOICE] = "voice" };
 const char *const sync_database_suffixes[] = { "-wal", "-shm", "-journal", NULL };
 
-static void set_free(SyncSet *set)
+void sync_set_free(SyncSet *set)
 {
 	g_free(set->name);
 	g_free(set->root);
@@ -19,6 +19,18 @@ static void set_free(SyncSet *set)
 	g_strfreev(set->include);
 	g_strfreev(set->exclude);
 	g_free(set);
+}
+
+SyncSet *sync_set_copy(const SyncSet *set)
+{
+	SyncSet *copy = g_memdup2(set, sizeof *set);
+
+	copy->name = g_strdup(set->name);
+	copy->root = g_strdup(set->root);
+	copy->database = g_strdup(set->database);
+	copy->include = g_strdupv(set->include);
+	copy->exclude = g_strdupv(set->exclude);
+	return copy;
 }
 
 /* A path as a pattern that matches nothing else. */
@@ -94,7 +106,7 @@ static SyncRef ref_of(SettingsRef ref)
 
 GPtrArray *sync_sets_new(const Settings *settings)
 {
-	GPtrArray *sets = g_ptr_array_new_with_free_func((GDestroyNotify)set_free);
+	GPtrArray *sets = g_ptr_array_new_with_free_func((GDestroyNotify)sync_set_free);
 
 	for (guint i = 0; i < settings->applications->len; i++) {
 		const SettingsApplication *application = settings->applications->pdata[i];
@@ -129,7 +141,7 @@ int sync_set_open(const SyncSet *set)
 	/* Whoever may write a folder above can put a link in its place at any time, and this process passes over the rights of files. */
 	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
 	g_autofree char *real = g_file_read_link(self, NULL);
-	if (real && !settings_forbidden_data(real))
+	if (real && (set->staged || !settings_forbidden_data(real)))
 		return fd;
 	(void)close(fd);
 	errno = EPERM;

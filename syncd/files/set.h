@@ -14,10 +14,14 @@ typedef struct {
 	char **include; /* patterns of files and links; empty: all */
 	char **exclude; /* patterns; what other sets cover and what is this device's own is among them */
 	SyncRef ref;
+	bool staged;    /* a folder of this daemon's own with files for a hook, not one that the settings name */
 } SyncSet;
 
 /* All sets of @settings. Transfer full; freed with g_ptr_array_unref(). */
 GPtrArray *sync_sets_new(const Settings *settings);
+
+SyncSet *sync_set_copy(const SyncSet *set); /* transfer full */
+void sync_set_free(SyncSet *set);
 
 /* Opens the folder of @set. EPERM when a link on its path leads to what no data set may hold. -1 and errno. */
 int sync_set_open(const SyncSet *set);

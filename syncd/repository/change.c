@@ -141,19 +141,22 @@ bool sync_change_take(SyncRepo *repo, GVariant *change, GError **error)
 	if (git_repository_odb(&odb, repo->git) < 0)
 		return sync_git_error(error, "storing a change");
 	g_variant_get(change, "(&s&s@a(yay))", NULL, NULL, &objects);
-	for (gsize i = 0; i < g_variant_n_children(objects); i++) {
-		g_autoptr(GVariant) content = NULL;
-		guchar kind;
-		gsize size;
+	/* What refers to others comes after them: git takes a commit that is here for one that is here whole, and would not fetch the rest. */
+	for (git_object_t now = GIT_OBJECT_BLOB; now >= GIT_OBJECT_COMMIT; now--) {
+		for (gsize i = 0; i < g_variant_n_children(objects); i++) {
+			g_autoptr(GVariant) content = NULL;
+			guchar kind;
+			gsize size;
 
-		g_variant_get_child(objects, i, "(y@ay)", &kind, &content);
-		const void *data = g_variant_get_fixed_array(content, &size, 1);
-		if (kind != GIT_OBJECT_COMMIT && kind != GIT_OBJECT_TREE && kind != GIT_OBJECT_BLOB) {
-			g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "an object of no kind");
-			return false;
+			g_variant_get_child(objects, i, "(y@ay)", &kind, &content);
+			const void *data = g_variant_get_fixed_array(content, &size, 1);
+			if (kind != GIT_OBJECT_COMMIT && kind != GIT_OBJECT_TREE && kind != GIT_OBJECT_BLOB) {
+				g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "an object of no kind");
+				return false;
+			}
+			if ((git_object_t)kind == now && git_odb_write(&id, odb, size ? data : "", size, kind) < 0)
+				return sync_git_error(error, "storing a change");
 		}
-		if (git_odb_write(&id, odb, size ? data : "", size, kind) < 0)
-			return sync_git_error(error, "storing a change");
 	}
 	Walk walk = { repo, odb, is_here, odb };
 	return walk_commit(&walk, &before, &commit, error);

@@ -3,8 +3,9 @@
  * syncd/repository/repo.h - the bare git repository, by libgit2 and without an index.
  *
  *	refs/heads/<ref>                this device's line; on a Backup: what is applied to its files
+ *	refs/migrated/config            this device's own form of the line's last commit (apply/migrate.h)
  *	refs/fetched/<ref>              complete, but not yet applied
- *	refs/diverged/<device>/<n>      lines kept aside; never removed by a program
+ *	refs/diverged/<device>/<n>      lines kept aside; those of recordings not for ever (voice/aside.c)
  *
  * A handle belongs to one thread.
  */

@@ -306,7 +306,7 @@ static bool mark_commit(Marking *marking, const git_oid *commit, GError **error)
 }
 
 /* Lines kept aside are of any ref. */
-static bool is_voice(SyncRepo *repo, const git_oid *commit)
+bool sync_voice_is_line(SyncRepo *repo, const git_oid *commit)
 {
 	g_autoptr(git_tree) tree = NULL;
 	git_oid id;
@@ -328,7 +328,7 @@ static bool mark_all(SyncLine *line, Marking *marking, GError **error)
 		if (sync_repo_get_ref(marking->repo, spaces[i], line->name, &id) && !mark_commit(marking, &id, error))
 			return false;
 	for (guint i = 0; aside[i]; i++)
-		if (git_reference_name_to_id(&id, marking->repo->git, aside[i]) == 0 && is_voice(marking->repo, &id) && !mark_commit(marking, &id, error))
+		if (git_reference_name_to_id(&id, marking->repo->git, aside[i]) == 0 && sync_voice_is_line(marking->repo, &id) && !mark_commit(marking, &id, error))
 			return false;
 	return true;
 }
@@ -407,15 +407,25 @@ void sync_voice_init(SyncLine *line)
 	g_source_set_callback(line->sweep, sweep_due, line, NULL);
 	g_source_set_ready_time(line->sweep, -1);
 	g_source_attach(line->sweep, line->context);
+	line->aside = g_source_new(&functions, sizeof(GSource));
+	g_source_set_callback(line->aside, sync_voice_aside_due, line, NULL);
+	g_source_set_ready_time(line->aside, 0);
+	g_source_attach(line->aside, line->context);
 	/* What the process before this one did not come to. */
 	sync_voice_changed(line);
 }
 
+static void drop_source(GSource **source)
+{
+	if (!*source)
+		return;
+	g_source_destroy(*source);
+	g_clear_pointer(source, g_source_unref);
+}
+
 void sync_voice_clear(SyncLine *line)
 {
-	if (line->sweep) {
-		g_source_destroy(line->sweep);
-		g_clear_pointer(&line->sweep, g_source_unref);
-	}
+	drop_source(&line->sweep);
+	drop_source(&line->aside);
 	sync_growing_free(line->growing);
 }

@@ -4,6 +4,7 @@
  * something below /var/lib, and at the one that /run/bad-luck names the process dies, or the disk is full from then on. Each is noted in /run/bad-luck.log.
  *
  *	understudy-syncd kill 17 1      program; count, kill or full; at which call; a number that is another one in each order
+ *	understudy-syncd hold 0 1 x.cfg   the renames to that name wait until there is another order
  *	understudy-syncd watches 3 1    the kernel gives no more than three inotify watches
  *	understudy-syncd clock -5 1     the wall clock is five seconds slow
  */
@@ -28,7 +29,7 @@
 #define BELOW "/var/lib/"
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
-typedef enum { NOTHING, COUNT, KILL, FULL, WATCHES, CLOCK } Luck;
+typedef enum { NOTHING, COUNT, KILL, FULL, HOLD, WATCHES, CLOCK } Luck;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static long counted, serial, watches;
@@ -49,6 +50,7 @@ static Luck ordered(long *ret_at, long *ret_serial)
 		if (sscanf(line, "%63s %15s %ld %ld", name, what, ret_at, ret_serial) == 4 && strcmp(name, program_invocation_short_name) == 0)
 			return strcmp(what, "kill") == 0    ? KILL :
 			       strcmp(what, "full") == 0    ? FULL :
+			       strcmp(what, "hold") == 0    ? HOLD :
 			       strcmp(what, "watches") == 0 ? WATCHES :
 			       strcmp(what, "clock") == 0   ? CLOCK :
 							      COUNT;
@@ -112,6 +114,33 @@ static int step(const char *call, int fd, const char *path, int needs_room)
 	(void)pthread_mutex_unlock(&lock);
 	errno = refused ? ENOSPC : saved_errno;
 	return refused;
+}
+
+/* Before a rename to the name that is held: waits. Also from inside a process that dies meanwhile. */
+static void hold(const char *to)
+{
+	const struct timespec pause = { .tv_nsec = 2000000 };
+	long at, number, first = -1;
+	char text[PATH_MAX + 128], name[256];
+	int saved_errno = errno;
+
+	for (;;) {
+		char order[512], program[64];
+		int fd = (int)syscall(SYS_openat, AT_FDCWD, ORDERS, O_RDONLY | O_CLOEXEC);
+		ssize_t n = fd < 0 ? -1 : syscall(SYS_read, fd, order, sizeof order - 1);
+
+		if (fd >= 0)
+			(void)close(fd);
+		order[n < 0 ? 0 : n] = '\0';
+		if (sscanf(order, "%63s hold %ld %ld %255s", program, &at, &number, name) != 4 || strcmp(program, program_invocation_short_name) != 0 ||
+		    strcmp(name, to) != 0 || (first >= 0 && number != first))
+			break;
+		if (first < 0)
+			tell(text, (size_t)snprintf(text, sizeof text, "bad-luck: %s held %ld %s\n", program, number, to));
+		first = number;
+		(void)syscall(SYS_nanosleep, &pause, NULL);
+	}
+	errno = saved_errno;
 }
 
 #define OPEN(name)                                                                                          \
@@ -189,7 +218,14 @@ int rename(const char *from, const char *to)
 
 int renameat(int from_fd, const char *from, int to_fd, const char *to)
 {
+	hold(to);
 	return step("renameat", to_fd, to, 0) ? -1 : NEXT(renameat)(from_fd, from, to_fd, to);
+}
+
+int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
+{
+	hold(to);
+	return step("renameat2", to_fd, to, 0) ? -1 : NEXT(renameat2)(from_fd, from, to_fd, to, flags);
 }
 
 int link(const char *from, const char *to)

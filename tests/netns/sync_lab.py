@@ -35,7 +35,7 @@ HOLDER = """
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/etc/upper /run/etc/work /run/understudy
 mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work /etc
-if [ "$1" ]; then mount --bind "$1" /var/lib; else mount -t tmpfs -o mode=755 tmpfs /var/lib; fi
+case "$1" in /*) mount --bind "$1" /var/lib;; *) mount -t tmpfs -o "mode=755$1" tmpfs /var/lib;; esac
 mkdir -p /etc/understudy/applications.d /var/lib/understudy/sync
 mkdir -p /run/understudy/private/syncd
 chmod 1777 /run/understudy/private/syncd
@@ -158,13 +158,13 @@ class Client:
         done.wait(5)
         return list(self.signals)
 
-    def call(self, interface, method, values=None, timeout_ms=10000, fds=()):
+    def call(self, interface, method, values=None, timeout_ms=10000, fds=(), path=PATH):
         fd_list = Gio.UnixFDList.new() if fds else None
         for fd in fds:
             fd_list.append(fd)
         try:
             reply, _ = self.connection.call_with_unix_fd_list_sync(
-                None, PATH, interface, method, values, None, Gio.DBusCallFlags.NONE, timeout_ms, fd_list, None)
+                None, path, interface, method, values, None, Gio.DBusCallFlags.NONE, timeout_ms, fd_list, None)
         except GLib.Error as error:
             raise CallError(error) from None
         return reply.unpack()
@@ -389,9 +389,9 @@ def pair(lab):
 
 
 class SyncLab:
-    """alpha keeps its configuration (it has a pair.conf), beta joins. disk: a folder in which each has its /var/lib, else that is memory."""
+    """alpha keeps its configuration (it has a pair.conf), beta joins. disk: a folder in which each has its /var/lib, else that is memory; size: so many KiB of it."""
 
-    def __init__(self, build, folder, family="ipv4", disk=None):
+    def __init__(self, build, folder, family="ipv4", disk=None, size=0):
         self.build, self.folder = Path(build), Path(folder)
         self.net = Network()
         self.switch, self.cable = self.net.switch("lan"), self.net.switch("peer")
@@ -399,6 +399,8 @@ class SyncLab:
         places = {name: str(disk / name) if disk else "" for name in ("alpha", "beta")}
         for place in filter(None, places.values()):
             os.makedirs(place)
+        if size:
+            places = {name: f",size={size}k" for name in places}
         self.alpha = Device(self, "alpha", *alpha, disk=places["alpha"])
         self.beta = Device(self, "beta", *beta, disk=places["beta"])
         self.alpha.write("/etc/understudy/pair.conf", PAIR_CONF.format(service=service))

@@ -39,6 +39,14 @@ if "hang" in staged:
     print("thinking", flush=True)
     time.sleep(4712)
 """
+# Writes where the application's files are; it sees what is staged there.
+MIGRATE = """\
+#!/bin/sh
+set -e
+test "$(cat /var/lib/echo/main.cfg)" = "$(cat $UNDERSTUDY_STAGED/echo/main.cfg)"
+test "$UNDERSTUDY_ROLE" = follow
+printf '%s' "$UNDERSTUDY_HOOK from $UNDERSTUDY_FIRMWARE_FROM to $UNDERSTUDY_FIRMWARE_TO of $(cat /var/lib/echo/main.cfg)" > /var/lib/echo/main.cfg
+"""
 ACT = """\
 #!/bin/sh
 cp /var/lib/echo/main.cfg /var/lib/told/acted.new && mv /var/lib/told/acted.new /var/lib/told/acted
@@ -58,6 +66,7 @@ def module_pair(build):
             device.write("/usr/local/bin/echo", ECHO, 0o755)
             device.write("/usr/local/bin/check", CHECK, 0o755)
             device.write("/usr/local/bin/act", ACT, 0o755)
+            device.write("/usr/local/bin/migrate", MIGRATE, 0o755)
             os.makedirs(device.file("/var/lib/echo"))
             os.makedirs(device.file("/var/lib/told"))
             os.chmod(device.file("/var/lib/told"), 0o777)
@@ -177,3 +186,27 @@ def test_a_supervisor_that_dies_goes_on(pair):
     assert master.name == pair.master().name
     # One that waits for ever must not hold up the next test.
     os.kill(min(sleepers(backup)), signal.SIGKILL)
+
+
+def set_firmware(device, version):
+    device.write("/etc/firmware", version)
+    text = device.read("/etc/understudy/device.conf")
+    if "firmware-file" not in text:
+        device.write("/etc/understudy/device.conf", text.replace("[device]\n", "[device]\nfirmware-file=/etc/firmware\n"))
+    device.run([*BUS, "Reload"])
+
+
+def test_what_an_older_firmware_made_is_migrated(pair):
+    """In a place of its own: the files are the old ones until it has ended, and what it leaves is looked at and put onto them."""
+    master, backup = pair.master(), pair.backup()
+    text = application(20000).replace("hook-user=nobody\n", "migrate-command=/usr/local/bin/migrate\n")
+    backup.write("/etc/understudy/applications.d/echo.conf", text)
+    for device, version in ((master, "1.0"), (backup, "2.0")):
+        set_firmware(device, version)
+    master.write(CONFIG, "the old form")
+    wanted = "migrate from 1.0 to 2.0 of the old form"
+    wait_until(lambda: backup.read(CONFIG) == wanted, 20, "migrated")
+    assert told(backup)["staged"] == wanted
+    wait_until(lambda: pair.watch(master).sync("PeerApplied") == pair.watch(master).sync("Stored"), 10, "it counts as applied")
+    assert master.read(CONFIG) == "the old form"
+    set_firmware(master, "2.0")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What is copied stays as large as what is live: recordings that come and go, registrations, and a budget for the disk."""
 
+import hashlib
 import os
 import subprocess
 import threading
@@ -183,6 +184,40 @@ def test_a_takeover_ends_the_folding(pair, lab):  # noqa: F811
     assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
     beta.write(f"{FILES}/main.cfg", "beta leads\n")
     beta.wait(lambda: any("main.cfg" in s[2] for s in beta.signals("Committed")), "commits")
+
+
+def test_recordings_that_are_kept_aside_expire(pair, lab):  # noqa: F811
+    """After recordings-aside-days nothing of them is left, neither the name nor the sound; what is kept aside of the configuration stays."""
+    alpha, beta = pair
+    record(alpha, "msg.wav", noise(1, 6000))
+    lab.in_step()
+    ours = noise(2, 5000)
+    record(beta, "msg.wav", ours)
+    beta.write(f"{FILES}/main.cfg", "edited on beta\n")
+    record(alpha, "msg.wav", noise(3, 4000))
+    alpha.write(f"{FILES}/main.cfg", "second\n")
+    lab.in_step()
+    beta.wait(lambda: len(beta.get("Diverged")) == 2, "both are kept")
+    voice, = [name for name in beta.get("Diverged") if "pbx.mail/" in beta.git("ls-tree", "-r", "--name-only", name)]
+    commit, pointer = beta.git("rev-parse", voice).strip(), beta.git("rev-parse", f"{voice}:pbx.mail/msg.wav").strip()
+    digest = hashlib.sha256(ours).hexdigest()
+    assert digest in stored(beta)
+    for age, there in ((30 * 86400 - 3600, True), (30 * 86400, False)):
+        beta.kill()
+        beta.write(f"{FOLDER}/aside-ages", f"understudy-ages 1\nanother-boot 1\n{commit} {age}\n")
+        beta.start()
+        beta.set_role("follow")
+        beta.wait(lambda: "another-boot" not in (beta.read(f"{FOLDER}/aside-ages") or ""), "looked at", 20)
+        beta.wait(lambda: beta.get("Connected"), "connected")
+        lab.in_step()
+        assert (voice in beta.git("for-each-ref", "--format=%(refname)")) == there
+    beta.wait(lambda: len(beta.get("Diverged")) == 1 and any(voice in text for text in beta.notices("recordings expired")), "told")
+    beta.wait(lambda: digest not in stored(beta), "the sound is gone", 30)
+    tidy(beta)
+    for name in (commit, pointer):
+        with pytest.raises(subprocess.CalledProcessError):
+            beta.git("cat-file", "-t", name)
+    assert beta.git("show", f"{beta.get('Diverged')[0]}:pbx.etc/main.cfg") == "edited on beta\n"
 
 
 def set_budget(device, mb):

@@ -32,7 +32,7 @@ def pair(lab):
 
 def wanted(device, kind):
     """(serial, commit) of a hook that is wanted; None: none is."""
-    for serial, name, application, commit, role in device.get("Hooks"):
+    for serial, name, application, commit, role, *_ in device.get("Hooks"):
         if name == kind:
             assert application == "pbx"
             return serial, commit, role

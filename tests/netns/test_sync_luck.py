@@ -6,6 +6,7 @@ The steps are the calls that change something (bad_luck.c). A default run takes 
 
 import contextlib
 import itertools
+import os
 import re
 import time
 
@@ -118,6 +119,76 @@ def commit_and_apply(lab, number):
 def tidy(device):
     with broken_off():
         device.sync("Tidy", timeout_ms=60000)
+
+
+def hold(device, name):
+    """The next rename to this name waits for the next order; when it has come there."""
+    serial = next(serials)
+    device.at("/run/bad-luck.new").write_text(f"{SYNCD} hold 0 {serial} {name}\n")
+    device.at("/run/bad-luck.new").rename(device.at("/run/bad-luck"))
+    return lambda: device.wait(lambda: f"held {serial} {name}" in (device.read("/run/bad-luck.log") or ""), f"{name} is about to be replaced", 20)
+
+
+def kept(device, path):
+    """What is kept aside of a data set, oldest first."""
+    return [device.git("show", f"{name}:{path}") for name in sorted(device.get("Diverged"))]
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["", "killed"])
+def test_what_is_written_between_the_look_and_the_rename_is_kept(lab, killed):
+    """Into a file that is replaced, one that comes, one that goes: each time with the last call before it is too late held up."""
+    alpha, beta = lab.alpha, lab.beta
+
+    def overtake(name, change_it, write):
+        reached = hold(beta, name)
+        change_it()
+        commits = alpha.commit()
+        reached()
+        write()
+        if killed:  # what the next process finds is in the middle of the steps
+            beta.kill()
+        order(beta)
+        if killed:
+            beta.start()
+            beta.set_role("follow")
+        alpha.wait(lambda: beta.get("Applied") == commits, "applied", 30)
+
+    def replaced():
+        beta.write(f"{FILES}/one.cfg", "written on beta\n", mode=0o600)
+
+    overtake("one.cfg", lambda: alpha.write(f"{FILES}/one.cfg", "second\n"), replaced)
+    beta.wait(lambda: len(beta.get("Diverged")) == 1, "kept")
+    assert beta.read(f"{FILES}/one.cfg") == "second\n" and kept(beta, "pbx.etc/one.cfg") == ["written on beta\n"]
+    assert beta.git("show", "refs/diverged/beta/1:pbx.etc/two.cfg") == "state 0\n", "with what was there beside it"
+    assert "f 0600 root root" in beta.git("show", "refs/diverged/beta/1:pbx.etc/.syncmeta")
+    beta.wait(lambda: any("refs/diverged/beta/1" in text for text in beta.notices("local edit kept")), "told")
+    assert "+written on beta\n" in beta.sync("Difference", "(sss)", ("", "refs/diverged/beta/1", ""))[0]
+
+    overtake("new.cfg", lambda: alpha.write(f"{FILES}/new.cfg", "of alpha\n"), lambda: beta.write(f"{FILES}/new.cfg", "of beta\n"))
+    beta.wait(lambda: len(beta.get("Diverged")) == 2, "kept")
+    assert beta.read(f"{FILES}/new.cfg") == "of alpha\n" and beta.git("show", "refs/diverged/beta/2:pbx.etc/new.cfg") == "of beta\n"
+
+    mail = f"{MAIL}/msg.wav"
+    overtake("msg.wav", lambda: record(alpha, "msg.wav", noise(7, 6000)), lambda: beta.at(mail).write_bytes(noise(8, 5000)))
+    beta.wait(lambda: len(beta.get("Diverged")) == 3, "kept")
+    assert recordings(beta)["msg.wav"] == noise(7, 6000)
+    assert "size 5000" in beta.git("show", "refs/diverged/beta/3:pbx.mail/msg.wav")
+    assert sorted(name for name in os.listdir(beta.at(FILES)) if name.startswith(".understudy-")) == []
+    assert sound(beta)
+
+
+def test_what_is_written_before_it_is_removed_is_kept(lab):
+    alpha, beta = lab.alpha, lab.beta
+    beta_text = "written on beta\n"
+    reached = hold(beta, "was.1")  # where a file that goes is put by the first step
+    alpha.at(f"{FILES}/two.cfg").unlink()
+    commits = alpha.commit()
+    reached()
+    beta.write(f"{FILES}/two.cfg", beta_text)
+    order(beta)
+    alpha.wait_applied(commits)
+    beta.wait(lambda: len(beta.get("Diverged")) == 1, "kept")
+    assert beta.read(f"{FILES}/two.cfg") is None and kept(beta, "pbx.etc/two.cfg") == [beta_text]
 
 
 OPERATIONS = {"commit": ("alpha", SYNCD), "apply": ("beta", SYNCD), "tidy": ("beta", SYNCD), "tidy-git": ("beta", GIT)}

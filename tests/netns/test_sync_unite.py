@@ -61,7 +61,7 @@ def calls(device):
 
 def wanted(device):
     """Serials of the unite hooks, with their commits."""
-    return [(serial, commit) for serial, kind, application, commit, role in device.get("Hooks") if (kind, application, role) == ("unite", "pbx", "lead")]
+    return [(serial, commit) for serial, kind, application, commit, role, *_ in device.get("Hooks") if (kind, application, role) == ("unite", "pbx", "lead")]
 
 
 def unite(device):

@@ -98,6 +98,7 @@ static void test_pair_defaults(void)
 	g_assert_cmpuint(s->peer_timeout_ms, ==, 3000);
 	g_assert_cmpuint(s->sync_interval_s, ==, 60);
 	g_assert_cmpuint(s->recovery_limit_s, ==, 60);
+	g_assert_cmpuint(s->recordings_aside_days, ==, 30);
 	g_assert_cmpuint(s->gui_port, ==, 7777);
 	g_assert_cmpuint(s->cold_boot_wait_ms, ==, 15000);
 	g_assert_cmpuint(s->first_answer_ms, ==, 30000);

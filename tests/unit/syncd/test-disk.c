@@ -350,12 +350,59 @@ static void test_power_lost_after_newer(void)
 	late_end(&late);
 }
 
+/* Somebody takes the folder of a file away while that is on its way. */
+static void test_folder_taken_away(void)
+{
+	static const char *const now[] = { "gone", "a file", "a link" };
+
+	sync_repo_library_init();
+	for (guint i = 0; i < G_N_ELEMENTS(now); i++) {
+		g_autofree char *top = in_folder(now[i]), *root = g_build_filename(top, "set", NULL), *path = g_build_filename(top, "repo.git", NULL);
+		g_autofree char *journal = g_build_filename(top, "journal", NULL), *outer = g_build_filename(root, "a", NULL);
+		g_autofree char *inner = g_build_filename(outer, "b", NULL), *file = g_build_filename(inner, "dial", NULL);
+		g_autoptr(GPtrArray) sets = g_ptr_array_new(), unknown = g_ptr_array_new(), old = g_ptr_array_new();
+		g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
+		g_autoptr(GError) error = NULL;
+		SyncSet set = { .name = (char *)"pbx.dial", .root = root, .ref = SYNC_REF_CONFIG };
+		g_auto(SyncTerm) term = { .number = 1, .id = g_strdup("a"), .device = g_strdup("a") };
+		g_autoptr(SyncMeta) meta = sync_meta_new(SYNC_KIND_FILE, 0640, "root", "root", 1, "dial");
+		git_oid commit, id;
+
+		g_ptr_array_add(sets, &set);
+		g_assert_cmpint(g_mkdir_with_parents(inner, 0755), ==, 0);
+		SyncRepo *repo = sync_repo_open(path, &error);
+		g_autoptr(SyncGate) gate = sync_gate_new(journal, nobody_waits, NULL);
+		SyncApply apply = { .sets = sets, .ref = SYNC_REF_CONFIG, .repo = repo, .journal = journal, .gate = gate };
+		git_oid tree = tree_with(repo, "pbx.dial", "a/b/dial", "911 = 1001\n");
+		g_assert_true(sync_repo_commit(repo, &tree, NULL, "x", "x", &term, &commit, &error));
+		g_assert_cmpint(git_odb_hash(&id, "911 = 1001\n", 11, GIT_OBJECT_BLOB), ==, 0);
+		g_autofree char *hex = sync_oid_text(&commit), *blob = sync_oid_text(&id);
+		g_ptr_array_add(entries, sync_entry_new("a/b/dial", meta, blob));
+		g_autoptr(SyncPlan) plan = sync_plan_new("config", hex);
+		sync_plan_add(plan, "pbx.dial", old, entries);
+
+		g_assert_true(sync_apply_stage(&apply, plan, unknown, NULL, &error));
+		g_assert_cmpint(rmdir(inner), ==, 0);
+		g_assert_cmpint(rmdir(outer), ==, 0);
+		if (i == 1)
+			put(outer, "in the way");
+		if (i == 2)
+			g_assert_cmpint(symlink("/tmp", outer), ==, 0);
+		g_assert_true(sync_apply_commit(&apply, plan, NULL, &error));
+		g_assert_no_error(error);
+		assert_holds(file, "911 = 1001\n");
+		g_assert_false(g_file_test(outer, G_FILE_TEST_IS_SYMLINK) || g_file_test(journal, G_FILE_TEST_EXISTS));
+		sync_repo_free(repo);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	folder = g_dir_make_tmp("disk-XXXXXX", NULL);
 	g_test_add_func("/disk/fsync", test_fsync);
 	g_test_add_func("/disk/gather", test_gather);
+	g_test_add_func("/disk/folder-taken-away", test_folder_taken_away);
 	g_test_add_func("/disk/power-lost-in-haste", test_power_lost_in_haste);
 	g_test_add_func("/disk/power-lost-after-many", test_power_lost_after_many);
 	g_test_add_func("/disk/power-lost-after-newer", test_power_lost_after_newer);

@@ -141,6 +141,20 @@ static void test_journal(void)
 	g_assert_cmpstr(again, ==, text);
 	g_assert_cmpstr(back->ref, ==, "volatile");
 	g_assert_cmpuint(back->steps->len, ==, plan->steps->len);
+	g_assert_null(back->migrated);
+}
+
+static void test_journal_migrated(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(SyncPlan) plan = sample();
+	plan->migrated = g_strdup("abcdefabcdefabcdefabcdefabcdefabcdefabcd");
+	g_autofree char *text = sync_plan_to_journal(plan);
+	g_autoptr(SyncPlan) back = sync_plan_from_journal(text, &error);
+
+	g_assert_no_error(error);
+	g_assert_cmpstr(back->migrated, ==, plan->migrated);
+	g_assert_cmpuint(back->steps->len, ==, plan->steps->len);
 }
 
 /* A journal that was not written to its end, or was changed, is no mark. */
@@ -173,6 +187,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/sync/plan/root-stays", test_root_stays);
 	g_test_add_func("/sync/plan/stages-differ", test_stages_differ);
 	g_test_add_func("/sync/plan/journal", test_journal);
+	g_test_add_func("/sync/plan/journal-migrated", test_journal_migrated);
 	g_test_add_func("/sync/plan/journal-refused", test_journal_refused);
 	return g_test_run();
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* supervisor/orders/job.c - Job1. */
-#include "supervisor/orders/job.h"
-
-#include "supervisor/store.h"
+/* dbus/job.c - Job1. */
+#include "dbus/job.h"
 
 #define INTERFACE "org.understudy.Job1"
 #define KEEP 10
@@ -21,7 +19,8 @@ struct Job {
 
 struct Jobs {
 	BusTree *tree;
-	char *root;
+	char *root, *daemon;
+	JobsKeepCb keep;
 	GQueue list; /* of Job*, the newest first */
 	guint n;
 };
@@ -116,6 +115,8 @@ static void job_free(gpointer data)
 static void keep(Jobs *jobs)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
+	if (!jobs->keep)
+		return;
 	for (GList *each = jobs->list.tail; each; each = each->prev) {
 		const Job *job = each->data;
 		g_autoptr(GVariant) record = g_variant_ref_sink(g_variant_new("(ussdss@a{sv})", job->number, job->kind, state_name(job->state),
@@ -124,7 +125,7 @@ static void keep(Jobs *jobs)
 		g_autofree char *line = g_variant_print(record, TRUE);
 		g_string_append_printf(text, "%s\n", line);
 	}
-	(void)store_write_run(JOBS_FILE, text->str);
+	jobs->keep(text->str);
 }
 
 static GVariant *nothing(void)
@@ -232,19 +233,19 @@ static void restore(Jobs *jobs, const char *line)
 	job->result = g_steal_pointer(&result);
 	if (job->state == JOB_RUNNING) {
 		g_clear_pointer(&job->error, g_free);
-		job_end(job, JOB_FAILED, "supervisor-restarted: the supervisor was restarted while this was under way", NULL);
+		g_autofree char *why = g_strdup_printf("%s-restarted: the %s was restarted while this was under way", jobs->daemon, jobs->daemon);
+		job_end(job, JOB_FAILED, why, NULL);
 	}
 }
 
-Jobs *jobs_new(BusTree *tree, const char *root)
+Jobs *jobs_new(BusTree *tree, const char *root, const char *daemon, const char *earlier, JobsKeepCb keep_text)
 {
 	Jobs *jobs = g_new0(Jobs, 1);
-	g_autofree char *text = NULL;
+	g_auto(GStrv) lines = g_strsplit(earlier ? earlier : "", "\n", -1);
 	jobs->tree = tree;
 	jobs->root = g_strdup(root);
-	if (!g_file_get_contents(JOBS_FILE, &text, NULL, NULL))
-		return jobs;
-	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	jobs->daemon = g_strdup(daemon);
+	jobs->keep = keep_text;
 	for (char **line = lines; *line; line++)
 		if (**line)
 			restore(jobs, *line);
@@ -257,5 +258,6 @@ void jobs_free(Jobs *jobs)
 		return;
 	g_queue_clear_full(&jobs->list, job_free);
 	g_free(jobs->root);
+	g_free(jobs->daemon);
 	g_free(jobs);
 }

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A configuration that an older firmware made, on a device with a newer one: what migrate-command makes of it is on the files, and in nobody's line until this
+device leads. The test is the supervisor that runs the commands."""
+
+import pytest
+from sync_lab import APPLICATION, BOOK, FILES, CallError, SyncLab
+from test_sync_hooks import STAGED, call, change, say, set_firmware, wanted
+
+HOOKS = "command=/bin/true\nmigrate-command=/bin/migrate\n"
+OLD, NEW = "2.9", "2.10"
+
+
+@pytest.fixture
+def lab(build, tmp_path):
+    with SyncLab(build, tmp_path) as lab:
+        lab.start()
+        yield lab
+
+
+@pytest.fixture
+def pair(lab):
+    """Alpha leads with the older firmware; beta follows, is in step, and gets the newer one with the next call of upgrade()."""
+    lab.alpha.write(f"{FILES}/main.cfg", "first\n")
+    lab.alpha.write(f"{FILES}/own.local", "alpha's own\n")
+    lab.alpha.write(f"{FILES}/rest.cfg", "stays\n")
+    lab.alpha.sql(BOOK, "create table if not exists book (name)", "insert into book values ('one')")
+    lab.pair()
+    set_firmware(lab.alpha, OLD)
+    set_firmware(lab.beta, OLD)
+    change(lab.alpha, "second\n")
+    lab.in_step()
+    return lab.alpha, lab.beta
+
+
+def upgrade(beta, more=""):
+    beta.write("/etc/understudy/applications.d/pbx.conf", APPLICATION.replace("command=/bin/true\n", HOOKS + more))
+    set_firmware(beta, NEW)
+    call(beta, "SyncNow")
+
+
+def wait_wanted(device, kind="migrate"):
+    """Its serial."""
+    return device.wait(lambda: wanted(device, kind), f"{kind} is wanted", 20)[0]
+
+
+def migrate(device, ok=True, text=""):
+    """Does what such a command does, and says so."""
+    serial = wait_wanted(device)
+    main = device.at(f"{STAGED}/etc/main.cfg")
+    main.write_text(f"new form of {main.read_text()}")
+    device.at(f"{STAGED}/etc/made.cfg").write_text("by the migration\n")
+    say(device, serial, ok, text)
+
+
+def files(device):
+    return device.read(f"{FILES}/main.cfg"), device.read(f"{FILES}/made.cfg"), device.read(f"{FILES}/rest.cfg")
+
+
+MIGRATED = ("new form of second\n", "by the migration\n", "stays\n")
+
+
+def migrated_parent(device):
+    return device.git("rev-parse", "refs/migrated/config^").strip()
+
+
+def wait_files(device, wanted_files, what="migrated"):
+    device.wait(lambda: files(device) == wanted_files, what, 20)
+
+
+def test_what_is_applied_is_migrated_when_the_firmware_is_newer(pair, lab):
+    alpha, beta = pair
+    applied = beta.get("Applied")["config"]
+    was = beta.at(f"{FILES}/rest.cfg").stat()
+    upgrade(beta)
+    serial = wait_wanted(beta)
+    assert next(hook for hook in beta.get("Hooks") if hook[0] == serial)[1:] == ("migrate", "pbx", applied, "follow", OLD, NEW)
+    assert beta.get("Activity") == "migrating" and files(beta) == ("second\n", None, "stays\n")
+    assert beta.at(f"{STAGED}/etc/main.cfg").stat().st_mtime_ns == alpha.at(f"{FILES}/main.cfg").stat().st_mtime_ns
+    migrate(beta)
+    wait_files(beta, MIGRATED)
+    beta.wait(lambda: beta.git("for-each-ref", "--format=%(refname)", "refs/migrated", "refs/migrating") == "refs/migrated/config\n", "recorded")
+    assert migrated_parent(beta) == applied and beta.get("Applied")["config"] == beta.get("Stored")["config"] == applied
+    assert f"\nFirmware: {NEW}\n" in beta.git("log", "-1", "--format=%B", "refs/migrated/config")
+    # What the command left alone is the same file, and its database the same one.
+    assert beta.at(f"{FILES}/rest.cfg").stat().st_ino == was.st_ino
+    assert beta.git("rev-parse", "refs/migrated/config:pbx.book") == beta.git("rev-parse", "config:pbx.book")
+    # The pair's line is the leader's; the next commit of it is migrated in its turn, and the one before is forgotten.
+    commit = change(alpha, "third\n")
+    migrate(beta)
+    alpha.wait_applied({"config": commit}, 20000)
+    assert files(beta) == ("new form of third\n", "by the migration\n", "stays\n") and migrated_parent(beta) == commit
+    assert beta.get("Diverged") == alpha.get("Diverged") == [] and beta.git("log", "--format=%H", "config") == alpha.git("log", "--format=%H", "config")
+    # It is not asked again about what is done: not when everything is looked at, nor by the next process.
+    beta.set_role("idle")
+    beta.set_role("follow")
+    beta.sync("SyncNow")
+    beta.kill()
+    beta.start()
+    beta.set_role("follow")
+    beta.wait(lambda: beta.get("Connected"), "connected")
+    beta.sync("SyncNow")
+    assert not wanted(beta, "migrate") and migrated_parent(beta) == commit
+    assert files(beta) == ("new form of third\n", "by the migration\n", "stays\n") and beta.get("Diverged") == []
+
+
+def test_the_first_commit_after_a_takeover_goes_on_from_what_was_migrated(pair, lab):
+    alpha, beta = pair
+    upgrade(beta)
+    migrate(beta)
+    wait_files(beta, MIGRATED)
+    applied, migrated = beta.get("Applied")["config"], beta.git("rev-parse", "refs/migrated/config").strip()
+    alpha.set_role("idle")
+    beta.set_role("lead", term=2)
+    assert beta.commit()["config"] == applied, "nothing has changed: there is no commit for what was migrated alone"
+    first = change(beta, "of beta\n")
+    assert beta.git("log", "--format=%H", "-3", "config").split() == [first, migrated, applied]
+    assert beta.git("for-each-ref", "refs/migrated") == ""
+    assert beta.git("show", "config:pbx.etc/made.cfg") == "by the migration\n"
+    # The other one takes it when it has the same firmware, and needs no command: it is of that firmware.
+    alpha.set_role("follow", term=2)
+    alpha.wait(lambda: alpha.get("Held").get("config", ("",))[0] == first, "held: it is of a newer firmware", 20)
+    set_firmware(alpha, NEW)
+    call(alpha, "SyncNow")
+    wait_files(alpha, ("of beta\n", "by the migration\n", "stays\n"), "the same")
+    assert alpha.get("Diverged") == [] and not alpha.get("Hooks")
+
+
+def test_one_that_fails_holds_the_commit_back(pair, lab):
+    alpha, beta = pair
+    upgrade(beta, "validate-command=/bin/check\n")
+    migrate(beta, False, "main.cfg:1: nobody knows what that became")
+    alpha.wait(lambda: alpha.get("PeerHeld"), "the Master knows", 20)
+    assert "migrate of application pbx: main.cfg:1: nobody knows" in alpha.get("PeerHeld")["config"][1]
+    beta.wait(lambda: beta.notices("commit held back"), "told")
+    assert files(beta) == ("second\n", None, "stays\n") and beta.git("for-each-ref", "refs/migrated", "refs/migrating") == ""
+    with pytest.raises(CallError, match="held"):
+        alpha.wait_applied(alpha.get("Stored"))
+    # Asked again it begins with what was committed; and what it makes is looked at by validate-command.
+    call(beta, "SyncNow")
+    migrate(beta)
+    serial = wait_wanted(beta, "validate")
+    assert beta.read(f"{STAGED}/etc/main.cfg") == MIGRATED[0] and files(beta) == ("second\n", None, "stays\n")
+    say(beta, serial, False, "made.cfg:1: no such word")
+    beta.wait(lambda: "made.cfg:1" in beta.get("Held").get("config", ("", ""))[1], "held for that")
+    assert files(beta) == ("second\n", None, "stays\n")
+    call(beta, "SyncNow")
+    migrate(beta)
+    say(beta, wait_wanted(beta, "validate"), True)
+    wait_files(beta, MIGRATED)
+    beta.wait(lambda: not beta.get("Held"), "no more")
+
+
+def test_a_takeover_does_not_wait_for_a_migration(pair, lab):
+    alpha, beta = pair
+    upgrade(beta)
+    serial = wait_wanted(beta)
+    assert beta.set_role("lead", 2) < 5
+    beta.wait(lambda: not beta.get("Hooks"), "it is not wanted any more")
+    with pytest.raises(CallError, match="no such hook"):
+        say(beta, serial, True)
+    assert files(beta) == ("second\n", None, "stays\n") and beta.git("for-each-ref", "refs/migrated", "refs/migrating") == ""
+
+
+def test_a_local_edit_of_what_was_migrated_is_kept_aside(pair, lab):
+    alpha, beta = pair
+    upgrade(beta)
+    migrate(beta)
+    wait_files(beta, MIGRATED)
+    migrated = beta.git("rev-parse", "refs/migrated/config").strip()
+    beta.write(f"{FILES}/made.cfg", "edited here\n")
+    commit = change(alpha, "third\n")
+    migrate(beta)
+    alpha.wait_applied({"config": commit}, 20000)
+    kept = beta.wait(lambda: beta.get("Diverged"), "kept")
+    assert beta.git("rev-parse", f"{kept[0]}^").strip() == migrated and beta.git("show", f"{kept[0]}:pbx.etc/made.cfg") == "edited here\n"
+    assert beta.read(f"{FILES}/made.cfg") == "by the migration\n"
+
+
+def test_the_older_firmware_again_has_the_older_form(pair, lab):
+    alpha, beta = pair
+    upgrade(beta)
+    migrate(beta)
+    wait_files(beta, MIGRATED)
+    set_firmware(beta, OLD)
+    call(beta, "SyncNow")
+    wait_files(beta, ("second\n", None, "stays\n"), "what the line has")
+    beta.wait(lambda: beta.git("for-each-ref", "refs/migrated") == "", "forgotten")
+    assert beta.get("Diverged") == []
+
+
+def test_what_an_application_did_not_change_is_not_migrated_again(pair, lab):
+    """Two applications: a change of one asks the other one nothing, and what was made of that one stays."""
+    alpha, beta = pair
+    other = "[application]\ncommand=/bin/true\n{}\n[data things]\npath=/var/lib/other\n"
+    alpha.write("/var/lib/other/other.cfg", "other\n")
+    alpha.write("/etc/understudy/applications.d/other.conf", other.format(""))
+    alpha.sync("Reload")
+    alpha.commit()
+    beta.write("/etc/understudy/applications.d/other.conf", other.format(""))
+    beta.sync("Reload")
+    lab.in_step()
+    beta.write("/etc/understudy/applications.d/other.conf", other.format("migrate-command=/bin/migrate\n"))
+    upgrade(beta)
+
+    def asked():
+        for serial, name, application, commit, *_ in beta.get("Hooks"):
+            return serial, application
+        return None
+
+    seen = []
+    for _ in range(2):
+        serial, application = beta.wait(lambda: asked() and asked()[1] not in seen and asked(), "wanted", 20)
+        seen.append(application)
+        place = beta.at(f"/var/lib/understudy/sync/staged/{application}/{'things' if application == 'other' else 'etc'}")
+        (place / ("other.cfg" if application == "other" else "main.cfg")).write_text(f"new form of {application}\n")
+        say(beta, serial, True)
+    assert sorted(seen) == ["other", "pbx"]
+    beta.wait(lambda: beta.read("/var/lib/other/other.cfg") == "new form of other\n", "both", 20)
+    commit = change(alpha, "third\n")
+    serial, application = beta.wait(asked, "wanted", 20)
+    assert application == "pbx"
+    say(beta, serial, True)
+    alpha.wait_applied({"config": commit}, 20000)
+    assert beta.read("/var/lib/other/other.cfg") == "new form of other\n" and beta.read(f"{FILES}/main.cfg") == "third\n"
+
+
+def test_a_restore_after_the_takeover_is_of_what_is_there(pair, lab):
+    """What was migrated is before it in the line, and comes back with the rest."""
+    alpha, beta = pair
+    upgrade(beta)
+    migrate(beta)
+    wait_files(beta, MIGRATED)
+    migrated = beta.git("rev-parse", "refs/migrated/config").strip()
+    alpha.set_role("idle")
+    beta.set_role("lead", 2)
+    made = beta.sync("RestoreFrom", "(ssss)", (beta.get("Applied")["config"], f"{FILES}/main.cfg", "tester", "as it was"))[0]
+    assert beta.read(f"{FILES}/main.cfg") == "second\n" and beta.read(f"{FILES}/made.cfg") == "by the migration\n"
+    assert beta.git("rev-parse", f"{made}^").strip() == migrated and beta.git("for-each-ref", "refs/migrated") == ""
+    beta.sync("RestoreFrom", "(ssss)", (migrated, "", "tester", "all of it"))
+    assert files(beta) == MIGRATED
+
+
+def test_without_such_a_command_it_comes_as_it_is(lab):
+    lab.alpha.write(f"{FILES}/main.cfg", "first\n")
+    lab.pair()
+    set_firmware(lab.alpha, OLD)
+    change(lab.alpha, "second\n")
+    set_firmware(lab.beta, NEW)
+    lab.in_step()
+    assert lab.beta.read(f"{FILES}/main.cfg") == "second\n" and lab.beta.git("for-each-ref", "refs/migrated") == ""
