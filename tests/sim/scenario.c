@@ -258,6 +258,7 @@ static void begin_fault(Sim *sim, const SimFault *fault)
 		sim->jitter_us = (gint64)sim->shortest_cs * 10 * fault->amount * 4;
 		break;
 	case SIM_FAULT_BUSY:
+		sim->late_until_us = MAX(sim->late_until_us, sim->now_us + sim->busy_us);
 		sim->busy_us = (gint64)sim->shortest_cs * 10 * fault->amount * 4;
 		break;
 	case SIM_FAULT_FREEZE:
