@@ -173,6 +173,9 @@ class Receivers:
         self._spawn(["smsbox", f"{self.folder}/kannel.conf"], lambda _: None, lambda _: True)
         self._spawn([FAKE_SMSC, "-H", "127.0.0.1", "-r", "13002", "-m", "0", "1 2 text none"], note, lambda line: "starting" in line)
         wait_until(lambda: listens(SMS_PORT), 15, "the SMS gateway", 0.05)
+        if ":" in self.address:  # kannel listens on IPv4 alone
+            self._spawn(["socat", "-d", "-d", f"TCP6-LISTEN:{SMS_PORT},ipv6only,reuseaddr,fork", f"TCP4:127.0.0.1:{SMS_PORT}"], lambda _: None,
+                        lambda line: "listening" in line)
 
     def _snmp(self):
         auth, priv = SECRETS["snmp.noc"].split("\n")
