@@ -59,8 +59,13 @@ def files(device):
 MIGRATED = ("new form of second\n", "by the migration\n", "stays\n")
 
 
+def migrated_commit(device):
+    """The ref comes after the files, and before the commit counts as applied by what syncd says."""
+    return device.wait(lambda: device.git("for-each-ref", "--format=%(objectname)", "refs/migrated/config").strip(), "recorded")
+
+
 def migrated_parent(device):
-    return device.git("rev-parse", "refs/migrated/config^").strip()
+    return device.git("rev-parse", f"{migrated_commit(device)}^").strip()
 
 
 def wait_files(device, wanted_files, what="migrated"):
@@ -108,7 +113,7 @@ def test_the_first_commit_after_a_takeover_goes_on_from_what_was_migrated(pair, 
     upgrade(beta)
     migrate(beta)
     wait_files(beta, MIGRATED)
-    applied, migrated = beta.get("Applied")["config"], beta.git("rev-parse", "refs/migrated/config").strip()
+    applied, migrated = beta.get("Applied")["config"], migrated_commit(beta)
     alpha.set_role("idle")
     beta.set_role("lead", term=2)
     assert beta.commit()["config"] == applied, "nothing has changed: there is no commit for what was migrated alone"
@@ -166,7 +171,7 @@ def test_a_local_edit_of_what_was_migrated_is_kept_aside(pair, lab):
     upgrade(beta)
     migrate(beta)
     wait_files(beta, MIGRATED)
-    migrated = beta.git("rev-parse", "refs/migrated/config").strip()
+    migrated = migrated_commit(beta)
     beta.write(f"{FILES}/made.cfg", "edited here\n")
     commit = change(alpha, "third\n")
     migrate(beta)
@@ -230,7 +235,7 @@ def test_a_restore_after_the_takeover_is_of_what_is_there(pair, lab):
     upgrade(beta)
     migrate(beta)
     wait_files(beta, MIGRATED)
-    migrated = beta.git("rev-parse", "refs/migrated/config").strip()
+    migrated = migrated_commit(beta)
     alpha.set_role("idle")
     beta.set_role("lead", 2)
     made = beta.sync("RestoreFrom", "(ssss)", (beta.get("Applied")["config"], f"{FILES}/main.cfg", "tester", "as it was"))[0]
