@@ -236,7 +236,7 @@ static SimClaim next_reign(const SimDevice *device)
 	return (SimClaim){
 		.knew_reign = device->heard_reign,
 		/* Ordered before it had heard anything, it may outbid whom it then hears. */
-		.comparable = before->paired && !(before->ordered && before->heard_us == 0) &&
+		.comparable = before->paired && !device->step_lost && !(before->ordered && before->heard_us == 0) &&
 			      vrrp_judge_next_step(before->heard_step, before->step) < VRRP_MAX_STEP,
 	};
 }
@@ -280,7 +280,7 @@ static bool dies(Sim *sim, SimDevice *device, const VrrpStep *steps, gsize n, gi
 		do_step(sim, device, &steps[i], now_us);
 	sim_say(sim, "%c  dies in the midst of becoming %s", device->name, vrrp_state_name(device->candidate.machine.state));
 	device->condition = SIM_KILLED;
-	device->died = true;
+	device->died = device->step_lost = true;
 	device->dies_after = 0;
 	return true;
 }
@@ -304,6 +304,7 @@ static void step_at(Sim *sim, SimDevice *device, const VrrpEvent *event, gint64 
 	if (old != VRRP_STATE_MASTER && device->candidate.machine.state == VRRP_STATE_MASTER && event->kind != VRRP_EVENT_RESUME)
 		device->claim = (SimClaim){ .standing = device->claim.standing, .reign = ++sim->reigns, .knew_reign = next.knew_reign,
 					    .comparable = next.comparable };
+	device->step_lost &= device->candidate.machine.state != VRRP_STATE_MASTER;
 	if (dies(sim, device, steps, n, now_us))
 		return;
 	for (gsize i = 0; i < n; i++)
@@ -547,10 +548,13 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet, gint64
 		if (old == VRRP_STATE_BACKUP)
 			begin_to_wait(device, at_us, sim_clock(sim, device),
 				      event.undated ? MAX(device->heard_interval_cs, device->interval_cs) : device->heard_interval_cs);
-		if (event.undated)
-			device->undated_us = at_us;
 		if (device->candidate.paired) /* before that it does not know who speaks, and takes no step from it */
 			device->heard_reign = packet->claim.reign;
+	}
+	/* Which may be newer than a priority 0 that another path has brought. */
+	if (advert.priority != 0 && event.undated) {
+		device->undated_us = at_us;
+		device->resigned = false;
 	}
 	if (advert.priority != 0)
 		device->led_us = MAX(packet->received_us, device->led_us);

@@ -66,6 +66,7 @@ typedef struct {
 	char name;
 	SimCondition condition;
 	guint generation;            /* of the process: what was due to an earlier one is void */
+	bool step_lost;              /* it died before it could save the step in which it began to lead: the next may be no higher */
 	bool died;                   /* in the midst of something: what has begun goes no further */
 	guint timer_generation;
 	gint64 timer_at_us;          /* world: when it fires; 0: it is not set */
