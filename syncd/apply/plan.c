@@ -41,7 +41,7 @@ void sync_entry_free(SyncEntry *entry)
 		return;
 	sync_meta_clear(entry->meta);
 	if (entry->set)
-		g_ref_string_release(entry->set);
+		sync_shared_free(entry->set);
 	g_free(entry->was);
 	g_free(entry);
 }
@@ -118,7 +118,7 @@ static void let_go(GPtrArray *entries)
 
 void sync_plan_add(SyncPlan *plan, const char *set_name, GPtrArray *old, GPtrArray *new_)
 {
-	char *set = g_ref_string_new_intern(set_name);
+	char *set = sync_shared_new(set_name);
 
 	/* A folder's path is a prefix of everything in it, so the byte order of paths puts each folder before its contents. */
 	g_ptr_array_sort(old, by_path);
@@ -159,15 +159,15 @@ void sync_plan_add(SyncPlan *plan, const char *set_name, GPtrArray *old, GPtrArr
 	}
 	let_go(old);
 	let_go(new_);
-	g_ref_string_release(set);
+	sync_shared_free(set);
 }
 
 static void take(SyncPlan *plan, SyncStepKind kind, const char *set_name, SyncStep *step)
 {
-	char *set = g_ref_string_new_intern(set_name);
+	char *set = sync_shared_new(set_name);
 
 	add(plan, kind, set, step);
-	g_ref_string_release(set);
+	sync_shared_free(set);
 }
 
 void sync_plan_add_unlink(SyncPlan *plan, const char *set, const char *path)

@@ -11,6 +11,23 @@
 
 enum { FILE_BITS = 01777, FOLDER_BITS = 07777 };
 
+G_LOCK_DEFINE_STATIC(shared);
+
+char *sync_shared_new(const char *text)
+{
+	G_LOCK(shared);
+	char *one = g_ref_string_new_intern(text);
+	G_UNLOCK(shared);
+	return one;
+}
+
+void sync_shared_free(char *text)
+{
+	G_LOCK(shared);
+	g_ref_string_release(text);
+	G_UNLOCK(shared);
+}
+
 SyncMeta *sync_meta_new(SyncKind kind, guint mode, const char *owner, const char *group, gint64 mtime_ns, const char *name)
 {
 	gsize length = name ? strlen(name) + 1 : 0;
@@ -18,8 +35,8 @@ SyncMeta *sync_meta_new(SyncKind kind, guint mode, const char *owner, const char
 
 	meta->kind = kind;
 	meta->mode = mode & (kind == SYNC_KIND_FOLDER ? FOLDER_BITS : FILE_BITS);
-	meta->owner = g_ref_string_new_intern(owner);
-	meta->group = g_ref_string_new_intern(group);
+	meta->owner = sync_shared_new(owner);
+	meta->group = sync_shared_new(group);
 	meta->mtime_ns = kind == SYNC_KIND_FOLDER ? 0 : mtime_ns;
 	if (name)
 		meta->name = memcpy(meta + 1, name, length);
@@ -36,8 +53,8 @@ void sync_meta_init_copy(SyncMeta *meta, const SyncMeta *from)
 
 void sync_meta_clear(SyncMeta *meta)
 {
-	g_clear_pointer(&meta->owner, g_ref_string_release);
-	g_clear_pointer(&meta->group, g_ref_string_release);
+	g_clear_pointer(&meta->owner, sync_shared_free);
+	g_clear_pointer(&meta->group, sync_shared_free);
 }
 
 void sync_meta_free(SyncMeta *meta)

@@ -27,6 +27,11 @@ typedef struct {
 	const char *name; /* NULL: it goes without; else in the same block */
 } SyncMeta;
 
+/* A reference counted string, one for all that have the same text. Under a lock of our own: GLib 2.74 lets one thread find a string that another is just
+ * freeing. */
+char *sync_shared_new(const char *text);
+void sync_shared_free(char *text);
+
 /* @name may be NULL. */
 SyncMeta *sync_meta_new(SyncKind kind, guint mode, const char *owner, const char *group, gint64 mtime_ns, const char *name);
 void sync_meta_free(SyncMeta *meta); /* NULL is fine */
