@@ -54,11 +54,11 @@ HealthAction health_step(Health *health, const HealthFacts *facts, HealthEvent e
 		health->state = HEALTH_TRYING;
 		return HEALTH_DO_RESTART;
 	case HEALTH_EVENT_UNANSWERED:
-		if (health->state == HEALTH_LOOKING && ++health->unanswered < HEALTH_MOST_UNANSWERED)
-			return HEALTH_DO_LOOK_LATER;
-		if (health->state == HEALTH_LOOKING)
-			health->state = HEALTH_BEYOND;
-		return HEALTH_DO_NOTHING;
+		if (health->state != HEALTH_LOOKING && health->state != HEALTH_RESTORING)
+			return HEALTH_DO_NOTHING;
+		/* It may be undone or not: the list of changes will say. */
+		health->state = ++health->unanswered < HEALTH_MOST_UNANSWERED ? HEALTH_LOOKING : HEALTH_BEYOND;
+		return health->state == HEALTH_LOOKING ? HEALTH_DO_LOOK_LATER : HEALTH_DO_NOTHING;
 	case HEALTH_EVENT_NOTHING:
 		if (health->state == HEALTH_LOOKING || health->state == HEALTH_RESTORING)
 			health->state = HEALTH_BEYOND;

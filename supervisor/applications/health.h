@@ -3,7 +3,8 @@
  * supervisor/applications/health.h - an application that does not work: is it a change of the configuration, and if not, may we give up? Pure.
  *
  *	well ──failed──► looking ──a change is young enough──► restoring ──► trying ──works──► well
- *	                    └──none is──► beyond ◄──could not──┘               └──failed──► looking, for the change before
+ *	                    └──none is──► beyond ◄──could not──┤               └──failed──► looking, for the change before
+ *	                                                       └──nobody answers──► looking
  *
  * A change made since the last start has not had its try yet: it may be what mends it, and is tried before it is blamed.
  * Who would know the changes is asked again for a little while: its process may just be coming back. Only beyond is handing the service over considered.
@@ -39,7 +40,7 @@ typedef struct {
 
 typedef struct {
 	HealthState state;
-	guint unanswered; /* in a row, while looking */
+	guint unanswered; /* since something failed */
 } Health;
 
 HealthAction health_step(Health *health, const HealthFacts *facts, HealthEvent event) G_GNUC_WARN_UNUSED_RESULT;
@@ -57,7 +58,7 @@ typedef struct {
 #define HEALTH_UNDO "Undo "  /* what the message of an undoing commit begins with; then the commit undone */
 #define HEALTH_MOST_UNDONE 5 /* in the time of trial: an application that writes its own configuration must not keep us busy */
 
-/* @begun_ms: the last start of what fails, 0: not known. @tried: the commit of which this was said before, or NULL: clocks differ. */
+/* @commit: the newest, whoever made it: it may be our own undoing whose answer was lost. @begun_ms: the last start of what fails, 0: not known. @tried: the commit of which this was said before, or NULL: clocks differ. */
 bool health_is_untried(const HealthCommit *commit, gint64 begun_ms, const char *tried);
 
 /* The change to undo, of @n commits, newest first: the newest that is at most @trial_ms old, can be undone and is not yet. False: none. */

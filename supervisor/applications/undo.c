@@ -95,13 +95,13 @@ static HealthEvent choose(Undo *undo, GVariant *list)
 		commits[i] = (HealthCommit){ text_of(entry, "commit"), text_of(entry, "parent"), text_of(entry, "author"), text_of(entry, "message"), 0 };
 		(void)g_variant_lookup(entry, "time_ms", "x", &commits[i].time_ms);
 	}
-	if (!health_choose(commits, n, g_get_real_time() / 1000, failed.trial_s * (gint64)1000, &chosen))
-		return HEALTH_EVENT_NOTHING;
-	if (health_is_untried(&commits[chosen], failed.begun_ms, undo->tried)) {
+	if (n && health_is_untried(&commits[0], failed.begun_ms, undo->tried)) {
 		g_free(undo->tried);
-		undo->tried = g_strdup(commits[chosen].commit);
+		undo->tried = g_strdup(commits[0].commit);
 		return HEALTH_EVENT_UNTRIED;
 	}
+	if (!health_choose(commits, n, g_get_real_time() / 1000, failed.trial_s * (gint64)1000, &chosen))
+		return HEALTH_EVENT_NOTHING;
 	g_free(undo->commit);
 	g_free(undo->parent);
 	g_free(undo->message);
@@ -111,11 +111,16 @@ static HealthEvent choose(Undo *undo, GVariant *list)
 	return HEALTH_EVENT_FOUND;
 }
 
+static bool is_unanswered(const GError *error)
+{
+	return g_error_matches(error, BUS_ERROR, BUS_ERROR_NOT_REACHABLE) || g_error_matches(error, BUS_ERROR, BUS_ERROR_TIMED_OUT);
+}
+
 static void on_history(GVariant *values, const GError *error, gpointer user_data)
 {
 	Undo *undo = user_data;
 	undo->asking = NULL;
-	if (g_error_matches(error, BUS_ERROR, BUS_ERROR_NOT_REACHABLE) || g_error_matches(error, BUS_ERROR, BUS_ERROR_TIMED_OUT)) {
+	if (is_unanswered(error)) {
 		step_and_think(undo, HEALTH_EVENT_UNANSWERED);
 		return;
 	}
@@ -145,6 +150,10 @@ static void on_restored(GVariant *values, const GError *error, gpointer user_dat
 {
 	Undo *undo = user_data;
 	undo->asking = NULL;
+	if (is_unanswered(error)) {
+		step_and_think(undo, HEALTH_EVENT_UNANSWERED);
+		return;
+	}
 	if (error)
 		tell(undo, "it cannot be undone: %s", error->message);
 	else

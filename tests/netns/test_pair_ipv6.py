@@ -229,6 +229,9 @@ def test_the_family_that_elects_changes_on_both(build):
     with Pair(build, {}, family="both") as pair:
         pair.start()
         master, backup = pair.master(), pair.backup()
+        for device in (master, backup):  # for a second or two after the interface has come, nobody can elect by its own link-local address
+            wait_until(lambda device=device: not device.namespace.ip("-6", "-o", "address", "show", "dev", "eth0", "tentative").stdout, 10,
+                       f"{device.name}: its addresses are its own")
         before = {name: len(watch.roles) for name, watch in pair.watches.items()}
         done = master.run(["understudy", "settings", "set", "family", "ipv6"], check=False)
         assert done.returncode == 0 and "on both devices" in done.stdout, done.stderr

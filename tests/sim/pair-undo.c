@@ -149,9 +149,8 @@ static void look_for_change(Sim *sim, PairDevice *device)
 
 	if (!device->sync_runs)
 		answer(sim, device, sim_below(sim, 2) ? 0 : LOOK_US, HEALTH_EVENT_UNANSWERED, 0);
-	else if (health_choose(commits, n, sim->now_us / 1000, TRIAL_S * 1000, &chosen) &&
-		 health_is_untried(&commits[chosen], last_start_us(device) / 1000, name_of(device->undo_tried).text)) {
-		device->undo_tried = numbers[chosen];
+	else if (n && health_is_untried(&commits[0], last_start_us(device) / 1000, name_of(device->undo_tried).text)) {
+		device->undo_tried = numbers[0];
 		answer(sim, device, 500 + sim_upto(sim, 20 * SIM_MS), HEALTH_EVENT_UNTRIED, 0);
 	} else if (health_choose(commits, n, sim->now_us / 1000, TRIAL_S * 1000, &chosen))
 		answer(sim, device, 500 + sim_upto(sim, 20 * SIM_MS), HEALTH_EVENT_FOUND, numbers[chosen]);
@@ -164,8 +163,12 @@ static void restore(Sim *sim, PairDevice *device)
 {
 	guint bad = device->undo_commit;
 
-	if (!device->sync_runs || device->sync_role != SYNC_LEAD) {
-		answer(sim, device, device->sync_runs ? 500 : RESTORE_US, HEALTH_EVENT_NOTHING, 0);
+	if (!device->sync_runs) {
+		answer(sim, device, sim_below(sim, 2) ? 0 : RESTORE_US, HEALTH_EVENT_UNANSWERED, 0);
+		return;
+	}
+	if (device->sync_role != SYNC_LEAD) {
+		answer(sim, device, 500, HEALTH_EVENT_NOTHING, 0);
 		return;
 	}
 	sim_say(sim, "%s  undoes commit %u", device->id, bad);
@@ -281,7 +284,8 @@ void pair_undo_event(Sim *sim, PairDevice *device, const SimEvent *event)
 	}
 	if (said->event == HEALTH_EVENT_FOUND)
 		device->undo_commit = said->commit;
-	step(sim, device, said->event);
+	/* It is undone, and who did it ended before he could say so. */
+	step(sim, device, said->event == HEALTH_EVENT_RESTORED && !device->sync_runs ? HEALTH_EVENT_UNANSWERED : said->event);
 	pair_think(sim, device, ROLE_EVENT_FACTS);
 }
 
