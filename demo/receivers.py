@@ -40,10 +40,12 @@ version=3
 kind=inform
 user={user}
 
+# Several faults within a minute are the demo's, so each is told by itself.
 [rule failover]
 application=REDUNDANCY
 name=failover
 actions=mail:boss sms:duty snmp:noc display
+fold-s=0
 """
 
 KANNEL = """\
