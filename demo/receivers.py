@@ -172,6 +172,8 @@ class Receivers:
             return f":{port:04X} " in self.namespace.run(["cat", "/proc/net/tcp", "/proc/net/tcp6"]).stdout
 
         self._spawn(["bearerbox", f"{self.folder}/kannel.conf"], lambda _: None, lambda line: "MAIN: Start-up done" in line)
+        # It opens its ports in threads of their own; the two others end at once where they find none.
+        wait_until(lambda: listens(13001) and listens(13002), 15, "the ports of bearerbox", 0.01)
         self._spawn(["smsbox", f"{self.folder}/kannel.conf"], lambda _: None, lambda _: True)
         self._spawn([FAKE_SMSC, "-H", "127.0.0.1", "-r", "13002", "-m", "0", "1 2 text none"], note, lambda line: "starting" in line)
         wait_until(lambda: listens(SMS_PORT), 15, "the SMS gateway", 0.05)

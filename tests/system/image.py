@@ -35,15 +35,11 @@ def run(argv, **more):
     return done.stdout
 
 
-def _take_lock(path, how):
-    """The open file of a lock that is held and is still the one at path."""
-    while True:
-        lock = open(path, "w", encoding="ascii")  # pylint: disable=consider-using-with
-        fcntl.flock(lock, how)
-        with contextlib.suppress(FileNotFoundError):
-            if os.stat(path).st_ino == os.fstat(lock.fileno()).st_ino:
-                return lock
-        lock.close()
+def _lock(path, how):
+    """The open file, whose lock is held until it is closed."""
+    lock = open(path, "w", encoding="ascii")  # pylint: disable=consider-using-with
+    fcntl.flock(lock, how)
+    return lock
 
 
 _held = []  # locks of what this process uses: nobody removes it meanwhile
@@ -53,9 +49,9 @@ def kept(kind, key, make):
     """CACHE/KIND-KEY, a folder; make(folder) fills a new one. Those of the kind that nobody has used for long are removed."""
     CACHE.mkdir(mode=0o755, parents=True, exist_ok=True)
     folder = CACHE / f"{kind}-{key}"
-    # One makes it; whoever waits for that holds nothing that the maker, or one who uses it to the end of his run, would wait for.
-    with _take_lock(f"{folder}.making", fcntl.LOCK_EX):
-        lock = _take_lock(f"{folder}.lock", fcntl.LOCK_SH)
+    # One process at a time makes or removes anything of a kind. What it makes may be made of other kinds, never of this one.
+    with _lock(CACHE / f"{kind}.lock", fcntl.LOCK_EX):
+        _held.append(_lock(f"{folder}.lock", fcntl.LOCK_SH))
         if not folder.exists():
             new = Path(f"{folder}.new")
             shutil.rmtree(new, ignore_errors=True)
@@ -66,20 +62,17 @@ def kept(kind, key, make):
                 shutil.rmtree(new, ignore_errors=True)
                 raise
             new.rename(folder)
-    os.utime(lock.name)
-    _held.append(lock)
-    _remove_old(kind)
+        os.utime(f"{folder}.lock")
+        _remove_old(kind)
     return folder
 
 
 def _remove_old(kind):
     locks = sorted(CACHE.glob(f"{kind}-*.lock"), key=os.path.getmtime, reverse=True)
     for path in locks[KEPT:]:
-        with contextlib.suppress(OSError), open(path, "r+", encoding="ascii") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with contextlib.suppress(BlockingIOError), _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB):
             for folder in (path.with_suffix(""), path.with_suffix(".new")):  # the second: its maker was killed
                 shutil.rmtree(folder, ignore_errors=True)
-            path.with_suffix(".making").unlink(missing_ok=True)
             path.unlink()
 
 
