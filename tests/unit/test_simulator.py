@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from mistaken import README, Parts, broken_seeds, find, run
 
-SIM = [f"tests/sim/{name}.c" for name in ("run", "world", "device", "check", "scenario")]
+SIM = [f"tests/sim/{name}.c" for name in ("run", "world", "device", "device-receive", "device-life", "check", "scenario")]
 TESTED = [f"vrrpd/rules/{name}.c" for name in ("machine", "candidate", "judge", "holds", "link-watch", "room", "sleep")] + [
     "vrrpd/wire/packet.c", "vrrpd/wire/stamp.c", "settings/ip.c"]
 
@@ -86,7 +86,7 @@ MISTAKES = {
                                     "(void)link_steady;\n\treturn VRRP_STANDING_SERVING;", {"keeps-against-better"}),
     "a Backup sleeps an interval too long": ("sleep", "MIN(machine->deadline_us, tick_at_us) : machine->deadline_us;",
                                              "MIN(machine->deadline_us, tick_at_us) + master_interval_us(machine) : machine->deadline_us;", {"too-late"}),
-    "a Backup sleeps on when the Master resigns": ("device", "device->rung |= rings(sim, device, packet);", "(void)rings;", {"too-late"}),
+    "a Backup sleeps on when the Master resigns": ("device-receive", "device->rung |= rings(sim, device, packet);", "(void)rings;", {"too-late"}),
     "a Backup counts from when it woke": ("sleep", "? received_us : now_us;", "? now_us : now_us;", {"too-late"}),
     "a Backup that woke late takes it for planned": ("sleep", "\t\t\tself->late_us = now_us;", "\t\t\tself->late_us = 0;", {"too-early"}),
     "what another path has brought before counts again": ("sleep", "\t\treturn false;", "\t\treturn true;", {"ghost-counts", "preempts", "too-early"}),
