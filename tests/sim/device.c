@@ -335,14 +335,15 @@ void sim_device_push_tick(Sim *sim, SimDevice *device, gint64 after_us)
 /* As in election.c: asked when a Backup would lead, and each time for what came since. */
 bool sim_device_ran_over(const Sim *sim, SimDevice *device)
 {
+	gint64 now_us = sim_clock(sim, device), since_us = vrrp_sleep_lost_since_us(&device->sleep, &device->candidate.machine, now_us);
 	bool any = false;
 
-	if (!vrrp_machine_would_lead(&device->candidate.machine, sim_clock(sim, device)))
+	if (!vrrp_machine_would_lead(&device->candidate.machine, now_us))
 		return false;
 	for (guint path = 0; path < SIM_N_PATHS; path++) {
-		if (vrrp_room_is_crowded(&device->room[path], device->sleep.said_us))
-			vrrp_room_count(&device->room[path], device->dropped[path], sim_clock(sim, device));
-		any |= vrrp_room_ran_over(&device->room[path], device->sleep.said_us);
+		if (vrrp_room_is_crowded(&device->room[path], since_us))
+			vrrp_room_count(&device->room[path], device->dropped[path], now_us);
+		any |= vrrp_room_ran_over(&device->room[path], since_us);
 	}
 	return any;
 }
