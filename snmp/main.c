@@ -3,7 +3,9 @@
 #include <glib-unix.h>
 #include <string.h>
 
+#include "dbus/dict.h"
 #include "settings/settings.h"
+#include "snmp/discontinuity.h"
 #include "snmp/notices.h"
 #include "snmp/session.h"
 #include "snmp/watch.h"
@@ -16,6 +18,8 @@ typedef struct {
 	AgentxSession *session;
 	Oid root;
 	Notices notices;
+	Discontinuity router, raised; /* when their counters began */
+	gint64 began_us;
 	MibView *view;
 	guint64 serial;   /* of what the view was made from */
 	gint64 made_us;
@@ -54,6 +58,15 @@ static void on_election(gpointer user_data)
 		notify(agent, mib_vrrp_protocol_error(&facts, &name), &name);
 }
 
+static void add_discontinuities(Agent *agent, MibFacts *facts)
+{
+	gint64 since_us = dict_int(facts->vrrp, "CountersSinceUs", -1);
+	guint32 uptime_ticks = agentx_session_uptime_ticks(agent->session);
+
+	facts->router_ticks = since_us < 0 ? -1 : discontinuity_ticks(&agent->router, since_us, facts->boot_us, uptime_ticks);
+	facts->raised_ticks = discontinuity_ticks(&agent->raised, agent->began_us, facts->boot_us, uptime_ticks);
+}
+
 /* Made when somebody asks and it is not fresh: where nobody asks nothing is done. */
 static const MibView *view_now(gpointer user_data)
 {
@@ -68,6 +81,7 @@ static const MibView *view_now(gpointer user_data)
 	agent->serial = watch_serial(agent->watch);
 	agent->made_us = now_us;
 	facts_now(agent, &facts);
+	add_discontinuities(agent, &facts);
 	mib_add_understudy(agent->view, &agent->root, &facts);
 	mib_add_vrrp(agent->view, &facts);
 	mib_view_sort(agent->view);
@@ -106,6 +120,7 @@ int main(int argc, char **argv)
 	if (!oid_parse(UNDERSTUDY_OID_ROOT, &agent.root))
 		g_error("the OID root is wrong");
 	agent.watch = watch_new(SOCKETS);
+	agent.began_us = watch_boot_us();
 	agent.session = agentx_session_new(settings->agentx, view_now, &agent);
 	/* Both VRRP MIBs: the one of the version that is not in use has no instances. */
 	subtrees[0] = agent.root;

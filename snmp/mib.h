@@ -23,6 +23,8 @@ typedef struct {
 	gint64 boot_us;         /* CLOCK_BOOTTIME */
 	int master_reason;      /* why it became Master the last time, as MasterReason of notices.h; -1: not known */
 	int protocol_error;     /* the last, as ProtocolError there */
+	gint64 router_ticks;    /* sysUpTime when vrrpd began to count; 0: before there was snmpd; -1: not known */
+	gint64 raised_ticks;    /* the same of @raised */
 } MibFacts;
 
 /* What is at @root. */

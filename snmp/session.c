@@ -196,6 +196,11 @@ void agentx_session_notify(G_GNUC_UNUSED AgentxSession *session, const Oid *name
 	snmp_free_varbind(list);
 }
 
+guint32 agentx_session_uptime_ticks(G_GNUC_UNUSED const AgentxSession *session)
+{
+	return (guint32)netsnmp_get_agent_uptime(); /* the library sets it by each answer of snmpd's */
+}
+
 /* ---- The library ---- */
 
 static int on_log(G_GNUC_UNUSED int major, G_GNUC_UNUSED int minor, void *message, G_GNUC_UNUSED void *user_data)

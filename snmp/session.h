@@ -21,6 +21,9 @@ void agentx_session_free(AgentxSession *session); /* NULL is fine */
 /* What is served: these subtrees and no others. */
 void agentx_session_serve(AgentxSession *session, const Oid *subtrees, guint n);
 
+/* How long snmpd has been there, in hundredths of a second, as it said last, and counted on; of no meaning before anybody has asked. */
+guint32 agentx_session_uptime_ticks(const AgentxSession *session);
+
 /* The notification @name with @objects, by snmpd to whom its settings name; where no snmpd is connected, to nobody. */
 void agentx_session_notify(AgentxSession *session, const Oid *name, const MibView *objects);
 

@@ -274,6 +274,8 @@ static void add_events(Place *place, const MibFacts *facts)
 	put(place, 3, MIB_GAUGE32, dict_int(facts->notify, "Capacity", 0));
 	for (guint i = 0; i < G_N_ELEMENTS(facts->raised); i++)
 		put(place, 4 + i, MIB_COUNTER32, (gint64)(guint32)facts->raised[i]);
+	if (facts->raised_ticks >= 0)
+		put(place, 10, MIB_TIME_TICKS, facts->raised_ticks);
 	place->table = 7;
 	for (gsize i = 0; facts->events && i < MIN(g_variant_n_children(facts->events), MIB_EVENTS); i++) {
 		g_autoptr(GVariant) event = g_variant_get_child_value(facts->events, i);

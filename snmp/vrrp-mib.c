@@ -31,6 +31,7 @@ typedef struct {
 	gint64 up_ticks;
 	GVariant *counters; /* a{st}; may be NULL */
 	int master_reason, protocol_error;
+	gint64 counted_ticks;
 } Router;
 
 /* ---- What the daemons have said ---- */
@@ -95,7 +96,8 @@ static bool read_router(const MibFacts *facts, Router *router)
 	g_autofree char *role = NULL;
 	const char *state = dict_string(facts->election, "State", "");
 
-	*router = (Router){ .interface = facts->interface, .master_reason = facts->master_reason, .protocol_error = facts->protocol_error };
+	*router = (Router){ .interface = facts->interface, .master_reason = facts->master_reason, .protocol_error = facts->protocol_error,
+			    .counted_ticks = facts->router_ticks };
 	if (!facts->election || !facts->vrrp)
 		return false;
 	router->id = (guint32)dict_int(facts->vrrp, "GroupId", 0);
@@ -236,6 +238,10 @@ static void add_v3(MibView *view, const Router *router)
 	put(view, BELOW(&v3_root, 1, 2, 1, 0), MIB_COUNTER64, counter(router, "drop-checksum"));
 	put(view, BELOW(&v3_root, 1, 2, 2, 0), MIB_COUNTER64, counter(router, "drop-version"));
 	put(view, BELOW(&v3_root, 1, 2, 3, 0), MIB_COUNTER64, counter(router, "drop-vrid"));
+	if (router->counted_ticks >= 0) {
+		put(view, BELOW(&v3_root, 1, 2, 4, 0), MIB_TIME_TICKS, (guint32)router->counted_ticks);
+		put(view, BELOW(&v3_root, 1, 2, 5, 1, 12, interface, id, family), MIB_TIME_TICKS, (guint32)router->counted_ticks);
+	}
 	put(view, BELOW(&v3_root, 1, 2, 5, 1, 1, interface, id, family), MIB_COUNTER32, (guint32)counter(router, "became-master"));
 	if (router->master_reason >= 0)
 		put(view, BELOW(&v3_root, 1, 2, 5, 1, 2, interface, id, family), MIB_INTEGER, (guint64)router->master_reason);

@@ -76,7 +76,7 @@ struct Watch {
 	gpointer user_data;
 };
 
-static gint64 boot_us(void)
+gint64 watch_boot_us(void)
 {
 	struct timespec now;
 
@@ -332,7 +332,7 @@ void watch_facts(Watch *watch, MibFacts *ret_facts)
 		.raised = { watch->raised[0], watch->raised[1], watch->raised[2] },
 		.interface = *interface ? if_nametoindex(interface) : 0,
 		.now_ms = g_get_real_time() / 1000,
-		.boot_us = boot_us(),
+		.boot_us = watch_boot_us(),
 		.master_reason = -1,
 	};
 }

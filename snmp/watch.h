@@ -20,6 +20,7 @@ void watch_on_election(Watch *watch, void (*changed)(gpointer user_data), gpoint
 
 /* What is known now; borrowed until the loop runs again. */
 void watch_facts(Watch *watch, MibFacts *ret_facts);
+gint64 watch_boot_us(void); /* the clock of what they say of times */
 /* Grows with each answer, and when something is no longer known. */
 guint64 watch_serial(const Watch *watch);
 

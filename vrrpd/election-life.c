@@ -313,6 +313,7 @@ VrrpElection *vrrp_election_new(const VrrpElectionListener *listener, gpointer u
 	self->strangers = vrrp_strangers_new();
 	vrrp_election_close_neighbours(self);
 	self->reason = g_strdup("starting");
+	self->counters.since_us = vrrp_now_us();
 	self->store = vrrp_store_new(VRRP_STATE_DIR);
 	self->sysctl = vrrp_sysctl_new(VRRP_STATE_DIR "/sysctl");
 	self->netlink = vrrp_netlink_new(&(VrrpNetlinkListener){ .changed = links_changed_cb, .done = vrrp_election_kernel_done }, self, error);

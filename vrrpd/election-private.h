@@ -32,6 +32,7 @@ typedef struct {
 	guint64 sent, sent_zero, sent_unicast, send_failed, received, counted, received_zero, transitions, became_master, announcements, probes;
 	guint64 put_back, address_clash, address_mismatch, interval_mismatch, pseudo_header, resumed, sent_followers, followers, reclaimed;
 	guint64 drop[VRRP_N_DROPS];
+	gint64 since_us;
 } VrrpCounters;
 
 struct VrrpElection {

@@ -315,6 +315,11 @@ GVariant *vrrp_election_counters(VrrpElection *self)
 	return g_variant_builder_end(&builder);
 }
 
+gint64 vrrp_election_counted_since_us(const VrrpElection *self)
+{
+	return self->counters.since_us;
+}
+
 GVariant *vrrp_election_problems(VrrpElection *self)
 {
 	return problems_now(self);

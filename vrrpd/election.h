@@ -88,6 +88,7 @@ GVariant *vrrp_election_paths(VrrpElection *election);                /* aa{sv},
 GVariant *vrrp_election_last_stranger(VrrpElection *election);        /* (sstx), floating */
 char *vrrp_election_priority_reason(VrrpElection *election);
 GVariant *vrrp_election_counters(VrrpElection *election);             /* a{st}, floating */
+gint64 vrrp_election_counted_since_us(const VrrpElection *election);
 GVariant *vrrp_election_problems(VrrpElection *election);             /* as, owned */
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VrrpElection, vrrp_election_free)

@@ -424,6 +424,11 @@ static GVariant *get_counters(gpointer user_data)
 	return vrrp_election_counters(((VrrpService *)user_data)->election);
 }
 
+static GVariant *get_counters_since(gpointer user_data)
+{
+	return g_variant_new_int64(vrrp_election_counted_since_us(((VrrpService *)user_data)->election));
+}
+
 static GVariant *get_link_locals(gpointer user_data)
 {
 	return vrrp_election_link_locals(((VrrpService *)user_data)->election);
@@ -456,7 +461,7 @@ static GVariant *get_address_held(gpointer user_data)
 /* EmitsChangedSignal "false" in the XML: they change with every packet. */
 static bool is_asked_for(const BusMember *member)
 {
-	return member->get == get_counters || member->get == get_last_heard || member->get == get_paths || member->get == get_last_stranger;
+	return member->get == get_counters || member->get == get_counters_since || member->get == get_last_heard || member->get == get_paths || member->get == get_last_stranger;
 }
 
 static void changed_cb(gpointer user_data)
@@ -643,6 +648,7 @@ static const BusMember vrrp_members[] = {
 	{ "MasterDownIntervalUs", .get = get_down },
 	{ "Step", .get = get_step },
 	{ "Counters", .get = get_counters },
+	{ "CountersSinceUs", .get = get_counters_since },
 	{ 0 }
 };
 

@@ -17,6 +17,12 @@ from pair_lab import Pair, wait_until  # noqa: E402
 
 SLEEPER = "[application]\ndescription=Sleeps soundly\ncommand=/bin/sleep 1000000\nuser=nobody\n\n[data words]\npath=/var/lib/words\nref=config\n"
 UNDERSTUDY, V2, V3 = "UNDERSTUDY-MIB::understudyMIB", "VRRP-MIB::vrrpMIB", "VRRPV3-MIB::vrrpv3MIB"
+UPTIME = ".1.3.6.1.2.1.1.3"
+
+
+def ticks(value):
+    """Of "Timeticks: (12345) 0:02:03.45"."""
+    return int(value.split("(")[1].split(")")[0])
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +67,29 @@ def test_everything_by_name(pair, agent):
     assert vrrp["vrrpv3OperationsStatus"] == "INTEGER: 3" and vrrp["vrrpv3OperationsAddrCount"] == "INTEGER: 1" and vrrp["vrrpv3OperationsRowStatus"] == "INTEGER: 1"
     assert vrrp["vrrpv3OperationsVirtualMacAddr"].startswith("STRING: 0:0:5e:0:1:")
     assert agent.walk(V2) == {}
+
+
+def test_counters_that_began_anew_say_when(pair, agent):
+    device = pair.first
+    names = ("vrrpv3GlobalStatisticsDiscontinuityTime", "vrrpv3StatisticsRowDiscontinuityTime")
+
+    def told():
+        found = {name.split(".")[0]: value for name, value in agent.walk(V3).items()}
+        return [ticks(found[name]) if name in found else None for name in names]
+
+    def uptime():
+        (value,) = agent.walk(UPTIME).values()
+        return ticks(value)
+
+    wait_until(lambda: told() == [0, 0], 30, "vrrpd has counted for longer than there is snmpd", 0.1)
+    before = uptime()
+    pid = device.pid_of("understudy-vrrpd")
+    device.kill("understudy-vrrpd")
+    device.wait_process("understudy-vrrpd", not_pid=pid)
+    when, _ = wait_until(lambda: (said := told())[0] and said, 30, "vrrpd counts anew", 0.1)
+    assert before - 100 <= when <= uptime() + 100, (before, when)
+    assert told() == [when, when]
+    pair.wait_settled()
 
 
 def test_a_manager_changes_nothing(pair, agent):

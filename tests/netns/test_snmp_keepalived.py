@@ -24,7 +24,7 @@ GROWS = ("Counter32", "Counter64", "Timeticks")
 # The differences, each explained in the README of snmp/.
 DIFFERENT = {
     2: {"vrrpNotificationCntl", "vrrpOperAuthKey", "vrrpOperMasterIpAddr", "vrrpOperVirtualMacAddr"},
-    3: {"vrrpv3GlobalStatisticsDiscontinuityTime", "vrrpv3OperationsVirtualMacAddr", "vrrpv3StatisticsRefreshRate", "vrrpv3StatisticsRowDiscontinuityTime"},
+    3: {"vrrpv3OperationsVirtualMacAddr", "vrrpv3StatisticsRefreshRate"},
 }
 
 

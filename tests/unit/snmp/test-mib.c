@@ -114,7 +114,7 @@ static void test_tables(void)
 	g_ptr_array_add(applications, dictionary("{'Name': <'ab'>, 'State': <'failed'>, 'Pid': <uint32 77>}"));
 	g_ptr_array_add(applications, dictionary(long_text)); /* too long for an index */
 	g_ptr_array_add(applications, dictionary("{'Name': <7>}"));
-	const MibFacts facts = { .applications = applications, .notify = notify, .events = events, .findings = findings, .raised = { 1, 2, 4294967297 } };
+	const MibFacts facts = { .applications = applications, .notify = notify, .events = events, .findings = findings, .raised = { 1, 2, 4294967297 }, .raised_ticks = 77 };
 
 	mib_add_understudy(view, &root, &facts);
 	mib_view_sort(view);
@@ -125,6 +125,7 @@ static void test_tables(void)
 	check_text(view, "1.9.1.6.3.1.2.2", "y");
 	check_number(view, "1.9.1.7.1.0", 2);
 	check_number(view, "1.9.1.7.6.0", 1); /* a counter wraps */
+	check_number(view, "1.9.1.7.10.0", 77);
 	check_number(view, "1.9.1.7.7.1.3.41", 1);
 	check_number(view, "1.9.1.7.7.1.4.41", 3);
 	check_text(view, "1.9.1.7.7.1.6.41", "down ");
@@ -142,7 +143,7 @@ static MibView *router(const char *state, const char *own, guint version)
 	MibView *view = mib_view_new();
 	g_autofree char *election_text = g_strdup_printf(ELECTION, state, own), *vrrp_text = g_strdup_printf(VRRP, version);
 	g_autoptr(GVariant) supervisor = dictionary(SUPERVISOR), election = dictionary(election_text), vrrp = dictionary(vrrp_text);
-	const MibFacts facts = { .supervisor = supervisor, .election = election, .vrrp = vrrp, .interface = 3, .boot_us = 11000000 };
+	const MibFacts facts = { .supervisor = supervisor, .election = election, .vrrp = vrrp, .interface = 3, .boot_us = 11000000, .router_ticks = 12345 };
 
 	mib_add_vrrp(view, &facts);
 	mib_view_sort(view);
@@ -174,6 +175,8 @@ static void test_router(void)
 	check_number(backup, "1.3.6.1.2.1.207.1.1.2.1.2.3.51.1.4.192.0.2.10", 1);
 	check_number(backup, "1.3.6.1.2.1.207.1.2.1.0", 4294967298);
 	check_number(backup, "1.3.6.1.2.1.207.1.2.5.1.3.3.51.1", 5);
+	check_number(backup, "1.3.6.1.2.1.207.1.2.4.0", 12345);
+	check_number(backup, "1.3.6.1.2.1.207.1.2.5.1.12.3.51.1", 12345);
 	check_number(master, "1.3.6.1.2.1.207.1.1.1.1.6.3.51.1", 3);
 	check_address(master, "1.3.6.1.2.1.207.1.1.1.1.3.3.51.1", 11); /* ourselves */
 	g_assert_nonnull(at(v6, "1.3.6.1.2.1.207.1.1.2.1.2.3.51.2.16.32.1.13.184.0.0.0.0.0.0.0.0.0.0.0.16"));
