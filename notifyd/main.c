@@ -48,7 +48,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	umask(077);
-	(void)mallopt(M_ARENA_MAX, 1); /* the thread that writes is no reason for a second heap */
+	(void)mallopt(M_ARENA_MAX, 3); /* one for each thread, GLib's own included: nobody waits for a lock that another holds while it waits for a processor */
 	g_unix_signal_add(SIGTERM, stop, loop);
 	g_unix_signal_add(SIGINT, stop, loop);
 

@@ -12,20 +12,17 @@
 /* Within a transaction. SQLITE_DONE: it was known. */
 int store_insert_event(NotifyStore *store, const NotifyEvent *event, const char *origin_store, guint64 origin, guint64 *ret_id)
 {
-	g_autoptr(StoreStatement) statement = NULL;
-	int code = store_prepare(store, &statement,
-				 "INSERT INTO events(time_ms, priority, application, name, description, reference, device, key, shown, read,"
-				 " about, recovery, origin_store, origin) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
-				 "iissssssiisisi", event->time_ms, (gint64)event->priority, event->application, event->name, event->description,
-				 event->reference, event->device, event->key, (gint64)event->shown, (gint64)event->read, event->about, (gint64)event->recovery, origin_store,
-				 (gint64)origin);
+	int code = store_run(store,
+			     "INSERT INTO events(time_ms, priority, application, name, description, reference, device, key, shown, read,"
+			     " about, recovery, origin_store, origin) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+			     "iissssssiisisi", event->time_ms, (gint64)event->priority, event->application, event->name, event->description,
+			     event->reference, event->device, event->key, (gint64)event->shown, (gint64)event->read, event->about, (gint64)event->recovery, origin_store,
+			     (gint64)origin);
 
-	if (code != SQLITE_OK || (code = sqlite3_step(statement)) != SQLITE_ROW)
-		return code;
-	*ret_id = (guint64)sqlite3_column_int64(statement, 0);
-	code = sqlite3_step(statement);
-	if (code != SQLITE_DONE)
-		return code;
+	/* Not RETURNING id: for that SQLite makes a table of its own, each time. */
+	if (code != SQLITE_OK || sqlite3_changes(store->db) == 0)
+		return code == SQLITE_OK ? SQLITE_DONE : code;
+	*ret_id = (guint64)sqlite3_last_insert_rowid(store->db);
 	store->count++;
 	store->unread += !event->read;
 	store->shown[MIN(event->priority, NOTIFY_PRIORITY_MAX)] += event->shown && !event->read;

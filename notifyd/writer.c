@@ -17,23 +17,39 @@ struct NotifyWriter {
 	void (*told)(gpointer user_data);
 	gpointer user_data;
 
-	GMutex lock; /* for what follows */
+	GQueue taken; /* of NotifyOrder*: answered, and the main loop's to tell of */
+
+	GMutex lock; /* for what follows; held for moments, in which nobody allocates: who has it may have to wait for a processor */
 	GCond changed;
 	GQueue ordered, answered; /* of NotifyOrder* */
-	GPtrArray *notes;         /* of NotifyEvent* */
+	GPtrArray *notes;         /* of NotifyEvent*; NULL: none */
 	NotifyCounts counts;
-	bool under_way, ending;
+	bool under_way, waiting, ending;
 };
+
+/* All of @from behind @to. */
+static void move_all(GQueue *to, GQueue *from)
+{
+	if (to->tail && from->head) {
+		to->tail->next = from->head;
+		from->head->prev = to->tail;
+		to->tail = from->tail;
+		to->length += from->length;
+	} else if (from->head) {
+		*to = *from;
+	}
+	g_queue_init(from);
+}
 
 /* ---- In the thread ---- */
 
-static bool write_as_one(NotifyStore *store, GPtrArray *group)
+static bool write_as_one(NotifyStore *store, const GQueue *group)
 {
 	g_autoptr(GError) error = NULL;
 	bool good = notify_store_begin(store, &error);
 
-	for (guint i = 0; good && i < group->len; i++) {
-		NotifyOrder *order = group->pdata[i];
+	for (const GList *each = group->head; good && each; each = each->next) {
+		NotifyOrder *order = each->data;
 
 		good = order->work(store, order, &error);
 	}
@@ -47,12 +63,12 @@ static bool write_as_one(NotifyStore *store, GPtrArray *group)
 }
 
 /* Where something fails each is on its own: its own transaction, its own error. */
-static void write_group(NotifyStore *store, GPtrArray *group)
+static void write_group(NotifyStore *store, const GQueue *group)
 {
-	if (group->len > 1 && write_as_one(store, group))
+	if (group->length > 1 && write_as_one(store, group))
 		return;
-	for (guint i = 0; i < group->len; i++) {
-		NotifyOrder *order = group->pdata[i];
+	for (const GList *each = group->head; each; each = each->next) {
+		NotifyOrder *order = each->data;
 
 		if (!order->work(store, order, &order->failure) && !order->failure)
 			g_set_error_literal(&order->failure, NOTIFY_ERROR, NOTIFY_ERROR_STORE, "not stored");
@@ -64,6 +80,8 @@ static void on_note(const NotifyEvent *event, gpointer user_data)
 	NotifyWriter *writer = user_data;
 
 	g_mutex_lock(&writer->lock);
+	if (!writer->notes)
+		writer->notes = g_ptr_array_new_with_free_func((GDestroyNotify)notify_event_free);
 	g_ptr_array_add(writer->notes, notify_event_copy(event));
 	g_mutex_unlock(&writer->lock);
 }
@@ -71,31 +89,38 @@ static void on_note(const NotifyEvent *event, gpointer user_data)
 static gpointer run(gpointer data)
 {
 	NotifyWriter *writer = data;
-	g_autoptr(GPtrArray) group = g_ptr_array_new();
+	GQueue orders = G_QUEUE_INIT; /* taken, and not in a group yet */
 
-	g_mutex_lock(&writer->lock);
 	for (;;) {
-		while (g_queue_is_empty(&writer->ordered) && !writer->ending)
-			g_cond_wait(&writer->changed, &writer->lock);
-		if (g_queue_is_empty(&writer->ordered))
-			break;
-		g_ptr_array_set_size(group, 0);
-		while (group->len < GROUP_MAX && !g_queue_is_empty(&writer->ordered))
-			g_ptr_array_add(group, g_queue_pop_head(&writer->ordered));
-		writer->under_way = true;
-		g_mutex_unlock(&writer->lock);
-
-		write_group(writer->store, group);
+		GQueue group = G_QUEUE_INIT;
+		NotifyCounts counts;
 
 		g_mutex_lock(&writer->lock);
-		writer->under_way = false;
-		notify_store_counts(writer->store, &writer->counts);
-		for (guint i = 0; i < group->len; i++)
-			g_queue_push_tail(&writer->answered, group->pdata[i]);
+		move_all(&orders, &writer->ordered);
+		while (g_queue_is_empty(&orders) && !writer->ending) {
+			writer->waiting = true;
+			g_cond_wait(&writer->changed, &writer->lock);
+			writer->waiting = false;
+			move_all(&orders, &writer->ordered);
+		}
+		writer->under_way = true;
+		g_mutex_unlock(&writer->lock);
+		if (g_queue_is_empty(&orders))
+			break;
+
+		while (group.length < GROUP_MAX && !g_queue_is_empty(&orders))
+			g_queue_push_tail_link(&group, g_queue_pop_head_link(&orders));
+		write_group(writer->store, &group);
+		notify_store_counts(writer->store, &counts);
+
+		g_mutex_lock(&writer->lock);
+		writer->under_way = !g_queue_is_empty(&orders);
+		writer->counts = counts;
+		move_all(&writer->answered, &group);
 		g_cond_broadcast(&writer->changed);
+		g_mutex_unlock(&writer->lock);
 		g_source_set_ready_time(writer->source, 0);
 	}
-	g_mutex_unlock(&writer->lock);
 	notify_store_close(writer->store); /* brings what is in the log into the database, and waits for that too */
 	return NULL;
 }
@@ -106,19 +131,19 @@ static gpointer run(gpointer data)
 static NotifyOrder *next_answered(NotifyWriter *writer)
 {
 	g_autoptr(GPtrArray) notes = NULL;
-	NotifyOrder *order;
+	NotifyCounts counts;
 
-	g_mutex_lock(&writer->lock);
-	if (writer->notes->len > 0) {
-		notes = writer->notes;
-		writer->notes = g_ptr_array_new_with_free_func((GDestroyNotify)notify_event_free);
+	if (g_queue_is_empty(&writer->taken)) {
+		g_mutex_lock(&writer->lock);
+		notes = g_steal_pointer(&writer->notes);
+		move_all(&writer->taken, &writer->answered);
+		counts = writer->counts;
+		g_mutex_unlock(&writer->lock);
+		notify_store_take_counts(writer->reader, &counts);
 	}
-	order = g_queue_pop_head(&writer->answered);
-	notify_store_take_counts(writer->reader, &writer->counts);
-	g_mutex_unlock(&writer->lock);
 	for (guint i = 0; notes && i < notes->len && writer->note; i++)
 		writer->note(notes->pdata[i], writer->user_data);
-	return order;
+	return g_queue_pop_head(&writer->taken);
 }
 
 /* True: there may be more. */
@@ -154,16 +179,23 @@ static gboolean on_ready(gpointer user_data)
 
 void notify_writer_order(NotifyWriter *writer, NotifyOrder *order)
 {
+	GList *link = g_list_prepend(NULL, order);
+	bool waiting;
+
 	g_mutex_lock(&writer->lock);
-	g_queue_push_tail(&writer->ordered, order);
-	g_cond_broadcast(&writer->changed);
+	g_queue_push_tail_link(&writer->ordered, link);
+	waiting = writer->waiting;
 	g_mutex_unlock(&writer->lock);
+	if (waiting)
+		g_cond_broadcast(&writer->changed);
 }
 
 static bool is_idle(NotifyWriter *writer)
 {
 	bool idle;
 
+	if (!g_queue_is_empty(&writer->taken))
+		return false;
 	g_mutex_lock(&writer->lock);
 	while (g_queue_is_empty(&writer->answered) && (writer->under_way || !g_queue_is_empty(&writer->ordered)))
 		g_cond_wait(&writer->changed, &writer->lock);
@@ -262,7 +294,6 @@ NotifyWriter *notify_writer_new(NotifyStore *store)
 	g_mutex_init(&writer->lock);
 	g_cond_init(&writer->changed);
 	writer->store = store;
-	writer->notes = g_ptr_array_new_with_free_func((GDestroyNotify)notify_event_free);
 	notify_store_counts(store, &writer->counts);
 	notify_store_on_note(store, on_note, writer);
 	writer->reader = notify_store_open_reader(store, mend, writer);
@@ -291,7 +322,7 @@ void notify_writer_free(NotifyWriter *writer)
 	g_thread_join(writer->thread);
 	g_source_destroy(writer->source);
 	g_source_unref(writer->source);
-	g_ptr_array_unref(writer->notes);
+	g_clear_pointer(&writer->notes, g_ptr_array_unref);
 	g_cond_clear(&writer->changed);
 	g_mutex_clear(&writer->lock);
 	g_free(writer);
