@@ -4,9 +4,12 @@
 
 #include "commands.h"
 
+#define NO_ID G_MININT64
+
 typedef struct {
 	gboolean unread, mark_read, open, acknowledge;
 	int count, min_priority;
+	gint64 before, id;
 	char *application, *text;
 } Wanted;
 
@@ -37,7 +40,7 @@ static GVariant *filter_of(const Wanted *wanted, guint count, guint64 before)
 static GPtrArray *fetch(Ctl *ctl, const Wanted *wanted, GError **error)
 {
 	g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func((GDestroyNotify)g_variant_unref);
-	guint64 before = 0;
+	guint64 before = wanted->before == NO_ID ? 0 : (guint64)wanted->before;
 
 	while (events->len < (guint)wanted->count) {
 		g_autoptr(GVariant) answer = ctl_call(
@@ -62,13 +65,27 @@ static GPtrArray *fetch(Ctl *ctl, const Wanted *wanted, GError **error)
 	return g_steal_pointer(&events);
 }
 
+/* The one of that number: the newest before the next. */
+static GPtrArray *fetch_one(Ctl *ctl, const Wanted *wanted, GError **error)
+{
+	Wanted one = *wanted;
+	GPtrArray *events;
+
+	one.before = wanted->id + 1;
+	one.count = 1;
+	events = fetch(ctl, &one, error);
+	if (events && events->len > 0 && dict_int(events->pdata[0], "id", 0) != wanted->id)
+		g_ptr_array_set_size(events, 0);
+	return events;
+}
+
 static void print_events(Ctl *ctl, GPtrArray *events)
 {
-	g_autoptr(RenderTable) table = render_table_new(6);
+	g_autoptr(RenderTable) table = render_table_new(7);
 	g_autofree char *text = NULL;
 
 	for (const char *const *title =
-		     (const char *const[]){ "", "time", "pri", "application", "name", "description", NULL };
+		     (const char *const[]){ "", "id", "time", "pri", "application", "name", "description", NULL };
 	     *title; title++)
 		render_table_add(table, RENDER_BOLD, *title);
 	for (guint i = 0; i < events->len; i++) {
@@ -80,6 +97,7 @@ static void print_events(Ctl *ctl, GPtrArray *events)
 		const char *reference = dict_string(event, "reference", "");
 
 		render_table_add(table, RENDER_BOLD, is_new ? "new" : "");
+		render_table_addf(table, RENDER_DIM, "%" G_GINT64_FORMAT, dict_int(event, "id", 0));
 		render_table_add(table, RENDER_PLAIN, time);
 		render_table_addf(table, colour, "%u", priority);
 		render_table_add(table, RENDER_PLAIN, dict_string(event, "application", ""));
@@ -130,11 +148,13 @@ static CtlExit mark_shown(Ctl *ctl, GPtrArray *events, const char *method)
 
 CtlExit ctl_events(Ctl *ctl, int argc, char **argv)
 {
-	Wanted wanted = { .count = 50 };
+	Wanted wanted = { .count = 50, .before = NO_ID, .id = NO_ID };
 	const GOptionEntry entries[] = {
 		{ "unread", 'u', 0, G_OPTION_ARG_NONE, &wanted.unread, "Only new ones", NULL },
 		{ "mark-read", 'r', 0, G_OPTION_ARG_NONE, &wanted.mark_read, "Marks those shown as read", NULL },
 		{ "count", 'n', 0, G_OPTION_ARG_INT, &wanted.count, "At most N (50)", "N" },
+		{ "before", 'b', 0, G_OPTION_ARG_INT64, &wanted.before, "Only those with a lower id than this: the next page", "ID" },
+		{ "id", 'i', 0, G_OPTION_ARG_INT64, &wanted.id, "Only this one", "ID" },
 		{ "application", 'a', 0, G_OPTION_ARG_STRING, &wanted.application, "Only of this application", "NAME" },
 		{ "min-priority", 'p', 0, G_OPTION_ARG_INT, &wanted.min_priority, "Only of this priority or higher",
 		  "1|2|3" },
@@ -154,7 +174,9 @@ CtlExit ctl_events(Ctl *ctl, int argc, char **argv)
 		code = ctl_complain(ctl, CTL_BAD_INPUT, "events: --count is 1 to 10000");
 	else if (wanted.min_priority < 0 || wanted.min_priority > 3)
 		code = ctl_complain(ctl, CTL_BAD_INPUT, "events: --min-priority is 1 to 3");
-	else if (!(events = fetch(ctl, &wanted, &error)))
+	else if ((wanted.before != NO_ID && wanted.before < 1) || (wanted.id != NO_ID && (wanted.id < 1 || wanted.id == G_MAXINT64)))
+		code = ctl_complain(ctl, CTL_BAD_INPUT, "events: an id is a number from 1 on");
+	else if (!(events = wanted.id != NO_ID ? fetch_one(ctl, &wanted, &error) : fetch(ctl, &wanted, &error)))
 		code = ctl_fail(ctl, CTL_NOTIFY, error);
 	g_free(wanted.application);
 	g_free(wanted.text);

@@ -97,24 +97,61 @@ static CtlExit run_test(Ctl *ctl, const char *target)
 	return good ? CTL_OK : CTL_REFUSED;
 }
 
-static CtlExit print_log(Ctl *ctl, int count, const char *target, const char *state)
+/* One answer; @before: the last id of the one before, 0 for none. */
+static GVariant *fetch_some(Ctl *ctl, guint count, guint64 before, const char *target, const char *state, GError **error)
 {
-	g_autoptr(RenderTable) table = render_table_new(6);
-	g_autoptr(GError) error = NULL;
-	g_autoptr(GVariant) answer = NULL, list = NULL;
-	g_autofree char *text = NULL;
+	g_autoptr(GVariant) answer = NULL;
 	GVariantBuilder filter;
 
 	g_variant_builder_init(&filter, G_VARIANT_TYPE_VARDICT);
-	g_variant_builder_add(&filter, "{sv}", "count", g_variant_new_uint32((guint)count));
+	g_variant_builder_add(&filter, "{sv}", "count", g_variant_new_uint32(count));
+	if (before)
+		g_variant_builder_add(&filter, "{sv}", "before", g_variant_new_uint64(before));
 	if (target)
 		g_variant_builder_add(&filter, "{sv}", "target", g_variant_new_string(target));
 	if (state)
 		g_variant_builder_add(&filter, "{sv}", "state", g_variant_new_string(state));
-	answer = ctl_call(ctl, CTL_NOTIFY, NULL, CTL_NOTIFY_INTERFACE, "Deliveries", g_variant_new("(a{sv})", &filter), CTL_CALL_TIMEOUT_MS, &error);
-	if (!answer)
+	answer = ctl_call(ctl, CTL_NOTIFY, NULL, CTL_NOTIFY_INTERFACE, "Deliveries", g_variant_new("(a{sv})", &filter), CTL_CALL_TIMEOUT_MS, error);
+	return answer ? g_variant_get_child_value(answer, 0) : NULL;
+}
+
+/* aa{sv}. One answer after the other, because each is bounded. */
+static GVariant *fetch_log(Ctl *ctl, guint count, const char *target, const char *state, GError **error)
+{
+	GVariantBuilder list;
+	guint64 before = 0;
+
+	g_variant_builder_init(&list, G_VARIANT_TYPE("aa{sv}"));
+	while (count > 0) {
+		g_autoptr(GVariant) some = fetch_some(ctl, count, before, target, state, error);
+		gsize n = some ? g_variant_n_children(some) : 0;
+
+		if (!some) {
+			g_variant_builder_clear(&list);
+			return NULL;
+		}
+		for (gsize i = 0; i < n; i++) {
+			g_autoptr(GVariant) row = g_variant_get_child_value(some, i);
+
+			g_variant_builder_add_value(&list, row);
+			before = (guint64)dict_int(row, "id", 0);
+		}
+		if (n == 0 || before <= 1)
+			break;
+		count -= (guint)MIN(n, count);
+	}
+	return g_variant_ref_sink(g_variant_builder_end(&list));
+}
+
+static CtlExit print_log(Ctl *ctl, int count, const char *target, const char *state)
+{
+	g_autoptr(RenderTable) table = render_table_new(6);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GVariant) list = fetch_log(ctl, (guint)count, target, state, &error);
+	g_autofree char *text = NULL;
+
+	if (!list)
 		return ctl_fail(ctl, CTL_NOTIFY, error);
-	list = g_variant_get_child_value(answer, 0);
 	if (ctl->json) {
 		print_list(list);
 		return CTL_OK;

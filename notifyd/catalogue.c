@@ -77,6 +77,7 @@ static const CatalogueEvent events[] = {
 	{ "NOTIFY", "delivery paused", { 2 }, NULL, false, "A mail server or gateway does not let this device in: name or password" },
 	{ "NOTIFY", "delivery refused", { 2 }, NULL, false, "A server refused a message for good; said once an hour for each target" },
 	{ "NOTIFY", "delivery given up", { 3 }, NULL, false, "Messages could not be delivered for a day and are given up" },
+	{ "NOTIFY", "test", { 2 }, NULL, false, "Somebody tries the display; nothing has happened" },
 	{ "NOTIFY", "back again", { 3 }, NULL, false, "Nobody was there: this device was off, and so was the other; the text says since when" },
 };
 

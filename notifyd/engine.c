@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "catalogue.h"
 #include "job.h"
 
 /* Raised, and on its way to the disk. */
@@ -177,22 +178,29 @@ static void on_told(gpointer user_data)
 	notify_engine_news(engine);
 }
 
+static Raise *raise_new(NotifyEngine *engine, NotifyEvent *event, NotifyRaised done, gpointer user_data)
+{
+	Raise *raise = g_new0(Raise, 1);
+	Raiser raiser = { done, user_data };
+
+	*raise = (Raise){ { .work = raise_work, .done = raise_done }, engine, { .event = event }, g_array_new(FALSE, FALSE, sizeof(Raiser)) };
+	g_array_append_val(raise->raisers, raiser);
+	return raise;
+}
+
 void notify_engine_raise(NotifyEngine *engine, NotifyEvent *event, NotifyRaised done, gpointer user_data)
 {
 	Raise *before = event->key ? g_hash_table_lookup(engine->raised, event->key) : NULL;
-	Raiser raiser = { done, user_data };
 	g_autoptr(GError) error = NULL;
 	guint64 known = 0;
 	Raise *raise;
 
 	if (before) { /* the same, said again before it could be answered */
-		g_array_append_val(before->raisers, raiser);
+		g_array_append_val(before->raisers, ((Raiser){ done, user_data }));
 		notify_event_free(event);
 		return;
 	}
-	raise = g_new0(Raise, 1);
-	*raise = (Raise){ { .work = raise_work, .done = raise_done }, engine, { .event = event }, g_array_new(FALSE, FALSE, sizeof(Raiser)) };
-	g_array_append_val(raise->raisers, raiser);
+	raise = raise_new(engine, event, done, user_data);
 	/* A repeated key is told to nobody, so that is asked first. */
 	if (event->key && (!notify_store_find_key(engine->store, event->key, &known, &error) || known)) {
 		raise->new.ret_id = known;
@@ -210,6 +218,16 @@ void notify_engine_raise(NotifyEngine *engine, NotifyEvent *event, NotifyRaised 
 		g_hash_table_insert(engine->raised, event->key, raise);
 	notify_writer_order(engine->writer, &raise->order);
 	set_tick(engine);
+}
+
+void notify_engine_show(NotifyEngine *engine, const char *name, const char *description, NotifyRaised done, gpointer user_data)
+{
+	const CatalogueEvent *known = catalogue_find(NOTIFY_APPLICATION, name);
+	NotifyEvent *event = notify_event_new(NOTIFY_APPLICATION, name, known->priorities[0], description, "", engine->settings->id, now_ms());
+	Raise *raise = raise_new(engine, event, done, user_data);
+
+	event->shown = true;
+	notify_writer_order(engine->writer, &raise->order);
 }
 
 void notify_engine_finish(NotifyEngine *engine)

@@ -42,6 +42,8 @@ const Settings *notify_engine_settings(const NotifyEngine *engine);
 /* Takes over @event, which has been checked. @done when it is on disk together with what is told of it: @id, or @error. Nothing else waits for that. */
 typedef void (*NotifyRaised)(guint64 id, const GError *error, gpointer user_data);
 void notify_engine_raise(NotifyEngine *engine, NotifyEvent *event, NotifyRaised done, gpointer user_data);
+/* An event of our own that the display alone tells of, whatever the rules say. */
+void notify_engine_show(NotifyEngine *engine, const char *name, const char *description, NotifyRaised done, gpointer user_data);
 /* Until all that was ordered is on disk and answered. */
 void notify_engine_finish(NotifyEngine *engine);
 /* These are read, or acknowledged, now; @read may be empty. */

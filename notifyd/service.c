@@ -390,6 +390,29 @@ static void test_led(NotifyService *service, BusCall *call, const SettingsTarget
 	bus_call_reply(call, g_variant_new("(a(sss))", &results));
 }
 
+static void on_shown(guint64 id, const GError *error, gpointer user_data)
+{
+	BusCall *call = user_data;
+	g_autofree char *words = g_strdup_printf("event %" G_GUINT64_FORMAT " is on the display until somebody has read it", id);
+	GVariantBuilder results;
+
+	if (error) {
+		bus_call_fail(call, error);
+		return;
+	}
+	g_variant_builder_init(&results, G_VARIANT_TYPE("a(sss)"));
+	g_variant_builder_add(&results, "(sss)", "display", "accepted", words);
+	bus_call_reply(call, g_variant_new("(a(sss))", &results));
+}
+
+static void test_display(NotifyService *service, BusCall *call)
+{
+	g_autofree char *who = g_utf8_make_valid(bus_call_caller(call), -1);
+	g_autofree char *description = g_strdup_printf("A test of the display, ordered by %s. Nothing has happened.", who);
+
+	notify_engine_show(service->engine, "test", description, on_shown, call);
+}
+
 static void test_target(BusCall *call, GVariant *args, gpointer user_data)
 {
 	NotifyService *service = user_data;
@@ -401,6 +424,10 @@ static void test_target(BusCall *call, GVariant *args, gpointer user_data)
 	known = settings_target(notify_engine_settings(service->engine), target);
 	if (known && known->kind == SETTINGS_TARGET_LED) {
 		test_led(service, call, known);
+		return;
+	}
+	if (known && known->kind == SETTINGS_TARGET_DISPLAY) {
+		test_display(service, call);
 		return;
 	}
 	test = g_new0(Test, 1);

@@ -8,7 +8,8 @@
 #define DONE_MAX       10000 /* rows that are done */
 #define LOG_SHOWN      10    /* lines of one row */
 #define DELIVERIES_MAX 1000  /* rows in one answer */
-#define SHOWN_BYTES    (3 << 20)
+#define ROW_BYTES      420   /* of a row in an answer, but for its texts */
+#define ANSWER_BYTES   40    /* of one of its answers, the same */
 
 static char *join(char **list)
 {
@@ -508,7 +509,7 @@ static int answers_of(NotifyStore *store, const char *message, GVariant **ret_an
 	while (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
 		g_variant_builder_add(&builder, "(xsss)", sqlite3_column_int64(statement, 0), store_text(statement, 1), store_text(statement, 2),
 				      store_text(statement, 3));
-		*size += 64 + strlen(store_text(statement, 3));
+		*size += ANSWER_BYTES + strlen(store_text(statement, 1)) + strlen(store_text(statement, 3));
 		code = SQLITE_OK;
 	}
 	*ret_answers = g_variant_builder_end(&builder);
@@ -536,6 +537,16 @@ static GVariant *row_to_variant(const OutboxRow *row, GVariant *answers)
 	return g_variant_builder_end(&builder);
 }
 
+/* On the bus, about. */
+static gsize size_of(const OutboxRow *row)
+{
+	gsize size = ROW_BYTES + strlen(row->message) + strlen(row->target) + strlen(row->owner) + strlen(row->words);
+
+	for (char **each = row->to; *each; each++)
+		size += strlen(*each) + 8;
+	return size;
+}
+
 typedef struct {
 	const NotifyDeliveries *filter;
 	GPtrArray *rows;    /* of OutboxRow* */
@@ -554,12 +565,12 @@ static int deliveries(NotifyStore *store, gpointer data)
 
 	g_ptr_array_set_size(telling->rows, 0);
 	g_ptr_array_set_size(telling->answers, 0);
-	while (code == SQLITE_OK && size < SHOWN_BYTES && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+	while (code == SQLITE_OK && size < NOTIFY_PAGE_BYTES && (code = sqlite3_step(statement)) == SQLITE_ROW) {
 		OutboxRow *row = store_read_row(statement);
 		GVariant *answers;
 
 		g_ptr_array_add(telling->rows, row);
-		size += 1024 + strlen(row->words);
+		size += size_of(row);
 		code = answers_of(store, row->message, &answers, &size);
 		g_ptr_array_add(telling->answers, g_variant_ref_sink(answers));
 	}

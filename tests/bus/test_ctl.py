@@ -7,9 +7,12 @@ import pty
 import re
 import select
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from gi.repository import GLib
@@ -88,10 +91,10 @@ def test_events_table(notify):
     done = notify.ctl("events")
     assert (done.returncode, done.stderr) == (OK, "")
     assert done.stdout == (
-        "     time                 pri  application  name                            description\n"
-        "new  2023-11-14 22:15:20  3    REDUNDANCY   down                            Backup device is DOWN\n"
-        "new  2023-11-14 22:14:20  2    MG           call quality warning            Потери пакетов\n"
-        "new  2023-11-14 22:13:20  1    SIP          ip phone registration rejected  line 12 said 403 [/phones/12]\n")
+        "     id  time                 pri  application  name                            description\n"
+        "new  3   2023-11-14 22:15:20  3    REDUNDANCY   down                            Backup device is DOWN\n"
+        "new  2   2023-11-14 22:14:20  2    MG           call quality warning            Потери пакетов\n"
+        "new  1   2023-11-14 22:13:20  1    SIP          ip phone registration rejected  line 12 said 403 [/phones/12]\n")
 
 
 def test_events_in_the_c_locale(notify):
@@ -119,6 +122,8 @@ def test_events_selected_and_marked(notify):
     assert names("--min-priority", "2") == ["down", "call"]
     assert names("--application", "SIP") == ["ip"]
     assert names("--text", "ПОТЕРИ") == ["call"]
+    assert names("--before", "2") == ["ip"] and names("--before", "3", "--count", "1") == ["call"]
+    assert names("--id", "2") == ["call"] and names("--id", "4") == [] and names("--id", "2", "--application", "SIP") == []
     assert names("--count", "2", "--mark-read") == ["down", "call"]
     assert names("--unread") == ["ip"]
     assert names("--application", "MG", "--mark-read") == ["call"], "marking what is read already is no error, and marks nothing else"
@@ -132,6 +137,21 @@ def test_many_events_come_page_by_page(notify):
         client.raise_event(name=f"big {i}", description="x" * 4096 if i % 2 else "ы" * 4096)
     events = json.loads(notify.ctl("events", "--json", "--count", "10000").stdout)
     assert [event["id"] for event in events] == list(range(703, 0, -1))
+
+
+def test_what_the_administrators_guide_says_of_events(notify, tmp_path):
+    """Each command as it stands there; the SQL by SQLite's library, whose shell alone has readfile()."""
+    page = (notify.top / "docs/administration.md").read_text(encoding="utf-8")
+    section = re.search(r"^## Events\n(.*?)^## ", page, re.M | re.S).group(1)
+    look, raise_some, ask = [block.replace("/root/", f"{tmp_path}/") for block in re.findall(r"```sh\n(.*?)```", section, re.S)]
+    environment = {"PATH": f"{notify.build}/ctl:{os.environ['PATH']}"}
+    dump, ask = ask.splitlines()
+    for script in (look, raise_some, dump):
+        done = notify.run("sh", "-ec", script, env=environment)
+        assert (done.returncode, done.stderr) == (OK, ""), (script, done)
+    with closing(sqlite3.connect(":memory:")) as shell:
+        shell.create_function("readfile", 1, lambda path: Path(path).read_text(encoding="utf-8"))
+        assert sorted(shell.execute(ask.split('"')[1])) == [("BACKUP", 2), ("MG", 1), ("REDUNDANCY", 1), ("SIP", 1)]
 
 
 def on_terminal(place, *words, env=None, write=None):
@@ -225,7 +245,7 @@ def test_frozen_daemon(notify):
 
 @pytest.mark.parametrize("words", [
     [], ["--colour"], ["frobnicate"], ["events", "--frobnicate"], ["events", "extra"], ["events", "--count", "0"], ["events", "--count", "many"],
-    ["events", "--min-priority", "4"], ["notify"], ["notify", "test"], ["notify", "targets", "all"], ["notify", "log", "--count", "0"], ["mode", "sideways"], ["mode", "active", "passive"], ["join"], ["join", "a", "b"], ["pair", "--minutes", "0"],
+    ["events", "--min-priority", "4"], ["events", "--before", "-1"], ["events", "--id", "0"], ["notify"], ["notify", "test"], ["notify", "targets", "all"], ["notify", "log", "--count", "0"], ["mode", "sideways"], ["mode", "active", "passive"], ["join"], ["join", "a", "b"], ["pair", "--minutes", "0"],
     ["pair", "--minutes", "61"], ["history", "--ref", "fax"], ["history", "a", "b"], ["history", "--count", "0"], ["show"], ["diff", "1234"], ["restore"], ["restore", "a", "b", "c"],
     ["diverged", "show"], ["diverged", "burn", "refs/diverged/a/1"], ["diverged", "show", "config"], ["timeline", "--count", "-1"],
     ["settings"], ["settings", "burn"], ["settings", "set", "group-id"], ["settings", "restore", "x"], ["settings", "apply", "/nonexistent"],

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What is told to whom: notifyd as it ships, with small programs in the place of those that deliver."""
 
+import json
 import re
 import shutil
 import signal
@@ -283,13 +284,48 @@ def test_at_the_command_line(post):
     assert (done.returncode, done.stdout.split()[:2]) == (1, ["boss@example.com", "refused"]), done
     assert post.ctl("notify", "test", "mail:boss", user="viewer").returncode == 1
     assert post.ctl("notify", "test", "mail:nobody").returncode == 1
+    assert client.get("UnreadWarning") == (0, 0)
+    done = post.ctl("notify", "test", "display", user="operator")
+    assert (done.returncode, done.stdout.split()[:3]) == (0, ["display", "accepted", "event"]), done
+    shown = client.list()[0]
+    assert client.get("UnreadWarning") == (1, 2) and (shown["application"], shown["name"], "operator" in shown["description"]) == ("NOTIFY", "test", True), shown
+    assert post.ctl("events", "--id", done.stdout.split()[3], "--ack", user="operator").returncode == 0
+    assert client.get("UnreadWarning") == (0, 0)
     done = post.ctl("notify", "log", "--target", "mail:boss", user="viewer")
     assert done.returncode == 0 and done.stdout.splitlines()[1].split()[2:] == [str(event), "mail:boss", "delivered", "1", "250", "taken"], done
     assert post.ctl("notify", "log", "--state", "refused").stdout == "nothing was told to anybody\n"
     assert post.ctl("notify", "log", "--state", "lost").returncode == 2
+    other = client.raise_event("OTHER", "call quality warning", 2)
+    assert post.ctl("events", "--id", str(other), "--ack", user="operator").returncode == 0
+    assert post.ctl("events", "--unacknowledged", "--search", "quality").stdout == "no events\n"
     assert post.ctl("events", "--unacknowledged", "--search", "REJECTED", "--ack", user="operator").returncode == 0
     assert post.ctl("events", "--unacknowledged").stdout == "no events\n"
     assert "(operator takes care)" in post.ctl("events").stdout
+
+
+MANY = """
+import sqlite3
+with sqlite3.connect("/var/lib/understudy/notify/events.db") as db:
+    for i in range(120):
+        db.execute("INSERT INTO outbox(message, event, target, recipients, text, owner, hand, state, refused, about, attempts, created_ms, due_ms, done_ms, words, change)"
+                   " VALUES(?, 0, 'mail:boss', '', '', 'dev-a', 0, 1, 0, 0, 10, 1, 1, 1, 'taken', ?)", (f"m{i}", i + 1))
+        db.executemany("INSERT INTO log(time_ms, message, recipient, outcome, words) VALUES(1, ?, 'boss@example.com', 'retry', ?)", [(f"m{i}", "w" * 500)] * 10)
+"""
+
+
+def test_many_deliveries_come_page_by_page(post):
+    post.start_bus()
+    post.start_notifyd()
+    post.kill_notifyd(signal.SIGTERM)
+    done = post.run("/usr/bin/python3", "-c", MANY, user="understudy-notify")
+    assert done.returncode == 0, done.stderr
+    client = post.start_notifyd()
+    post.wait_for_name(post.system_bus())
+    (page,) = client.call("Deliveries", "(a{sv})", {"count": GLib.Variant("u", 1000)})
+    assert 20 < len(page) < 60, "one answer is bounded"
+    for count in (1000, 100):
+        rows = json.loads(post.ctl("notify", "log", "--json", "--count", str(count)).stdout)
+        assert [row["message"] for row in rows] == [f"m{i}" for i in range(119, 119 - min(count, 120), -1)]
 
 
 # ---- The other device ----

@@ -16,6 +16,7 @@ static const struct {
 	{ "on_trouble", 0, "REDUNDANCY" },	    { "listener.trouble", 0, "REDUNDANCY" },  { "sync_service_notice", 1, "REDUNDANCY" },
 	{ "sync_line_notice", 1, "REDUNDANCY" },    { "events->notice", 0, "REDUNDANCY" },    { "keep_aside", 2, "REDUNDANCY" },
 	{ "add_note", 1, "NOTIFY" },		    { "raise_about", 1, "NOTIFY" },	      { "notify_engine_note", 1, "NOTIFY" },
+	{ "notify_engine_show", 1, "NOTIFY" },
 };
 
 /* What hands on a name that another of these calls was given. */

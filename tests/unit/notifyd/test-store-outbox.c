@@ -544,10 +544,47 @@ static void test_version_2(Place *place, gconstpointer data)
 
 #define ADD(name, function) g_test_add("/notifyd/store-outbox/" name, Place, NULL, place_setup, function, place_teardown)
 
+/* What people are shown comes in answers that nobody waits for: each is bounded, and with before there is one after the other until all is told. */
+static void test_deliveries_in_pages(Place *place, gconstpointer data)
+{
+	enum { ROWS = 70, ANSWERS = 10 };
+	g_autofree char *words = g_strnfill(500, 'w');
+	g_autoptr(GError) error = NULL;
+	guint64 before = G_MAXINT64;
+	guint n = 0, n_pages = 0, left;
+
+	g_assert_true(notify_store_begin(place->a, &error));
+	for (guint i = 0; i < ROWS; i++) {
+		add(place->a, "dev-a", "trouble", BOSS, 1000);
+		for (guint k = 0; k < ANSWERS; k++)
+			g_assert_true(notify_store_answer(place->a, i + 1, "one", OUTBOX_RETRY, words, 2000, &left, &error));
+	}
+	g_assert_true(notify_store_commit(place->a, &error));
+	for (;;) {
+		const NotifyDeliveries filter = { .count = 1000, .before = before, .state = -1 };
+		g_autoptr(GVariant) page = g_variant_ref_sink(notify_store_deliveries(place->a, &filter, &error));
+
+		g_assert_cmpuint(g_variant_get_size(page), <, NOTIFY_PAGE_BYTES + 8192);
+		if (g_variant_n_children(page) == 0)
+			break;
+		for (gsize i = 0; i < g_variant_n_children(page); i++, n++) {
+			g_autoptr(GVariant) row = g_variant_get_child_value(page, i), answers = g_variant_lookup_value(row, "answers", NULL);
+
+			g_assert_true(g_variant_lookup(row, "id", "t", &before));
+			g_assert_cmpuint(before, ==, ROWS - n);
+			g_assert_cmpuint(g_variant_n_children(answers), ==, ANSWERS);
+		}
+		n_pages++;
+	}
+	g_assert_cmpuint(n, ==, ROWS);
+	g_assert_cmpuint(n_pages, ==, 2);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	ADD("answers", test_answers);
+	ADD("deliveries-in-pages", test_deliveries_in_pages);
 	ADD("expire-and-shift", test_expire_and_shift);
 	ADD("refuse", test_refuse);
 	ADD("target-limit", test_a_target_has_a_limit);

@@ -371,13 +371,13 @@ static void test_guide(void)
 	g_assert_true(g_file_get_contents(EXAMPLES_DIR "/../../docs/administration.md", &text, NULL, NULL));
 	g_auto(GStrv) blocks = g_strsplit(text, "\n```", -1);
 	for (guint i = 1; blocks[i] && blocks[i + 1]; i += 2) {
-		if (!g_str_has_prefix(blocks[i], "\n[mail ") && !g_str_has_prefix(blocks[i], "\n[sms "))
+		if (!g_regex_match_simple("^\n\\[(mail|sms|snmp|led) ", blocks[i], 0, 0))
 			continue;
 		g_autoptr(Settings) s = parsed(blocks[i] + 1);
 		g_assert_cmpuint(s->targets->len, ==, 2); /* and the display */
 		n++;
 	}
-	g_assert_cmpuint(n, ==, 4);
+	g_assert_cmpuint(n, ==, 6);
 }
 
 int main(int argc, char **argv)
