@@ -124,27 +124,12 @@ static bool database_entries_ok(const SyncSet *set, GPtrArray *entries)
 	return entries->len <= 1;
 }
 
-static bool is_left_out(const SyncSet *set, const char *path, SyncKind kind)
-{
-	g_autofree char *at = g_strdup(path);
-	bool out = kind != SYNC_KIND_FOLDER && !sync_path_included(path, (const char *const *)set->include);
-
-	/* With everything below an excluded folder. */
-	while (*at && !out) {
-		out = sync_path_excluded(at, (const char *const *)set->exclude);
-		char *above = sync_path_parent(at);
-		g_free(at);
-		at = above;
-	}
-	return out;
-}
-
 void sync_follow_drop_excluded(const SyncSet *set, GPtrArray *entries)
 {
 	for (guint i = entries->len; i-- > 0;) {
 		const SyncEntry *entry = entries->pdata[i];
 
-		if (is_left_out(set, entry->path, entry->meta->kind))
+		if (sync_set_leaves_out(set, entry->path, entry->meta->kind == SYNC_KIND_FOLDER))
 			g_ptr_array_remove_index(entries, i);
 	}
 }
@@ -210,7 +195,7 @@ static bool is_content(const char *path, const SyncMeta *was, const git_oid *was
 	Content *content = user_data;
 
 	/* What this device leaves out is not gone. Folders come and go with their files; the set's own folder alone is nothing. */
-	if (was && is_left_out(content->set, path, was->kind))
+	if (was && sync_set_leaves_out(content->set, path, was->kind == SYNC_KIND_FOLDER))
 		was = NULL;
 	bool file = becomes && becomes->kind != SYNC_KIND_FOLDER;
 	content->differs = file ? !was || was->kind != becomes->kind || !git_oid_equal(was_id, id) : was && was->kind != SYNC_KIND_FOLDER;

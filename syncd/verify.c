@@ -63,20 +63,6 @@ static void unref(SyncVerify *verify)
 
 /* ---- one path ---- */
 
-static bool left_out(const SyncSet *set, const char *path, bool folder)
-{
-	g_autofree char *at = g_strdup(path);
-	bool out = !folder && !sync_path_included(path, (const char *const *)set->include);
-
-	while (*at && !out) {
-		out = sync_path_excluded(at, (const char *const *)set->exclude);
-		char *above = sync_path_parent(at);
-		g_free(at);
-		at = above;
-	}
-	return out;
-}
-
 static bool is_id(const git_oid *id, const SyncEntry *entry)
 {
 	git_oid wanted;
@@ -202,7 +188,7 @@ static void find_extra(Check *check, int fd, const char *path, guint depth)
 		struct stat st;
 
 		if (!sync_name_ok(entry->d_name) || sync_name_is_ours(entry->d_name) || fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    left_out(check->set, inner, S_ISDIR(st.st_mode)) || !(S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) || S_ISLNK(st.st_mode)))
+		    sync_set_leaves_out(check->set, inner, S_ISDIR(st.st_mode)) || !(S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) || S_ISLNK(st.st_mode)))
 			continue;
 		if (!g_hash_table_contains(check->entries, inner))
 			g_hash_table_insert(check->problems, g_strdup(inner), GINT_TO_POINTER(EXTRA));
@@ -226,7 +212,7 @@ static GHashTable *entries_of(Check *check, const git_oid *tree)
 	for (guint i = 0; i < new_->len; i++) {
 		SyncEntry *entry = new_->pdata[i];
 
-		if (left_out(check->set, entry->path, entry->meta->kind == SYNC_KIND_FOLDER))
+		if (sync_set_leaves_out(check->set, entry->path, entry->meta->kind == SYNC_KIND_FOLDER))
 			sync_entry_free(entry);
 		else
 			g_hash_table_insert(entries, entry->path, entry);
@@ -264,7 +250,7 @@ static bool look_again(Check *check, git_oid *tree)
 	for (guint i = 0; i < old->len + new_->len; i++) {
 		const SyncEntry *entry = i < old->len ? old->pdata[i] : new_->pdata[i - old->len];
 
-		if (!left_out(check->set, entry->path, entry->meta->kind == SYNC_KIND_FOLDER))
+		if (!sync_set_leaves_out(check->set, entry->path, entry->meta->kind == SYNC_KIND_FOLDER))
 			g_hash_table_add(paths, g_strdup(entry->path));
 	}
 	if (g_hash_table_size(paths) == 0)

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "syncd/files/path.h"
+
 const char *const sync_ref_names[SYNC_N_REFS] = { [SYNC_REF_CONFIG] = "config", [SYNC_REF_VOLATILE] = "volatile", [SYNC_REF_VOICE] = "voice" };
 const char *const sync_database_suffixes[] = { "-wal", "-shm", "-journal", NULL };
 
@@ -146,6 +148,20 @@ int sync_set_open(const SyncSet *set)
 	(void)close(fd);
 	errno = EPERM;
 	return -1;
+}
+
+bool sync_set_leaves_out(const SyncSet *set, const char *path, bool folder)
+{
+	g_autofree char *at = g_strdup(path);
+	bool out = !folder && !sync_path_included(path, (const char *const *)set->include);
+
+	while (*at && !out) {
+		out = sync_path_excluded(at, (const char *const *)set->exclude);
+		char *above = sync_path_parent(at);
+		g_free(at);
+		at = above;
+	}
+	return out;
 }
 
 const SyncSet *sync_sets_find(GPtrArray *sets, SyncRef ref, const char *name)

@@ -26,6 +26,9 @@ void sync_set_free(SyncSet *set);
 /* Opens the folder of @set. EPERM when a link on its path leads to what no data set may hold. -1 and errno. */
 int sync_set_open(const SyncSet *set);
 
+/* Whether @path, of a folder or of anything else, does not belong to @set: what it leaves out, with everything below, and what it does not include. */
+bool sync_set_leaves_out(const SyncSet *set, const char *path, bool folder);
+
 /* NULL when there is none of this name for @ref. */
 const SyncSet *sync_sets_find(GPtrArray *sets, SyncRef ref, const char *name);
 
