@@ -292,6 +292,11 @@ bool sync_follow_keep_overtaken(const git_oid *tree, const git_oid *parent, gpoi
 	       keep_aside(line, &own, "local edit kept", 2, "What was written into a file just when it was replaced is", error);
 }
 
+static void tell_beside(const char *path, gpointer user_data)
+{
+	sync_line_notice(user_data, "local edit kept", 2, "What stood at %s and is not part of the data set lies beside what came there, as .understudy-aside.*", path);
+}
+
 /* What the steps of @plan are going to replace, as it was looked at: what is there by then may be something else. */
 static void note_what_is_there(SyncLine *line, SyncPlan *plan)
 {
@@ -317,6 +322,7 @@ SyncApply sync_line_apply(SyncLine *line)
 		.gate = line->gate,
 		/* Volatile state has one truth, the leader's. */
 		.keep = line->ref == SYNC_REF_VOLATILE ? NULL : sync_follow_keep_overtaken,
+		.beside = tell_beside,
 		.user_data = line,
 	};
 }

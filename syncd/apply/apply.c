@@ -27,7 +27,6 @@ typedef struct {
 	GPtrArray *sets;
 	SyncRef ref;
 	bool few; /* a handful of fsyncs is cheaper than waiting for whatever else the file system holds */
-	bool overtaken; /* something that nobody has looked at stood in the place of a step */
 } Places;
 
 static void close_value(gpointer value)
@@ -364,43 +363,50 @@ static bool step_failed(const SyncStep *step, GError **error)
 	return false;
 }
 
-/* Something stands where it must not and cannot be removed (a folder with files that are not the set's): it is put aside. */
-static bool put_aside(int folder_fd, const char *name)
+/* What is left of it, or an empty one. */
+static void have_staging(Places *places, const char *name)
 {
-	g_autofree char *aside = g_strconcat(SYNC_OWN_PREFIX "aside.", name, NULL);
+	const SyncSet *set = sync_sets_find(places->sets, places->ref, name);
+	int root_fd = set ? root_of(places, name, true, NULL) : -1;
 
-	sync_file_remove_tree(folder_fd, aside);
-	return renameat(folder_fd, name, folder_fd, aside) == 0;
+	if (root_fd < 0)
+		return;
+	g_autofree char *staging = staging_name(set);
+	(void)mkdirat(root_fd, staging, 0700);
 }
 
-static char *kept_name(const SyncStep *step)
+/* Something stands where something else must come: it is taken out of the way, and what it is is seen to at the end (overtaken.h). @depth: it stands at the
+ * place of a folder above the step's (see there); 0: at its own. */
+static bool take_away(Places *places, const SyncStep *step, guint depth, int folder_fd, const char *name)
 {
-	return g_strdup_printf("was.%u", step->stage);
+	g_autofree char *kept = sync_overtaken_name(step, depth);
+
+	/* The journals of an earlier version have no number for a folder. */
+	if (!step->stage)
+		return sync_overtaken_put_aside(folder_fd, name, folder_fd, name);
+	have_staging(places, step->set);
+	int staging_fd = staging_of(places, step->set, false, NULL);
+	return staging_fd >= 0 && renameat(folder_fd, name, staging_fd, kept) == 0;
 }
 
 /* What stood in the step's place is @staged in our own folder now. It goes, unless it is not what was looked at. */
-static bool put_away(Places *places, const SyncStep *step, int staging_fd, const char *staged, const struct stat *st, int folder_fd, const char *name)
+static bool put_away(const SyncStep *step, int staging_fd, const char *staged, const struct stat *st)
 {
-	g_autofree char *kept = kept_name(step), *aside = g_strconcat(SYNC_OWN_PREFIX "aside.", name, NULL);
+	g_autofree char *kept = sync_overtaken_name(step, 0);
 
-	if (S_ISDIR(st->st_mode)) {
-		sync_file_remove_tree(folder_fd, aside);
-		return renameat(staging_fd, staged, folder_fd, aside) == 0;
-	}
 	/* Sockets, pipes and devices belong to a process, not to the data. */
-	if (sync_overtaken_is_as_it_was(step, st) || (!S_ISREG(st->st_mode) && !S_ISLNK(st->st_mode)))
+	if (!S_ISDIR(st->st_mode) && (sync_overtaken_is_as_it_was(step, st) || (!S_ISREG(st->st_mode) && !S_ISLNK(st->st_mode))))
 		return unlinkat(staging_fd, staged, 0) == 0;
-	places->overtaken = true;
 	return g_str_equal(staged, kept) || renameat(staging_fd, staged, staging_fd, kept) == 0;
 }
 
 /* A file system that cannot exchange two names has to do without: what comes between the look and this is gone. */
-static bool place_over(int staging_fd, const char *staged, int folder_fd, const char *name)
+static bool place_over(Places *places, const SyncStep *step, int staging_fd, const char *staged, int folder_fd, const char *name)
 {
 	for (int tries = 0; tries < 2; tries++) {
 		if (renameat(staging_fd, staged, folder_fd, name) == 0)
 			return true;
-		if ((errno != EISDIR && errno != ENOTEMPTY && errno != EEXIST) || !put_aside(folder_fd, name))
+		if ((errno != EISDIR && errno != ENOTEMPTY && errno != EEXIST) || !take_away(places, step, 0, folder_fd, name))
 			break;
 	}
 	return false;
@@ -408,18 +414,15 @@ static bool place_over(int staging_fd, const char *staged, int folder_fd, const 
 
 static bool place(Places *places, const SyncStep *step, int folder_fd, const char *name, GError **error)
 {
-	g_autofree char *staged = g_strdup_printf("%u", step->stage), *kept = kept_name(step);
+	g_autofree char *staged = g_strdup_printf("%u", step->stage);
 	int staging_fd = staging_of(places, step->set, false, error);
 	struct stat st;
 
 	if (staging_fd < 0)
 		return false;
-	if (fstatat(staging_fd, staged, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		/* Made before the crash: the staged file is in its place. */
-		if (errno == ENOENT && fstatat(staging_fd, kept, &st, AT_SYMLINK_NOFOLLOW) == 0)
-			places->overtaken = true;
-		return errno == ENOENT || places->overtaken ? true : step_failed(step, error);
-	}
+	/* Made before the crash: the staged file is in its place. */
+	if (fstatat(staging_fd, staged, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT || step_failed(step, error);
 	/* Else they have changed places already. */
 	bool comes = !step->staged_inode || st.st_ino == step->staged_inode;
 	for (guint tries = 0; comes && tries < EXCHANGE_TRIES; tries++) {
@@ -434,22 +437,10 @@ static bool place(Places *places, const SyncStep *step, int folder_fd, const cha
 		}
 	}
 	if (comes)
-		return ((errno == EINVAL || errno == ENOSYS) && place_over(staging_fd, staged, folder_fd, name)) || step_failed(step, error);
-	if (fstatat(staging_fd, staged, &st, AT_SYMLINK_NOFOLLOW) < 0 || !put_away(places, step, staging_fd, staged, &st, folder_fd, name))
+		return ((errno == EINVAL || errno == ENOSYS) && place_over(places, step, staging_fd, staged, folder_fd, name)) || step_failed(step, error);
+	if (fstatat(staging_fd, staged, &st, AT_SYMLINK_NOFOLLOW) < 0 || !put_away(step, staging_fd, staged, &st))
 		return step_failed(step, error);
 	return true;
-}
-
-/* What is left of it, or an empty one. */
-static void have_staging(Places *places, const char *name)
-{
-	const SyncSet *set = sync_sets_find(places->sets, places->ref, name);
-	int root_fd = set ? root_of(places, name, true, NULL) : -1;
-
-	if (root_fd < 0)
-		return;
-	g_autofree char *staging = staging_name(set);
-	(void)mkdirat(root_fd, staging, 0700);
 }
 
 static bool remove_name(const SyncStep *step, int folder_fd, const char *name, GError **error)
@@ -460,7 +451,7 @@ static bool remove_name(const SyncStep *step, int folder_fd, const char *name, G
 
 static bool unlink_step(Places *places, const SyncStep *step, int folder_fd, const char *name, GError **error)
 {
-	g_autofree char *kept = kept_name(step);
+	g_autofree char *kept = sync_overtaken_name(step, 0);
 	struct stat st;
 
 	if (!step->stage || !step->was)
@@ -477,7 +468,7 @@ static bool unlink_step(Places *places, const SyncStep *step, int folder_fd, con
 		if (S_ISDIR(st.st_mode))
 			return renameat2(staging_fd, kept, folder_fd, name, RENAME_NOREPLACE) == 0 || step_failed(step, error);
 	}
-	return put_away(places, step, staging_fd, kept, &st, folder_fd, name) || step_failed(step, error);
+	return put_away(step, staging_fd, kept, &st) || step_failed(step, error);
 }
 
 static bool set_folder(int fd, const SyncMeta *meta)
@@ -489,7 +480,7 @@ static bool set_folder(int fd, const SyncMeta *meta)
 	return fchown(fd, uid, gid) == 0 && fchmod(fd, meta->mode) == 0;
 }
 
-static bool make_folder(const SyncStep *step, int folder_fd, const char *name, bool make, GError **error)
+static bool make_folder(Places *places, const SyncStep *step, int folder_fd, const char *name, bool make, GError **error)
 {
 	if (make && *name && mkdirat(folder_fd, name, 0700) < 0) {
 		struct stat st;
@@ -497,7 +488,7 @@ static bool make_folder(const SyncStep *step, int folder_fd, const char *name, b
 		if (errno != EEXIST)
 			return step_failed(step, error);
 		if (fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode) &&
-		    (!put_aside(folder_fd, name) || mkdirat(folder_fd, name, 0700) < 0))
+		    (!take_away(places, step, 0, folder_fd, name) || mkdirat(folder_fd, name, 0700) < 0))
 			return step_failed(step, error);
 	}
 	sync_autofd fd = openat(folder_fd, *name ? name : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -519,18 +510,18 @@ static bool make_step(Places *places, const SyncStep *step, int folder_fd, const
 			       true :
 			       step_failed(step, error);
 	case SYNC_STEP_MKDIR:
-		return make_folder(step, folder_fd, name, true, error);
+		return make_folder(places, step, folder_fd, name, true, error);
 	case SYNC_STEP_PLACE:
 		return place(places, step, folder_fd, name, error);
 	case SYNC_STEP_ATTR:
-		return make_folder(step, folder_fd, name, false, error);
+		return make_folder(places, step, folder_fd, name, false, error);
 	}
 	g_assert_not_reached();
 }
 
 /* The folder @path. Somebody may have taken it away since it was looked at: what is to be in it has one all the same, and what stands in its place is
- * put aside. Who owns it is seen to at the next look. */
-static int have_folder(int root_fd, const char *path)
+ * taken out of the way. Who owns it is seen to at the next look. */
+static int have_folder(Places *places, const SyncStep *step, int root_fd, const char *path)
 {
 	g_auto(GStrv) names = g_strsplit(path, "/", -1);
 	sync_autofd at = sync_file_open_beneath(root_fd, "", O_RDONLY | O_DIRECTORY);
@@ -539,7 +530,7 @@ static int have_folder(int root_fd, const char *path)
 		const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 		int next = openat(at, names[i], flags);
 
-		if (next < 0 && (errno == ENOENT || ((errno == ENOTDIR || errno == ELOOP) && put_aside(at, names[i]))) && mkdirat(at, names[i], ROOT_MODE) == 0 && fsync(at) == 0)
+		if (next < 0 && (errno == ENOENT || ((errno == ENOTDIR || errno == ELOOP) && take_away(places, step, i + 1, at, names[i]))) && mkdirat(at, names[i], ROOT_MODE) == 0 && fsync(at) == 0)
 			next = openat(at, names[i], flags);
 		int number = errno;
 		sync_fd_close(&at);
@@ -568,7 +559,7 @@ static bool run_step(Places *places, const SyncStep *step, GError **error)
 		/* There is nothing to be taken away from it. */
 		if (step->kind == SYNC_STEP_UNLINK || step->kind == SYNC_STEP_RMDIR || step->kind == SYNC_STEP_ATTR)
 			return true;
-		folder_fd = have_folder(root_fd, parent);
+		folder_fd = have_folder(places, step, root_fd, parent);
 	}
 	if (folder_fd < 0)
 		return step_failed(step, error);
@@ -687,37 +678,20 @@ void sync_apply_ask_disk(const SyncApply *apply)
 	}
 }
 
-/* What somebody has written into the place of a step after the look. When it cannot be kept by name, for want of room, it stays beside what came. */
+/* What somebody has put into the place of a step after the look, this time or before a crash. */
 static void keep_overtaken(const SyncApply *apply, const SyncPlan *plan, Places *places)
 {
-	g_autoptr(GError) error = NULL;
-	g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)sync_overtaken_free);
 
-	for (guint i = 0; i < plan->steps->len; i++) {
-		const SyncStep *step = plan->steps->pdata[i];
-		g_autofree char *kept = kept_name(step);
-		struct stat st;
-		int staging_fd = step->stage ? staging_of(places, step->set, false, NULL) : -1;
+	for (guint i = 0; i < apply->sets->len; i++) {
+		const SyncSet *set = apply->sets->pdata[i];
+		int staging_fd = set->ref == apply->ref ? staging_of(places, set->name, false, NULL) : -1;
 
-		if (staging_fd < 0 || fstatat(staging_fd, kept, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		SyncOvertaken *one = g_new(SyncOvertaken, 1);
-		*one = (SyncOvertaken){ .step = step, .folder_fd = staging_fd };
-		g_strlcpy(one->name, kept, sizeof one->name);
-		g_ptr_array_add(list, one);
+		if (staging_fd >= 0)
+			sync_overtaken_find(plan, set, staging_fd, list);
 	}
-	bool ok = sync_overtaken_keep(apply, plan->ref, list, &error);
-	for (guint i = 0; i < list->len; i++) {
-		const SyncOvertaken *one = list->pdata[i];
-		g_autofree char *parent = sync_path_parent(one->step->path);
-		g_autofree char *aside = g_strconcat(SYNC_OWN_PREFIX "aside.", sync_path_last(one->step->path), NULL);
-		sync_autofd folder_fd = ok ? -1 : sync_file_open_beneath(root_of(places, one->step->set, false, NULL), parent, O_RDONLY | O_DIRECTORY);
-
-		if (ok || folder_fd < 0 || renameat(one->folder_fd, one->name, folder_fd, aside) < 0)
-			(void)unlinkat(one->folder_fd, one->name, 0);
-	}
-	if (!ok)
-		g_warning("what was written just when it was replaced stays beside it, as " SYNC_OWN_PREFIX "aside.*: %s", error->message);
+	if (list->len)
+		sync_overtaken_keep(apply, plan->ref, list);
 }
 
 static bool run(const SyncApply *apply, const SyncPlan *plan, GError **error)
@@ -739,7 +713,7 @@ static bool run(const SyncApply *apply, const SyncPlan *plan, GError **error)
 		ok = false;
 	}
 	/* This is: what it keeps goes from its place only then. */
-	if (ok && places.overtaken)
+	if (ok)
 		keep_overtaken(apply, plan, &places);
 	if (!ok)
 		return false;

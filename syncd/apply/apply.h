@@ -34,6 +34,8 @@ typedef struct {
 	/* Keeps @tree aside: the files as they were before, with what somebody has written into the place of a step after they were looked at. NULL: nobody
 	 * wants it. @parent NULL: nothing was applied before. */
 	bool (*keep)(const git_oid *tree, const git_oid *parent, gpointer user_data, GError **error);
+	/* Something that is not the set's to keep, or that could not be kept, stood at the absolute @path; it lies beside that now. NULL: nobody wants to know. */
+	void (*beside)(const char *path, gpointer user_data);
 	gpointer user_data;
 } SyncApply;
 

@@ -140,8 +140,10 @@ void sync_plan_add(SyncPlan *plan, const char *set_name, GPtrArray *old, GPtrArr
 	for (guint i = 0; i < new_->len; i++) {
 		SyncEntry *entry = new_->pdata[i];
 
-		if (is_folder(entry) && !is_folder(find(old, entry->path)))
+		if (is_folder(entry) && !is_folder(find(old, entry->path))) {
 			add(plan, SYNC_STEP_MKDIR, set, entry);
+			entry->stage = plan->steps->len;
+		}
 	}
 	for (guint i = 0; i < new_->len; i++) {
 		SyncEntry *entry = new_->pdata[i];

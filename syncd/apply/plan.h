@@ -35,7 +35,7 @@ typedef struct {
 	SyncMeta meta[1];             /* without a name; of no meaning where nothing is known of it but its path */
 	char id[SYNC_ID_LENGTH + 1];  /* of the object, in hex; "" for a folder, and not in the journal */
 	SyncStepKind kind : 8;
-	guint stage;                  /* PLACE, UNLINK: name in the staging folder, counted from 1 over all sets; UNLINK 0: it just goes */
+	guint stage;                  /* PLACE, UNLINK, MKDIR: name in the staging folder, of what comes or of what was in the way, counted from 1 over all sets; UNLINK 0: it just goes */
 	gint64 staged_ns;             /* PLACE: time of the staged file, by which it is known again; not in the journal */
 	guint64 staged_inode;         /* PLACE: by which it is known from what it was exchanged with; 0: not known */
 	SyncWas *was;                 /* PLACE, UNLINK; NULL: nothing was there */
