@@ -251,6 +251,10 @@ void sync_trial_act(SyncLine *line, const SyncPlan *plan); /* it is on the files
 /* ---- apply/migrate.c ---- */
 bool sync_trial_migrate(SyncLine *line, const git_oid *commit, const SyncTerm *term, GCancellable *cancellable, git_oid *ret_files,
 			GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The same for what comes onto the files of this device by order: *tree_id, that of @commit, becomes what is made of it where @firmware (may be NULL) is the
+ * older one. */
+bool sync_trial_migrate_tree(SyncLine *line, const git_oid *commit, const char *firmware, GCancellable *cancellable, git_oid *tree_id,
+			     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* ---- voice.c ---- */
 void sync_voice_init(SyncLine *line);
@@ -287,6 +291,4 @@ char *sync_voice_goes_on(SyncRepo *repo, const git_oid *head);
 bool sync_voice_goes_on_from(SyncLine *line, const git_oid *commit, const git_oid *head);
 
 /* ---- restore.c ---- */
-/* What @path (in the tree; "": everything) of the leader's configuration was in @from (as sync_repo_find() reads it) it becomes again, as a new
- * commit on its files. @tried: it was in use before, and nobody is asked. */
-bool sync_restore(SyncLine *line, const char *from, const char *path, bool tried, const char *author, const char *message, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool sync_restore(SyncLine *line, const SyncRestore *wish, const char *author, const char *message, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -355,9 +355,9 @@ void sync_engine_set_role(SyncEngine *engine, SyncRole role, guint64 term, const
 typedef struct {
 	SyncEngine *engine;
 	char *author, *message;
-	char *restore; /* a commit to go back to; NULL: only commit */
-	char *path;    /* of that */
-	bool tried;    /* and nobody is asked */
+	char *restore; /* what to go back to (SyncRestore); NULL: only commit */
+	char *path, *firmware;
+	bool tried;
 	bool last;     /* in haste */
 	SyncEngineCommits done;
 	gpointer user_data;
@@ -406,6 +406,7 @@ static gboolean line_committed(gpointer data)
 	g_free(call->message);
 	g_free(call->restore);
 	g_free(call->path);
+	g_free(call->firmware);
 	g_free(call);
 	return G_SOURCE_REMOVE;
 }
@@ -415,6 +416,7 @@ static gboolean run_commit(gpointer data)
 	LineCommit *part = data;
 	const CommitCall *call = part->call;
 	SyncLine *line = part->line;
+	SyncRestore wish = { call->restore, call->path, call->tried, call->firmware };
 	git_oid head;
 
 	if (line->role != SYNC_ROLE_LEAD) {
@@ -423,7 +425,7 @@ static gboolean run_commit(gpointer data)
 		if (!line->rescan)
 			sync_lead_begin(line);
 		sync_line_tell_activity(line, call->restore ? "applying" : "committing");
-		if ((call->restore ? sync_restore(line, call->restore, call->path, call->tried, call->author, call->message, &part->error) :
+		if ((call->restore ? sync_restore(line, &wish, call->author, call->message, &part->error) :
 				     sync_lead_commit(line, call->author, call->message, &part->error)) &&
 		    sync_repo_get_ref(line->repo, "heads", line->name, &head))
 			part->commit = sync_oid_text(&head);
@@ -469,13 +471,11 @@ void sync_engine_commit_last(SyncEngine *engine, const char *author, const char 
 	       (CommitCall){ .author = g_strdup(author), .message = g_strdup(message), .last = true, .done = done, .user_data = user_data });
 }
 
-void sync_engine_restore(SyncEngine *engine, const char *from, const char *path, bool tried, const char *author, const char *message, SyncEngineCommits done,
-			 gpointer user_data)
+void sync_engine_restore(SyncEngine *engine, const SyncRestore *wish, const char *author, const char *message, SyncEngineCommits done, gpointer user_data)
 {
 	commit(engine, SYNC_REF_CONFIG, 1,
-	       (CommitCall){ .author = g_strdup(author), .message = g_strdup(message), .tried = tried,
-			     .restore = g_strdup(from), .path = g_strdup(path), .done = done,
-			     .user_data = user_data });
+	       (CommitCall){ .author = g_strdup(author), .message = g_strdup(message), .tried = wish->tried, .restore = g_strdup(wish->from),
+			     .path = g_strdup(wish->path), .firmware = g_strdup(wish->firmware), .done = done, .user_data = user_data });
 }
 
 /* ---- pulls ---- */

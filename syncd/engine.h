@@ -51,9 +51,14 @@ void sync_engine_commit(SyncEngine *engine, const char *author, const char *mess
 /* The same while nobody is served: without waiting for the disk, and for nothing that waits for it just now. */
 void sync_engine_commit_last(SyncEngine *engine, const char *author, const char *message, SyncEngineCommits done, gpointer user_data);
 
-/* The configuration, or @path of it, as it was in @from (sync_repo_find()), as a new commit. @tried: without asking the applications. */
-void sync_engine_restore(SyncEngine *engine, const char *from, const char *path, bool tried, const char *author, const char *message, SyncEngineCommits done,
-			 gpointer user_data);
+/* What the leader's configuration is to become again, as a new commit on its files. */
+typedef struct {
+	const char *from;     /* as sync_repo_find() reads it */
+	const char *path;     /* one file or folder of it, in the tree; "": everything */
+	bool tried;           /* it was in use before, and nobody is asked */
+	const char *firmware; /* that made it, where it does not say so itself; NULL: not known */
+} SyncRestore;
+void sync_engine_restore(SyncEngine *engine, const SyncRestore *wish, const char *author, const char *message, SyncEngineCommits done, gpointer user_data);
 
 /* Where the peer is, who it is, and what it has stored (a{ss}). A pull that waits is replaced by a newer one, which then answers for both; @done
  * may be NULL. */

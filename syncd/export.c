@@ -32,6 +32,7 @@ void sync_import_clear(SyncImport *import)
 {
 	g_clear_pointer(&import->name, g_free);
 	g_clear_pointer(&import->pair_conf, g_free);
+	g_clear_pointer(&import->firmware, g_free);
 	g_clear_pointer(&import->from, g_free);
 }
 
@@ -317,12 +318,33 @@ static char *describe(const SyncExportPlace *place, const char *folder, bool his
 	return g_key_file_to_data(file, NULL, NULL);
 }
 
-/* The present state as a commit without a past. */
+/* What the firmware was that made it; "": it does not say. NULL and @error: it cannot be read. */
+static char *firmware_of(const SyncExportPlace *place, const char *commit, GError **error)
+{
+	g_autoptr(SyncRepo) repo = sync_repo_open(place->repository, error);
+	g_auto(SyncTerm) term = { 0 };
+	git_oid id;
+
+	if (!repo)
+		return NULL;
+	if (git_oid_fromstr(&id, commit) < 0) {
+		sync_git_error(error, "reading a commit");
+		return NULL;
+	}
+	if (!sync_repo_term_of(repo, &id, &term, error))
+		return NULL;
+	return g_strdup(term.firmware ? term.firmware : "");
+}
+
+/* The present state as a commit without a past. This device may have a newer firmware than the one that made it. */
 static bool cut_off(const SyncExportPlace *place, const char *folder, const char *commit, GError **error)
 {
-	g_autofree char *tree = g_strconcat(commit, "^{tree}", NULL), *alone = NULL;
+	g_autofree char *tree = g_strconcat(commit, "^{tree}", NULL), *firmware = firmware_of(place, commit, error), *alone = NULL;
 
-	return git(place, folder, NULL, &alone, error, "-c", "user.name=understudy", "-c", "user.email=understudy@localhost", "commit-tree", "-m", "exported", tree,
+	if (!firmware)
+		return false;
+	g_autofree char *message = g_strconcat("exported", *firmware ? "\n\nFirmware: " : "", firmware, NULL);
+	return git(place, folder, NULL, &alone, error, "-c", "user.name=understudy", "-c", "user.email=understudy@localhost", "commit-tree", "-m", message, tree,
 		   NULL) &&
 	       git(place, folder, NULL, NULL, error, "update-ref", PRESENT, alone, NULL);
 }
@@ -457,6 +479,7 @@ static bool take(const SyncExportPlace *place, const char *folder, int fd, SyncI
 		g_autofree char *commit = g_key_file_get_string(contents, "export", "commit", NULL);
 
 		import->history = g_strcmp0(content, "history") == 0;
+		import->firmware = g_key_file_get_string(contents, "export", "firmware", NULL);
 		import->pair_conf = g_utf8_make_valid(g_bytes_get_data(bytes[3], NULL), (gssize)g_bytes_get_size(bytes[3]));
 		import->from = g_strdup_printf("%.8s of %s", commit ? commit : "", device ? device : "");
 		ok = park(place, folder, import, commit, error);

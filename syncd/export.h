@@ -32,6 +32,7 @@ typedef struct {
 	bool is_new;     /* it was not there before */
 	bool history;
 	char *pair_conf;
+	char *firmware;  /* of the device that made the file; NULL: it does not say */
 	char *from;      /* for people */
 } SyncImport;
 

@@ -24,7 +24,8 @@ void sync_past_restore(BusCall *call, GVariant *args, gpointer user_data)
 	const char *commit_hex, *author, *message;
 
 	g_variant_get(args, "(&s&s&s)", &commit_hex, &author, &message);
-	sync_engine_restore(service->engine, commit_hex, "", true, *author ? author : bus_call_caller(call), message, answer_restore, call);
+	SyncRestore wish = { .from = commit_hex, .path = "", .tried = true };
+	sync_engine_restore(service->engine, &wish, *author ? author : bus_call_caller(call), message, answer_restore, call);
 }
 
 typedef struct {
@@ -120,8 +121,10 @@ void sync_past_restore_from(BusCall *call, GVariant *args, gpointer user_data)
 	g_autofree char *in_tree = NULL;
 
 	g_variant_get(args, "(&s&s&s&s)", &from, &path, &author, &message);
-	if (config_path(service, call, path, &in_tree))
-		sync_engine_restore(service->engine, from, in_tree, false, *author ? author : bus_call_caller(call), message, answer_restore, call);
+	if (!config_path(service, call, path, &in_tree))
+		return;
+	SyncRestore wish = { .from = from, .path = in_tree };
+	sync_engine_restore(service->engine, &wish, *author ? author : bus_call_caller(call), message, answer_restore, call);
 }
 
 typedef struct {

@@ -177,11 +177,22 @@ static bool replace_part(SyncLine *line, const git_oid *from_id, const git_oid *
 
 /* ---- the whole ---- */
 
-bool sync_restore(SyncLine *line, const char *from, const char *path, bool tried, const char *author, const char *message, GError **error)
+/* All of it, where an older firmware made it, comes in the form that this one reads. */
+static bool migrate(SyncLine *line, const SyncRestore *wish, const git_oid *target, GCancellable *cancellable, git_oid *tree, GError **error)
+{
+	g_auto(SyncTerm) made = { 0 };
+
+	if (wish->tried)
+		return true;
+	return sync_repo_term_of(line->repo, target, &made, error) &&
+	       sync_trial_migrate_tree(line, target, made.firmware ? made.firmware : wish->firmware, cancellable, tree, error);
+}
+
+bool sync_restore(SyncLine *line, const SyncRestore *wish, const char *author, const char *message, GError **error)
 {
 	git_oid target, head, tree, disk, commit;
 
-	if (!sync_repo_find(line->repo, from, &target, error))
+	if (!sync_repo_find(line->repo, wish->from, &target, error))
 		return false;
 	/* What is on disk now has its place in the line before it is replaced. */
 	if (!sync_lead_commit(line, "system", NULL, error))
@@ -197,10 +208,10 @@ bool sync_restore(SyncLine *line, const char *from, const char *path, bool tried
 	g_autoptr(GCancellable) cancellable = g_object_ref(line->following);
 	g_mutex_unlock(&line->engine->lock);
 	sync_line_store_begin(line);
-	bool ok = (!*path || replace_part(line, &tree, &disk, path, &tree, error));
+	bool ok = *wish->path ? replace_part(line, &tree, &disk, wish->path, &tree, error) : migrate(line, wish, &target, cancellable, &tree, error);
 	if (ok && !git_oid_equal(&tree, &disk))
 		ok = sync_repo_commit(line->repo, &tree, &head, author, message, &line->term, &commit, error) &&
-		     (tried || sync_trial_pass(line, &disk, &tree, &commit, cancellable, error)) &&
+		     (wish->tried || sync_trial_pass(line, &disk, &tree, &commit, cancellable, error)) &&
 		     sync_line_put(line, &disk, &tree, &commit, message, error);
 	sync_line_store_end(line);
 	return ok;

@@ -290,7 +290,8 @@ static void checked(GObject *source, GAsyncResult *result, gpointer user_data)
 	transfer->putting = true;
 	job_say(transfer->job, 0.8, PUTTING);
 	g_autofree char *message = g_strdup_printf("imported: %s", transfer->import.from);
-	sync_engine_restore(service->engine, transfer->import.name, "", false, transfer->author, message, put, g_object_ref(task));
+	SyncRestore wish = { .from = transfer->import.name, .path = "", .firmware = transfer->import.firmware };
+	sync_engine_restore(service->engine, &wish, transfer->author, message, put, g_object_ref(task));
 }
 
 void sync_transfer_import(BusCall *call, GVariant *args, gpointer user_data)

@@ -207,6 +207,25 @@ static bool take_earlier(SyncLine *line, const SettingsApplication *application,
 	return git_tree_create_updated(tree_id, line->repo->git, into, updates->len, (git_tree_update *)(void *)updates->data) == 0;
 }
 
+/* What the applications concerned make of @tree, that of @commit, takes its place. */
+static bool migrate(SyncLine *line, const git_oid *commit, git_tree *tree, const char *from, GCancellable *cancellable, git_oid *tree_id, GError **error)
+{
+	g_autofree char *hex = sync_oid_text(commit);
+
+	/* A takeover that comes first finds it by its name. */
+	if (!sync_follow_keep(line, error))
+		return false;
+	for (guint i = 0; i < line->settings->applications->len; i++) {
+		const SettingsApplication *application = line->settings->applications->pdata[i];
+
+		if (application->hooks[SETTINGS_HOOK_MIGRATE].command && concerns(line, tree, application) &&
+		    !take_earlier(line, application, tree, tree_id) &&
+		    !migrate_application(line, application, hex, from, tree_id, cancellable, error))
+			return false;
+	}
+	return true;
+}
+
 bool sync_trial_migrate(SyncLine *line, const git_oid *commit, const SyncTerm *term, GCancellable *cancellable, git_oid *ret_files, GError **error)
 {
 	g_autoptr(git_tree) tree = NULL;
@@ -228,17 +247,8 @@ bool sync_trial_migrate(SyncLine *line, const git_oid *commit, const SyncTerm *t
 	    g_strcmp0(made_for.firmware, line->term.firmware) == 0)
 		return true;
 	g_autofree char *hex = sync_oid_text(commit), *from = sync_printable(term->firmware);
-	/* A takeover that comes first finds it by its name. */
-	if (!sync_follow_keep(line, error))
+	if (!migrate(line, commit, tree, from, cancellable, &tree_id, error))
 		return false;
-	for (guint i = 0; i < line->settings->applications->len; i++) {
-		const SettingsApplication *application = line->settings->applications->pdata[i];
-
-		if (application->hooks[SETTINGS_HOOK_MIGRATE].command && concerns(line, tree, application) &&
-		    !take_earlier(line, application, tree, &tree_id) &&
-		    !migrate_application(line, application, hex, from, &tree_id, cancellable, error))
-			return false;
-	}
 	/* It stays in the term in which it was committed: it is no newer for having another form. */
 	SyncTerm own = *term;
 	own.device = line->engine->device;
@@ -246,4 +256,16 @@ bool sync_trial_migrate(SyncLine *line, const git_oid *commit, const SyncTerm *t
 	own.goes_on = NULL;
 	g_autofree char *message = g_strdup_printf("%.10s of firmware %s, migrated to %s", hex, from, line->term.firmware);
 	return sync_repo_commit(line->repo, &tree_id, commit, "system", message, &own, ret_files, error);
+}
+
+bool sync_trial_migrate_tree(SyncLine *line, const git_oid *commit, const char *firmware, GCancellable *cancellable, git_oid *tree_id, GError **error)
+{
+	g_autoptr(git_tree) tree = NULL;
+
+	if (!sync_term_is_newer(line->term.firmware, firmware))
+		return true;
+	if (git_tree_lookup(&tree, line->repo->git, tree_id) < 0)
+		return sync_git_error(error, "reading a commit");
+	g_autofree char *from = sync_printable(firmware);
+	return !is_needed(line, tree) || migrate(line, commit, tree, from, cancellable, tree_id, error);
 }

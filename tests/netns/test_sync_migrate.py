@@ -3,7 +3,9 @@
 device leads. The test is the supervisor that runs the commands."""
 
 import pytest
+from gi.repository import GLib
 from sync_lab import APPLICATION, BOOK, FILES, CallError, SyncLab
+from test_sync_export import JobFailed, begin, ended, export
 from test_sync_hooks import STAGED, call, change, say, set_firmware, wanted
 
 HOOKS = "command=/bin/true\nmigrate-command=/bin/migrate\n"
@@ -243,6 +245,66 @@ def test_a_restore_after_the_takeover_is_of_what_is_there(pair, lab):
     assert beta.git("rev-parse", f"{made}^").strip() == migrated and beta.git("for-each-ref", "refs/migrated") == ""
     beta.sync("RestoreFrom", "(ssss)", (migrated, "", "tester", "all of it"))
     assert files(beta) == MIGRATED
+
+
+def upgrade_both(pair, lab):
+    """Alpha, which leads, has the command; what is on the files is of the newer firmware."""
+    alpha, beta = pair
+    alpha.write("/etc/understudy/applications.d/pbx.conf", APPLICATION.replace("command=/bin/true\n", HOOKS))
+    for device in pair:
+        set_firmware(device, NEW)
+    change(alpha, "third\n")
+    lab.in_step()
+    assert not alpha.get("Hooks") and not beta.get("Hooks")
+
+
+@pytest.mark.parametrize("history", [False, True], ids=["", "history"])
+def test_a_file_of_an_older_firmware_is_migrated(pair, lab, tmp_path, history):
+    """Before it is on the files of the one that leads; the other takes it from there as any commit. One that cannot be migrated changes nothing."""
+    alpha, beta = pair
+    export(alpha, tmp_path / "file", history)
+    upgrade_both(pair, lab)
+    before = alpha.git("rev-parse", "config")
+    job = begin(alpha, tmp_path / "file", "Import", "(hs)", [""], "rb")
+    serial = wait_wanted(alpha)
+    assert next(hook for hook in alpha.get("Hooks") if hook[0] == serial)[4:] == ("lead", OLD, NEW)
+    assert alpha.read(f"{STAGED}/etc/main.cfg") == "second\n" and files(alpha) == ("third\n", None, "stays\n")
+    say(alpha, serial, False, "main.cfg:1: nobody knows what that became")
+    with pytest.raises(JobFailed, match="migrate of application pbx: main.cfg:1: nobody knows"):
+        ended(alpha, job)
+    assert files(alpha) == ("third\n", None, "stays\n") and alpha.get("Diverged") == [] and alpha.git("rev-parse", "config") == before
+
+    job = begin(alpha, tmp_path / "file", "Import", "(hs)", [""], "rb")
+    migrate(alpha)
+    commit = ended(alpha, job)["commit"]
+    assert files(alpha) == MIGRATED and alpha.git("rev-parse", "config").strip() == commit
+    assert f"\nFirmware: {NEW}\n" in alpha.git("log", "-1", "--format=%B", "config") and alpha.git("rev-parse", f"{commit}^") == before
+    alpha.wait_applied({"config": commit})
+    assert files(beta) == MIGRATED and not beta.get("Hooks") and beta.git("for-each-ref", "refs/migrated") == ""
+
+
+def test_a_file_that_the_newer_one_made_of_what_the_older_one_had(pair, lab, tmp_path):
+    """It is the firmware of the last commit that counts, not that of the device that wrote the file."""
+    alpha, _ = pair
+    set_firmware(alpha, NEW)
+    export(alpha, tmp_path / "file")
+    upgrade_both(pair, lab)
+    job = begin(alpha, tmp_path / "file", "Import", "(hs)", [""], "rb")
+    migrate(alpha)
+    ended(alpha, job)
+    assert files(alpha) == MIGRATED
+
+
+def test_all_of_an_older_state_is_migrated_when_it_is_restored(pair, lab):
+    """One file of it alone is what it was: a command turns all of an application's configuration into another, not a part."""
+    alpha, _ = pair
+    older = alpha.git("rev-parse", "config").strip()
+    upgrade_both(pair, lab)
+    call(alpha, "RestoreFrom", GLib.Variant("(ssss)", (older, "", "tester", "as it was")))
+    migrate(alpha)
+    wait_files(alpha, MIGRATED)
+    alpha.sync("RestoreFrom", "(ssss)", (older, f"{FILES}/main.cfg", "tester", "one file"))
+    assert alpha.read(f"{FILES}/main.cfg") == "second\n" and not alpha.get("Hooks")
 
 
 def test_without_such_a_command_it_comes_as_it_is(lab):
