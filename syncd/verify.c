@@ -40,15 +40,24 @@ struct SyncVerify {
 	GVariant *report;
 };
 
+/* Of one set. Nothing is held for each of its files: what the tree has is read folder by folder. */
 typedef struct {
 	SyncVerify *verify;
 	SyncRepo *repo;
 	const SyncSet *set;
 	int root_fd;
-	GHashTable *entries;  /* path -> SyncEntry*, of what the tree has and is not left out here */
+	git_oid tree;         /* the files are to be those of */
 	GHashTable *problems; /* path -> Verdict */
-	guint64 bytes;
+	guint64 files, bytes; /* files: paths that the tree has and that are not left out here */
+	char *folder;         /* whose manifest was read last; NULL: none */
+	GHashTable *metas;    /* what it says; NULL: there is no such folder */
 } Check;
+
+/* A path as the tree has it. */
+typedef struct {
+	const SyncMeta *meta; /* NULL: it has not */
+	const git_oid *id;    /* NULL: a folder */
+} Wanted;
 
 static void unref(SyncVerify *verify)
 {
@@ -63,24 +72,16 @@ static void unref(SyncVerify *verify)
 
 /* ---- one path ---- */
 
-static bool is_id(const git_oid *id, const SyncEntry *entry)
-{
-	git_oid wanted;
-
-	return git_oid_fromstr(&wanted, entry->id) == 0 && git_oid_equal(&wanted, id);
-}
-
-static bool same_as_pointer(Check *check, int fd, const SyncEntry *entry)
+static bool same_as_pointer(Check *check, int fd, const git_oid *id)
 {
 	g_autoptr(git_blob) blob = NULL;
 	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
 	g_autofree guchar *buffer = g_malloc(CHUNK);
 	SyncPointer pointer;
-	git_oid id;
 	guint64 size = 0;
 	ssize_t n;
 
-	if (git_oid_fromstr(&id, entry->id) < 0 || git_blob_lookup(&blob, check->repo->git, &id) < 0 ||
+	if (git_blob_lookup(&blob, check->repo->git, id) < 0 ||
 	    !sync_pointer_parse(git_blob_rawcontent(blob), git_blob_rawsize(blob), &pointer, NULL))
 		return false;
 	while ((n = read(fd, buffer, CHUNK)) > 0) {
@@ -90,7 +91,7 @@ static bool same_as_pointer(Check *check, int fd, const SyncEntry *entry)
 	return n == 0 && size == pointer.size && (size == 0 || g_str_equal(g_checksum_get_string(sum), pointer.id));
 }
 
-static bool same_file(Check *check, int folder_fd, const char *name, const SyncEntry *entry, const struct stat *st)
+static bool same_file(Check *check, int folder_fd, const char *name, const git_oid *wanted, const struct stat *st)
 {
 	sync_autofd fd = openat(folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	char self[32];
@@ -100,22 +101,22 @@ static bool same_file(Check *check, int folder_fd, const char *name, const SyncE
 		return false;
 	check->bytes += (guint64)st->st_size;
 	if (check->set->ref == SYNC_REF_VOICE)
-		return same_as_pointer(check, fd, entry);
+		return same_as_pointer(check, fd, wanted);
 	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-	return git_odb_hashfile(&id, self, GIT_OBJECT_BLOB) == 0 && is_id(&id, entry);
+	return git_odb_hashfile(&id, self, GIT_OBJECT_BLOB) == 0 && git_oid_equal(&id, wanted);
 }
 
-static bool same_link(int folder_fd, const char *name, const SyncEntry *entry)
+static bool same_link(int folder_fd, const char *name, const git_oid *wanted)
 {
 	char target[PATH_MAX];
 	ssize_t n = readlinkat(folder_fd, name, target, sizeof target);
 	git_oid id;
 
-	return n > 0 && n < (ssize_t)sizeof target && git_odb_hash(&id, target, (gsize)n, GIT_OBJECT_BLOB) == 0 && is_id(&id, entry);
+	return n > 0 && n < (ssize_t)sizeof target && git_odb_hash(&id, target, (gsize)n, GIT_OBJECT_BLOB) == 0 && git_oid_equal(&id, wanted);
 }
 
 /* A database that a process has open is more than its file. */
-static bool same_database(Check *check, const SyncEntry *entry)
+static bool same_database(Check *check, const git_oid *wanted)
 {
 	g_autofree char *root = realpath(check->set->root, NULL);
 	g_autofree char *path = root ? g_build_filename(root, check->set->database, NULL) : NULL;
@@ -123,47 +124,46 @@ static bool same_database(Check *check, const SyncEntry *entry)
 
 	if (!path)
 		return false;
-	if (git_odb_hashfile(&id, path, GIT_OBJECT_BLOB) == 0 && is_id(&id, entry))
+	if (git_odb_hashfile(&id, path, GIT_OBJECT_BLOB) == 0 && git_oid_equal(&id, wanted))
 		return true;
 	bool same = sync_snapshot_take(path, check->verify->scratch, NULL) && git_odb_hashfile(&id, check->verify->scratch, GIT_OBJECT_BLOB) == 0 &&
-		    is_id(&id, entry);
+		    git_oid_equal(&id, wanted);
 	(void)unlink(check->verify->scratch);
 	return same;
 }
 
-static Verdict judge(Check *check, const char *path)
+static Verdict judge(Check *check, const char *path, const Wanted *wanted)
 {
-	const SyncEntry *entry = g_hash_table_lookup(check->entries, path);
 	g_autofree char *parent = sync_path_parent(path);
 	const char *name = sync_path_last(path);
 	sync_autofd folder_fd = check->root_fd < 0 ? -1 : sync_file_open_beneath(check->root_fd, parent, O_RDONLY | O_DIRECTORY);
 	struct stat st;
 	bool there = folder_fd >= 0 && fstatat(folder_fd, *name ? name : ".", &st, AT_SYMLINK_NOFOLLOW) == 0;
 
-	if (!entry)
+	if (!wanted->meta)
 		return there ? EXTRA : SAME;
 	if (!there)
 		return MISSING;
-	switch (entry->meta->kind) {
+	switch (wanted->meta->kind) {
 	case SYNC_KIND_FOLDER:
-		return S_ISDIR(st.st_mode) && (st.st_mode & 0777) == (entry->meta->mode & 0777) ? SAME : DIFFERS;
+		return S_ISDIR(st.st_mode) && (st.st_mode & 0777) == (wanted->meta->mode & 0777) ? SAME : DIFFERS;
 	case SYNC_KIND_LINK:
-		return S_ISLNK(st.st_mode) && same_link(folder_fd, name, entry) ? SAME : DIFFERS;
+		return S_ISLNK(st.st_mode) && same_link(folder_fd, name, wanted->id) ? SAME : DIFFERS;
 	case SYNC_KIND_FILE:
-		if (!S_ISREG(st.st_mode) || (st.st_mode & 0777) != (entry->meta->mode & 0777))
+		if (!S_ISREG(st.st_mode) || (st.st_mode & 0777) != (wanted->meta->mode & 0777))
 			return DIFFERS;
 		if (check->set->database) {
 			check->bytes += (guint64)st.st_size;
-			return same_database(check, entry) ? SAME : DIFFERS;
+			return same_database(check, wanted->id) ? SAME : DIFFERS;
 		}
-		return same_file(check, folder_fd, name, entry, &st) ? SAME : DIFFERS;
+		return same_file(check, folder_fd, name, wanted->id, &st) ? SAME : DIFFERS;
 	}
 	g_assert_not_reached();
 }
 
-static void look_at(Check *check, const char *path)
+static void look_at(Check *check, const char *path, const Wanted *wanted)
 {
-	Verdict verdict = judge(check, path);
+	Verdict verdict = judge(check, path, wanted);
 
 	if (verdict == SAME)
 		g_hash_table_remove(check->problems, path);
@@ -171,9 +171,97 @@ static void look_at(Check *check, const char *path)
 		g_hash_table_insert(check->problems, g_strdup(path), GINT_TO_POINTER(verdict));
 }
 
+/* ---- what the tree has ---- */
+
+/* Its folder @path, "" the set's own; NULL: it has none. Transfer full. */
+static git_tree *folder_of(Check *check, const char *path)
+{
+	g_autofree char *full = sync_path_join(check->set->name, path);
+	g_autoptr(git_tree) tree = NULL;
+	g_autoptr(git_tree_entry) entry = NULL;
+	git_tree *folder = NULL;
+
+	if (git_tree_lookup(&tree, check->repo->git, &check->tree) == 0 && git_tree_entry_bypath(&entry, tree, full) == 0 &&
+	    git_tree_entry_type(entry) == GIT_OBJECT_TREE && git_tree_lookup(&folder, check->repo->git, git_tree_entry_id(entry)) < 0)
+		folder = NULL;
+	return folder;
+}
+
+static void forget_metas(Check *check)
+{
+	g_clear_pointer(&check->folder, g_free);
+	g_clear_pointer(&check->metas, g_hash_table_unref);
+}
+
+/* What the manifest of @folder, which is @path, says; owned by @check until it is asked for another one. */
+static GHashTable *metas_of(Check *check, const char *path, git_tree *folder)
+{
+	const git_tree_entry *entry = git_tree_entry_byname(folder, SYNC_MANIFEST_NAME);
+	g_autoptr(git_blob) manifest = NULL;
+
+	if (check->folder && g_str_equal(check->folder, path))
+		return check->metas;
+	forget_metas(check);
+	check->folder = g_strdup(path);
+	if (entry && git_blob_lookup(&manifest, check->repo->git, git_tree_entry_id(entry)) == 0)
+		check->metas = sync_manifest_parse(git_blob_rawcontent(manifest), git_blob_rawsize(manifest), NULL);
+	return check->metas;
+}
+
+/* One path, as good as sync_repo_each_difference() tells of it. */
+static void look_up(Check *check, const char *path)
+{
+	g_autofree char *parent = sync_path_parent(path);
+	const char *name = sync_path_last(path);
+	g_autoptr(git_tree) folder = folder_of(check, path);
+	g_autoptr(git_tree) above = folder ? NULL : folder_of(check, parent);
+	const git_tree_entry *entry = above && *path ? git_tree_entry_byname(above, name) : NULL;
+	GHashTable *metas = folder ? metas_of(check, path, folder) : entry ? metas_of(check, parent, above) : NULL;
+	Wanted wanted = { .meta = metas ? g_hash_table_lookup(metas, folder ? "." : name) : NULL, .id = entry ? git_tree_entry_id(entry) : NULL };
+
+	if (wanted.meta && sync_set_leaves_out(check->set, path, wanted.meta->kind == SYNC_KIND_FOLDER))
+		wanted = (Wanted){ NULL, NULL };
+	look_at(check, path, &wanted);
+}
+
+static guint count(Check *check, const git_oid *id, guint depth)
+{
+	g_autoptr(git_tree) folder = NULL;
+	guint n = 0;
+
+	if (depth > DEPTH_MAX || git_tree_lookup(&folder, check->repo->git, id) < 0)
+		return 0;
+	/* The manifest stands for the folder itself. */
+	for (gsize i = 0; i < git_tree_entrycount(folder); i++) {
+		const git_tree_entry *entry = git_tree_entry_byindex(folder, i);
+
+		n += git_tree_entry_type(entry) == GIT_OBJECT_TREE ? count(check, git_tree_entry_id(entry), depth + 1) : 1;
+	}
+	return n;
+}
+
+static bool is_in(Check *check, const char *path, const SyncMeta *meta)
+{
+	return meta && !sync_set_leaves_out(check->set, path, meta->kind == SYNC_KIND_FOLDER);
+}
+
+static bool look_first(const char *path, const SyncMeta *was, const git_oid *was_id, const SyncMeta *becomes, const git_oid *id, gpointer user_data)
+{
+	Check *check = user_data;
+	Wanted wanted = { becomes, id };
+
+	g_atomic_int_inc(&check->verify->done_files);
+	if (is_in(check, path, becomes)) {
+		check->files++;
+		look_at(check, path, &wanted);
+	}
+	return !g_atomic_int_get(&check->verify->cancelled);
+}
+
 /* ---- one set ---- */
 
-static void find_extra(Check *check, int fd, const char *path, guint depth)
+/* @folder: of the tree; NULL: it has not what is here. */
+static void find_extra(Check *check, int fd, const char *path, git_tree *folder, guint depth)
 {
 	int list_fd = depth < DEPTH_MAX ? openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	DIR *dir = list_fd < 0 ? NULL : fdopendir(list_fd);
@@ -190,34 +278,20 @@ static void find_extra(Check *check, int fd, const char *path, guint depth)
 		if (!sync_name_ok(entry->d_name) || sync_name_is_ours(entry->d_name) || fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    sync_set_leaves_out(check->set, inner, S_ISDIR(st.st_mode)) || !(S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) || S_ISLNK(st.st_mode)))
 			continue;
-		if (!g_hash_table_contains(check->entries, inner))
+		const git_tree_entry *known = folder ? git_tree_entry_byname(folder, entry->d_name) : NULL;
+		bool is_folder = known && git_tree_entry_type(known) == GIT_OBJECT_TREE;
+		if (!known || sync_set_leaves_out(check->set, inner, is_folder))
 			g_hash_table_insert(check->problems, g_strdup(inner), GINT_TO_POINTER(EXTRA));
 		if (!S_ISDIR(st.st_mode))
 			continue;
+		g_autoptr(git_tree) below = NULL;
+		if (is_folder && git_tree_lookup(&below, check->repo->git, git_tree_entry_id(known)) < 0)
+			below = NULL;
 		sync_autofd inner_fd = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (inner_fd >= 0)
-			find_extra(check, inner_fd, inner, depth + 1);
+			find_extra(check, inner_fd, inner, below, depth + 1);
 	}
 	(void)closedir(dir);
-}
-
-static GHashTable *entries_of(Check *check, const git_oid *tree)
-{
-	GHashTable *entries = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)sync_entry_free);
-	g_autoptr(GPtrArray) old = g_ptr_array_new(), new_ = g_ptr_array_new();
-	g_autoptr(GError) error = NULL;
-
-	if (!sync_repo_compare(check->repo, NULL, tree, check->set->name, old, new_, &error))
-		g_warning("verifying: %s", error->message);
-	for (guint i = 0; i < new_->len; i++) {
-		SyncEntry *entry = new_->pdata[i];
-
-		if (sync_set_leaves_out(check->set, entry->path, entry->meta->kind == SYNC_KIND_FOLDER))
-			sync_entry_free(entry);
-		else
-			g_hash_table_insert(entries, entry->path, entry);
-	}
-	return entries;
 }
 
 /* The commit whose files are to be there. */
@@ -231,44 +305,78 @@ static bool files_of(SyncRepo *repo, SyncRef ref, git_oid *ret_commit)
 	return true;
 }
 
-/* What changed since, and what was not right, against the tree as it is now. False: nothing was left to look at. */
-static bool look_again(Check *check, git_oid *tree)
+/* All of it, against the newest state. False: it has gone while it was read; *ret_has: there is one. */
+static bool look_at_all(Check *check, bool *ret_has)
 {
-	g_autoptr(GPtrArray) old = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
-	g_autoptr(GPtrArray) new_ = g_ptr_array_new_with_free_func((GDestroyNotify)sync_entry_free);
+	g_autoptr(GError) error = NULL;
+	git_oid head;
+	bool ok = true;
+
+	*ret_has = files_of(check->repo, check->set->ref, &head) && sync_repo_tree_of(check->repo, &head, &check->tree, NULL);
+	check->files = 0;
+	g_hash_table_remove_all(check->problems);
+	g_autoptr(git_tree) folder = *ret_has ? folder_of(check, "") : NULL;
+	if (folder) {
+		g_atomic_int_add(&check->verify->all_files, (gint)count(check, git_tree_id(folder), 0));
+		ok = sync_repo_each_difference(check->repo, NULL, &check->tree, check->set->name, look_first, check, &error);
+	}
+	if (!ok) {
+		g_message("verifying: %s", error->message);
+		g_hash_table_insert(check->problems, g_strdup("."), GINT_TO_POINTER(DIFFERS));
+	}
+	if (ok && check->root_fd >= 0 && !check->set->database)
+		find_extra(check, check->root_fd, "", folder, 0);
+	return ok;
+}
+
+typedef struct {
+	Check *check;
+	GHashTable *paths;
+} Changes;
+
+static bool note_change(const char *path, const SyncMeta *was, const git_oid *was_id, const SyncMeta *becomes, const git_oid *id, gpointer user_data)
+{
+	Changes *changes = user_data;
+	bool was_in = is_in(changes->check, path, was), is = is_in(changes->check, path, becomes);
+
+	if (was_in || is)
+		g_hash_table_add(changes->paths, g_strdup(path));
+	changes->check->files += (is ? 1 : 0) - (was_in ? 1 : 0);
+	return true;
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* What changed since, and what was not right, against the tree as it is now. False: nothing was left to look at. */
+static bool look_again(Check *check)
+{
 	g_autoptr(GHashTable) paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	Changes changes = { check, paths };
 	git_oid head, now;
 	GHashTableIter iter;
 	const char *path;
 
 	if (!files_of(check->repo, check->set->ref, &head) || !sync_repo_tree_of(check->repo, &head, &now, NULL) ||
-	    !sync_repo_compare(check->repo, tree, &now, check->set->name, old, new_, NULL))
+	    !sync_repo_each_difference(check->repo, &check->tree, &now, check->set->name, note_change, &changes, NULL))
 		return false;
 	g_hash_table_iter_init(&iter, check->problems);
 	while (g_hash_table_iter_next(&iter, (gpointer *)&path, NULL))
 		g_hash_table_add(paths, g_strdup(path));
-	for (guint i = 0; i < old->len + new_->len; i++) {
-		const SyncEntry *entry = i < old->len ? old->pdata[i] : new_->pdata[i - old->len];
-
-		if (!sync_set_leaves_out(check->set, entry->path, entry->meta->kind == SYNC_KIND_FOLDER))
-			g_hash_table_add(paths, g_strdup(entry->path));
-	}
 	if (g_hash_table_size(paths) == 0)
 		return false;
-	if (!git_oid_equal(tree, &now)) {
-		g_hash_table_unref(check->entries);
-		check->entries = entries_of(check, &now);
-		*tree = now;
-	}
-	g_hash_table_iter_init(&iter, paths);
-	while (g_hash_table_iter_next(&iter, (gpointer *)&path, NULL))
-		look_at(check, path);
+	if (!git_oid_equal(&check->tree, &now))
+		forget_metas(check);
+	check->tree = now;
+	/* Those of one folder one after the other: each manifest is read once. */
+	guint n;
+	g_autofree gpointer *sorted = g_hash_table_get_keys_as_array(paths, &n);
+	qsort(sorted, n, sizeof *sorted, compare_paths);
+	for (guint i = 0; i < n && !g_atomic_int_get(&check->verify->cancelled); i++)
+		look_up(check, sorted[i]);
 	return true;
-}
-
-static gint compare_paths(gconstpointer a, gconstpointer b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 static void add_problems(GVariantBuilder *report, Check *check, Verdict verdict, const char *name)
@@ -292,51 +400,34 @@ static void add_problems(GVariantBuilder *report, Check *check, Verdict verdict,
 }
 
 /* The set's own folder in the tree; "": it has none. */
-static char *tree_of_set(Check *check, const git_oid *tree_id)
+static char *tree_of_set(Check *check)
 {
-	g_autoptr(git_tree) tree = NULL;
-	const git_tree_entry *entry;
+	g_autoptr(git_tree) folder = folder_of(check, "");
 
-	if (git_tree_lookup(&tree, check->repo->git, tree_id) < 0 || !(entry = git_tree_entry_byname(tree, check->set->name)))
-		return g_strdup("");
-	return sync_oid_text(git_tree_entry_id(entry));
+	return folder ? sync_oid_text(git_tree_id(folder)) : g_strdup("");
 }
 
 static void check_set(SyncVerify *verify, SyncRepo *repo, const SyncSet *set, GVariantBuilder *reports)
 {
 	Check check = { .verify = verify, .repo = repo, .set = set };
-	g_autofree char *in_tree = g_strdup("");
-	git_oid head, tree;
-	GHashTableIter iter;
-	const char *path;
-	bool has = files_of(repo, set->ref, &head) && sync_repo_tree_of(repo, &head, &tree, NULL);
+	bool has = false, whole = false;
 
 	check.root_fd = sync_set_open(set);
 	check.problems = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	check.entries = has ? entries_of(&check, &tree) : g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)sync_entry_free);
-	g_atomic_int_add(&verify->all_files, (gint)g_hash_table_size(check.entries));
-	g_hash_table_iter_init(&iter, check.entries);
-	while (g_hash_table_iter_next(&iter, (gpointer *)&path, NULL) && !g_atomic_int_get(&verify->cancelled)) {
-		look_at(&check, path);
-		g_atomic_int_inc(&verify->done_files);
-	}
-	if (check.root_fd >= 0 && !set->database)
-		find_extra(&check, check.root_fd, "", 0);
-	for (guint round = 1; has && round < ROUNDS && !g_atomic_int_get(&verify->cancelled); round++) {
-		if (g_hash_table_size(check.problems) > 0)
+	for (guint round = 0; round < ROUNDS && !g_atomic_int_get(&verify->cancelled); round++) {
+		if (whole && g_hash_table_size(check.problems) > 0)
 			g_usleep(PAUSE_US); /* this thread's own time */
-		if (!look_again(&check, &tree))
+		if (!whole)
+			whole = look_at_all(&check, &has);
+		else if (!has || !look_again(&check))
 			break;
 	}
-	if (has) {
-		g_free(in_tree);
-		in_tree = tree_of_set(&check, &tree);
-	}
+	g_autofree char *in_tree = has ? tree_of_set(&check) : g_strdup("");
 	g_variant_builder_open(reports, G_VARIANT_TYPE_VARDICT);
 	g_variant_builder_add(reports, "{sv}", "set", g_variant_new_string(set->name));
 	g_variant_builder_add(reports, "{sv}", "ref", g_variant_new_string(sync_ref_names[set->ref]));
 	g_variant_builder_add(reports, "{sv}", "tree", g_variant_new_string(in_tree));
-	g_variant_builder_add(reports, "{sv}", "files", g_variant_new_uint64(g_hash_table_size(check.entries)));
+	g_variant_builder_add(reports, "{sv}", "files", g_variant_new_uint64(check.files));
 	g_variant_builder_add(reports, "{sv}", "bytes", g_variant_new_uint64(check.bytes));
 	add_problems(reports, &check, DIFFERS, "differs");
 	add_problems(reports, &check, MISSING, "missing");
@@ -344,7 +435,7 @@ static void check_set(SyncVerify *verify, SyncRepo *repo, const SyncSet *set, GV
 	g_variant_builder_close(reports);
 	if (check.root_fd >= 0)
 		(void)close(check.root_fd);
-	g_hash_table_unref(check.entries);
+	forget_metas(&check);
 	g_hash_table_unref(check.problems);
 }
 
