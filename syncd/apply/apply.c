@@ -17,6 +17,7 @@
 #include "syncd/files/file.h"
 #include "syncd/files/owner.h"
 #include "syncd/files/path.h"
+#include "syncd/repository/large.h"
 
 enum { WRITE_CHUNK = 1 << 20, FEW_STEPS = 12, ROOT_MODE = 0755, PATIENCE_US = 30000, JOURNAL_PART = 64 * 1024, EXCHANGE_TRIES = 6 };
 
@@ -189,9 +190,13 @@ static bool write_content(int fd, const char *data, gsize length, GCancellable *
 	return true;
 }
 
-static bool fill(Staging *staging, int fd, git_blob *blob, GError **error)
+/* @blob NULL: it is large. */
+static bool fill(Staging *staging, int fd, const git_oid *id, git_blob *blob, GError **error)
 {
 	const SyncObjects *objects = staging->apply->objects;
+
+	if (!blob)
+		return sync_large_write(staging->apply->repo, id, fd, staging->cancellable, error);
 	const char *content = git_blob_rawcontent(blob);
 	gsize length = git_blob_rawsize(blob);
 	SyncPointer pointer;
@@ -201,7 +206,7 @@ static bool fill(Staging *staging, int fd, git_blob *blob, GError **error)
 	return sync_pointer_parse(content, length, &pointer, error) && sync_objects_take(objects, &pointer, fd, staging->cancellable, error);
 }
 
-static bool stage_file(Staging *staging, SyncStep *step, int folder_fd, const char *name, git_blob *blob, GError **error)
+static bool stage_file(Staging *staging, SyncStep *step, int folder_fd, const char *name, const git_oid *id, git_blob *blob, GError **error)
 {
 	struct timespec times[2];
 	uid_t uid;
@@ -215,7 +220,7 @@ static bool stage_file(Staging *staging, SyncStep *step, int folder_fd, const ch
 		sync_error_from_errno(error, errno, "staging a file");
 		return false;
 	}
-	if (!fill(staging, fd, blob, error))
+	if (!fill(staging, fd, id, blob, error))
 		return false;
 	struct stat st;
 	if (futimens(fd, times) < 0 || fstat(fd, &st) < 0 || (staging->places->few && fsync(fd) < 0)) {
@@ -286,11 +291,14 @@ static bool stage_step(Staging *staging, SyncStep *step, GError **error)
 		return false;
 	if (!same_file_system(root_of(staging->places, step->set, false, NULL), step->path, error))
 		return false;
-	if (git_oid_fromstr(&id, step->id) < 0 || git_blob_lookup(&blob, staging->apply->repo->git, &id) < 0)
+	if (git_oid_fromstr(&id, step->id) < 0)
+		return sync_git_error(error, "reading a file of the commit");
+	bool large = step->meta->kind == SYNC_KIND_FILE && !staging->apply->objects && sync_large_is(staging->apply->repo, &id);
+	if (!large && git_blob_lookup(&blob, staging->apply->repo->git, &id) < 0)
 		return sync_git_error(error, "reading a file of the commit");
 	if (step->meta->kind == SYNC_KIND_LINK)
 		return stage_link(staging, step, folder_fd, name, blob, error);
-	return stage_file(staging, step, folder_fd, name, blob, error);
+	return stage_file(staging, step, folder_fd, name, &id, blob, error);
 }
 
 static bool sync_stagings(Places *places, GError **error)

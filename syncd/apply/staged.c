@@ -13,6 +13,7 @@
 #include "syncd/files/file.h"
 #include "syncd/files/owner.h"
 #include "syncd/files/path.h"
+#include "syncd/repository/large.h"
 
 enum { OWN_MOST = 16 << 20, CHUNK = 64 << 10, DEPTH_MAX = 64 };
 
@@ -90,12 +91,20 @@ static bool set_time(const SyncStep *step, int folder_fd, const char *name, GErr
 	return ns == 0 || utimensat(folder_fd, name, times, AT_SYMLINK_NOFOLLOW) == 0 || failed(error, step->path);
 }
 
-static bool place(SyncRepo *repo, const SyncStep *step, int folder_fd, const char *name, GError **error)
+static bool write_file(SyncRepo *repo, const git_oid *id, git_blob *blob, int fd, const char *path, GCancellable *cancellable, GError **error)
+{
+	if (!blob)
+		return sync_large_write(repo, id, fd, cancellable, error);
+	return write_whole(fd, git_blob_rawcontent(blob), git_blob_rawsize(blob)) || failed(error, path);
+}
+
+static bool place(SyncRepo *repo, const SyncStep *step, int folder_fd, const char *name, GCancellable *cancellable, GError **error)
 {
 	g_autoptr(git_blob) blob = NULL;
 	git_oid id;
 
-	if (git_oid_fromstr(&id, step->id) < 0 || git_blob_lookup(&blob, repo->git, &id) < 0)
+	if (git_oid_fromstr(&id, step->id) < 0 ||
+	    ((step->meta->kind == SYNC_KIND_LINK || !sync_large_is(repo, &id)) && git_blob_lookup(&blob, repo->git, &id) < 0))
 		return sync_git_error(error, "reading a file of the commit");
 	sync_file_remove_tree(folder_fd, name);
 	if (step->meta->kind == SYNC_KIND_LINK) {
@@ -104,9 +113,9 @@ static bool place(SyncRepo *repo, const SyncStep *step, int folder_fd, const cha
 		return (symlinkat(target, folder_fd, name) == 0 || failed(error, step->path)) && set_time(step, folder_fd, name, error);
 	}
 	sync_autofd fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0 || !set_rights(fd, step->meta) || !write_whole(fd, git_blob_rawcontent(blob), git_blob_rawsize(blob)))
+	if (fd < 0 || !set_rights(fd, step->meta))
 		return failed(error, step->path);
-	return set_time(step, folder_fd, name, error);
+	return write_file(repo, &id, blob, fd, step->path, cancellable, error) && set_time(step, folder_fd, name, error);
 }
 
 static bool make_folder(const SyncStep *step, int folder_fd, const char *name, GError **error)
@@ -122,7 +131,7 @@ static bool make_folder(const SyncStep *step, int folder_fd, const char *name, G
 	return (fd >= 0 && set_rights(fd, step->meta)) || failed(error, step->path);
 }
 
-static bool make_step(SyncRepo *repo, const SyncStep *step, int root_fd, GError **error)
+static bool make_step(SyncRepo *repo, const SyncStep *step, int root_fd, GCancellable *cancellable, GError **error)
 {
 	g_autofree char *parent = sync_path_parent(step->path);
 	const char *name = sync_path_last(step->path);
@@ -139,7 +148,7 @@ static bool make_step(SyncRepo *repo, const SyncStep *step, int root_fd, GError 
 	case SYNC_STEP_ATTR:
 		return folder_fd < 0 ? failed(error, step->path) : make_folder(step, folder_fd, name, error);
 	case SYNC_STEP_PLACE:
-		return folder_fd < 0 ? failed(error, step->path) : place(repo, step, folder_fd, name, error);
+		return folder_fd < 0 ? failed(error, step->path) : place(repo, step, folder_fd, name, cancellable, error);
 	}
 	g_assert_not_reached();
 }
@@ -240,7 +249,7 @@ static bool make_set(SyncRepo *repo, const SyncSet *set, int folder_fd, const ch
 		return false;
 	sync_plan_add(plan, set->name, old, new_);
 	for (guint i = 0; i < plan->steps->len; i++)
-		if (g_cancellable_set_error_if_cancelled(cancellable, error) || !make_step(repo, plan->steps->pdata[i], root_fd, error))
+		if (g_cancellable_set_error_if_cancelled(cancellable, error) || !make_step(repo, plan->steps->pdata[i], root_fd, cancellable, error))
 			return false;
 	sync_autofd live_fd = set->database ? -1 : sync_set_open(set);
 	if (live_fd >= 0)
@@ -339,7 +348,7 @@ bool sync_staged_put(SyncRepo *repo, SyncObjects *objects, const SyncEntry *entr
 	if (folder_fd < 0)
 		return failed(error, entry->path);
 	if (entry->meta->kind == SYNC_KIND_LINK || !objects) {
-		if (!place(repo, entry, folder_fd, name, error))
+		if (!place(repo, entry, folder_fd, name, cancellable, error))
 			return false;
 	} else {
 		if (!sync_staged_pointer(repo, entry, &pointer, error))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* syncd/repository/receive.c - in front of libgit2's own place for packs; its head says which of the two takes a pack. */
+/* syncd/repository/receive.c - in front of libgit2's own place for packs; how many objects there are, and how large they come, says which of the two takes a pack. */
 #include "syncd/repository/receive.h"
 
 #include <fcntl.h>
@@ -15,7 +15,8 @@
 
 enum {
 	PRIORITY = 5, /* before libgit2's */
-	MANY = 4096,  /* objects */
+	MANY = 4096,  /* objects, */
+	LARGE = 2 << 20, /* or bytes, are git's */
 	HEAD = 12,    /* "PACK", the version, how many */
 	LOOK_MS = 100,
 };
@@ -30,9 +31,8 @@ typedef struct {
 	git_odb *odb;
 	git_indexer_progress_cb progress; /* may be NULL; not 0: it is not wanted any more */
 	void *payload;
-	GByteArray *head;     /* what came before it was known how many there are */
-	git_indexer *indexer; /* of few */
-	GSubprocess *process; /* of many */
+	GByteArray *held;     /* all of it, as long as that is little */
+	GSubprocess *process; /* else */
 } Pack;
 
 static const char *repository_of(const Pack *pack)
@@ -47,21 +47,19 @@ static int failed(GError *error)
 	return -1;
 }
 
-static bool begin(Pack *pack, git_indexer_progress *stats)
+static guint32 n_objects(const Pack *pack)
 {
-	git_indexer_options options = GIT_INDEXER_OPTIONS_INIT;
-	const char *argv[] = { "git", "-c", "core.fsync=pack,pack-metadata", "index-pack", "--stdin", "--fix-thin", NULL };
-	GError *error = NULL;
 	guint32 n;
 
-	memcpy(&n, pack->head->data + HEAD - sizeof n, sizeof n);
-	if (GUINT32_FROM_BE(n) < MANY) {
-		g_autofree char *folder = g_build_filename(repository_of(pack), "objects/pack", NULL);
+	memcpy(&n, pack->held->data + HEAD - sizeof n, sizeof n);
+	return GUINT32_FROM_BE(n);
+}
 
-		options.progress_cb = pack->progress;
-		options.progress_cb_payload = pack->payload;
-		return git_indexer_new(&pack->indexer, folder, 0, pack->odb, &options) == 0;
-	}
+static bool begin(Pack *pack, git_indexer_progress *stats)
+{
+	const char *argv[] = { "git", "-c", "core.fsync=pack,pack-metadata", "index-pack", "--stdin", "--fix-thin", NULL };
+	GError *error = NULL;
+
 	g_autoptr(GSubprocessLauncher) launcher =
 		g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_SILENCE);
 	g_auto(GStrv) env = sync_git_environment(repository_of(pack));
@@ -71,7 +69,7 @@ static bool begin(Pack *pack, git_indexer_progress *stats)
 	if (!pack->process)
 		(void)failed(error);
 	else
-		stats->total_objects = GUINT32_FROM_BE(n);
+		stats->total_objects = n_objects(pack);
 	return pack->process != NULL;
 }
 
@@ -85,24 +83,47 @@ static int pack_append(git_odb_writepack *parent, const void *data, size_t size,
 	Pack *pack = (Pack *)parent;
 	GError *error = NULL;
 
-	if (!pack->indexer && !pack->process) {
-		g_byte_array_append(pack->head, data, (guint)size);
-		if (pack->head->len < HEAD)
-			return 0;
-		if (!begin(pack, stats))
-			return -1;
-		data = pack->head->data;
-		size = pack->head->len;
-	}
-	if (pack->indexer)
-		return git_indexer_append(pack->indexer, data, size, stats);
 	stats->received_bytes += size;
 	int rc = unwanted(pack, stats);
 	if (rc != 0)
 		return rc;
-	if (!g_output_stream_write_all(g_subprocess_get_stdin_pipe(pack->process), data, size, NULL, NULL, &error))
-		return failed(error);
-	return 0;
+	if (!pack->process) {
+		g_byte_array_append(pack->held, data, (guint)size);
+		if (pack->held->len < HEAD || (n_objects(pack) < MANY && pack->held->len <= LARGE))
+			return 0;
+		if (!begin(pack, stats))
+			return -1;
+		data = pack->held->data;
+		size = pack->held->len;
+	}
+	bool given = g_output_stream_write_all(g_subprocess_get_stdin_pipe(pack->process), data, size, NULL, NULL, &error);
+	if (pack->held->len > 0) {
+		g_byte_array_unref(pack->held);
+		pack->held = g_byte_array_new();
+	}
+	return given ? 0 : failed(error);
+}
+
+/* Here, by libgit2. */
+static int commit_held(Pack *pack, git_indexer_progress *stats)
+{
+	git_indexer_options options = GIT_INDEXER_OPTIONS_INIT;
+	g_autofree char *folder = g_build_filename(repository_of(pack), "objects/pack", NULL);
+	git_indexer *indexer = NULL;
+
+	if (pack->held->len < HEAD) {
+		git_error_set_str(GIT_ERROR_INDEXER, "a pack without a head");
+		return -1;
+	}
+	options.progress_cb = pack->progress;
+	options.progress_cb_payload = pack->payload;
+	int rc = git_indexer_new(&indexer, folder, 0, pack->odb, &options);
+	if (rc == 0)
+		rc = git_indexer_append(indexer, pack->held->data, pack->held->len, stats);
+	if (rc == 0)
+		rc = git_indexer_commit(indexer, stats);
+	git_indexer_free(indexer);
+	return rc;
 }
 
 static bool folder_lasts(const Pack *pack, GError **error)
@@ -117,12 +138,8 @@ static int pack_commit(git_odb_writepack *parent, git_indexer_progress *stats)
 	Pack *pack = (Pack *)parent;
 	GError *error = NULL;
 
-	if (pack->indexer)
-		return git_indexer_commit(pack->indexer, stats);
-	if (!pack->process) {
-		git_error_set_str(GIT_ERROR_INDEXER, "a pack without a head");
-		return -1;
-	}
+	if (!pack->process)
+		return commit_held(pack, stats);
 	(void)g_output_stream_close(g_subprocess_get_stdin_pipe(pack->process), NULL, NULL);
 	/* It says the pack's name when all is done. */
 	GPollFD said = { .fd = g_unix_input_stream_get_fd(G_UNIX_INPUT_STREAM(g_subprocess_get_stdout_pipe(pack->process))), .events = G_IO_IN | G_IO_HUP };
@@ -149,8 +166,7 @@ static void pack_free(git_odb_writepack *parent)
 		(void)g_subprocess_wait(pack->process, NULL, NULL);
 		g_object_unref(pack->process);
 	}
-	git_indexer_free(pack->indexer);
-	g_byte_array_unref(pack->head);
+	g_byte_array_unref(pack->held);
 	g_free(pack);
 }
 
@@ -163,7 +179,7 @@ static int receiver_writepack(git_odb_writepack **ret_pack, git_odb_backend *bac
 		.odb = odb,
 		.progress = progress,
 		.payload = payload,
-		.head = g_byte_array_new(),
+		.held = g_byte_array_new(),
 	};
 	*ret_pack = &pack->parent;
 	return 0;

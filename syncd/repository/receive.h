@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * syncd/repository/receive.h - packs of very many objects, which git itself takes in.
+ * syncd/repository/receive.h - packs of very many objects, or of large ones, which git itself takes in.
  *
  * libgit2 keeps a pack mapped while it comes, all of it, and 150 bytes for each object; of a first synchronisation that is more memory than everything else
  * takes. `git index-pack` does it in a process that ends; to start one for each small change would take longer than the change.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* tests/unit/syncd/test-receive.c - packs of few objects and of very many, whole, broken, and not wanted any more. */
+/* tests/unit/syncd/test-receive.c - packs of few objects, of very many and of large ones, whole, broken, and not wanted any more. */
 #include <fcntl.h>
 #include <git2/odb_backend.h>
 #include <glib/gstdio.h>
@@ -21,8 +21,21 @@ static SyncRepo *open_repo(const char *name)
 	return repo;
 }
 
-/* The pack of @n blobs, as this repository's own, and the ids of the first and the last. */
-static GBytes *pack_of(guint n, git_oid ret_ids[2])
+/* @i, and noise up to @size bytes, which nothing makes smaller. */
+static char *content(guint i, gsize size, gsize *ret_length)
+{
+	g_autoptr(GRand) rand = g_rand_new_with_seed(i);
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	g_string_printf(text, "object %u\n", i);
+	while (text->len < size)
+		g_string_append_c(text, (char)g_rand_int(rand));
+	*ret_length = text->len;
+	return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+/* The pack of @n blobs of @size bytes or a little more, as this repository's own, and the ids of the first and the last. */
+static GBytes *pack_of(guint n, gsize size, git_oid ret_ids[2])
 {
 	g_autofree char *name = g_strdup_printf("from%u.git", n);
 	g_autoptr(SyncRepo) repo = open_repo(name);
@@ -32,10 +45,11 @@ static GBytes *pack_of(guint n, git_oid ret_ids[2])
 	sync_fresh_begin(repo->fresh); /* in memory, where they stay */
 	g_assert_cmpint(git_packbuilder_new(&builder, repo->git), ==, 0);
 	for (guint i = 0; i < n; i++) {
-		g_autofree char *text = g_strdup_printf("object %u\n", i);
+		gsize length;
+		g_autofree char *text = content(i, size, &length);
 		git_oid id;
 
-		g_assert_true(sync_fresh_store(repo->fresh, repo->git, text, strlen(text), GIT_OBJECT_BLOB, &id, NULL));
+		g_assert_true(sync_fresh_store(repo->fresh, repo->git, text, length, GIT_OBJECT_BLOB, &id, NULL));
 		g_assert_cmpint(git_packbuilder_insert(builder, &id, NULL), ==, 0);
 		ret_ids[i ? 1 : 0] = id;
 	}
@@ -84,11 +98,12 @@ static bool has(SyncRepo *repo, const git_oid *id)
 
 static void test_whole(gconstpointer data)
 {
-	guint n = GPOINTER_TO_UINT(data);
+	guint n = GPOINTER_TO_UINT(data) & 0xffff;
+	gsize size = GPOINTER_TO_UINT(data) & ~0xffffu;
 	g_autofree char *name = g_strdup_printf("to%u.git", n);
 	g_autoptr(SyncRepo) repo = open_repo(name);
 	git_oid ids[2];
-	g_autoptr(GBytes) pack = pack_of(n, ids);
+	g_autoptr(GBytes) pack = pack_of(n, size, ids);
 	gsize length;
 	const guint8 *bytes = g_bytes_get_data(pack, &length);
 
@@ -123,6 +138,7 @@ int main(int argc, char **argv)
 	folder = g_dir_make_tmp("receive-XXXXXX", NULL);
 	g_test_add_data_func("/receive/few", GUINT_TO_POINTER(100), test_whole);
 	g_test_add_data_func("/receive/many", GUINT_TO_POINTER(5000), test_whole);
+	g_test_add_data_func("/receive/large", GUINT_TO_POINTER(3 | 1u << 20), test_whole);
 	g_test_add_func("/receive/no-head", test_no_head);
 	int status = g_test_run();
 	g_autofree char *above = g_path_get_dirname(folder), *name = g_path_get_basename(folder);
