@@ -67,7 +67,7 @@ def walk(lab, operation, amounts):
         with broken_off():
             device.get("Role")
         if device is lab.beta:
-            is_state(device, number - 1, number)
+            is_state(lab, number - 1, number)
         device.at(FILLER).unlink()
         settled(lab, number)
 
@@ -90,7 +90,7 @@ def test_it_is_said_and_nothing_is_lost(lab):
     commits = alpha.commit()
     beta.wait(lambda: beta.get("LastError"), "it says why", 30)
     assert "space" in beta.get("LastError").lower(), beta.get("LastError")
-    is_state(beta, 0)
+    is_state(lab, 0)
     beta.at(FILLER).unlink()
     alpha.wait(lambda: beta.get("Applied") == commits, "goes on", 60)
     assert beta.read(f"{FILES}/large.cfg") == "x" * 300_000 and beta.get("LastError") == ""

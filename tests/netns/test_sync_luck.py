@@ -18,6 +18,7 @@ from test_sync_voice import APPLICATION, MAIL, VOICE, noise, record, recordings
 
 SYNCD, GIT = "understudy-syncd", "git"
 SOME = 4
+NAMES = ("one.cfg", "two.cfg", "sub/three.cfg")
 serials = itertools.count(1)
 
 
@@ -49,22 +50,24 @@ def steps(device, serial, program):
 
 def change(lab, number):
     """A state of every set, which says which one it is; contents come back."""
-    for name in ("one.cfg", "two.cfg", "sub/three.cfg"):
+    for name in NAMES:
         lab.alpha.write(f"{FILES}/{name}", f"state {number}\n")
     record(lab.alpha, "msg.wav", noise(number % 5, 6000))
     # At once: a copy may be taken at any moment, and a table without rows would be one more state.
     lab.alpha.sql(DATABASE, "BEGIN IMMEDIATE", "DROP TABLE IF EXISTS t", TABLE, f"INSERT INTO t VALUES ({number}, 'x', 'x')", "COMMIT")
 
 
-def state(device):
-    """Of each set by itself."""
-    return {device.read(f"{FILES}/{name}") for name in ("one.cfg", "two.cfg", "sub/three.cfg")}, recordings(device).get("msg.wav"), look(device.at(DATABASE))
+def committed(lab):
+    """What alpha had of the files in its last commits. It may have looked between two writes of a change."""
+    return {tuple(lab.alpha.git("show", f"{commit}:pbx.etc/{name}") for name in NAMES) for commit in lab.alpha.git("rev-list", "-n", "8", "config").split()}
 
 
-def is_state(device, *numbers):
-    """Each set is in one of these states, whole."""
-    files, recording, row = state(device)
-    assert len(files) == 1 and files <= {f"state {n}\n" for n in numbers}, files
+def is_state(lab, *numbers):
+    """Each set on beta is in one of these states, whole."""
+    beta = lab.beta
+    files, recording, row = tuple(beta.read(f"{FILES}/{name}") for name in NAMES), recordings(beta).get("msg.wav"), look(beta.at(DATABASE))
+    assert set(files) <= {f"state {n}\n" for n in numbers}, files
+    assert len(set(files)) == 1 or files in committed(lab), (files, committed(lab))
     assert recording in [noise(n % 5, 6000) for n in numbers] and row in numbers, row
 
 
@@ -95,7 +98,7 @@ def broken_off():
 def settled(lab, number):
     """Both have all of it, and go on."""
     lab.in_step()
-    is_state(lab.beta, number)
+    is_state(lab, number)
     for device in (lab.alpha, lab.beta):  # git does not see all of it while packs are folded into one
         device.wait(lambda d=device: sound(d), "whole", 30)
     assert lab.alpha.get("Diverged") == lab.beta.get("Diverged") == []
@@ -224,7 +227,7 @@ def walk_deaths(lab, operation, every):
         if has_died(device, serial, program):
             deaths += 1
             if device is lab.beta:
-                is_state(device, number - 1, number)
+                is_state(lab, number - 1, number)
             device.set_role("lead" if device is lab.alpha else "follow")
         settled(lab, number)
         if operation.startswith("tidy"):
@@ -247,7 +250,7 @@ def walk_full_disk(lab, operation, every):
             work()
         assert not died(device)
         if device is lab.beta:
-            is_state(device, number - 1, number)
+            is_state(lab, number - 1, number)
         order(device)
         settled(lab, number)
 

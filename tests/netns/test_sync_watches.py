@@ -37,14 +37,14 @@ def jump(lab, devices, jumps):  # noqa: F811
             order(device, SYNCD, "clock", seconds)
         change(lab, number)
         lab.in_step()
-        is_state(lab.beta, number)
+        is_state(lab, number)
         for device in (lab.alpha, lab.beta):
             device.sync("Tidy", timeout_ms=60000)
             device.wait(lambda d=device: sound(d), f"whole after {seconds} s", 30)
         change(lab, 50 + number)  # what came before is used again
         change(lab, number)
         lab.in_step()
-        is_state(lab.beta, number)
+        is_state(lab, number)
     for device in (lab.alpha, lab.beta):
         order(device)
         assert device.get("Diverged") == [] and look(device.at(DATABASE)) == len(jumps)
