@@ -450,6 +450,6 @@ class Life:
                     holders = [device.name for device in self.devices if blob_id(pointer(content)) in kept[device.name]
                                and device.at(f"{STATE}/lfs/objects/{digest[:2]}/{digest[2:4]}/{digest}").exists()]
                     assert holders, f"the recording {path} as it was written on {name}: {first}"
-        for device in self.devices:
-            assert not list(device.at(STATE).glob("journal*")), f"{device.name} has a journal left"
+        for device in self.devices:  # that of what is made stays until the disk has it
+            device.wait(lambda d=device: not list(d.at(STATE).glob("journal*")), f"has a journal left: {list(device.at(STATE).glob('journal*'))}", 60)
         assert self.registered(self.leader) >= self.snapshot
