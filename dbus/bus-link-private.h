@@ -13,7 +13,7 @@
 typedef enum {
 	LINK_WAITING,  /* for the next attempt */
 	LINK_KNOCKING, /* is anybody there? */
-	LINK_OPENING,  /* authentication, Hello */
+	LINK_OPENING,  /* authentication, Hello or Ping */
 	LINK_NAMING,   /* usable; the bus name is being asked for */
 	LINK_UP,
 } LinkState;

@@ -6,6 +6,9 @@
  *      ^                  |                      |                                 |                       |
  *      +---- back-off ----+----------------------+----------- lost ---------------+-----------------------+
  *
+ * On a private socket, which knows no Hello, Ping takes its place: libdbus reads the end of the authentication, and whatever has come
+ * by then, without descriptors, and drops the connection when there were some.
+ *
  * A far side that is frozen keeps the link in the state it is in, holding one place in its queue; when it goes on, so
  * does the link.
  */
@@ -167,26 +170,29 @@ static void on_hello(DBusPendingCall *pending, void *user_data)
 {
 	BusLink *link = user_data;
 	DBusMessage *reply = dbus_pending_call_steal_reply(pending);
+	bool welcome = dbus_message_get_type(reply) == DBUS_MESSAGE_TYPE_METHOD_RETURN;
 	const char *unique = NULL;
 
-	if (dbus_message_get_type(reply) == DBUS_MESSAGE_TYPE_METHOD_RETURN &&
-	    dbus_message_get_args(reply, NULL, DBUS_TYPE_STRING, &unique, DBUS_TYPE_INVALID)) {
+	if (welcome && !link->is_bus) {
+		link_usable(link);
+	} else if (welcome && dbus_message_get_args(reply, NULL, DBUS_TYPE_STRING, &unique, DBUS_TYPE_INVALID)) {
 		(void)dbus_bus_set_unique_name(link->connection, unique);
 		link_usable(link);
 	} else if (dbus_connection_get_is_connected(link->connection)) {
-		complain(link, "Hello", dbus_message_get_error_name(reply));
+		complain(link, link->is_bus ? "Hello" : "Ping", dbus_message_get_error_name(reply));
 		dbus_connection_close(link->connection); /* and Disconnected follows */
 	}
 	dbus_message_unref(reply);
 }
 
+/* A private socket has as long to answer as for the authentication: until it goes. */
 static void say_hello(BusLink *link)
 {
-	DBusMessage *hello =
-		dbus_message_new_method_call(DBUS_SERVICE_DBUS, DBUS_PATH_DBUS, DBUS_INTERFACE_DBUS, "Hello");
+	DBusMessage *hello = link->is_bus ? dbus_message_new_method_call(DBUS_SERVICE_DBUS, DBUS_PATH_DBUS, DBUS_INTERFACE_DBUS, "Hello")
+					  : dbus_message_new_method_call(NULL, "/", DBUS_INTERFACE_PEER, "Ping");
 	DBusPendingCall *pending = NULL;
 
-	(void)dbus_connection_send_with_reply(link->connection, hello, &pending, HELLO_TIMEOUT_MS);
+	(void)dbus_connection_send_with_reply(link->connection, hello, &pending, link->is_bus ? HELLO_TIMEOUT_MS : DBUS_TIMEOUT_INFINITE);
 	if (pending) {
 		dbus_pending_call_set_notify(pending, on_hello, link, NULL);
 		dbus_pending_call_unref(pending); /* the connection keeps it; closing drops it */
@@ -201,7 +207,7 @@ static void on_authenticated(gpointer user_data)
 	if (link->is_bus)
 		return; /* Hello is on its way already and says more */
 	link->far_side = bus_caller_new_for_socket(link->connection);
-	link_usable(link);
+	say_hello(link);
 }
 
 static void on_caller(DBusMessage *message, BusCaller *caller, gpointer user_data)
@@ -293,7 +299,8 @@ static DBusHandlerResult on_message(DBusConnection *connection, DBusMessage *mes
 			bus_tree_call(link->tree, connection, message, link->far_side);
 		return DBUS_HANDLER_RESULT_HANDLED;
 	case DBUS_MESSAGE_TYPE_SIGNAL:
-		bus_watch_signal(link, message);
+		if (link->state != LINK_OPENING) /* what was before `up` is told by what is asked then */
+			bus_watch_signal(link, message);
 		return DBUS_HANDLER_RESULT_HANDLED;
 	default:
 		return DBUS_HANDLER_RESULT_NOT_YET_HANDLED; /* an answer to nothing of ours */

@@ -23,7 +23,7 @@ typedef struct BusMirror BusMirror;
 typedef void (*BusLinkCb)(BusLink *link, gpointer user_data);
 
 /* @address: a D-Bus address ("unix:path=..."), or NULL for the system bus (DBUS_SYSTEM_BUS_ADDRESS is honoured). A
- * bus wants Hello; a private socket does not. The first attempt is made from the main loop, at once. */
+ * bus wants Hello, a private socket Ping (bus-server.h). The first attempt is made from the main loop, at once. */
 BusLink *bus_link_new_bus(const char *address);
 BusLink *bus_link_new_private(const char *address);
 
@@ -50,8 +50,7 @@ typedef void (*BusReplyCb)(GVariant *values, const GError *error, gpointer user_
 BusPending *bus_link_call(BusLink *link, const char *destination, const char *path, const char *interface,
 			  const char *method, GVariant *args, int timeout_ms, BusReplyCb done, gpointer user_data);
 
-/* The same with descriptors for 'h' values (duplicated; the caller closes its own). On a private link not as the first call of a connection
- * (bus-server.h). */
+/* The same with descriptors for 'h' values (duplicated; the caller closes its own). */
 BusPending *bus_link_call_fds(BusLink *link, const char *destination, const char *path, const char *interface,
 			      const char *method, GVariant *args, const int *fds, gsize n_fds, int timeout_ms,
 			      BusReplyCb done, gpointer user_data);

@@ -4,8 +4,8 @@
  *
  * Every daemon shows its tree both on the system bus and on /run/understudy/private/<name>. On the private socket there are no names, matches
  * or Hello: every signal of the tree reaches every client, and the far side is known by the kernel's credentials.
- * A client's first message must not carry descriptors (Hello sees to that on a bus; here org.freedesktop.DBus.Peer.Ping does): libdbus reads
- * the end of the authentication without them, and drops the connection when a message with some came along with it.
+ * Until a client's first message is answered none may carry descriptors (Hello sees to that on a bus; here org.freedesktop.DBus.Peer.Ping does):
+ * libdbus reads the end of the authentication without them, and drops the connection when a message with some came along with it.
  */
 #pragma once
 

@@ -709,6 +709,48 @@ static void test_fds(Place *place, gconstpointer data)
 	g_assert_cmpuint(n_open_fds(), ==, before);
 }
 
+/* A descriptor may be the first thing that is said. The server has not read the end of the authentication yet: all of this is one loop. */
+
+typedef struct {
+	int fd;
+	guint n_down;
+	Reply reply;
+} Hasty;
+
+static void hand_over(BusLink *link, gpointer user_data)
+{
+	Hasty *hasty = user_data;
+
+	bus_link_call_fds(link, NULL, TEST_ROOT, TEST_INTERFACE, "ReadFd", g_variant_new("(h)", 0), &hasty->fd, 1, CALL_TIMEOUT_MS, reply_cb,
+			  &hasty->reply);
+}
+
+static void count_down(BusLink *link, gpointer user_data)
+{
+	Hasty *hasty = user_data;
+
+	hasty->n_down++;
+}
+
+static void test_fds_at_once(Place *place, gconstpointer data)
+{
+	Hasty hasty = { 0 };
+	int ends[2];
+
+	g_assert_cmpint(pipe2(ends, O_CLOEXEC), ==, 0);
+	g_assert_cmpint(write(ends[1], "secret", 6), ==, 6);
+	hasty.fd = ends[0];
+	BusLink *link = bus_link_new_private(place->address);
+	bus_link_on_change(link, hand_over, count_down, &hasty);
+	test_until(hasty.reply.n > 0);
+	g_assert_cmpstr(hasty.reply.text, ==, "('secret',)");
+	g_assert_cmpuint(hasty.n_down, ==, 0);
+	bus_link_free(link);
+	close(ends[0]);
+	close(ends[1]);
+	reply_clear(&hasty.reply);
+}
+
 /* A link and its server leave no descriptor behind. */
 static void test_no_leak(Place *place, gconstpointer data)
 {
@@ -745,6 +787,7 @@ int main(int argc, char **argv)
 	ADD("14/sigpipe", test_sigpipe);
 	ADD("14/deaf", test_deaf);
 	ADD("18/fds", test_fds);
+	ADD("18/fds-at-once", test_fds_at_once);
 	ADD("18/no-leak", test_no_leak);
 	ADD("19/freed-by-callbacks", test_freed_by_callbacks);
 	return g_test_run();
