@@ -17,6 +17,7 @@ import gi
 gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib  # noqa: E402  (the version must be asked for first)
 
+from lab.net import deadline_of
 from lab.signals import weakly  # noqa: E402
 
 SUPERVISOR = ("org.understudy.Supervisor1", "/org/understudy/Supervisor1")
@@ -143,12 +144,13 @@ class BusWatch:
 
     def wait(self, condition, timeout_s, what):
         """Waits until condition() is true, looking at each signal and otherwise 50 times a second; returns what it returned."""
-        deadline = time.monotonic() + timeout_s
+        deadline = deadline_of(timeout_s)
         while True:
+            over = time.monotonic() > deadline
             value = condition()
             if value:
                 return value
-            if time.monotonic() > deadline:
+            if over:
                 raise TimeoutError(f"{self.device.name}: {what}: not within {timeout_s} s (its role is {self.role()})")
             with self.changed:
                 self.changed.wait(0.02)

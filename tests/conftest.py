@@ -29,7 +29,7 @@ def pytest_configure(config):
     os.environ.setdefault("UNDERSTUDY_SEED", str(int(time.time())))
     config.addinivalue_line("markers", "long: takes minutes; run with --long only")
     config.addinivalue_line("markers", "alone: leaves others no processor; tests/run runs it after them, one by one")
-    config.addinivalue_line("markers", "timed(stall_ms): checks a bound in real time, which is void when the machine itself stood still for longer (timed.py)")
+    config.addinivalue_line("markers", "timed(stall_ms, real_time=False): checks a bound in real time, which is void when the machine itself stood still for longer (timed.py)")
     config.pluginmanager.register(Timed(TOP / "build"), "timed")
     config.pluginmanager.register(Files(), "files")
 
@@ -56,6 +56,13 @@ def pytest_collection_modifyitems(config, items):
         if shares(item):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
     items.sort(key=lambda item: not item.get_closest_marker("xdist_group"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """For fixtures that must know when they end: of this attempt, one that is voided and made again included."""
+    report = (yield).get_result()
+    item.has_failed = report.failed or (call.when != "setup" and item.has_failed)
 
 
 @pytest.fixture(scope="session")

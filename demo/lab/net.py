@@ -30,6 +30,7 @@ import time
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
 NOBODY = bytes([240, 0, 0, 1])
+LEAST_S = 5  # waits who waits for an event
 _libc = ctypes.CDLL(None, use_errno=True)
 _serial = itertools.count()
 
@@ -69,16 +70,32 @@ def stable_mac(*words):
     return ":".join(f"{octet:02x}" for octet in (0x02, *digest[:5]))
 
 
+def deadline_of(timeout_s):
+    """When who waits for an event gives up. A machine may stand still for a second; what has to be quicker is measured and not waited for."""
+    return time.monotonic() + max(timeout_s, LEAST_S)
+
+
 def wait_until(condition, timeout_s, what, step_s=0.005):
     """Waits for an event that cannot be subscribed to: returns condition()'s first true value, or raises after timeout_s."""
-    deadline = time.monotonic() + timeout_s
+    deadline = deadline_of(timeout_s)
     while True:
+        over = time.monotonic() > deadline  # before the last look, which so is behind the deadline, however long the others took
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {timeout_s} s")
+        if over:
+            raise TimeoutError(f"{what}: not within {max(timeout_s, LEAST_S)} s")
         time.sleep(step_s)
+
+
+def stays(condition, seconds, step_s=0.02):
+    """True when condition() held for so long; what must not happen can only be waited for."""
+    end = time.monotonic() + seconds
+    while condition():
+        if time.monotonic() > end:
+            return True
+        time.sleep(step_s)
+    return False
 
 
 def make_memory_folder(prefix, place=None):
@@ -206,6 +223,14 @@ class Port:
 
     def unblock(self):
         run(["bridge", "-n", self.switch.namespace.host_name, "link", "set", "dev", self.name, "state", "forwarding"])
+
+    def wait_forwarding(self):
+        """What is said once, and before that, nobody hears."""
+        def forwards():
+            listing = run(["bridge", "-n", self.switch.namespace.host_name, "link", "show", "dev", self.name]).stdout
+            return "state forwarding" in listing and self.carrier()
+
+        wait_until(forwards, 10, f"the port of {self.namespace.name} forwards")
 
     def carrier(self):
         """Whether the interface inside has a carrier."""

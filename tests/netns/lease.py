@@ -43,10 +43,13 @@ def hand_over(connection, fd):
                                            Gio.DBusCallFlags.NONE, 5000, fds, None)
 
 
-def hand_over_again(socket, fd):
+def line_to(socket):
+    """A connection to vrrpd over which descriptors may go: the first message must have none (dbus/bus-server.h), and be answered before one that has."""
     from gi.repository import Gio
 
-    hand_over(Gio.DBusConnection.new_for_address_sync(f"unix:path={socket}", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None), fd)
+    line = Gio.DBusConnection.new_for_address_sync(f"unix:path={socket}", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
+    line.call_sync(None, "/", "org.freedesktop.DBus.Peer", "Ping", None, None, Gio.DBusCallFlags.NONE, 10000, None)
+    return line
 
 
 def main():
@@ -54,7 +57,7 @@ def main():
     parent = os.getppid()
     while os.getppid() == parent:
         if not arm(fd):
-            hand_over_again(socket, fd)  # or ends, when nobody is there
+            hand_over(line_to(socket), fd)  # or ends, when nobody is there
         time.sleep(1)
 
 

@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 
 import pbx  # noqa: E402  (the demo's folder must be on the path first)
-from lab.net import wait_until  # noqa: E402
+from lab.net import stays, wait_until  # noqa: E402, F401  (for those who use this)
 from lab.pair import SERVICE, Pair  # noqa: E402
 from phones import accounts  # noqa: E402
 from probe import Probe  # noqa: E402
@@ -84,9 +84,8 @@ def shared(build):
 @pytest.fixture
 def pair(shared, request):
     """A settled pair that cases before this one have used: whole again, whatever was cut, blocked or switched off. Who leads is what they have left."""
-    failed = request.session.testsfailed
     yield shared.get()
-    if request.session.testsfailed != failed:
+    if request.node.has_failed:
         shared.drop()
     else:
         mend(shared.pair)
@@ -106,15 +105,6 @@ def mend(pair):
 def answers_again(pair, moment, timeout_s=10):
     """The PBX answers requests sent after moment."""
     return pair.probe.wait_answer_sent_after(moment, timeout_s)
-
-
-def stays(condition, seconds):
-    """True while condition() holds for so long; what must not happen can only be waited for."""
-    try:
-        wait_until(lambda: not condition(), seconds, "a change", 0.02)
-    except TimeoutError:
-        return True
-    return False
 
 
 def pbx_runs_on(device):

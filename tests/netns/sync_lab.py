@@ -203,11 +203,11 @@ class Device:
         return self.root / path.lstrip("/")
 
     def write(self, path, text, mode=0o644):
-        """As a careful editor does: complete, then in place."""
+        """As a careful editor does: complete, then in place. (Of one that is written in its place whatever there is by then may be a commit.)"""
         target = self.at(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(target.name + ".local")
-        temporary.write_text(text)
+        temporary.write_bytes(text if isinstance(text, bytes) else text.encode())
         temporary.chmod(mode)
         temporary.rename(target)
 
@@ -377,6 +377,18 @@ def tree(device, root=FILES):
 
 def restore_from(device, commit, path):
     return device.sync("RestoreFrom", "(ssss)", (commit, path, "somebody", f"restore {path}"))[0]
+
+
+def slow_down(device, rate):
+    """What it sends takes its time, however fast the machine is."""
+    for interface in ("eth0", "eth1"):
+        device.namespace.run(["tc", "qdisc", "replace", "dev", interface, "root", "tbf", "rate", rate, "burst", "64k", "latency", "50ms"])
+
+
+def speed_up(device):
+    """As before."""
+    for interface in ("eth0", "eth1"):
+        device.namespace.run(["tc", "qdisc", "del", "dev", interface, "root"])
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 from lab.net import wait_until  # noqa: E402  (the demo's folder must be on the path first)
 from lab.pair import Pair  # noqa: E402
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 KEEPER_OF_WORDS = """\
 [application]
 description=Has data and does nothing else

@@ -12,6 +12,8 @@ import random
 import pytest
 from kill_lab import PHASES, Case, KillPair, Run, matrix, sample
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 SEED = int(os.environ["UNDERSTUDY_SEED"])  # conftest.py sees to it
 SAMPLED = 60
 ROUNDS = 3

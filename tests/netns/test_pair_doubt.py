@@ -13,6 +13,8 @@ from test_supervisor_pair import APPLICATION, call, get, module_pair, pair  # no
 
 from lab.net import wait_until  # noqa: E402  (test_supervisor_pair puts the demo's folder on the path)
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 STATE = "/var/lib/understudy/supervisor"
 PAIR_CONF = "/etc/understudy/pair.conf"
 

@@ -11,6 +11,8 @@ import pytest
 from pair_lab import Pair, stays, wait_until
 from test_vrrp_wire import advert, checksum
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 NOTHING = "[application]\ndescription=Waits\ncommand=/bin/sleep 100000\n"
 FIREWALL = "192.0.2.66"
 NAME, PATH, ELECTION = "org.understudy.Vrrp1", "/org/understudy/Vrrp1", "org.understudy.Election1"
@@ -35,7 +37,7 @@ def speak_as_a_firewall(pair, group_id, times):
     """Another VRRP router, that owns what it owns: priority 255 with our group id."""
     firewall = pair.lab.net.namespace("firewall")
     port = pair.lan.connect(firewall, "eth0", f"{FIREWALL}/24")
-    wait_until(lambda: "state forwarding" in pair.lab.net.switch_namespace().run(["bridge", "link", "show", "dev", port.name]).stdout, 5, "its port forwards")
+    port.wait_forwarding()
     message = advert(priority=255, vrid=group_id, addresses=("192.0.2.1",))
     header = bytes([0x45, 0xC0, 0, 20 + len(message), 0, 0, 0, 0, 255, 112, 0, 0]) + socket.inet_aton(FIREWALL) + socket.inet_aton("224.0.0.18")
     header = header[:10] + checksum(header).to_bytes(2, "big") + header[12:]

@@ -12,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 from lab.net import wait_until  # noqa: E402  (the demo's folder must be on the path first)
 from lab.pair import Pair  # noqa: E402
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 SLEEPER = "[application]\ncommand=/bin/sleep 1000000\nuser=nobody\n"
 # Nobody listens there, so each message waits.
 MAIL = "\n[mail boss]\nto=boss@example.com\nfrom=pbx@example.com\nserver=127.0.0.1:9\nsecurity=none\n[rule calls]\napplication=CALLS\nactions=mail:boss\n"

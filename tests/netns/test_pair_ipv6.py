@@ -8,6 +8,8 @@ import pytest
 
 from pair_lab import Pair, Probe, accounts, pbx, pbx_runs_on, stays, wait_until
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 PHONES = ("192.0.2.100", "2001:db8::100")
 VIRTUAL_MAC6 = "00:00:5e:00:02:33"  # of group 51
 DERIVED = "fe80::200:5eff:fe00:233"

@@ -7,6 +7,8 @@ import time
 import pytest
 from pair_lab import SERVICE, answers_again, new_pair, pair, pbx, pbx_runs_on, shared, stays, wait_until  # noqa: F401  (fixtures)
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 
 def changes(pair, counts):
     return sum(len(watch.changes_since(counts[name])) for name, watch in pair.watches.items())

@@ -9,6 +9,8 @@ import time
 import pytest
 from pair_lab import LAST_WORDS, answers_again, new_pair, pair, pbx_runs_on, shared, stays, wait_until  # noqa: F401  (fixtures)
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 PROCESSES = ("understudy-keeper", "understudy-supervisor", "understudy-vrrpd", "understudy-syncd", "understudy-notifyd")
 MANY = 300
 

@@ -8,6 +8,8 @@ import pytest
 from pair_lab import Pair, SERVICE, stays, wait_until
 from test_vrrp_faults import CLASH_MAC
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 GATEWAY = "192.0.2.1"
 NOTHING = "[application]\ndescription=Waits\ncommand=/bin/sleep 100000\n"
 
@@ -82,7 +84,7 @@ def test_somebody_elses_claim_to_the_service_address_is_an_event(pair):
     master = pair.master()
     begin = time.monotonic()
     squatter = pair.lab.net.namespace("squatter")
-    pair.lan.connect(squatter, "eth0", f"{SERVICE}/24", mac=CLASH_MAC)
+    pair.lan.connect(squatter, "eth0", f"{SERVICE}/24", mac=CLASH_MAC).wait_forwarding()
     squatter.run(["/usr/bin/python3", "-c",
                   f"import socket;s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);s.bind(('{SERVICE}',0));s.sendto(b'x',('{GATEWAY}',9))"])
     found = wait_until(lambda: events_named(pair, master, "address-clash"), 15, "the event")

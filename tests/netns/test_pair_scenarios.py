@@ -9,6 +9,8 @@ import pytest
 
 from pair_lab import LAST_WORDS, answers_again, new_pair, pair, pbx_runs_on, shared, stays, wait_until  # noqa: F401  (fixtures)
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 
 def test_bus_dead_then_cable(pair):
     """Neither a killed bus nor the attempts to start it again delay a takeover."""

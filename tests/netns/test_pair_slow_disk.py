@@ -13,6 +13,8 @@ import time
 import pytest
 from pair_lab import answers_again, pair_with_pbx, pbx_runs_on, wait_until
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 SLOW_MS = 2000  # who has waited for the disk once has waited longer than everything below may take
 DAEMONS = ("keeper", "supervisor", "vrrpd", "syncd", "notifyd")
 WHERE = ("backup", "master", "both")

@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bus"))
 import snmp_lab  # noqa: E402  (the folder must be on the path first)
 from pair_lab import Pair, wait_until  # noqa: E402
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 SLEEPER = "[application]\ndescription=Sleeps soundly\ncommand=/bin/sleep 1000000\nuser=nobody\n\n[data words]\npath=/var/lib/words\nref=config\n"
 UNDERSTUDY, V2, V3 = "UNDERSTUDY-MIB::understudyMIB", "VRRP-MIB::vrrpMIB", "VRRPV3-MIB::vrrpv3MIB"
 UPTIME = ".1.3.6.1.2.1.1.3"

@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 from lab.net import wait_until  # noqa: E402  (the demo's folder must be on the path first)
 from lab.pair import Pair  # noqa: E402
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 CONFIG = "/var/lib/echo/main.cfg"
 
 # Says what it finds, and does what the staged configuration says: "bad", "hang" (with a child that left its session and ignores SIGTERM).

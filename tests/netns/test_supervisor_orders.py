@@ -8,9 +8,13 @@ import re
 import signal
 import time
 
+import pytest
+
 from test_supervisor_pair import APPLICATION, ECHO, SERVICE, call, changes, get, job_of, module_pair, pair  # noqa: F401  (fixtures)
 
 from lab.net import wait_until  # noqa: E402  (test_supervisor_pair puts the demo's folder on the path)
+
+pytestmark = pytest.mark.timed(100, real_time=True)
 
 
 def doctor(device):

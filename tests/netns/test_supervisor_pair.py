@@ -20,6 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 from lab.net import wait_until  # noqa: E402  (the demo's folder must be on the path first)
 from lab.pair import SERVICE, Pair  # noqa: E402
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 PHONE = "192.0.2.100"
 PROCESSES = ("keeper", "supervisor", "vrrpd", "syncd", "notifyd")
 BUS = ["busctl", "--json=short", "call", "org.understudy.Supervisor1", "/org/understudy/Supervisor1", "org.understudy.Supervisor1"]

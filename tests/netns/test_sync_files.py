@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sync_lab import BOOK, DATABASE, FILES, CallError, SyncLab, pair, restore_from, tree  # noqa: F401  (pair is a fixture)
+from sync_lab import BOOK, DATABASE, FILES, CallError, SyncLab, pair, restore_from, slow_down, speed_up, tree  # noqa: F401  (pair is a fixture)
 
 
 @pytest.fixture
@@ -790,8 +790,8 @@ def test_takeover_during_an_apply(pair, lab):  # noqa: F811
 def test_takeover_during_a_fetch_from_a_dead_peer(pair, lab):  # noqa: F811
     """The peer is gone in the middle of a fetch: the takeover waits for nothing."""
     alpha, beta = pair
-    big = alpha.at(f"{FILES}/big")
-    big.write_bytes(random.Random(6).randbytes(60 << 20))
+    slow_down(alpha, "20mbit")
+    alpha.write(f"{FILES}/big", random.Random(6).randbytes(12 << 20))
     beta.wait(lambda: beta.get("Activity") == "fetching", "a long fetch", 20)
     for port in alpha.ports:
         port.block()
@@ -820,14 +820,16 @@ def test_a_hung_fetch_of_one_ref_holds_nothing_up(pair):  # noqa: F811
     alpha, beta = pair
     alpha.sql(DATABASE, TABLE)
     alpha.wait_applied(alpha.commit())
-    alpha.at(f"{FILES}/big").write_bytes(random.Random(6).randbytes(60 << 20))
+    slow_down(alpha, "20mbit")
+    alpha.write(f"{FILES}/big", random.Random(6).randbytes(12 << 20))
     beta.wait(lambda: beta.get("Activity") == "fetching", "a long fetch", 20)
     hung = beta.wait(lambda: upload_packs(alpha), "somebody serves it")
     for pid in hung:
         os.kill(pid, signal.SIGSTOP)
+    speed_up(alpha)
     try:
         alpha.sql(DATABASE, "INSERT INTO t VALUES (1, 'x', 'x')")
-        beta.wait(lambda: look(beta.at(DATABASE)) == 1, "the registrations are there")
+        beta.wait(lambda: look(beta.at(DATABASE)) == 1, "the registrations are there", 30)
         beta.wait(lambda: beta.get("Activity") == "fetching", "that ref is at rest, the other is still fetched")
         assert beta.read(f"{FILES}/big") is None
         assert beta.set_role("lead", term=2) < 2

@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from sync_lab import APPLICATION, FILES, SyncLab
+from sync_lab import APPLICATION, FILES, SyncLab, slow_down, speed_up
 
 MAIL = "/var/lib/pbx/mail"  # data set pbx.mail, voice
 STORE = "/var/lib/understudy/sync/lfs"
@@ -94,17 +94,6 @@ def parts(device):
     return found
 
 
-def slow(device, rate):
-    """What it sends takes its time."""
-    for interface in ("eth0", "eth1"):
-        device.namespace.run(["tc", "qdisc", "replace", "dev", interface, "root", "tbf", "rate", rate, "burst", "64k", "latency", "50ms"])
-
-
-def fast(device):
-    for interface in ("eth0", "eth1"):
-        device.namespace.run(["tc", "qdisc", "del", "dev", interface, "root"])
-
-
 def received(device):
     """Bytes by interface."""
     listing = json.loads(device.namespace.ip("-s", "-j", "link", "show").stdout)
@@ -177,12 +166,12 @@ def test_goes_on_over_the_other_path(pair, lab):
     alpha, beta = pair
     content = noise(4, 24 << 20)
     before = received(beta)
-    slow(alpha, "20mbit")
+    slow_down(alpha, "20mbit")
     record(alpha, "long.wav", content)
     beta.wait(lambda: sum(parts(beta).values()) > 4 << 20, "a part of it is here", 30)
     first = busiest(beta, before)
     next(port for port in alpha.ports if port.interface == first).block()
-    fast(alpha)
+    speed_up(alpha)
     beta.wait(lambda: recordings(beta).get("long.wav") == content, "all of it", 60)
     after = received(beta)
     second = next(name for name in after if name != first)
@@ -194,7 +183,7 @@ def test_killed_in_the_middle(pair, lab):
     """Either of the two, and a recording that came in the meantime arrives before the long one does."""
     alpha, beta = pair
     content = noise(5, 16 << 20)
-    slow(alpha, "10mbit")
+    slow_down(alpha, "10mbit")
     record(alpha, "long.wav", content)
     there = beta.wait(lambda: sum(parts(beta).values()) > 2 << 20 and parts(beta), "a part of it is here", 30)
     beta.kill()
@@ -205,7 +194,7 @@ def test_killed_in_the_middle(pair, lab):
     beta.set_role("follow")
     beta.wait(lambda: parts(beta).get(name_of(content), 0) > sum(kept.values()) + (1 << 20), "goes on", 30)
     alpha.kill()
-    fast(alpha)
+    speed_up(alpha)
     alpha.start()
     alpha.set_role("lead")
     beta.wait(lambda: recordings(beta).get("long.wav") == content, "all of it", 60)
@@ -221,7 +210,7 @@ def test_takeover_with_objects_missing(pair, lab):
     alpha, beta = pair
     record(alpha, "old.wav", noise(6, 3000))
     lab.in_step()
-    slow(alpha, "10mbit")
+    slow_down(alpha, "10mbit")
     record(alpha, "long.wav", noise(7, 24 << 20))
     beta.wait(lambda: sum(parts(beta).values()) > 1 << 20, "a part of it is here", 30)
     point = beta.get("RecoveryPoint")["voice"]
@@ -236,7 +225,7 @@ def test_takeover_with_objects_missing(pair, lab):
     beta.wait(lambda: any("new.wav" in s[2] for s in beta.signals("Committed")), "commits")
     beta.wait(lambda: parts(beta) == {}, "what nobody can complete goes", 30)
     # The old Master comes back: what only it has is kept by name, with its bytes, and the rest becomes alike.
-    fast(alpha)
+    speed_up(alpha)
     alpha.start()
     alpha.set_role("follow", 2)
     alpha.wait(lambda: recordings(alpha) == recordings(beta), "alike", 30)
@@ -246,7 +235,7 @@ def test_takeover_with_objects_missing(pair, lab):
 
 def test_configuration_does_not_wait_for_recordings(pair, lab):
     alpha, beta = pair
-    slow(alpha, "80mbit")
+    slow_down(alpha, "80mbit")
     for i in range(4):
         record(alpha, f"long{i}.wav", noise(i, 16 << 20) * 3)
     beta.wait(lambda: sum(parts(beta).values()) > 1 << 20, "they come", 60)
@@ -258,7 +247,7 @@ def test_configuration_does_not_wait_for_recordings(pair, lab):
     record(alpha, "message.wav", b"short")
     beta.wait(lambda: name_of(b"short") in stored(beta), "a small one is fetched first", 20)
     assert len(stored(beta)) < 5
-    fast(alpha)
+    speed_up(alpha)
     beta.wait(lambda: len(recordings(beta)) == 5, "all of them", 60)
 
 

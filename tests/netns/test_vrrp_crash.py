@@ -10,6 +10,10 @@ import pytest
 from gi.repository import Gio, GLib
 from vrrp_lab import ROOT, SERVICE, VRRP, Lab, wait_until
 
+from lab.device import listens  # vrrp_lab puts the demo's folder on the path
+
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 BUS_CONF = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
   <type>system</type>
@@ -181,7 +185,7 @@ class Bus:
         conf = host.folder / "bus.conf"
         conf.write_text(BUS_CONF.format(path=self.path))
         self.process = subprocess.Popen(["dbus-daemon", f"--config-file={conf}", "--nofork", "--nopidfile"], stdin=subprocess.DEVNULL)
-        wait_until(self.path.exists, 5, "the bus")
+        wait_until(lambda: listens(str(self.path)), 10, "the bus")
         host.bus_address = f"unix:path={self.path}"
         lab.closing.append(self)
 

@@ -8,6 +8,8 @@ import pytest
 from gi.repository import GLib
 from vrrp_lab import GROUP, SERVICE, VIRTUAL_MAC, VRRP, Lab, wait_until
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 MACVLAN = f"vrrp{GROUP}.0"
 
 
@@ -254,7 +256,7 @@ CLASH_MAC = "02:00:00:00:aa:66"
 def squat(lab, address=SERVICE, mac=CLASH_MAC, quiet=True):
     """A host that was given the service address by mistake. quiet: it says nothing by itself, as a host that has had the address for long."""
     namespace = lab.net.namespace("squatter")
-    lab.lan.connect(namespace, "eth0", mac=mac)
+    lab.lan.connect(namespace, "eth0", mac=mac).wait_forwarding()
     namespace.ip("address", "add", f"{address}/24", "dev", "eth0")
     if not quiet:
         claim(namespace, address, mac)

@@ -8,6 +8,8 @@ from gi.repository import Gio
 from set_lab import LAN46, SERVICE6, has, pair_of
 from vrrp_lab import ADDRESS, GROUP, Lab, pump_until, wait_until
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 PHONE = "2001:db8::50"
 
 

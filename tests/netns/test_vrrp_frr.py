@@ -12,6 +12,8 @@ import pytest
 from set_lab import LAN6, SERVICE6, VIRTUAL_LINK_LOCAL, VIRTUAL_MAC6, adverts6, device, has, settle_link_local
 from vrrp_lab import GROUP, SERVICE, VIRTUAL_MAC, VRRP, Lab, wait_until
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 PROGRAMS = Path("/usr/lib/frr")
 # Version 2 waits ten times as long for the same: of it, only the word of farewell in every run.
 LONG = pytest.mark.long

@@ -13,6 +13,8 @@ from gi.repository import GLib
 from test_vrrp_wire import Forger, advert, checksum
 from vrrp_lab import ELECTION, SERVICE, VRRP, Lab, wait_until
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 PER_SECOND = 100000
 FLOOD_S = 2
 
@@ -54,7 +56,7 @@ FLOODS = {
 
 
 # At 10 ms adverts what a Backup that sleeps would have to notice soonest: it is the peer's, as far as the kernel can tell.
-FLOODED = [(kind, 100) for kind in FLOODS] + [(kind, 10) for kind in ("the Master's, spoilt", "the peer's, spoilt, as it is", "the peer's, spoilt")]
+FLOODED = [(kind, 100) for kind in FLOODS] + [pytest.param(kind, 10, marks=pytest.mark.timed(20, real_time=True)) for kind in ("the Master's, spoilt", "the peer's, spoilt, as it is", "the peer's, spoilt")]
 
 
 @pytest.mark.alone

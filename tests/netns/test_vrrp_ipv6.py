@@ -10,6 +10,8 @@ from set_lab import (LAN6, LAN46, SERVICE6, VIRTUAL_LINK_LOCAL, VIRTUAL_MAC6, ad
                      introduce, link_local, pair_of)
 from vrrp_lab import SERVICE, VRRP, Lab, wait_until
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 FAMILIES = [pytest.param({}, id="ipv4-elects"), pytest.param({"family": "ipv6"}, id="ipv6-elects")]
 
 
@@ -145,6 +147,7 @@ class Stranger:
 
     def __init__(self, lab):
         self.host = device(lab, "stranger", 66, peer_link=False)
+        self.host.lan_port.wait_forwarding()
         self.source = link_local(self.host)
         self.socket = self.host.namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self.socket.bind(("eth0", 0x86DD))

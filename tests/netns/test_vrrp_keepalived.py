@@ -6,6 +6,8 @@ from typing import NamedTuple
 import pytest
 from vrrp_lab import SERVICE, VRRP, Keepalived, Lab, wait_until
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 
 class Case(NamedTuple):
     version: int

@@ -6,6 +6,8 @@ from gi.repository import GLib
 from set_lab import LAN6, SERVICE6, VIRTUAL_LINK_LOCAL, VIRTUAL_MAC6, adverts6, device, echo, has, link_local, settle_link_local
 from vrrp_lab import VRRP, Keepalived, Lab, wait_until
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 INTERVALS = {"1s": 1000, "100ms": 100}
 
 

@@ -9,7 +9,11 @@ import pytest
 from gi.repository import Gio, GLib
 from vrrp_lab import ELECTION, ROOT, SERVICE, Host, Lab, pump_until, wait_until
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 HELD_S = 2
+# Woken late is who was woken an interval late.
+BOTH = pytest.mark.parametrize("interval_ms", [100, pytest.param(10, marks=pytest.mark.timed(10, real_time=True))])
 
 
 class SlowHost(Host):
@@ -96,7 +100,7 @@ def assert_never_late(host):
     assert host.waits() == {"thread"}, "never the loop"
 
 
-@pytest.mark.parametrize("interval_ms", [100, 10])
+@BOTH
 def test_a_new_master_says_so_before_the_kernel_lets_it(lab, interval_ms):
     alpha, beta = two(lab, interval_ms)
     wire, alpha_wire = lab.wire(beta.lan_port), lab.wire(alpha.lan_port)
@@ -124,7 +128,7 @@ def test_a_new_master_says_so_before_the_kernel_lets_it(lab, interval_ms):
     assert_never_late(beta)
 
 
-@pytest.mark.parametrize("interval_ms", [100, 10])
+@BOTH
 def test_a_master_that_resigns_leads_until_its_addresses_are_down(lab, interval_ms):
     alpha, beta = two(lab, interval_ms)
     wire = lab.wire(alpha.lan_port)
@@ -180,6 +184,7 @@ PATHS = {
 }
 
 
+@pytest.mark.timed(10, real_time=True)
 @pytest.mark.parametrize("what", PATHS)
 def test_other_paths_cost_a_master_no_advert(lab, what):
     """New sockets join groups, and old ones leave them, under the lock."""
@@ -196,6 +201,7 @@ def test_other_paths_cost_a_master_no_advert(lab, what):
     assert_never_late(alpha)
 
 
+@pytest.mark.timed(10, real_time=True)
 @pytest.mark.parametrize("what", [name for name in PATHS if name != "another group id"])
 def test_other_paths_leave_a_backup_its_ears(lab, what):
     """It goes on hearing the Master on the path that it has, and does not take over. Of another group there is no Master to hear."""
@@ -320,7 +326,7 @@ def test_killed_while_the_kernel_is_slow(lab):
     assert beta.counters()["resumed"] <= 1
 
 
-@pytest.mark.parametrize("interval_ms", [100, 10])
+@BOTH
 def test_repair_and_renewal(lab, interval_ms):
     alpha, beta = two(lab, interval_ms)
     wire = lab.wire(alpha.lan_port)

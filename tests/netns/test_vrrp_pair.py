@@ -8,6 +8,8 @@ import pytest
 from gi.repository import Gio
 from vrrp_lab import ELECTION, ROOT, SERVICE, VIRTUAL_MAC, VRRP, Lab, wait_until
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 DOWN_MS = 300.8  # 3 * 100 ms + (256 - 254) / 256 * 100 ms
 
 

@@ -8,6 +8,8 @@ import pytest
 from set_lab import LAN6, LAN46, SERVICE6, VIRTUAL_MAC6, advertisements, checksum, device, has, link_local, pair_of
 from vrrp_lab import SERVICE, VIRTUAL_MAC, Lab, wait_until
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 PHONE, PHONE6 = "192.0.2.50", "2001:db8::50"
 PHONE_MAC = bytes.fromhex("0200000000aa")
 VIRTUAL = (VIRTUAL_MAC, VIRTUAL_MAC6)
@@ -116,7 +118,7 @@ def test_a_new_master_asks_nothing_that_a_frozen_one_would_answer(lab):
 @pytest.mark.parametrize("virtual_mac", [True, False], ids=["virtual-mac", "own-mac"])
 def test_who_asks_after_a_takeover_is_answered_by_both_and_announced_to_again(lab, virtual_mac):
     phone = lab.net.namespace("phone")
-    lab.lan.connect(phone, "eth0", f"{PHONE}/24")
+    lab.lan.connect(phone, "eth0", f"{PHONE}/24").wait_forwarding()
     alpha, beta, of_alpha, of_beta, _began = frozen(lab, {"virtual-mac": str(virtual_mac).lower()})
     with Says(phone) as say:
         for family in 4, 6:
@@ -139,6 +141,7 @@ def test_another_at_the_virtual_mac_is_answered_and_no_storm_comes_of_it(lab):
     alpha = device(lab, "alpha", 11, {"advert-interval-ms": 4000}, {"lan": LAN46}, peer_link=False)
     other = lab.net.namespace("other")
     port = lab.lan.connect(other, "eth0", f"{PHONE}/24")
+    port.wait_forwarding()
     wire = lab.wire(alpha.lan_port)
     alpha.start()
     alpha.take()

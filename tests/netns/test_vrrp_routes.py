@@ -8,6 +8,8 @@ import pytest
 from set_lab import LAN46, device, introduce, start_pair
 from vrrp_lab import GROUP, SERVICE, Lab, wait_until
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 
 @pytest.fixture
 def lab(build):

@@ -10,6 +10,8 @@ from set_lab import (LAN4, LAN6, LAN46, SERVICE6, VIRTUAL_LINK_LOCAL, WAN46, WAN
                      introduce, link_local, pair_of)
 from vrrp_lab import SERVICE, VIRTUAL_MAC, Lab, wait_until
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 EVERYTHING = (SERVICE, SERVICE6, VIRTUAL_LINK_LOCAL, WAN_SERVICE, WAN_SERVICE6)
 SET = {"lan": LAN46, "wan": WAN46}
 WHILE_US = 1_000_000  # ten intervals

@@ -10,6 +10,8 @@ import subprocess
 import pytest
 from vrrp_lab import GROUP, SERVICE, VIRTUAL_MAC, VRRP, Lab, wait_until
 
+pytestmark = pytest.mark.timed(100, real_time=True)
+
 
 @pytest.fixture
 def lab(build):
@@ -44,10 +46,7 @@ class Forger:
         self.address = address
         self.socket = self.namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self.socket.bind(("eth0", 0x0800))
-        # A frame sent before the switch forwards is lost, and each is sent once.
-        wait_until(lambda: "state forwarding" in lab.net.switch_namespace().run(["bridge", "link", "show", "dev", self.port.name]).stdout,
-                   5, "the forger's port forwards")
-        wait_until(self.port.carrier, 5, "the forger's carrier")
+        self.port.wait_forwarding()
         lab.closing.append(self)
 
     def send(self, message, source=None, destination="224.0.0.18", ttl=255, mac=b"\x01\x00\x5e\x00\x00\x12", times=1):

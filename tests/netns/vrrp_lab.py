@@ -25,7 +25,7 @@ gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib  # noqa: E402
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "demo"), str(Path(__file__).resolve().parent)]
-from lab.net import Network, die_with_parent, make_memory_folder, remove_memory_folder, wait_until  # noqa: E402
+from lab.net import Network, deadline_of, die_with_parent, make_memory_folder, remove_memory_folder, wait_until  # noqa: E402
 from lab.signals import weakly  # noqa: E402
 
 import lease  # noqa: E402
@@ -75,20 +75,23 @@ def clocks_apart():
 def pump_until(condition, timeout_s, what):
     """Runs the GLib loop until condition() is true."""
     context = GLib.MainContext.default()
-    deadline = time.monotonic() + timeout_s
+    deadline = deadline_of(timeout_s)
     expired = []
 
     def expire():
         expired.append(True)
         return GLib.SOURCE_REMOVE
 
-    guard = GLib.timeout_add(int(timeout_s * 1000) + 1, expire)
+    guard = GLib.timeout_add(int((deadline - time.monotonic()) * 1000) + 1, expire)
     try:
         while True:
+            over = expired or time.monotonic() > deadline
+            while over and context.iteration(False):
+                pass
             value = condition()
             if value:
                 return value
-            assert not expired and time.monotonic() < deadline, f"{what}: not within {timeout_s} s"
+            assert not over, f"{what}: not within {timeout_s} s"
             context.iteration(True)
     finally:
         if not expired:
@@ -161,8 +164,7 @@ class Host:
         def attempt():
             assert self.process.poll() is None, f"vrrpd of {self.name} ended: {self.process.returncode}: {self.text_log()}"
             try:
-                return Gio.DBusConnection.new_for_address_sync(
-                    f"unix:path={self.socket}", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
+                return lease.line_to(self.socket)
             except GLib.Error:
                 return None
 
@@ -419,7 +421,7 @@ class Wire:
                 for at, is_from, data in self.read() if is_from == from_host and data[12:14] == b"\x08\x06"]
 
     def wait(self, condition, timeout_s, what):
-        deadline = time.monotonic() + timeout_s
+        deadline = deadline_of(timeout_s)
         while True:
             with self.more:
                 seen = len(self.frames)

@@ -14,7 +14,8 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS))
 from timed import Watcher  # noqa: E402
 
-# Says that it watches; then tells of one stall for each question: of so many milliseconds (the next of its words), which ended just now, or long ago.
+# Says that it watches; then tells of one stall for each question: of so many milliseconds (the next of its words), which ended just now, or long ago,
+# and which watcher's, where that is not one in real time.
 SCRIPTED = """\
 #!/usr/bin/python3
 import sys, time
@@ -22,8 +23,8 @@ sys.stdin.readline()
 print(".", flush=True)
 for said in {said!r}:
     sys.stdin.readline()
-    late_ms, ago_s = said
-    print(int((time.monotonic() - ago_s) * 1e6), int(late_ms * 1000), "real-time")
+    late_ms, ago_s, who = (*said, "real-time")[:3]
+    print(int((time.monotonic() - ago_s) * 1e6), int(late_ms * 1000), who)
     print(".", flush=True)
 for _ in sys.stdin:
     print(".", flush=True)
@@ -93,6 +94,12 @@ def test_what_was_voided_is_told(tmp_path, words):
     tries, text = outcome(tmp_path, [(50, 0)], passes=[2], words=words)
     assert tries == 2 and "1 passed" in text
     assert f"test_it.py::test_it: {VOIDED}50 ms at " in text and "(real-time); 20 ms are too much" in text
+
+
+@pytest.mark.parametrize("who, tries", [("real-time", 2), ("ordinary", 1)])
+def test_for_what_is_real_time_only_that_counts(tmp_path, who, tries):
+    mark = "@pytest.mark.timed(20, real_time=True)"
+    assert outcome(tmp_path, [(50, 0, who)], passes=[2], mark=mark)[0] == tries
 
 
 def test_a_stall_voids_no_success(tmp_path):
