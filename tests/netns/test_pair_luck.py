@@ -99,7 +99,7 @@ def test_alone_after_power_loss_leads_after_its_wait(new_pair):
         pair.power_cut(device)
     begin = time.monotonic()
     pair.switch_on(survivor)
-    pair.watch(survivor).wait_role("master", 20)
+    pair.watch(survivor).wait_role("master", 40)
     assert time.monotonic() - begin >= 10
     answers_again(pair, time.monotonic())
     last = {}

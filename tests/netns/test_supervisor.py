@@ -328,6 +328,7 @@ def test_application_that_ended_while_no_supervisor_lived(place):
     assert place.app("sip", "LastExit") == "signal 9"  # the keeper kept it
 
 
+@pytest.mark.timed(100)
 def test_frozen_supervisor_is_replaced(place):
     place.application("sip", "/bin/sleep 1001")
     place.start()
@@ -387,6 +388,7 @@ def test_new_version_takes_over_in_place(place):
     wait_until(lambda: "understudy-keeper ended (exit 0)" in place.device.console(), 12, "the end of all")
 
 
+@pytest.mark.timed(100)
 def test_daemon_killed_is_back_at_once(place):
     place.device.write("/etc/understudy/pair.conf", PAIR)
     place.application("sip", "/bin/sleep 1001")

@@ -23,7 +23,7 @@ def test_a_local_edit_is_kept(pair, lab):  # noqa: F811
     lines = beta.wait(lambda: beta.get("Diverged"), "kept")
     assert lines == ["refs/diverged/beta/1"]
     assert beta.git("show", f"{lines[0]}:pbx.etc/main.cfg") == "edited on the Backup\n"
-    assert beta.notices("local edit kept") and lines[0] in beta.notices("local edit kept")[0]
+    assert lines[0] in beta.wait(lambda: beta.notices("local edit kept"), "told")[0]
     # Once is enough.
     alpha.write(f"{FILES}/main.cfg", "third\n")
     lab.in_step()
@@ -101,7 +101,7 @@ def test_a_split(pair, lab):  # noqa: F811
     assert alpha.git("show", f"{lines[0]}:pbx.etc/last.cfg") == "not committed yet\n"
     alpha.git("merge-base", "--is-ancestor", ours, lines[0])
     alpha.git("merge-base", "--is-ancestor", theirs, "config")
-    assert alpha.notices("divergence")
+    alpha.wait(lambda: alpha.notices("divergence"), "told")
     alpha.git("gc", "--prune=now")
     assert alpha.git("cat-file", "-t", ours) == "commit\n"
     assert [e["message"] for e in alpha.sync("History", "(ssu)", (lines[0], "", 2))[0]][1] == "alpha alone"

@@ -39,7 +39,7 @@ def test_first_synchronisation(lab):
     lines = lab.beta.get("Diverged")
     assert lines == ["refs/diverged/beta/1"]
     assert lab.beta.git("show", f"{lines[0]}:pbx.etc/own.cfg") == "what beta had\n"
-    assert lab.beta.notices("own data kept")
+    lab.beta.wait(lambda: lab.beta.notices("own data kept"), "told")
     lab.beta.kill()
     lab.beta.start()
     assert lab.beta.get("FirstSyncDone")

@@ -100,7 +100,7 @@ def test_a_commit_that_does_not_pass_is_held_back_and_the_next_goes_on(pair):
         assert held["config"][0] == bad and held["config"][1].endswith("main.cfg:1: syntax error")
     alpha.wait(lambda: alpha.notices("commit held back"), "an event there")
     assert "syntax error" in alpha.notices("commit held back")[0] and bad[:10] in alpha.notices("commit held back")[0]
-    assert "syntax error" in beta.notices("commit held back")[0] and "syntax error" in beta.get("LastError")
+    assert "syntax error" in beta.wait(lambda: beta.notices("commit held back"), "and here")[0] and "syntax error" in beta.get("LastError")
     assert beta.read(f"{FILES}/main.cfg") == "first\n"
     began = time.monotonic()
     with pytest.raises(CallError, match="held: .*syntax error"):  # who waits for it hears at once

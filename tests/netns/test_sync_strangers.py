@@ -152,7 +152,7 @@ class Loiterers:
         for thread in self.threads:
             thread.start()
         for _ in self.threads:
-            assert self.full.acquire(timeout=20)
+            assert self.full.acquire(timeout=60)
 
     def loiter(self, lab, port, count, begin):
         mine, told = [], False
