@@ -283,6 +283,9 @@ void act_application_changed(Supervisor *supervisor, Application *application, A
 
 /* ---- Posture ---- */
 
+/* Most takeovers are over by then, and have more to do until then than to tell the kernel when a drop that is there already shall end. */
+#define DROP_END_LATER_MS 100
+
 static void act_on_drop(Supervisor *supervisor)
 {
 	const RolePosture *posture = &supervisor->posture;
@@ -291,11 +294,12 @@ static void act_on_drop(Supervisor *supervisor)
 		    (posture->drop != DROP_TIMED || posture->drop_until_us == supervisor->drop_until_done_us);
 	if (same)
 		return;
-	bool ok = true;
+	bool ok = true, taking_over = supervisor->posture_done && (supervisor->drop_done == DROP_TIMED || supervisor->drop_timer);
 	gint64 begin_us = g_get_monotonic_time();
+	g_clear_handle_id(&supervisor->drop_timer, g_source_remove);
 	switch (posture->drop) {
 	case DROP_NONE:
-		if (supervisor->posture_done && supervisor->drop_done == DROP_TIMED) {
+		if (taking_over) {
 			ok = drop_lift(supervisor->drop, &error);
 			supervisor->drop_lifted_us = g_get_monotonic_time();
 			phase(supervisor, "drop lifted", begin_us, supervisor->drop_lifted_us);
@@ -318,6 +322,14 @@ static void act_on_drop(Supervisor *supervisor)
 	}
 	supervisor->drop_done = posture->drop;
 	supervisor->drop_until_done_us = posture->drop_until_us;
+}
+
+static gboolean on_drop_time(gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	supervisor->drop_timer = 0;
+	act_on_drop(supervisor);
+	return G_SOURCE_REMOVE;
 }
 
 static void act_on_master_file(Supervisor *supervisor)
@@ -351,8 +363,8 @@ static void tell_of_terms(Supervisor *supervisor)
 
 void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 {
-	/* Traffic first: nobody shall meet a closed port between what follows. Only a Backup that takes over has the drop already: the
-	 * applications must not wait for its timeout to be set, nor for what they themselves wait for. */
+	/* Traffic first: nobody shall meet a closed port between what follows. Only a Backup that takes over has the drop already: its end
+	 * can be told to the kernel when the applications have begun. */
 	bool later = supervisor->posture_done && supervisor->drop_done == DROP_ALWAYS && supervisor->posture.drop == DROP_TIMED;
 	if (!later)
 		act_on_drop(supervisor);
@@ -370,8 +382,8 @@ void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 	/* One started while the device is being stopped decides as ever, and starts nothing. */
 	applications_run(supervisor->applications,
 			 supervisor->posture.run_applications && !process_table_is_stopping(supervisor->processes));
-	if (later && supervisor->posture.run_applications)
-		act_on_drop(supervisor);
+	if (later && supervisor->posture.run_applications && !supervisor->drop_timer)
+		supervisor->drop_timer = g_timeout_add(DROP_END_LATER_MS, on_drop_time, supervisor);
 	if (once->announce)
 		elect_announce(supervisor->elect);
 	elect_apply(supervisor->elect);

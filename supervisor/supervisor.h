@@ -114,6 +114,7 @@ typedef struct Supervisor {
 	bool posture_done;
 	Drop drop_done;
 	gint64 drop_until_done_us;
+	guint drop_timer; /* the drop has no end yet */
 	bool may_run_done;
 
 	/* The Backup as the Master's events last told of it. */

@@ -14,7 +14,7 @@
 #include "syncd/files/file.h"
 #include "syncd/repository/change.h"
 
-enum { PATIENCE_US = 30000, CHANGES_MAX = 32, MUCH = 1000 };
+enum { PATIENCE_US = 30000, CHANGES_MAX = 32, MUCH = 1000, LEAD_SOON_MS = 250 };
 
 const char *sync_role_text(SyncRole role)
 {
@@ -201,9 +201,13 @@ static bool change_role(SyncLine *line, SyncRole role, GError **error)
 	line->role = role;
 	sync_trial_over(line);
 	sync_picture_mark_all(line->picture);
-	/* The answer does not wait for this. */
-	if (role == SYNC_ROLE_LEAD)
-		sync_engine_post(line->context, G_PRIORITY_DEFAULT, begin_leading, line);
+	/* The answer does not wait for this, nor shall an application that starts: what changes meanwhile is seen then. */
+	if (role == SYNC_ROLE_LEAD) {
+		g_autoptr(GSource) soon = g_timeout_source_new(LEAD_SOON_MS);
+
+		g_source_set_callback(soon, begin_leading, line, NULL);
+		g_source_attach(soon, line->context);
+	}
 	return true;
 }
 

@@ -2,6 +2,7 @@
 /* syncd/follow.c - the follower: fetches by commit, keeps what is its own aside, applies. */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "engine-private.h"
 #include "error.h"
@@ -134,6 +135,21 @@ void sync_follow_drop_excluded(const SyncSet *set, GPtrArray *entries)
 	}
 }
 
+/* Rows that a killed application left beside its database. They are known: what is on the files was copied with them. */
+static bool has_rows_beside(const SyncSet *set)
+{
+	static const char *const suffixes[] = { "-wal", "-journal" };
+	struct stat st;
+
+	for (guint i = 0; i < G_N_ELEMENTS(suffixes); i++) {
+		g_autofree char *path = g_strconcat(set->root, "/", set->database, suffixes[i], NULL);
+
+		if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
+			return true;
+	}
+	return false;
+}
+
 static bool plan_set(SyncLine *line, SyncPlan *plan, const SyncSet *set, const git_oid *from, const git_oid *to, GError **error)
 {
 	g_autoptr(GPtrArray) old = entries_new();
@@ -151,10 +167,16 @@ static bool plan_set(SyncLine *line, SyncPlan *plan, const SyncSet *set, const g
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "the commit cannot be applied: %s is not one database", set->name);
 		return false;
 	}
-	if (new_->len == 0)
-		return true;
 	g_autofree char *path = g_build_filename(set->root, set->database, NULL);
-	if (sync_snapshot_in_use(path)) {
+	if (new_->len == 0) {
+		/* One that led before and has the same: the application of a takeover shall not have to bring them in while phones wait. */
+		if (!has_rows_beside(set) || sync_snapshot_in_use(path))
+			return true;
+		if (!sync_repo_compare(line->repo, NULL, to, set->name, old, new_, error))
+			return false;
+		if (!database_entries_ok(set, new_) || new_->len == 0)
+			return true;
+	} else if (sync_snapshot_in_use(path)) {
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_REFUSED, "in-use: the database of %s is open in a process of this Backup", set->name);
 		return false;
 	}

@@ -266,14 +266,15 @@ static void tick_along(VrrpElection *self)
 /* Asked when a Backup would lead, and each time for what came since. */
 static bool ran_over(VrrpElection *self)
 {
+	gint64 now_us = vrrp_now_us(), since_us = vrrp_sleep_lost_since_us(&self->sleep, &self->candidate.machine, now_us);
 	bool any = false;
 
-	if (!vrrp_machine_would_lead(&self->candidate.machine, vrrp_now_us()))
+	if (!vrrp_machine_would_lead(&self->candidate.machine, now_us))
 		return false;
 	for (guint i = 0; i < self->paths->len; i++) {
 		VrrpPath *path = self->paths->pdata[i];
 
-		any |= path->socket && vrrp_socket_ran_over(path->socket, self->sleep.said_us);
+		any |= path->socket && vrrp_socket_ran_over(path->socket, since_us);
 	}
 	return any;
 }

@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/close_range.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
@@ -20,6 +22,8 @@
 
 #include "settings/settings.h"
 #include "supervisor/processes/proc.h"
+
+enum { BEGIN_MS = 5 };
 
 static void set_errno(GError **error, int number, const char *what)
 {
@@ -190,7 +194,7 @@ G_NORETURN static void be_child(const SpawnPlan *plan)
 		dup2(input, STDIN_FILENO);
 	dup2(plan->output, STDOUT_FILENO);
 	dup2(plan->output, STDERR_FILENO);
-	(void)close_range(3, ~0U, 0);
+	(void)close_range(3, ~0U, CLOSE_RANGE_CLOEXEC); /* our parent sees by one of them that we have become the program */
 	umask(022);
 	take_limits(plan);
 
@@ -213,6 +217,14 @@ G_NORETURN static void be_child(const SpawnPlan *plan)
 
 /* ---- In the parent ---- */
 
+/* Until the child is the program it shall be, or has ended, or it takes long (a slow disk). It begins on the processor that we are on, and we come
+ * before everybody else there: it would wait for all that we have to do next. */
+static void let_begin(int begun)
+{
+	struct pollfd look = { .fd = begun };
+	(void)poll(&look, 1, BEGIN_MS);
+}
+
 bool spawn_process(const SpawnPlan *plan, Spawned *ret_spawned, GError **error)
 {
 	int cgroup = open(plan->cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -220,7 +232,12 @@ bool spawn_process(const SpawnPlan *plan, Spawned *ret_spawned, GError **error)
 		set_errno(error, errno, plan->cgroup);
 		return false;
 	}
-	int pidfd = -1;
+	int pidfd = -1, begun[2];
+	if (pipe2(begun, O_CLOEXEC) < 0) {
+		set_errno(error, errno, plan->argv[0]);
+		close(cgroup);
+		return false;
+	}
 	struct clone_args arguments = {
 		.flags = CLONE_PARENT | CLONE_PIDFD | CLONE_INTO_CGROUP, /* the end is told as ours would be: SIGCHLD */
 		.pidfd = (guint64)(guintptr)&pidfd,
@@ -235,6 +252,10 @@ bool spawn_process(const SpawnPlan *plan, Spawned *ret_spawned, GError **error)
 	int reason = errno;
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	close(cgroup);
+	close(begun[1]);
+	if (pid > 0)
+		let_begin(begun[0]);
+	close(begun[0]);
 	if (pid < 0) {
 		set_errno(error, reason, plan->argv[0]);
 		return false;

@@ -659,6 +659,18 @@ def test_rows_in_the_wal_of_a_dead_application_travel(pair, lab):  # noqa: F811
     assert look(beta.at(BOOK)) == 7
 
 
+def test_who_led_before_brings_in_what_its_dead_application_left(pair, lab):  # noqa: F811
+    """The database is the same, but a takeover would wait for SQLite to read -wal and to write it all to the disk."""
+    alpha, beta = pair
+    leave_wal(alpha, 7)
+    lab.in_step()
+    beta.set_role("lead", term=2)
+    alpha.set_role("follow", term=2)
+    alpha.wait(lambda: not alpha.at(f"{BOOK}-wal").exists() and alpha.get("Activity") == "idle", "-wal is no more")
+    assert look(alpha.at(BOOK)) == 7
+    assert alpha.get("Diverged") == beta.get("Diverged") == []
+
+
 def test_old_journals_go_before_a_new_database_comes(pair, lab):  # noqa: F811
     """A new database beside an old -wal would open with the old rows and be found sound."""
     alpha, beta = pair

@@ -11,7 +11,13 @@
 #define RESTORE_US (5 * G_USEC_PER_SEC) /* and to an order to restore */
 #define N_LISTED 50
 #define AWAY_US (600 * SIM_MS)                 /* syncd, before one gives up without it */
-#define MENDED_WITHIN_US (8 * G_USEC_PER_SEC)  /* from the failure until the change is undone */
+#define ANSWER_US (20 * SIM_MS)                /* to each question, by a syncd that is there */
+#define RESTORED_US (100 * SIM_MS)
+#define TRY_US (1600 * SIM_MS)                 /* five starts that fail after 5 ms each, and 100, 200, 400 and 800 ms between them */
+/* From the failure until the change is undone: a look, the try of a change that has not had its own, another look. */
+#define MENDED_WITHIN_US (ANSWER_US + TRY_US + ANSWER_US)
+/* What people change meanwhile comes first: it may have its try, is undone, and what is left fails again. */
+#define EACH_NEWER_US (ANSWER_US + TRY_US + ANSWER_US + RESTORED_US + TRY_US)
 
 /* One change to undo: what was asked, and what came back. */
 typedef struct {
@@ -122,11 +128,20 @@ static guint list(const PairDevice *device, HealthCommit commits[N_LISTED], guin
 	return n;
 }
 
+/* It waits that long, and then a little, before it asks again; more often than so it does not. */
+static void not_answered(PairDevice *device, gint64 after_us)
+{
+	if (++device->undo_unanswered < HEALTH_MOST_UNANSWERED)
+		device->unanswered_us += after_us + HEALTH_LATER_MS * SIM_MS;
+}
+
 static void answer(Sim *sim, PairDevice *device, gint64 after_us, HealthEvent event, guint commit)
 {
 	Answer *said = g_new(Answer, 1);
 
 	*said = (Answer){ event, commit };
+	if (event == HEALTH_EVENT_UNANSWERED)
+		not_answered(device, after_us);
 	pair_later(sim, device, after_us, PAIR_UNDO_ANSWER, ++device->undo_number, said);
 }
 
@@ -223,6 +238,8 @@ static void step(Sim *sim, PairDevice *device, HealthEvent event)
 	case HEALTH_DO_NOTHING:
 		break;
 	case HEALTH_DO_LOOK:
+		device->undo_unanswered = 0;
+		device->unanswered_us = device->failing ? device->unanswered_us : 0;
 		look_for_change(sim, device);
 		break;
 	case HEALTH_DO_LOOK_LATER:
@@ -285,7 +302,12 @@ void pair_undo_event(Sim *sim, PairDevice *device, const SimEvent *event)
 	if (said->event == HEALTH_EVENT_FOUND)
 		device->undo_commit = said->commit;
 	/* It is undone, and who did it ended before he could say so. */
-	step(sim, device, said->event == HEALTH_EVENT_RESTORED && !device->sync_runs ? HEALTH_EVENT_UNANSWERED : said->event);
+	if (said->event == HEALTH_EVENT_RESTORED && !device->sync_runs) {
+		not_answered(device, 0);
+		step(sim, device, HEALTH_EVENT_UNANSWERED);
+	} else {
+		step(sim, device, said->event);
+	}
 	pair_think(sim, device, ROLE_EVENT_FACTS);
 }
 
@@ -343,6 +365,16 @@ static bool is_undone(const PairDevice *device, guint commit)
 	return !pair_contains(device->head, commit);
 }
 
+/* So long it may take; what nobody answered is added. */
+static gint64 mended_within_us(const PairDevice *device)
+{
+	guint n_newer = 0;
+
+	for (guint i = device->head; i > device->blamed; i = pair.commit[i].parent)
+		n_newer += pair.commit[i].changes && !pair.commit[i].undoes;
+	return MENDED_WITHIN_US + n_newer * EACH_NEWER_US + device->unanswered_us;
+}
+
 /* A failure begins where all was well, or something has been done about the one before. */
 static void look_at(Sim *sim, PairDevice *device)
 {
@@ -364,7 +396,7 @@ static void look_at(Sim *sim, PairDevice *device)
 		device->blamed = device->posture.sync == SYNC_LEAD && sim->now_us - device->sync_seen_us < AWAY_US ? to_blame(sim, device) : 0;
 		device->unmended_us = sim->now_us;
 	}
-	if (device->blamed && sim->now_us - device->unmended_us > MENDED_WITHIN_US)
+	if (device->blamed && sim->now_us - device->unmended_us > mended_within_us(device))
 		sim_break(sim, "not-undone", "%s has an application that fails after commit %u, and that stays", device->id, device->blamed);
 }
 

@@ -198,6 +198,8 @@ typedef struct {
 	bool failing, tried_again; /* an application has failed; since then a change was undone */
 	guint blamed;        /* the change that an application has failed after */
 	gint64 unmended_us, sync_seen_us; /* since when it is neither undone nor past help; syncd was there last */
+	gint64 unanswered_us; /* so long it had to wait for what nobody answered, so often: */
+	guint undo_unanswered;
 	guint64 greatest, greatest_before; /* number it ever led in, and before the present one */
 	gint64 began_us;     /* when that began */
 	gint64 deaf_us, better_us, isolated_us; /* world: lost since, the other is better since, and it gave up for that */

@@ -444,7 +444,7 @@ static void do_fault(Sim *sim, const SimFault *fault, void (*what)(Sim *sim, con
 static void stranger(Sim *sim, const SimFault *fault)
 {
 	VrrpAdvert advert = {
-		.version = sim->version, .vrid = 42, .priority = fault->amount & 1 ? 0 : 255, .interval_cs = sim->interval_cs,
+		.version = sim->version, .vrid = SIM_VRID, .priority = fault->amount & 1 ? 0 : 255, .interval_cs = sim->interval_cs,
 		.source = sim_address(sim, 190, SIM_LAN), .destination = vrrp_group_address(sim->family), .n_addresses = 1,
 		.addresses = { sim_service(sim, SIM_LAN) },
 	};

@@ -18,6 +18,7 @@
 #include "vrrpd/wire/stamp.h"
 
 #define SIM_MS 1000
+#define SIM_VRID 42
 #define SIM_MAX_DEVICES 5
 #define SIM_MOST_FAULTS 60
 #define SIM_MORE_FAULTS 8   /* at most, of kinds that are newer than most seeds that are known */
@@ -288,7 +289,7 @@ IpAddress sim_service(const Sim *sim, SimPathKind path);
 bool sim_reaches(const Sim *sim, SimPathKind path, guint from, guint to);
 void sim_say(Sim *sim, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
-/* device.c: what election*.c does around the machine */
+/* device*.c: what election*.c does around the machine */
 void sim_device_start(Sim *sim, SimDevice *device);
 void sim_device_end(Sim *sim, SimDevice *device, bool lose_state);
 void sim_device_interface(Sim *sim, SimDevice *device, bool there);

@@ -182,7 +182,7 @@ void sim_forge(Sim *sim, guint to)
 {
 	for (guint path = 0; path < SIM_N_PATHS; path++) {
 		VrrpAdvert advert = {
-			.version = sim->version, .vrid = 42, .priority = 254, .interval_cs = sim->interval_cs,
+			.version = sim->version, .vrid = SIM_VRID, .priority = 254, .interval_cs = sim->interval_cs,
 			.source = sim_address(sim, 1 - to, path), .destination = vrrp_group_address(sim_family(sim, path)), .n_addresses = 1,
 			.addresses = { sim_service(sim, path) },
 		};

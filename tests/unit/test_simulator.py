@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from mistaken import README, Parts, broken_seeds, find, run
 
-SIM = [f"tests/sim/{name}.c" for name in ("run", "world", "device", "check", "scenario")]
+SIM = [f"tests/sim/{name}.c" for name in ("run", "world", "device", "device-receive", "device-life", "check", "scenario")]
 TESTED = [f"vrrpd/rules/{name}.c" for name in ("machine", "candidate", "judge", "holds", "link-watch", "room", "sleep")] + [
     "vrrpd/wire/packet.c", "vrrpd/wire/stamp.c", "settings/ip.c"]
 
@@ -84,9 +84,13 @@ MISTAKES = {
                                         "return carrier && link_alive && !applications_failed && false;", {"silent-though-alive"}),
     "alone is as good as serving": ("judge", "return link_steady ? VRRP_STANDING_SERVING : VRRP_STANDING_ALONE;",
                                     "(void)link_steady;\n\treturn VRRP_STANDING_SERVING;", {"keeps-against-better"}),
+    "what was lost long ago is waited for all the same": ("sleep", "MAX(self->said_us, now_us - vrrp_machine_anew_us(machine))",
+                                                          "machine && now_us ? self->said_us : 0", {"one-master"}, 888123858),
+    "what was said before it heard is missed long after": ("candidate", "with.ran_over |= now_us - self->hears_us < vrrp_machine_anew_us(&self->machine);",
+                                                           "with.ran_over = true;", {"one-master"}, 888088453),
     "a Backup sleeps an interval too long": ("sleep", "MIN(machine->deadline_us, tick_at_us) : machine->deadline_us;",
                                              "MIN(machine->deadline_us, tick_at_us) + master_interval_us(machine) : machine->deadline_us;", {"too-late"}),
-    "a Backup sleeps on when the Master resigns": ("device", "device->rung |= rings(sim, device, packet);", "(void)rings;", {"too-late"}),
+    "a Backup sleeps on when the Master resigns": ("device-receive", "device->rung |= rings(sim, device, packet);", "(void)rings;", {"too-late"}),
     "a Backup counts from when it woke": ("sleep", "? received_us : now_us;", "? now_us : now_us;", {"too-late"}),
     "a Backup that woke late takes it for planned": ("sleep", "\t\t\tself->late_us = now_us;", "\t\t\tself->late_us = 0;", {"too-early"}),
     "what another path has brought before counts again": ("sleep", "\t\treturn false;", "\t\treturn true;", {"ghost-counts", "preempts", "too-early"}),
@@ -113,7 +117,7 @@ RARE = {
     "ordered before it has heard anybody, it does not outbid": (
         "candidate", "self->raise_until_us = self->heard_us == 0 ? now_us + vrrp_machine_peer_down_us(&self->machine) : 0;", "self->raise_until_us = now_us < 0;"),
     "an advert overtaken by its priority 0 counts": ("machine", "if (says_nothing(machine, event))\n\t\treturn 0;", "(void)says_nothing(machine, event);"),
-    "what was said before it heard is not missed": ("candidate", "with.ran_over = true;", "with.ran_over = false;"),
+    "what was said before it heard is not missed": ("candidate", "with.ran_over |= now_us - self->hears_us < vrrp_machine_anew_us(&self->machine);", ""),
     "a Backup sleeps on under a flood": ("sleep", "if (n > VRRP_SLEEP_CROWD)", "if (n > 1000000)"),
 }
 

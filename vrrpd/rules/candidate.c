@@ -130,19 +130,21 @@ void vrrp_candidate_hears(VrrpCandidate *self, bool hears, gint64 now_us)
 {
 	if (hears && self->deaf && now_us - self->deaf_us > self->machine.interval_cs * G_GINT64_CONSTANT(10000))
 		self->missed = true;
+	if (hears && self->deaf)
+		self->hears_us = now_us;
 	if (!hears && !self->deaf)
 		self->deaf_us = now_us;
 	self->deaf = !hears;
 }
 
-/* What was said while it was deaf is as lost as what there was no room for. */
+/* What was said while it was deaf is as lost as what there was no room for, and as little of it is missed when it has listened for so long since. */
 static VrrpEvent with_missed(VrrpCandidate *self, const VrrpEvent *event, gint64 now_us)
 {
 	VrrpEvent with = *event;
 	bool asks = (event->kind == VRRP_EVENT_TIMER || event->kind == VRRP_EVENT_GATE) && vrrp_machine_would_lead(&self->machine, now_us);
 
 	if (self->missed && asks && !self->deaf) {
-		with.ran_over = true;
+		with.ran_over |= now_us - self->hears_us < vrrp_machine_anew_us(&self->machine);
 		self->missed = false;
 	} else if (event->kind == VRRP_EVENT_ADVERT) {
 		self->missed = false;

@@ -54,7 +54,8 @@ typedef struct {
 	bool holding;            /* the addresses may be up */
 	bool deaf;               /* its socket hears nobody, */
 	gint64 deaf_us;          /* since then */
-	bool missed;             /* it was deaf for longer than an interval, and has heard nobody since */
+	bool missed;             /* it was deaf for longer than an interval, and has heard nobody since, */
+	gint64 hears_us;         /* which is this long */
 } VrrpCandidate;
 
 /* A new election. Holds, pairing and steps stay. */

@@ -62,6 +62,13 @@ gint64 vrrp_machine_down_us(const VrrpMachine *machine)
 	return 3 * interval_us(machine->master_interval_cs) + vrrp_machine_skew_us(machine);
 }
 
+gint64 vrrp_machine_anew_us(const VrrpMachine *machine)
+{
+	guint interval_cs = MAX(machine->master_interval_cs, machine->interval_cs);
+
+	return 3 * interval_us(interval_cs) + skew_us(machine->version, machine->skew_priority, interval_cs);
+}
+
 gint64 vrrp_machine_peer_down_us(const VrrpMachine *machine)
 {
 	return 3 * interval_us(machine->interval_cs) +

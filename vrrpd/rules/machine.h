@@ -9,7 +9,8 @@
  *  - a Backup whose timer fires more than an interval late, or that has only adverts which have lain in its queue for longer, waits a whole
  *    down interval more before it believes that the Master is gone, as one that has just started, by the longer of its own and the
  *    Master's interval;
- *  - so does one for whose adverts the kernel had no room, each time: what it has not heard may have been said;
+ *  - so does one for whose adverts the kernel had no room, each time, unless it has listened in vain for so long since: what it has not heard may have
+ *    been said;
  *  - of a queue in which adverts lay while somebody set the clock nobody knows how old they are: priority 0 is not believed from there, for the Master may
  *    have led again since, and the Master's interval only if it is not shorter than the own;
  *  - a Master that yields to a higher one says once more that it led, at the least priority there is, so that the other, if it had not heard of it, tells
@@ -46,7 +47,7 @@ typedef struct {
 	gint64 received_us;  /* ADVERT: when the kernel had it; */
 	bool undated;        /* ADVERT: or before that, nobody knows how long */
 	bool open;           /* GATE */
-	bool ran_over;       /* TIMER, GATE: the kernel had no room for something since the Master was heard last, or since this was last said */
+	bool ran_over;       /* TIMER, GATE: the kernel had no room for something since the Master was heard last, a down interval ago, or when this was last said */
 } VrrpEvent;
 
 typedef enum {
@@ -113,6 +114,9 @@ bool vrrp_machine_knows_another(const VrrpMachine *machine, const VrrpEvent *eve
 /* Skew_Time and Active_Down_Interval as they follow from the Master heard last. */
 gint64 vrrp_machine_skew_us(const VrrpMachine *machine);
 gint64 vrrp_machine_down_us(const VrrpMachine *machine);
+
+/* How long one waits that knows no more than one that begins: by the longer of its own interval and the Master's. */
+gint64 vrrp_machine_anew_us(const VrrpMachine *machine);
 
 /* How long a paired Backup waits for us: past this we must expect to have been replaced. */
 gint64 vrrp_machine_peer_down_us(const VrrpMachine *machine);

@@ -44,6 +44,11 @@ bool vrrp_sleep_counts(VrrpSleep *self, const VrrpMachine *machine, guint8 prior
 	return true;
 }
 
+gint64 vrrp_sleep_lost_since_us(const VrrpSleep *self, const VrrpMachine *machine, gint64 now_us)
+{
+	return MAX(self->said_us, now_us - vrrp_machine_anew_us(machine));
+}
+
 void vrrp_sleep_note(VrrpSleep *self, guint n, gint64 now_us)
 {
 	if (n > VRRP_SLEEP_CROWD)

@@ -42,6 +42,9 @@ gint64 vrrp_sleep_heard_at(VrrpSleep *self, const VrrpMachine *machine, gint64 r
 /* Whether it says more than what another path has brought since. Nobody who has resigned leads again within half an interval. */
 bool vrrp_sleep_counts(VrrpSleep *self, const VrrpMachine *machine, guint8 priority, gint64 received_us);
 
+/* What was lost before this is nothing to wait for: the Master was heard since, or would have been, for a whole down interval. */
+gint64 vrrp_sleep_lost_since_us(const VrrpSleep *self, const VrrpMachine *machine, gint64 now_us);
+
 /* @n adverts were read from one queue. A flood that looks as if it counted must not fill the queue before we look again. */
 void vrrp_sleep_note(VrrpSleep *self, guint n, gint64 now_us);
 

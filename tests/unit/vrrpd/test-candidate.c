@@ -455,6 +455,29 @@ static void test_deaf(void)
 	g_assert_true(did(&world, VRRP_STEP_HOLD));
 }
 
+/* Held for some other reason when it hears again: whoever leads has spoken by the time it is let, or nobody does. */
+static void test_deaf_long_ago(void)
+{
+	for (guint early = 0; early < 2; early++) {
+		World world = backup(true);
+		VrrpEvent event;
+
+		vrrp_candidate_hears(&world.candidate, false, world.now_us);
+		vrrp_holds_set(&world.candidate.holds, VRRP_HOLD_ADMINISTRATOR, "by hand", 0, world.now_us);
+		g_assert_true(vrrp_candidate_gate(&world.candidate, world.now_us, &event) && !event.open);
+		step(&world, event);
+		world.now_us = world.candidate.machine.deadline_us;
+		step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+		vrrp_candidate_hears(&world.candidate, true, world.now_us);
+		g_assert_false(vrrp_candidate_gate(&world.candidate, world.now_us, &event));
+		world.now_us += DOWN - early;
+		vrrp_holds_lift(&world.candidate.holds, VRRP_HOLD_ADMINISTRATOR);
+		g_assert_true(vrrp_candidate_gate(&world.candidate, world.now_us, &event) && event.open);
+		step(&world, event);
+		g_assert_true(did(&world, VRRP_STEP_HOLD) == !early);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -468,6 +491,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/candidate/restart", test_restart);
 	g_test_add_func("/vrrp/candidate/gate", test_gate);
 	g_test_add_func("/vrrp/candidate/deaf", test_deaf);
+	g_test_add_func("/vrrp/candidate/deaf/long-ago", test_deaf_long_ago);
 	g_test_add_func("/vrrp/candidate/flapping-link", test_flapping);
 	g_test_add_func("/vrrp/candidate/leaving/waits-for-the-kernel", test_leaving);
 	g_test_add_func("/vrrp/candidate/leaving/not-for-ever", test_leaving_ends);

@@ -165,6 +165,24 @@ static void test_tick(void)
 	g_assert_cmpint(vrrp_sleep_tick_us(true, 30 * MS), ==, VRRP_SLEEP_TICK_US);
 }
 
+/* What was lost before the Master was heard is nothing to wait for, nor what was lost so long ago that he has been silent since for as long as one that
+ * begins waits, by the longer interval. */
+static void test_lost_since(void)
+{
+	VrrpMachine machine = backup(1);
+	VrrpSleep sleep = { 0 };
+	gint64 wait_us = vrrp_machine_down_us(&machine), longer_us = 3000 * MS + 2 * 1000 * MS / 256;
+
+	g_assert_cmpint(vrrp_sleep_lost_since_us(&sleep, &machine, NOW), ==, NOW - wait_us);
+	g_assert_true(vrrp_sleep_counts(&sleep, &machine, 100, NOW));
+	g_assert_cmpint(vrrp_sleep_lost_since_us(&sleep, &machine, NOW + wait_us), ==, NOW);
+	g_assert_cmpint(vrrp_sleep_lost_since_us(&sleep, &machine, NOW + wait_us + 1), ==, NOW + 1);
+	machine.interval_cs = 100;
+	g_assert_cmpint(vrrp_sleep_lost_since_us(&sleep, &machine, NOW + longer_us), ==, NOW);
+	g_assert_cmpint(vrrp_sleep_lost_since_us(&sleep, &machine, NOW + longer_us + 1), ==, NOW + 1);
+	g_assert_cmpuint(machine.master_interval_cs, ==, 1);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -180,5 +198,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/sleep/two-paths", test_two_paths);
 	g_test_add_func("/vrrp/sleep/crowd", test_crowd);
 	g_test_add_func("/vrrp/sleep/tick", test_tick);
+	g_test_add_func("/vrrp/sleep/lost-since", test_lost_since);
 	return g_test_run();
 }
