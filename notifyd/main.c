@@ -14,7 +14,7 @@
 #define SECRETS_DIR "/etc/understudy/secrets.d"
 #define LEDS_STATE  "/var/lib/understudy/notify/leds"
 #define DEADLINE_MS 60000 /* of one delivery */
-#define HELD_BYTES  (512 * 1024) /* of one client: some 1500 raises that wait for the disk */
+#define HELD_BYTES  (128 * 1024) /* of one client: some 400 raises that wait for the disk */
 
 static gboolean stop(gpointer user_data)
 {

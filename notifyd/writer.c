@@ -4,7 +4,13 @@
 
 #include "dbus/bus-source.h"
 
-#define GROUP_MAX 512  /* orders in one transaction: who waits for the first waits for all of it */
+/*
+ * So many orders in one transaction, and so long until the next one when there were as many. A flood is slowed down by that: it takes longer, and leaves the processors to others,
+ * whose calls are answered meanwhile. What comes now and then waits for nothing. Where the disk takes longer than that by itself, more go together.
+ */
+#define GROUP     64
+#define GROUP_MAX 512
+#define GROUP_US  (20 * G_TIME_SPAN_MILLISECOND)
 #define TURN      4    /* answers, before the loop looks at what else there is. Each makes a signal for every connection, of which libdbus writes two
 			* kilobytes in a turn: with more, who asks for something else would wait for all of them to be written */
 
@@ -24,7 +30,7 @@ struct NotifyWriter {
 	GQueue ordered, answered; /* of NotifyOrder* */
 	GPtrArray *notes;         /* of NotifyEvent*; NULL: none */
 	NotifyCounts counts;
-	bool under_way, waiting, ending;
+	bool under_way, waiting, hurried, ending;
 };
 
 /* All of @from behind @to. */
@@ -86,13 +92,30 @@ static void on_note(const NotifyEvent *event, gpointer user_data)
 	g_mutex_unlock(&writer->lock);
 }
 
+/* After a full group that was begun at @begun_us: how many are in the next one. Rests before it, unless somebody waits for all that is ordered. */
+static guint rest(NotifyWriter *writer, guint n, gint64 begun_us)
+{
+	gint64 until_us = begun_us + GROUP_US;
+
+	if (g_get_monotonic_time() > until_us)
+		return MIN(2 * n, GROUP_MAX);
+	g_mutex_lock(&writer->lock);
+	while (!writer->hurried && !writer->ending && g_cond_wait_until(&writer->changed, &writer->lock, until_us))
+		;
+	g_mutex_unlock(&writer->lock);
+	return MAX(n / 2, GROUP);
+}
+
 static gpointer run(gpointer data)
 {
 	NotifyWriter *writer = data;
 	GQueue orders = G_QUEUE_INIT; /* taken, and not in a group yet */
+	guint most = GROUP;
 
 	for (;;) {
 		GQueue group = G_QUEUE_INIT;
+		gint64 begun_us;
+		bool is_full;
 		NotifyCounts counts;
 
 		g_mutex_lock(&writer->lock);
@@ -108,8 +131,10 @@ static gpointer run(gpointer data)
 		if (g_queue_is_empty(&orders))
 			break;
 
-		while (group.length < GROUP_MAX && !g_queue_is_empty(&orders))
+		while (group.length < most && !g_queue_is_empty(&orders))
 			g_queue_push_tail_link(&group, g_queue_pop_head_link(&orders));
+		is_full = group.length == most;
+		begun_us = g_get_monotonic_time();
 		write_group(writer->store, &group);
 		notify_store_counts(writer->store, &counts);
 
@@ -120,6 +145,8 @@ static gpointer run(gpointer data)
 		g_cond_broadcast(&writer->changed);
 		g_mutex_unlock(&writer->lock);
 		g_source_set_ready_time(writer->source, 0);
+		if (is_full)
+			most = rest(writer, most, begun_us);
 	}
 	notify_store_close(writer->store); /* brings what is in the log into the database, and waits for that too */
 	return NULL;
@@ -197,9 +224,12 @@ static bool is_idle(NotifyWriter *writer)
 	if (!g_queue_is_empty(&writer->taken))
 		return false;
 	g_mutex_lock(&writer->lock);
+	writer->hurried = true;
+	g_cond_broadcast(&writer->changed);
 	while (g_queue_is_empty(&writer->answered) && (writer->under_way || !g_queue_is_empty(&writer->ordered)))
 		g_cond_wait(&writer->changed, &writer->lock);
 	idle = g_queue_is_empty(&writer->answered);
+	writer->hurried = false;
 	g_mutex_unlock(&writer->lock);
 	return idle;
 }
@@ -232,9 +262,11 @@ static bool mend(const char *why, gpointer user_data, GError **error)
 
 	g_mutex_lock(&writer->lock);
 	g_queue_push_tail(&writer->ordered, &mending.order);
+	writer->hurried = true;
 	g_cond_broadcast(&writer->changed);
 	while (!g_queue_remove(&writer->answered, &mending.order))
 		g_cond_wait(&writer->changed, &writer->lock);
+	writer->hurried = false;
 	notify_store_take_counts(writer->reader, &writer->counts);
 	g_mutex_unlock(&writer->lock);
 	if (!mending.order.failure)

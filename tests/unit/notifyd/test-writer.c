@@ -20,6 +20,7 @@ int fdatasync(int fd);
 static GMutex disk_lock;
 static GCond disk_changed;
 static bool disk_stuck;
+static gint64 disk_takes_us; /* each time */
 static guint n_waiting, n_syncs;
 
 static void wait_for_disk(void)
@@ -31,6 +32,9 @@ static void wait_for_disk(void)
 	while (disk_stuck)
 		g_cond_wait(&disk_changed, &disk_lock);
 	n_waiting--;
+	gint64 until_us = g_get_monotonic_time() + disk_takes_us;
+	while (disk_takes_us > 0 && g_cond_wait_until(&disk_changed, &disk_lock, until_us))
+		;
 	g_mutex_unlock(&disk_lock);
 }
 
@@ -44,6 +48,13 @@ int fdatasync(int fd)
 {
 	wait_for_disk();
 	return (int)syscall(SYS_fdatasync, fd);
+}
+
+static void disk_takes(gint64 time_us)
+{
+	g_mutex_lock(&disk_lock);
+	disk_takes_us = time_us;
+	g_mutex_unlock(&disk_lock);
 }
 
 static void disk_stops(void)
@@ -271,12 +282,46 @@ static void test_a_group_waits_once(Place *place, gconstpointer data)
 	disk_stops();
 	add(place, "slow");
 	somebody_waits();
-	for (guint i = 0; i < 100; i++)
+	for (guint i = 0; i < 60; i++)
 		add(place, "x");
 	g_assert_cmpuint(disk_goes_on(), ==, 1);
-	answered(place, 102);
+	answered(place, 62);
 	g_assert_cmpuint(disk_goes_on(), ==, 1);
-	g_assert_cmpuint(n_listed(place), ==, 102);
+	g_assert_cmpuint(n_listed(place), ==, 62);
+}
+
+/* As many as a flood has, while the disk stands still. */
+static void flood(Place *place, guint n)
+{
+	disk_stops();
+	add(place, "slow");
+	somebody_waits();
+	for (guint i = 0; i < n; i++)
+		add(place, "x");
+}
+
+/* It comes in groups of 64, and between two of them the processors are others'. */
+static void test_a_flood_is_slowed_down(Place *place, gconstpointer data)
+{
+	flood(place, 192);
+	gint64 begun_us = g_get_monotonic_time();
+	(void)disk_goes_on();
+	answered(place, 193);
+	g_assert_cmpint(g_get_monotonic_time() - begun_us, >=, 20000);
+	g_assert_cmpuint(disk_goes_on(), >, 1);
+	g_assert_cmpuint(n_listed(place), ==, 193);
+}
+
+/* Where the disk is what slows it down, groups grow: of 64, 128 and 256. */
+static void test_a_flood_on_a_slow_disk(Place *place, gconstpointer data)
+{
+	flood(place, 448);
+	disk_takes(25000);
+	g_assert_cmpuint(disk_goes_on(), ==, 1);
+	answered(place, 449);
+	disk_takes(0);
+	g_assert_cmpuint(disk_goes_on(), ==, 3);
+	g_assert_cmpuint(n_listed(place), ==, 449);
 }
 
 static void test_one_of_a_group_fails(Place *place, gconstpointer data)
@@ -450,6 +495,8 @@ int main(int argc, char **argv)
 #define ADD(name, function) g_test_add("/notifyd/writer/" name, Place, NULL, place_setup, function, place_teardown)
 	ADD("nobody-else-waits", test_nobody_else_waits);
 	ADD("a-group-waits-once", test_a_group_waits_once);
+	ADD("a-flood-is-slowed-down", test_a_flood_is_slowed_down);
+	ADD("a-flood-on-a-slow-disk", test_a_flood_on_a_slow_disk);
 	ADD("one-of-a-group-fails", test_one_of_a_group_fails);
 	ADD("finish", test_finish);
 	ADD("removed-while-open", test_removed_while_open);
