@@ -274,6 +274,14 @@ static void supervisor_ended(Keeper *keeper, int status)
 	start_failed(keeper, WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+/* As wait() gives it. */
+static int status_of(const siginfo_t *info)
+{
+	if (info->si_code == CLD_EXITED)
+		return W_EXITCODE(info->si_status, 0);
+	return info->si_status | (info->si_code == CLD_DUMPED ? WCOREFLAG : 0);
+}
+
 static void reap(Keeper *keeper)
 {
 	siginfo_t info;
@@ -285,20 +293,22 @@ static void reap(Keeper *keeper)
 		ProcStat stat = { 0 };
 		(void)proc_stat(info.si_pid, &stat);
 		int status = 0;
-		if (waitpid(info.si_pid, &status, WNOHANG) != info.si_pid)
-			continue;
 		if (info.si_pid == keeper->supervisor) {
-			supervisor_ended(keeper, status);
+			if (waitpid(info.si_pid, &status, WNOHANG) == info.si_pid)
+				supervisor_ended(keeper, status);
 			continue;
 		}
-		if (keeper->reports.length - keeper->n_sent >= MAX_REPORTS)
-			continue;
-		KeeperMessage *report = g_new0(KeeperMessage, 1);
-		*report = (KeeperMessage){
-			.kind = KEEPER_REAPED, .pid = info.si_pid, .status = status, .start_ticks = stat.start_ticks,
-			.sequence = ++keeper->sequence,
-		};
-		g_queue_push_tail(&keeper->reports, report);
+		/* Told before it is reaped: whoever finds that it is gone has the report. */
+		if (keeper->reports.length - keeper->n_sent < MAX_REPORTS) {
+			KeeperMessage *report = g_new0(KeeperMessage, 1);
+			*report = (KeeperMessage){
+				.kind = KEEPER_REAPED, .pid = info.si_pid, .status = status_of(&info), .start_ticks = stat.start_ticks,
+				.sequence = ++keeper->sequence,
+			};
+			g_queue_push_tail(&keeper->reports, report);
+			send_reports(keeper);
+		}
+		(void)waitpid(info.si_pid, &status, WNOHANG);
 	}
 }
 

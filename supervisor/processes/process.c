@@ -72,18 +72,22 @@ static bool is_same(const Process *process, const KeeperMessage *report)
 	return process->start_ticks == report->start_ticks || process->start_ticks == 0 || report->start_ticks == 0;
 }
 
-static void take_report(ProcessTable *table, const KeeperMessage *report)
+static void keep_report(ProcessTable *table, const KeeperMessage *report)
 {
-	Process *process = g_hash_table_lookup(table->living, GINT_TO_POINTER(report->pid));
-	if (process && is_same(process, report)) {
-		has_ended(process, report->status);
-		return;
-	}
 	if (table->unclaimed->len < MAX_UNCLAIMED)
 		g_array_append_val(table->unclaimed, *report);
 }
 
-static void read_link(ProcessTable *table)
+static void take_report(ProcessTable *table, const KeeperMessage *report)
+{
+	Process *process = g_hash_table_lookup(table->living, GINT_TO_POINTER(report->pid));
+	if (process && is_same(process, report))
+		has_ended(process, report->status);
+	else
+		keep_report(table, report);
+}
+
+static void read_link(ProcessTable *table, void (*take)(ProcessTable *table, const KeeperMessage *report))
 {
 	KeeperMessage message;
 	guint64 last = 0;
@@ -94,7 +98,7 @@ static void read_link(ProcessTable *table)
 		if (message.kind != KEEPER_REAPED)
 			continue;
 		last = message.sequence;
-		take_report(table, &message);
+		take(table, &message);
 	}
 	if (last) {
 		KeeperMessage ack = { .kind = KEEPER_ACK, .sequence = last };
@@ -113,7 +117,7 @@ static void read_link(ProcessTable *table)
 static gboolean on_link(gint fd, GIOCondition condition, gpointer user_data)
 {
 	ProcessTable *table = user_data;
-	read_link(table);
+	read_link(table, take_report);
 	return table->link_source ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
 }
 
@@ -125,7 +129,7 @@ ProcessTable *process_table_new(int link)
 	table->unclaimed = g_array_new(FALSE, FALSE, sizeof(KeeperMessage));
 	/* Before everything else: how something ended decides what is started next. */
 	table->link_source = g_unix_fd_add_full(G_PRIORITY_HIGH, link, G_IO_IN | G_IO_HUP | G_IO_ERR, on_link, table, NULL);
-	read_link(table);
+	read_link(table, keep_report);
 	return table;
 }
 
@@ -157,7 +161,17 @@ void process_table_up(ProcessTable *table)
 
 void process_table_settle(ProcessTable *table)
 {
-	g_array_set_size(table->unclaimed, 0);
+	if (table->unclaimed->len == 0)
+		return;
+	g_autoptr(GArray) reports = g_steal_pointer(&table->unclaimed);
+	table->unclaimed = g_array_new(FALSE, FALSE, sizeof(KeeperMessage));
+	/* What came while others were adopted may be about one that was adopted before. */
+	for (guint i = 0; i < reports->len; i++) {
+		const KeeperMessage *report = &g_array_index(reports, KeeperMessage, i);
+		Process *process = g_hash_table_lookup(table->living, GINT_TO_POINTER(report->pid));
+		if (process && process->start_ticks == report->start_ticks)
+			has_ended(process, report->status);
+	}
 }
 
 bool process_table_has_keeper(const ProcessTable *table)
@@ -217,6 +231,9 @@ Process *process_adopt(ProcessTable *table, pid_t pid, guint64 start_ticks, Proc
 		process->reported = !proc_stat(pid, &stat) || stat.parent == getppid();
 		return process;
 	}
+	/* It may have ended since we looked: the keeper reports before it reaps. Whom else that wakes waits until all are adopted. */
+	if (table->link >= 0)
+		read_link(table, keep_report);
 	*ret_status = -1;
 	for (guint i = 0; i < table->unclaimed->len; i++) {
 		const KeeperMessage *report = &g_array_index(table->unclaimed, KeeperMessage, i);

@@ -316,6 +316,7 @@ def test_readiness_outlives_the_supervisor_that_heard_of_it(place):
     assert place.app("sip", "StatusText") == "at your service" and place.app("sip", "Restarts") == 0
 
 
+@pytest.mark.timed(40)  # for the report of a parent that stands still nobody waits for longer than 200 ms
 def test_application_that_ended_while_no_supervisor_lived(place):
     place.application("sip", "/bin/sleep 1001", restart_delay_ms="10")
     place.start()
