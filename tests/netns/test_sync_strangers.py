@@ -45,7 +45,7 @@ def names_of_files(device):
 def wait_closed(device, files):
     """Waits until no more than files are open."""
     try:
-        device.wait(lambda: open_files(device) <= files, "nothing of them stays open")
+        device.wait(lambda: open_files(device) <= files, "nothing of them stays open", 30)
     except TimeoutError as error:
         raise AssertionError(f"{error}\n{files} at first, now {sorted(names_of_files(device))}") from None
 
@@ -71,7 +71,7 @@ def pair(lab):
 def files_at_rest(lab):
     """Of alpha: both have dialled both addresses of the other, and nothing else goes on."""
     lab.in_step()
-    lab.alpha.wait(lambda: links(lab.alpha) == 4 and inner_sockets(lab.alpha) == lab.inner_sockets + 2 * 2, "all paths are open")
+    lab.alpha.wait(lambda: links(lab.alpha) == 4 and inner_sockets(lab.alpha) == lab.inner_sockets + 2 * 2, "all paths are open", 30)
     return open_files(lab.alpha)
 
 
@@ -189,7 +189,7 @@ def test_loiterers_at_the_peer_port(lab):
     pair(lab)
     files = files_at_rest(lab)
     with Loiterers(lab, PORT, 200, half_a_hello):
-        lab.alpha.wait(lambda: open_files(lab.alpha) <= files + AT_THE_DOOR, "no more than that come in")
+        lab.alpha.wait(lambda: open_files(lab.alpha) <= files + AT_THE_DOOR, "no more than that come in", 30)
         for number in range(3):
             lab.alpha.write(f"{FILES}/meanwhile", str(number))
             lab.in_step()
@@ -197,7 +197,7 @@ def test_loiterers_at_the_peer_port(lab):
         lab.beta.kill()
         lab.beta.start()
         lab.beta.wait(lambda: lab.beta.get("Connected"), "the peer comes in")
-        lab.alpha.wait(lambda: open_files(lab.alpha) <= files + AT_THE_DOOR, "no more than that come in")
+        lab.alpha.wait(lambda: open_files(lab.alpha) <= files + AT_THE_DOOR, "no more than that come in", 30)
     wait_closed(lab.alpha, files)
 
 
