@@ -222,12 +222,14 @@ def test_nothing_said_in_the_clear_counts_under_tls(place, certificates, serve):
 
 # ---- servers that hang ----
 
+@pytest.mark.timed(100)
 def test_silent(place, serve):
     server = serve(Rogue, lambda stream: stream.wait())
     outcome, words = only(place.mail(["ops@example.org"], target(server), deadline_ms=1000))
     assert (outcome, words) == ("retry", f"no end within 1000 ms: {HOST}: waiting for the greeting")
 
 
+@pytest.mark.timed(100)
 def test_trickles(place, serve):
     """A byte now and then: no time-out of libesmtp ever passes."""
     def talk(stream):
@@ -240,6 +242,7 @@ def test_trickles(place, serve):
     assert outcome == "retry" and "no end within 1000 ms" in words
 
 
+@pytest.mark.timed(100)
 def test_hangs_in_the_tls_handshake(place, serve):
     def talk(stream):
         stream.greet("STARTTLS")
@@ -251,6 +254,7 @@ def test_hangs_in_the_tls_handshake(place, serve):
     assert only(place.mail(["ops@example.org"], target(server), deadline_ms=1000)) == ("retry", f"no end within 1000 ms: {HOST}: beginning TLS")
 
 
+@pytest.mark.timed(100)
 def test_a_dead_address_before_a_living_one(build, certificates, serve):
     """The first address of the host answers no SYN. The kernel would wait for two minutes."""
     living = serve(Aio, certificates.server_context(), address="127.0.0.2")
@@ -494,6 +498,7 @@ def test_msmtp_as_sendmail_with_implicit_tls(place, certificates, serve, sendmai
     assert outcome == "retry" and "ended with 75: msmtp: cannot connect" in words, words
 
 
+@pytest.mark.timed(100)
 @pytest.mark.parametrize("script, outcome, words", [
     ("cat > /dev/null; exit 0", "accepted", "sendmail has taken it"),
     ("exit 0", "accepted", "sendmail has taken it"),  # it may close its input early

@@ -310,12 +310,14 @@ def test_certificates(place, certificates, serve, name, host, ca, words):
         assert seen == []
 
 
+@pytest.mark.timed(100)
 def test_silent(place, serve):
     server = serve(lambda stream: stream.wait())
     assert sms(place, ["112", "113"], {"url": url(server)}, deadline_ms=1000) == {
         number: ("retry", "no end within 1000 ms: waiting for the gateway, about 112") for number in ("112", "113")}
 
 
+@pytest.mark.timed(100)
 def test_trickles(place, serve):
     def talk(stream):
         request(stream)
