@@ -18,7 +18,7 @@ from lab.pair import Pair  # noqa: E402
 from watch import SUPERVISOR, SYNC  # noqa: E402
 from gi.repository import GLib  # noqa: E402  (its version is asked for by watch)
 
-pytestmark = pytest.mark.timed(100, real_time=True)
+pytestmark = pytest.mark.timed(100)  # also of those that stop a supervisor, which is replaced after 3 s
 
 SLEEPER = "[application]\ncommand=/bin/sleep 1000000\n\n[data words]\npath=/var/lib/words\nref=config\n"
 NAME = "org.understudy.Supervisor1"
