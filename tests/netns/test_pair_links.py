@@ -122,6 +122,7 @@ def test_backup_loses_power_in_the_midst_of_a_swap(pair):
     assert pair.master() is master
 
 
+@pytest.mark.timed(100)
 def test_swap_there_and_back_ten_times(pair):
     """Each time the other leads, nothing is left running behind, and the service is away for a moment only."""
     for _ in range(10):

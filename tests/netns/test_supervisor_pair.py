@@ -143,6 +143,7 @@ def test_kill(pair, process, role):
     assert pair.line.longest_gap_ms(begin, end) < 250  # the demo measures; here other tests run beside
 
 
+@pytest.mark.timed(100)
 def test_swap_there_and_back(pair):
     for _ in range(2):
         old, new = pair.master(), pair.backup()
@@ -338,6 +339,7 @@ def test_backup_down_and_up_again(pair):
     assert (up["priority"], up["description"]) == (1, f"Backup device with ID {backup.name} is UP (Active mode)")
 
 
+@pytest.mark.timed(100)
 def test_common_power_loss_newer_data_leads(pair):
     """Both off, both on: the one that led last has something the other has not, and leads though it comes up later."""
     master, backup = pair.master(), pair.backup()

@@ -159,6 +159,7 @@ def children(device):
     return found
 
 
+@pytest.mark.timed(100)
 def test_a_takeover_ends_the_folding(pair, lab):  # noqa: F811
     """git works at the lowest priority, and is gone when this device leads."""
     alpha, beta = pair

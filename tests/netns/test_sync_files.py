@@ -827,6 +827,7 @@ def upload_packs(device):
     return found
 
 
+@pytest.mark.timed(100)
 def test_a_hung_fetch_of_one_ref_holds_nothing_up(pair):  # noqa: F811
     """Neither the other ref nor a takeover."""
     alpha, beta = pair

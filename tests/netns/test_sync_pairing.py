@@ -362,6 +362,7 @@ def test_the_fingerprint_is_that_of_the_public_key(lab):
 # ---- the link ----
 
 
+@pytest.mark.timed(100)
 def test_one_path_lost_is_no_loss(lab):
     lab.pair()
     changes = len(lab.alpha.client.heard())
@@ -375,6 +376,7 @@ def test_one_path_lost_is_no_loss(lab):
     lab.alpha.ports[1].unblock()
 
 
+@pytest.mark.timed(100)
 def test_both_paths_lost_and_found(lab):
     lab.pair()
     began = time.monotonic()
@@ -400,6 +402,7 @@ def test_a_frozen_peer_is_noticed(lab):
     lab.alpha.wait(lambda: lab.alpha.get("Connected"), "back")
 
 
+@pytest.mark.timed(100)
 def test_a_restart_of_syncd_is_not_a_lost_peer(lab):
     lab.pair()
     lab.beta.kill()
@@ -479,6 +482,7 @@ def test_request_without_an_owner(lab):
     assert result == ["org.understudy.Error.NotReachable"]
 
 
+@pytest.mark.timed(100)
 def test_request_has_a_deadline(lab):
     lab.pair()
     lab.beta.peer1("Serve", "(as)", (["swap"],))

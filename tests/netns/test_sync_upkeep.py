@@ -117,6 +117,7 @@ def test_paired_again_before_it_was_told(lab):
 # ---- keys ----
 
 
+@pytest.mark.timed(100)
 def test_a_new_key_for_each_in_turn(lab, tmp_path):
     for device, other in ((lab.alpha, lab.beta), (lab.beta, lab.alpha)):
         before = device.get("Fingerprint")
@@ -225,6 +226,7 @@ def knows(device, other):
     return [host(one) for name in ("lan", "peer") for one in told[name]] == [other.lan, other.peer]
 
 
+@pytest.mark.timed(100)
 def test_a_device_moves_while_the_link_is_up(lab):
     for device, other, lan, peer in ((lab.beta, lab.alpha, "192.0.2.112/24", "198.51.100.2/30"), (lab.alpha, lab.beta, "192.0.2.111/24", "198.51.100.1/30"),
                                      (lab.beta, lab.alpha, "192.0.2.112/24", "203.0.113.2/30")):

@@ -205,6 +205,7 @@ def test_killed_in_the_middle(pair, lab):
         device.wait(lambda d=device: parts(d) == {}, "nothing half is left", 30)
 
 
+@pytest.mark.timed(100)
 def test_takeover_with_objects_missing(pair, lab):
     """It waits for none, names those that it lacks, and what was whole before is there."""
     alpha, beta = pair

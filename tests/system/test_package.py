@@ -7,6 +7,7 @@ import stat
 import time
 
 import image
+import pytest
 from lab.net import wait_until
 
 DEVICE = """\
@@ -112,6 +113,7 @@ def test_install_configure_boot_remove_purge(house):
     assert machine.state() == "running"
 
 
+@pytest.mark.timed(100)
 def test_upgrade_then_removal_on_a_running_master(pair, tmp_path):
     """The upgrade replaces every program and changes no role, stops no application, loses no answer. The removal hands over."""
     master, backup = pair.master(), pair.backup()

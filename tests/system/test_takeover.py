@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+import pytest
 from lab.net import wait_until
 
 
@@ -44,6 +45,7 @@ def test_power_cut(pair):
     assert pair.master() is backup and not pbx_runs_on(master)
 
 
+@pytest.mark.timed(100)
 def test_supervisor_and_keeper_killed(pair):
     """Neither takes anything with it: no role changes, the PBX that ran goes on, the address stays. The unit was never stopped."""
     master = pair.master()
@@ -76,6 +78,7 @@ def test_bus_frozen(pair):
     pair.watch(backup).wait_role("master", 15)
 
 
+@pytest.mark.timed(100)
 def test_unit_stopped_and_machines_rebooted(pair):
     """`systemctl stop understudy` on the Master hands over in good order, and so does its reboot; a Backup's reboot changes nothing."""
     master, backup = pair.master(), pair.backup()
