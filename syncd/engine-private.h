@@ -83,6 +83,7 @@ typedef struct {
 	char *peer;              /* id of the device that we last fetched from */
 	GHashTable *strangers;   /* owners that were reported unknown */
 	gint64 checked_us;       /* the picture has looked at everything; 0: not since the role began */
+	bool unlike;             /* the files may not be those of the commit that is applied */
 	git_oid parked_tree;     /* the state on disk that was put aside last */
 	git_oid held;            /* a commit that did not pass: not tried again unless somebody asks for it */
 	gint again;              /* atomic: somebody has asked for it, and the next pull is */

@@ -14,7 +14,7 @@
 #include "syncd/repository/change.h"
 #include "syncd/unite/apart.h"
 
-enum { CHECK_S = 3600 };
+enum { CHECK_S = 3600, TRIES = 3 };
 
 static GPtrArray *entries_new(void)
 {
@@ -405,7 +405,15 @@ static void report_owners(SyncLine *line, GPtrArray *unknown)
 	}
 }
 
-static bool stage_and_apply(SyncLine *line, const git_oid *target, GCancellable *cancellable, GError **error)
+/* Whether the picture, which has followed, has the content of @tree. */
+static bool compare_picture(SyncLine *line, const git_oid *tree, GError **error)
+{
+	git_oid disk;
+
+	return sync_picture_write(line->picture, line->repo, NULL, NULL, &disk, error) && content_differs(line, tree, &disk, &line->unlike, error);
+}
+
+static bool stage_and_apply_once(SyncLine *line, const git_oid *target, GCancellable *cancellable, GError **error)
 {
 	g_autofree char *hex = sync_oid_text(target);
 	g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free);
@@ -414,7 +422,7 @@ static bool stage_and_apply(SyncLine *line, const git_oid *target, GCancellable 
 	bool has_head = sync_repo_get_ref(line->repo, "heads", line->name, &head);
 	bool same = has_head && git_oid_equal(&head, target);
 
-	if (same && line->checked_us && g_get_monotonic_time() - line->checked_us <= CHECK_S * (gint64)G_USEC_PER_SEC)
+	if (same && !line->unlike && line->checked_us && g_get_monotonic_time() - line->checked_us <= CHECK_S * (gint64)G_USEC_PER_SEC)
 		return true;
 	if (has_head)
 		sync_migrate_files(line->repo, line->name, &head, &here);
@@ -426,6 +434,7 @@ static bool stage_and_apply(SyncLine *line, const git_oid *target, GCancellable 
 	    (!same && !sync_trial_pass(line, has_head ? &here_tree : NULL, &files_tree, target, cancellable, error)))
 		return false;
 	sync_line_tell_activity(line, "staging");
+	line->unlike = true; /* until it is known better: what ends on the way is not taken for done by the next pull */
 	sync_picture_set_base(line->picture, has_head ? &here_tree : NULL);
 	g_autoptr(SyncPlan) draft = sync_plan_new(line->name, hex);
 	if (!look_at_affected(line, &files_tree, draft, &drafted, cancellable, error) ||
@@ -435,8 +444,10 @@ static bool stage_and_apply(SyncLine *line, const git_oid *target, GCancellable 
 	g_autoptr(SyncPlan) plan = git_oid_equal(&disk, &drafted) ? g_steal_pointer(&draft) : sync_plan_new(line->name, hex);
 	if (draft && !plan_line(line, &disk, &files_tree, plan, error))
 		return false;
-	if (same && plan->steps->len == 0)
+	if (same && plan->steps->len == 0) {
+		line->unlike = false;
 		return true;
+	}
 	if (!git_oid_equal(&files, target))
 		plan->migrated = sync_oid_text(&files);
 	note_what_is_there(line, plan);
@@ -466,8 +477,18 @@ static bool stage_and_apply(SyncLine *line, const git_oid *target, GCancellable 
 		sync_line_past_ended(line);
 	sync_voice_changed(line);
 	guint n = plan->steps->len;
-	bool ok = follow_picture(line, plan, error);
+	bool ok = follow_picture(line, plan, error) && compare_picture(line, &files_tree, error);
 	sync_line_rest(n);
+	return ok;
+}
+
+/* Again, where somebody has changed what had just come. Who goes on doing so is seen to with the next pull. */
+static bool stage_and_apply(SyncLine *line, const git_oid *target, GCancellable *cancellable, GError **error)
+{
+	bool ok = true;
+
+	for (guint tries = 0; ok && (tries == 0 || line->unlike) && tries < TRIES; tries++)
+		ok = stage_and_apply_once(line, target, cancellable, error);
 	return ok;
 }
 

@@ -432,7 +432,9 @@ class Life:
         self.follow(self.follower)
         self.follower.sync("SyncNow")
         for top in (FILES, MAIL, REGISTRAR):
-            assert shape(self.leader.at(top)) == shape(self.follower.at(top)), f"{top}: the follower has not what the leader has"
+            ours, theirs = shape(self.leader.at(top)), shape(self.follower.at(top))
+            unlike = {path: (ours.get(path), theirs.get(path)) for path in sorted({*ours, *theirs}) if ours.get(path) != theirs.get(path)}
+            assert not unlike, f"{top}: what the leader has and the follower has: {unlike!r:.3000}"
         kept = {device.name: self.kept(device) for device in self.devices}
         everything = set().union(*kept.values())
         on_disk = {content for device in self.devices for top in (FILES, MAIL) for _, content in below(device.at(top))}

@@ -2,6 +2,7 @@
 """What the Master's files replace on the Backup is kept aside by name: edits made there, and the line that lost."""
 
 import os
+import subprocess
 
 import pytest
 from sync_lab import FILES, CallError, SyncLab, pair, restore_from, tree  # noqa: F401  (pair is a fixture)
@@ -12,6 +13,10 @@ def lab(build, tmp_path):
     with SyncLab(build, tmp_path) as lab:
         lab.start()
         yield lab
+
+
+def run(device, *words):
+    subprocess.run(["nsenter", f"--target={device.holder.pid}", "--mount", "--root", "--wd", *words], check=True)
 
 
 def test_a_local_edit_is_kept(pair, lab):  # noqa: F811
@@ -64,6 +69,23 @@ def test_an_edit_elsewhere_is_put_right_at_the_next_look(pair, lab):  # noqa: F8
     beta.wait(lambda: beta.read(f"{FILES}/extra.cfg") is None, "removed")
     lines = beta.get("Diverged")
     assert beta.git("show", f"{lines[0]}:pbx.etc/extra.cfg") == "only here\n"
+
+
+def test_what_cannot_be_put_right_is_not_in_step(pair, lab):  # noqa: F811
+    """A look that found a difference, and an apply that failed: the next order is not answered as if nothing were to do."""
+    alpha, beta = pair
+    alpha.write(f"{FILES}/sub/a.cfg", "theirs\n")
+    lab.in_step()
+    run(beta, "mount", "-t", "tmpfs", "tmpfs", f"{FILES}/sub")
+    beta.set_role("idle")
+    beta.set_role("follow")
+    for _ in range(3):
+        with pytest.raises(CallError, match="another file system"):
+            beta.sync("SyncNow")
+        assert "another file system" in beta.get("LastError")
+    run(beta, "umount", "--lazy", f"{FILES}/sub")  # it may be looking at it just now
+    beta.sync("SyncNow")
+    assert beta.get("LastError") == "" and tree(beta) == tree(alpha)
 
 
 def test_metadata_alone_is_put_right_without_a_word(pair, lab):  # noqa: F811
