@@ -2,8 +2,9 @@
 /*
  * supervisor/drop.h - traffic to the service addresses while nobody answers there yet: dropped, not refused, so that phones try again.
  *
- * One nftables table, `inet understudy`. A Backup has the drop always (the addresses are not there); during a takeover, when the applications
- * have begun, and handing-over its set elements have a kernel timeout, so that it ends even if nobody lives to lift it. ICMP, ICMPv6, VRRP, the pages and the peer link pass.
+ * One nftables table, `inet understudy`. A Backup has the drop always (the addresses are not there); during handing-over, and a takeover when
+ * its applications have begun, its set elements have a kernel timeout, so that it ends even if nobody lives to lift it. ICMP, ICMPv6, VRRP,
+ * the pages and the peer link pass.
  */
 #pragma once
 

@@ -55,9 +55,10 @@ class Life:
         master = self.rest()
         if self.pair.addresses.holders() != [master.name]:
             raise Rejected("both hold the address")
-        begin = cut_power(self.pair, master)
-        self.note(f"options/{self.name}", (self.phones.options.wait_answer_sent_after(begin, LOST_S) - begin) * 1000)
-        self.note(f"call/{self.name}", (self.phones.calls.wait_answer_sent_after(begin, LOST_S) - begin) * 1000)
+        with self.pair.unwatched():
+            begin = cut_power(self.pair, master)
+            self.note(f"options/{self.name}", (self.phones.options.wait_answer_sent_after(begin, LOST_S) - begin) * 1000)
+            self.note(f"call/{self.name}", (self.phones.calls.wait_answer_sent_after(begin, LOST_S) - begin) * 1000)
         self.phones.end_calls()
         self.note(f"contacts_lost/{self.name}", self.phones.lost())
         if VERBOSE:
