@@ -56,6 +56,7 @@ static void test_number(void)
 			g_assert_cmpint(revision_compare(&number, &new), >, 0);
 			g_assert_cmpuint(number.n, >, last);
 			g_assert_cmpuint(number.term, ==, MAX(term, 5));
+			g_assert_cmpstr(number.device, ==, "b");
 			number = agreement_number(&first, term, last, "b");
 			g_assert_cmpint(revision_compare(&number, &first), >, 0);
 		}

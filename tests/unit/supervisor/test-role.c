@@ -346,6 +346,12 @@ static void test_vrrpd_restart_changes_nothing(void)
 	later(&device, 20 * MS);
 	expect_role(&device, ROLE_MASTER);
 	g_assert_false(device.once.role_changed);
+	/* Once more, later: that counts from then. */
+	later(&device, 10 * S);
+	device.facts.election = ELECTION_UNKNOWN;
+	look(&device);
+	later(&device, 4 * S);
+	expect_role(&device, ROLE_MASTER);
 }
 
 /* It was away for longer than the other waits: the applications do not run on both until it is missed for good. */
