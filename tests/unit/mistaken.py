@@ -11,20 +11,23 @@ README = (TOP / "tests" / "sim" / "README.md").read_text(encoding="utf-8")
 
 
 class Parts:
+    objects = {}  # of each source, for all simulators that have it
+
     def __init__(self, folder, sources):
         """@sources: where each is in the tree; no two of one name."""
-        self.folder = folder
         self.sources = {Path(source).stem: source for source in sources}
         flags = subprocess.run(["pkg-config", "--cflags", "gio-2.0"], capture_output=True, text=True, check=True).stdout.split()
         self.compiler = ["cc", "-std=gnu11", "-D_GNU_SOURCE", f"-I{TOP}", f"-I{TOP}/tests/sim", *flags]
         self.libraries = subprocess.run(["pkg-config", "--libs", "gio-2.0"], capture_output=True, text=True, check=True).stdout.split()
-        for name in self.sources:
+        waiting, running = [name for name, source in self.sources.items() if source not in self.objects], []
+        for name in waiting:
             (folder / f"{name}.c").write_text(self.text(name), encoding="utf-8")
-        waiting, running = list(self.sources), []
+        done = {self.sources[name]: folder / f"{name}.o" for name in waiting}
         while waiting or running:
             while waiting and len(running) < (os.cpu_count() or 1):
                 running.append(self.compile(folder, waiting.pop(), "-O1"))
             assert running.pop(0).wait() == 0
+        self.objects.update(done)
 
     def text(self, name):
         return (TOP / self.sources[name]).read_text(encoding="utf-8")
@@ -35,14 +38,17 @@ class Parts:
 
     def link(self, folder, replaced=()):
         program = folder / "sim-mistaken"
-        parts = [(folder if name in replaced else self.folder) / f"{name}.o" for name in self.sources]
+        parts = [folder / f"{name}.o" if name in replaced else self.objects[source] for name, source in self.sources.items()]
         subprocess.run(["cc", "-o", program, *parts, *self.libraries], check=True)
         return program
 
     def with_mistake(self, folder, name, right, wrong):
+        """@right, @wrong: a text each, or as many of each where one mistake is in several places."""
         text = self.text(name)
-        assert text.count(right) == 1, f"{self.sources[name]} is not what it was"
-        (folder / f"{name}.c").write_text(text.replace(right, wrong), encoding="utf-8")
+        for before, after in [(right, wrong)] if isinstance(right, str) else zip(right, wrong, strict=True):
+            assert text.count(before) == 1, f"{self.sources[name]} is not what it was"
+            text = text.replace(before, after)
+        (folder / f"{name}.c").write_text(text, encoding="utf-8")
         assert self.compile(folder, name, "-O0").wait() == 0
         return self.link(folder, [name])
 
