@@ -76,7 +76,7 @@ def find(program, wanted, *steps):
     found = set()
     for first, count in steps:
         done = run(program, "--first", str(first), "--count", str(count), "--explain", "0", "--jobs", "2")
-        found |= set(broken_seeds(done.stdout).values())
+        found |= {name for seed, name in broken_seeds(done.stdout, first + count - 1).items() if seed >= first}
         if wanted <= found:
             break
     return found
