@@ -11,7 +11,8 @@
 enum {
 	PRIORITY = 10,      /* before files and packs */
 	OBJECT_MAX = 256 * 1024, /* larger ones are worth a file each */
-	HELD_MAX = 2 << 20, /* bytes in memory */
+	HELD_MAX = 2 << 20, /* bytes in memory, */
+	HELD_EACH = 200,    /* so many for an object beside its content */
 	FEW = 32,           /* so many are worth a file each, too: there may be but so many packs */
 	ROUND = 64 * 1024,
 };
@@ -188,12 +189,12 @@ static bool hold(SyncFresh *fresh, git_repository *git, const git_oid *id, const
 		return false;
 	if (g_hash_table_contains(fresh->objects, id))
 		return true;
-	if (git && fresh->bytes + length > HELD_MAX && !flush(fresh, git, NULL))
+	if (git && fresh->bytes + length + HELD_EACH > HELD_MAX && !flush(fresh, git, NULL))
 		return false;
 	Object *object = g_new(Object, 1);
 	*object = (Object){ kind, g_bytes_new(data, length) };
 	g_hash_table_insert(fresh->objects, g_memdup2(id, sizeof *id), object);
-	fresh->bytes += length;
+	fresh->bytes += length + HELD_EACH;
 	return true;
 }
 
