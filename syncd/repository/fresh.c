@@ -12,6 +12,7 @@ enum {
 	PRIORITY = 10,      /* before files and packs */
 	OBJECT_MAX = 256 * 1024, /* larger ones are worth a file each */
 	HELD_MAX = 2 << 20, /* bytes in memory, */
+	TRIES = 5,
 	HELD_EACH = 200,    /* so many for an object beside its content */
 	FEW = 32,           /* so many are worth a file each, too: there may be but so many packs */
 	ROUND = 64 * 1024,
@@ -149,6 +150,16 @@ static bool write_pack(SyncFresh *fresh, git_odb *odb, GError **error)
 	return ok;
 }
 
+/* Between the making of its folder and the rename into it git may remove that, as an empty one: who tidies does not wait for who only reads. */
+static int write_file(SyncFresh *fresh, const git_oid *id, const void *data, gsize length, git_object_t kind)
+{
+	int rc = -1;
+
+	for (guint tries = 0; tries < TRIES && rc < 0; tries++)
+		rc = fresh->files->write(fresh->files, id, data, length, kind);
+	return rc;
+}
+
 static bool write_files(SyncFresh *fresh, GError **error)
 {
 	GHashTableIter iter;
@@ -160,7 +171,7 @@ static bool write_files(SyncFresh *fresh, GError **error)
 		gsize length;
 		const void *data = g_bytes_get_data(object->content, &length);
 
-		if (fresh->files->write(fresh->files, id, data ? data : "", length, object->kind) < 0)
+		if (write_file(fresh, id, data ? data : "", length, object->kind) < 0)
 			return sync_git_error(error, "storing an object");
 	}
 	return true;
@@ -242,12 +253,11 @@ static int front_read(void **ret_data, size_t *ret_size, git_object_t *ret_kind,
 	return 0;
 }
 
-/* Another place takes what is not for this one. */
 static int front_write(git_odb_backend *backend, const git_oid *id, const void *data, size_t length, git_object_t kind)
 {
 	Front *front = (Front *)backend;
 
-	return hold(front->fresh, NULL, id, data, length, kind) ? 0 : GIT_ERROR;
+	return hold(front->fresh, NULL, id, data, length, kind) ? 0 : write_file(front->fresh, id, data, length, kind);
 }
 
 static int front_write_stream(git_odb_stream **unused, git_odb_backend *backend, git_object_size_t size, git_object_t kind)
