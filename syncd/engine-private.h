@@ -89,8 +89,8 @@ typedef struct {
 	gint again;              /* atomic: somebody has asked for it, and the next pull is */
 	char *held_why;          /* NULL: none is held back */
 	char *making;            /* the commit whose steps are being made */
-	git_oid pushed;          /* a commit whose objects are here, and no ref has it yet; zero: none */
-	bool pushed_gathers;     /* the disk may not have them (disk.h) */
+	git_oid pushed;          /* a commit whose objects are here, the disk may not have them, and no ref of what is stored has it yet; zero: none */
+	bool pushed_gathers;     /* it gets them with what is staged (disk.h) */
 	gint64 asked_us;         /* when the disk was last asked for what had been made before it had it; 0: not yet */
 
 	gint damaged;            /* atomic: something of the line is gone from the disk, and is to be fetched again */
@@ -261,13 +261,16 @@ bool sync_trial_migrate_tree(SyncLine *line, const git_oid *commit, const char *
 void sync_voice_init(SyncLine *line);
 void sync_voice_clear(SyncLine *line);
 
-/* @target with all its objects becomes what is fetched. SYNC_ERROR_REFUSED: a newer one waits, and goes before. */
+/* @target is here with all its objects, as line->pushed; the disk is getting them. SYNC_ERROR_REFUSED: a newer one waits, and goes before. */
 bool sync_voice_fetch(SyncLine *line, const SyncFetchSource *source, const git_oid *target, GCancellable *cancellable,
 		      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The objects of @target come with little to fetch: they are here now. False without @error: with more. */
 bool sync_voice_fetch_little(SyncLine *line, const SyncFetchSource *source, const git_oid *target, GCancellable *cancellable,
 			     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* No recordings are on their way any more: what needed them has its ref. Does nothing for the other refs. */
+void sync_voice_came(SyncLine *line);
 
 /* This device leads now: says which recordings it lacks, and does not wait for them. */
 void sync_voice_taken_over(SyncLine *line);

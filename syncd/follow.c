@@ -36,10 +36,11 @@ static bool pushed_on_disk(SyncLine *line, GError **error)
 	bool gathers = line->pushed_gathers;
 
 	line->pushed_gathers = false;
-	if (!gathers || sync_disk_gathered() == 0)
-		return true;
-	sync_error_from_errno(error, errno, "%s", line->repo->path);
-	return false;
+	if (gathers && sync_disk_gathered() < 0) {
+		sync_error_from_errno(error, errno, "%s", line->repo->path);
+		return false;
+	}
+	return !line->objects || sync_objects_settle(line->objects, error);
 }
 
 bool sync_follow_keep(SyncLine *line, GError **error)
@@ -49,6 +50,7 @@ bool sync_follow_keep(SyncLine *line, GError **error)
 	if (!pushed_on_disk(line, error) || !sync_repo_set_ref(line->repo, "fetched", line->name, &line->pushed, error))
 		return false;
 	line->pushed = (git_oid){ 0 };
+	sync_voice_came(line);
 	sync_line_tell(line);
 	return true;
 }
@@ -469,6 +471,8 @@ static bool stage_and_apply_once(SyncLine *line, const git_oid *target, GCancell
 		line->checked_us = 0;
 		return false;
 	}
+	line->pushed = (git_oid){ 0 };
+	sync_voice_came(line);
 	sync_line_tell(line);
 	sync_line_tell_applied(line, hex, plan->steps->len);
 	sync_trial_over(line);
@@ -494,9 +498,16 @@ static bool stage_and_apply(SyncLine *line, const git_oid *target, GCancellable 
 
 static bool apply_line(SyncLine *line, const git_oid *target, GCancellable *cancellable, GError **error)
 {
+	g_autoptr(GError) problem = NULL;
+
 	sync_line_store_begin(line);
 	bool ok = stage_and_apply(line, target, cancellable, error);
+	/* Recordings that are here are stored, whatever has become of them. */
+	bool kept = sync_follow_keep(line, &problem);
+	line->pushed = (git_oid){ 0 };
 	sync_line_store_end(line);
+	if (!kept)
+		g_message("%s", problem->message);
 	return ok;
 }
 
@@ -572,8 +583,10 @@ bool sync_follow_pull(SyncLine *line, const SyncPullCall *pull, GCancellable *ca
 	line->peer = g_strdup(pull->peer_id);
 	if (!sync_apply_settle(&apply, &moved, error))
 		return false;
-	if (moved)
+	if (moved) {
+		sync_voice_came(line);
 		sync_line_tell(line);
+	}
 	bool any = target_of(pull, line, &target), done = false;
 	if (any && pull->changes->len && !apply_pushed(line, pull, &target, cancellable, &done, error))
 		return false;

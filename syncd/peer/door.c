@@ -4,12 +4,13 @@
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BUFFER = 16 * 1024, STEPS_MAX = 32, LINGER_S = 1, LINGER_MAX = 64 * 1024, LINGERERS_MAX = 32 };
+#include "syncd/peer/tls.h"
+
+enum { BUFFER = 16 * 1024, STEPS_MAX = 32, LINGER_S = 1, LINGER_MAX = 64 * 1024, LINGERERS_MAX = 32, SILENCE_S = 120 };
 
 static guint lingerers;
 
@@ -37,6 +38,7 @@ struct SyncDoor {
 	SyncKey *key;
 	char *pin, *fingerprint;
 	bool wrong_key;
+	bool talks; /* who wants to may */
 	guint timer;
 	gsize thrown_away;
 	Lane in, out;
@@ -46,28 +48,13 @@ struct SyncDoor {
 
 /* ---- who it is ---- */
 
-static char *fingerprint_of(gnutls_session_t session)
-{
-	guint n = 0;
-	const gnutls_datum_t *list = gnutls_certificate_get_peers(session, &n);
-	g_autoptr(GTlsCertificate) certificate = NULL;
-	g_autofree char *base64 = NULL, *pem = NULL;
-
-	if (!list || n == 0 || gnutls_certificate_type_get2(session, GNUTLS_CTYPE_CLIENT) != GNUTLS_CRT_X509)
-		return NULL;
-	base64 = g_base64_encode(list[0].data, list[0].size);
-	pem = g_strdup_printf("-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n", base64);
-	certificate = g_tls_certificate_new_from_pem(pem, -1, NULL);
-	return sync_key_fingerprint(certificate);
-}
-
 /* Called by GnuTLS in the middle of the handshake, before the other side may believe that it succeeded. */
 static int judge(gnutls_session_t session)
 {
 	SyncDoor *door = gnutls_session_get_ptr(session);
 
 	g_free(door->fingerprint);
-	door->fingerprint = fingerprint_of(session);
+	door->fingerprint = sync_tls_fingerprint(session);
 	if (door->fingerprint && sync_key_is_pinned(door->pin, door->fingerprint))
 		return 0;
 	door->wrong_key = true;
@@ -80,7 +67,8 @@ static void door_finalize(GSource *source)
 {
 	SyncDoor *door = (SyncDoor *)source;
 
-	gnutls_deinit(door->session);
+	if (door->session)
+		gnutls_deinit(door->session);
 	g_free(door->in.bytes);
 	g_free(door->out.bytes);
 	if (door->plain_fd >= 0)
@@ -100,13 +88,13 @@ static void shut(SyncDoor *door)
 	g_source_destroy(&door->source);
 }
 
-static void tell(SyncDoor *door, GIOStream *plain, bool refused, const char *why)
+static void tell(SyncDoor *door, GIOStream *plain, SyncTalk *talk, bool refused, const char *why)
 {
 	SyncDoorDone done = door->done;
 
 	door->done = NULL;
 	if (done)
-		done(plain, door->fingerprint, refused, why, door->user_data);
+		done(plain, talk, door->fingerprint, refused, why, door->user_data);
 }
 
 static gboolean late(gpointer user_data)
@@ -114,7 +102,7 @@ static gboolean late(gpointer user_data)
 	SyncDoor *door = user_data;
 
 	door->timer = 0;
-	tell(door, NULL, false, "too slow");
+	tell(door, NULL, NULL, false, "too slow");
 	shut(door);
 	return G_SOURCE_REMOVE;
 }
@@ -128,7 +116,7 @@ static void turn_away(SyncDoor *door, int rc)
 					door->wrong_key ? GNUTLS_A_BAD_CERTIFICATE : GNUTLS_A_CERTIFICATE_REQUIRED);
 	else
 		(void)gnutls_alert_send_appropriate(door->session, rc);
-	tell(door, NULL, refused, gnutls_strerror(rc));
+	tell(door, NULL, NULL, refused, gnutls_strerror(rc));
 	/* In a flood of them whoever does not read his alert at once may miss it. */
 	if (lingerers >= LINGERERS_MAX) {
 		shut(door);
@@ -142,6 +130,23 @@ static void turn_away(SyncDoor *door, int rc)
 }
 
 /* ---- the three states ---- */
+
+static bool wants_to_talk(const SyncDoor *door)
+{
+	gnutls_datum_t protocol;
+
+	return door->talks && gnutls_alpn_get_selected_protocol(door->session, &protocol) == GNUTLS_E_SUCCESS;
+}
+
+/* It is another's from here on, and the door has nothing to do any more. */
+static void hand_over(SyncDoor *door)
+{
+	SyncTalk *talk = sync_talk_new(g_steal_pointer(&door->session), door->base, door->key, SILENCE_S);
+
+	g_clear_handle_id(&door->timer, g_source_remove);
+	tell(door, NULL, talk, false, NULL);
+	g_source_destroy(&door->source);
+}
 
 static bool let_in(SyncDoor *door)
 {
@@ -162,7 +167,7 @@ static bool let_in(SyncDoor *door)
 	door->out.bytes = g_malloc(BUFFER);
 	door->state = DOOR_OPEN;
 	g_clear_handle_id(&door->timer, g_source_remove);
-	tell(door, G_IO_STREAM(plain), false, NULL);
+	tell(door, G_IO_STREAM(plain), NULL, false, NULL);
 	return true;
 }
 
@@ -174,6 +179,8 @@ static void shake(SyncDoor *door)
 		/* Judged once more by what stands now: no session may begin without the callback above. */
 		if (door->wrong_key || !door->fingerprint)
 			turn_away(door, GNUTLS_E_CERTIFICATE_ERROR);
+		else if (wants_to_talk(door))
+			hand_over(door);
 		else if (!let_in(door))
 			late(door);
 		return;
@@ -321,12 +328,13 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer user_da
 
 void sync_door_give_up(SyncDoor *door, const char *why)
 {
-	tell(door, NULL, false, why);
+	tell(door, NULL, NULL, false, why);
 	shut(door);
 }
 
-SyncDoor *sync_door_open(GSocketConnection *base, const SyncKey *key, const char *pin, guint timeout_s, SyncDoorDone done, gpointer user_data)
+SyncDoor *sync_door_open(GSocketConnection *base, const SyncKey *key, const char *pin, bool talks, guint timeout_s, SyncDoorDone done, gpointer user_data)
 {
+	static const gnutls_datum_t protocol = { (unsigned char *)SYNC_TALK_ALPN, sizeof SYNC_TALK_ALPN - 1 };
 	static GSourceFuncs functions = { .dispatch = dispatch, .finalize = door_finalize };
 	SyncDoor *door = (SyncDoor *)g_source_new(&functions, sizeof(SyncDoor));
 
@@ -335,11 +343,15 @@ SyncDoor *sync_door_open(GSocketConnection *base, const SyncKey *key, const char
 	door->plain_fd = -1;
 	door->key = sync_key_ref(key); /* the session uses its credentials to its end */
 	door->pin = g_strdup(pin);
+	door->talks = talks;
 	door->done = done;
 	door->user_data = user_data;
 	gnutls_init(&door->session, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
 	gnutls_session_set_ptr(door->session, door);
 	gnutls_set_default_priority(door->session);
+	/* Who asks for none of these is served all the same. */
+	if (talks)
+		gnutls_alpn_set_protocols(door->session, &protocol, 1, 0);
 	gnutls_credentials_set(door->session, GNUTLS_CRD_CERTIFICATE, key->credentials);
 	gnutls_certificate_server_set_request(door->session, GNUTLS_CERT_REQUIRE);
 	gnutls_session_set_verify_function(door->session, judge);

@@ -35,12 +35,10 @@ static int stream_failed(GError *error)
 	return -1;
 }
 
-GIOStream *sync_fetch_dial(const SyncFetchSource *source, guint silence_s, GCancellable *cancellable, GError **error)
+GSocketConnection *sync_fetch_connect(const SyncFetchSource *source, GCancellable *cancellable, GError **error)
 {
 	g_autoptr(GSocketClient) client = sync_source_client(source->host);
 	g_autoptr(GInetAddress) address = g_inet_address_new_from_string(source->host);
-	g_autoptr(GIOStream) tls = NULL;
-	g_autofree char *fingerprint = NULL;
 
 	if (!address) {
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "not an address");
@@ -48,11 +46,21 @@ GIOStream *sync_fetch_dial(const SyncFetchSource *source, guint silence_s, GCanc
 	}
 	g_autoptr(GSocketAddress) where = g_inet_socket_address_new(address, source->port);
 	g_socket_client_set_timeout(client, CONNECT_S);
-	g_autoptr(GSocketConnection) base = g_socket_client_connect(client, G_SOCKET_CONNECTABLE(where), cancellable, error);
+	GSocketConnection *base = g_socket_client_connect(client, G_SOCKET_CONNECTABLE(where), cancellable, error);
+	if (base)
+		sync_socket_tune(base);
+	return base;
+}
+
+static GIOStream *dial(const SyncFetchSource *source, GCancellable *cancellable, GError **error)
+{
+	g_autoptr(GSocketConnection) base = sync_fetch_connect(source, cancellable, error);
+	g_autoptr(GIOStream) tls = NULL;
+	g_autofree char *fingerprint = NULL;
+
 	if (!base)
 		return NULL;
-	sync_socket_tune(base);
-	g_socket_set_timeout(g_socket_connection_get_socket(base), silence_s);
+	g_socket_set_timeout(g_socket_connection_get_socket(base), SILENCE_S);
 	tls = sync_tls_client(G_IO_STREAM(base), source->key, source->pin, error);
 	if (!tls || !g_tls_connection_handshake(G_TLS_CONNECTION(tls), cancellable, error))
 		return NULL;
@@ -65,7 +73,7 @@ static int stream_connect(git_stream *parent)
 	Stream *stream = (Stream *)parent;
 	GError *error = NULL;
 
-	stream->tls = sync_fetch_dial(present.source, SILENCE_S, present.cancellable, &error);
+	stream->tls = dial(present.source, present.cancellable, &error);
 	return stream->tls ? 0 : stream_failed(error);
 }
 

@@ -8,6 +8,7 @@
 #include "syncd/error.h"
 #include "syncd/peer/git-http.h"
 #include "syncd/peer/guests.h"
+#include "syncd/voice/lfs-give.h"
 #include "syncd/voice/lfs-http.h"
 #include "syncd/peer/listen.h"
 #include "syncd/peer/message.h"
@@ -68,6 +69,7 @@ struct SyncLink {
 	SoupServer *server;
 	SyncListener *listener;
 	SyncGuests *guests;
+	SyncGiving *giving;
 	char **peer_hosts;
 	char *pin;
 	guint port, port_before;
@@ -552,6 +554,12 @@ static void take_connection(GIOStream *tls, const char *fingerprint, GSocketAddr
 	sync_guests_accept(link->guests, tls, local, remote);
 }
 
+static void take_talk(SyncTalk *talk, gpointer user_data)
+{
+	SyncLink *link = user_data;
+	sync_giving_add(link->giving, talk);
+}
+
 static void turned_away(const char *host, gpointer user_data)
 {
 	SyncLink *link = user_data;
@@ -579,6 +587,7 @@ SyncLink *sync_link_new(const char *repository, const SyncLinkEvents *events, gp
 	g_autofree char *objects = g_build_filename(folder, "lfs", NULL);
 	sync_git_http_serve(link->server, repository);
 	sync_lfs_http_serve(link->server, objects);
+	link->giving = sync_giving_new(objects);
 	soup_server_add_websocket_handler(link->server, "/link", NULL, NULL, accepted_socket, link, NULL);
 	return link;
 }
@@ -591,6 +600,7 @@ static void shut(SyncLink *link, const char *why)
 	while (link->paths->len > 0)
 		g_ptr_array_remove_index(link->paths, link->paths->len - 1);
 	sync_guests_show_out(link->guests);
+	sync_giving_show_out(link->giving);
 	fail_pending(link, NULL, why);
 	g_hash_table_remove_all(link->incoming);
 	g_clear_pointer(&link->own_hosts, g_strfreev);
@@ -619,6 +629,7 @@ void sync_link_free(SyncLink *link)
 		return;
 	sync_link_close(link);
 	sync_guests_free(link->guests);
+	sync_giving_free(link->giving);
 	g_object_unref(link->server);
 	g_ptr_array_unref(link->paths);
 	g_hash_table_unref(link->own);
@@ -667,6 +678,7 @@ bool sync_link_open(SyncLink *link, const SyncLinkConfig *config, GError **error
 		return false;
 	}
 	sync_listener_set_friends(link->listener, config->peer_hosts);
+	sync_listener_set_talks(link->listener, take_talk);
 	link->key = sync_key_ref(config->key);
 	link->pin = g_strdup(config->pin);
 	link->port = config->port;

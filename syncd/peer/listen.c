@@ -18,6 +18,7 @@ struct SyncListener {
 	char *pin;
 	SyncAccepted accepted;
 	SyncRefused refused;
+	SyncTalks talks; /* NULL: nobody comes so */
 	gpointer user_data;
 	GCancellable *cancellable;
 	GQueue visitors;     /* of Visitor*: who is at the door, the longest first */
@@ -56,8 +57,9 @@ void sync_socket_tune(GSocketConnection *connection)
 	g_socket_set_keepalive(socket, TRUE);
 }
 
-static void visitor_judged(GIOStream *plain, const char *fingerprint, bool refused, const char *why, gpointer user_data)
+static void visitor_judged(GIOStream *plain, SyncTalk *talk, const char *fingerprint, bool refused, const char *why, gpointer user_data)
 {
+	g_autoptr(SyncTalk) left = talk;
 	Visitor *visitor = user_data;
 	SyncListener *listener = visitor->listener;
 	g_autoptr(GSocketAddress) local = g_socket_connection_get_local_address(visitor->base, NULL);
@@ -65,7 +67,9 @@ static void visitor_judged(GIOStream *plain, const char *fingerprint, bool refus
 
 	g_queue_remove(&listener->visitors, visitor);
 	if (!g_cancellable_is_cancelled(listener->cancellable)) {
-		if (plain && remote)
+		if (talk && listener->talks)
+			listener->talks(g_steal_pointer(&left), listener->user_data);
+		else if (plain && remote)
 			listener->accepted(plain, fingerprint, local, remote, listener->user_data);
 		else
 			g_debug("handshake with %s: %s", visitor->host, why);
@@ -131,7 +135,7 @@ static void begin_handshake(SyncListener *listener, GSocketConnection *base)
 	visitor->host = g_steal_pointer(&host);
 	listener->refs++;
 	g_queue_push_tail(&listener->visitors, visitor);
-	visitor->door = sync_door_open(base, listener->key, listener->pin, HANDSHAKE_S, visitor_judged, visitor);
+	visitor->door = sync_door_open(base, listener->key, listener->pin, listener->talks != NULL, HANDSHAKE_S, visitor_judged, visitor);
 }
 
 static void accepted(GObject *source, GAsyncResult *result, gpointer user_data)
@@ -188,6 +192,11 @@ void sync_listener_set_pin(SyncListener *listener, const char *pin)
 {
 	g_free(listener->pin);
 	listener->pin = g_strdup(pin);
+}
+
+void sync_listener_set_talks(SyncListener *listener, SyncTalks talks)
+{
+	listener->talks = talks;
 }
 
 void sync_listener_set_friends(SyncListener *listener, const char *const *hosts)

@@ -11,11 +11,14 @@
 #include <stdbool.h>
 
 #include "syncd/peer/key.h"
+#include "syncd/peer/talk.h"
 
 typedef struct SyncListener SyncListener;
 
 /* @stream carries what somebody with the key @fingerprint says, TLS already taken off; transfer none. */
 typedef void (*SyncAccepted)(GIOStream *stream, const char *fingerprint, GSocketAddress *local, GSocketAddress *remote, gpointer user_data);
+/* The same, of somebody who asks for recordings only; transfer full. */
+typedef void (*SyncTalks)(SyncTalk *talk, gpointer user_data);
 /* Somebody at @host was turned away for his key. */
 typedef void (*SyncRefused)(const char *host, gpointer user_data);
 
@@ -24,6 +27,8 @@ SyncListener *sync_listener_new(const char *const *hosts, guint port, const Sync
 				SyncRefused refused, gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* For those who come from now on. */
 void sync_listener_set_pin(SyncListener *listener, const char *pin);
+/* The same. Before this nobody comes so. */
+void sync_listener_set_talks(SyncListener *listener, SyncTalks talks);
 /* Where the peer may come from. */
 void sync_listener_set_friends(SyncListener *listener, const char *const *hosts);
 void sync_listener_free(SyncListener *listener); /* NULL is fine; connections handed out live on */

@@ -2,6 +2,7 @@
 /* syncd/peer/tls.c - pinned mutual TLS. */
 #include "syncd/peer/tls.h"
 
+#include <gnutls/x509.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -49,6 +50,21 @@ char *sync_tls_peer(GIOStream *tls, const char *pin, GError **error)
 		return NULL;
 	}
 	return g_steal_pointer(&fingerprint);
+}
+
+char *sync_tls_fingerprint(gnutls_session_t session)
+{
+	guint n = 0;
+	const gnutls_datum_t *list = gnutls_certificate_get_peers(session, &n);
+	g_autoptr(GTlsCertificate) certificate = NULL;
+	g_autofree char *base64 = NULL, *pem = NULL;
+
+	if (!list || n == 0 || gnutls_certificate_type_get2(session, GNUTLS_CTYPE_PEERS) != GNUTLS_CRT_X509)
+		return NULL;
+	base64 = g_base64_encode(list[0].data, list[0].size);
+	pem = g_strdup_printf("-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n", base64);
+	certificate = g_tls_certificate_new_from_pem(pem, -1, NULL);
+	return sync_key_fingerprint(certificate);
 }
 
 GSocket *sync_tls_listen(const char *host, guint port, GError **error)

@@ -9,6 +9,7 @@
 #include "syncd/error.h"
 #include "syncd/voice/lfs.h"
 #include "syncd/peer/place.h"
+#include "syncd/peer/talk.h"
 
 /* Nothing is computed over there: who says nothing for that long has gone. */
 enum { SILENCE_S = 5, AT_ONCE = 4, BUFFER = 128 * 1024, HEAD_MAX = 16 * 1024, LOOK_US = 100000, ROUND_US = 1000000 };
@@ -25,7 +26,7 @@ typedef struct {
 } Round;
 
 typedef struct {
-	GIOStream *tls; /* NULL: to be dialled */
+	SyncTalk *talk; /* NULL: to be dialled */
 	guint answers;
 	char buffer[BUFFER];
 	gsize at, end; /* of what was read and not used */
@@ -35,20 +36,14 @@ typedef struct {
 
 static void hang_up(Connection *connection)
 {
-	/* Only the socket: a TLS goodbye to a dead peer would wait for it. */
-	if (connection->tls) {
-		g_autoptr(GIOStream) base = NULL;
-		g_object_get(connection->tls, "base-io-stream", &base, NULL);
-		(void)g_io_stream_close(base, NULL, NULL);
-	}
-	g_clear_object(&connection->tls);
+	g_clear_pointer(&connection->talk, sync_talk_free);
 	connection->answers = 0;
 	connection->at = connection->end = 0;
 }
 
-static gssize read_some(Connection *connection, char *to, gsize most, GCancellable *cancellable, GError **error)
+static gssize read_some(Connection *connection, char *to, gsize most, GError **error)
 {
-	gssize n = g_input_stream_read(g_io_stream_get_input_stream(connection->tls), to, most, cancellable, error);
+	gssize n = sync_talk_receive(connection->talk, to, most, error);
 
 	if (n == 0)
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_NOT_REACHABLE, "the peer hung up");
@@ -61,11 +56,11 @@ static bool ask(Connection *connection, const Round *round, const char *id, guin
 	g_autofree char *request = g_strdup_printf("GET /repo.git/info/lfs/objects/%s HTTP/1.1\r\nHost: %s\r\nRange: bytes=%" G_GUINT64_FORMAT "-\r\n\r\n",
 						   id, host, from);
 
-	return g_output_stream_write_all(g_io_stream_get_output_stream(connection->tls), request, strlen(request), NULL, round->cancellable, error);
+	return sync_talk_send(connection->talk, request, strlen(request), false, error);
 }
 
 /* Up to the empty line, which stays out of the buffer. */
-static char *read_head(Connection *connection, GCancellable *cancellable, GError **error)
+static char *read_head(Connection *connection, GError **error)
 {
 	connection->at = connection->end = 0;
 	for (;;) {
@@ -79,7 +74,7 @@ static char *read_head(Connection *connection, GCancellable *cancellable, GError
 			g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "the peer's answer has no end of its headers");
 			return NULL;
 		}
-		gssize n = read_some(connection, connection->buffer + connection->end, HEAD_MAX - connection->end, cancellable, error);
+		gssize n = read_some(connection, connection->buffer + connection->end, HEAD_MAX - connection->end, error);
 		if (n <= 0)
 			return NULL;
 		connection->end += (gsize)n;
@@ -104,7 +99,7 @@ static bool judge_head(const char *head, guint64 from, guint64 size, guint64 *re
 }
 
 /* Fills the buffer, as far as there is something to come: what is written goes in large pieces. */
-static bool read_piece(Connection *connection, guint64 left, GCancellable *cancellable, GError **error)
+static bool read_piece(Connection *connection, guint64 left, GError **error)
 {
 	gsize wanted = MIN(left, BUFFER);
 
@@ -113,7 +108,7 @@ static bool read_piece(Connection *connection, guint64 left, GCancellable *cance
 	connection->at = 0;
 	/* Not a byte more than was promised. */
 	while (connection->end < wanted) {
-		gssize n = read_some(connection, connection->buffer + connection->end, wanted - connection->end, cancellable, error);
+		gssize n = read_some(connection, connection->buffer + connection->end, wanted - connection->end, error);
 
 		if (n <= 0)
 			return false;
@@ -122,14 +117,14 @@ static bool read_piece(Connection *connection, guint64 left, GCancellable *cance
 	return true;
 }
 
-static bool read_body(Connection *connection, SyncReceipt *receipt, guint64 size, GCancellable *cancellable, GError **error)
+static bool read_body(Connection *connection, SyncReceipt *receipt, guint64 size, GError **error)
 {
 	bool ok = true;
 
 	while (ok && (sync_receipt_at(receipt) < size || connection->at < connection->end)) {
 		g_autoptr(GError) problem = NULL;
 
-		ok = read_piece(connection, size - sync_receipt_at(receipt), cancellable, &problem);
+		ok = read_piece(connection, size - sync_receipt_at(receipt), &problem);
 		/* What came before the peer hung up need not come again. */
 		if (!sync_receipt_add(receipt, (const guint8 *)connection->buffer + connection->at, connection->end - connection->at, error))
 			return false;
@@ -138,6 +133,14 @@ static bool read_body(Connection *connection, SyncReceipt *receipt, guint64 size
 			g_propagate_error(error, g_steal_pointer(&problem));
 	}
 	return ok;
+}
+
+static bool dial(Connection *connection, const Round *round, GError **error)
+{
+	g_autoptr(GSocketConnection) base = sync_fetch_connect(round->source, round->cancellable, error);
+
+	connection->talk = base ? sync_talk_dial(base, round->source->key, round->source->pin, SILENCE_S, round->cancellable, error) : NULL;
+	return connection->talk != NULL;
 }
 
 /* *ret_stale: nothing came over a connection that had served before. */
@@ -152,13 +155,10 @@ static bool converse(Connection *connection, const Round *round, const SyncPoint
 	/* All of it may have come before an unclean end. */
 	if (sync_receipt_at(receipt) == pointer->size)
 		return sync_receipt_finish(receipt, error);
-	if (!connection->tls) {
-		connection->tls = sync_fetch_dial(round->source, SILENCE_S, round->cancellable, error);
-		if (!connection->tls)
-			return false;
-	}
+	if (!connection->talk && !dial(connection, round, error))
+		return false;
 	g_autofree char *head = ask(connection, round, pointer->id, sync_receipt_at(receipt), error) ?
-					read_head(connection, round->cancellable, error) :
+					read_head(connection, error) :
 					NULL;
 	if (!head) {
 		*ret_stale = connection->answers > 0 && connection->end == 0;
@@ -169,7 +169,7 @@ static bool converse(Connection *connection, const Round *round, const SyncPoint
 		return false;
 	if (at < sync_receipt_at(receipt) && !sync_receipt_restart(receipt, error))
 		return false;
-	return read_body(connection, receipt, pointer->size, round->cancellable, error) && sync_receipt_finish(receipt, error);
+	return read_body(connection, receipt, pointer->size, error) && sync_receipt_finish(receipt, error);
 }
 
 static bool fetch_one(Connection *connection, const Round *round, const SyncPointer *pointer, GError **error)
@@ -262,7 +262,7 @@ bool sync_lfs_fetch(SyncObjects *objects, const SyncFetchSource *source, const S
 		(void)g_cond_wait_until(&round.changed, &round.lock, now_us + LOOK_US);
 		g_mutex_unlock(&round.lock);
 		/* Not so often that dialling would be all that is done. */
-		if (!left_off && now_us - began_us >= ROUND_US && enough(user_data)) {
+		if (!left_off && now_us - began_us >= ROUND_US && enough && enough(user_data)) {
 			left_off = true;
 			g_cancellable_cancel(inner);
 		}

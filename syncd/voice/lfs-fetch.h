@@ -6,7 +6,7 @@
 #include "syncd/voice/objects.h"
 #include "syncd/voice/wants.h"
 
-/* Asked now and then in the calling thread: whether to leave off for something newer. */
+/* Asked now and then in the calling thread: whether to leave off for something newer. NULL: never. */
 typedef bool (*SyncLfsEnough)(gpointer user_data);
 
 /* Blocks until all of @wants are in @objects, or something is in the way. What has come by then stays. */

@@ -2,20 +2,17 @@
 /* syncd/voice/lfs-http.c - objects to the peer, a chunk of each in memory. */
 #include "syncd/voice/lfs-http.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <gio/gunixinputstream.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "syncd/error.h"
-#include "syncd/files/file.h"
+#include "syncd/voice/lfs-give.h"
 #include "syncd/voice/lfs.h"
 #include "syncd/voice/objects.h"
 
-#define PREFIX "/repo.git/info/lfs"
-#define OBJECTS PREFIX "/objects/"
+#define OBJECTS SYNC_LFS_PATH "/objects/"
 #define JSON "application/vnd.git-lfs+json"
 
 enum { CHUNK = 256 * 1024, SERVING_MAX = 32 };
@@ -102,43 +99,35 @@ static void fail(SoupServerMessage *message, guint status, const char *text)
 	soup_server_message_set_response(message, JSON, SOUP_MEMORY_COPY, json, strlen(json));
 }
 
-static void give(SoupServerMessage *message, const char *folder, const char *id)
+static void give(SoupServerMessage *message, const char *folder, const char *path)
 {
-	g_autofree char *path = sync_objects_path_in(folder, id);
-	SoupMessageHeaders *asked = soup_server_message_get_request_headers(message);
 	SoupMessageHeaders *headers = soup_server_message_get_response_headers(message);
-	guint64 first, last;
-	struct stat st;
+	const char *range = soup_message_headers_get_one(soup_server_message_get_request_headers(message), "Range");
+	SyncAsked asked;
 
-	sync_autofd fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0) {
-		fail(message, SOUP_STATUS_NOT_FOUND, "the object is not here");
-		return;
-	}
 	if (serving >= SERVING_MAX) {
 		fail(message, SOUP_STATUS_SERVICE_UNAVAILABLE, "too many at once");
 		return;
 	}
-	SyncRangeKind kind = sync_range_parse(soup_message_headers_get_one(asked, "Range"), st.st_size, &first, &last);
-	if (kind == SYNC_RANGE_NONE || lseek(fd, (off_t)first, SEEK_SET) < 0) {
-		fail(message, SOUP_STATUS_REQUESTED_RANGE_NOT_SATISFIABLE, "the object ends before that");
+	guint status = sync_asked_find(folder, path, range, &asked);
+	if (status != SOUP_STATUS_OK && status != SOUP_STATUS_PARTIAL_CONTENT) {
+		fail(message, status, status == SOUP_STATUS_NOT_FOUND ? "the object is not here" : "the object ends before that");
 		return;
 	}
 	Giving *giving = g_new0(Giving, 1);
 	serving++;
 	giving->message = g_object_ref(message);
 	giving->cancellable = g_cancellable_new();
-	giving->left = last - first + 1;
-	giving->file = g_unix_input_stream_new(fd, TRUE);
-	fd = -1;
+	giving->left = asked.last - asked.first + 1;
+	giving->file = g_unix_input_stream_new(asked.fd, TRUE);
 	SoupMessageBody *body = soup_server_message_get_response_body(message);
 	soup_message_headers_set_content_length(headers, (goffset)giving->left);
 	soup_message_headers_set_content_type(headers, "application/octet-stream", NULL);
 	soup_message_headers_replace(headers, "Accept-Ranges", "bytes");
-	if (kind == SYNC_RANGE_PART)
-		soup_message_headers_set_content_range(headers, (goffset)first, (goffset)last, st.st_size);
+	if (asked.kind == SYNC_RANGE_PART)
+		soup_message_headers_set_content_range(headers, (goffset)asked.first, (goffset)asked.last, (goffset)asked.size);
 	soup_message_body_set_accumulate(body, FALSE);
-	soup_server_message_set_status(message, kind == SYNC_RANGE_PART ? SOUP_STATUS_PARTIAL_CONTENT : SOUP_STATUS_OK, NULL);
+	soup_server_message_set_status(message, status, NULL);
 	g_signal_connect(message, "wrote-chunk", G_CALLBACK(wrote_chunk), giving);
 	g_signal_connect(message, "finished", G_CALLBACK(message_finished), giving);
 	soup_server_message_pause(message);
@@ -168,7 +157,7 @@ static void batch(SoupServerMessage *message, char *folder)
 		fail(message, SOUP_STATUS_BAD_REQUEST, "not a host");
 		return;
 	}
-	g_autofree char *base = g_strdup_printf("https://%s" PREFIX "/objects", host);
+	g_autofree char *base = g_strdup_printf("https://%s" SYNC_LFS_PATH "/objects", host);
 	g_autofree char *answer = sync_batch_answer(text ? text : "", length, base, size_of, folder, &error);
 	if (!answer) {
 		fail(message, g_error_matches(error, SYNC_ERROR, SYNC_ERROR_REFUSED) ? SOUP_STATUS_FORBIDDEN : SOUP_STATUS_UNPROCESSABLE_ENTITY,
@@ -186,12 +175,12 @@ static void handle(SoupServer *server, SoupServerMessage *message, const char *p
 	if (g_str_equal(method, "POST") && g_str_equal(path, OBJECTS "batch"))
 		batch(message, user_data);
 	else if (g_str_equal(method, "GET") && g_str_has_prefix(path, OBJECTS) && sync_object_id_ok(path + strlen(OBJECTS)))
-		give(message, user_data, path + strlen(OBJECTS));
+		give(message, user_data, path);
 	else
 		fail(message, SOUP_STATUS_NOT_FOUND, "only downloads are served");
 }
 
 void sync_lfs_http_serve(SoupServer *server, const char *folder)
 {
-	soup_server_add_handler(server, PREFIX, handle, g_strdup(folder), g_free);
+	soup_server_add_handler(server, SYNC_LFS_PATH, handle, g_strdup(folder), g_free);
 }

@@ -35,6 +35,7 @@ struct SyncObjects {
 	bool all;            /* settled by asking the disk for everything */
 	bool marked;         /* the mark is there */
 	guint serial;
+	GThread *settler; /* not guarded: of who asked for it */
 };
 
 /* ---- hashing ---- */
@@ -222,6 +223,32 @@ bool sync_objects_settle(SyncObjects *objects, GError **error)
 	objects->marked = objects->all = false;
 	objects->unsettled = 0;
 	return true;
+}
+
+static gpointer settle_now(gpointer data)
+{
+	sync_disk_apart();
+	/* What fails here fails again for who waits for it, and is told to him. */
+	(void)!sync_objects_settle(data, NULL);
+	return NULL;
+}
+
+static void join_settler(SyncObjects *objects)
+{
+	if (objects->settler)
+		g_thread_join(objects->settler);
+	objects->settler = NULL;
+}
+
+void sync_objects_settle_soon(SyncObjects *objects)
+{
+	g_mutex_lock(&objects->lock);
+	bool long_ = objects->all;
+	g_mutex_unlock(&objects->lock);
+	if (!long_)
+		return;
+	join_settler(objects);
+	objects->settler = g_thread_new("voice-settle", settle_now, objects);
 }
 
 /* The folders of an object; those whose names are new are remembered. */
@@ -552,6 +579,7 @@ void sync_objects_free(SyncObjects *objects)
 {
 	if (!objects)
 		return;
+	join_settler(objects);
 	g_clear_pointer(&objects->folders, g_hash_table_unref);
 	g_mutex_clear(&objects->lock);
 	g_free(objects->folder);

@@ -46,6 +46,9 @@ bool sync_objects_take(const SyncObjects *objects, const SyncPointer *pointer, i
 /* Everything that was put or received is on the disk, names too. Before a commit that refers to it. */
 bool sync_objects_settle(SyncObjects *objects, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Begins with it, when it takes long; the same as before waits for it. From one thread at a time. */
+void sync_objects_settle_soon(SyncObjects *objects);
+
 /* Removes what is not in @keep (set of ids), half received ones too. */
 void sync_objects_sweep(SyncObjects *objects, GHashTable *keep, guint *ret_n, guint64 *ret_bytes);
 

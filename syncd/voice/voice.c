@@ -111,11 +111,12 @@ bool sync_voice_fetch(SyncLine *line, const SyncFetchSource *source, const git_o
 	    !sync_fetch(line->repo, source, "incoming", line->name, target, cancellable, error))
 		return false;
 	g_autoptr(SyncWants) wants = wants_of(line, target, error);
-	if (!wants || (sync_wants_n(wants) > 0 && !sync_lfs_fetch(line->objects, source, wants, newer_waits, &newer, cancellable, error)) ||
-	    !sync_objects_settle(line->objects, error) || !sync_repo_set_ref(line->repo, "fetched", line->name, target, error))
+	if (!wants || (sync_wants_n(wants) > 0 && !sync_lfs_fetch(line->objects, source, wants, newer_waits, &newer, cancellable, error)))
 		return false;
+	/* While they are staged. */
+	sync_objects_settle_soon(line->objects);
+	line->pushed = *target;
 	line->doubtful = false;
-	sync_repo_drop_ref(line->repo, "incoming", line->name);
 	return true;
 }
 
@@ -124,30 +125,37 @@ bool sync_voice_fetch_little(SyncLine *line, const SyncFetchSource *source, cons
 	g_autofree char *hex = sync_oid_text(target);
 	Newer newer = { line, hex };
 	g_autoptr(SyncWants) wants = wants_of(line, target, error);
+
+	return wants && sync_wants_bytes(wants) <= LITTLE &&
+	       (sync_wants_n(wants) == 0 || sync_lfs_fetch(line->objects, source, wants, newer_waits, &newer, cancellable, error)) &&
+	       sync_objects_settle(line->objects, error);
+}
+
+void sync_voice_came(SyncLine *line)
+{
 	git_oid incoming;
 
-	if (!wants || sync_wants_bytes(wants) > LITTLE ||
-	    (sync_wants_n(wants) > 0 && !sync_lfs_fetch(line->objects, source, wants, newer_waits, &newer, cancellable, error)) ||
-	    !sync_objects_settle(line->objects, error))
-		return false;
-	if (sync_repo_get_ref(line->repo, "incoming", line->name, &incoming))
+	if (line->objects && sync_repo_get_ref(line->repo, "incoming", line->name, &incoming))
 		sync_repo_drop_ref(line->repo, "incoming", line->name);
-	return true;
 }
 
 void sync_voice_taken_over(SyncLine *line)
 {
 	g_autoptr(GError) error = NULL;
-	git_oid incoming;
+	git_oid incoming, head;
 
 	if (!sync_repo_get_ref(line->repo, "incoming", line->name, &incoming))
 		return;
+	bool has_head = sync_repo_get_ref(line->repo, "heads", line->name, &head);
 	g_autoptr(SyncWants) wants = wants_of(line, &incoming, &error);
 	g_autofree char *text = wants ? sync_wants_text(wants) : NULL;
 	if (!wants)
 		g_message("what the takeover lacks cannot be told: %s", error->message);
 	else if (sync_wants_n(wants) > 0)
 		sync_line_notice(line, "recordings missing", 2, "The takeover came before all of the Master's last recordings were here. It lacks %s", text);
+	/* All of it is here, and on its way to the files this process ended. */
+	else if ((!has_head || !sync_repo_contains(line->repo, &head, &incoming)) && !sync_repo_set_ref(line->repo, "fetched", line->name, &incoming, &error))
+		g_message("%s", error->message);
 	sync_repo_drop_ref(line->repo, "incoming", line->name);
 }
 

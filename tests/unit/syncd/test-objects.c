@@ -125,6 +125,13 @@ static void test_large_and_many(void)
 	g_assert_true(g_file_test(mark, G_FILE_TEST_EXISTS));
 	g_assert_true(sync_objects_settle(objects, NULL));
 	g_assert_false(g_file_test(mark, G_FILE_TEST_EXISTS));
+	/* Begun by another thread, and waited for here. */
+	for (char c = 'A'; c <= 'Z'; c++)
+		(void)put(objects, &c, 1);
+	g_assert_true(g_file_test(mark, G_FILE_TEST_EXISTS));
+	sync_objects_settle_soon(objects);
+	g_assert_true(sync_objects_settle(objects, NULL));
+	g_assert_false(g_file_test(mark, G_FILE_TEST_EXISTS));
 	teardown();
 }
 
