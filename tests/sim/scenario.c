@@ -259,6 +259,8 @@ static void begin_fault(Sim *sim, const SimFault *fault)
 		break;
 	case SIM_FAULT_BUSY:
 		sim->late_until_us = MAX(sim->late_until_us, sim->now_us + sim->busy_us);
+		if (sim->busy_us > SIM_CALM_BUSY_US) /* which ends here, whatever follows: it may be as good as none */
+			sim->busy_until_us = sim->now_us;
 		sim->busy_us = (gint64)sim->shortest_cs * 10 * fault->amount * 4;
 		break;
 	case SIM_FAULT_FREEZE:
