@@ -31,6 +31,7 @@ FIGURES = {
     "burst_10000": Figure("ms", at_most(10_000, "ms"), 0),
     "burst_memory": Figure("kB", at_most(24 * 1024, "kB"), 0),
     "other_calls_delay": Figure("ms", at_most(10, "ms")),
+    "bus_calls_delay": Figure("ms", at_most(10, "ms")),
     "list_page_100k": Figure("ms", at_most(10, "ms")),
     "search_100k": Figure("ms"),
     "dirty_kb": Figure("kB", at_most(1536, "kB"), 0),
@@ -40,21 +41,31 @@ DEVICE = "[device]\nid=dev-a\nname=dev-a\n[interface lan]\ndevice=eth0\naddress=
 PAIR = "[pair]\nenabled=false\ngroup-id=51\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24\nelects=true\n[events]\nkeep=100000\n"
 SNMP = "[snmp bench]\nhost=127.0.0.1:{port}\nversion=2c\nkind=trap\n[rule bench]\napplication=TRAP\nactions=snmp:bench\n"
 
-# All calls are sent before any answer is waited for; prints how long it took from the first to the last answer.
+# Of @connections to @address so many calls are under way (a bus lets each have 128): all of them, or as many more as are answered; prints how long it took from the first
+# to the last answer.
 RAISER = """
 import sys, time, gi
 gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib
-bus = Gio.DBusConnection.new_for_address_sync("unix:path=/run/understudy/private/notify", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
-loop, left, begin = GLib.MainLoop(), [int(sys.argv[1])], time.monotonic()
+left, path, name, connections, at_once = int(sys.argv[1]), sys.argv[2], sys.argv[3] or None, int(sys.argv[4]), int(sys.argv[5])
+flags = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | (Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION if name else Gio.DBusConnectionFlags.NONE)
+buses = [Gio.DBusConnection.new_for_address_sync("unix:path=" + path, flags, None, None) for _ in range(connections)]
+loop, numbers, begin = GLib.MainLoop(), iter(range(left)), time.monotonic()
 def answered(connection, result):
+    global left
     connection.call_finish(result)
-    left[0] -= 1
-    if left[0] == 0:
+    left -= 1
+    if left == 0:
         loop.quit()
-for n in range(left[0]):
-    bus.call(None, "/org/understudy/Notify1", "org.understudy.Notify1", "Raise", GLib.Variant("(ssyssa{sv})", ("BURST", f"event {n}", n % 3 + 1,
-             "something of the usual length has happened to line 12", "", {})), None, 0, 60000, None, answered)
+    call(connection)
+def call(connection):
+    for n in numbers:
+        connection.call(name, "/org/understudy/Notify1", "org.understudy.Notify1", "Raise", GLib.Variant("(ssyssa{sv})", ("BURST", f"event {n}", n % 3 + 1,
+                        "something of the usual length has happened to line 12", "", {})), None, 0, 60000, None, answered)
+        break
+for bus in buses:
+    for _ in range(at_once):
+        call(bus)
 loop.run()
 print((time.monotonic() - begin) * 1000)
 """
@@ -68,10 +79,25 @@ with sqlite3.connect("/var/lib/understudy/notify/events.db") as db:
 """
 
 
+# Another service on the bus, which answers at once and has nothing else to do.
+IDLER = """
+import sys
+sys.path[:0] = sys.argv[1:]
+from notify import Caller
+service = Caller("/run/bus", "org.freedesktop.DBus")
+service.ask("/", "org.freedesktop.DBus", "Hello")
+print(service.name, flush=True)
+while True:
+    call = service.message()
+    if call[1] == 1:
+        service.answer(call)
+"""
+
+
 class Caller:
     """Another service. What is told to everybody meanwhile it passes over, so that its own work is not in the figure."""
 
-    def __init__(self, path):
+    def __init__(self, path, destination=None):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(str(path))
         self.socket.sendall(b"\0AUTH EXTERNAL " + str(os.getuid()).encode().hex().encode() + b"\r\n")
@@ -79,6 +105,7 @@ class Caller:
         self.socket.sendall(b"BEGIN\r\n")
         self.unread = b""
         self.serial = 0
+        self.destination = destination
 
     def message(self):
         while True:
@@ -89,20 +116,32 @@ class Caller:
                     message, self.unread = self.unread[:size], self.unread[size:]
                     return message
             piece = self.socket.recv(65536)
-            assert piece, "notifyd has closed the connection"
+            assert piece, "the connection was closed"
             self.unread += piece
 
-    def get(self, name):
-        call = Gio.DBusMessage.new_method_call(None, NOTIFY_PATH, "org.freedesktop.DBus.Properties", "Get")
-        call.set_body(GLib.Variant("(ss)", (NOTIFY, name)))
+    def send(self, message):
         self.serial += 1
-        call.set_serial(self.serial)
-        data = bytes(call.to_blob(Gio.DBusCapabilityFlags.NONE))
+        message.set_serial(self.serial)
+        self.socket.sendall(bytes(message.to_blob(Gio.DBusCapabilityFlags.NONE)))
+
+    def ask(self, path, interface, method, body=None):
+        """How long it took until the answer was there."""
+        call = Gio.DBusMessage.new_method_call(self.destination, path, interface, method)
+        if body:
+            call.set_body(body)
         begin = time.monotonic()
-        self.socket.sendall(data)
-        while self.message()[1] != 2:  # its answer; an error, 3, never comes
+        self.send(call)
+        while (answer := self.message())[1] != 2:  # an error, 3, never comes
             pass
+        if method == "Hello":
+            self.name = Gio.DBusMessage.new_from_blob(answer, Gio.DBusCapabilityFlags.NONE).get_arg0()
         return (time.monotonic() - begin) * 1000
+
+    def answer(self, call):
+        self.send(Gio.DBusMessage.new_from_blob(call, Gio.DBusCapabilityFlags.NONE).new_method_reply())
+
+    def get(self, name):
+        return self.ask(NOTIFY_PATH, "org.freedesktop.DBus.Properties", "Get", GLib.Variant("(ss)", (NOTIFY, name)))
 
 
 class Bench(Place):
@@ -148,18 +187,38 @@ def timed(function, *args, **more):
     return (time.monotonic() - begin) * 1000
 
 
+def ask_meanwhile(bench, ask, *how):
+    """How long 10,000 events took that are raised @how, and each ask() meanwhile."""
+    calm = max(ask() for _ in range(200))
+    raiser = bench.start(["/usr/bin/python3", "-c", RAISER, BURST, *how], stdout=subprocess.PIPE)
+    delays = []
+    while raiser.poll() is None:
+        delays.append(ask())
+        time.sleep(0.001)
+    assert bench.private_socket().get("Count") == BURST
+    print(f"    {len(delays)} other calls, without a burst at most {calm:.1f} ms", flush=True)
+    return float(raiser.stdout.read()), delays
+
+
 def burst(_subject):
     with Bench() as bench:
         caller = Caller(bench.root / "run/understudy/private/notify")
-        calm = max(caller.get("Count") for _ in range(200))
-        raiser = bench.start(["/usr/bin/python3", "-c", RAISER, BURST], stdout=subprocess.PIPE)
-        delays = []
-        while raiser.poll() is None:
-            delays.append(caller.get("Count"))
-            time.sleep(0.001)
-        assert bench.private_socket().get("Count") == BURST
-        print(f"    {len(delays)} other calls, without a burst at most {calm:.1f} ms", flush=True)
-        return {"burst_10000": [float(raiser.stdout.read())], "burst_memory": [bench.status_kb("VmHWM")], "other_calls_delay": [max(delays)]}
+        took, delays = ask_meanwhile(bench, lambda: caller.get("Count"), "/run/understudy/private/notify", "", 1, BURST)
+        return {"burst_10000": [took], "burst_memory": [bench.status_kb("VmHWM")], "other_calls_delay": [max(delays)]}
+
+
+def bus_burst(_subject):
+    with Bench() as bench:
+        bench.write("run/bus.conf", (bench.root / "run/bus.conf").read_text(encoding="utf-8").replace(
+            "</busconfig>", "<policy context=\"mandatory\"><allow send_destination=\"*\"/></policy></busconfig>"))
+        bench.start_bus()
+        bench.wait_for_name(bench.system_bus())
+        idler = bench.start(["/usr/bin/python3", "-c", IDLER, *sys.path[:3]], stdout=subprocess.PIPE)
+        caller = Caller(bench.root / "run/bus", "org.freedesktop.DBus")
+        caller.ask("/", "org.freedesktop.DBus", "Hello")
+        caller.destination = idler.stdout.readline().decode().strip()
+        _, delays = ask_meanwhile(bench, lambda: caller.ask("/", "org.freedesktop.DBus.Peer", "Ping"), "/run/bus", NOTIFY, 4, 100)
+        return {"bus_calls_delay": [max(delays)]}
 
 
 def pages(_subject):
@@ -237,6 +296,7 @@ def idle(_subject):
 
 def trials(_quick):
     return [Trial("burst", ["burst_10000", "burst_memory", "other_calls_delay"], [OURS], 5, burst, seconds=10),
+            Trial("bus burst", ["bus_calls_delay"], [OURS], 5, bus_burst, seconds=10),
             Trial("pages", ["list_page_100k", "search_100k"], [OURS], 3, pages, seconds=10),
             Trial("traps", ["event_to_trap"], [OURS], 3, traps, seconds=5),
             Trial("walks", ["mib_walk"], [OURS], 2, walks, seconds=15),
