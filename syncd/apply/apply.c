@@ -108,6 +108,9 @@ static int staging_of(Places *places, const char *name, bool make, GError **erro
 
 static void discard_stagings(const SyncApply *apply)
 {
+	g_autofree char *written = sync_file_beside(apply->journal);
+
+	(void)unlink(written);
 	for (guint i = 0; i < apply->sets->len; i++) {
 		const SyncSet *set = apply->sets->pdata[i];
 
