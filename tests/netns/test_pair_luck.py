@@ -95,7 +95,7 @@ def test_common_power_loss_newer_data_leads(pair):
 def test_alone_after_power_loss_leads_after_its_wait(new_pair):
     pair = new_pair
     survivor = pair.backup()
-    for device in (pair.first, pair.second):
+    for device in (survivor, pair.master()):  # the other way round it may have taken over meanwhile
         pair.power_cut(device)
     begin = time.monotonic()
     pair.switch_on(survivor)

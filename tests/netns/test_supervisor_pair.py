@@ -361,7 +361,7 @@ def test_common_power_loss_newer_data_leads(pair):
 def test_common_power_loss_same_data(pair):
     """The one that is up first leads."""
     master, backup = pair.master(), pair.backup()
-    for device in (master, backup):
+    for device in (backup, master):  # the other way round the Backup may have taken over meanwhile
         pair.power_cut(device)
     begin = time.monotonic()
     pair.switch_on(backup)
