@@ -507,7 +507,7 @@ static void delete_routes(VrrpAddressKernel *self, const GArray *routes, const G
 	}
 }
 
-void vrrp_address_kernel_prefer(gpointer data, gpointer between)
+bool vrrp_address_kernel_prefer(gpointer data, gpointer between)
 {
 	VrrpAddressKernel *self = data;
 	g_autoptr(GArray) before = all_routes(self), after = NULL;
@@ -519,6 +519,7 @@ void vrrp_address_kernel_prefer(gpointer data, gpointer between)
 			set_preference(self, i);
 	after = all_routes(self);
 	delete_routes(self, before, after); /* to where the peer was */
+	return true;
 }
 
 /* ---- Holding ---- */
@@ -615,12 +616,13 @@ static void hold(VrrpAddressKernel *self)
 			hold_routes(self, i);
 }
 
-void vrrp_address_kernel_hold(gpointer data, gpointer more)
+bool vrrp_address_kernel_hold(gpointer data, gpointer more)
 {
 	VrrpAddressKernel *self = data;
 
 	hold(self);
 	tell(self, NULL, false);
+	return true;
 }
 
 /* All is up, and nothing of it was refused. */
@@ -642,7 +644,7 @@ static bool is_whole(const VrrpAddressKernel *self)
 }
 
 /* As long as all goes well it is one message, and nothing that the loop need hear of. */
-void vrrp_address_kernel_renew(gpointer data, gpointer more)
+bool vrrp_address_kernel_renew(gpointer data, gpointer more)
 {
 	VrrpAddressKernel *self = data;
 
@@ -650,9 +652,9 @@ void vrrp_address_kernel_renew(gpointer data, gpointer more)
 		vrrp_rtnl_batch_begin(self->rtnl);
 		hold(self);
 		if (vrrp_rtnl_batch_end(self->rtnl, may_hold(self)))
-			return;
+			return false;
 	}
-	vrrp_address_kernel_hold(self, NULL);
+	return vrrp_address_kernel_hold(self, NULL);
 }
 
 static bool is_present(const GArray *present, int index, const IpAddress *ip)
@@ -687,23 +689,25 @@ static const Held *find_missing(VrrpAddressKernel *self, const GArray *taken)
 	return missing;
 }
 
-void vrrp_address_kernel_clean(gpointer data, gpointer more)
+bool vrrp_address_kernel_clean(gpointer data, gpointer more)
 {
 	VrrpAddressKernel *self = data;
 
 	(void)prepare(self, true);
 	tell(self, NULL, false);
+	return true;
 }
 
-void vrrp_address_kernel_prepare(gpointer data, gpointer more)
+bool vrrp_address_kernel_prepare(gpointer data, gpointer more)
 {
 	VrrpAddressKernel *self = data;
 
 	(void)prepare(self, false);
 	tell(self, NULL, false);
+	return true;
 }
 
-void vrrp_address_kernel_repair(gpointer data, gpointer more)
+bool vrrp_address_kernel_repair(gpointer data, gpointer more)
 {
 	VrrpAddressKernel *self = data;
 	g_autoptr(GArray) taken = more;
@@ -712,9 +716,10 @@ void vrrp_address_kernel_repair(gpointer data, gpointer more)
 
 	hold(self);
 	tell(self, lost ? NULL : missing, lost || missing);
+	return true;
 }
 
-void vrrp_address_kernel_drop(gpointer data, gpointer more)
+bool vrrp_address_kernel_drop(gpointer data, gpointer more)
 {
 	VrrpAddressKernel *self = data;
 
@@ -722,15 +727,17 @@ void vrrp_address_kernel_drop(gpointer data, gpointer more)
 		delete_addresses(self, i);
 	forget_problems(self);
 	tell(self, NULL, false);
+	return true;
 }
 
-void vrrp_address_kernel_drop_routes(gpointer data, gpointer more)
+bool vrrp_address_kernel_drop_routes(gpointer data, gpointer more)
 {
 	VrrpAddressKernel *self = data;
 	g_autoptr(GArray) all = all_routes(self);
 
 	delete_routes(self, all, NULL);
 	g_clear_pointer(&self->between, g_array_unref);
+	return true;
 }
 
 static bool has_address(const VrrpAddressKernel *self, const Held *address, const char *device)
@@ -765,7 +772,7 @@ static void delete_virtual(VrrpAddressKernel *self, Place *place)
 	place->up = false;
 }
 
-void vrrp_address_kernel_retire(gpointer data, gpointer following)
+bool vrrp_address_kernel_retire(gpointer data, gpointer following)
 {
 	VrrpAddressKernel *self = data, *next = following;
 	g_autoptr(GArray) routes = all_routes(self), kept = NULL;
@@ -785,9 +792,10 @@ void vrrp_address_kernel_retire(gpointer data, gpointer following)
 		    !vrrp_rtnl_address_delete(self->rtnl, index, &address->address, address->prefix, &error))
 			g_debug("%s: %s", address->text, error->message);
 	}
+	return true;
 }
 
-void vrrp_address_kernel_rest(gpointer data, gpointer more)
+bool vrrp_address_kernel_rest(gpointer data, gpointer more)
 {
 	VrrpAddressKernel *self = data;
 
@@ -802,18 +810,21 @@ void vrrp_address_kernel_rest(gpointer data, gpointer more)
 		place->up = false;
 	}
 	tell(self, NULL, false);
+	return true;
 }
 
-void vrrp_address_kernel_remove(gpointer data, gpointer more)
+bool vrrp_address_kernel_remove(gpointer data, gpointer more)
 {
 	VrrpAddressKernel *self = data;
 
 	for (guint i = 0; i < self->n_places; i++)
 		delete_virtual(self, &self->places[i]);
 	vrrp_sysctl_restore(self->sysctl);
+	return true;
 }
 
-void vrrp_address_kernel_end(gpointer data, gpointer more)
+bool vrrp_address_kernel_end(gpointer data, gpointer more)
 {
 	vrrp_address_kernel_free(data);
+	return true;
 }

@@ -58,16 +58,16 @@ VrrpSeen *vrrp_address_kernel_seen(VrrpAddressKernel *kernel);
 
 /* ---- Jobs: @kernel a VrrpAddressKernel* ---- */
 
-void vrrp_address_kernel_clean(gpointer kernel, gpointer unused);   /* takes down what a former process left, makes the virtual interfaces */
-void vrrp_address_kernel_prepare(gpointer kernel, gpointer unused); /* makes the virtual interfaces that are missing */
-void vrrp_address_kernel_hold(gpointer kernel, gpointer unused);    /* all up */
-void vrrp_address_kernel_renew(gpointer kernel, gpointer unused);   /* their lifetimes anew */
+bool vrrp_address_kernel_clean(gpointer kernel, gpointer unused);   /* takes down what a former process left, makes the virtual interfaces */
+bool vrrp_address_kernel_prepare(gpointer kernel, gpointer unused); /* makes the virtual interfaces that are missing */
+bool vrrp_address_kernel_hold(gpointer kernel, gpointer unused);    /* all up */
+bool vrrp_address_kernel_renew(gpointer kernel, gpointer unused);   /* their lifetimes anew */
 /* Prepares, looks for what is missing or among those that others have @taken (GArray of VrrpPresent, taken over), and holds. */
-void vrrp_address_kernel_repair(gpointer kernel, gpointer taken);
-void vrrp_address_kernel_prefer(gpointer kernel, gpointer between); /* a GArray of VrrpBetween, taken over */
-void vrrp_address_kernel_drop(gpointer kernel, gpointer unused);
-void vrrp_address_kernel_drop_routes(gpointer kernel, gpointer unused);
-void vrrp_address_kernel_rest(gpointer kernel, gpointer unused);
-void vrrp_address_kernel_retire(gpointer kernel, gpointer next);    /* another VrrpAddressKernel*, prepared */
-void vrrp_address_kernel_remove(gpointer kernel, gpointer unused);  /* the virtual interfaces; kernel settings as they were found */
-void vrrp_address_kernel_end(gpointer kernel, gpointer unused);     /* frees it */
+bool vrrp_address_kernel_repair(gpointer kernel, gpointer taken);
+bool vrrp_address_kernel_prefer(gpointer kernel, gpointer between); /* a GArray of VrrpBetween, taken over */
+bool vrrp_address_kernel_drop(gpointer kernel, gpointer unused);
+bool vrrp_address_kernel_drop_routes(gpointer kernel, gpointer unused);
+bool vrrp_address_kernel_rest(gpointer kernel, gpointer unused);
+bool vrrp_address_kernel_retire(gpointer kernel, gpointer next);    /* another VrrpAddressKernel*, prepared */
+bool vrrp_address_kernel_remove(gpointer kernel, gpointer unused);  /* the virtual interfaces; kernel settings as they were found */
+bool vrrp_address_kernel_end(gpointer kernel, gpointer unused);     /* frees it */

@@ -139,7 +139,7 @@ static void picture_clear(Picture *picture)
 }
 
 /* In the thread. */
-static void look_job(gpointer data, gpointer more)
+static bool look_job(gpointer data, gpointer more)
 {
 	VrrpNetlink *netlink = data;
 	Picture picture = { .links = vrrp_rtnl_links(netlink->rtnl), .addresses = vrrp_rtnl_addresses(netlink->rtnl) };
@@ -148,6 +148,7 @@ static void look_job(gpointer data, gpointer more)
 	picture_clear(&netlink->newer);
 	netlink->newer = picture;
 	pthread_mutex_unlock(&netlink->lock);
+	return true;
 }
 
 /* True when there is a newer one. */

@@ -62,6 +62,7 @@ static void *run(void *data)
 	pthread_mutex_lock(&self->lock);
 	for (;;) {
 		Asked asked;
+		bool tell;
 
 		if (self->queue->len == 0) {
 			if (self->quit)
@@ -73,11 +74,12 @@ static void *run(void *data)
 		g_array_remove_index(self->queue, 0);
 		self->busy_us = vrrp_now_us();
 		pthread_mutex_unlock(&self->lock);
-		asked.job(asked.data, asked.more);
+		tell = asked.job(asked.data, asked.more);
 		pthread_mutex_lock(&self->lock);
 		self->busy_us = 0;
 		self->n_done++;
-		(void)!write(self->told_fd, &one, sizeof one);
+		if (tell)
+			(void)!write(self->told_fd, &one, sizeof one);
 		pthread_cond_signal(&self->idle);
 	}
 	pthread_mutex_unlock(&self->lock);
@@ -181,9 +183,10 @@ guint64 vrrp_worker_ask(VrrpWorker *self, VrrpJob job, gpointer data, gpointer m
 	return self->n_asked;
 }
 
-static void close_job(gpointer data, gpointer more)
+static bool close_job(gpointer data, gpointer more)
 {
 	(void)close(GPOINTER_TO_INT(data));
+	return false;
 }
 
 void vrrp_worker_close(VrrpWorker *self, int fd)

@@ -15,9 +15,10 @@
 #include <stdbool.h>
 
 typedef struct VrrpWorker VrrpWorker;
-typedef void (*VrrpJob)(gpointer data, gpointer more);
+/* Whether the loop is to be told. */
+typedef bool (*VrrpJob)(gpointer data, gpointer more);
 
-/* @done runs in the loop after one job or several. */
+/* @done runs in the loop after one job or several of which it is to be told. */
 VrrpWorker *vrrp_worker_new(void (*done)(gpointer user_data), gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void vrrp_worker_free(VrrpWorker *worker); /* when all is done; NULL is fine */
 

@@ -227,7 +227,7 @@ static int join(int fd, const Group *group)
 			     setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &ipv4, sizeof ipv4);
 }
 
-static void join_job(gpointer data, gpointer more)
+static bool join_job(gpointer data, gpointer more)
 {
 	Group *group = data;
 	Joined joined = JOINED;
@@ -239,10 +239,11 @@ static void join_job(gpointer data, gpointer more)
 		joined = REFUSED;
 	}
 	g_atomic_int_set(&group->joined, (gint)joined);
+	return true;
 }
 
 /* Where it has joined, that waits for the lock too. */
-static void close_job(gpointer data, gpointer more)
+static bool close_job(gpointer data, gpointer more)
 {
 	Group *group = data;
 
@@ -250,6 +251,7 @@ static void close_job(gpointer data, gpointer more)
 		if (group->fds[i] >= 0)
 			close(group->fds[i]);
 	g_free(group);
+	return false;
 }
 
 /* ---- Opening ---- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* tests/unit/vrrpd/test-worker.c - jobs are done in the order asked, beside the loop, and the loop is told. */
+/* tests/unit/vrrpd/test-worker.c - jobs are done in the order asked, beside the loop, and the loop is told, unless there is nothing to tell. */
 #include "vrrpd/kernel/worker.h"
 
 #include "vrrpd/loop/timer.h"
@@ -36,20 +36,29 @@ static void tear_down(Fixture *fixture, gconstpointer data)
 	g_mutex_clear(&fixture->gate);
 }
 
-static void note_job(gpointer data, gpointer letter)
+static bool note_job(gpointer data, gpointer letter)
 {
 	g_string_append_c(((Fixture *)data)->order, (char)GPOINTER_TO_INT(letter));
+	return true;
 }
 
-static void gate_job(gpointer data, gpointer more)
+static bool gate_job(gpointer data, gpointer more)
 {
 	g_mutex_lock(&((Fixture *)data)->gate);
 	g_mutex_unlock(&((Fixture *)data)->gate);
+	return true;
 }
 
-static void whose_job(gpointer data, gpointer more)
+static bool whose_job(gpointer data, gpointer more)
 {
 	((Fixture *)data)->thread = g_thread_self();
+	return true;
+}
+
+static bool silent_job(gpointer data, gpointer letter)
+{
+	(void)note_job(data, letter);
+	return false;
 }
 
 static gboolean expired_cb(gpointer user_data)
@@ -120,6 +129,21 @@ static void test_once(Fixture *fixture, gconstpointer data)
 	g_assert_cmpstr(fixture->order->str, ==, "aba");
 }
 
+/* The loop is not woken for what changes nothing. */
+static void test_silent(Fixture *fixture, gconstpointer data)
+{
+	guint64 last;
+
+	(void)vrrp_worker_ask(fixture->worker, silent_job, fixture, GINT_TO_POINTER('a'));
+	vrrp_worker_settle(fixture->worker);
+	g_assert_false(g_main_context_pending(NULL));
+	g_assert_cmpuint(fixture->told, ==, 0);
+	(void)vrrp_worker_ask(fixture->worker, note_job, fixture, GINT_TO_POINTER('b'));
+	last = vrrp_worker_ask(fixture->worker, silent_job, fixture, GINT_TO_POINTER('c'));
+	wait_until_done(fixture, last);
+	g_assert_cmpstr(fixture->order->str, ==, "abc");
+}
+
 static void test_settle(Fixture *fixture, gconstpointer data)
 {
 	for (guint i = 0; i < 1000; i++) {
@@ -146,6 +170,7 @@ int main(int argc, char **argv)
 	g_test_add("/worker/order", Fixture, NULL, set_up, test_order, tear_down);
 	g_test_add("/worker/beside", Fixture, NULL, set_up, test_beside, tear_down);
 	g_test_add("/worker/once", Fixture, NULL, set_up, test_once, tear_down);
+	g_test_add("/worker/silent", Fixture, NULL, set_up, test_silent, tear_down);
 	g_test_add("/worker/settle", Fixture, NULL, set_up, test_settle, tear_down);
 	g_test_add("/worker/free", Fixture, NULL, set_up, test_free, tear_down);
 	return g_test_run();
