@@ -3,7 +3,6 @@
 #include "syncd/peer/guests.h"
 
 #include <gio/gunixsocketaddress.h>
-#include <stdbool.h>
 #include <unistd.h>
 
 struct SyncGuests {
@@ -92,6 +91,11 @@ static bool is_left(GSocketConnection *stream)
 	GSocket *socket = g_socket_connection_get_socket(stream);
 
 	return g_socket_is_closed(socket) || g_socket_condition_check(socket, G_IO_IN) & G_IO_HUP;
+}
+
+bool sync_guests_any(const SyncGuests *guests)
+{
+	return g_hash_table_size(guests->streams) > 0;
 }
 
 void sync_guests_look(SyncGuests *guests)

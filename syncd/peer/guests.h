@@ -8,6 +8,7 @@
 #pragma once
 
 #include <libsoup/soup.h>
+#include <stdbool.h>
 
 typedef struct SyncGuests SyncGuests;
 
@@ -20,7 +21,8 @@ void sync_guests_accept(SyncGuests *guests, GIOStream *stream, GSocketAddress *l
 GSocketConnection *sync_guests_carrier(GIOStream *stream);
 /* It is no HTTP any more. NULL is fine. */
 void sync_guests_leave(SyncGuests *guests, GIOStream *stream);
-/* Now and then: ends those that their clients have left, when nobody else is there. */
+bool sync_guests_any(const SyncGuests *guests);
+/* Now and then, while there are any: ends those that their clients have left, when nobody else is there. */
 void sync_guests_look(SyncGuests *guests);
 /* Ends all, whatever they are doing: no key that was accepted once stays in by a connection made then. */
 void sync_guests_show_out(SyncGuests *guests);

@@ -12,15 +12,13 @@
 #include "syncd/voice/lfs-http.h"
 #include "syncd/peer/listen.h"
 #include "syncd/peer/message.h"
+#include "syncd/peer/pulse.h"
 #include "syncd/peer/websocket.h"
 
 enum {
-	TICK_MS = 250,
-	PING_MS = 500,
 	DIAL_FIRST_MS = 100,
 	DIAL_LAST_MS = 2000,
 	DIAL_TIMEOUT_S = 5,
-	LATE_MS = 1000,      /* a tick this much late says nothing about the peer */
 	INCOMING_MAX = 64,   /* the peer's requests that wait for an answer */
 	INCOMING_S = 120,
 	PATHS_MAX = 32,
@@ -32,8 +30,7 @@ typedef struct {
 	char *host;
 	bool outgoing;
 	SoupWebsocketConnection *socket; /* NULL: being dialled */
-	gint64 opened_us;
-	gint64 pong_us;                  /* 0: none on this connection */
+	SyncPulse pulse;
 	GCancellable *dialling;
 	guint retry;
 	guint retry_ms;
@@ -83,13 +80,14 @@ struct SyncLink {
 	GHashTable *incoming; /* our serial -> Incoming */
 	char **own_hosts;
 	guint64 incoming_serial;
-	gint64 pong_us;
-	gint64 ping_us, tick_us;
-	guint tick;
+	gint64 answered_us;  /* a question, last, on any path; 0: none yet */
+	GSource *look;       /* at all paths, */
+	gint64 look_us;      /* when it is time */
 	bool connected;
 };
 
 static void path_dial(Path *path);
+static void path_lost(Path *path);
 static gboolean path_redial(gpointer user_data);
 
 /* ---- sending ---- */
@@ -106,24 +104,61 @@ static void path_send(Path *path, GBytes *bytes)
 	soup_websocket_connection_send_message(path->socket, SOUP_WEBSOCKET_DATA_BINARY, bytes);
 }
 
-/* The open path that answered last. */
+/* It has answered a question on this connection. */
+static bool path_is_known(const Path *path)
+{
+	return path_is_open(path) && path->pulse.answered_us;
+}
+
+/* When a path was asked that owes an answer; 0: none does. */
+static gint64 doubt_us(const SyncLink *link, gint64 now_us)
+{
+	gint64 asked_us = 0;
+
+	for (guint i = 0; i < link->paths->len; i++) {
+		const Path *path = link->paths->pdata[i];
+
+		if (path_is_open(path) && sync_pulse_is_doubtful(&path->pulse, link->timeout_ms, now_us))
+			asked_us = MAX(asked_us, path->pulse.asked_us);
+	}
+	return asked_us;
+}
+
+/* Less is better. While one owes an answer those that have just given theirs are, else as they are configured. */
+static guint path_rank(const Path *path, gint64 doubt, gint64 now_us)
+{
+	const SyncLink *link = path->link;
+	guint n = 0, trust = 0;
+
+	if (sync_pulse_is_doubtful(&path->pulse, link->timeout_ms, now_us))
+		trust = 2;
+	else if (doubt && path->pulse.asked_us)
+		trust = 1;
+	while (link->peer_hosts[n] && !g_str_equal(link->peer_hosts[n], path->host))
+		n++;
+	return trust << 24 | n << 1 | !path->outgoing;
+}
+
+/* The open path to use. */
 static Path *best_path(const SyncLink *link)
 {
+	gint64 now_us = g_get_monotonic_time(), doubt = doubt_us(link, now_us);
 	Path *best = NULL;
 
 	for (guint i = 0; i < link->paths->len; i++) {
 		Path *path = link->paths->pdata[i];
 
-		if (path_is_open(path) && path->pong_us && (!best || path->pong_us > best->pong_us))
+		if (path_is_known(path) && (!best || path_rank(path, doubt, now_us) < path_rank(best, doubt, now_us)))
 			best = path;
 	}
 	return best;
 }
 
-static void path_ping(Path *path)
+static void path_ping(Path *path, gint64 now_us)
 {
 	g_autoptr(GBytes) ping = sync_message_encode(SYNC_MESSAGE_PING, NULL, NULL, ++path->link->serial, NULL, NULL, NULL);
 
+	sync_pulse_ask(&path->pulse, now_us);
 	if (ping)
 		path_send(path, ping);
 }
@@ -314,7 +349,7 @@ static void take_publication(SyncLink *link, const SyncMessage *message)
 
 static void update_connected(SyncLink *link)
 {
-	bool connected = link->pong_us && g_get_monotonic_time() - link->pong_us <= (gint64)link->timeout_ms * 1000;
+	bool connected = link->answered_us && g_get_monotonic_time() - link->answered_us < (gint64)link->timeout_ms * 1000;
 
 	if (connected == link->connected)
 		return;
@@ -324,16 +359,101 @@ static void update_connected(SyncLink *link)
 	link->events->connected(connected, link->user_data);
 }
 
+/* ---- whether the peer is there ---- */
+
+static void plan(SyncLink *link, gint64 now_us)
+{
+	const Path *best = best_path(link);
+	gint64 at_us = link->connected ? link->answered_us + (gint64)link->timeout_ms * 1000 : G_MAXINT64;
+
+	for (guint i = 0; i < link->paths->len; i++) {
+		const Path *path = link->paths->pdata[i];
+
+		if (path->socket)
+			at_us = MIN(at_us, sync_pulse_wake_us(&path->pulse, path == best, link->timeout_ms, now_us));
+	}
+	if (sync_guests_any(link->guests))
+		at_us = MIN(at_us, now_us + sync_pulse_beat_us(link->timeout_ms));
+	if (at_us == link->look_us || !link->look)
+		return;
+	link->look_us = at_us;
+	g_source_set_ready_time(link->look, at_us == G_MAXINT64 ? -1 : at_us);
+}
+
+/* Stopped or starved ourselves: answers that wait in the sockets are read before anybody is judged. */
+static void wake(SyncLink *link, gint64 now_us)
+{
+	gint64 late_us = link->look_us ? now_us - link->look_us : 0;
+
+	if (late_us <= sync_pulse_beat_us(link->timeout_ms) / 2)
+		return;
+	link->look_us += late_us;
+	if (link->answered_us)
+		link->answered_us += late_us;
+	for (guint i = 0; i < link->paths->len; i++)
+		sync_pulse_sleep(&((Path *)link->paths->pdata[i])->pulse, late_us);
+}
+
+/* @soon_us: who is due by then is asked along; of those that are not in use whoever is within a beat. */
+static void ask_round(SyncLink *link, gint64 soon_us, gint64 now_us)
+{
+	gint64 doubt = doubt_us(link, now_us);
+	const Path *best = best_path(link);
+
+	for (guint i = link->paths->len; i-- > 0;) {
+		Path *path = link->paths->pdata[i];
+		gint64 until_us = now_us + (path == best ? soon_us : sync_pulse_beat_us(link->timeout_ms));
+
+		if (!path->socket)
+			continue;
+		if (sync_pulse_is_lost(&path->pulse, link->timeout_ms, now_us))
+			path_lost(path);
+		else if (sync_pulse_is_due(&path->pulse, path == best, doubt, link->timeout_ms, until_us))
+			path_ping(path, now_us);
+	}
+	sync_guests_look(link->guests);
+}
+
+static gboolean look_cb(gpointer user_data)
+{
+	SyncLink *link = user_data;
+	gint64 now_us = g_get_monotonic_time();
+
+	wake(link, now_us);
+	link->look_us = 0; /* planned anew in any case, or it would be called without end */
+	ask_round(link, 0, now_us);
+	update_connected(link);
+	plan(link, now_us);
+	return G_SOURCE_CONTINUE;
+}
+
 static void take_pong(Path *path)
 {
 	SyncLink *link = path->link;
-	bool first = path->pong_us == 0;
+	bool first = path->pulse.answered_us == 0;
+	gint64 now_us = g_get_monotonic_time();
 
-	path->pong_us = link->pong_us = g_get_monotonic_time();
+	sync_pulse_answer(&path->pulse, now_us);
+	link->answered_us = now_us;
 	path->retry_ms = 0;
 	update_connected(link);
 	if (first)
 		send_pending(link, path);
+	plan(link, now_us);
+}
+
+/* Who is woken by a question asks too, where his own would soon be due: the two wake each other once, not twice. */
+static void take_ping(Path *path, guint64 serial)
+{
+	SyncLink *link = path->link;
+	gint64 now_us = g_get_monotonic_time(), soon_us = sync_pulse_beat_us(link->timeout_ms) / 2;
+	g_autoptr(GBytes) pong = sync_message_encode(SYNC_MESSAGE_PONG, NULL, NULL, serial, NULL, NULL, NULL);
+
+	path_send(path, pong);
+	if (link->look_us - now_us > soon_us)
+		return;
+	ask_round(link, soon_us, now_us);
+	plan(link, now_us);
 }
 
 static void have_message(SoupWebsocketConnection *socket, SoupWebsocketDataType type, GBytes *bytes, gpointer user_data)
@@ -342,17 +462,18 @@ static void have_message(SoupWebsocketConnection *socket, SoupWebsocketDataType 
 	SyncLink *link = path->link;
 	g_auto(SyncMessage) message = { 0 };
 	g_autoptr(GError) error = NULL;
+	gint64 now_us = g_get_monotonic_time();
 
 	if (type != SOUP_WEBSOCKET_DATA_BINARY || !sync_message_decode(bytes, &message, &error)) {
 		g_message("from the peer: %s", error ? error->message : "a text message");
 		return;
 	}
+	wake(link, now_us);
+	sync_pulse_hear(&path->pulse, now_us);
 	switch (message.kind) {
-	case SYNC_MESSAGE_PING: {
-		g_autoptr(GBytes) pong = sync_message_encode(SYNC_MESSAGE_PONG, NULL, NULL, message.serial, NULL, NULL, NULL);
-		path_send(path, pong);
+	case SYNC_MESSAGE_PING:
+		take_ping(path, message.serial);
 		break;
-	}
 	case SYNC_MESSAGE_PONG:
 		take_pong(path);
 		break;
@@ -396,7 +517,6 @@ static void path_drop_socket(Path *path)
 			(void)g_socket_shutdown(g_socket_connection_get_socket(carrier), TRUE, TRUE, NULL);
 	}
 	g_clear_object(&path->socket);
-	path->pong_us = 0;
 	forget_path(path->link, path);
 	fail_pending(path->link, path, "the connection to the peer broke");
 }
@@ -438,17 +558,18 @@ static void path_opened(Path *path, SoupWebsocketConnection *socket)
 	GHashTableIter iter;
 	const char *topic;
 	GVariant *value;
+	gint64 now_us = g_get_monotonic_time();
 
 	path->socket = g_object_ref(socket);
-	path->opened_us = g_get_monotonic_time();
-	path->pong_us = 0;
+	sync_pulse_begin(&path->pulse, now_us);
 	soup_websocket_connection_set_max_incoming_payload_size(socket, SYNC_MESSAGE_MAX);
 	g_signal_connect(socket, "message", G_CALLBACK(have_message), path);
 	g_signal_connect(socket, "closed", G_CALLBACK(socket_closed), path);
-	path_ping(path);
+	path_ping(path, now_us);
 	g_hash_table_iter_init(&iter, link->own);
 	while (g_hash_table_iter_next(&iter, (gpointer *)&topic, (gpointer *)&value))
 		send_publication(path, topic, value);
+	plan(link, now_us);
 }
 
 static void dialled(GObject *source, GAsyncResult *result, gpointer user_data)
@@ -512,42 +633,6 @@ static void accepted_socket(SoupServer *server, SoupServerMessage *message, cons
 	path_opened(path_new(link, host ? host : "", false), socket);
 }
 
-static gboolean tick(gpointer user_data)
-{
-	SyncLink *link = user_data;
-	gint64 now_us = g_get_monotonic_time();
-	gint64 late_us = link->tick_us ? now_us - link->tick_us - TICK_MS * 1000 : 0;
-
-	/* Stopped or starved ourselves: answers that wait in the sockets are read before anybody is judged. */
-	if (late_us > LATE_MS * 1000) {
-		if (link->pong_us)
-			link->pong_us += late_us;
-		for (guint i = 0; i < link->paths->len; i++) {
-			Path *path = link->paths->pdata[i];
-			path->opened_us += late_us;
-			path->pong_us += path->pong_us ? late_us : 0;
-		}
-	}
-	link->tick_us = now_us;
-	bool ping = now_us - link->ping_us >= (PING_MS - TICK_MS / 2) * 1000;
-	if (ping)
-		link->ping_us = now_us;
-	for (guint i = link->paths->len; i-- > 0;) {
-		Path *path = link->paths->pdata[i];
-		gint64 alive_us = MAX(path->pong_us, path->opened_us);
-
-		if (!path->socket)
-			continue;
-		if (now_us - alive_us > (gint64)link->timeout_ms * 1000)
-			path_lost(path);
-		else if (ping && path_is_open(path))
-			path_ping(path);
-	}
-	sync_guests_look(link->guests);
-	update_connected(link);
-	return G_SOURCE_CONTINUE;
-}
-
 static void take_connection(GIOStream *tls, const char *fingerprint, GSocketAddress *local, GSocketAddress *remote, gpointer user_data)
 {
 	SyncLink *link = user_data;
@@ -595,7 +680,10 @@ SyncLink *sync_link_new(const char *repository, const SyncLinkEvents *events, gp
 /* Nothing goes in or out any more; whether the peer was heard of late stands as it is. */
 static void shut(SyncLink *link, const char *why)
 {
-	g_clear_handle_id(&link->tick, g_source_remove);
+	if (link->look)
+		g_source_destroy(link->look);
+	g_clear_pointer(&link->look, g_source_unref);
+	link->look_us = 0;
 	g_clear_pointer(&link->listener, sync_listener_free);
 	while (link->paths->len > 0)
 		g_ptr_array_remove_index(link->paths, link->paths->len - 1);
@@ -607,14 +695,13 @@ static void shut(SyncLink *link, const char *why)
 	g_clear_pointer(&link->peer_hosts, g_strfreev);
 	g_clear_pointer(&link->pin, g_free);
 	g_clear_pointer(&link->key, sync_key_unref);
-	link->tick_us = 0;
 }
 
 void sync_link_close(SyncLink *link)
 {
 	shut(link, "the link was closed");
 	g_hash_table_remove_all(link->seen);
-	link->pong_us = 0;
+	link->answered_us = 0;
 	update_connected(link);
 }
 
@@ -640,6 +727,22 @@ void sync_link_free(SyncLink *link)
 	g_free(link);
 }
 
+static gboolean dispatch_look(GSource *source, GSourceFunc callback, gpointer user_data)
+{
+	return callback(user_data);
+}
+
+static GSource *look_source(SyncLink *link)
+{
+	static GSourceFuncs functions = { .dispatch = dispatch_look };
+	GSource *source = g_source_new(&functions, sizeof(GSource));
+
+	g_source_set_callback(source, look_cb, link, NULL);
+	g_source_set_ready_time(source, -1);
+	g_source_attach(source, NULL);
+	return source;
+}
+
 /* Whether whoever is let in by @before is so by @now. */
 static bool lets_in(const char *now, const char *before)
 {
@@ -660,6 +763,7 @@ bool sync_link_open(SyncLink *link, const SyncLinkConfig *config, GError **error
 	if (same_places && same_keys) {
 		link->timeout_ms = config->timeout_ms;
 		link->port_before = config->port_before;
+		plan(link, g_get_monotonic_time());
 		if (!g_str_equal(link->pin, config->pin)) {
 			g_free(link->pin);
 			link->pin = g_strdup(config->pin);
@@ -686,15 +790,16 @@ bool sync_link_open(SyncLink *link, const SyncLinkConfig *config, GError **error
 	link->timeout_ms = config->timeout_ms;
 	link->own_hosts = g_strdupv((char **)config->own_hosts);
 	link->peer_hosts = g_strdupv((char **)config->peer_hosts);
-	link->tick = g_timeout_add(TICK_MS, tick, link);
+	link->look = look_source(link);
 	for (guint i = 0; link->peer_hosts[i]; i++)
 		path_dial(path_new(link, link->peer_hosts[i], true));
+	plan(link, g_get_monotonic_time()); /* a peer that is not heard again is missed all the same */
 	return true;
 }
 
 gint64 sync_link_heard_us(const SyncLink *link)
 {
-	return link ? link->pong_us : 0;
+	return link ? link->answered_us : 0;
 }
 
 bool sync_link_is_connected(const SyncLink *link)
@@ -707,7 +812,7 @@ bool sync_link_is_heard_at(const SyncLink *link, const char *host)
 	for (guint i = 0; i < link->paths->len; i++) {
 		Path *path = link->paths->pdata[i];
 
-		if (path_is_open(path) && path->pong_us && g_str_equal(path->host, host))
+		if (path_is_known(path) && g_str_equal(path->host, host))
 			return true;
 	}
 	return false;
@@ -718,18 +823,17 @@ char **sync_link_hosts(const SyncLink *link)
 	g_autoptr(GStrvBuilder) hosts = g_strv_builder_new();
 	g_autoptr(GHashTable) named = g_hash_table_new(g_str_hash, g_str_equal);
 	g_autoptr(GPtrArray) alive = g_ptr_array_new();
+	gint64 now_us = g_get_monotonic_time(), doubt = doubt_us(link, now_us);
 
 	for (guint i = 0; i < link->paths->len; i++) {
 		Path *path = link->paths->pdata[i];
 		guint at = 0;
 
-		if (!path_is_open(path) || !path->pong_us || *path->host == '\0')
+		if (!path_is_known(path) || *path->host == '\0')
 			continue;
-		/* Sorted by the peer's own order of addresses among the living: insertion keeps the configured order, newest answers decide
-		 * only between those that have been silent for two pings and those that have not. */
-		while (at < alive->len && ((Path *)alive->pdata[at])->pong_us / (2 * PING_MS * 1000) >= path->pong_us / (2 * PING_MS * 1000))
+		while (at < alive->len && path_rank(alive->pdata[at], doubt, now_us) <= path_rank(path, doubt, now_us))
 			at++;
-		g_ptr_array_insert(alive, at, path);
+		g_ptr_array_insert(alive, (gint)at, path);
 	}
 	for (guint i = 0; i < alive->len; i++) {
 		Path *path = alive->pdata[i];

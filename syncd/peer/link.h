@@ -3,7 +3,8 @@
  * syncd/peer/link.h - the link to the peer: a WebSocket over every address the two know, pings, published topics and requests.
  *
  * Both devices dial all addresses of the other and keep whatever is open, so the loss of one path costs nothing that must be dialled anew.
- * A message goes over the path that answered last. Everything runs in the main context.
+ * A message goes over the first of them, as configured, that owes no answer; that one is asked about three times in the time that the peer may
+ * be silent, the others hardly ever (pulse.h). Everything runs in the main context.
  */
 #pragma once
 
@@ -52,7 +53,7 @@ bool sync_link_is_heard_at(const SyncLink *link, const char *host);
 /* When a ping was answered last; 0: not yet. */
 gint64 sync_link_heard_us(const SyncLink *link);
 
-/* Where to fetch from: hosts with an answered ping first, the quickest to have answered first, then the others. Transfer full. */
+/* Where to fetch from: hosts that have answered a ping first, those that owe an answer last of them, then the others. Transfer full. */
 char **sync_link_hosts(const SyncLink *link);
 
 /* Sets what the peer sees under @topic: sent now and at each connection. The caller has checked it. */
