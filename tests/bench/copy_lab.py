@@ -76,6 +76,8 @@ class Copy:
             (self.disk / "log").mkdir()
             self.lab = SyncLab(build, self.disk / "log", disk=self.disk)
             self.source, self.target = self.lab.alpha, self.lab.beta
+            pair_conf = self.source.read("/etc/understudy/pair.conf")
+            self.source.write("/etc/understudy/pair.conf", pair_conf.replace("peer-timeout-ms=1500\n", ""))  # as it is shipped: the other copies it
             for device in (self.source, self.target):
                 device.write("/etc/understudy/applications.d/pbx.conf", APPLICATION + VOICE)
                 os.makedirs(device.at(MAIL))

@@ -37,7 +37,7 @@ FIGURES = {
     "first_sync": Figure("ms", no_slower_than("rsync"), 0),
     "first_look": Figure("ms", digits=0),
     "rss_peak_mb": Figure("MB", at_most(48, "MB")),
-    "idle_cpu": Figure("ms per 10 s"),
+    "idle_cpu": Figure("ms per 10 s", at_most(25, "ms")),
     "disk_over_live": Figure("%", at_most(10, "%")),
     "takeover_delay_hung_fetch": Figure("ms", Promise("median at most 5 ms", lambda ours, _: statistics.median(ours) <= 5)),
 }
