@@ -47,7 +47,7 @@ static void forget_processor(void)
 	(void)syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, sizeof(struct rseq), RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 }
 
-#define STACK_KEPT_BYTES (48 * 1024) /* three times what role changes, introspection and a reload were seen to use */
+#define STACK_KEPT_BYTES (32 * 1024) /* twice what role changes, introspection and a reload were seen to use */
 
 /* The kernel sets 128 KB of stack aside, and mlockall() fills them in. Of what is below anything in use, pages are locked when they are first touched. */
 static void give_back_stack(void)
@@ -82,9 +82,9 @@ int main(int argc, char **argv)
 	g_autoptr(VrrpElection) election = NULL;
 	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
 
-	/* What is freed goes back: all that malloc keeps is locked in memory. */
-	mallopt(M_TOP_PAD, 16 * 1024);
-	mallopt(M_TRIM_THRESHOLD, 32 * 1024);
+	/* What is freed goes back, and little is taken beforehand: all that malloc keeps is locked in memory. */
+	mallopt(M_TOP_PAD, 4 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 16 * 1024);
 	mallopt(M_ARENA_MAX, 1); /* threads have none of their own */
 	if (argc > 1) {
 		fprintf(stderr, "%s takes no arguments\n", argv[0]);

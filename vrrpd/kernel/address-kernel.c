@@ -643,15 +643,17 @@ static bool is_whole(const VrrpAddressKernel *self)
 	return true;
 }
 
-/* As long as all goes well it is one message, and nothing that the loop need hear of. */
+/* As long as all goes well it is one message, the same each time, and nothing that the loop need hear of. */
 bool vrrp_address_kernel_renew(gpointer data, gpointer more)
 {
 	VrrpAddressKernel *self = data;
 
+	if (may_hold(self) && vrrp_rtnl_batch_again(self->rtnl, self))
+		return false;
 	if (is_whole(self)) {
 		vrrp_rtnl_batch_begin(self->rtnl);
 		hold(self);
-		if (vrrp_rtnl_batch_end(self->rtnl, may_hold(self)))
+		if (vrrp_rtnl_batch_end(self->rtnl, may_hold(self), self))
 			return false;
 	}
 	return vrrp_address_kernel_hold(self, NULL);

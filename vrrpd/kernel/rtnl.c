@@ -20,6 +20,7 @@
 struct VrrpRtnl {
 	struct nl_sock *sock;
 	bool batch;
+	gconstpointer again;  /* whose batch was the last that was asked, and went well; NULL: nobody's */
 	GByteArray *messages; /* of the batch */
 	GArray *tolerated;    /* of int, a libnl error: a message's number in the sequence is its place here and one */
 };
@@ -66,6 +67,7 @@ guint32 vrrp_rtnl_port(const VrrpRtnl *self)
 void vrrp_rtnl_batch_begin(VrrpRtnl *self)
 {
 	self->batch = true;
+	self->again = NULL;
 	g_byte_array_set_size(self->messages, 0);
 	g_array_set_size(self->tolerated, 0);
 }
@@ -105,16 +107,33 @@ static bool is_refused(VrrpRtnl *self)
 	return refused;
 }
 
-bool vrrp_rtnl_batch_end(VrrpRtnl *self, bool send)
+static bool send_batch(VrrpRtnl *self)
 {
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 
-	self->batch = false;
-	if (!send || self->messages->len == 0)
-		return true;
 	return sendto(nl_socket_get_fd(self->sock), self->messages->data, self->messages->len, 0, (struct sockaddr *)&kernel, sizeof kernel) ==
 		       (gssize)self->messages->len &&
 	       !is_refused(self);
+}
+
+bool vrrp_rtnl_batch_end(VrrpRtnl *self, bool send, gconstpointer whose)
+{
+	self->batch = false;
+	if (!send || self->messages->len == 0)
+		return true;
+	if (!send_batch(self))
+		return false;
+	self->again = whose;
+	return true;
+}
+
+bool vrrp_rtnl_batch_again(VrrpRtnl *self, gconstpointer whose)
+{
+	if (self->again != whose)
+		return false;
+	if (!send_batch(self))
+		self->again = NULL;
+	return self->again != NULL;
 }
 
 /* Sends @message (consumed) and takes the kernel's answer, which is there when the send returns. */
@@ -126,6 +145,7 @@ static bool request(VrrpRtnl *rtnl, struct nl_msg *message, int tolerated, const
 		batch_add(rtnl, message, tolerated);
 		return true;
 	}
+	rtnl->again = NULL;
 	result = nl_send_sync(rtnl->sock, message);
 	if (result >= 0 || result == tolerated)
 		return true;
@@ -203,6 +223,7 @@ static int query(VrrpRtnl *rtnl, struct nl_msg *message, nl_recvmsg_msg_cb_t cal
 {
 	int result = -NLE_DUMP_INTR;
 
+	rtnl->again = NULL;
 	nl_socket_modify_cb(rtnl->sock, NL_CB_VALID, NL_CB_CUSTOM, callback, data);
 	for (guint i = 0; i < MOST_TRIES && result == -NLE_DUMP_INTR; i++) {
 		if (i > 0 && forget)

@@ -54,9 +54,12 @@ void vrrp_rtnl_free(VrrpRtnl *rtnl); /* NULL is fine */
 guint32 vrrp_rtnl_port(const VrrpRtnl *rtnl); /* of its socket: who asked for a change, as the kernel tells it */
 
 /* What is changed until the end is put together and goes to the kernel as one message then; each function says that it worked. False: one did not.
- * @send false: nothing is sent after all. */
+ * @send false: nothing is sent after all. @whose: for the following; not NULL. */
 void vrrp_rtnl_batch_begin(VrrpRtnl *rtnl);
-bool vrrp_rtnl_batch_end(VrrpRtnl *rtnl, bool send);
+bool vrrp_rtnl_batch_end(VrrpRtnl *rtnl, bool send, gconstpointer whose);
+
+/* Sends it once more, where it was the last that was asked. False: it was not, or something of it is refused. */
+bool vrrp_rtnl_batch_again(VrrpRtnl *rtnl, gconstpointer whose);
 
 /* False when there is no such link. */
 bool vrrp_rtnl_link(VrrpRtnl *rtnl, const char *name, VrrpLink *ret_link);

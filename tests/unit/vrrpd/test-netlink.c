@@ -84,10 +84,40 @@ static void test_not_for_ever(void)
 	n_interrupted = 0;
 }
 
+/* Whether it goes well hangs on our rights; that it is the same once more does not. */
+static void test_batch_again(void)
+{
+	g_autoptr(VrrpRtnl) rtnl = rtnl_new();
+	int whose = 0, other = 0;
+	VrrpLink link;
+	bool well;
+
+	g_assert_false(vrrp_rtnl_batch_again(rtnl, &whose));
+	vrrp_rtnl_batch_begin(rtnl);
+	g_assert_true(vrrp_rtnl_link_delete(rtnl, G_MAXINT, NULL)); /* that there is none is as good */
+	well = vrrp_rtnl_batch_end(rtnl, true, &whose);
+	g_assert_false(vrrp_rtnl_batch_again(rtnl, &other));
+	g_assert_true(vrrp_rtnl_batch_again(rtnl, &whose) == well);
+	g_assert_true(vrrp_rtnl_batch_again(rtnl, &whose) == well);
+
+	/* Whatever was asked between may have changed what it was made of. */
+	(void)vrrp_rtnl_link(rtnl, "lo", &link);
+	g_assert_false(vrrp_rtnl_batch_again(rtnl, &whose));
+	vrrp_rtnl_batch_begin(rtnl);
+	g_assert_true(vrrp_rtnl_link_up(rtnl, G_MAXINT, true, NULL));
+	g_assert_false(vrrp_rtnl_batch_end(rtnl, true, &whose)); /* refused */
+	g_assert_false(vrrp_rtnl_batch_again(rtnl, &whose));
+	vrrp_rtnl_batch_begin(rtnl);
+	g_assert_true(vrrp_rtnl_link_delete(rtnl, G_MAXINT, NULL));
+	g_assert_true(vrrp_rtnl_batch_end(rtnl, false, &whose));
+	g_assert_false(vrrp_rtnl_batch_again(rtnl, &whose)); /* it was not sent */
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/vrrp/netlink/interrupted/asked-again", test_asked_again);
 	g_test_add_func("/vrrp/netlink/interrupted/not-for-ever", test_not_for_ever);
+	g_test_add_func("/vrrp/netlink/batch-again", test_batch_again);
 	return g_test_run();
 }
