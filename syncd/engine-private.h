@@ -201,6 +201,10 @@ void sync_tidy_stop(SyncTidy *tidy); /* this device takes over: what is under wa
 void sync_line_tidy(SyncLine *line);       /* something new is there */
 void sync_line_past_ended(SyncLine *line); /* the names of what was deleted are to go soon */
 
+/* ---- roles.c ---- */
+void sync_line_whole(gpointer line); /* any thread: the files of @line, a SyncLine*, are whole, which somebody waits for */
+void sync_line_calm_down(SyncLine *line); /* what was made before the disk had it is put in order once it has */
+
 /* ---- lead.c ---- */
 void sync_lead_begin(SyncLine *line); /* watches, looks at everything, commits */
 void sync_lead_end(SyncLine *line);
