@@ -1,368 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* syncd/apply/apply.c - staging, journal, steps. */
+/* syncd/apply/apply.c - the steps, and the journals. */
 #include "syncd/apply/apply.h"
-#include "syncd/apply/migrate.h"
-#include "syncd/apply/overtaken.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "syncd/files/disk.h"
+#include "syncd/apply/migrate.h"
+#include "syncd/apply/overtaken.h"
+#include "syncd/apply/stage.h"
 #include "syncd/error.h"
+#include "syncd/files/disk.h"
 #include "syncd/files/file.h"
-#include "syncd/files/owner.h"
 #include "syncd/files/path.h"
-#include "syncd/repository/large.h"
 
-enum { WRITE_CHUNK = 1 << 20, FEW_STEPS = 12, ROOT_MODE = 0755, PATIENCE_US = 30000, JOURNAL_PART = 64 * 1024, EXCHANGE_TRIES = 6 };
-
-/* Folders of the sets that a plan touches, held open. */
-typedef struct {
-	GHashTable *roots;   /* set name -> descriptor + 1 */
-	GHashTable *stagings;
-	GPtrArray *sets;
-	SyncRef ref;
-	bool few; /* a handful of fsyncs is cheaper than waiting for whatever else the file system holds */
-} Places;
-
-static void close_value(gpointer value)
-{
-	(void)close(GPOINTER_TO_INT(value) - 1);
-}
-
-static void places_clear(Places *places)
-{
-	g_clear_pointer(&places->roots, g_hash_table_unref);
-	g_clear_pointer(&places->stagings, g_hash_table_unref);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Places, places_clear)
-
-static bool places_init(Places *places, GPtrArray *sets, const char *ref, GError **error)
-{
-	places->roots = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_value);
-	places->stagings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_value);
-	places->sets = sets;
-	for (guint i = 0; i < SYNC_N_REFS; i++) {
-		if (g_str_equal(ref, sync_ref_names[i])) {
-			places->ref = i;
-			return true;
-		}
-	}
-	g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "unknown ref in the journal");
-	return false;
-}
-
-static char *staging_name(const SyncSet *set)
-{
-	return g_strconcat(SYNC_OWN_PREFIX "stage.", set->name, NULL);
-}
-
-/* The set's own folder. With @make it is made, parents and all: an empty one harms nobody. -1 and @error; -1 without when the set is not
- * declared here any more. */
-static int root_of(Places *places, const char *name, bool make, GError **error)
-{
-	int fd = GPOINTER_TO_INT(g_hash_table_lookup(places->roots, name)) - 1;
-	const SyncSet *set = sync_sets_find(places->sets, places->ref, name);
-
-	if (fd >= 0 || !set)
-		return fd;
-	fd = sync_set_open(set);
-	if (fd < 0 && errno == ENOENT && make && g_mkdir_with_parents(set->root, ROOT_MODE) == 0)
-		fd = sync_set_open(set);
-	if (fd < 0) {
-		sync_error_from_errno(error, errno, "opening data set %s", name);
-		return -1;
-	}
-	g_hash_table_insert(places->roots, g_strdup(name), GINT_TO_POINTER(fd + 1));
-	return fd;
-}
-
-static int staging_of(Places *places, const char *name, bool make, GError **error)
-{
-	int fd = GPOINTER_TO_INT(g_hash_table_lookup(places->stagings, name)) - 1;
-	const SyncSet *set = sync_sets_find(places->sets, places->ref, name);
-
-	if (fd >= 0 || !set)
-		return fd;
-	int root_fd = root_of(places, name, make, error);
-	if (root_fd < 0)
-		return -1;
-	g_autofree char *staging = staging_name(set);
-	if (make) {
-		sync_file_remove_tree(root_fd, staging);
-		(void)mkdirat(root_fd, staging, 0700);
-	}
-	fd = openat(root_fd, staging, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0) {
-		sync_error_from_errno(error, errno, "staging of data set %s", name);
-		return -1;
-	}
-	g_hash_table_insert(places->stagings, g_strdup(name), GINT_TO_POINTER(fd + 1));
-	return fd;
-}
-
-static void discard_stagings(const SyncApply *apply)
-{
-	g_autofree char *written = sync_file_beside(apply->journal);
-
-	(void)unlink(written);
-	for (guint i = 0; i < apply->sets->len; i++) {
-		const SyncSet *set = apply->sets->pdata[i];
-
-		if (set->ref != apply->ref)
-			continue;
-		sync_autofd fd = sync_set_open(set);
-		g_autofree char *staging = staging_name(set);
-
-		if (fd >= 0)
-			sync_file_remove_tree(fd, staging);
-	}
-}
-
-static bool sync_roots(Places *places, GError **error)
-{
-	g_autoptr(GHashTable) done = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-	GHashTableIter iter;
-	gpointer value;
-
-	g_hash_table_iter_init(&iter, places->roots);
-	while (g_hash_table_iter_next(&iter, NULL, &value)) {
-		int fd = GPOINTER_TO_INT(value) - 1;
-		struct stat st;
-		g_autofree gint64 *device = g_new0(gint64, 1);
-
-		if (fstat(fd, &st) == 0)
-			*device = (gint64)st.st_dev;
-		if (g_hash_table_contains(done, device))
-			continue;
-		if (sync_disk_file_system(fd) < 0) {
-			sync_error_from_errno(error, errno, "syncfs");
-			return false;
-		}
-		g_hash_table_add(done, g_steal_pointer(&device));
-	}
-	return true;
-}
-
-/* ---- staging ---- */
-
-typedef struct {
-	const SyncApply *apply;
-	Places *places;
-	GPtrArray *unknown_owners;
-	GCancellable *cancellable;
-} Staging;
-
-static void owner_of(const SyncMeta *meta, GPtrArray *unknown, uid_t *ret_uid, gid_t *ret_gid)
-{
-	bool user = sync_owner_uid(meta->owner, ret_uid);
-	bool group = sync_owner_gid(meta->group, ret_gid);
-
-	if (unknown && !user)
-		g_ptr_array_add(unknown, g_strdup(meta->owner));
-	if (unknown && !group)
-		g_ptr_array_add(unknown, g_strdup(meta->group));
-}
-
-static void times_of(const SyncMeta *meta, struct timespec ret_times[2])
-{
-	ret_times[0] = ret_times[1] = (struct timespec){ .tv_nsec = UTIME_OMIT };
-	if (meta->mtime_ns > 0)
-		ret_times[1] = (struct timespec){ meta->mtime_ns / 1000000000, meta->mtime_ns % 1000000000 };
-}
-
-static bool write_content(int fd, const char *data, gsize length, GCancellable *cancellable, GError **error)
-{
-	while (length > 0) {
-		ssize_t n = write(fd, data, MIN(length, WRITE_CHUNK));
-
-		if (g_cancellable_set_error_if_cancelled(cancellable, error))
-			return false;
-		if (n < 0 && errno != EINTR) {
-			sync_error_from_errno(error, errno, "staging a file");
-			return false;
-		}
-		data += MAX(n, 0);
-		length -= MAX(n, 0);
-	}
-	return true;
-}
-
-/* @blob NULL: it is large. */
-static bool fill(Staging *staging, int fd, const git_oid *id, git_blob *blob, GError **error)
-{
-	const SyncObjects *objects = staging->apply->objects;
-
-	if (!blob)
-		return sync_large_write(staging->apply->repo, id, fd, staging->cancellable, error);
-	const char *content = git_blob_rawcontent(blob);
-	gsize length = git_blob_rawsize(blob);
-	SyncPointer pointer;
-
-	if (!objects)
-		return write_content(fd, content, length, staging->cancellable, error);
-	return sync_pointer_parse(content, length, &pointer, error) && sync_objects_take(objects, &pointer, fd, staging->cancellable, error);
-}
-
-static bool stage_file(Staging *staging, SyncStep *step, int folder_fd, const char *name, const git_oid *id, git_blob *blob, GError **error)
-{
-	struct timespec times[2];
-	uid_t uid;
-	gid_t gid;
-
-	/* Owner and mode first, and nobody else's folder around it: a secret is never readable by the wrong one. */
-	sync_autofd fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	owner_of(step->meta, staging->unknown_owners, &uid, &gid);
-	times_of(step->meta, times);
-	if (fd < 0 || fchown(fd, uid, gid) < 0 || fchmod(fd, step->meta->mode) < 0) {
-		sync_error_from_errno(error, errno, "staging a file");
-		return false;
-	}
-	if (!fill(staging, fd, id, blob, error))
-		return false;
-	struct stat st;
-	if (futimens(fd, times) < 0 || fstat(fd, &st) < 0 || (staging->places->few && fsync(fd) < 0)) {
-		sync_error_from_errno(error, errno, "staging a file");
-		return false;
-	}
-	step->staged_ns = (gint64)st.st_mtim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_mtim.tv_nsec;
-	step->staged_inode = st.st_ino;
-	return true;
-}
-
-static bool stage_link(Staging *staging, SyncStep *step, int folder_fd, const char *name, git_blob *blob, GError **error)
-{
-	g_autofree char *target = g_strndup(git_blob_rawcontent(blob), git_blob_rawsize(blob));
-	struct timespec times[2];
-	uid_t uid;
-	gid_t gid;
-
-	owner_of(step->meta, staging->unknown_owners, &uid, &gid);
-	times_of(step->meta, times);
-	if (*target == '\0' || strlen(target) >= PATH_MAX || strlen(target) != (gsize)git_blob_rawsize(blob)) {
-		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "the commit cannot be applied: a malformed link");
-		return false;
-	}
-	struct stat st;
-	if (symlinkat(target, folder_fd, name) < 0 || fchownat(folder_fd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    utimensat(folder_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0 || fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		sync_error_from_errno(error, errno, "staging a link");
-		return false;
-	}
-	step->staged_inode = st.st_ino;
-	return true;
-}
-
-/* A mount below the set would make the rename fail after the mark; it is found here instead. */
-static bool same_file_system(int root_fd, const char *path, GError **error)
-{
-	g_autofree char *parent = sync_path_parent(path);
-	struct stat root, st;
-
-	/* The folder may come with this very plan; then it is on the file system of the nearest one that exists. */
-	while (*parent) {
-		sync_autofd fd = sync_file_open_beneath(root_fd, parent, O_PATH | O_DIRECTORY);
-
-		if (fd >= 0 && fstat(fd, &st) == 0 && fstat(root_fd, &root) == 0) {
-			if (st.st_dev == root.st_dev)
-				return true;
-			g_set_error(error, SYNC_ERROR, SYNC_ERROR_FAILED, "another file system is mounted inside a data set");
-			return false;
-		}
-		char *above = sync_path_parent(parent);
-		g_free(parent);
-		parent = above;
-	}
-	return true;
-}
-
-static bool stage_step(Staging *staging, SyncStep *step, GError **error)
-{
-	g_autoptr(git_blob) blob = NULL;
-	g_autofree char *name = g_strdup_printf("%u", step->stage);
-	git_oid id;
-
-	if (g_cancellable_set_error_if_cancelled(staging->cancellable, error))
-		return false;
-	int folder_fd = staging_of(staging->places, step->set, true, error);
-	if (folder_fd < 0)
-		return false;
-	if (!same_file_system(root_of(staging->places, step->set, false, NULL), step->path, error))
-		return false;
-	if (git_oid_fromstr(&id, step->id) < 0)
-		return sync_git_error(error, "reading a file of the commit");
-	bool large = step->meta->kind == SYNC_KIND_FILE && !staging->apply->objects && sync_large_is(staging->apply->repo, &id);
-	if (!large && git_blob_lookup(&blob, staging->apply->repo->git, &id) < 0)
-		return sync_git_error(error, "reading a file of the commit");
-	if (step->meta->kind == SYNC_KIND_LINK)
-		return stage_link(staging, step, folder_fd, name, blob, error);
-	return stage_file(staging, step, folder_fd, name, &id, blob, error);
-}
-
-static bool sync_stagings(Places *places, GError **error)
-{
-	GHashTableIter iter;
-	gpointer value;
-
-	g_hash_table_iter_init(&iter, places->stagings);
-	while (g_hash_table_iter_next(&iter, NULL, &value)) {
-		if (fsync(GPOINTER_TO_INT(value) - 1) < 0) {
-			sync_error_from_errno(error, errno, "staging");
-			return false;
-		}
-	}
-	return true;
-}
-
-/* Piece by piece: that of a first synchronisation is long. */
-static bool write_journal(int fd, gconstpointer plan)
-{
-	g_autoptr(GString) text = g_string_new(NULL);
-	bool ok = true;
-
-	for (guint at = 0; ok && sync_plan_journal_part(plan, &at, JOURNAL_PART, text); g_string_truncate(text, 0))
-		ok = sync_file_append(fd, text->str, text->len);
-	return ok;
-}
-
-/* It has its content, and not yet its name. */
-static bool write_mark(const SyncApply *apply, const SyncPlan *plan, GError **error)
-{
-	g_autofree char *written = sync_file_write_beside(apply->journal, write_journal, plan, 0600, error);
-
-	return written != NULL;
-}
-
-bool sync_apply_stage(const SyncApply *apply, const SyncPlan *plan, GPtrArray *unknown_owners, GCancellable *cancellable, GError **error)
-{
-	g_auto(Places) places = { 0 };
-	Staging staging = { .apply = apply, .places = &places, .unknown_owners = unknown_owners, .cancellable = cancellable };
-	bool ok = places_init(&places, apply->sets, plan->ref, error);
-
-	places.few = plan->steps->len <= FEW_STEPS;
-	sync_disk_gather();
-	for (guint i = 0; ok && i < plan->steps->len; i++) {
-		SyncStep *step = plan->steps->pdata[i];
-
-		if (step->kind == SYNC_STEP_PLACE)
-			ok = stage_step(&staging, step, error);
-		else if (step->kind == SYNC_STEP_MKDIR)
-			ok = root_of(&places, step->set, true, error) >= 0;
-	}
-	ok = ok && (places.few ? sync_stagings(&places, error) : plan->boot || sync_roots(&places, error)) && write_mark(apply, plan, error);
-	if (sync_disk_gathered() < 0 && ok) {
-		sync_error_from_errno(error, errno, "staging");
-		ok = false;
-	}
-	if (!ok)
-		discard_stagings(apply);
-	return ok;
-}
+enum { FOLDER_MODE = 0755, PATIENCE_US = 30000, EXCHANGE_TRIES = 6 };
 
 /* ---- steps ---- */
 
@@ -374,29 +29,17 @@ static bool step_failed(const SyncStep *step, GError **error)
 	return false;
 }
 
-/* What is left of it, or an empty one. */
-static void have_staging(Places *places, const char *name)
-{
-	const SyncSet *set = sync_sets_find(places->sets, places->ref, name);
-	int root_fd = set ? root_of(places, name, true, NULL) : -1;
-
-	if (root_fd < 0)
-		return;
-	g_autofree char *staging = staging_name(set);
-	(void)mkdirat(root_fd, staging, 0700);
-}
-
 /* Something stands where something else must come: it is taken out of the way, and what it is is seen to at the end (overtaken.h). @depth: it stands at the
  * place of a folder above the step's (see there); 0: at its own. */
-static bool take_away(Places *places, const SyncStep *step, guint depth, int folder_fd, const char *name)
+static bool take_away(SyncPlaces *places, const SyncStep *step, guint depth, int folder_fd, const char *name)
 {
 	g_autofree char *kept = sync_overtaken_name(step, depth);
 
 	/* The journals of an earlier version have no number for a folder. */
 	if (!step->stage)
 		return sync_overtaken_put_aside(folder_fd, name, folder_fd, name);
-	have_staging(places, step->set);
-	int staging_fd = staging_of(places, step->set, false, NULL);
+	sync_places_have_staging(places, step->set);
+	int staging_fd = sync_places_staging(places, step->set, false, NULL);
 	return staging_fd >= 0 && renameat(folder_fd, name, staging_fd, kept) == 0;
 }
 
@@ -412,7 +55,7 @@ static bool put_away(const SyncStep *step, int staging_fd, const char *staged, c
 }
 
 /* A file system that cannot exchange two names has to do without: what comes between the look and this is gone. */
-static bool place_over(Places *places, const SyncStep *step, int staging_fd, const char *staged, int folder_fd, const char *name)
+static bool place_over(SyncPlaces *places, const SyncStep *step, int staging_fd, const char *staged, int folder_fd, const char *name)
 {
 	for (int tries = 0; tries < 2; tries++) {
 		if (renameat(staging_fd, staged, folder_fd, name) == 0)
@@ -423,10 +66,10 @@ static bool place_over(Places *places, const SyncStep *step, int staging_fd, con
 	return false;
 }
 
-static bool place(Places *places, const SyncStep *step, int folder_fd, const char *name, GError **error)
+static bool place(SyncPlaces *places, const SyncStep *step, int folder_fd, const char *name, GError **error)
 {
 	g_autofree char *staged = g_strdup_printf("%u", step->stage);
-	int staging_fd = staging_of(places, step->set, false, error);
+	int staging_fd = sync_places_staging(places, step->set, false, error);
 	struct stat st;
 
 	if (staging_fd < 0)
@@ -460,15 +103,15 @@ static bool remove_name(const SyncStep *step, int folder_fd, const char *name, G
 	return unlinkat(folder_fd, name, 0) == 0 || errno == ENOENT || errno == EISDIR ? true : step_failed(step, error);
 }
 
-static bool unlink_step(Places *places, const SyncStep *step, int folder_fd, const char *name, GError **error)
+static bool unlink_step(SyncPlaces *places, const SyncStep *step, int folder_fd, const char *name, GError **error)
 {
 	g_autofree char *kept = sync_overtaken_name(step, 0);
 	struct stat st;
 
 	if (!step->stage || !step->was)
 		return remove_name(step, folder_fd, name, error);
-	have_staging(places, step->set);
-	int staging_fd = staging_of(places, step->set, false, error);
+	sync_places_have_staging(places, step->set);
+	int staging_fd = sync_places_staging(places, step->set, false, error);
 	if (staging_fd < 0)
 		return false;
 	if (fstatat(staging_fd, kept, &st, AT_SYMLINK_NOFOLLOW) < 0) {
@@ -482,16 +125,16 @@ static bool unlink_step(Places *places, const SyncStep *step, int folder_fd, con
 	return put_away(step, staging_fd, kept, &st) || step_failed(step, error);
 }
 
-static bool set_folder(int fd, const SyncMeta *meta)
+static bool set_folder(SyncPlaces *places, int fd, const SyncMeta *meta)
 {
 	uid_t uid;
 	gid_t gid;
 
-	owner_of(meta, NULL, &uid, &gid);
+	sync_places_owner(places, meta, &uid, &gid);
 	return fchown(fd, uid, gid) == 0 && fchmod(fd, meta->mode) == 0;
 }
 
-static bool make_folder(Places *places, const SyncStep *step, int folder_fd, const char *name, bool make, GError **error)
+static bool make_folder(SyncPlaces *places, const SyncStep *step, int folder_fd, const char *name, bool make, GError **error)
 {
 	if (make && *name && mkdirat(folder_fd, name, 0700) < 0) {
 		struct stat st;
@@ -505,12 +148,12 @@ static bool make_folder(Places *places, const SyncStep *step, int folder_fd, con
 	sync_autofd fd = openat(folder_fd, *name ? name : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) && !make)
 		return true;
-	if (fd < 0 || !set_folder(fd, step->meta))
+	if (fd < 0 || !set_folder(places, fd, step->meta))
 		return step_failed(step, error);
 	return true;
 }
 
-static bool make_step(Places *places, const SyncStep *step, int folder_fd, const char *name, GError **error)
+static bool make_step(SyncPlaces *places, const SyncStep *step, int folder_fd, const char *name, GError **error)
 {
 	switch (step->kind) {
 	case SYNC_STEP_UNLINK:
@@ -532,7 +175,7 @@ static bool make_step(Places *places, const SyncStep *step, int folder_fd, const
 
 /* The folder @path. Somebody may have taken it away since it was looked at: what is to be in it has one all the same, and what stands in its place is
  * taken out of the way. Who owns it is seen to at the next look. */
-static int have_folder(Places *places, const SyncStep *step, int root_fd, const char *path)
+static int have_folder(SyncPlaces *places, const SyncStep *step, int root_fd, const char *path)
 {
 	g_auto(GStrv) names = g_strsplit(path, "/", -1);
 	sync_autofd at = sync_file_open_beneath(root_fd, "", O_RDONLY | O_DIRECTORY);
@@ -541,7 +184,7 @@ static int have_folder(Places *places, const SyncStep *step, int root_fd, const 
 		const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 		int next = openat(at, names[i], flags);
 
-		if (next < 0 && (errno == ENOENT || ((errno == ENOTDIR || errno == ELOOP) && take_away(places, step, i + 1, at, names[i]))) && mkdirat(at, names[i], ROOT_MODE) == 0 && fsync(at) == 0)
+		if (next < 0 && (errno == ENOENT || ((errno == ENOTDIR || errno == ELOOP) && take_away(places, step, i + 1, at, names[i]))) && mkdirat(at, names[i], FOLDER_MODE) == 0 && fsync(at) == 0)
 			next = openat(at, names[i], flags);
 		int number = errno;
 		sync_fd_close(&at);
@@ -553,12 +196,12 @@ static int have_folder(Places *places, const SyncStep *step, int root_fd, const 
 	return fd;
 }
 
-static bool run_step(Places *places, const SyncStep *step, GError **error)
+static bool run_step(SyncPlaces *places, const SyncStep *step, GError **error)
 {
 	g_autofree char *parent = sync_path_parent(step->path);
 	const char *name = sync_path_last(step->path);
 	g_autoptr(GError) problem = NULL;
-	int root_fd = root_of(places, step->set, true, &problem);
+	int root_fd = sync_places_root(places, step->set, true, &problem);
 
 	if (root_fd < 0) {
 		if (problem)
@@ -642,7 +285,7 @@ static GPtrArray *made_list(const SyncApply *apply)
 
 void sync_apply_make_late(SyncPlan *plan)
 {
-	if (plan->steps->len > FEW_STEPS && !plan->boot)
+	if (plan->steps->len > SYNC_FEW_STEPS && !plan->boot)
 		plan->boot = g_strdup(this_boot());
 }
 
@@ -690,13 +333,13 @@ void sync_apply_ask_disk(const SyncApply *apply)
 }
 
 /* What somebody has put into the place of a step after the look, this time or before a crash. */
-static void keep_overtaken(const SyncApply *apply, const SyncPlan *plan, Places *places)
+static void keep_overtaken(const SyncApply *apply, const SyncPlan *plan, SyncPlaces *places)
 {
 	g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)sync_overtaken_free);
 
 	for (guint i = 0; i < apply->sets->len; i++) {
 		const SyncSet *set = apply->sets->pdata[i];
-		int staging_fd = set->ref == apply->ref ? staging_of(places, set->name, false, NULL) : -1;
+		int staging_fd = set->ref == apply->ref ? sync_places_staging(places, set->name, false, NULL) : -1;
 
 		if (staging_fd >= 0)
 			sync_overtaken_find(plan, set, staging_fd, list);
@@ -707,18 +350,18 @@ static void keep_overtaken(const SyncApply *apply, const SyncPlan *plan, Places 
 
 static bool run(const SyncApply *apply, const SyncPlan *plan, GError **error)
 {
-	g_auto(Places) places = { 0 };
+	g_auto(SyncPlaces) places = { 0 };
 	git_oid commit;
 
-	if (!places_init(&places, apply->sets, plan->ref, error))
+	if (!sync_places_init(&places, apply->sets, plan->ref, error))
 		return false;
-	places.few = plan->steps->len <= FEW_STEPS;
+	places.few = plan->steps->len <= SYNC_FEW_STEPS;
 	/* None is before another for its sake: all can be made again. */
 	bool ok = true;
 	sync_disk_gather();
 	for (guint i = 0; ok && i < plan->steps->len; i++)
 		ok = run_step(&places, plan->steps->pdata[i], error);
-	ok = ok && (places.few || plan->boot || sync_roots(&places, error));
+	ok = ok && (places.few || plan->boot || sync_places_on_disk(&places, error));
 	if (sync_disk_gathered() < 0 && ok) {
 		sync_error_from_errno(error, errno, "applying");
 		ok = false;
@@ -744,7 +387,7 @@ static bool finish(const SyncApply *apply, const SyncPlan *plan, GError **error)
 		return false;
 	}
 	sync_gate_leave(apply->gate);
-	discard_stagings(apply);
+	sync_places_discard(apply);
 	return true;
 }
 
@@ -759,7 +402,7 @@ bool sync_apply_commit(const SyncApply *apply, const SyncPlan *plan, GCancellabl
 		ok = false;
 	}
 	if (!ok || !sync_gate_enter(apply->gate, cancellable, error)) {
-		discard_stagings(apply);
+		sync_places_discard(apply);
 		return false;
 	}
 	return finish(apply, plan, error);
@@ -794,10 +437,10 @@ static bool blob_of_file(const SyncApply *apply, const char *path, git_oid *ret_
 }
 
 /* A file whose new name came to the disk, and its content did not. */
-static bool restore_content(const SyncApply *apply, Places *places, git_tree *tree, SyncStep *step, GError **error)
+static bool restore_content(const SyncApply *apply, SyncPlaces *places, git_tree *tree, SyncStep *step, GError **error)
 {
 	const SyncSet *set = sync_sets_find(places->sets, places->ref, step->set);
-	Staging staging = { .apply = apply, .places = places };
+	SyncStaging staging = { .apply = apply, .places = places };
 	git_oid wanted, found;
 
 	if (!set || step->kind != SYNC_STEP_PLACE || step->meta->kind != SYNC_KIND_FILE || !blob_of(apply, tree, step, &wanted))
@@ -806,12 +449,12 @@ static bool restore_content(const SyncApply *apply, Places *places, git_tree *tr
 	if (blob_of_file(apply, path, &found) && git_oid_equal(&found, &wanted))
 		return true;
 	(void)git_oid_tostr(step->id, sizeof step->id, &wanted);
-	return stage_step(&staging, step, error) && run_step(places, step, error);
+	return sync_stage_step(&staging, step, error) && run_step(places, step, error);
 }
 
 static bool make_again(const SyncApply *apply, const SyncPlan *plan, GError **error)
 {
-	g_auto(Places) places = { 0 };
+	g_auto(SyncPlaces) places = { 0 };
 	g_autoptr(git_tree) tree = NULL;
 	git_oid commit, files, head, tree_id;
 	bool has_head = sync_repo_get_ref(apply->repo, "heads", plan->ref, &head), ok = git_oid_fromstr(&commit, plan->commit) == 0;
@@ -826,11 +469,11 @@ static bool make_again(const SyncApply *apply, const SyncPlan *plan, GError **er
 		g_warning("commit %s did not come to the disk; its files are as they are", plan->commit);
 		return true;
 	}
-	if (!places_init(&places, apply->sets, plan->ref, error))
+	if (!sync_places_init(&places, apply->sets, plan->ref, error))
 		return false;
 	places.few = true;
 	for (guint i = 0; i < plan->steps->len; i++)
-		have_staging(&places, ((const SyncStep *)plan->steps->pdata[i])->set);
+		sync_places_have_staging(&places, ((const SyncStep *)plan->steps->pdata[i])->set);
 	if (!newer && !run(apply, plan, error))
 		return false;
 	for (guint i = 0; i < plan->steps->len; i++)
@@ -874,7 +517,7 @@ static bool make_good(const SyncApply *apply, const SyncPlan *plan, GError **err
 	if (!sync_file_remove(apply->journal, error))
 		return false;
 	sync_gate_leave(apply->gate);
-	discard_stagings(apply);
+	sync_places_discard(apply);
 	return true;
 }
 
@@ -892,7 +535,7 @@ bool sync_apply_settle(const SyncApply *apply, bool *ret_moved, GError **error)
 			return false;
 		}
 		sync_gate_leave(apply->gate);
-		discard_stagings(apply);
+		sync_places_discard(apply);
 		return true;
 	}
 	sync_gate_stuck(apply->gate);

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* syncd/apply/stage.c - writing the files of a plan, and its journal. */
+#include "syncd/apply/stage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "syncd/error.h"
+#include "syncd/files/disk.h"
+#include "syncd/files/file.h"
+#include "syncd/files/path.h"
+#include "syncd/repository/large.h"
+
+enum { WRITE_CHUNK = 1 << 20, JOURNAL_PART = 64 * 1024 };
+
+static void times_of(const SyncMeta *meta, struct timespec ret_times[2])
+{
+	ret_times[0] = ret_times[1] = (struct timespec){ .tv_nsec = UTIME_OMIT };
+	if (meta->mtime_ns > 0)
+		ret_times[1] = (struct timespec){ meta->mtime_ns / 1000000000, meta->mtime_ns % 1000000000 };
+}
+
+static bool write_content(int fd, const char *data, gsize length, GCancellable *cancellable, GError **error)
+{
+	while (length > 0) {
+		ssize_t n = write(fd, data, MIN(length, WRITE_CHUNK));
+
+		if (g_cancellable_set_error_if_cancelled(cancellable, error))
+			return false;
+		if (n < 0 && errno != EINTR) {
+			sync_error_from_errno(error, errno, "staging a file");
+			return false;
+		}
+		data += MAX(n, 0);
+		length -= MAX(n, 0);
+	}
+	return true;
+}
+
+/* @blob NULL: it is large. */
+static bool fill(SyncStaging *staging, int fd, const git_oid *id, git_blob *blob, GError **error)
+{
+	const SyncObjects *objects = staging->apply->objects;
+
+	if (!blob)
+		return sync_large_write(staging->apply->repo, id, fd, staging->cancellable, error);
+	const char *content = git_blob_rawcontent(blob);
+	gsize length = git_blob_rawsize(blob);
+	SyncPointer pointer;
+
+	if (!objects)
+		return write_content(fd, content, length, staging->cancellable, error);
+	return sync_pointer_parse(content, length, &pointer, error) && sync_objects_take(objects, &pointer, fd, staging->cancellable, error);
+}
+
+static bool stage_file(SyncStaging *staging, SyncStep *step, int folder_fd, const char *name, const git_oid *id, git_blob *blob, GError **error)
+{
+	struct timespec times[2];
+	uid_t uid;
+	gid_t gid;
+
+	/* Owner and mode first, and nobody else's folder around it: a secret is never readable by the wrong one. */
+	sync_autofd fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	sync_places_owner(staging->places, step->meta, &uid, &gid);
+	times_of(step->meta, times);
+	if (fd < 0 || fchown(fd, uid, gid) < 0 || fchmod(fd, step->meta->mode) < 0) {
+		sync_error_from_errno(error, errno, "staging a file");
+		return false;
+	}
+	if (!fill(staging, fd, id, blob, error))
+		return false;
+	struct stat st;
+	if (futimens(fd, times) < 0 || fstat(fd, &st) < 0 || (staging->places->few && fsync(fd) < 0)) {
+		sync_error_from_errno(error, errno, "staging a file");
+		return false;
+	}
+	step->staged_ns = (gint64)st.st_mtim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_mtim.tv_nsec;
+	step->staged_inode = st.st_ino;
+	return true;
+}
+
+static bool stage_link(SyncStaging *staging, SyncStep *step, int folder_fd, const char *name, git_blob *blob, GError **error)
+{
+	g_autofree char *target = g_strndup(git_blob_rawcontent(blob), git_blob_rawsize(blob));
+	struct timespec times[2];
+	uid_t uid;
+	gid_t gid;
+
+	sync_places_owner(staging->places, step->meta, &uid, &gid);
+	times_of(step->meta, times);
+	if (*target == '\0' || strlen(target) >= PATH_MAX || strlen(target) != (gsize)git_blob_rawsize(blob)) {
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "the commit cannot be applied: a malformed link");
+		return false;
+	}
+	struct stat st;
+	if (symlinkat(target, folder_fd, name) < 0 || fchownat(folder_fd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    utimensat(folder_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0 || fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		sync_error_from_errno(error, errno, "staging a link");
+		return false;
+	}
+	step->staged_inode = st.st_ino;
+	return true;
+}
+
+/* A mount below the set would make the rename fail after the mark; it is found here instead. */
+static bool same_file_system(int root_fd, const char *path, GError **error)
+{
+	g_autofree char *parent = sync_path_parent(path);
+	struct stat root, st;
+
+	/* The folder may come with this very plan; then it is on the file system of the nearest one that exists. */
+	while (*parent) {
+		sync_autofd fd = sync_file_open_beneath(root_fd, parent, O_PATH | O_DIRECTORY);
+
+		if (fd >= 0 && fstat(fd, &st) == 0 && fstat(root_fd, &root) == 0) {
+			if (st.st_dev == root.st_dev)
+				return true;
+			g_set_error(error, SYNC_ERROR, SYNC_ERROR_FAILED, "another file system is mounted inside a data set");
+			return false;
+		}
+		char *above = sync_path_parent(parent);
+		g_free(parent);
+		parent = above;
+	}
+	return true;
+}
+
+bool sync_stage_step(SyncStaging *staging, SyncStep *step, GError **error)
+{
+	g_autoptr(git_blob) blob = NULL;
+	g_autofree char *name = g_strdup_printf("%u", step->stage);
+	git_oid id;
+
+	if (g_cancellable_set_error_if_cancelled(staging->cancellable, error))
+		return false;
+	int folder_fd = sync_places_staging(staging->places, step->set, true, error);
+	if (folder_fd < 0)
+		return false;
+	if (!same_file_system(sync_places_root(staging->places, step->set, false, NULL), step->path, error))
+		return false;
+	if (git_oid_fromstr(&id, step->id) < 0)
+		return sync_git_error(error, "reading a file of the commit");
+	bool large = step->meta->kind == SYNC_KIND_FILE && !staging->apply->objects && sync_large_is(staging->apply->repo, &id);
+	if (!large && git_blob_lookup(&blob, staging->apply->repo->git, &id) < 0)
+		return sync_git_error(error, "reading a file of the commit");
+	if (step->meta->kind == SYNC_KIND_LINK)
+		return stage_link(staging, step, folder_fd, name, blob, error);
+	return stage_file(staging, step, folder_fd, name, &id, blob, error);
+}
+
+static bool sync_stagings(SyncPlaces *places, GError **error)
+{
+	GHashTableIter iter;
+	gpointer value;
+
+	g_hash_table_iter_init(&iter, places->stagings);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		if (fsync(GPOINTER_TO_INT(value) - 1) < 0) {
+			sync_error_from_errno(error, errno, "staging");
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Piece by piece: that of a first synchronisation is long. */
+static bool write_journal(int fd, gconstpointer plan)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	bool ok = true;
+
+	for (guint at = 0; ok && sync_plan_journal_part(plan, &at, JOURNAL_PART, text); g_string_truncate(text, 0))
+		ok = sync_file_append(fd, text->str, text->len);
+	return ok;
+}
+
+/* It has its content, and not yet its name. */
+static bool write_mark(const SyncApply *apply, const SyncPlan *plan, GError **error)
+{
+	g_autofree char *written = sync_file_write_beside(apply->journal, write_journal, plan, 0600, error);
+
+	return written != NULL;
+}
+
+bool sync_apply_stage(const SyncApply *apply, const SyncPlan *plan, GPtrArray *unknown_owners, GCancellable *cancellable, GError **error)
+{
+	g_auto(SyncPlaces) places = { 0 };
+	SyncStaging staging = { .apply = apply, .places = &places, .cancellable = cancellable };
+	bool ok = sync_places_init(&places, apply->sets, plan->ref, error);
+
+	places.few = plan->steps->len <= SYNC_FEW_STEPS;
+	places.unknown = unknown_owners;
+	sync_disk_gather();
+	for (guint i = 0; ok && i < plan->steps->len; i++) {
+		SyncStep *step = plan->steps->pdata[i];
+
+		if (step->kind == SYNC_STEP_PLACE)
+			ok = sync_stage_step(&staging, step, error);
+		else if (step->kind == SYNC_STEP_MKDIR)
+			ok = sync_places_root(&places, step->set, true, error) >= 0;
+	}
+	ok = ok && (places.few ? sync_stagings(&places, error) : plan->boot || sync_places_on_disk(&places, error)) && write_mark(apply, plan, error);
+	if (sync_disk_gathered() < 0 && ok) {
+		sync_error_from_errno(error, errno, "staging");
+		ok = false;
+	}
+	if (!ok)
+		sync_places_discard(apply);
+	return ok;
+}
