@@ -317,7 +317,7 @@ void sync_engine_pull(SyncEngine *engine, const SyncPull *wish, SyncEngineDone d
 		pull->pin = g_strdup(wish->pin);
 		pull->peer_id = g_strdup(wish->peer_id);
 		pull->stored = g_variant_ref(wish->stored);
-		GVariant *change = wish->changes ? g_variant_lookup_value(wish->changes, line->name, G_VARIANT_TYPE(SYNC_CHANGE_TYPE)) : NULL;
+		GVariant *change = wish->changes ? g_variant_lookup_value(wish->changes, line->name, NULL) : NULL;
 		pull->hurry = wish->hurry;
 		if (pull->hurry)
 			sync_disk_hurry();

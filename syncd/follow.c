@@ -10,8 +10,10 @@
 #include "syncd/files/file.h"
 #include "syncd/files/path.h"
 #include "syncd/files/snapshot.h"
-#include "syncd/peer/git-stream.h"
+#include "syncd/peer/get.h"
 #include "syncd/repository/change.h"
+#include "syncd/repository/pack.h"
+#include "syncd/repository/receive.h"
 #include "syncd/unite/apart.h"
 
 enum { CHECK_S = 3600, TRIES = 3 };
@@ -55,8 +57,30 @@ bool sync_follow_keep(SyncLine *line, GError **error)
 	return true;
 }
 
+/* The pack that the leader has made of a change. */
+static bool fetch_pack(SyncLine *line, const SyncPullCall *pull, const char *name, GCancellable *cancellable, GError **error)
+{
+	SyncFetchSource source = { .host = pull->hosts[0], .port = pull->port, .key = pull->key, .pin = pull->pin };
+	g_autofree char *path = sync_pack_path("/repo.git", name);
+
+	if (!path || !source.host) {
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "no pack, or no address of the peer");
+		return false;
+	}
+	sync_line_tell_activity(line, "fetching");
+	g_autoptr(GBytes) pack = sync_get(&source, path, SYNC_PACK_MAX, cancellable, error);
+	return pack && sync_receive_pack(line->repo->git, pack, error);
+}
+
+static bool take_change(SyncLine *line, const SyncPullCall *pull, GVariant *change, GCancellable *cancellable, GError **error)
+{
+	const char *pack = sync_change_pack(change);
+
+	return (!pack || fetch_pack(line, pull, pack, cancellable, error)) && sync_change_take(line->repo, change, error);
+}
+
 /* Whether what came with the news of it leads from what is here to @target. All of it is here then, but no ref has it, and the disk may not yet. */
-static bool take_changes(SyncLine *line, const SyncPullCall *pull, const git_oid *target)
+static bool take_changes(SyncLine *line, const SyncPullCall *pull, const git_oid *target, GCancellable *cancellable)
 {
 	git_oid head, fetched, at = { 0 };
 	bool has_head = sync_repo_get_ref(line->repo, "heads", line->name, &head);
@@ -72,7 +96,7 @@ static bool take_changes(SyncLine *line, const SyncPullCall *pull, const git_oid
 		if (!sync_change_read(pull->changes->pdata[i], &before, &commit) ||
 		    !((has_head && git_oid_equal(&before, &head)) || (has_fetched && git_oid_equal(&before, &fetched)) || git_oid_equal(&before, &at)))
 			continue;
-		if (sync_change_take(line->repo, pull->changes->pdata[i], &error))
+		if (take_change(line, pull, pull->changes->pdata[i], cancellable, &error))
 			at = commit;
 		else
 			g_message("a change of the peer is fetched instead: %s", error->message);
@@ -531,7 +555,7 @@ static bool apply_pushed(SyncLine *line, const SyncPullCall *pull, const git_oid
 	sync_line_store_begin(line);
 	sync_disk_gather();
 	line->pushed_gathers = true;
-	bool taken = take_changes(line, pull, target);
+	bool taken = take_changes(line, pull, target, cancellable);
 	*ret_done = taken && (!line->objects || fetch_little(line, pull, target, cancellable));
 	if (*ret_done) {
 		line->pushed = *target;

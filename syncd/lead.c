@@ -240,6 +240,7 @@ typedef struct {
 	git_oid head; /* the one before; of a first one @first is true */
 	bool first;
 	git_oid id;
+	bool in_pack; /* all of it will be in one */
 } Making;
 
 /* Looks at what is marked and makes a commit of it. No ref has it yet. */
@@ -273,13 +274,17 @@ static bool make(SyncLine *line, Making *making, const char *message, GError **e
 				&term, &making->id, error);
 }
 
-/* Somebody is there who may have all the rest: the change goes with the news of it. NULL: not so. */
-static GVariant *change_of(SyncLine *line, const Making *making)
+/* Somebody is there who may have all the rest: the change goes with the news of it. NULL: not so, or it is too large. */
+static GVariant *change_of(SyncLine *line, Making *making)
 {
 	g_mutex_lock(&line->engine->lock);
 	bool there = line->peer_has != NULL;
 	g_mutex_unlock(&line->engine->lock);
-	return there && !making->first ? sync_change_new(line->repo, &making->head, &making->id, SYNC_CHANGE_MAX) : NULL;
+	if (!there || making->first)
+		return NULL;
+	GVariant *change = sync_change_new(line->repo, &making->head, &making->id, SYNC_CHANGE_MAX);
+	making->in_pack = !change && sync_change_is_fresh(line->repo, &making->head, &making->id);
+	return change;
 }
 
 static bool store_and_commit(SyncLine *line, const char *author, const char *message, GError **error)
@@ -300,6 +305,8 @@ static bool store_and_commit(SyncLine *line, const char *author, const char *mes
 	g_autofree char *text = making.text;
 	g_autoptr(GVariant) change = made && !making.none ? change_of(line, &making) : NULL;
 	made = sync_fresh_end(line->repo->fresh, line->repo->git, made ? error : NULL) && made;
+	if (making.in_pack && sync_fresh_pack(line->repo->fresh))
+		change = sync_change_of_pack(&making.head, &making.id, sync_fresh_pack(line->repo->fresh));
 	if (sync_disk_gathered() < 0 && made) {
 		sync_error_from_errno(error, errno, "%s", line->repo->path);
 		made = false;

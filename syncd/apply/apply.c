@@ -43,14 +43,15 @@ static bool take_away(SyncPlaces *places, const SyncStep *step, guint depth, int
 	return staging_fd >= 0 && renameat(folder_fd, name, staging_fd, kept) == 0;
 }
 
-/* What stood in the step's place is @staged in our own folder now. It goes, unless it is not what was looked at. */
+/* What stood in the step's place is @staged in our own folder now. It goes, unless it is not what was looked at: with the folder, once everything has its
+ * place, where it will be known from what is staged when this is done again. */
 static bool put_away(const SyncStep *step, int staging_fd, const char *staged, const struct stat *st)
 {
 	g_autofree char *kept = sync_overtaken_name(step, 0);
 
 	/* Sockets, pipes and devices belong to a process, not to the data. */
 	if (!S_ISDIR(st->st_mode) && (sync_overtaken_is_as_it_was(step, st) || (!S_ISREG(st->st_mode) && !S_ISLNK(st->st_mode))))
-		return unlinkat(staging_fd, staged, 0) == 0;
+		return (step->staged_inode && !g_str_equal(staged, kept)) || unlinkat(staging_fd, staged, 0) == 0;
 	return g_str_equal(staged, kept) || renameat(staging_fd, staged, staging_fd, kept) == 0;
 }
 

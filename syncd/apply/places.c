@@ -26,6 +26,7 @@ void sync_places_clear(SyncPlaces *places)
 	g_clear_pointer(&places->stagings, g_hash_table_unref);
 	g_clear_pointer(&places->users, g_hash_table_unref);
 	g_clear_pointer(&places->groups, g_hash_table_unref);
+	g_clear_pointer(&places->seen, g_free);
 }
 
 bool sync_places_init(SyncPlaces *places, GPtrArray *sets, const char *ref, GError **error)

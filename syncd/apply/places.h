@@ -15,6 +15,7 @@ typedef struct {
 	GHashTable *users;    /* name -> number; looked up once for each plan */
 	GHashTable *groups;
 	GPtrArray *unknown;   /* of char*, not borrowed: names that do not exist here; NULL: nobody asks */
+	char *seen;           /* the folder that was last found to be on the file system of its set; NULL: none yet */
 	GPtrArray *sets;
 	SyncRef ref;
 	bool few;             /* steps */

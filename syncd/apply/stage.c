@@ -107,18 +107,22 @@ static bool stage_link(SyncStaging *staging, SyncStep *step, int folder_fd, cons
 }
 
 /* A mount below the set would make the rename fail after the mark; it is found here instead. */
-static bool same_file_system(int root_fd, const char *path, GError **error)
+static bool same_file_system(SyncPlaces *places, const SyncStep *step, GError **error)
 {
-	g_autofree char *parent = sync_path_parent(path);
+	g_autofree char *parent = sync_path_parent(step->path), *folder = sync_path_join(step->set, parent);
+	int root_fd = sync_places_root(places, step->set, false, NULL);
 	struct stat root, st;
 
+	/* Those of one folder come one after the other. */
+	if (g_strcmp0(places->seen, folder) == 0)
+		return true;
 	/* The folder may come with this very plan; then it is on the file system of the nearest one that exists. */
 	while (*parent) {
 		sync_autofd fd = sync_file_open_beneath(root_fd, parent, O_PATH | O_DIRECTORY);
 
 		if (fd >= 0 && fstat(fd, &st) == 0 && fstat(root_fd, &root) == 0) {
 			if (st.st_dev == root.st_dev)
-				return true;
+				break;
 			g_set_error(error, SYNC_ERROR, SYNC_ERROR_FAILED, "another file system is mounted inside a data set");
 			return false;
 		}
@@ -126,6 +130,8 @@ static bool same_file_system(int root_fd, const char *path, GError **error)
 		g_free(parent);
 		parent = above;
 	}
+	g_free(places->seen);
+	places->seen = g_steal_pointer(&folder);
 	return true;
 }
 
@@ -140,7 +146,7 @@ bool sync_stage_step(SyncStaging *staging, SyncStep *step, GError **error)
 	int folder_fd = sync_places_staging(staging->places, step->set, true, error);
 	if (folder_fd < 0)
 		return false;
-	if (!same_file_system(sync_places_root(staging->places, step->set, false, NULL), step->path, error))
+	if (!same_file_system(staging->places, step, error))
 		return false;
 	if (git_oid_fromstr(&id, step->id) < 0)
 		return sync_git_error(error, "reading a file of the commit");

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* syncd/peer/git-http.c - one `git upload-pack` per request, its output passed on as it comes. */
+/* syncd/peer/git-http.c - one `git upload-pack` per request, its output passed on as it comes; and packs as they are. */
 #include "syncd/peer/git-http.h"
 
 #include <gio/gio.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#include "syncd/repository/pack.h"
 
 #define PREFIX "/repo.git"
+#define PACKS PREFIX "/objects/pack/pack-"
+#define SUFFIX ".pack"
 #define ADVERTISEMENT "001e# service=git-upload-pack\n0000"
 
 enum { CHUNK = 64 * 1024, RUNNING_MAX = 8, WANTS_MAX = 4 * 1024 * 1024 };
@@ -173,6 +178,37 @@ static void start(SoupServerMessage *message, const char *repository, bool adver
 	read_more(transfer);
 }
 
+static void have_pack(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+	g_autoptr(SoupServerMessage) message = user_data;
+	char *content;
+	gsize length;
+
+	if (g_file_load_contents_finish(G_FILE(source), result, &content, &length, NULL, NULL)) {
+		soup_server_message_set_status(message, SOUP_STATUS_OK, NULL);
+		soup_server_message_set_response(message, "application/octet-stream", SOUP_MEMORY_TAKE, content, length);
+	} else {
+		fail(message, SOUP_STATUS_NOT_FOUND);
+	}
+	soup_server_message_unpause(message);
+}
+
+/* "<name>.pack". One that was made of what was in memory is small. */
+static void give_pack(SoupServerMessage *message, const char *repository, const char *file)
+{
+	g_autofree char *name = g_str_has_suffix(file, SUFFIX) ? g_strndup(file, strlen(file) - strlen(SUFFIX)) : NULL;
+	g_autofree char *path = name ? sync_pack_path(repository, name) : NULL;
+	struct stat st;
+
+	if (!path || lstat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > SYNC_PACK_MAX) {
+		fail(message, SOUP_STATUS_NOT_FOUND);
+		return;
+	}
+	g_autoptr(GFile) pack = g_file_new_for_path(path);
+	soup_server_message_pause(message);
+	g_file_load_contents_async(pack, NULL, have_pack, g_object_ref(message));
+}
+
 static void handle(SoupServer *server, SoupServerMessage *message, const char *path, GHashTable *query, gpointer user_data)
 {
 	const char *repository = user_data;
@@ -183,6 +219,8 @@ static void handle(SoupServer *server, SoupServerMessage *message, const char *p
 		start(message, repository, true);
 	else if (g_str_equal(method, "POST") && g_str_equal(path, PREFIX "/git-upload-pack"))
 		start(message, repository, false);
+	else if (g_str_equal(method, "GET") && g_str_has_prefix(path, PACKS))
+		give_pack(message, repository, path + strlen(PACKS));
 	else
 		fail(message, SOUP_STATUS_NOT_FOUND);
 }

@@ -2,10 +2,13 @@
 /* syncd/peer/git-stream.c - a git_stream over GIO, and the fetch that uses it. */
 #include "syncd/peer/git-stream.h"
 
+#include <errno.h>
 #include <git2/sys/stream.h>
 #include <string.h>
 
 #include "syncd/error.h"
+#include "syncd/files/disk.h"
+#include "syncd/files/file.h"
 #include "syncd/peer/listen.h"
 #include "syncd/peer/place.h"
 #include "syncd/peer/source.h"
@@ -52,7 +55,7 @@ GSocketConnection *sync_fetch_connect(const SyncFetchSource *source, GCancellabl
 	return base;
 }
 
-static GIOStream *dial(const SyncFetchSource *source, GCancellable *cancellable, GError **error)
+GIOStream *sync_fetch_dial(const SyncFetchSource *source, guint silence_s, GCancellable *cancellable, GError **error)
 {
 	g_autoptr(GSocketConnection) base = sync_fetch_connect(source, cancellable, error);
 	g_autoptr(GIOStream) tls = NULL;
@@ -60,7 +63,7 @@ static GIOStream *dial(const SyncFetchSource *source, GCancellable *cancellable,
 
 	if (!base)
 		return NULL;
-	g_socket_set_timeout(g_socket_connection_get_socket(base), SILENCE_S);
+	g_socket_set_timeout(g_socket_connection_get_socket(base), silence_s);
 	tls = sync_tls_client(G_IO_STREAM(base), source->key, source->pin, error);
 	if (!tls || !g_tls_connection_handshake(G_TLS_CONNECTION(tls), cancellable, error))
 		return NULL;
@@ -73,7 +76,7 @@ static int stream_connect(git_stream *parent)
 	Stream *stream = (Stream *)parent;
 	GError *error = NULL;
 
-	stream->tls = dial(present.source, present.cancellable, &error);
+	stream->tls = sync_fetch_dial(present.source, SILENCE_S, present.cancellable, &error);
 	return stream->tls ? 0 : stream_failed(error);
 }
 
@@ -189,12 +192,20 @@ bool sync_fetch(SyncRepo *repo, const SyncFetchSource *source, const char *space
 	git_strarray list = { specs, G_N_ELEMENTS(specs) };
 	present.source = source;
 	present.cancellable = cancellable;
-	int rc = git_remote_fetch(remote, &list, &options, NULL);
+	/* The disk is waited for once, with all that has come; then it has a ref. */
+	sync_disk_gather();
+	int rc = git_remote_download(remote, &list, &options);
+	int on_disk = sync_disk_gathered(), number = errno;
+	(void)git_remote_disconnect(remote);
 	present.source = NULL;
 	present.cancellable = NULL;
 	g_autoptr(GError) first = g_steal_pointer(&present.error);
-	if (rc == 0)
-		return true;
+	if (rc == 0 && on_disk == 0)
+		return sync_repo_set_ref(repo, space, name, id, error);
+	if (rc == 0) {
+		sync_error_from_errno(error, number, "%s", repo->path);
+		return false;
+	}
 	if (g_cancellable_set_error_if_cancelled(cancellable, error))
 		return false;
 	if (!first)

@@ -19,6 +19,9 @@ typedef struct {
 /* A connection to the peer, not shaken hands with. */
 GSocketConnection *sync_fetch_connect(const SyncFetchSource *source, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The same, shaken hands with. Who is silent for @silence_s has gone. */
+GIOStream *sync_fetch_dial(const SyncFetchSource *source, guint silence_s, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Fetches commit @id from the peer into refs/@space/@name. All or nothing is visible. Blocks; one at a time in a thread. */
 bool sync_fetch(SyncRepo *repo, const SyncFetchSource *source, const char *space, const char *name, const git_oid *id, GCancellable *cancellable,
 		GError **error) G_GNUC_WARN_UNUSED_RESULT;

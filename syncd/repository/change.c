@@ -103,6 +103,28 @@ GVariant *sync_change_new(SyncRepo *repo, const git_oid *before, const git_oid *
 	return NULL;
 }
 
+static bool is_fresh(const git_oid *id, gpointer user_data, GError **error)
+{
+	if (sync_fresh_has(user_data, id))
+		return true;
+	g_set_error(error, SYNC_ERROR, SYNC_ERROR_NOT_FOUND, "it was there before");
+	return false;
+}
+
+bool sync_change_is_fresh(SyncRepo *repo, const git_oid *before, const git_oid *commit)
+{
+	Walk walk = { .repo = repo, .visit = is_fresh, .user_data = repo->fresh };
+
+	return walk_commit(&walk, before, commit, NULL);
+}
+
+GVariant *sync_change_of_pack(const git_oid *before, const git_oid *commit, const char *pack)
+{
+	g_autofree char *from = sync_oid_text(before), *to = sync_oid_text(commit);
+
+	return g_variant_ref_sink(g_variant_new(SYNC_CHANGE_PACK_TYPE, from, to, pack));
+}
+
 /* ---- taking ---- */
 
 static bool read_id(const char *text, git_oid *ret_id)
@@ -112,12 +134,23 @@ static bool read_id(const char *text, git_oid *ret_id)
 
 bool sync_change_read(GVariant *change, git_oid *ret_before, git_oid *ret_commit)
 {
-	const char *before, *commit;
+	g_autoptr(GVariant) before = NULL;
+	g_autoptr(GVariant) commit = NULL;
 
-	if (!g_variant_is_of_type(change, G_VARIANT_TYPE(SYNC_CHANGE_TYPE)))
+	if (!g_variant_is_of_type(change, G_VARIANT_TYPE(SYNC_CHANGE_TYPE)) && !g_variant_is_of_type(change, G_VARIANT_TYPE(SYNC_CHANGE_PACK_TYPE)))
 		return false;
-	g_variant_get(change, "(&s&s@a(yay))", &before, &commit, NULL);
-	return read_id(before, ret_before) && read_id(commit, ret_commit);
+	before = g_variant_get_child_value(change, 0);
+	commit = g_variant_get_child_value(change, 1);
+	return read_id(g_variant_get_string(before, NULL), ret_before) && read_id(g_variant_get_string(commit, NULL), ret_commit);
+}
+
+const char *sync_change_pack(GVariant *change)
+{
+	const char *pack = NULL;
+
+	if (g_variant_is_of_type(change, G_VARIANT_TYPE(SYNC_CHANGE_PACK_TYPE)))
+		g_variant_get(change, "(&s&s&s)", NULL, NULL, &pack);
+	return pack;
 }
 
 static bool is_here(const git_oid *id, gpointer user_data, GError **error)
@@ -128,20 +161,11 @@ static bool is_here(const git_oid *id, gpointer user_data, GError **error)
 	return false;
 }
 
-bool sync_change_take(SyncRepo *repo, GVariant *change, GError **error)
+/* What refers to others comes after them: git takes a commit that is here for one that is here whole, and would not fetch the rest. */
+static bool store_objects(git_odb *odb, GVariant *objects, GError **error)
 {
-	g_autoptr(git_odb) odb = NULL;
-	g_autoptr(GVariant) objects = NULL;
-	git_oid before, commit, id;
+	git_oid id;
 
-	if (!sync_change_read(change, &before, &commit)) {
-		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "not a change");
-		return false;
-	}
-	if (git_repository_odb(&odb, repo->git) < 0)
-		return sync_git_error(error, "storing a change");
-	g_variant_get(change, "(&s&s@a(yay))", NULL, NULL, &objects);
-	/* What refers to others comes after them: git takes a commit that is here for one that is here whole, and would not fetch the rest. */
 	for (git_object_t now = GIT_OBJECT_BLOB; now >= GIT_OBJECT_COMMIT; now--) {
 		for (gsize i = 0; i < g_variant_n_children(objects); i++) {
 			g_autoptr(GVariant) content = NULL;
@@ -157,6 +181,26 @@ bool sync_change_take(SyncRepo *repo, GVariant *change, GError **error)
 			if ((git_object_t)kind == now && git_odb_write(&id, odb, size ? data : "", size, kind) < 0)
 				return sync_git_error(error, "storing a change");
 		}
+	}
+	return true;
+}
+
+bool sync_change_take(SyncRepo *repo, GVariant *change, GError **error)
+{
+	g_autoptr(git_odb) odb = NULL;
+	git_oid before, commit;
+
+	if (!sync_change_read(change, &before, &commit)) {
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "not a change");
+		return false;
+	}
+	if (git_repository_odb(&odb, repo->git) < 0)
+		return sync_git_error(error, "storing a change");
+	if (!sync_change_pack(change)) {
+		g_autoptr(GVariant) objects = g_variant_get_child_value(change, 2);
+
+		if (!store_objects(odb, objects, error))
+			return false;
 	}
 	Walk walk = { repo, odb, is_here, odb };
 	return walk_commit(&walk, &before, &commit, error);

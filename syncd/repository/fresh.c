@@ -2,10 +2,10 @@
 /* syncd/repository/fresh.c - a place for objects in front of libgit2's own, and the pack that comes of it. */
 #include "syncd/repository/fresh.h"
 
-#include <gio/gio.h>
 #include <git2/sys/odb_backend.h>
 #include <string.h>
 
+#include "syncd/repository/pack.h"
 #include "syncd/repository/repo.h"
 
 enum {
@@ -15,7 +15,6 @@ enum {
 	TRIES = 5,
 	HELD_EACH = 200,    /* so many for an object beside its content */
 	FEW = 32,           /* so many are worth a file each, too: there may be but so many packs */
-	ROUND = 64 * 1024,
 };
 
 typedef struct {
@@ -28,6 +27,7 @@ struct SyncFresh {
 	git_odb_backend *files;
 	gsize bytes;
 	bool holds;
+	char *pack; /* the last; NULL: none since the last begin, or since then files */
 };
 
 typedef struct {
@@ -71,83 +71,31 @@ void sync_fresh_free(SyncFresh *fresh)
 	g_hash_table_unref(fresh->objects);
 	if (fresh->files)
 		fresh->files->free(fresh->files);
+	g_free(fresh->pack);
 	g_free(fresh);
 }
 
 /* ---- the pack ---- */
 
-static void append_head(GByteArray *pack, git_object_t kind, gsize size)
+static bool write_pack(SyncFresh *fresh, git_odb *odb, const char *git, GError **error)
 {
-	guint8 byte = (guint8)(kind << 4 | (size & 15));
-
-	for (size >>= 4; size; size >>= 7) {
-		byte |= 0x80;
-		g_byte_array_append(pack, &byte, 1);
-		byte = size & 0x7f;
-	}
-	g_byte_array_append(pack, &byte, 1);
-}
-
-static bool append_packed(GByteArray *pack, GConverter *deflate, GBytes *content, GError **error)
-{
-	gsize length, at = 0;
-	const guint8 *data = g_bytes_get_data(content, &length);
-	GConverterResult result;
-
-	g_converter_reset(deflate);
-	do {
-		guint begin = pack->len;
-		gsize n_read = 0, n_written = 0;
-
-		g_byte_array_set_size(pack, begin + ROUND);
-		result = g_converter_convert(deflate, length ? data + at : (const guint8 *)"", length - at, pack->data + begin, ROUND,
-					     G_CONVERTER_INPUT_AT_END, &n_read, &n_written, error);
-		g_byte_array_set_size(pack, begin + (guint)n_written);
-		at += n_read;
-	} while (result == G_CONVERTER_CONVERTED);
-	return result == G_CONVERTER_FINISHED;
-}
-
-static GByteArray *make_pack(const SyncFresh *fresh, GError **error)
-{
-	g_autoptr(GByteArray) pack = g_byte_array_new();
-	g_autoptr(GConverter) deflate = G_CONVERTER(g_zlib_compressor_new(G_ZLIB_COMPRESSOR_FORMAT_ZLIB, 1));
-	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA1);
-	const guint32 head[] = { GUINT32_TO_BE(2), GUINT32_TO_BE(g_hash_table_size(fresh->objects)) };
-	guint8 digest[GIT_OID_RAWSZ];
-	gsize digest_length = sizeof digest;
+	g_autofree char *folder = g_build_filename(git, "objects/pack", NULL);
+	g_autoptr(SyncPack) pack = sync_pack_new(folder, g_hash_table_size(fresh->objects), error);
 	GHashTableIter iter;
+	const git_oid *id;
 	const Object *object;
 
-	g_byte_array_append(pack, (const guint8 *)"PACK", 4);
-	g_byte_array_append(pack, (const guint8 *)head, sizeof head);
 	g_hash_table_iter_init(&iter, fresh->objects);
-	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&object)) {
-		append_head(pack, object->kind, g_bytes_get_size(object->content));
-		if (!append_packed(pack, deflate, object->content, error))
-			return NULL;
+	while (pack && g_hash_table_iter_next(&iter, (gpointer *)&id, (gpointer *)&object)) {
+		gsize length;
+		const void *data = g_bytes_get_data(object->content, &length);
+
+		if (!sync_pack_add(pack, object->kind, id, data, length, error))
+			return false;
 	}
-	g_checksum_update(sum, pack->data, pack->len);
-	g_checksum_get_digest(sum, digest, &digest_length);
-	g_byte_array_append(pack, digest, sizeof digest);
-	return g_steal_pointer(&pack);
-}
-
-static bool write_pack(SyncFresh *fresh, git_odb *odb, GError **error)
-{
-	g_autoptr(GByteArray) pack = make_pack(fresh, error);
-	git_odb_writepack *writer = NULL;
-	git_indexer_progress progress = { 0 };
-
-	if (!pack)
-		return false;
-	bool ok = git_odb_write_pack(&writer, odb, NULL, NULL) == 0 && writer->append(writer, pack->data, pack->len, &progress) == 0 &&
-		  writer->commit(writer, &progress) == 0;
-	if (!ok)
-		sync_git_error(error, "writing a pack");
-	if (writer)
-		writer->free(writer);
-	return ok;
+	fresh->pack = pack ? sync_pack_end(pack, error) : NULL;
+	/* What is in it is not looked for in vain, and stored again. */
+	return fresh->pack && (git_odb_refresh(odb) == 0 || sync_git_error(error, "opening a pack"));
 }
 
 /* Between the making of its folder and the rename into it git may remove that, as an empty one: who tidies does not wait for who only reads. */
@@ -185,7 +133,8 @@ static bool flush(SyncFresh *fresh, git_repository *git, GError **error)
 		return true;
 	if (git_repository_odb(&odb, git) < 0)
 		return sync_git_error(error, "storing objects");
-	if (!(g_hash_table_size(fresh->objects) > FEW ? write_pack(fresh, odb, error) : write_files(fresh, error)))
+	g_clear_pointer(&fresh->pack, g_free);
+	if (!(g_hash_table_size(fresh->objects) > FEW ? write_pack(fresh, odb, git_repository_path(git), error) : write_files(fresh, error)))
 		return false;
 	g_hash_table_remove_all(fresh->objects);
 	fresh->bytes = 0;
@@ -297,6 +246,17 @@ bool sync_fresh_attach(SyncFresh *fresh, git_repository *git, GError **error)
 void sync_fresh_begin(SyncFresh *fresh)
 {
 	fresh->holds = true;
+	g_clear_pointer(&fresh->pack, g_free);
+}
+
+bool sync_fresh_has(const SyncFresh *fresh, const git_oid *id)
+{
+	return g_hash_table_contains(fresh->objects, id);
+}
+
+const char *sync_fresh_pack(const SyncFresh *fresh)
+{
+	return fresh->pack;
 }
 
 bool sync_fresh_end(SyncFresh *fresh, git_repository *git, GError **error)

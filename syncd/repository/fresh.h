@@ -23,6 +23,11 @@ bool sync_fresh_attach(SyncFresh *fresh, git_repository *git, GError **error) G_
 void sync_fresh_begin(SyncFresh *fresh);
 bool sync_fresh_end(SyncFresh *fresh, git_repository *git, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Whether it is in memory now. */
+bool sync_fresh_has(const SyncFresh *fresh, const git_oid *id);
+/* The pack in which sync_fresh_end() has put what was in memory then; NULL: none. Borrowed until the next begin. */
+const char *sync_fresh_pack(const SyncFresh *fresh);
+
 /* As git_odb_write(). */
 bool sync_fresh_store(SyncFresh *fresh, git_repository *git, const void *data, gsize length, git_object_t kind, git_oid *ret_id,
 		      GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -207,3 +207,20 @@ bool sync_receive_attach(git_repository *git, GError **error)
 	receiver_free(&receiver->parent);
 	return sync_git_error(error, "opening the repository");
 }
+
+bool sync_receive_pack(git_repository *git, GBytes *pack, GError **error)
+{
+	g_autoptr(git_odb) odb = NULL;
+	git_odb_writepack *writer = NULL;
+	git_indexer_progress progress = { 0 };
+	gsize length;
+	const void *data = g_bytes_get_data(pack, &length);
+
+	bool ok = git_repository_odb(&odb, git) == 0 && git_odb_write_pack(&writer, odb, NULL, NULL) == 0 &&
+		  writer->append(writer, data, length, &progress) == 0 && writer->commit(writer, &progress) == 0;
+	if (!ok)
+		sync_git_error(error, "storing a pack");
+	if (writer)
+		writer->free(writer);
+	return ok;
+}

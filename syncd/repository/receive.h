@@ -11,5 +11,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
-/* What is fetched by @git from now on, and made by fresh.h. */
+/* What is fetched by @git from now on. */
 bool sync_receive_attach(git_repository *git, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* A whole pack, the peer's. */
+bool sync_receive_pack(git_repository *git, GBytes *pack, GError **error) G_GNUC_WARN_UNUSED_RESULT;

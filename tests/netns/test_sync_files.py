@@ -68,6 +68,28 @@ def test_a_small_change_comes_with_the_news_of_it(pair, lab):  # noqa: F811
     assert beta.git("fsck", "--connectivity-only", "--no-dangling") == "" and alpha.git("fsck", "--connectivity-only", "--no-dangling") == ""
 
 
+def test_a_larger_change_comes_as_the_pack_that_the_leader_made(pair, lab):  # noqa: F811
+    alpha, beta = pair
+
+    def packs(device):
+        return {path.read_bytes() for path in device.at("/var/lib/understudy/sync/repo.git/objects/pack").glob("*.pack")}
+
+    def as_it_is(number):
+        for i in range(400):
+            alpha.write(f"{FILES}/d{i % 7}/{i}.cfg", f"{number} {random.Random(1000 * number + i).randbytes(200).hex()}\n")
+        lab.in_step()
+        assert tree(beta) == tree(alpha)
+        return packs(alpha) & packs(beta)
+
+    alpha.write(f"{FILES}/first.cfg", "first\n")
+    lab.in_step()
+    # Where the link was silent meanwhile, on a busy machine, it is fetched.
+    assert any(as_it_is(number) for number in range(5))
+    assert beta.get("Stored") == beta.get("Applied") == alpha.get("Stored")
+    for device in pair:
+        assert device.git("fsck", "--no-dangling") == ""
+
+
 def test_everything_travels(pair, lab):  # noqa: F811
     alpha, beta = pair
     top = alpha.at(FILES)

@@ -9,6 +9,8 @@
 #include "syncd/files/file.h"
 #include "syncd/files/picture.h"
 #include "syncd/repository/change.h"
+#include "syncd/repository/pack.h"
+#include "syncd/repository/receive.h"
 
 static char *top;
 
@@ -178,6 +180,7 @@ static void test_what_is_none(void)
 		"('0123456789012345678901234567890123456789', '0123456789012345678901234567890123456789', [(byte 7, [byte 1])])",
 		"('0123456789012345678901234567890123456789', '0123456789012345678901234567890123456789', [(byte 2, b'not a tree'), (byte 3, @ay [])])",
 		"'text'",
+		"('0123456789012345678901234567890123456789', '0123456789012345678901234567890123456789', '../x')",
 	};
 
 	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
@@ -242,6 +245,86 @@ static void test_fresh(void)
 		}
 		teardown();
 	}
+}
+
+/* A commit with @n files that nobody has had, which is @text and they. */
+static git_oid commit_many(SyncRepo *repo, const git_oid *parent, const char *text, guint n)
+{
+	g_autoptr(git_treebuilder) builder = NULL;
+	g_autoptr(git_commit) plain = NULL;
+	g_autoptr(git_tree) all = NULL;
+	SyncTerm term = { .number = 1, .id = (char *)"t", .device = (char *)"d" };
+	git_oid id = commit(repo, parent, text), folder, whole;
+
+	g_assert_cmpint(git_commit_lookup(&plain, repo->git, &id), ==, 0);
+	g_assert_cmpint(git_commit_tree(&all, plain), ==, 0);
+	g_assert_cmpint(git_treebuilder_new(&builder, repo->git, NULL), ==, 0);
+	for (guint i = 0; i < n; i++) {
+		/* Some that are longer than what is written at a time, and do not get smaller. */
+		gsize length = i % 50 ? i % 7 * 11 : 100000;
+		g_autofree guint8 *data = g_malloc(length + 1);
+		g_autofree char *name = g_strdup_printf("f%u", i);
+		git_oid blob_id;
+
+		for (gsize k = 0; k < length; k++)
+			data[k] = (guint8)g_random_int();
+		g_assert_true(sync_fresh_store(repo->fresh, repo->git, data, length, GIT_OBJECT_BLOB, &blob_id, NULL));
+		g_assert_cmpint(git_treebuilder_insert(NULL, builder, name, &blob_id, GIT_FILEMODE_BLOB), ==, 0);
+	}
+	g_assert_cmpint(git_treebuilder_write(&folder, builder), ==, 0);
+	git_tree_update update = { .action = GIT_TREE_UPDATE_UPSERT, .id = folder, .filemode = GIT_FILEMODE_TREE, .path = "many" };
+	g_assert_cmpint(git_tree_create_updated(&whole, repo->git, all, 1, &update), ==, 0);
+	g_assert_true(sync_repo_commit(repo, &whole, parent, "a", "m", &term, &id, NULL));
+	return id;
+}
+
+/* The pack that is made of what was in memory is one that git finds nothing wrong with, and brings all of a commit to who has the one before it. */
+static void test_in_a_pack(void)
+{
+	setup();
+	g_autoptr(SyncRepo) one = repository("one");
+	g_autoptr(SyncRepo) two = repository("two");
+	g_autoptr(GError) error = NULL;
+	git_oid first, there, before, after;
+	g_autofree char *file = NULL;
+	gsize length;
+	int status;
+
+	do {
+		first = commit(one, NULL, "first");
+		there = commit(two, NULL, "first");
+	} while (!git_oid_equal(&there, &first));
+	sync_fresh_begin(one->fresh);
+	git_oid many = commit_many(one, &first, "many", 700), again = commit(one, &many, "first");
+	g_assert_true(sync_change_is_fresh(one, &first, &many));
+	g_assert_false(sync_change_is_fresh(one, &many, &again)); /* the folder is that of the first */
+	g_assert_null(sync_fresh_pack(one->fresh));
+	g_assert_true(sync_fresh_end(one->fresh, one->git, &error));
+	g_assert_false(sync_change_is_fresh(one, &first, &many));
+	g_assert_nonnull(sync_fresh_pack(one->fresh));
+	g_assert_cmpuint(packs("one"), ==, 1);
+
+	g_autofree char *path = sync_pack_path(git_repository_path(one->git), sync_fresh_pack(one->fresh));
+	const char *argv[] = { "git", "index-pack", "--verify", path, NULL };
+	g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL, NULL, &status, &error));
+	g_assert_cmpint(status, ==, 0);
+
+	g_autoptr(GVariant) change = sync_change_of_pack(&first, &many, sync_fresh_pack(one->fresh));
+	g_assert_true(sync_change_read(change, &before, &after));
+	g_assert_true(git_oid_equal(&before, &first) && git_oid_equal(&after, &many));
+	g_assert_cmpstr(sync_change_pack(change), ==, sync_fresh_pack(one->fresh));
+	g_assert_false(sync_change_take(two, change, &error)); /* it has not come */
+	g_clear_error(&error);
+	g_assert_true(g_file_get_contents(path, &file, &length, NULL));
+	g_autoptr(GBytes) half = g_bytes_new_static(file, length / 2), whole = g_bytes_new_static(file, length);
+	g_assert_false(sync_receive_pack(two->git, half, &error));
+	g_clear_error(&error);
+	g_assert_true(sync_receive_pack(two->git, whole, &error));
+	g_assert_true(sync_change_take(two, change, &error));
+	g_assert_true(has_text(two, &many, "many"));
+	g_assert_null(sync_pack_path("x", "../../../../../../../etc/passwd00000000000"));
+	g_assert_null(sync_pack_path("x", "0123"));
+	teardown();
 }
 
 /* What is too much for the memory, or is large, is not held. */
@@ -434,6 +517,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/change/lacks-something", test_what_lacks_something);
 	g_test_add_func("/change/none", test_what_is_none);
 	g_test_add_func("/fresh/held", test_fresh);
+	g_test_add_func("/fresh/in-a-pack", test_in_a_pack);
 	g_test_add_func("/fresh/bounded", test_fresh_is_bounded);
 	g_test_add_func("/fresh/tidying", test_fresh_and_tidying);
 	g_test_add_func("/fresh/full-disk", test_fresh_on_a_full_disk);
