@@ -63,7 +63,7 @@ static void add_discontinuities(Agent *agent, MibFacts *facts)
 	gint64 since_us = dict_int(facts->vrrp, "CountersSinceUs", -1);
 	guint32 uptime_ticks = agentx_session_uptime_ticks(agent->session);
 
-	facts->router_ticks = since_us < 0 ? -1 : discontinuity_ticks(&agent->router, since_us, facts->boot_us, uptime_ticks);
+	facts->router_ticks = since_us < 0 ? -1 : (gint64)discontinuity_ticks(&agent->router, since_us, facts->boot_us, uptime_ticks);
 	facts->raised_ticks = discontinuity_ticks(&agent->raised, agent->began_us, facts->boot_us, uptime_ticks);
 }
 
