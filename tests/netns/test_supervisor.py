@@ -440,7 +440,7 @@ def test_supervisor_dies_for_good_between_address_and_readiness(place, successor
     place.wait_role("taking-over")
     place.wait_app("sip", "starting")
     wait_until(lambda: "192.0.2.10" in place.device.run(["ip", "address"]).stdout, 5, "the address")
-    assert "192.0.2.10 timeout" in place.device.run(["nft", "list", "ruleset"]).stdout
+    wait_until(lambda: "192.0.2.10 timeout" in place.device.run(["nft", "list", "ruleset"]).stdout, 5, "the drop has an end")
     before, group = place.pids(), place.group("sip")
     assert group
     place.device.write("/usr/lib/understudy/understudy-supervisor", f"#!/bin/sh\n{successor}\n", 0o755)
