@@ -21,6 +21,7 @@ typedef enum {
 struct BusLink {       /* a reference-counted box: callbacks may free the link */
 	char *address; /* NULL: the system bus, looked up at each attempt */
 	bool is_bus;
+	bool is_foreign; /* a private socket that is not ours */
 	bool freed;
 	LinkState state;
 	GSource *retry;

@@ -207,7 +207,10 @@ static void on_authenticated(gpointer user_data)
 	if (link->is_bus)
 		return; /* Hello is on its way already and says more */
 	link->far_side = bus_caller_new_for_socket(link->connection);
-	say_hello(link);
+	if (link->is_foreign)
+		link_usable(link);
+	else
+		say_hello(link);
 }
 
 static void on_caller(DBusMessage *message, BusCaller *caller, gpointer user_data)
@@ -336,6 +339,15 @@ BusLink *bus_link_new_private(const char *address)
 {
 	g_return_val_if_fail(address, NULL);
 	return link_new(address, false);
+}
+
+BusLink *bus_link_new_foreign(const char *address)
+{
+	BusLink *link = bus_link_new_private(address);
+
+	if (link)
+		link->is_foreign = true;
+	return link;
 }
 
 void bus_link_free(BusLink *link)

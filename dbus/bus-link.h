@@ -26,6 +26,8 @@ typedef void (*BusLinkCb)(BusLink *link, gpointer user_data);
  * bus wants Hello, a private socket Ping (bus-server.h). The first attempt is made from the main loop, at once. */
 BusLink *bus_link_new_bus(const char *address);
 BusLink *bus_link_new_private(const char *address);
+/* A private socket of somebody else's, systemd's, which answers no Ping: up as soon as we are authenticated, and its first call has no descriptors. */
+BusLink *bus_link_new_foreign(const char *address);
 
 /* Pending calls are dropped without their callback, and their handles with them. Subscriptions and mirrors fall
  * silent and are freed by whoever made them, before or after. NULL is fine. */

@@ -395,7 +395,7 @@ static void open_link(Systemd *systemd)
 {
 	if (systemd->link)
 		return;
-	systemd->link = bus_link_new_private("unix:path=" SYSTEMD_SOCKET);
+	systemd->link = bus_link_new_foreign("unix:path=" SYSTEMD_SOCKET);
 	bus_link_on_change(systemd->link, on_up, on_down, systemd);
 	systemd->removed = bus_link_subscribe(systemd->link, NULL, MANAGER_PATH, MANAGER, "JobRemoved", on_job_removed, systemd);
 }
