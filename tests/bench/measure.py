@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a process costs, as the kernel counts it: processor time, memory of its own, wake-ups."""
 
+import time
 from pathlib import Path
 
 
 def cpu_ns(pids):
-    """Of all threads; exact, unlike the ticks in stat."""
-    return sum(int(path.read_text().split()[0]) for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    """Of all threads, also of those that have ended; exact, unlike the ticks in stat. (A process' clock: clock_getcpuclockid(3).)"""
+    return sum(time.clock_gettime_ns((~pid << 3) | 2) for pid in pids)
 
 
 def dirty_kb(pids):
