@@ -81,7 +81,7 @@ def test_all_that_is_asked_about_an_election(pair):
     # Settings that have just been taken over begin an election anew, which has heard nobody before the next advert.
     wait_until(lambda: {"lan", addresses[master]} == set(busctl(backup, ELECTION, "LastHeard")), 5, "both are heard")
     heard = busctl(backup, ELECTION, "LastHeard")
-    wait_until(lambda: all(busctl(backup, ELECTION, "LastHeard")[name] > heard[name] for name in heard), 5, "both are heard on")
+    wait_until(lambda: all(busctl(backup, ELECTION, "LastHeard").get(name, 0) > heard[name] for name in heard), 5, "both are heard on")
 
     # Holds.
     said(master, "mode", "passive", "--reason", "to look at it")

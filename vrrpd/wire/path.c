@@ -231,10 +231,23 @@ bool vrrp_path_is_deaf(const VrrpPath *path)
 	return !path->socket || !vrrp_socket_hears(path->socket, NULL);
 }
 
+/* When the same peer was heard on the same way. */
+static void remember_heard(VrrpPath *path, const VrrpPath *former)
+{
+	if (path->n_peers == 0 && former->n_peers == 0)
+		path->heard_us[0] = MAX(path->heard_us[0], former->heard_us[0]);
+	for (gsize i = 0; i < path->n_peers; i++)
+		for (gsize k = 0; k < former->n_peers; k++)
+			if (ip_equal(&path->peers[i], &former->peers[k]))
+				path->heard_us[i] = MAX(path->heard_us[i], former->heard_us[k]);
+}
+
 void vrrp_path_adopt(VrrpPath *path, VrrpPath *former)
 {
-	if (path->socket || !former->socket || path->kind != former->kind || path->family != former->family ||
-	    strcmp(path->device, former->device) != 0 ||
+	if (path->kind != former->kind || path->family != former->family || strcmp(path->device, former->device) != 0)
+		return;
+	remember_heard(path, former);
+	if (path->socket || !former->socket ||
 	    !vrrp_socket_believe(former->socket, path->only_peers, path->peers, path->n_peers + path->n_former, path))
 		return;
 	path->socket = g_steal_pointer(&former->socket);

@@ -66,7 +66,8 @@ void vrrp_path_refresh(VrrpPath *path, VrrpNetlink *netlink, guint8 vrid, bool m
 /* No multicast is heard on it, or not yet. */
 bool vrrp_path_is_deaf(const VrrpPath *path);
 
-/* @path takes the place of @former, of the same election: it goes on with its socket, if that is one it can have. */
+/* @path takes the place of @former, of the same election: it knows when the same peers were last heard there, and goes on with its socket, if that is one
+ * it can have. */
 void vrrp_path_adopt(VrrpPath *path, VrrpPath *former);
 
 /* The same, and the peer is the same. */
