@@ -75,27 +75,27 @@ def deadline_of(timeout_s):
     return time.monotonic() + max(timeout_s, LEAST_S)
 
 
+def _first(condition, deadline, step_s):
+    """condition()'s first true value, or what it said when it was looked at behind the deadline, however long the looks before took."""
+    while True:
+        over = time.monotonic() > deadline
+        value = condition()
+        if value or over:
+            return value
+        time.sleep(step_s)
+
+
 def wait_until(condition, timeout_s, what, step_s=0.005):
     """Waits for an event that cannot be subscribed to: returns condition()'s first true value, or raises after timeout_s."""
-    deadline = deadline_of(timeout_s)
-    while True:
-        over = time.monotonic() > deadline  # before the last look, which so is behind the deadline, however long the others took
-        value = condition()
-        if value:
-            return value
-        if over:
-            raise TimeoutError(f"{what}: not within {max(timeout_s, LEAST_S)} s")
-        time.sleep(step_s)
+    value = _first(condition, deadline_of(timeout_s), step_s)
+    if not value:
+        raise TimeoutError(f"{what}: not within {max(timeout_s, LEAST_S)} s")
+    return value
 
 
 def stays(condition, seconds, step_s=0.02):
     """True when condition() held for so long; what must not happen can only be waited for."""
-    end = time.monotonic() + seconds
-    while condition():
-        if time.monotonic() > end:
-            return True
-        time.sleep(step_s)
-    return False
+    return not _first(lambda: not condition(), time.monotonic() + seconds, step_s)
 
 
 def make_memory_folder(prefix, place=None):
