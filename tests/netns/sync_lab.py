@@ -392,6 +392,13 @@ def speed_up(device):
 
 
 @pytest.fixture
+def lab(build, tmp_path):
+    with SyncLab(build, tmp_path) as lab:
+        lab.start()
+        yield lab
+
+
+@pytest.fixture
 def pair(lab):
     """Of the test file's lab: alpha leads, beta follows and has applied what there is."""
     lab.alpha.write(f"{FILES}/main.cfg", "first\n")

@@ -5,14 +5,7 @@ import os
 import subprocess
 
 import pytest
-from sync_lab import FILES, CallError, SyncLab, pair, restore_from, tree  # noqa: F401  (pair is a fixture)
-
-
-@pytest.fixture
-def lab(build, tmp_path):
-    with SyncLab(build, tmp_path) as lab:
-        lab.start()
-        yield lab
+from sync_lab import FILES, CallError, lab, pair, restore_from, tree  # noqa: F401  (pair is a fixture)
 
 
 def run(device, *words):

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from database_lab import TABLE, look
 from sync_lab import DATABASE, FILES, CallError, pair  # noqa: F401
-from test_sync_files import TABLE, look
 from test_sync_voice import MAIL, lab, noise, record, recordings, stored  # noqa: F401
 
 FOLDER = "/var/lib/understudy/sync"

@@ -6,8 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from sync_lab import FILES, pair  # noqa: F401
-from test_sync_files import tree
+from sync_lab import FILES, pair, tree  # noqa: F401
 from test_sync_verify import verify
 from test_sync_voice import lab, name_of, noise, record, recordings, split, STORE, stored  # noqa: F401
 

@@ -6,21 +6,14 @@ import time
 
 import pytest
 from gi.repository import GLib
-from sync_lab import APPLICATION, FILES, CallError, SyncLab
+from sync_lab import APPLICATION, FILES, CallError, lab  # noqa: F401  (fixtures)
 
 STAGED = "/var/lib/understudy/sync/staged/pbx"
 HOOKS = "command=/bin/true\nvalidate-command=/bin/check\nact-command=/bin/act\n"
 
 
 @pytest.fixture
-def lab(build, tmp_path):
-    with SyncLab(build, tmp_path) as lab:
-        lab.start()
-        yield lab
-
-
-@pytest.fixture
-def pair(lab):
+def pair(lab):  # noqa: F811
     """Beta's application has hooks; alpha's has none."""
     lab.alpha.write(f"{FILES}/main.cfg", "first\n")
     lab.pair()
@@ -69,7 +62,7 @@ def change(alpha, text, name="main.cfg"):
     return alpha.commit()["config"]
 
 
-def test_nothing_is_on_the_files_before_it_has_passed(pair):
+def test_nothing_is_on_the_files_before_it_has_passed(pair):  # noqa: F811
     alpha, beta = pair
     beta.write(f"{FILES}/own.local", "beta's own\n")
     commit = change(alpha, "second\n")
@@ -89,7 +82,7 @@ def test_nothing_is_on_the_files_before_it_has_passed(pair):
     alpha.wait_applied({"config": commit})
 
 
-def test_a_commit_that_does_not_pass_is_held_back_and_the_next_goes_on(pair):
+def test_a_commit_that_does_not_pass_is_held_back_and_the_next_goes_on(pair):  # noqa: F811
     alpha, beta = pair
     bad = change(alpha, "broken\n")
     serial, about, _ = wait_wanted(beta)
@@ -114,7 +107,7 @@ def test_a_commit_that_does_not_pass_is_held_back_and_the_next_goes_on(pair):
     assert len(alpha.notices("commit held back")) == 1
 
 
-def test_a_held_commit_is_tried_again_when_somebody_asks(pair):
+def test_a_held_commit_is_tried_again_when_somebody_asks(pair):  # noqa: F811
     alpha, beta = pair
     bad = change(alpha, "needs a file of beta's own\n")
     serial, _, _ = wait_wanted(beta)
@@ -129,7 +122,7 @@ def test_a_held_commit_is_tried_again_when_somebody_asks(pair):
     beta.wait(lambda: not beta.get("Held"), "no more")
 
 
-def test_a_takeover_does_not_wait_for_a_hook(pair):
+def test_a_takeover_does_not_wait_for_a_hook(pair):  # noqa: F811
     alpha, beta = pair
     commit = change(alpha, "second\n")
     serial, _, _ = wait_wanted(beta)
@@ -142,7 +135,7 @@ def test_a_takeover_does_not_wait_for_a_hook(pair):
     assert beta.git("rev-parse", beta.get("Diverged")[0]).strip() == commit, "kept by name"
 
 
-def test_a_hook_that_nobody_ran_is_asked_for_again(pair):
+def test_a_hook_that_nobody_ran_is_asked_for_again(pair):  # noqa: F811
     """The supervisor may be away: the commit is not lost for that."""
     alpha, beta = pair
     text = beta.read("/etc/understudy/applications.d/pbx.conf").replace("act-command=/bin/act\n", "validate-timeout-ms=10\n")
@@ -156,14 +149,14 @@ def test_a_hook_that_nobody_ran_is_asked_for_again(pair):
     alpha.wait_applied({"config": commit})
 
 
-def test_only_what_an_application_has_is_asked_about(pair):
+def test_only_what_an_application_has_is_asked_about(pair):  # noqa: F811
     alpha, beta = pair
     alpha.sql("/var/lib/pbx/db/contacts.sqlite", "create table t (x)", "insert into t values (1)")  # volatile
     alpha.wait_applied(alpha.commit())
     assert not beta.get("Hooks")
 
 
-def test_a_restore_is_validated_on_the_leader(pair):
+def test_a_restore_is_validated_on_the_leader(pair):  # noqa: F811
     alpha, beta = pair
     first = alpha.commit()["config"]
     alpha.write("/etc/understudy/applications.d/pbx.conf", APPLICATION.replace("command=/bin/true\n", HOOKS))
@@ -186,7 +179,7 @@ def test_a_restore_is_validated_on_the_leader(pair):
     alpha.wait_applied({"config": about})
 
 
-def test_the_staged_files_follow_and_are_made_anew_after_a_death(pair):
+def test_the_staged_files_follow_and_are_made_anew_after_a_death(pair):  # noqa: F811
     alpha, beta = pair
     top = alpha.at(FILES)
     (top / "folder").mkdir()
@@ -219,7 +212,7 @@ def set_firmware(device, version):
     device.sync("Reload")
 
 
-def test_what_a_newer_firmware_wrote_waits_until_the_two_agree(lab):
+def test_what_a_newer_firmware_wrote_waits_until_the_two_agree(lab):  # noqa: F811
     lab.alpha.write(f"{FILES}/main.cfg", "first\n")
     lab.pair()
     lab.in_step()

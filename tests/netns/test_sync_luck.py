@@ -11,8 +11,8 @@ import re
 import time
 
 import pytest
+from database_lab import TABLE, look
 from sync_lab import DATABASE, FILES, CallError, SyncLab
-from test_sync_files import TABLE, look
 from test_sync_healing import sound
 from test_sync_voice import APPLICATION, MAIL, VOICE, noise, record, recordings
 

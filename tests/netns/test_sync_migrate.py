@@ -4,7 +4,7 @@ device leads. The test is the supervisor that runs the commands."""
 
 import pytest
 from gi.repository import GLib
-from sync_lab import APPLICATION, BOOK, FILES, CallError, SyncLab
+from sync_lab import APPLICATION, BOOK, FILES, CallError, lab  # noqa: F401  (fixtures)
 from test_sync_export import JobFailed, begin, ended, export
 from test_sync_hooks import STAGED, call, change, say, set_firmware, wanted
 
@@ -13,14 +13,7 @@ OLD, NEW = "2.9", "2.10"
 
 
 @pytest.fixture
-def lab(build, tmp_path):
-    with SyncLab(build, tmp_path) as lab:
-        lab.start()
-        yield lab
-
-
-@pytest.fixture
-def pair(lab):
+def pair(lab):  # noqa: F811
     """Alpha leads with the older firmware; beta follows, is in step, and gets the newer one with the next call of upgrade()."""
     lab.alpha.write(f"{FILES}/main.cfg", "first\n")
     lab.alpha.write(f"{FILES}/own.local", "alpha's own\n")
@@ -74,7 +67,7 @@ def wait_files(device, wanted_files, what="migrated"):
     device.wait(lambda: files(device) == wanted_files, what, 20)
 
 
-def test_what_is_applied_is_migrated_when_the_firmware_is_newer(pair, lab):
+def test_what_is_applied_is_migrated_when_the_firmware_is_newer(pair, lab):  # noqa: F811
     alpha, beta = pair
     applied = beta.get("Applied")["config"]
     was = beta.at(f"{FILES}/rest.cfg").stat()
@@ -110,7 +103,7 @@ def test_what_is_applied_is_migrated_when_the_firmware_is_newer(pair, lab):
     assert files(beta) == ("new form of third\n", "by the migration\n", "stays\n") and beta.get("Diverged") == []
 
 
-def test_the_first_commit_after_a_takeover_goes_on_from_what_was_migrated(pair, lab):
+def test_the_first_commit_after_a_takeover_goes_on_from_what_was_migrated(pair, lab):  # noqa: F811
     alpha, beta = pair
     upgrade(beta)
     migrate(beta)
@@ -132,7 +125,7 @@ def test_the_first_commit_after_a_takeover_goes_on_from_what_was_migrated(pair, 
     assert alpha.get("Diverged") == [] and not alpha.get("Hooks")
 
 
-def test_one_that_fails_holds_the_commit_back(pair, lab):
+def test_one_that_fails_holds_the_commit_back(pair, lab):  # noqa: F811
     alpha, beta = pair
     upgrade(beta, "validate-command=/bin/check\n")
     migrate(beta, False, "main.cfg:1: nobody knows what that became")
@@ -157,7 +150,7 @@ def test_one_that_fails_holds_the_commit_back(pair, lab):
     beta.wait(lambda: not beta.get("Held"), "no more")
 
 
-def test_a_takeover_does_not_wait_for_a_migration(pair, lab):
+def test_a_takeover_does_not_wait_for_a_migration(pair, lab):  # noqa: F811
     alpha, beta = pair
     upgrade(beta)
     serial = wait_wanted(beta)
@@ -168,7 +161,7 @@ def test_a_takeover_does_not_wait_for_a_migration(pair, lab):
     assert files(beta) == ("second\n", None, "stays\n") and beta.git("for-each-ref", "refs/migrated", "refs/migrating") == ""
 
 
-def test_a_local_edit_of_what_was_migrated_is_kept_aside(pair, lab):
+def test_a_local_edit_of_what_was_migrated_is_kept_aside(pair, lab):  # noqa: F811
     alpha, beta = pair
     upgrade(beta)
     migrate(beta)
@@ -183,7 +176,7 @@ def test_a_local_edit_of_what_was_migrated_is_kept_aside(pair, lab):
     assert beta.read(f"{FILES}/made.cfg") == "by the migration\n"
 
 
-def test_the_older_firmware_again_has_the_older_form(pair, lab):
+def test_the_older_firmware_again_has_the_older_form(pair, lab):  # noqa: F811
     alpha, beta = pair
     upgrade(beta)
     migrate(beta)
@@ -195,7 +188,7 @@ def test_the_older_firmware_again_has_the_older_form(pair, lab):
     assert beta.get("Diverged") == []
 
 
-def test_what_an_application_did_not_change_is_not_migrated_again(pair, lab):
+def test_what_an_application_did_not_change_is_not_migrated_again(pair, lab):  # noqa: F811
     """Two applications: a change of one asks the other one nothing, and what was made of that one stays."""
     alpha, beta = pair
     other = "[application]\ncommand=/bin/true\n{}\n[data things]\npath=/var/lib/other\n"
@@ -231,7 +224,7 @@ def test_what_an_application_did_not_change_is_not_migrated_again(pair, lab):
     assert beta.read("/var/lib/other/other.cfg") == "new form of other\n" and beta.read(f"{FILES}/main.cfg") == "third\n"
 
 
-def test_a_restore_after_the_takeover_is_of_what_is_there(pair, lab):
+def test_a_restore_after_the_takeover_is_of_what_is_there(pair, lab):  # noqa: F811
     """What was migrated is before it in the line, and comes back with the rest."""
     alpha, beta = pair
     upgrade(beta)
@@ -247,7 +240,7 @@ def test_a_restore_after_the_takeover_is_of_what_is_there(pair, lab):
     assert files(beta) == MIGRATED
 
 
-def upgrade_both(pair, lab):
+def upgrade_both(pair, lab):  # noqa: F811
     """Alpha, which leads, has the command; what is on the files is of the newer firmware."""
     alpha, beta = pair
     alpha.write("/etc/understudy/applications.d/pbx.conf", APPLICATION.replace("command=/bin/true\n", HOOKS))
@@ -259,7 +252,7 @@ def upgrade_both(pair, lab):
 
 
 @pytest.mark.parametrize("history", [False, True], ids=["", "history"])
-def test_a_file_of_an_older_firmware_is_migrated(pair, lab, tmp_path, history):
+def test_a_file_of_an_older_firmware_is_migrated(pair, lab, tmp_path, history):  # noqa: F811
     """Before it is on the files of the one that leads; the other takes it from there as any commit. One that cannot be migrated changes nothing."""
     alpha, beta = pair
     export(alpha, tmp_path / "file", history)
@@ -283,7 +276,7 @@ def test_a_file_of_an_older_firmware_is_migrated(pair, lab, tmp_path, history):
     assert files(beta) == MIGRATED and not beta.get("Hooks") and beta.git("for-each-ref", "refs/migrated") == ""
 
 
-def test_a_file_that_the_newer_one_made_of_what_the_older_one_had(pair, lab, tmp_path):
+def test_a_file_that_the_newer_one_made_of_what_the_older_one_had(pair, lab, tmp_path):  # noqa: F811
     """It is the firmware of the last commit that counts, not that of the device that wrote the file."""
     alpha, _ = pair
     set_firmware(alpha, NEW)
@@ -295,7 +288,7 @@ def test_a_file_that_the_newer_one_made_of_what_the_older_one_had(pair, lab, tmp
     assert files(alpha) == MIGRATED
 
 
-def test_all_of_an_older_state_is_migrated_when_it_is_restored(pair, lab):
+def test_all_of_an_older_state_is_migrated_when_it_is_restored(pair, lab):  # noqa: F811
     """One file of it alone is what it was: a command turns all of an application's configuration into another, not a part."""
     alpha, _ = pair
     older = alpha.git("rev-parse", "config").strip()
@@ -307,7 +300,7 @@ def test_all_of_an_older_state_is_migrated_when_it_is_restored(pair, lab):
     assert alpha.read(f"{FILES}/main.cfg") == "second\n" and not alpha.get("Hooks")
 
 
-def test_without_such_a_command_it_comes_as_it_is(lab):
+def test_without_such_a_command_it_comes_as_it_is(lab):  # noqa: F811
     lab.alpha.write(f"{FILES}/main.cfg", "first\n")
     lab.pair()
     set_firmware(lab.alpha, OLD)

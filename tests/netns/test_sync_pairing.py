@@ -13,16 +13,9 @@ import time
 
 import pytest
 from gi.repository import GLib
-from sync_lab import PAIRING_PORT, PEER, PORT, CallError, SyncLab
+from sync_lab import PAIRING_PORT, PEER, PORT, CallError, SyncLab, lab  # noqa: F401  (fixtures)
 
 JOIN, PAIR, OFFER, HELD, STORED, DONE, NO = range(5, 12)  # what is said in pairing, in this order
-
-
-@pytest.fixture
-def lab(build, tmp_path):
-    with SyncLab(build, tmp_path) as lab:
-        lab.start()
-        yield lab
 
 
 def stored(device):
@@ -57,7 +50,7 @@ def tls_client(device, host, port, key=None, certificate=None):
     return context.wrap_socket(raw)
 
 
-def test_pair_and_join(lab):
+def test_pair_and_join(lab):  # noqa: F811
     alpha, beta = lab.alpha, lab.beta
     code = alpha.open_pairing()
     assert len(code.strip().replace("-", "")) == 32
@@ -78,13 +71,13 @@ def test_pair_and_join(lab):
         device.wait(lambda d=device: d.get("Connected"), "connected")
 
 
-def test_the_code_is_accepted_as_people_type_it(lab):
+def test_the_code_is_accepted_as_people_type_it(lab):  # noqa: F811
     code = lab.alpha.open_pairing()
     lab.beta.join(lab.alpha.lan, "  " + code.lower().replace("-", " "))
     assert lab.beta.get("Paired")
 
 
-def test_pairing_survives_a_restart(lab):
+def test_pairing_survives_a_restart(lab):  # noqa: F811
     lab.pair()
     for device in (lab.alpha, lab.beta):
         device.kill()
@@ -94,7 +87,7 @@ def test_pairing_survives_a_restart(lab):
         device.wait(lambda d=device: d.get("Connected"), "connected")
 
 
-def test_wrong_code(lab):
+def test_wrong_code(lab):  # noqa: F811
     lab.alpha.open_pairing()
     with pytest.raises(CallError) as refused:
         lab.beta.join(lab.alpha.lan, "A" * 32)
@@ -104,13 +97,13 @@ def test_wrong_code(lab):
     assert lab.alpha.get("PairingUntilMs") > 0, "one slip does not end the pairing"
 
 
-def test_not_a_code(lab):
+def test_not_a_code(lab):  # noqa: F811
     with pytest.raises(CallError) as refused:
         lab.beta.join(lab.alpha.lan, "hello")
     assert refused.value.name == "org.freedesktop.DBus.Error.InvalidArgs"
 
 
-def test_five_wrong_codes_end_it(lab):
+def test_five_wrong_codes_end_it(lab):  # noqa: F811
     code = lab.alpha.open_pairing()
     for _ in range(5):
         with pytest.raises(CallError):
@@ -123,7 +116,7 @@ def test_five_wrong_codes_end_it(lab):
     assert not stored(lab.alpha) and not stored(lab.beta)
 
 
-def test_expired_code(lab):
+def test_expired_code(lab):  # noqa: F811
     code = lab.alpha.open_pairing(lifetime_s=1)
     lab.alpha.wait(lambda: lab.alpha.signals("Pairing"), "the pairing ends")
     assert lab.alpha.signals("Pairing")[0][0] == "expired"
@@ -172,7 +165,7 @@ class Joiner:
         assert self.hear() == DONE
 
 
-def test_a_wrong_code_does_not_end_a_pairing_under_way(lab, tmp_path):
+def test_a_wrong_code_does_not_end_a_pairing_under_way(lab, tmp_path):  # noqa: F811
     joiner = Joiner(lab, tmp_path)
     with pytest.raises(CallError):
         lab.beta.join(lab.alpha.lan, "A" * 32)
@@ -182,7 +175,7 @@ def test_a_wrong_code_does_not_end_a_pairing_under_way(lab, tmp_path):
     assert lab.alpha.get("PairRecord")["peer_id"] == "gamma"
 
 
-def test_two_of_the_same_id(lab, tmp_path):
+def test_two_of_the_same_id(lab, tmp_path):  # noqa: F811
     """device.conf was copied from one device to the other."""
     lab.beta.kill()
     lab.beta.write("/etc/understudy/device.conf", lab.beta.read("/etc/understudy/device.conf").replace("id=beta", "id=alpha"))
@@ -198,7 +191,7 @@ def test_two_of_the_same_id(lab, tmp_path):
     assert not stored(lab.alpha) and not stored(lab.beta)
 
 
-def test_the_time_is_up_in_the_midst_of_a_pairing(lab, tmp_path):
+def test_the_time_is_up_in_the_midst_of_a_pairing(lab, tmp_path):  # noqa: F811
     joiner = Joiner(lab, tmp_path, lifetime_s=2)
     over_ms = lab.alpha.get("PairingUntilMs") + 1000  # timers of seconds come a little late
     lab.alpha.wait(lambda: time.time() * 1000 > over_ms, "the time is up")
@@ -208,7 +201,7 @@ def test_the_time_is_up_in_the_midst_of_a_pairing(lab, tmp_path):
     assert lab.alpha.get("Paired")
 
 
-def test_a_newer_code_withdraws_the_older(lab, tmp_path):
+def test_a_newer_code_withdraws_the_older(lab, tmp_path):  # noqa: F811
     older, newer = lab.alpha.open_pairing(), lab.alpha.open_pairing()
     with pytest.raises(CallError) as refused:
         lab.beta.join(lab.alpha.lan, older)
@@ -222,7 +215,7 @@ def test_a_newer_code_withdraws_the_older(lab, tmp_path):
     assert lab.alpha.signals("Pairing") == [("failed", "a newer code was asked for"), ("paired", "paired")]
 
 
-def test_a_code_is_good_once(lab):
+def test_a_code_is_good_once(lab):  # noqa: F811
     code = lab.alpha.open_pairing()
     lab.beta.join(lab.alpha.lan, code)
     lab.beta.peer1("Unpair")
@@ -236,7 +229,7 @@ def test_a_code_is_good_once(lab):
     assert not stored(lab.beta) and lab.alpha.read("/var/lib/understudy/sync/peer.json") == before
 
 
-def test_relayed_with_another_key(lab, tmp_path):
+def test_relayed_with_another_key(lab, tmp_path):  # noqa: F811
     """Somebody in between ends both TLS sessions with a key of his own and passes every byte on."""
     key, certificate = make_key(tmp_path, "mallory")
     code = lab.alpha.open_pairing()
@@ -279,7 +272,7 @@ def test_relayed_with_another_key(lab, tmp_path):
     assert not stored(lab.alpha) and not stored(lab.beta)
 
 
-def test_reflected_proof(lab, tmp_path):
+def test_reflected_proof(lab, tmp_path):  # noqa: F811
     """A listener that knows no code sends the joiner's own message back."""
     key, certificate = make_key(tmp_path, "mirror")
     listener = lab.alpha.namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -313,13 +306,13 @@ def test_reflected_proof(lab, tmp_path):
     assert not stored(lab.beta)
 
 
-def test_nobody_listens(lab):
+def test_nobody_listens(lab):  # noqa: F811
     with pytest.raises(CallError) as refused:
         lab.beta.join(lab.alpha.lan, "A" * 32)
     assert refused.value.name == "org.understudy.Error.NotReachable"
 
 
-def test_a_killed_listener_stores_nothing_half(lab):
+def test_a_killed_listener_stores_nothing_half(lab):  # noqa: F811
     code = lab.alpha.open_pairing()
     lab.alpha.kill()
     lab.alpha.start()
@@ -329,7 +322,7 @@ def test_a_killed_listener_stores_nothing_half(lab):
 
 
 @pytest.mark.parametrize("with_key", [True, False], ids=["another key", "no key"])
-def test_stranger_gets_an_alert_and_an_event(lab, tmp_path, with_key):
+def test_stranger_gets_an_alert_and_an_event(lab, tmp_path, with_key):  # noqa: F811
     lab.pair()
     key, certificate = make_key(tmp_path, "stranger")
     for _ in range(3):
@@ -344,7 +337,7 @@ def test_stranger_gets_an_alert_and_an_event(lab, tmp_path, with_key):
     assert lab.alpha.get("Connected")
 
 
-def test_a_peer_with_a_new_key_is_a_stranger(lab):
+def test_a_peer_with_a_new_key_is_a_stranger(lab):  # noqa: F811
     lab.pair()
     lab.beta.kill()
     for name in ("key.pem", "cert.pem"):
@@ -355,7 +348,7 @@ def test_a_peer_with_a_new_key_is_a_stranger(lab):
     assert not lab.beta.get("Connected")
 
 
-def test_the_fingerprint_is_that_of_the_public_key(lab):
+def test_the_fingerprint_is_that_of_the_public_key(lab):  # noqa: F811
     assert lab.alpha.get("Fingerprint") == fingerprint(lab.alpha.at("/var/lib/understudy/sync/cert.pem"))
 
 
@@ -363,7 +356,7 @@ def test_the_fingerprint_is_that_of_the_public_key(lab):
 
 
 @pytest.mark.timed(100)
-def test_one_path_lost_is_no_loss(lab):
+def test_one_path_lost_is_no_loss(lab):  # noqa: F811
     lab.pair()
     changes = len(lab.alpha.client.heard())
     lab.alpha.ports[1].block()
@@ -377,7 +370,7 @@ def test_one_path_lost_is_no_loss(lab):
 
 
 @pytest.mark.timed(100)
-def test_both_paths_lost_and_found(lab):
+def test_both_paths_lost_and_found(lab):  # noqa: F811
     lab.pair()
     began = time.monotonic()
     for port in lab.alpha.ports:
@@ -392,7 +385,7 @@ def test_both_paths_lost_and_found(lab):
         device.wait(lambda d=device: d.get("Connected"), "back")
 
 
-def test_a_frozen_peer_is_noticed(lab):
+def test_a_frozen_peer_is_noticed(lab):  # noqa: F811
     lab.pair()
     lab.beta.process.send_signal(19)  # SIGSTOP: the kernel goes on acknowledging
     try:
@@ -403,7 +396,7 @@ def test_a_frozen_peer_is_noticed(lab):
 
 
 @pytest.mark.timed(100)
-def test_a_restart_of_syncd_is_not_a_lost_peer(lab):
+def test_a_restart_of_syncd_is_not_a_lost_peer(lab):  # noqa: F811
     lab.pair()
     lab.beta.kill()
     lab.beta.start()
@@ -418,7 +411,7 @@ def variant(**values):
     return {key: GLib.Variant("s", value) if isinstance(value, str) else value for key, value in values.items()}
 
 
-def test_publish(lab):
+def test_publish(lab):  # noqa: F811
     lab.pair()
     lab.alpha.peer1("Publish", "(sa{sv})", ("state", variant(role="master")))
     lab.beta.wait(lambda: lab.beta.get("Published").get("state") == {"role": "master"}, "published")
@@ -430,7 +423,7 @@ def test_publish(lab):
 
 
 @pytest.mark.parametrize("topic", ["nonsense", "swap", "sync"])
-def test_publish_refused(lab, topic):
+def test_publish_refused(lab, topic):  # noqa: F811
     with pytest.raises(CallError) as refused:
         lab.alpha.peer1("Publish", "(sa{sv})", (topic, {}))
     assert refused.value.name == "org.freedesktop.DBus.Error.InvalidArgs"
@@ -448,7 +441,7 @@ def ask(device, topic, values, timeout_ms, result):
     return thread
 
 
-def test_request_and_answer(lab):
+def test_request_and_answer(lab):  # noqa: F811
     lab.pair()
     lab.beta.peer1("Serve", "(as)", (["mode", "swap"],))
     result = []
@@ -464,7 +457,7 @@ def test_request_and_answer(lab):
     assert twice.value.name == "org.understudy.Error.NotFound"
 
 
-def test_request_error_keeps_its_name(lab):
+def test_request_error_keeps_its_name(lab):  # noqa: F811
     lab.pair()
     lab.beta.peer1("Serve", "(as)", (["swap"],))
     result = []
@@ -475,7 +468,7 @@ def test_request_error_keeps_its_name(lab):
     assert result == ["org.understudy.Error.Refused"]
 
 
-def test_request_without_an_owner(lab):
+def test_request_without_an_owner(lab):  # noqa: F811
     lab.pair()
     result = []
     ask(lab.alpha, "swap", {}, 5000, result).join()
@@ -483,7 +476,7 @@ def test_request_without_an_owner(lab):
 
 
 @pytest.mark.timed(100)
-def test_request_has_a_deadline(lab):
+def test_request_has_a_deadline(lab):  # noqa: F811
     lab.pair()
     lab.beta.peer1("Serve", "(as)", (["swap"],))
     result, began = [], time.monotonic()
@@ -491,7 +484,7 @@ def test_request_has_a_deadline(lab):
     assert result == ["org.understudy.Error.TimedOut"] and 0.25 < time.monotonic() - began < 2
 
 
-def test_request_fails_when_the_peer_goes(lab):
+def test_request_fails_when_the_peer_goes(lab):  # noqa: F811
     lab.pair()
     lab.beta.peer1("Serve", "(as)", (["swap"],))
     result = []
@@ -502,7 +495,7 @@ def test_request_fails_when_the_peer_goes(lab):
     assert result == ["org.understudy.Error.NotReachable"]
 
 
-def test_request_when_nobody_is_paired(lab):
+def test_request_when_nobody_is_paired(lab):  # noqa: F811
     result = []
     ask(lab.alpha, "swap", {}, 1000, result).join()
     assert result == ["org.understudy.Error.NotReachable"]

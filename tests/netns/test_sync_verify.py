@@ -5,20 +5,13 @@ import os
 import shutil
 
 import pytest
-from sync_lab import BOOK, DATABASE, FILES, CallError, SyncLab
+from sync_lab import BOOK, DATABASE, FILES, CallError, lab  # noqa: F401  (fixtures)
 
 SETS = {"pbx.etc": "config", "pbx.book": "config", "pbx.contacts": "volatile"}
 
 
 @pytest.fixture
-def lab(build, tmp_path):
-    with SyncLab(build, tmp_path) as lab:
-        lab.start()
-        yield lab
-
-
-@pytest.fixture
-def pair(lab):
+def pair(lab):  # noqa: F811
     alpha = lab.alpha
     alpha.write(f"{FILES}/main.cfg", "first\n")
     alpha.write(f"{FILES}/sub/inner", "inner\n")
@@ -43,7 +36,7 @@ def problems(report):
     return {(side, kind): report[side][kind] for side in ("here", "there") for kind in ("differs", "missing", "extra") if report[side][kind]}
 
 
-def test_two_that_are_the_same(pair):
+def test_two_that_are_the_same(pair):  # noqa: F811
     alpha, beta = pair
     for device in pair:
         found = verify(device)
@@ -57,7 +50,7 @@ def test_two_that_are_the_same(pair):
     assert alpha.get("VerifyProgress") == beta.get("VerifyProgress") == -1
 
 
-def test_what_differs_is_named_on_its_side(pair):
+def test_what_differs_is_named_on_its_side(pair):  # noqa: F811
     alpha, beta = pair
     beta.at(f"{FILES}/main.cfg").write_text("FIRST\n")  # of the same length
     beta.at(f"{FILES}/sub/inner").unlink()
@@ -79,7 +72,7 @@ def test_what_differs_is_named_on_its_side(pair):
     assert report["verdict"] == "differs" and report["there"]["n_missing"] == 6 and report["here"]["n_missing"] == 0
 
 
-def test_rights_count_and_a_set_that_only_one_has(pair):
+def test_rights_count_and_a_set_that_only_one_has(pair):  # noqa: F811
     alpha, beta = pair
     os.chmod(beta.at(f"{FILES}/main.cfg"), 0o600)
     assert problems(verify(alpha)["pbx.etc"]) == {("there", "differs"): ["main.cfg"]}
@@ -90,7 +83,7 @@ def test_rights_count_and_a_set_that_only_one_has(pair):
     assert report["verdict"] == "differs" and not report["there"] and report["here"]["files"] == 1
 
 
-def test_what_is_written_meanwhile_is_no_difference(pair):
+def test_what_is_written_meanwhile_is_no_difference(pair):  # noqa: F811
     """Each side is right in itself; whether they had the same state when they were read is luck."""
     alpha, _ = pair
     writer = alpha.python("import sqlite3, sys\nd = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=20)\n"
@@ -105,7 +98,7 @@ def test_what_is_written_meanwhile_is_no_difference(pair):
     assert {report["verdict"] for report in verify(alpha).values()} == {"same"}, "and when it is quiet they are the same"
 
 
-def test_it_needs_the_peer(pair):
+def test_it_needs_the_peer(pair):  # noqa: F811
     alpha, beta = pair
     beta.kill()
     alpha.wait(lambda: not alpha.get("Connected"), "gone")
@@ -119,7 +112,7 @@ def test_it_needs_the_peer(pair):
     assert {report["verdict"] for report in verify(alpha).values()} == {"same"}
 
 
-def test_the_peer_dies_in_the_midst(pair):
+def test_the_peer_dies_in_the_midst(pair):  # noqa: F811
     alpha, beta = pair
     beta.process.send_signal(19)  # SIGSTOP: it will not answer
     alpha.client.connection.call(None, "/org/understudy/Sync1", "org.understudy.Sync1", "Verify", None, None, 0, 30000, None,

@@ -4,8 +4,8 @@
 import time
 
 import pytest
+from database_lab import look
 from sync_lab import DATABASE, FILES, pair  # noqa: F401
-from test_sync_files import look
 from test_sync_healing import sound
 from test_sync_luck import SYNCD, change, is_state, lab, order  # noqa: F401
 
