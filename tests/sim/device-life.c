@@ -237,6 +237,7 @@ void sim_device_interface(Sim *sim, SimDevice *device, bool there)
 void sim_device_set_clock(Sim *sim, SimDevice *device, gint64 by_us)
 {
 	device->wall_us += by_us;
+	device->wall_sets++;
 	device->stepped_us = sim_clock(sim, device);
 }
 

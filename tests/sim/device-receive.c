@@ -94,7 +94,7 @@ void sim_device_begin_to_wait(SimDevice *device, gint64 from_us, gint64 now_us, 
 static gint64 received_us(Sim *sim, SimDevice *device, const SimPacket *packet)
 {
 	gint64 now_us = sim_clock(sim, device), *last_us = &device->stamped_us[packet->path], *distrust_us = &device->distrust_us[packet->path];
-	gint64 at_us = vrrp_stamp_received(&device->stamp[packet->path], packet->stamp_us, now_us + device->wall_us, now_us);
+	gint64 at_us = vrrp_stamp_received(&device->stamp[packet->path], packet->stamp_us, device->wall_sets, now_us + device->wall_us, now_us);
 
 	if (device->stepped_us != 0 && device->stepped_us >= *last_us)
 		*distrust_us = now_us;
@@ -247,7 +247,7 @@ void sim_device_open_sockets(Sim *sim, SimDevice *device)
 {
 	sim_device_forget(device);
 	for (guint path = 0; path < SIM_N_PATHS; path++) {
-		vrrp_stamp_begin(&device->stamp[path], sim_clock(sim, device) + device->wall_us, sim_clock(sim, device));
+		vrrp_stamp_begin(&device->stamp[path], device->wall_sets, sim_clock(sim, device) + device->wall_us, sim_clock(sim, device));
 		device->stamped_us[path] = sim_clock(sim, device);
 		device->distrust_us[path] = 0;
 	}

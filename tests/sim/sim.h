@@ -115,7 +115,8 @@ typedef struct {
 		gint64 until_us;     /* own clock: so long after its last advert */
 		bool dropping;       /* and has not heard yet that it is done */
 	} jobs;
-	gint64 wall_us;              /* the wall clock's offset from its own, which somebody sets */
+	gint64 wall_us;              /* the wall clock's offset from its own, which somebody sets; */
+	guint wall_sets;             /* so often, as the kernel tells */
 	VrrpStamp stamp[SIM_N_PATHS]; /* as vrrpd has it */
 	bool deaf;                   /* its sockets have yet to join their groups, which takes the kernel's lock */
 	guint dies_after;            /* it is killed in the midst of a change of its state, when one less step than this is done; 0: it is not */

@@ -95,6 +95,7 @@ MISTAKES = {
     "a Backup that woke late takes it for planned": ("sleep", "\t\t\tself->late_us = now_us;", "\t\t\tself->late_us = 0;", {"too-early"}),
     "what another path has brought before counts again": ("sleep", "\t\treturn false;", "\t\treturn true;", {"ghost-counts", "preempts", "too-early"}),
     "a stamp from before the clock was set is believed": ("stamp", "(self->stepped_us == 0 || now_us - age_us > self->stepped_us)", "true", {"misdated"}),
+    "a clock that was set and set back is as ever": ("stamp", "(sets != self->sets || ABS", "(ABS", {"misdated"}, 950032295),
     "a wrong sum counts": ("packet", "if (!checksum_is_right(&message, expect, ret_advert))", "if (!checksum_is_right(&message, expect, ret_advert) && length == 0)",
                            {"damaged-counts"}),
     "a stranger counts": ("packet", "if (expect->only_peers && !is_peer(expect, &ret_advert->source))",

@@ -19,6 +19,7 @@
 #include "vrrpd/rules/room.h"
 #include "vrrpd/wire/packet.h"
 #include "vrrpd/wire/stamp.h"
+#include "vrrpd/wire/wall.h"
 #include "vrrpd/loop/timer.h"
 
 #ifndef IPV6_MULTICAST_ALL
@@ -58,6 +59,8 @@ struct VrrpSocket {
 	bool usual_changed;      /* since the bell knows */
 	VrrpRoom room;           /* of what counts */
 	VrrpStamp stamp;
+	guint wall_sets;         /* of the wall clock, by the time of this turn */
+	bool wall_asked;         /* in this turn: a call for all that is read at once is enough */
 	VrrpPacketCb received;
 	gpointer user_data;
 };
@@ -325,7 +328,10 @@ static gint64 received_us(VrrpSocket *self, struct msghdr *message, gint64 now_u
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
 			continue;
 		memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
-		return vrrp_stamp_received(&self->stamp, us_of(&stamp), wall_now_us(), now_us);
+		if (!self->wall_asked)
+			self->wall_sets = vrrp_wall_sets();
+		self->wall_asked = true;
+		return vrrp_stamp_received(&self->stamp, us_of(&stamp), self->wall_sets, wall_now_us(), now_us);
 	}
 	return now_us;
 }
@@ -384,6 +390,7 @@ guint vrrp_socket_drain(VrrpSocket *self)
 {
 	guint n = 0;
 
+	self->wall_asked = false;
 	while (n < DRAIN_MAX && read_one(self, self->counting_fd, true))
 		n++;
 	return n;
@@ -432,6 +439,7 @@ static gboolean counting_ready_cb(gint fd, GIOCondition condition, gpointer user
 {
 	VrrpSocket *self = user_data;
 
+	self->wall_asked = false;
 	if (self->quiet)
 		(void)vrrp_socket_drain(self);
 	else
@@ -516,7 +524,7 @@ VrrpSocket *vrrp_socket_new(const VrrpSocketConfig *config, VrrpPacketCb receive
 		memcpy(self->peers, config->peers, self->config.n_peers * sizeof *self->peers);
 	self->worker = config->worker;
 	self->group = g_new0(Group, 1);
-	vrrp_stamp_begin(&self->stamp, wall_now_us(), vrrp_now_us());
+	vrrp_stamp_begin(&self->stamp, vrrp_wall_sets(), wall_now_us(), vrrp_now_us());
 	self->bell_fd = self->rest_fd = -1;
 	self->counting_fd = open_one(config, KIND_COUNTING);
 	if (self->counting_fd >= 0)

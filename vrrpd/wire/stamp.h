@@ -3,7 +3,8 @@
  * vrrpd/wire/stamp.h - when a packet was received, of what the kernel's stamp says; pure.
  *
  * The kernel stamps with the wall clock, and somebody may set that while a packet lies in the queue. What lay there when such a step was noticed is taken
- * as received when it is read: too early would be a silence that never was; and it is said that it may be older (machine.h).
+ * as received when it is read: too early would be a silence that never was; and it is said that it may be older (machine.h). How far the two clocks are
+ * apart shows one step, and not two that take each other back while nobody looks: of those the kernel tells (wall.h).
  */
 #pragma once
 
@@ -15,13 +16,14 @@
 
 typedef struct {
 	bool known;        /* the offset is */
+	guint sets;        /* of the wall clock, when it was looked at last */
 	gint64 offset_us;  /* of the wall clock from ours */
 	gint64 stepped_us; /* when a step was noticed, 0: never */
 	bool dated;        /* of the packet looked at last: when it was received is known */
 } VrrpStamp;
 
 /* When the socket is opened, so that a step before the first packet is read is noticed as well; both clocks read one after the other. */
-void vrrp_stamp_begin(VrrpStamp *self, gint64 wall_now_us, gint64 now_us);
+void vrrp_stamp_begin(VrrpStamp *self, guint sets, gint64 wall_now_us, gint64 now_us);
 
-/* Both clocks read one after the other. */
-gint64 vrrp_stamp_received(VrrpStamp *self, gint64 stamp_us, gint64 wall_now_us, gint64 now_us);
+/* Both clocks read one after the other, @sets before that: so often has the wall clock been set, as far as that is known (wall.h). */
+gint64 vrrp_stamp_received(VrrpStamp *self, gint64 stamp_us, guint sets, gint64 wall_now_us, gint64 now_us);
