@@ -146,6 +146,8 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet, gint64
 	} else if (advert.priority == 0) {
 		device->zero_from = packet->from;
 		device->heard_zero_us = packet->received_us;
+		if (packet->received_us >= device->last_zero_us)
+			device->zero_sent_us = packet->sent_us;
 		device->last_zero_us = MAX(packet->received_us, device->last_zero_us);
 		device->heard_master_us = MIN(device->heard_master_us, device->heard_zero_us); /* that it has overtaken, too */
 		device->late_us = MAX(at_us - packet->received_us, 0);

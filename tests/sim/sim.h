@@ -53,6 +53,7 @@ typedef struct {
 	bool forged;          /* it bears the peer's address: no filter tells it from his */
 	guint interval_cs;    /* as it says */
 	guint dropped;        /* by the receiver's buffer, before it had room for this */
+	gint64 sent_us;       /* world */
 	gint64 received_us;   /* receiver's clock */
 	gint64 stamp_us;      /* receiver's wall clock, as the kernel has it */
 	SimClaim claim;
@@ -168,7 +169,8 @@ typedef struct {
 	gint64 undated_us;           /* own clock: when it last heard one of which it cannot know how old it is */
 	guint64 heard_reign;
 	gint64 heard_master_us, heard_zero_us; /* arrival, own clock; 0: never */
-	gint64 last_zero_us;         /* of several, by several paths, the one that came last */
+	gint64 last_zero_us;         /* of several, by several paths, the one that came last, */
+	gint64 zero_sent_us;         /* world: and when that was said */
 	guint quiet_transitions, transitions;
 } SimDevice;
 

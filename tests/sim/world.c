@@ -165,6 +165,7 @@ void sim_send(Sim *sim, guint from, SimPathKind path, const VrrpAdvert *advert, 
 		sim_break(sim, "storm", "%" G_GSIZE_FORMAT " adverts are under way", sim->n_events);
 	packet.path = path;
 	packet.from = from;
+	packet.sent_us = sim->now_us;
 	packet.claim = *claim;
 	packet.interval_cs = advert->interval_cs;
 
