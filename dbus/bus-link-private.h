@@ -18,10 +18,16 @@ typedef enum {
 	LINK_UP,
 } LinkState;
 
+/* Where a link leads, and so what it says first. */
+typedef enum {
+	LINK_BUS,     /* Hello */
+	LINK_PRIVATE, /* one of our daemons: Ping */
+	LINK_FOREIGN, /* another's private socket, which may answer no Ping: nothing */
+} LinkKind;
+
 struct BusLink {       /* a reference-counted box: callbacks may free the link */
 	char *address; /* NULL: the system bus, looked up at each attempt */
-	bool is_bus;
-	bool is_foreign; /* a private socket that is not ours */
+	LinkKind kind;
 	bool freed;
 	LinkState state;
 	GSource *retry;

@@ -159,7 +159,7 @@ static void link_usable(BusLink *link)
 		bus_tree_add_connection(link->tree, link->connection);
 	bus_watch_up(link);
 	bus_mirrors_up(link);
-	if (link->is_bus && link->name)
+	if (link->kind == LINK_BUS && link->name)
 		ask_for_name(link);
 	else
 		link_up(link);
@@ -173,13 +173,13 @@ static void on_hello(DBusPendingCall *pending, void *user_data)
 	bool welcome = dbus_message_get_type(reply) == DBUS_MESSAGE_TYPE_METHOD_RETURN;
 	const char *unique = NULL;
 
-	if (welcome && !link->is_bus) {
+	if (welcome && link->kind != LINK_BUS) {
 		link_usable(link);
 	} else if (welcome && dbus_message_get_args(reply, NULL, DBUS_TYPE_STRING, &unique, DBUS_TYPE_INVALID)) {
 		(void)dbus_bus_set_unique_name(link->connection, unique);
 		link_usable(link);
 	} else if (dbus_connection_get_is_connected(link->connection)) {
-		complain(link, link->is_bus ? "Hello" : "Ping", dbus_message_get_error_name(reply));
+		complain(link, link->kind == LINK_BUS ? "Hello" : "Ping", dbus_message_get_error_name(reply));
 		dbus_connection_close(link->connection); /* and Disconnected follows */
 	}
 	dbus_message_unref(reply);
@@ -188,11 +188,12 @@ static void on_hello(DBusPendingCall *pending, void *user_data)
 /* A private socket has as long to answer as for the authentication: until it goes. */
 static void say_hello(BusLink *link)
 {
-	DBusMessage *hello = link->is_bus ? dbus_message_new_method_call(DBUS_SERVICE_DBUS, DBUS_PATH_DBUS, DBUS_INTERFACE_DBUS, "Hello")
-					  : dbus_message_new_method_call(NULL, "/", DBUS_INTERFACE_PEER, "Ping");
+	bool to_bus = link->kind == LINK_BUS;
+	DBusMessage *hello = to_bus ? dbus_message_new_method_call(DBUS_SERVICE_DBUS, DBUS_PATH_DBUS, DBUS_INTERFACE_DBUS, "Hello")
+				    : dbus_message_new_method_call(NULL, "/", DBUS_INTERFACE_PEER, "Ping");
 	DBusPendingCall *pending = NULL;
 
-	(void)dbus_connection_send_with_reply(link->connection, hello, &pending, link->is_bus ? HELLO_TIMEOUT_MS : DBUS_TIMEOUT_INFINITE);
+	(void)dbus_connection_send_with_reply(link->connection, hello, &pending, to_bus ? HELLO_TIMEOUT_MS : DBUS_TIMEOUT_INFINITE);
 	if (pending) {
 		dbus_pending_call_set_notify(pending, on_hello, link, NULL);
 		dbus_pending_call_unref(pending); /* the connection keeps it; closing drops it */
@@ -204,13 +205,18 @@ static void on_authenticated(gpointer user_data)
 {
 	BusLink *link = user_data;
 
-	if (link->is_bus)
-		return; /* Hello is on its way already and says more */
-	link->far_side = bus_caller_new_for_socket(link->connection);
-	if (link->is_foreign)
-		link_usable(link);
-	else
+	if (link->kind != LINK_BUS) /* where Hello is on its way already and says more */
+		link->far_side = bus_caller_new_for_socket(link->connection);
+	switch (link->kind) {
+	case LINK_BUS:
+		break;
+	case LINK_PRIVATE:
 		say_hello(link);
+		break;
+	case LINK_FOREIGN:
+		link_usable(link);
+		break;
+	}
 }
 
 static void on_caller(DBusMessage *message, BusCaller *caller, gpointer user_data)
@@ -236,7 +242,7 @@ static void link_open(BusLink *link, const char *address)
 	if (!dbus_connection_add_filter(link->connection, on_message, link, NULL))
 		g_error("out of memory");
 	link->source = bus_source_attach(link->connection, on_authenticated, link);
-	if (link->is_bus) {
+	if (link->kind == LINK_BUS) {
 		link->callers = bus_callers_new(link->connection, on_caller, link);
 		say_hello(link);
 	}
@@ -312,7 +318,7 @@ static DBusHandlerResult on_message(DBusConnection *connection, DBusMessage *mes
 
 /* ---- Making one ---- */
 
-static BusLink *link_new(const char *address, bool is_bus)
+static BusLink *link_new(const char *address, LinkKind kind)
 {
 	BusLink *link = g_rc_box_new0(BusLink);
 
@@ -320,7 +326,7 @@ static BusLink *link_new(const char *address, bool is_bus)
 	dbus_connection_set_change_sigpipe(FALSE);
 
 	link->address = g_strdup(address);
-	link->is_bus = is_bus;
+	link->kind = kind;
 	link->delay_ms = FIRST_DELAY_MS;
 	g_queue_init(&link->pending);
 	link->subscriptions = g_ptr_array_new();
@@ -332,22 +338,19 @@ static BusLink *link_new(const char *address, bool is_bus)
 
 BusLink *bus_link_new_bus(const char *address)
 {
-	return link_new(address, true);
+	return link_new(address, LINK_BUS);
 }
 
 BusLink *bus_link_new_private(const char *address)
 {
 	g_return_val_if_fail(address, NULL);
-	return link_new(address, false);
+	return link_new(address, LINK_PRIVATE);
 }
 
 BusLink *bus_link_new_foreign(const char *address)
 {
-	BusLink *link = bus_link_new_private(address);
-
-	if (link)
-		link->is_foreign = true;
-	return link;
+	g_return_val_if_fail(address, NULL);
+	return link_new(address, LINK_FOREIGN);
 }
 
 void bus_link_free(BusLink *link)
@@ -378,6 +381,6 @@ void bus_link_publish(BusLink *link, BusTree *tree, const char *name)
 	if (!bus_link_is_usable(link))
 		return;
 	bus_tree_add_connection(tree, link->connection);
-	if (link->is_bus && name)
+	if (link->kind == LINK_BUS && name)
 		ask_for_name(link);
 }

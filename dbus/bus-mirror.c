@@ -140,7 +140,7 @@ static void on_properties_changed(const char *path, const char *member, GVariant
 BusMirror *bus_mirror_new(BusLink *link, const char *destination, const char *path, const char *interface,
 			  BusMirrorCb changed, gpointer user_data)
 {
-	g_return_val_if_fail((destination != NULL) == link->is_bus, NULL);
+	g_return_val_if_fail((destination != NULL) == (link->kind == LINK_BUS), NULL);
 	BusMirror *mirror = g_rc_box_new0(BusMirror);
 
 	mirror->link = bus_link_ref(link);

@@ -92,7 +92,7 @@ BusName *bus_name_use(BusLink *link, const char *text)
 {
 	BusName *name = g_hash_table_lookup(link->names, text);
 
-	if (!link->is_bus || strcmp(text, DBUS_SERVICE_DBUS) == 0)
+	if (link->kind != LINK_BUS || strcmp(text, DBUS_SERVICE_DBUS) == 0)
 		return NULL;
 	if (!name) {
 		name = g_new0(BusName, 1);
@@ -158,7 +158,7 @@ BusSubscription *bus_link_subscribe_arg0(BusLink *link, const char *sender, cons
 	subscription->user_data = user_data;
 	g_ptr_array_add(link->subscriptions, subscription);
 
-	if (link->is_bus) {
+	if (link->kind == LINK_BUS) {
 		/* Asked for before the rule: the answer is here before the first signal. */
 		if (sender && *sender != ':')
 			subscription->owner = bus_name_use(link, sender);
@@ -191,7 +191,7 @@ void bus_subscription_free(BusSubscription *subscription)
 
 static bool is_from(const BusSubscription *subscription, const char *sender)
 {
-	if (!subscription->sender || !subscription->link->is_bus)
+	if (!subscription->sender || subscription->link->kind != LINK_BUS)
 		return true;
 	/* A well-known name stands for its owner: others could send the same straight to us. */
 	const char *expected = subscription->owner ? subscription->owner->owner : subscription->sender;
@@ -237,7 +237,7 @@ void bus_watch_signal(BusLink *link, DBusMessage *message)
 			arg0 = g_variant_get_string(first, NULL); /* lives in @args */
 	}
 
-	if (link->is_bus && dbus_message_has_sender(message, DBUS_SERVICE_DBUS) &&
+	if (link->kind == LINK_BUS && dbus_message_has_sender(message, DBUS_SERVICE_DBUS) &&
 	    dbus_message_is_signal(message, DBUS_INTERFACE_DBUS, "NameOwnerChanged"))
 		follow_owners(link, args);
 
