@@ -17,15 +17,21 @@ import subprocess
 import sys
 import time
 import traceback
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS))
+from timed import Watcher  # noqa: E402
+
 OURS = "ours"
 ATTEMPTS = 3
+STALLS = Path(os.environ.get("UNDERSTUDY_BUILD", TESTS.parent / "build")) / "tests/netns/stalls"
 
 
 class Rejected(Exception):
-    """This run says nothing: the clock was set in its midst, or the network did not come to rest before it. It is repeated."""
+    """This run says nothing: the clock was set in its midst, the machine stood still, or the network did not come to rest before it. It is repeated."""
 
 
 @dataclass
@@ -68,6 +74,7 @@ class Trial:
     measure: callable
     together: bool = False
     seconds: float = 10  # about, of one run of one subject; for the forecast only
+    stall_ms: float = None  # what the machine may stand still for at once, for everybody: a run with more says nothing about the subject
 
 
 @dataclass
@@ -151,11 +158,24 @@ def schedule(trials, quick, runs):
     return plan
 
 
+def watched(trial, subjects):
+    """One run of a trial; of one during which the machine stood still too long nothing is taken."""
+    with ExitStack() as stack:
+        watcher = stack.enter_context(closing(Watcher(STALLS))) if trial.stall_ms else None
+        begin = time.monotonic()
+        found = trial.measure(subjects) if trial.together else {subjects[0]: trial.measure(subjects[0])}
+        stalls = watcher.stalls(begin, time.monotonic()) if watcher else []
+    longest_ms = max((late_ms for _, late_ms, who in stalls if who == "real-time"), default=0)
+    if trial.stall_ms and longest_ms > trial.stall_ms:
+        raise Rejected(f"the machine stood still for {longest_ms:.0f} ms; {trial.stall_ms:g} are too much")
+    return found
+
+
 def attempt(trial, subjects, results, wanted):
     why = None
     for _ in range(ATTEMPTS):
         try:
-            found = trial.measure(subjects) if trial.together else {subjects[0]: trial.measure(subjects[0])}
+            found = watched(trial, subjects)
         except Rejected as error:
             why = error
             results.rejected += 1

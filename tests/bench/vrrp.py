@@ -25,6 +25,7 @@ LIFE = ["first_advert_excess", "cable", "freeze", "sigterm", "sigkill", "sigkill
         "heal_blackhole"]
 RR_PRIORITY = 4
 FLOOD_PER_S, FLOOD_S = 100_000, 5
+STALL_MS = 10  # a third of the silence after which a Backup leads at the shortest interval
 MS = 1_000_000
 
 
@@ -258,16 +259,16 @@ def trials(quick):
         subjects = [OURS, "keepalived", *(["keepalived-answering"] if name == "v3_100ms" and not quick else [])]
         names = [f"{figure}/{name}" for figure in LIFE]
         found.append(Trial(f"life/{name}", names, subjects, LIVES[name], lambda subject, config=config: life(config, subject),
-                           seconds=75 if name == "v2_1s" else 13))
+                           seconds=75 if name == "v2_1s" else 13, stall_ms=STALL_MS))
         if config.interval_ms < 1000:
             found.append(Trial(f"flood/{name}", [f"{figure}/{name}" for figure in ("flood_packets", "flood_missed", "flood_takeovers")],
-                               [OURS, "keepalived"], 3, lambda subject, config=config: flood(config, subject), seconds=12))
+                               [OURS, "keepalived"], 3, lambda subject, config=config: flood(config, subject), seconds=12, stall_ms=STALL_MS))
         seconds = 3 if quick else 20
         found.append(Trial(f"cost/{name}", [f"{figure}/{name}" for figure in ("cpu_master", "cpu_backup", "dirty_kb")], [OURS, "keepalived"], 1 if name == "v2_1s" else 3,
                            lambda subjects, config=config, seconds=seconds: cost(config, seconds, subjects), together=True, seconds=seconds + 6))
         found.append(Trial(f"load/{name}", [f"false_takeovers/{name}"], [OURS, "keepalived", "keepalived-default"], 10 if name == "v3_10ms_vmac" else 1,
                            lambda subjects, config=config, seconds=seconds: false_takeovers(config, seconds, subjects), together=True,
-                           seconds=seconds + 8))
+                           seconds=seconds + 8, stall_ms=STALL_MS))
     return found
 
 

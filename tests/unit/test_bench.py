@@ -69,6 +69,37 @@ def test_together(tmp_path):
     assert status == 0 and values["cost/a"] == {"unit": "ms", "ours": [2], "peers": {"peer": [2]}}
 
 
+class StallsOnce:
+    """Says of the first run that the machine stood still in it, and an ordinary process in each."""
+
+    asked = 0
+
+    def __init__(self, program):
+        assert program == frame.STALLS
+
+    def stalls(self, begin, end):
+        assert begin <= end
+        StallsOnce.asked += 1
+        return [(end, 400, "ordinary"), (end, 11 if StallsOnce.asked == 1 else 9, "real-time")]
+
+    def close(self):
+        pass
+
+
+def test_a_run_in_which_the_machine_stood_still_is_repeated(tmp_path, capsys, monkeypatch):
+    measured = []
+
+    def measure(subject):
+        measured.append(subject)
+        return {"silence/a": [len(measured)], "cost/a": [1]}
+
+    monkeypatch.setattr(frame, "Watcher", StallsOnce)
+    status, values = run(tmp_path, measure, runs=1, stall_ms=10)
+    assert status == 0 and measured == ["ours", "ours", "peer"]
+    assert values["silence/a"]["ours"] == [2]
+    assert "rejected: the machine stood still for 11 ms; 10 are too much" in capsys.readouterr().out
+
+
 def test_rejected_runs_are_repeated_and_failures_told(tmp_path, capsys):
     calls = []
 
