@@ -49,7 +49,7 @@ MISTAKES = {
     "a Master that hears a lower one announces nothing": ("machine", "if (now_us - machine->announced_us >= interval_us(machine->interval_cs))", "if (now_us < 0)",
                                                           {"led-astray"}),
     "who is let take over only when nobody leads any more does not": (
-        "machine", "if (machine->open && machine->master_gone && !waits_anew(machine, event, now_us, now_us))", "if (waits_anew(machine, event, now_us, now_us))",
+        "machine", "if (machine->open && machine->master_gone)", "if (now_us < 0)",
         {"one-master"}),
     "a Master speaks too rarely": ("machine", "\tmachine->deadline_us += interval_us(machine->interval_cs);",
                                    "\tmachine->deadline_us += 5 * interval_us(machine->interval_cs);", {"livelock", "restless"}),

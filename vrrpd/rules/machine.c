@@ -266,7 +266,10 @@ static void step_backup(VrrpMachine *machine, const VrrpEvent *event, gint64 now
 		break;
 	case VRRP_EVENT_GATE:
 		machine->open = event->open;
-		if (machine->open && machine->master_gone && !waits_anew(machine, event, now_us, now_us))
+		/* What was lost is told once: it is minded whether it is let now or not, and also when its timer has yet to come. */
+		if (!vrrp_machine_would_lead(machine, now_us) || waits_anew(machine, event, now_us, now_us))
+			break;
+		if (machine->open && machine->master_gone)
 			become_master(machine, machine->resigned ? "master-resigned" : "master-down", now_us, out);
 		break;
 	case VRRP_EVENT_TAKE:

@@ -358,6 +358,26 @@ static void test_backup_ran_over(void)
 	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
 	expire(&world);
 	SAID(world, "S100 H A T:master");
+	/* It is asked whenever it would lead: also when its timer is due and has yet to come, whether it is let or held then. */
+	for (guint open = 0; open < 2; open++) {
+		world = backup(3);
+		step(&world, (VrrpEvent){ .kind = VRRP_EVENT_GATE, .open = !open });
+		world.now_us = world.machine.deadline_us;
+		step(&world, (VrrpEvent){ .kind = VRRP_EVENT_GATE, .open = open, .ran_over = true });
+		SAID(world, "");
+		DUE_IN(world, 300 * MS + 156 * 100000 / 256);
+		g_assert_cmpint(world.machine.ran_over, ==, 1);
+		step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+		SAID(world, "");
+	}
+	/* Not for being let alone: the timer finds the queues drained. */
+	world = backup(3);
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_GATE, .open = false });
+	world.now_us = world.machine.deadline_us;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_GATE, .open = true });
+	SAID(world, "");
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_TIMER });
+	SAID(world, "S100 H A T:master");
 }
 
 /* What ran over may also have told of a longer interval: one that has slept knows no more than one that begins. */
