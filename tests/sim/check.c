@@ -300,6 +300,27 @@ void sim_check_always(Sim *sim)
 	}
 }
 
+static bool says_it_serves(const SimPacket *packet, const SimDevice *from)
+{
+	return packet->from == from->index && packet->claim.standing == VRRP_STANDING_SERVING;
+}
+
+/* What @to has yet to hear of @from: that it serves people, as it did when it said so, whatever it would say now. */
+static bool is_to_hear_that_it_serves(const Sim *sim, const SimDevice *to, const SimDevice *from)
+{
+	for (gsize i = 0; i < sim->n_events; i++) {
+		const SimEvent *event = &sim->events[i];
+
+		if (event->kind == SIM_EVENT_ARRIVAL && event->device == to->index && says_it_serves(event->packet, from))
+			return true;
+	}
+	for (guint path = 0; path < SIM_N_PATHS; path++)
+		for (const GList *l = to->received[path].head; l; l = l->next)
+			if (says_it_serves(l->data, from))
+				return true;
+	return false;
+}
+
 /* The moment the network is whole again: who serves people now, alone, must still do so in the end. Not where an order waits to be read, or is being
  * obeyed, that gives the role away: to give up, to take over from it, and another interval, which is another election. */
 void sim_check_quiet(Sim *sim)
@@ -315,7 +336,7 @@ void sim_check_quiet(Sim *sim)
 		const SimDevice *device = &sim->device[i], *other = &sim->device[1 - i];
 
 		if (is_master(device) && is_master(other) && !device->candidate.machine.listening && device->claim.standing == VRRP_STANDING_SERVING &&
-		    other->claim.standing != VRRP_STANDING_SERVING && other->said.standing != VRRP_STANDING_SERVING && device->candidate.watch.carrier && other->candidate.serving &&
+		    other->claim.standing != VRRP_STANDING_SERVING && !is_to_hear_that_it_serves(sim, device, other) && device->candidate.watch.carrier && other->candidate.serving &&
 		    device->told_us == 0 && !device->changing && device->wanted_interval_cs == device->interval_cs &&
 		    sim_clock(sim, other) - other->frame_us >= MAX(3 * interval_us(other->interval_cs), 300 * SIM_MS))
 			keeper = (int)i;

@@ -49,8 +49,10 @@ MISTAKES = {
     "a Master that hears a lower one announces nothing": ("machine", "if (now_us - machine->announced_us >= interval_us(machine->interval_cs))", "if (now_us < 0)",
                                                           {"led-astray"}),
     "who is let take over only when nobody leads any more does not": (
-        "machine", "if (machine->open && machine->master_gone)", "if (now_us < 0)",
-        {"one-master"}),
+        "machine", "if (machine->open && machine->master_gone)", "if (now_us < 0)", {"one-master"}),
+    "what was lost is told where nobody minds it": (
+        "machine", "if (!vrrp_machine_would_lead(machine, now_us) || waits_anew(machine, event, now_us, now_us))\n\t\t\tbreak;\n\t\tif (machine->open && machine->master_gone)",
+        "if (machine->open && machine->master_gone && !waits_anew(machine, event, now_us, now_us))", {"preempts"}, 950197342),
     "a Master speaks too rarely": ("machine", "\tmachine->deadline_us += interval_us(machine->interval_cs);",
                                    "\tmachine->deadline_us += 5 * interval_us(machine->interval_cs);", {"livelock", "restless"}),
     "priority 0 is said before the addresses are down": ("candidate", "if (self->machine.state != VRRP_STATE_MASTER || !self->holding ||",
