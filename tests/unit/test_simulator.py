@@ -30,7 +30,11 @@ MISTAKES = {
                                                    "if (now_us < 0) {", {"too-early"}),
     "who has slept waits by a short interval it had learned": (
         "machine", "machine->master_interval_cs = MAX(machine->master_interval_cs, machine->interval_cs);", "", {"too-early"}),
-    "the interval is not learned": ("machine", "if (machine->version == 3)\n\t\tmachine->master_interval_cs = event->interval_cs;", "", {"preempts"}),
+    "the interval is not learned": (
+        "machine", "\tif (machine->version == 3)\n\t\tmachine->master_interval_cs = event->undated ? MAX(event->interval_cs, machine->master_interval_cs) : event->interval_cs;", "",
+        {"preempts"}),
+    "an old advert shortens the interval": ("machine", "event->undated ? MAX(event->interval_cs, machine->master_interval_cs) : event->interval_cs;",
+                                            "event->interval_cs;", {"preempts"}, 960004268),
     "a Backup keeps the addresses": ("machine", "hear(machine, event);\n\t\tadd_kind(out, VRRP_STEP_DROP);", "hear(machine, event);",
                                      {"addresses-without-role"}),
     "a Backup answers": ("machine", "\thear(machine, event);\n\tmachine->resigned = false;",

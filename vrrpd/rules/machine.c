@@ -137,8 +137,9 @@ static void hear(VrrpMachine *machine, const VrrpEvent *event)
 {
 	machine->master_priority = event->priority;
 	machine->master_address = event->source;
+	/* What may be older than what was heard before it takes nothing back. */
 	if (machine->version == 3)
-		machine->master_interval_cs = event->interval_cs;
+		machine->master_interval_cs = event->undated ? MAX(event->interval_cs, machine->master_interval_cs) : event->interval_cs;
 }
 
 static void give_up(VrrpMachine *machine, gint64 now_us, Steps *out)

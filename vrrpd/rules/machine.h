@@ -12,7 +12,7 @@
  *  - so does one for whose adverts the kernel had no room, each time, unless it has listened in vain for so long since: what it has not heard may have
  *    been said;
  *  - of a queue in which adverts lay while somebody set the clock nobody knows how old they are: priority 0 is not believed from there, for the Master may
- *    have led again since, and the Master's interval only if it is not shorter than the own;
+ *    have led again since, and the Master's interval only if it is not shorter than the own, nor than what was known of it;
  *  - a Master that yields to a higher one says once more that it led, at the least priority there is, so that the other, if it had not heard of it, tells
  *    the hosts that it leads;
  *  - addresses are let go before priority 0 is said, so that they are never on two devices.

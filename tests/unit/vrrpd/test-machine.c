@@ -308,6 +308,9 @@ static void test_backup_undated(void)
 	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
 	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_ADVERT, .priority = 200, .source = HIGHER, .interval_cs = 20, .received_us = world.now_us, .undated = true });
 	DUE_IN(world, 600 * MS + 156 * 200000 / 256);
+	/* By another path, and perhaps older than what was heard. */
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_ADVERT, .priority = 150, .source = HIGHER, .interval_cs = 10, .received_us = world.now_us, .undated = true });
+	DUE_IN(world, 600 * MS + 156 * 200000 / 256);
 	g_assert_cmpint(world.machine.late_wake_ups, ==, 0);
 	hear(&world, 200, HIGHER, 1);
 	DUE_IN(world, 30 * MS + 156 * 10000 / 256);
