@@ -29,12 +29,14 @@ MISTAKES = {
     "a queue that ran over is no reason to wait": ("machine", "if (now_us - event->received_us > interval_us(machine->master_interval_cs)) {",
                                                    "if (now_us < 0) {", {"too-early"}),
     "who has slept waits by a short interval it had learned": (
-        "machine", "machine->master_interval_cs = MAX(machine->master_interval_cs, machine->interval_cs);", "", {"too-early"}),
+        "machine", "MAX(machine->master_interval_cs, machine->interval_cs);\n\tmachine->deadline_us", "machine->master_interval_cs;\n\tmachine->deadline_us", {"too-early"}),
     "the interval is not learned": (
         "machine", "\tif (machine->version == 3)\n\t\tmachine->master_interval_cs = event->undated ? MAX(event->interval_cs, machine->master_interval_cs) : event->interval_cs;", "",
         {"preempts"}),
     "an old advert shortens the interval": ("machine", "event->undated ? MAX(event->interval_cs, machine->master_interval_cs) : event->interval_cs;",
                                             "event->interval_cs;", {"preempts"}, 960004268),
+    "who begins forgets how often the Master speaks": ("machine", "MAX(machine->master_interval_cs, machine->interval_cs);\n\t\tbecome_backup(",
+                                                       "machine->interval_cs;\n\t\tbecome_backup(", {"restless"}, 960049837),
     "a Backup keeps the addresses": ("machine", "hear(machine, event);\n\t\tadd_kind(out, VRRP_STEP_DROP);", "hear(machine, event);",
                                      {"addresses-without-role"}),
     "a Backup answers": ("machine", "\thear(machine, event);\n\tmachine->resigned = false;",

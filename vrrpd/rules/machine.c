@@ -133,13 +133,18 @@ static void become_backup(VrrpMachine *machine, const char *reason, gint64 now_u
 	machine->deadline_us = now_us + vrrp_machine_down_us(machine);
 }
 
+/* What may be older than what was heard before it takes nothing back. */
+static void learn_interval(VrrpMachine *machine, const VrrpEvent *event)
+{
+	if (machine->version == 3)
+		machine->master_interval_cs = event->undated ? MAX(event->interval_cs, machine->master_interval_cs) : event->interval_cs;
+}
+
 static void hear(VrrpMachine *machine, const VrrpEvent *event)
 {
 	machine->master_priority = event->priority;
 	machine->master_address = event->source;
-	/* What may be older than what was heard before it takes nothing back. */
-	if (machine->version == 3)
-		machine->master_interval_cs = event->undated ? MAX(event->interval_cs, machine->master_interval_cs) : event->interval_cs;
+	learn_interval(machine, event);
 }
 
 static void give_up(VrrpMachine *machine, gint64 now_us, Steps *out)
@@ -174,7 +179,7 @@ static void step_init(VrrpMachine *machine, const VrrpEvent *event, gint64 now_u
 {
 	switch (event->kind) {
 	case VRRP_EVENT_START:
-		machine->master_interval_cs = machine->interval_cs;
+		machine->master_interval_cs = MAX(machine->master_interval_cs, machine->interval_cs);
 		become_backup(machine, event->reason, now_us, out);
 		break;
 	case VRRP_EVENT_RESUME:
@@ -188,8 +193,12 @@ static void step_init(VrrpMachine *machine, const VrrpEvent *event, gint64 now_u
 	case VRRP_EVENT_GATE:
 		machine->open = event->open;
 		break;
-	case VRRP_EVENT_STOP:
 	case VRRP_EVENT_ADVERT:
+		/* Its link is not trusted yet, and somebody leads: not to wait for him would be to preempt him. */
+		if (event->priority != 0)
+			learn_interval(machine, event);
+		break;
+	case VRRP_EVENT_STOP:
 	case VRRP_EVENT_TIMER:
 	case VRRP_EVENT_RESIGN:
 	case VRRP_EVENT_TAKE:
@@ -278,6 +287,7 @@ static void step_backup(VrrpMachine *machine, const VrrpEvent *event, gint64 now
 		break;
 	case VRRP_EVENT_STOP:
 		machine->deadline_us = 0;
+		machine->master_interval_cs = machine->interval_cs;
 		enter(machine, VRRP_STATE_INIT, event->reason, out);
 		break;
 	case VRRP_EVENT_START:

@@ -4,6 +4,7 @@
  *
  * Preempt_Mode is false always and Accept_Mode true always. Beyond the RFCs, and nothing else:
  *  - a Backup that is held, or whose link has just come back, lets the down timer run out without acting on it;
+ *  - a Backup that begins waits by the Master's interval if it has heard that already, before its link was to be trusted, and that is longer than its own;
  *  - a Master that finds itself later than a Backup would wait is silent for one interval, and steps down if it hears another Master
  *    whatever that one's priority;
  *  - a Backup whose timer fires more than an interval late, or that has only adverts which have lain in its queue for longer, waits a whole

@@ -110,6 +110,29 @@ static void test_init_ignores(void)
 	}
 }
 
+/* Its link is not trusted yet, and what is heard on it meanwhile is not forgotten: the Master speaks less often than we would. */
+static void test_init_learns_interval(void)
+{
+	World world = backup(3);
+
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "no-carrier" });
+	hear(&world, 200, HIGHER, 100);
+	hear(&world, 200, HIGHER, 50);
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_START, .reason = "carrier" });
+	DUE_IN(world, 1500 * MS + 156 * 500000LL / 256);
+	/* More often: for now it is our own, as ever; and who has resigned says nothing of it. */
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "no-carrier" });
+	hear(&world, 200, HIGHER, 1);
+	hear(&world, 0, HIGHER, 100);
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_START, .reason = "carrier" });
+	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
+	/* What was heard before the link went is. */
+	hear(&world, 200, HIGHER, 100);
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "no-carrier" });
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_START, .reason = "carrier" });
+	DUE_IN(world, 300 * MS + 156 * 100000 / 256);
+}
+
 static void test_init_resume(void)
 {
 	World world = { .now_us = 5 * MS };
@@ -686,6 +709,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/vrrp/machine/9568-6.4.1/init/startup", test_init_startup);
 	g_test_add_func("/vrrp/machine/9568-6.4.1/init/everything-else-ignored", test_init_ignores);
+	g_test_add_func("/vrrp/machine/init/learns-interval", test_init_learns_interval);
 	g_test_add_func("/vrrp/machine/restart/resume", test_init_resume);
 	g_test_add_func("/vrrp/machine/9568-6.4.2/backup/timer", test_backup_timer);
 	g_test_add_func("/vrrp/machine/9568-6.4.2/backup/timer-not-due", test_backup_early_timer);
