@@ -458,8 +458,11 @@ void vrrp_election_received(VrrpPath *path, const guint8 *packet, gsize length, 
 	event.priority = advert.priority;
 	event.interval_cs = advert.interval_cs;
 	event.source = primary_address(self, path, advert.source);
-	if (!vrrp_sleep_counts(&self->sleep, &self->candidate.machine, advert.priority, received_us))
+	if (!vrrp_sleep_counts(&self->sleep, &self->candidate.machine, advert.priority, received_us)) {
+		if (self->candidate.unsaved) /* of how high it was, it may tell all the same */
+			vrrp_election_save(self);
 		return;
+	}
 	step_at(self, &event, vrrp_sleep_heard_at(&self->sleep, &self->candidate.machine, received_us, vrrp_now_us()));
 	tick_along(self);
 	if (self->candidate.machine.master_priority != priority || !ip_equal(&self->candidate.machine.master_address, &address))

@@ -166,7 +166,7 @@ void sim_device_start(Sim *sim, SimDevice *device)
 		vrrp_holds_set(&candidate->holds, VRRP_HOLD_NO_SUPERVISOR, "started anew", 0, now_us);
 	}
 	candidate->holds.supervised_until_us = now_us + VRRP_LEASE_US;
-	device->interval_cs = device->wanted_interval_cs;
+	device->interval_cs = device->heard_interval_cs = device->wanted_interval_cs;
 	device->woke_us = now_us;
 	vrrp_candidate_begin(candidate, sim->version, device->interval_cs, sim_address(sim, device->index, SIM_LAN), device->configured_priority);
 	plan_tick(sim, device, 0);

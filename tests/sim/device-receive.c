@@ -157,7 +157,8 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet, gint64
 	} else if (!overtaken && packet->received_us >= device->heard_master_us) { /* else another path has brought more since */
 		device->heard_master_us = packet->received_us;
 		device->late_us = MAX(at_us - packet->received_us, 0);
-		device->heard_interval_cs = sim->version == 3 ? advert.interval_cs : device->interval_cs;
+		device->heard_interval_cs = sim->version == 2 ? device->interval_cs :
+					    event.undated ? MAX(advert.interval_cs, device->heard_interval_cs) : advert.interval_cs;
 		device->resigned = false;
 		if (old == VRRP_STATE_BACKUP)
 			sim_device_begin_to_wait(device, at_us, sim_clock(sim, device),
@@ -189,8 +190,10 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet, gint64
 		packet->received_us - device->heard_zero_us < (gint64)device->interval_cs * 10000 / 2;
 	due_us = device->candidate.machine.deadline_us;
 	slept = sim_has_slept(sim, device);
-	if (!vrrp_sleep_counts(&device->sleep, &device->candidate.machine, advert.priority, at_us))
+	if (!vrrp_sleep_counts(&device->sleep, &device->candidate.machine, advert.priority, at_us)) {
+		sim_device_save_changes(device);
 		return;
+	}
 	if (outdated)
 		sim_break(sim, "ghost-counts", "%c counts a resignation older than what its sender has said since", device->name);
 	sim_device_step_at(sim, device, &event,

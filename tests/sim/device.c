@@ -184,7 +184,7 @@ static void do_step(Sim *sim, SimDevice *device, const VrrpStep *step, gint64 no
 static void forget_heard(SimDevice *device)
 {
 	device->heard_master_us = device->heard_zero_us = device->wait_us = device->lost_us = device->full_us = device->undated_us = 0;
-	device->heard_interval_cs = 0;
+	device->heard_interval_cs = device->interval_cs;
 	device->zero_reign = 0;
 	device->resigned = false;
 }
@@ -197,6 +197,8 @@ void sim_device_forget_heard(SimDevice *device)
 
 static void state_changed(Sim *sim, SimDevice *device, VrrpState old, const char *reason, const VrrpEvent *event)
 {
+	guint before_cs = device->heard_interval_cs;
+
 	if (device->candidate.machine.state == VRRP_STATE_MASTER) {
 		sim->n_takeovers++;
 		sim_push(sim, (SimEvent){ .at_us = sim->now_us + 50 * SIM_MS + sim_upto(sim, 1000 * SIM_MS), .kind = SIM_EVENT_SERVES,
@@ -209,7 +211,6 @@ static void state_changed(Sim *sim, SimDevice *device, VrrpState old, const char
 	sim_device_save(device);
 	sim_say(sim, "%c  %s -> %s (%s)", device->name, vrrp_state_name(old), vrrp_state_name(device->candidate.machine.state), reason);
 	sim_check_step(sim, device, old, reason, event);
-	/* It begins with its own interval, whoever spoke before. */
 	if (event->kind == VRRP_EVENT_START)
 		device->leaves_for_carrier = false;
 	/* And who gives up itself knows that the other may lead anew, however soon. */
@@ -217,9 +218,14 @@ static void state_changed(Sim *sim, SimDevice *device, VrrpState old, const char
 		sim_device_forget_heard(device);
 	else if (event->kind == VRRP_EVENT_START)
 		forget_heard(device);
+	/* It begins with its own interval, whoever spoke before its link was lost; but not when it has heard since of a longer one. */
+	if (event->kind == VRRP_EVENT_STOP)
+		device->heard_interval_cs = device->interval_cs;
+	else if (event->kind == VRRP_EVENT_START)
+		device->heard_interval_cs = MAX(before_cs, device->interval_cs);
 	if (device->candidate.machine.state == VRRP_STATE_BACKUP) {
 		device->wait_us = sim_clock(sim, device);
-		device->wait_interval_cs = event->kind == VRRP_EVENT_ADVERT && sim->version == 3 ? event->interval_cs : device->interval_cs;
+		device->wait_interval_cs = device->heard_interval_cs;
 	}
 	if (device->candidate.machine.state != VRRP_STATE_MASTER)
 		device->said_us = 0;

@@ -76,6 +76,7 @@ MISTAKES = {
     "the step heard is not saved": ("candidate", "self->heard_step = heard;\n\tself->unsaved = true;", "self->heard_step = heard;", {"unsaved"}),
     "who hears another takes himself for not serving": ("candidate", "\tself->heard_us = MAX(self->heard_us, received_us);",
                                                         "\tself->heard_us = MAX(self->heard_us, received_us);\n\tself->serving = false;", {"split-winner"}, 5651),
+    "what an older advert tells is not saved": ("device-receive", "\t\tsim_device_save_changes(device);\n\t\treturn;", "\t\treturn;", {"unsaved"}, 960302559),
     "an order is not above a Master that serves": ("candidate", "self->ordered ? VRRP_STANDING_SERVING : self->standing", "self->standing",
                                                    {"keeps-against-newer"}),
     "a restarted process always goes on": ("candidate", "return role == VRRP_STATE_MASTER && age_us >= 0 && age_us < vrrp_machine_peer_down_us(&self->machine);",
