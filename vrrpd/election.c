@@ -195,6 +195,7 @@ static void step_at(VrrpElection *self, const VrrpEvent *event, gint64 now_us)
 {
 	VrrpStep steps[VRRP_MAX_STEPS];
 	VrrpState old = self->candidate.machine.state;
+	VrrpEvent left;
 	bool dropped = false, another = vrrp_machine_knows_another(&self->candidate.machine, event);
 	gsize n;
 
@@ -214,6 +215,8 @@ static void step_at(VrrpElection *self, const VrrpEvent *event, gint64 now_us)
 	if (self->candidate.unsaved)
 		vrrp_election_save(self);
 	vrrp_election_plan(self, now_us);
+	if (vrrp_candidate_left(&self->candidate, now_us, &left))
+		step_at(self, &left, now_us);
 }
 
 void vrrp_election_step(VrrpElection *self, const VrrpEvent *event)

@@ -315,8 +315,7 @@ void sim_device_step_at(Sim *sim, SimDevice *device, const VrrpEvent *event, gin
 	sim_device_save_changes(device);
 	sim_device_plan(sim, device, now_us);
 	sim_check_always(sim);
-	if (event->kind == VRRP_EVENT_RESIGN || event->kind == VRRP_EVENT_STOP)
-		sim_device_go_on_leaving(sim, device);
+	sim_device_go_on_leaving(sim, device);
 }
 
 void sim_device_go_on_leaving(Sim *sim, SimDevice *device)

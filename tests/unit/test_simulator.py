@@ -65,6 +65,8 @@ MISTAKES = {
                                                          "if (now_us > 0 || !self->holding ||", {"addresses-before-zero"}),
     "who resigns keeps the addresses": ("candidate", "ret_steps[0] = (VrrpStep){ .kind = VRRP_STEP_DROP };\n\t\treturn 1;", "return 0;", {"addresses-without-role"}),
     "who cannot take the addresses down leads on": ("candidate", "(self->holding && now_us < self->leave_until_us)", "self->holding || now_us < 0", {"stays"}),
+    "who was to end and yields before that stays": ("candidate", " || (self->machine.state == VRRP_STATE_BACKUP && self->leave.kind == VRRP_EVENT_STOP)", "",
+                                                    {"yields-to-older"}, 960123918),
     "addresses are not renewed": ("candidate", "ret_steps[n++] = (VrrpStep){ .kind = VRRP_STEP_RENEW };", "", {"master-without-addresses"}),
     "addresses that are put up anew are not renewed": ("candidate", "if (step->kind == VRRP_STEP_HOLD)\n\t\tself->renewed_us = now_us;",
                                                        "if (step->kind == VRRP_STEP_HOLD)\n\t\tself->renewed_us = 0;", {"master-without-addresses"}),

@@ -173,7 +173,8 @@ gsize vrrp_candidate_step(VrrpCandidate *self, const VrrpEvent *event, gint64 no
 	/* The other hears of it by silence alone, and began to count only with our last advert: it must come first. */
 	if (self->leaving && self->holding && event->kind == VRRP_EVENT_RESIGN && self->machine.state == VRRP_STATE_BACKUP)
 		self->machine.deadline_us += vrrp_machine_down_us(&self->machine);
-	self->leaving &= self->machine.state == VRRP_STATE_MASTER;
+	/* Another leads, and it need not give up any more; but if it was to end altogether, it is still to. */
+	self->leaving &= self->machine.state == VRRP_STATE_MASTER || (self->machine.state == VRRP_STATE_BACKUP && self->leave.kind == VRRP_EVENT_STOP);
 	for (gsize i = 0; i < n; i++) {
 		self->holding |= ret_steps[i].kind == VRRP_STEP_HOLD;
 		due |= renews(self, &ret_steps[i], now_us);
@@ -196,7 +197,7 @@ void vrrp_candidate_dropped(VrrpCandidate *self)
 
 bool vrrp_candidate_left(const VrrpCandidate *self, gint64 now_us, VrrpEvent *ret_event)
 {
-	if (!self->leaving || (self->holding && now_us < self->leave_until_us))
+	if (!self->leaving || (self->machine.state == VRRP_STATE_MASTER && self->holding && now_us < self->leave_until_us))
 		return false;
 	*ret_event = self->leave;
 	return true;

@@ -80,7 +80,8 @@ gsize vrrp_candidate_step(VrrpCandidate *candidate, const VrrpEvent *event, gint
 void vrrp_candidate_dropped(VrrpCandidate *candidate);
 
 /* True when @ret_event is to be stepped: a Master that leaves has its addresses down; or the kernel has not let it for VRRP_LEAVE_US, and then it
- * falls silent without saying priority 0. After vrrp_candidate_dropped(), and at each tick. */
+ * falls silent without saying priority 0; or it was to end altogether and has yielded to another meanwhile. After each step and vrrp_candidate_dropped(),
+ * and at each tick. */
 bool vrrp_candidate_left(const VrrpCandidate *candidate, gint64 now_us, VrrpEvent *ret_event);
 
 /* The step of an advert that counts; before VRRP_EVENT_ADVERT. */

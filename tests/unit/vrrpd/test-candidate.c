@@ -413,6 +413,23 @@ static void test_yields_while_leaving(void)
 	g_assert_false(vrrp_candidate_left(&world.candidate, world.now_us + VRRP_LEAVE_US, &event));
 }
 
+/* But who was told to end altogether (its link is gone) ends all the same, and is no Backup that an order could make lead. */
+static void test_yields_while_ending(void)
+{
+	World world = master();
+	VrrpEvent event;
+
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_STOP, .reason = "no-carrier" });
+	hear(&world, 253);
+	g_assert_cmpint(world.candidate.machine.state, ==, VRRP_STATE_BACKUP);
+	g_assert_true(vrrp_candidate_left(&world.candidate, world.now_us, &event));
+	step(&world, event);
+	g_assert_false(said_zero(&world) || did(&world, VRRP_STEP_DROP));
+	g_assert_cmpint(world.candidate.machine.state, ==, VRRP_STATE_INIT);
+	g_assert_false(world.candidate.leaving);
+	g_assert_false(vrrp_candidate_left(&world.candidate, world.now_us + VRRP_LEAVE_US, &event));
+}
+
 /* Silence means nothing to who does not hear; nor right after. */
 static void test_deaf(void)
 {
@@ -497,5 +514,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/candidate/leaving/not-for-ever", test_leaving_ends);
 	g_test_add_func("/vrrp/candidate/leaving/stopped", test_stopped_while_leaving);
 	g_test_add_func("/vrrp/candidate/leaving/another-leads", test_yields_while_leaving);
+	g_test_add_func("/vrrp/candidate/leaving/another-leads-and-it-ends", test_yields_while_ending);
 	return g_test_run();
 }
