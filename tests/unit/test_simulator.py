@@ -54,6 +54,8 @@ MISTAKES = {
         "\tmachine->deadline_us = now_us + interval_us(machine->interval_cs);\n\tif (now_us - machine->announced_us", {"addresses-twice"}),
     "a Master that hears a lower one announces nothing": ("machine", "if (now_us - machine->announced_us >= interval_us(machine->interval_cs))", "if (now_us < 0)",
                                                           {"led-astray"}),
+    "who was late and yields says nothing": ("machine", "if (!machine->listening || (!event->took_over && (higher || event->priority > LEAST_PRIORITY)))",
+                                             "if (!machine->listening)", {"led-astray"}, 960536114),
     "who is let take over only when nobody leads any more does not": (
         "machine", "if (machine->open && machine->master_gone)", "if (now_us < 0)", {"one-master"}),
     "what was lost is told where nobody minds it": (

@@ -137,8 +137,9 @@ void vrrp_candidate_hears(VrrpCandidate *self, bool hears, gint64 now_us)
 	self->deaf = !hears;
 }
 
-/* What was said while it was deaf is as lost as what there was no room for, and as little of it is missed when it has listened for so long since. */
-static VrrpEvent with_missed(VrrpCandidate *self, const VrrpEvent *event, gint64 now_us)
+/* What the machine cannot know. What was said while it was deaf is as lost as what there was no room for, and as little of it is missed when it has listened
+ * for so long since. And of a peer the step tells that it took over from us, who may have slept. */
+static VrrpEvent with_known(VrrpCandidate *self, const VrrpEvent *event, gint64 now_us)
 {
 	VrrpEvent with = *event;
 	bool asks = (event->kind == VRRP_EVENT_TIMER || event->kind == VRRP_EVENT_GATE) && vrrp_machine_would_lead(&self->machine, now_us);
@@ -148,13 +149,14 @@ static VrrpEvent with_missed(VrrpCandidate *self, const VrrpEvent *event, gint64
 		self->missed = false;
 	} else if (event->kind == VRRP_EVENT_ADVERT) {
 		self->missed = false;
+		with.took_over = self->paired && vrrp_judge_step_of(event->priority) > self->step;
 	}
 	return with;
 }
 
 gsize vrrp_candidate_step(VrrpCandidate *self, const VrrpEvent *event, gint64 now_us, VrrpStep ret_steps[static VRRP_MAX_STEPS])
 {
-	VrrpEvent with = with_missed(self, event, now_us);
+	VrrpEvent with = with_known(self, event, now_us);
 	bool due = false, begins;
 	gsize n;
 

@@ -314,8 +314,8 @@ static void master_advert(VrrpMachine *machine, const VrrpEvent *event, gint64 n
 	}
 	if (higher || machine->listening) {
 		/* The one that stays may not have heard of this one, which spoke to hosts, and announces its addresses when it does; whatever has
-		 * become of its priority meanwhile, it is not to yield in turn. */
-		if (!machine->listening)
+		 * become of its priority meanwhile, it is not to yield in turn. One that was late says no more than it must. */
+		if (!machine->listening || (!event->took_over && (higher || event->priority > LEAST_PRIORITY)))
 			say(machine, LEAST_PRIORITY, now_us, out);
 		hear(machine, event);
 		add_kind(out, VRRP_STEP_DROP);

@@ -14,8 +14,8 @@
  *    been said;
  *  - of a queue in which adverts lay while somebody set the clock nobody knows how old they are: priority 0 is not believed from there, for the Master may
  *    have led again since, and the Master's interval only if it is not shorter than the own, nor than what was known of it;
- *  - a Master that yields to a higher one says once more that it led, at the least priority there is, so that the other, if it had not heard of it, tells
- *    the hosts that it leads;
+ *  - a Master that yields says once more that it led, at the least priority there is, so that the other, if it had not heard of it, tells the hosts that it
+ *    leads; but one that was late does not where the other took over from it;
  *  - addresses are let go before priority 0 is said, so that they are never on two devices.
  * Time is microseconds of CLOCK_BOOTTIME.
  */
@@ -47,6 +47,7 @@ typedef struct {
 	IpAddress source;    /* ADVERT: the sender's primary address */
 	gint64 received_us;  /* ADVERT: when the kernel had it; */
 	bool undated;        /* ADVERT: or before that, nobody knows how long */
+	bool took_over;      /* ADVERT: it is known that its sender took over from us, and so told the hosts after us */
 	bool open;           /* GATE */
 	bool ran_over;       /* TIMER, GATE: the kernel had no room for something since the Master was heard last, a down interval ago, or when this was last said */
 } VrrpEvent;

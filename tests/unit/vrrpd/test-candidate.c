@@ -430,6 +430,33 @@ static void test_yields_while_ending(void)
 	g_assert_false(vrrp_candidate_left(&world.candidate, world.now_us + VRRP_LEAVE_US, &event));
 }
 
+static bool said_least(const World *world)
+{
+	for (gsize i = 0; i < world->n; i++)
+		if (world->steps[i].kind == VRRP_STEP_SEND && world->steps[i].priority == 1)
+			return true;
+	return false;
+}
+
+/* It has slept while another led. One that took over from it told the hosts after it; one that led beside it did not hear of it, and is to tell them again. */
+static void test_slept_while_another_led(void)
+{
+	World world = master();
+
+	world.now_us += 5000 * MS;
+	hear(&world, vrrp_judge_priority(VRRP_STANDING_NOT_SERVING, world.candidate.step + 1, 1));
+	g_assert_true(did(&world, VRRP_STEP_DROP) && !said_least(&world));
+	world = master();
+	world.now_us += 5000 * MS;
+	hear(&world, vrrp_judge_priority(VRRP_STANDING_SERVING, world.candidate.step, 1));
+	g_assert_true(did(&world, VRRP_STEP_DROP) && said_least(&world));
+	world = master();
+	world.candidate.paired = false;
+	world.now_us += 5000 * MS;
+	hear(&world, 50);
+	g_assert_true(did(&world, VRRP_STEP_DROP) && said_least(&world));
+}
+
 /* Silence means nothing to who does not hear; nor right after. */
 static void test_deaf(void)
 {
@@ -514,6 +541,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vrrp/candidate/leaving/not-for-ever", test_leaving_ends);
 	g_test_add_func("/vrrp/candidate/leaving/stopped", test_stopped_while_leaving);
 	g_test_add_func("/vrrp/candidate/leaving/another-leads", test_yields_while_leaving);
+	g_test_add_func("/vrrp/candidate/slept-while-another-led", test_slept_while_another_led);
 	g_test_add_func("/vrrp/candidate/leaving/another-leads-and-it-ends", test_yields_while_ending);
 	return g_test_run();
 }

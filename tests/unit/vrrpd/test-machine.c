@@ -655,8 +655,19 @@ static void test_master_late_replaced(void)
 
 	world.now_us += 5000 * MS;
 	hear(&world, 1, LOWER, 10);
-	SAID(world, "D T:backup");
+	SAID(world, "D T:backup"); /* its own last word would win */
 	g_assert_cmpstr(world.reason, ==, "late-wake-up");
+	/* Both led before, and hosts may have been told of us last: the other is to tell them again. */
+	world = master(3);
+	world.now_us += 5000 * MS;
+	hear(&world, 50, LOWER, 10);
+	SAID(world, "S1 D T:backup");
+	g_assert_cmpstr(world.reason, ==, "late-wake-up");
+	/* Which it has, if it took over from us. */
+	world = master(3);
+	world.now_us += 5000 * MS;
+	step(&world, (VrrpEvent){ .kind = VRRP_EVENT_ADVERT, .priority = 50, .source = LOWER, .interval_cs = 10, .received_us = world.now_us, .took_over = true });
+	SAID(world, "D T:backup");
 }
 
 static void test_master_not_late(void)
