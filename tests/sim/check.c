@@ -2,7 +2,7 @@
 /* tests/sim/check.c - what must hold in every simulated world. None of it asks the code under test what is right. */
 #include <stdarg.h>
 
-#include "sim.h"
+#include "device.h"
 
 void sim_break(Sim *sim, const char *invariant, const char *format, ...)
 {
@@ -321,6 +321,16 @@ static bool is_to_hear_that_it_serves(const Sim *sim, const SimDevice *to, const
 	return false;
 }
 
+/* Its applications do, and people are within its reach, now and not only when it last said so: it is not kept busy until it must doubt that. Who was
+ * ordered to lead has yet to begin. */
+static bool serves_people(const Sim *sim, const SimDevice *device)
+{
+	gint64 now_us = sim_clock(sim, device), looks_us = MAX(device->tick_at_us, now_us + MAX(sim->late_until_us - sim->now_us, 0));
+
+	return device->candidate.serving && device->candidate.watch.carrier && device->claim.standing == VRRP_STANDING_SERVING &&
+	       sim_device_standing(sim, device) == VRRP_STANDING_SERVING && looks_us - device->frame_us < sim_device_window_us(device);
+}
+
 /* The moment the network is whole again: who serves people now, alone, must still do so in the end. Not where an order waits to be read, or is being
  * obeyed, that gives the role away: to give up, to take over from it, and another interval, which is another election. */
 void sim_check_quiet(Sim *sim)
@@ -335,8 +345,8 @@ void sim_check_quiet(Sim *sim)
 	for (guint i = 0; sim->paired && i < sim->n_devices; i++) {
 		const SimDevice *device = &sim->device[i], *other = &sim->device[1 - i];
 
-		if (is_master(device) && is_master(other) && !device->candidate.machine.listening && device->claim.standing == VRRP_STANDING_SERVING &&
-		    other->claim.standing != VRRP_STANDING_SERVING && !is_to_hear_that_it_serves(sim, device, other) && device->candidate.watch.carrier && other->candidate.serving &&
+		if (is_master(device) && is_master(other) && !device->candidate.machine.listening && serves_people(sim, device) &&
+		    other->claim.standing != VRRP_STANDING_SERVING && !is_to_hear_that_it_serves(sim, device, other) && other->candidate.serving &&
 		    device->told_us == 0 && !device->changing && device->wanted_interval_cs == device->interval_cs &&
 		    sim_clock(sim, other) - other->frame_us >= MAX(3 * interval_us(other->interval_cs), 300 * SIM_MS))
 			keeper = (int)i;
