@@ -170,6 +170,8 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet, gint64
 	if (advert.priority != 0 && event.undated) {
 		device->undated_us = at_us;
 		device->resigned = false;
+		if (!overtaken) /* for it that is the last it has heard, whichever path has brought more since */
+			device->late_us = MAX(device->late_us, at_us - device->heard_master_us);
 	}
 	if (advert.priority != 0)
 		device->led_us = MAX(packet->received_us, device->led_us);
