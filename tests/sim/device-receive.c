@@ -156,7 +156,6 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet, gint64
 		device->zero_interval_cs = device->candidate.machine.master_interval_cs;
 	} else if (!overtaken && packet->received_us >= device->heard_master_us) { /* else another path has brought more since */
 		device->heard_master_us = packet->received_us;
-		device->late_us = MAX(at_us - packet->received_us, 0);
 		device->heard_interval_cs = sim->version == 2 ? device->interval_cs :
 					    event.undated ? MAX(advert.interval_cs, device->heard_interval_cs) : advert.interval_cs;
 		device->resigned = false;
@@ -170,11 +169,14 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet, gint64
 	if (advert.priority != 0 && event.undated) {
 		device->undated_us = at_us;
 		device->resigned = false;
-		if (!overtaken) /* for it that is the last it has heard, whichever path has brought more since */
-			device->late_us = MAX(device->late_us, at_us - device->heard_master_us);
 	}
 	if (advert.priority != 0)
 		device->led_us = MAX(packet->received_us, device->led_us);
+	/* The last that it has heard is for it what it takes for that, whichever path has brought more since. */
+	if (advert.priority != 0 && !overtaken) {
+		device->taken_us = MAX(at_us, device->taken_us);
+		device->late_us = MAX(device->taken_us - device->heard_master_us, 0);
+	}
 	if (packet->path == SIM_LAN) {
 		vrrp_link_watch_advert(&device->candidate.watch);
 		device->lan_advert_us = sim_clock(sim, device);

@@ -183,7 +183,7 @@ static void do_step(Sim *sim, SimDevice *device, const VrrpStep *step, gint64 no
 /* What it had heard goes with its process; who has resigned last is known for longer than a link is away. */
 static void forget_heard(SimDevice *device)
 {
-	device->heard_master_us = device->heard_zero_us = device->wait_us = device->lost_us = device->full_us = device->undated_us = 0;
+	device->heard_master_us = device->heard_zero_us = device->wait_us = device->lost_us = device->full_us = device->undated_us = device->taken_us = 0;
 	device->heard_interval_cs = device->interval_cs;
 	device->zero_reign = 0;
 	device->resigned = false;

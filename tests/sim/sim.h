@@ -135,6 +135,7 @@ typedef struct {
 	gint64 deaf_us, deaf_lost_us; /* own clock: since when its groups are not joined, and what was lost for that */
 	gint64 stepped_us;           /* own clock: when its wall clock was set last; 0: never */
 	gint64 stamped_us[SIM_N_PATHS], distrust_us[SIM_N_PATHS]; /* own clock: when a stamp was last read there, and one after such a step; 0: never */
+	gint64 taken_us;             /* own clock: when it takes the last advert of a Master for received, behind a step of the clock; */
 	gint64 late_us;              /* so much later than it came was what it waits for taken to be received, behind a step of the clock */
 	gint64 announced_us;         /* world: when it last told the hosts where the addresses are */
 	gint64 led_us;               /* own clock: when it last heard any Master; 0: not since it began */
