@@ -15,7 +15,7 @@
 #include "syncd/files/file.h"
 #include "syncd/files/owner.h"
 #include "syncd/files/path.h"
-#include "syncd/files/picture.h"
+#include "syncd/files/store.h"
 
 enum { DEPTH_MAX = 64, ASIDE_TRIES = 1000, ASIDE_LENGTH = 200 };
 
@@ -199,7 +199,7 @@ static bool store(Keeping *keeping, const Found *found, git_oid *ret_blob, SyncM
 	} else {
 		sync_autofd fd = openat(found->folder_fd, found->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
-		if (fd >= 0 && !sync_picture_store(keeping->apply->repo, (SyncObjects *)keeping->apply->objects, fd, (gsize)st->st_size, ret_blob, error))
+		if (fd >= 0 && !sync_store_file(keeping->apply->repo, (SyncObjects *)keeping->apply->objects, fd, (gsize)st->st_size, NULL, ret_blob, error))
 			return false;
 		ok = fd >= 0;
 	}

@@ -50,9 +50,6 @@ bool sync_picture_refresh(SyncPicture *picture, SyncRepo *repo, GCancellable *ca
 bool sync_picture_write(SyncPicture *picture, SyncRepo *repo, const git_oid *before, GPtrArray *missing, git_oid *ret_tree,
 			GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Stores a file as a picture would: its blob, or its pointer and the recording. */
-bool sync_picture_store(SyncRepo *repo, SyncObjects *objects, int fd, gsize size, git_oid *ret_id, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-
 /* What @path was when it was looked at last, a file or a link (plan.h); NULL: nothing. Transfer full. */
 SyncWas *sync_picture_was(SyncPicture *picture, const SyncSet *set, const char *path);
 
