@@ -6,7 +6,6 @@ import os
 import select
 import shutil
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "bus"), str(HERE.parents[1] / "demo")]
+from caller import Caller  # noqa: E402
 from frame import OURS, Figure, Promise, Trial, at_most, run  # noqa: E402
 from measure import dirty_kb  # noqa: E402
 from gi.repository import Gio, GLib  # noqa: E402
@@ -80,71 +80,6 @@ with sqlite3.connect("/var/lib/understudy/notify/events.db") as db:
 """
 
 
-# Another service on the bus, which answers at once and has nothing else to do.
-IDLER = """
-import sys
-sys.path[:0] = sys.argv[1:]
-from notify import Caller
-service = Caller("/run/bus", "org.freedesktop.DBus")
-service.ask("/", "org.freedesktop.DBus", "Hello")
-print(service.name, flush=True)
-while True:
-    call = service.message()
-    if call[1] == 1:
-        service.answer(call)
-"""
-
-
-class Caller:
-    """Another service. What is told to everybody meanwhile it passes over, so that its own work is not in the figure."""
-
-    def __init__(self, path, destination=None):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(str(path))
-        self.socket.sendall(b"\0AUTH EXTERNAL " + str(os.getuid()).encode().hex().encode() + b"\r\n")
-        assert self.socket.recv(100).startswith(b"OK")
-        self.socket.sendall(b"BEGIN\r\n")
-        self.unread = b""
-        self.serial = 0
-        self.destination = destination
-
-    def message(self):
-        while True:
-            if len(self.unread) >= 16:
-                body, _, fields = struct.unpack_from("<III", self.unread, 4)
-                size = 16 + (fields + 7) // 8 * 8 + body
-                if len(self.unread) >= size:
-                    message, self.unread = self.unread[:size], self.unread[size:]
-                    return message
-            piece = self.socket.recv(65536)
-            assert piece, "the connection was closed"
-            self.unread += piece
-
-    def send(self, message):
-        self.serial += 1
-        message.set_serial(self.serial)
-        self.socket.sendall(bytes(message.to_blob(Gio.DBusCapabilityFlags.NONE)))
-
-    def ask(self, path, interface, method, body=None):
-        """How long it took until the answer was there."""
-        call = Gio.DBusMessage.new_method_call(self.destination, path, interface, method)
-        if body:
-            call.set_body(body)
-        begin = time.monotonic()
-        self.send(call)
-        while (answer := self.message())[1] != 2:  # an error, 3, never comes
-            pass
-        if method == "Hello":
-            self.name = Gio.DBusMessage.new_from_blob(answer, Gio.DBusCapabilityFlags.NONE).get_arg0()
-        return (time.monotonic() - begin) * 1000
-
-    def answer(self, call):
-        self.send(Gio.DBusMessage.new_from_blob(call, Gio.DBusCapabilityFlags.NONE).new_method_reply())
-
-    def get(self, name):
-        return self.ask(NOTIFY_PATH, "org.freedesktop.DBus.Properties", "Get", GLib.Variant("(ss)", (NOTIFY, name)))
-
-
 class Bench(Place):
     def __init__(self, more=""):
         super().__init__(BUILD)
@@ -203,7 +138,9 @@ def ask_meanwhile(bench, ask, *how):
 def burst(_subject):
     with Bench() as bench:
         caller = Caller(bench.root / "run/understudy/private/notify")
-        took, delays = ask_meanwhile(bench, lambda: caller.get("Count"), "/run/understudy/private/notify", "", 1, BURST)
+        wanted = GLib.Variant("(ss)", (NOTIFY, "Count"))
+        took, delays = ask_meanwhile(bench, lambda: caller.ask(NOTIFY_PATH, "org.freedesktop.DBus.Properties", "Get", wanted),
+                                     "/run/understudy/private/notify", "", 1, BURST)
         return {"burst_10000": [took], "burst_memory": [bench.status_kb("VmHWM")], "other_calls_delay": [max(delays)]}
 
 
@@ -213,9 +150,9 @@ def bus_burst(_subject):
             "</busconfig>", "<policy context=\"mandatory\"><allow send_destination=\"*\"/></policy></busconfig>"))
         bench.start_bus()
         bench.wait_for_name(bench.system_bus())
-        idler = bench.start(["/usr/bin/python3", "-c", IDLER, *sys.path[:3]], stdout=subprocess.PIPE)
+        idler = bench.start(["/usr/bin/python3", HERE / "caller.py", "/run/bus"], stdout=subprocess.PIPE)
         caller = Caller(bench.root / "run/bus", "org.freedesktop.DBus")
-        caller.ask("/", "org.freedesktop.DBus", "Hello")
+        caller.hello()
         caller.destination = idler.stdout.readline().decode().strip()
         _, delays = ask_meanwhile(bench, lambda: caller.ask("/", "org.freedesktop.DBus.Peer", "Ping"), "/run/bus", NOTIFY, 4, 100)
         return {"bus_calls_delay": [max(delays)]}

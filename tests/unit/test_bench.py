@@ -2,6 +2,8 @@
 """The benchmarks' common frame: turns, raw values, table, promises."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -120,6 +122,45 @@ def test_rejected_runs_are_repeated_and_failures_told(tmp_path, capsys):
 @pytest.mark.parametrize("words,want", [(["--json", "x", "--quick"], ["--quick"]), (["--json=x"], []), (["--only", "a"], ["--only", "a"])])
 def test_command_without_file(words, want):
     assert frame.strip_json(words) == want
+
+
+def names(executable):
+    """The benchmarks, or what they are made of."""
+    return sorted(path.name for path in BENCH.glob("*.py") if bool(path.stat().st_mode & 0o100) == executable)
+
+
+@pytest.mark.parametrize("name", names(True))
+def test_every_benchmark_starts(name, tmp_path):
+    done = subprocess.run([BENCH / name, "--only", "nothing"], cwd=tmp_path, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2 and done.stdout.startswith("no figure matches"), done.stderr
+
+
+@pytest.mark.parametrize("name", names(False))
+def test_what_a_benchmark_is_made_of_is_imported_by_itself(name, tmp_path):
+    done = subprocess.run([sys.executable, "-B", "-c", f"import {name[:-3]}"], cwd=tmp_path, env={"PATH": os.environ["PATH"], "PYTHONPATH": str(BENCH)},
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_service_beside_a_burst_answers(tmp_path):
+    """It is a program, which imports by itself what it needs."""
+    from caller import Caller
+
+    address = f"unix:path={tmp_path}/bus"
+    with subprocess.Popen(["dbus-daemon", "--session", f"--address={address}", "--nofork", "--nopidfile", "--print-address"], stdout=subprocess.PIPE) as bus:
+        try:
+            assert bus.stdout.readline().startswith(address.encode())
+            with subprocess.Popen([sys.executable, BENCH / "caller.py", tmp_path / "bus", "org.example.Echo"], cwd="/", env={"PATH": os.environ["PATH"]},
+                                  stdout=subprocess.PIPE) as service:
+                assert service.stdout.readline().startswith(b":1.")
+                caller = Caller(tmp_path / "bus")
+                caller.destination = "org.freedesktop.DBus"
+                caller.hello()
+                caller.destination = "org.example.Echo"
+                assert caller.ask("/", "org.freedesktop.DBus.Peer", "Ping") > 0
+                service.kill()
+        finally:
+            bus.kill()
 
 
 def test_every_figure_is_explained():
