@@ -123,7 +123,7 @@ class Place:
         enter = ["nsenter", f"--target={self.holder.pid}", "--mount", "--root", "--wd"]
         if user:
             enter += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
-        return enter + [str(word) for word in words]
+        return enter + [word if isinstance(word, bytes) else str(word) for word in words]
 
     def environment(self, **more):
         environment = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "LC_ALL", "LANG")}

@@ -757,6 +757,9 @@ def test_event_raise(notify):
     (["event", "raise", "SIP", "x", "-p", "300"], "--priority is 1 to 3"),
     (["event", "raise", "", "x"], "application: empty"),
     (["event", "raise", "SIP", "x\ty"], "not printable"),
+    (["event", "raise", "SIP", b"x\xff"], "not UTF-8"),
+    (["event", "raise", "SIP", "x", b"--description=\xc0\xaf"], "Invalid byte sequence"),
+    (["event", "raise", "SIP", "x", "--description", "x" * 100_000], "description: longer than 4096 characters"),
 ])
 def test_event_raise_of_bad_input(notify, words, said):
     done = notify.ctl(*words)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """notifyd as it ships, on a real bus and its private socket: what it confirmed is there, whatever happened."""
 
+import os
 import signal
+import socket
 import threading
 import xml.etree.ElementTree as ElementTree
 
@@ -140,6 +142,70 @@ def test_invalid_input_changes_nothing(client):
     assert client.fails("Raise", "(ss)", "SIP", "name")[0] == INVALID
     assert client.get("Count") == 0
     assert client.raise_event("ф" * 64, "й" * 64, 3, "x" * 4096, "y" * 1024, key=s("k" * 128)) > 0
+
+
+MEGABYTE = 1024 * 1024
+FIELDS = ["application", "name", "description", "reference", "about", "key"]
+
+
+@pytest.mark.parametrize("letter", ["x", "\u0444", "\U0001f4de"], ids=["ascii", "two bytes", "four bytes"])
+def test_texts_of_a_megabyte(client, letter):
+    """Refused by name, and before anything is stored."""
+    text = letter * (MEGABYTE // len(letter.encode()))
+    for number, field in enumerate(FIELDS):
+        texts = ["SIP", "name", "", ""]
+        options = {} if number < 4 else {field: s(text)}
+        if number < 4:
+            texts[number] = text
+        name, said = client.fails("Raise", "(ssyssa{sv})", *texts[:2], 1, *texts[2:], options)
+        assert name == INVALID and f": {field}: " in said and len(said) < 200, (field, name, said[:200])
+    assert client.get("Count") == 0 and client.raise_event() == 1 and client.list(text=s(text)) == []
+
+
+class Raw:
+    """Sends what no library would."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(DEADLINE_S)
+        self.socket.connect(str(path))
+        self.socket.sendall(b"\0AUTH EXTERNAL " + str(os.getuid()).encode().hex().encode() + b"\r\n")
+        assert self.socket.recv(100).startswith(b"OK")
+        self.socket.sendall(b"BEGIN\r\n")
+        self.serial = 0
+
+    def send(self, destination, path, interface, method, body=None, change=lambda blob: blob):
+        self.serial += 1
+        message = Gio.DBusMessage.new_method_call(destination, path, interface, method)
+        message.set_serial(self.serial)
+        if body:
+            message.set_body(body)
+        self.socket.sendall(change(bytes(message.to_blob(Gio.DBusCapabilityFlags.NONE))))
+
+    def is_closed(self):
+        """Once all that it was sent has been read."""
+        try:
+            while self.socket.recv(65536):
+                pass
+        except ConnectionResetError:
+            pass
+        self.socket.close()
+        return True
+
+
+@pytest.mark.parametrize("on", ["system", "private"])
+@pytest.mark.parametrize("wrong", [b"\xff\xfe", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80"], ids=["no UTF-8", "overlong", "surrogate", "five bytes"])
+def test_texts_that_are_not_utf_8(place, on, wrong):
+    """No text of D-Bus: who sends it is cut off, and nobody else."""
+    client = place.wait_for_name(place.system_bus()) if on == "system" else place.private_socket()
+    raw = Raw(place.root / ("run/bus" if on == "system" else "run/understudy/private/notify"))
+    if on == "system":
+        raw.send("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello")
+    mark = b"@" * len(wrong)
+    raw.send(NOTIFY if on == "system" else None, NOTIFY_PATH, NOTIFY, "Raise", GLib.Variant("(ssyssa{sv})", ("SIP", f"a {mark.decode()}", 1, "", "", {})),
+             lambda blob: blob.replace(mark, wrong))
+    assert raw.is_closed()
+    assert client.get("Count") == 0 and client.raise_event() == 1
 
 
 def raise_until_it_dies(place, worker, confirmed):
