@@ -24,6 +24,8 @@ from lab.pair import Pair  # noqa: E402
 from notify_place import NOTIFY, NOTIFY_PATH, Place, wait_until  # noqa: E402
 
 BUILD = Path(os.environ.get("UNDERSTUDY_BUILD", HERE.parents[1] / "build"))
+ECHO = "echo"  # in notifyd's place: a service that answers each call at once, and does nothing else
+NICE = 5  # as the supervisor starts it
 BURST, STORED, TRAPS, PAGES = 10_000, 100_000, 25, 50
 APPLICATIONS, EVENTS, WALKS = 20, 200, 10
 FIGURES = {
@@ -32,6 +34,7 @@ FIGURES = {
     "burst_10000": Figure("ms", at_most(10_000, "ms"), 0),
     "burst_memory": Figure("kB", at_most(24 * 1024, "kB"), 0),
     "other_calls_delay": Figure("ms", at_most(10, "ms")),
+    "bus_burst": Figure("ms", digits=0),
     "bus_calls_delay": Figure("ms", at_most(10, "ms")),
     "list_page_100k": Figure("ms", at_most(10, "ms")),
     "search_100k": Figure("ms"),
@@ -106,7 +109,7 @@ class Bench(Place):
         shutil.rmtree(self.folder)
 
     def start_notifyd(self):
-        self.notifyd = self.start(["/run/programs/understudy-notifyd"], user="understudy-notify", stderr=subprocess.PIPE)
+        self.notifyd = self.start(["nice", "-n", str(NICE), "/run/programs/understudy-notifyd"], user="understudy-notify", stderr=subprocess.PIPE)
         wait_until(self.private_answers, "notifyd answers on its private socket")
         self.private_socket().call("SetPlace", "(a{sv})", {"leads": GLib.Variant("b", True)})
 
@@ -130,7 +133,6 @@ def ask_meanwhile(bench, ask, *how):
     delays = []
     while not select.select([raiser.stdout], [], [], 0.001)[0]:  # it says how long it took when all are answered
         delays.append(ask())
-    assert bench.private_socket().get("Count") == BURST
     print(f"    {len(delays)} other calls, without a burst at most {calm:.1f} ms", flush=True)
     return float(raiser.stdout.read()), delays
 
@@ -141,21 +143,27 @@ def burst(_subject):
         wanted = GLib.Variant("(ss)", (NOTIFY, "Count"))
         took, delays = ask_meanwhile(bench, lambda: caller.ask(NOTIFY_PATH, "org.freedesktop.DBus.Properties", "Get", wanted),
                                      "/run/understudy/private/notify", "", 1, BURST)
+        assert bench.private_socket().get("Count") == BURST
         return {"burst_10000": [took], "burst_memory": [bench.status_kb("VmHWM")], "other_calls_delay": [max(delays)]}
 
 
-def bus_burst(_subject):
+def bus_burst(subject):
     with Bench() as bench:
         bench.write("run/bus.conf", (bench.root / "run/bus.conf").read_text(encoding="utf-8").replace(
             "</busconfig>", "<policy context=\"mandatory\"><allow send_destination=\"*\"/></policy></busconfig>"))
+        if subject == ECHO:
+            bench.kill_notifyd(15)
         bench.start_bus()
+        if subject == ECHO:
+            bench.start(["nice", "-n", str(NICE), "/usr/bin/python3", HERE / "caller.py", "/run/bus", NOTIFY], user="understudy-notify", stdout=subprocess.DEVNULL)
         bench.wait_for_name(bench.system_bus())
         idler = bench.start(["/usr/bin/python3", HERE / "caller.py", "/run/bus"], stdout=subprocess.PIPE)
         caller = Caller(bench.root / "run/bus", "org.freedesktop.DBus")
         caller.hello()
         caller.destination = idler.stdout.readline().decode().strip()
-        _, delays = ask_meanwhile(bench, lambda: caller.ask("/", "org.freedesktop.DBus.Peer", "Ping"), "/run/bus", NOTIFY, 4, 100)
-        return {"bus_calls_delay": [max(delays)]}
+        took, delays = ask_meanwhile(bench, lambda: caller.ask("/", "org.freedesktop.DBus.Peer", "Ping"), "/run/bus", NOTIFY, 4, 100)
+        assert subject == ECHO or bench.private_socket().get("Count") == BURST
+        return {"bus_burst": [took], "bus_calls_delay": [max(delays)]}
 
 
 def pages(_subject):
@@ -233,7 +241,7 @@ def idle(_subject):
 
 def trials(_quick):
     return [Trial("burst", ["burst_10000", "burst_memory", "other_calls_delay"], [OURS], 5, burst, seconds=10),
-            Trial("bus burst", ["bus_calls_delay"], [OURS], 5, bus_burst, seconds=10),
+            Trial("bus burst", ["bus_burst", "bus_calls_delay"], [OURS, ECHO], 5, bus_burst, seconds=10),
             Trial("pages", ["list_page_100k", "search_100k"], [OURS], 3, pages, seconds=10),
             Trial("traps", ["event_to_trap"], [OURS], 3, traps, seconds=5),
             Trial("walks", ["mib_walk"], [OURS], 2, walks, seconds=15),
