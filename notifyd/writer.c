@@ -13,6 +13,9 @@
 #define GROUP_US  (20 * G_TIME_SPAN_MILLISECOND)
 #define TURN      4    /* answers, before the loop looks at what else there is. Each makes a signal for every connection, of which libdbus writes two
 			* kilobytes in a turn: with more, who asks for something else would wait for all of them to be written */
+/* And so long until the next ones. A group whose answers went out together would come back as as many new calls, and all of them would pass the message bus at once: what others
+ * send there would wait behind them. */
+#define TURN_US (GROUP_US * TURN / GROUP)
 
 struct NotifyWriter {
 	NotifyStore *store; /* the thread's */
@@ -192,10 +195,11 @@ static bool answer(NotifyWriter *writer, guint most)
 static gboolean on_answered(GSource *source, GSourceFunc callback, gpointer user_data)
 {
 	NotifyWriter *writer = user_data;
+	gint64 begun_us = g_source_get_time(source);
 
 	g_source_set_ready_time(source, -1); /* first: what is answered from now on sets it again */
 	if (answer(writer, TURN))
-		g_source_set_ready_time(source, 0);
+		g_source_set_ready_time(source, begun_us + TURN_US);
 	return G_SOURCE_CONTINUE;
 }
 
