@@ -34,6 +34,8 @@ FIGURES = {
     "small_change/100k": Figure("ms", both(median_at_most(60), worst_hundredth_at_most(200))),
     "recording_1mb/15k": Figure("ms", median_at_most(80)),
     "burst_2000": Figure("ms", median_at_most(1000)),
+    "burst_2000_over": Figure("ms"),
+    "burst_2000_over/written": Figure("ms"),
     "first_sync": Figure("ms", no_slower_than("rsync"), 0),
     "first_look": Figure("ms", digits=0),
     "rss_peak_mb": Figure("MB", at_most(48, "MB")),
@@ -71,7 +73,9 @@ def recordings(n_files, n_recordings, n_burst, n_gone, n):
                 found["first_look"] = [first[1]]
             copy.recording()
             found["recording_1mb/15k"] = [copy.recording() for _ in range(n if subject == OURS else max(1, n // 5))]
-            found["burst_2000"] = [copy.burst(n_burst) for _ in range(3 if n > 5 else 1)]
+            bursts = range(3 if n > 5 else 1)
+            found["burst_2000"] = [copy.burst(n_burst) for _ in bursts]
+            found["burst_2000_over"], found["burst_2000_over/written"] = map(list, zip(*((copy.burst(n_burst, over=True), copy.written_ms) for _ in bursts)))
             if subject == OURS:
                 found["disk_over_live"] = [copy.disk_over_live(n_gone)]
                 copy.settle()
@@ -123,7 +127,8 @@ def trials(quick):
     return [
         Trial("small changes", ["small_change/100k", "rss_peak_mb"], subjects, 1, small_changes(*((2000, 10) if quick else (100000, 100))),
               seconds=20 if quick else 180),
-        Trial("recordings", ["first_sync", "first_look", "recording_1mb/15k", "burst_2000", "disk_over_live", "idle_cpu", "rss_peak_mb"], subjects, 2,
+        Trial("recordings", ["first_sync", "first_look", "recording_1mb/15k", "burst_2000", "burst_2000_over", "burst_2000_over/written", "disk_over_live",
+                             "idle_cpu", "rss_peak_mb"], subjects, 2,
               recordings(*((500, 200, 200, 100, 5) if quick else (10000, 5000, 2000, 1000, 50))), seconds=30 if quick else 240),
         Trial("takeovers", ["takeover_delay_hung_fetch"], [OURS], 1, takeovers(2 if quick else 20), seconds=20 if quick else 120),
     ]

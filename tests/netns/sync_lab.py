@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -415,9 +416,12 @@ class SyncLab:
         self.net = Network()
         self.switch, self.cable = self.net.switch("lan"), self.net.switch("peer")
         alpha, beta, service = PLACES[family]
-        places = {name: str(disk / name) if disk else "" for name in ("alpha", "beta")}
+        if disk:
+            disk.mkdir(exist_ok=True)
+        # A name that was not there before: ext4 chooses by it where on the disk its files are (../bench/README.md).
+        places = {name: tempfile.mkdtemp(prefix=f"{name}-", dir=disk) if disk else "" for name in ("alpha", "beta")}
         for place in filter(None, places.values()):
-            os.makedirs(place)
+            os.chmod(place, 0o755)
         if size:
             places = {name: f",size={size}k" for name in places}
         self.alpha = Device(self, "alpha", *alpha, disk=places["alpha"])
