@@ -172,7 +172,8 @@ def test_ends_are_followed_by_a_pause_and_an_event(place):
     assert place.app("bad", "Restarts") >= 5  # tolerated; it is tried again meanwhile
     assert place.wait_event("application-failed")["priority"] == 3
     assert "not-there: cannot be executed: No such file" in place.device.read("/run/understudy/log/missing")
-    assert any(text.startswith("application-failed:") for text in place.get("Problems"))
+    # The doctor looks when nothing else is to be done.
+    wait_until(lambda: any(text.startswith("application-failed:") for text in place.get("Problems")), 5, "the doctor says so")
 
 
 def test_killed_application_is_started_again(place):
