@@ -77,6 +77,8 @@ static const CatalogueEvent events[] = {
 	{ "NOTIFY", "delivery paused", { 2 }, NULL, false, "A mail server or gateway does not let this device in: name or password" },
 	{ "NOTIFY", "delivery refused", { 2 }, NULL, false, "A server refused a message for good; said once an hour for each target" },
 	{ "NOTIFY", "delivery given up", { 3 }, NULL, false, "Messages could not be delivered for a day and are given up" },
+	{ "NOTIFY", "snmpd not reached", { 2 }, "snmpd", false, "Managers cannot ask about this device by SNMP; the text says why, and what to do" },
+	{ "NOTIFY", "snmpd reached", { 1 }, "snmpd", true, "Managers can ask about this device by SNMP again" },
 	{ "NOTIFY", "test", { 2 }, NULL, false, "Somebody tries the display; nothing has happened" },
 	{ "NOTIFY", "back again", { 3 }, NULL, false, "Nobody was there: this device was off, and so was the other; the text says since when" },
 };

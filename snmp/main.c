@@ -7,6 +7,7 @@
 #include "settings/settings.h"
 #include "snmp/discontinuity.h"
 #include "snmp/notices.h"
+#include "snmp/reach.h"
 #include "snmp/session.h"
 #include "snmp/watch.h"
 
@@ -16,6 +17,7 @@
 typedef struct {
 	Watch *watch;
 	AgentxSession *session;
+	Reach *reach;
 	Oid root;
 	Notices notices;
 	Discontinuity router, raised; /* when their counters began */
@@ -88,6 +90,13 @@ static const MibView *view_now(gpointer user_data)
 	return agent->view;
 }
 
+static void on_connected(bool connected, gpointer user_data)
+{
+	Agent *agent = user_data;
+
+	reach_connected(agent->reach, connected);
+}
+
 static gboolean stop(gpointer user_data)
 {
 	g_main_loop_quit(user_data);
@@ -121,7 +130,8 @@ int main(int argc, char **argv)
 		g_error("the OID root is wrong");
 	agent.watch = watch_new(SOCKETS);
 	agent.began_us = watch_boot_us();
-	agent.session = agentx_session_new(settings->agentx, view_now, &agent);
+	agent.reach = reach_new(agent.watch, settings->agentx);
+	agent.session = agentx_session_new(settings->agentx, view_now, on_connected, &agent);
 	/* Both VRRP MIBs: the one of the version that is not in use has no instances. */
 	subtrees[0] = agent.root;
 	mib_vrrp_subtrees(&subtrees[1]);
@@ -131,6 +141,7 @@ int main(int argc, char **argv)
 	g_main_loop_run(loop);
 	watch_on_election(agent.watch, NULL, NULL);
 	agentx_session_free(agent.session);
+	reach_free(agent.reach);
 	watch_free(agent.watch);
 	mib_view_free(agent.view);
 	return 0;

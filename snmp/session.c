@@ -22,6 +22,7 @@ typedef struct {
 
 struct AgentxSession {
 	AgentxViewCb view;
+	AgentxConnectedCb connected;
 	gpointer user_data;
 	GArray *subtrees; /* of Subtree */
 	GSource *source;
@@ -216,16 +217,26 @@ static int on_log(G_GNUC_UNUSED int major, G_GNUC_UNUSED int minor, void *messag
 }
 
 /* Of the session to snmpd, when there is one. */
-static int on_connected(G_GNUC_UNUSED int major, G_GNUC_UNUSED int minor, void *connection, G_GNUC_UNUSED void *user_data)
+static int on_connected(G_GNUC_UNUSED int major, G_GNUC_UNUSED int minor, void *connection, void *user_data)
 {
+	AgentxSession *session = user_data;
 	netsnmp_session *to = connection;
 
 	to->timeout = ANSWER_US;
 	to->retries = 0;
+	session->connected(true, session->user_data);
 	return 0;
 }
 
-static void begin_library(const char *address)
+static int on_disconnected(G_GNUC_UNUSED int major, G_GNUC_UNUSED int minor, G_GNUC_UNUSED void *connection, void *user_data)
+{
+	AgentxSession *session = user_data;
+
+	session->connected(false, session->user_data);
+	return 0;
+}
+
+static void begin_library(AgentxSession *session, const char *address)
 {
 	(void)g_setenv("MIBS", "", TRUE); /* names are not ours to know; it would look for all of them */
 	snmp_disable_log();
@@ -237,18 +248,20 @@ static void begin_library(const char *address)
 	netsnmp_ds_set_string(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_X_SOCKET, address);
 	(void)init_agent(NAME);
 	netsnmp_ds_set_int(NETSNMP_DS_APPLICATION_ID, NETSNMP_DS_AGENT_AGENTX_PING_INTERVAL, PING_S); /* init_agent() has its own */
-	(void)snmp_register_callback(SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_START, on_connected, NULL);
+	(void)snmp_register_callback(SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_START, on_connected, session);
+	(void)snmp_register_callback(SNMP_CALLBACK_APPLICATION, SNMPD_CALLBACK_INDEX_STOP, on_disconnected, session);
 	init_snmp(NAME);
 }
 
-AgentxSession *agentx_session_new(const char *address, AgentxViewCb view, gpointer user_data)
+AgentxSession *agentx_session_new(const char *address, AgentxViewCb view, AgentxConnectedCb connected, gpointer user_data)
 {
 	AgentxSession *session = g_new0(AgentxSession, 1);
 
 	session->view = view;
+	session->connected = connected;
 	session->user_data = user_data;
 	session->subtrees = g_array_new(FALSE, FALSE, sizeof(Subtree));
-	begin_library(address);
+	begin_library(session, address);
 	session->source = netsnmp_source_new();
 	return session;
 }

@@ -14,8 +14,11 @@ typedef struct AgentxSession AgentxSession;
 /* What is served now; borrowed until the loop runs again. Asked at each request. */
 typedef const MibView *(*AgentxViewCb)(gpointer user_data);
 
+/* There is a session with snmpd now, or there is none any more. */
+typedef void (*AgentxConnectedCb)(bool connected, gpointer user_data);
+
 /* @address: of the master, as snmpd names it in agentXSocket: "unix:/var/agentx/master", "tcp:localhost:705". One session a process. */
-AgentxSession *agentx_session_new(const char *address, AgentxViewCb view, gpointer user_data);
+AgentxSession *agentx_session_new(const char *address, AgentxViewCb view, AgentxConnectedCb connected, gpointer user_data);
 void agentx_session_free(AgentxSession *session); /* NULL is fine */
 
 /* What is served: these subtrees and no others. */

@@ -74,6 +74,9 @@ struct Watch {
 	guint64 serial;
 	void (*election_changed)(gpointer user_data);
 	gpointer user_data;
+	BusPending *raising;
+	void (*raised_done)(bool good, gpointer user_data);
+	gpointer raised_data;
 };
 
 gint64 watch_boot_us(void)
@@ -232,6 +235,30 @@ static void on_down(BusLink *link, gpointer user_data)
 	for (Question question = 0; question < N_QUESTIONS; question++)
 		if (questions[question].daemon == source->daemon)
 			forget(source->watch, question);
+}
+
+/* ---- Events of our own ---- */
+
+static void on_stored(GVariant *values, const GError *error, gpointer user_data)
+{
+	Watch *watch = user_data;
+
+	watch->raising = NULL;
+	watch->raised_done(!error, watch->raised_data);
+}
+
+void watch_raise(Watch *watch, const char *name, guint8 priority, const char *description, void (*done)(bool good, gpointer user_data), gpointer user_data)
+{
+	g_assert(!watch->raising);
+	watch->raised_done = done;
+	watch->raised_data = user_data;
+	watch->raising = bus_link_call(watch->sources[FROM_NOTIFYD].link, NULL, daemons[FROM_NOTIFYD].path, "org.understudy.Notify1", "Raise",
+				       g_variant_new("(ssyssa{sv})", "NOTIFY", name, priority, description, "", NULL), CALL_MS, on_stored, watch);
+}
+
+void watch_raise_cancel(Watch *watch)
+{
+	bus_pending_cancel(g_steal_pointer(&watch->raising));
 }
 
 static gboolean on_time(gpointer user_data)

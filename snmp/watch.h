@@ -18,6 +18,10 @@ void watch_free(Watch *watch); /* NULL is fine */
 /* vrrpd has answered, or is gone. */
 void watch_on_election(Watch *watch, void (*changed)(gpointer user_data), gpointer user_data);
 
+/* Has notifyd store an event of our own; @done says, from the loop, whether it has. One after the other. */
+void watch_raise(Watch *watch, const char *name, guint8 priority, const char *description, void (*done)(bool good, gpointer user_data), gpointer user_data);
+void watch_raise_cancel(Watch *watch); /* @done will not run */
+
 /* What is known now; borrowed until the loop runs again. */
 void watch_facts(Watch *watch, MibFacts *ret_facts);
 gint64 watch_boot_us(void); /* the clock of what they say of times */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A device of a pair as net-snmp's manager sees it: everything by name, through an snmpd that also is absent, restarts and hangs."""
 
+import json
 import os
 import signal
 import subprocess
@@ -142,6 +143,29 @@ def test_snmpd_comes_and_goes(pair, agent):
     agent.start()
     agent.wait(UNDERSTUDY, "understudySeenSupervisor.0", "INTEGER: 1")
     assert pair.first.pid_of("understudy-snmp") == pid
+
+
+def told(device, number=2):
+    """(name, text) of the last events of notifyd's own, the newest last."""
+    events = json.loads(device.run(["understudy", "--json", "events", "--count", "100"]).stdout)
+    return [(event["name"], event["description"]) for event in reversed(events) if event["name"].startswith("snmpd ")][-number:]
+
+
+def test_an_snmpd_that_is_not_reached_is_said(pair, agent):
+    """As an event, which says what to do; and that it is mended, when it is."""
+    device, folder = pair.first, os.path.dirname(snmp_lab.SOCKET)
+    agent.stop()
+    wait_until(lambda: told(device, 1) and told(device, 1)[0] == ("snmpd not reached", f"nobody listens at {snmp_lab.SOCKET}: snmpd does not run; as root: systemctl status snmpd"),
+               40, "it is said that nobody listens", 0.2)
+    os.chmod(device.file(folder), 0o700)
+    try:
+        agent.start()
+        wait_until(lambda: told(device, 1)[0][1].startswith(f"snmpd's folder {folder} lets only its owner in; as root: chmod 755 {folder}"), 40, "it is said that the folder is closed", 0.2)
+    finally:
+        os.chmod(device.file(folder), 0o755)
+    wait_until(lambda: told(device, 1)[0][0] == "snmpd reached", 40, "it is said that it is reached", 0.2)
+    agent.wait(UNDERSTUDY, "understudySeenSupervisor.0", "INTEGER: 1")
+    assert [name for name, _ in told(device, 3)] == ["snmpd not reached", "snmpd not reached", "snmpd reached"]
 
 
 def test_nobody_notices_a_frozen_snmpd(pair, agent):

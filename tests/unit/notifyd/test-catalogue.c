@@ -16,7 +16,7 @@ static const struct {
 	{ "on_trouble", 0, "REDUNDANCY" },	    { "listener.trouble", 0, "REDUNDANCY" },  { "sync_service_notice", 1, "REDUNDANCY" },
 	{ "sync_line_notice", 1, "REDUNDANCY" },    { "events->notice", 0, "REDUNDANCY" },    { "keep_aside", 2, "REDUNDANCY" },
 	{ "add_note", 1, "NOTIFY" },		    { "raise_about", 1, "NOTIFY" },	      { "notify_engine_note", 1, "NOTIFY" },
-	{ "notify_engine_show", 1, "NOTIFY" },
+	{ "notify_engine_show", 1, "NOTIFY" },	    { "watch_raise", 1, "NOTIFY" },
 };
 
 /* What hands on a name that another of these calls was given. */
@@ -107,7 +107,7 @@ static void check_folder(const char *folder, GHashTable *raised)
 /* Nobody raises what the catalogue does not know, and it knows nothing that nobody raises. */
 static void test_raisers(void)
 {
-	static const char *const folders[] = { "supervisor", "syncd", "vrrpd", "notifyd" };
+	static const char *const folders[] = { "supervisor", "syncd", "vrrpd", "notifyd", "snmp" };
 	g_autoptr(GHashTable) raised = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	gsize n;
 	const CatalogueEvent *events = catalogue_events(&n);
