@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -93,7 +94,67 @@ int sync_places_staging(SyncPlaces *places, const char *name, bool make, GError 
 	return fd;
 }
 
-void sync_places_discard(const SyncApply *apply)
+/* ---- what is left in the staging ---- */
+
+static gint going; /* folders that a thread has yet to remove */
+
+static char *gone_name(const SyncSet *set)
+{
+	return g_strconcat(SYNC_OWN_PREFIX "gone.", set->name, NULL);
+}
+
+typedef struct {
+	int root_fd;
+	char *outer, *inner;
+} Gone;
+
+static void remove_gone(gpointer data, gpointer user_data)
+{
+	Gone *gone = data;
+	sync_autofd outer_fd = openat(gone->root_fd, gone->outer, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (outer_fd >= 0)
+		sync_file_remove_tree(outer_fd, gone->inner);
+	(void)unlinkat(gone->root_fd, gone->outer, AT_REMOVEDIR);
+	(void)close(gone->root_fd);
+	g_free(gone->outer);
+	g_free(gone->inner);
+	g_free(gone);
+	g_atomic_int_add(&going, -1);
+}
+
+static GThreadPool *remover(void)
+{
+	static GThreadPool *pool;
+
+	if (g_once_init_enter(&pool))
+		g_once_init_leave(&pool, g_thread_pool_new(remove_gone, NULL, 1, FALSE, NULL));
+	return pool;
+}
+
+/* False: there is none, or it has to be removed here. */
+static bool leave_to_remover(int root_fd, const SyncSet *set)
+{
+	static gint serial;
+	g_autofree char *staging = staging_name(set), *outer = gone_name(set);
+	g_autofree char *inner = g_strdup_printf("%d", g_atomic_int_add(&serial, 1)), *path = g_strconcat(outer, "/", inner, NULL);
+
+	/* First, so that nobody takes it for what an earlier process has left. */
+	g_atomic_int_inc(&going);
+	bool ok = (mkdirat(root_fd, outer, 0700) == 0 || errno == EEXIST) && renameat(root_fd, staging, root_fd, path) == 0;
+	int copy = ok ? fcntl(root_fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (copy < 0) {
+		(void)unlinkat(root_fd, outer, AT_REMOVEDIR);
+		g_atomic_int_add(&going, -1);
+		return ok;
+	}
+	Gone *gone = g_new(Gone, 1);
+	*gone = (Gone){ copy, g_steal_pointer(&outer), g_steal_pointer(&inner) };
+	g_thread_pool_push(remover(), gone, NULL);
+	return true;
+}
+
+static void clear(const SyncApply *apply, bool soon)
 {
 	g_autofree char *written = sync_file_beside(apply->journal);
 
@@ -104,11 +165,24 @@ void sync_places_discard(const SyncApply *apply)
 		if (set->ref != apply->ref)
 			continue;
 		sync_autofd fd = sync_set_open(set);
-		g_autofree char *staging = staging_name(set);
+		g_autofree char *staging = staging_name(set), *gone = gone_name(set);
 
-		if (fd >= 0)
-			sync_file_remove_tree(fd, staging);
+		if (fd < 0 || (soon && leave_to_remover(fd, set)))
+			continue;
+		sync_file_remove_tree(fd, staging);
+		if (g_atomic_int_get(&going) == 0)
+			sync_file_remove_tree(fd, gone);
 	}
+}
+
+void sync_places_discard(const SyncApply *apply)
+{
+	clear(apply, false);
+}
+
+void sync_places_leave(const SyncApply *apply)
+{
+	clear(apply, true);
 }
 
 bool sync_places_on_disk(SyncPlaces *places, GError **error)

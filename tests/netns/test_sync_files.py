@@ -274,6 +274,31 @@ def test_a_burst_is_not_lost(pair):  # noqa: F811
     beta.wait(lambda: len(tree(beta)) == len(tree(alpha)) and tree(beta) == tree(alpha), "1000 files", 30)
 
 
+def test_what_many_have_replaced_goes(pair, lab):  # noqa: F811
+    alpha, beta = pair
+
+    def change_many(content):
+        for i in range(40):
+            alpha.write(f"{FILES}/{i}.cfg", f"{content} {i}\n")
+        lab.in_step()
+        assert tree(beta) == tree(alpha)
+
+    def nothing_left():
+        return not list(beta.at(FILES).glob(".understudy-*"))
+
+    change_many("first")
+    change_many("second")
+    beta.wait(nothing_left, "what was replaced is gone")
+    # What a dead process had no time for, too.
+    beta.kill()
+    beta.write(f"{FILES}/.understudy-gone.pbx.etc/7/12", "replaced\n")
+    beta.start()
+    beta.set_role("follow")
+    beta.wait(nothing_left, "what was left is gone")
+    change_many("third")
+    beta.wait(nothing_left, "and again")
+
+
 def test_a_file_held_open_is_committed_too(pair):  # noqa: F811
     alpha, beta = pair
     with open(alpha.at(f"{FILES}/log"), "w", encoding="ascii") as file:
