@@ -68,8 +68,7 @@ def test_status_of_both(pair):
 def test_a_change_and_its_history(pair):
     master, backup = pair.master(), pair.backup()
     for text in ("one", "two"):
-        master.write("/var/lib/words/letter", text)
-        wait_until(lambda t=text: os.path.exists(backup.file("/var/lib/words/letter")) and backup.read("/var/lib/words/letter") == t, 10, text)
+        write_on_both(pair, "/var/lib/words/letter", text)
     for device in (master, backup):
         commits = json.loads(understudy(device, "history", "/var/lib/words/letter", "--json").stdout)
         assert len(commits) == 2 and all("words.words/letter" in commit["changed"] for commit in commits)
