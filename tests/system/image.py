@@ -20,8 +20,9 @@ TOP = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("UNDERSTUDY_TEST_CACHE", "/var/cache/understudy-tests"))
 KEPT = 2  # of each kind, the ones used last
 
-# Beside what the package itself depends on: an init, and a PBX. (chrt, grep and the like are essential packages.)
-ROOT_PACKAGES = ("systemd-sysv", "iproute2", "kamailio", "kamailio-sqlite-modules")
+# Beside what the package itself depends on: an init, a PBX, and an snmpd. (chrt, grep and the like are essential packages.)
+ROOT_PACKAGES = ("systemd-sysv", "iproute2", "kamailio", "kamailio-sqlite-modules", "snmpd")
+OFF = ("snmpd",)  # until a test has a use for it
 # Not part of the package: a change there needs no new one.
 NOT_PACKAGED = ("build*", ".*", "__pycache__", "tests", "demo", "obj-*")
 
@@ -163,7 +164,7 @@ def _make_root(folder, release, sources, packages):
         options.flush()
         run(["mmdebstrap", "--variant=minbase", "--format=directory", f"--aptopt={options.name}", "--dpkgopt=force-unsafe-io",
              "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
-             f"--include={','.join(packages)}", release, folder, *sources])
+             f"--include={','.join(packages)}", f"--customize-hook=systemctl --root=\"$1\" disable {' '.join(OFF)}", release, folder, *sources])
     (folder / "var/log/journal").mkdir(exist_ok=True)
 
 
