@@ -126,6 +126,7 @@ struct SyncEngine {
 	char *folder, *repository, *scratch;
 	char *device;
 	SyncObjects *objects;
+	SyncMarks marks;
 	SyncLine lines[SYNC_N_REFS];
 
 	/* the main thread's */

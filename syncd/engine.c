@@ -493,7 +493,7 @@ static bool line_init(SyncLine *line, GPtrArray *sets, const Settings *settings,
 	bool moved;
 
 	line->journal = g_strconcat(line->engine->folder, "/journal-", line->name, NULL);
-	line->gate = sync_gate_new(line->journal, sync_line_whole, line);
+	line->gate = sync_gate_new(line->journal, &line->engine->marks, line->ref, sync_line_whole, line);
 	line->following = g_cancellable_new();
 	line->context = g_main_context_new();
 	line->loop = g_main_loop_new(line->context, FALSE);
@@ -552,6 +552,7 @@ SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const 
 	g_mutex_init(&engine->lock);
 	g_rw_lock_init(&engine->storing);
 	g_mutex_init(&engine->sweeping);
+	engine->marks.fd = -1;
 	engine->events = events;
 	engine->user_data = user_data;
 	engine->folder = g_strdup(folder);
@@ -568,6 +569,8 @@ SyncEngine *sync_engine_new(const char *folder, const Settings *settings, const 
 		sync_error_from_errno(error, errno, "%s", engine->scratch);
 		return NULL;
 	}
+	if (!sync_marks_open(&engine->marks, SYNC_MARKS_FILE, SYNC_MASTER_FILE, SYNC_N_REFS, error))
+		return NULL;
 	g_autofree char *objects = g_build_filename(folder, "lfs", NULL);
 	engine->objects = sync_objects_open(objects, error);
 	if (!engine->objects)
@@ -630,6 +633,7 @@ void sync_engine_free(SyncEngine *engine)
 	sync_hooks_free(engine->hooks);
 	sync_staged_free(engine->staged);
 	sync_objects_free(engine->objects);
+	sync_marks_close(&engine->marks);
 	g_ptr_array_unref(engine->takers);
 	g_mutex_clear(&engine->lock);
 	g_rw_lock_clear(&engine->storing);

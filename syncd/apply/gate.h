@@ -4,22 +4,25 @@
  *
  * An apply looks, fetches, stages, writes its mark, makes its steps; each of that may take long. A takeover waits for none of it but the
  * steps: before the first one it takes the mark away, and the files are the old ones; else it waits for the last, and they are the new ones. Both
- * sides go through this gate, so only one of the two happens.
+ * sides go through this gate, so only one of the two happens. A supervisor that will not wait for the answer reads the marks (marks.h), which the gate keeps.
  */
 #pragma once
 
 #include <gio/gio.h>
 #include <stdbool.h>
 
+#include "syncd/apply/marks.h"
+
 typedef struct SyncGate SyncGate;
 
-/* @journal: the path of the mark. @whole is called in the thread that applies, when somebody who was told to wait may go on. */
-SyncGate *sync_gate_new(const char *journal, void (*whole)(gpointer user_data), gpointer user_data);
+/* @journal: the path of the mark. @marks, of which @i is the ref's, is borrowed; NULL: none are kept. @whole is called in the thread that applies, when
+ * somebody who was told to wait may go on. */
+SyncGate *sync_gate_new(const char *journal, const SyncMarks *marks, guint i, void (*whole)(gpointer user_data), gpointer user_data);
 void sync_gate_free(SyncGate *gate); /* NULL is fine */
 
 /* ---- the one that applies ---- */
 
-/* @written becomes the mark, unless @cancellable (NULL: never) came first. */
+/* @written becomes the mark, unless @cancellable came first, or applications may run here. @cancellable NULL: neither counts, who leads does it. */
 bool sync_gate_mark(SyncGate *gate, const char *written, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The steps begin, unless @cancellable came first; then the mark is gone. */

@@ -62,7 +62,7 @@ static Device *device_new(const char *name)
 	device->sets = g_ptr_array_new_with_free_func((GDestroyNotify)sync_set_free);
 	g_ptr_array_add(device->sets, device->set);
 	device->picture = sync_picture_new(device->sets, SYNC_REF_CONFIG, device->scratch, NULL);
-	device->gate = sync_gate_new(device->journal, whole, NULL);
+	device->gate = sync_gate_new(device->journal, NULL, 0, whole, NULL);
 	device->beside = g_ptr_array_new_with_free_func(g_free);
 	return device;
 }

@@ -157,7 +157,7 @@ static void test_power_lost_in_haste(void)
 	sync_repo_library_init();
 	SyncRepo *repo = sync_repo_open(path, &error);
 	g_assert_no_error(error);
-	g_autoptr(SyncGate) gate = sync_gate_new(journal, nobody_waits, NULL);
+	g_autoptr(SyncGate) gate = sync_gate_new(journal, NULL, 0, nobody_waits, NULL);
 	SyncApply apply = { .sets = sets, .ref = SYNC_REF_CONFIG, .repo = repo, .journal = journal, .gate = gate };
 	git_oid tree = tree_with(repo, "pbx.dial", "dial", "911 = 1001\n");
 	g_assert_true(sync_repo_commit(repo, &tree, NULL, "x", "x", &term, &commit, &error));
@@ -251,7 +251,7 @@ static void late_begin(Late *late, const char *name)
 	late->set = (SyncSet){ .name = (char *)"pbx.dial", .root = late->root, .ref = SYNC_REF_CONFIG };
 	late->sets = g_ptr_array_new();
 	g_ptr_array_add(late->sets, &late->set);
-	late->gate = sync_gate_new(late->journal, nobody_waits, NULL);
+	late->gate = sync_gate_new(late->journal, NULL, 0, nobody_waits, NULL);
 	late->apply = (SyncApply){ .sets = late->sets, .ref = SYNC_REF_CONFIG, .repo = sync_repo_open(repository, &error), .journal = late->journal,
 				   .gate = late->gate };
 	g_assert_no_error(error);
@@ -371,7 +371,7 @@ static void test_folder_taken_away(void)
 		g_ptr_array_add(sets, &set);
 		g_assert_cmpint(g_mkdir_with_parents(inner, 0755), ==, 0);
 		SyncRepo *repo = sync_repo_open(path, &error);
-		g_autoptr(SyncGate) gate = sync_gate_new(journal, nobody_waits, NULL);
+		g_autoptr(SyncGate) gate = sync_gate_new(journal, NULL, 0, nobody_waits, NULL);
 		SyncApply apply = { .sets = sets, .ref = SYNC_REF_CONFIG, .repo = repo, .journal = journal, .gate = gate };
 		git_oid tree = tree_with(repo, "pbx.dial", "a/b/dial", "911 = 1001\n");
 		g_assert_true(sync_repo_commit(repo, &tree, NULL, "x", "x", &term, &commit, &error));
