@@ -229,12 +229,17 @@ static void role_has_changed(Supervisor *supervisor, Role old)
 		supervisor->failover = NULL;
 }
 
-void act_settled(Supervisor *supervisor)
+void act_whole(Supervisor *supervisor)
 {
 	if (supervisor->settle_asked_us)
 		phase(supervisor, "settle", supervisor->settle_asked_us, g_get_monotonic_time());
-	aftermath_settled(supervisor->aftermath);
 	supervisor->settle_asked_us = 0;
+}
+
+void act_settled(Supervisor *supervisor)
+{
+	act_whole(supervisor);
+	aftermath_settled(supervisor->aftermath);
 }
 
 typedef struct {
@@ -337,16 +342,18 @@ static void act_on_master_file(Supervisor *supervisor)
 	bool may_run = supervisor->posture.may_run;
 	if (supervisor->posture_done && may_run == supervisor->may_run_done)
 		return;
-	supervisor->may_run_done = may_run;
+	supervisor->may_run_done = false;
 	if (!may_run) {
 		(void)unlink(MASTER_FILE);
 		return;
 	}
 	int fd = open(MASTER_FILE, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-	if (fd < 0)
+	if (fd < 0) {
 		g_warning(MASTER_FILE ": %s", g_strerror(errno));
-	else
-		close(fd);
+		return;
+	}
+	close(fd);
+	supervisor->may_run_done = true;
 }
 
 static void tell_of_terms(Supervisor *supervisor)
@@ -368,8 +375,8 @@ void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 	bool later = supervisor->posture_done && supervisor->drop_done == DROP_ALWAYS && supervisor->posture.drop == DROP_TIMED;
 	if (!later)
 		act_on_drop(supervisor);
+	act_on_master_file(supervisor); /* before syncd hears: who follows applies nothing while it is there, and what it is told is in that order */
 	peer_apply_role(supervisor->peer); /* the files are to be whole: that goes on beside what follows */
-	act_on_master_file(supervisor);
 	if (once->took_as_told)
 		swap_taken(supervisor->swap);
 	if (once->role_changed) {
@@ -379,6 +386,7 @@ void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 	if (once->joined)
 		supervisor_set_joining(supervisor, false);
 	peer_apply(supervisor->peer);
+	peer_look_at_files(supervisor->peer);
 	/* One started while the device is being stopped decides as ever, and starts nothing. */
 	applications_run(supervisor->applications,
 			 supervisor->posture.run_applications && !process_table_is_stopping(supervisor->processes));

@@ -65,8 +65,17 @@ void aftermath_settled(Aftermath *aftermath)
 	Supervisor *supervisor = aftermath->supervisor;
 	GVariant *lost = peer_sync_get(supervisor->peer, "Lost", "a{sv}");
 	guint64 term = 0;
-	if (supervisor->role.role == ROLE_TAKING_OVER && lost && g_variant_lookup(lost, "term", "t", &term) && term == supervisor->role.known.number)
+	if (!lost || !g_variant_lookup(lost, "term", "t", &term) || term != supervisor->role.known.number)
+		return;
+	if (supervisor->role.role == ROLE_TAKING_OVER) {
 		timeline_evidence(supervisor->timeline, "lost", lost);
+	} else if (supervisor->role.role == ROLE_MASTER) {
+		/* The applications were ready before syncd had answered. */
+		GVariantBuilder evidence;
+		g_variant_builder_init(&evidence, G_VARIANT_TYPE_VARDICT);
+		g_variant_builder_add(&evidence, "{sv}", "lost", lost);
+		append(aftermath, &(TimelineAddition){ .evidence = g_variant_builder_end(&evidence) });
+	}
 }
 
 /* ---- The first phone ---- */

@@ -10,8 +10,10 @@
 #include "supervisor/addresses.h"
 #include "supervisor/share.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/whole.h"
 
 #define SYNC_ADDRESS "unix:path=/run/understudy/private/syncd/socket"
+#define SYNC_MARKS "/run/understudy/private/syncd/files"
 #define SYNC_PATH "/org/understudy/Sync1"
 #define SYNC_INTERFACE "org.understudy.Sync1"
 #define PEER_INTERFACE "org.understudy.Peer1"
@@ -41,6 +43,7 @@ struct Peer {
 	Term term;
 	BusPending *setting_role;
 	bool settled;
+	Whole whole;           /* what is known without its answer; of a takeover only */
 	GVariant *published, *doctor;
 	guint again_timer;
 };
@@ -173,9 +176,9 @@ void peer_gather(Peer *peer, RoleFacts *facts)
 		g_variant_get(line, "(t&s)", &facts->own_line.number, &id);
 		g_strlcpy(facts->own_line.id, id, sizeof facts->own_line.id);
 	}
-	facts->sync_settled = peer->settled;
+	facts->sync_settled = peer->settled || peer->whole == WHOLE_YES;
 	facts->committed = !peer->lead_config || g_strcmp0(peer->lead_config, stored_config(peer)) != 0;
-	facts->sync_applying = activity && strcmp(g_variant_get_string(activity, NULL), "applying") == 0;
+	facts->sync_applying = peer->whole == WHOLE_NOT || (activity && strcmp(g_variant_get_string(activity, NULL), "applying") == 0);
 }
 
 GVariant *peer_for_election(const Peer *peer)
@@ -461,6 +464,25 @@ void peer_apply_role(Peer *peer)
 		apply_role(peer);
 	else if (peer->supervisor->posture.sync == SYNC_FOLLOW || peer->supervisor->posture.sync == SYNC_IDLE)
 		peer->settled = false; /* whatever comes next must be settled anew */
+}
+
+void peer_look_at_files(Peer *peer)
+{
+	const Supervisor *supervisor = peer->supervisor;
+	Whole before = peer->whole;
+	if (supervisor->role.role != ROLE_TAKING_OVER) {
+		peer->whole = WHOLE_UNKNOWN;
+		return;
+	}
+	/* Not before syncd is kept from beginning to apply. */
+	if (supervisor->role.settled || !supervisor->may_run_done)
+		return;
+	peer->whole = whole_look(SYNC_MARKS);
+	if (peer->whole == before)
+		return;
+	if (peer->whole == WHOLE_YES)
+		act_whole(peer->supervisor);
+	supervisor_think(peer->supervisor, ROLE_EVENT_FACTS);
 }
 
 void peer_apply(Peer *peer)

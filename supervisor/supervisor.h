@@ -175,7 +175,8 @@ void act_application_changed(Supervisor *supervisor, Application *application, A
 /* An order that will change roles was given: the timeline says so until a role is kept. */
 void act_order(Supervisor *supervisor, const char *reason);
 void act_forget_order(Supervisor *supervisor);
-void act_settled(Supervisor *supervisor);
+void act_whole(Supervisor *supervisor);   /* the files are known to be */
+void act_settled(Supervisor *supervisor); /* and syncd leads */
 void act_remind(Supervisor *supervisor); /* that the Backup is passive, now and then */
 void act_watch_backup(Supervisor *supervisor); /* the three redundancy events */
 GPtrArray *act_foreign_wanted(gpointer supervisor); /* what foreign.c looks for, */
@@ -214,6 +215,7 @@ Peer *peer_new(Supervisor *supervisor);
 void peer_free(Peer *peer);
 void peer_gather(Peer *peer, RoleFacts *facts);
 void peer_apply_role(Peer *peer); /* the role of syncd */
+void peer_look_at_files(Peer *peer); /* of a takeover, once syncd has been told */
 void peer_apply(Peer *peer);      /* and what we publish */
 BusLink *peer_link(Peer *peer);
 bool peer_is_connected(const Peer *peer);

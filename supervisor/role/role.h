@@ -73,8 +73,8 @@ typedef struct {
 	bool apps_stopped;   /* all of them, for certain */
 	bool apps_failed;    /* one that is critical does not work, and nothing can be done about it here */
 	bool peer_failed_alike; /* and it did not there either */
-	bool sync_settled;   /* syncd has answered to "lead" since it was last asked: the files on disk are whole */
-	bool sync_applying;  /* it is beyond the point of no return of an apply */
+	bool sync_settled;   /* the files on disk are whole: syncd has answered to "lead" since it was last asked, or has left word of it */
+	bool sync_applying;  /* it is beyond the point of no return of an apply, or was when it died */
 } RoleFacts;
 
 typedef enum {
