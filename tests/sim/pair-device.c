@@ -278,7 +278,7 @@ static void gather(Sim *sim, PairDevice *device)
 		.own_boot_ms = device->booted_us / 1000, .stored = device->disk.reserved,
 		.committed = !device->lead_head_known || device->lead_head != device->head, .calls_up = device->index == 1 && device->posture.serving,
 		.apps_ready = all_in(device, APP_RUNNING), .apps_stopped = all_in(device, APP_STOPPED), .apps_failed = pair_undo_gives_up(device),
-		.sync_settled = device->sync_runs && device->sync_settled, .sync_applying = device->sync_runs && device->work == SYNC_RUNS_APPLY,
+		.sync_settled = (device->sync_runs && device->sync_settled) || pair_sync_is_whole(device), .sync_applying = device->sync_marks && device->work == SYNC_RUNS_APPLY,
 	};
 	facts->own_line_known = device->sync_runs;
 	if (device->sync_runs && device->head) {
@@ -312,7 +312,11 @@ static void act(Sim *sim, PairDevice *device, const RoleOnce *once)
 	}
 	mark(sim, device);
 	keep(device);
+	bool may_run = device->may_run;
+	device->may_run = device->posture.may_run;
 	pair_sync_role(sim, device);
+	if (!may_run && pair_sync_is_whole(device))
+		pair_think_soon(sim, device);
 	run_applications(sim, device, device->posture.run_applications);
 	pair_tell_vrrpd(sim, device);
 	if (once->resign && device->v->condition == SIM_RUNS) {
@@ -440,7 +444,7 @@ void pair_device_on(Sim *sim, PairDevice *device)
 	device->failed = 0;
 	device->is_kept = device->led_since_boot = device->heard_since_boot = false;
 	device->n_health = 0;
-	device->promised = false;
+	device->promised = device->sync_marks = device->may_run = false;
 	sim_device_start(sim, device->v);
 	pair_later(sim, device, sim_upto(sim, 300 * SIM_MS), PAIR_START_SUPERVISOR, device->boots, NULL);
 	pair_later(sim, device, sim_upto(sim, 1000 * SIM_MS), PAIR_START_SYNC, device->boots, NULL);

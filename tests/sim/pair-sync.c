@@ -112,6 +112,11 @@ void pair_sync_role(Sim *sim, PairDevice *device)
 	pair_later(sim, device, 200 + sim_upto(sim, 10 * SIM_MS), PAIR_ROLE_SET, device->sync, copy);
 }
 
+bool pair_sync_is_whole(const PairDevice *device)
+{
+	return device->role.role == ROLE_TAKING_OVER && device->may_run && device->sync_marks && device->work != SYNC_RUNS_APPLY;
+}
+
 static bool may_follow(const PairDevice *device)
 {
 	SyncTerm own = { .number = device->sync_term.number, .id = (char *)device->sync_term.id };
@@ -147,6 +152,15 @@ static bool is_reachable(const Sim *sim)
 	return false;
 }
 
+/* From its mark on to the last step. */
+static void apply_ends(Sim *sim, PairDevice *device)
+{
+	device->work = SYNC_RUNS_NOTHING;
+	if (pair_runs_applications(device))
+		sim_break(sim, "applied-under-applications", "%s applies %u while applications run on the files", device->id, device->work_target);
+	move_to(sim, device, device->work_target);
+}
+
 static void work_done(Sim *sim, PairDevice *device)
 {
 	guint own = device->head;
@@ -157,7 +171,7 @@ static void work_done(Sim *sim, PairDevice *device)
 			return;
 		}
 		device->work = SYNC_RUNS_NOTHING;
-		if (!pair.link)
+		if (!pair.link || device->may_run)
 			return;
 		device->work = SYNC_RUNS_APPLY;
 		if (device->dirty && (own = new_commit(sim, device)) == 0)
@@ -170,8 +184,7 @@ static void work_done(Sim *sim, PairDevice *device)
 	}
 	if (device->work != SYNC_RUNS_APPLY)
 		return;
-	device->work = SYNC_RUNS_NOTHING;
-	move_to(sim, device, device->work_target);
+	apply_ends(sim, device);
 	sim_say(sim, "%s  has applied %u", device->id, device->head);
 	pair_tell_state(sim, device);
 	pair_think(sim, device, ROLE_EVENT_FACTS);
@@ -203,10 +216,9 @@ void pair_sync_start(Sim *sim, PairDevice *device)
 {
 	device->sync_runs = true;
 	device->sync_role = device->sync_asked = SYNC_KEEP;
-	if (device->work == SYNC_RUNS_APPLY) { /* it was past its mark */
-		device->work = SYNC_RUNS_NOTHING;
-		move_to(sim, device, device->work_target);
-	}
+	if (device->work == SYNC_RUNS_APPLY) /* it was past its mark */
+		apply_ends(sim, device);
+	device->sync_marks = true;
 	pair_think(sim, device, ROLE_EVENT_FACTS);
 	pair_look_at_link(sim);
 }

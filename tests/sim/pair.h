@@ -157,6 +157,7 @@ typedef struct {
 	SyncRole sync_role, sync_asked; /* asked: what the supervisor has told this one */
 	Term sync_term, sync_asked_term;
 	bool sync_settled;
+	bool sync_marks, may_run; /* in /run: syncd has looked at its files; applications may run, so nothing is applied */
 	guint head, fetched;
 	bool dirty;          /* files changed since the last commit */
 	guint config;        /* among them */
@@ -267,6 +268,7 @@ bool pair_runs_applications(const PairDevice *device);
 void pair_sync_role(Sim *sim, PairDevice *device);
 void pair_sync_event(Sim *sim, PairDevice *device, const SimEvent *event);
 void pair_sync_start(Sim *sim, PairDevice *device);
+bool pair_sync_is_whole(const PairDevice *device); /* and that is known without its answer */
 void pair_kill_sync(Sim *sim, PairDevice *device);
 void pair_sync_commit(Sim *sim, PairDevice *device);
 void pair_look_at_link(Sim *sim);

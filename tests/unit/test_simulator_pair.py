@@ -74,6 +74,9 @@ MISTAKES = {
                                                  "\t\tif (machine->role != ROLE_FAULT)\n\t\t\tbecome(machine, ROLE_BACKUP, facts->election_reason, now_us, once);", {"no-backup"}, 12),
     "a first synchronisation is never done": ("pair-sync", "\t\tpair_first_sync_done(sim, device);\n\t\treturn;", "\t\treturn;", {"still-joining"}, 1),
     "a Backup does not follow": ("role", "bool older = (machine->strange && facts->paired) ||", "bool older = facts->paired ||", {"does-not-follow"}, 2),
+    "what is half applied is taken for whole": ("pair-sync", " && device->sync_marks && device->work != SYNC_RUNS_APPLY", " && device->sync_marks",
+                                                {"applied-under-applications"}, 81),
+    "a Backup applies though applications may run": ("pair-sync", "!pair.link || device->may_run", "!pair.link", {"applied-under-applications"}, 5032),
     "syncd is not told to lead": ("role", "> 0 ? SYNC_KEEP : SYNC_LEAD;", "> 0 ? SYNC_KEEP : SYNC_KEEP;", {"sync-roles"}, 2),
 }
 
