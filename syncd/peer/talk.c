@@ -9,7 +9,8 @@
 #include "syncd/error.h"
 #include "syncd/peer/tls.h"
 
-enum { CAME = 128 * 1024 };
+/* What goes has room for as much, in records. */
+enum { CAME = 128 * 1024, GOES = CAME + 4096 };
 
 struct SyncTalk {
 	gnutls_session_t session;
@@ -24,7 +25,8 @@ struct SyncTalk {
 	int number; /* errno of what went wrong below */
 	bool more;
 	gsize at, end; /* of what came */
-	guint8 came[CAME];
+	gsize kept;    /* of what goes: it waits for more */
+	guint8 came[CAME], goes[GOES];
 };
 
 /* ---- the socket ---- */
@@ -79,18 +81,39 @@ static ssize_t pull(gnutls_transport_ptr_t data, void *to, size_t most)
 	return (ssize_t)n;
 }
 
+static bool send_all(SyncTalk *talk, const guint8 *from, gsize length)
+{
+	while (length > 0) {
+		ssize_t n = send(talk->polls[0].fd, from, length, MSG_NOSIGNAL | (talk->more ? MSG_MORE : 0));
+
+		if (n < 0 && !tries_again(talk, G_IO_OUT))
+			return false;
+		from += MAX(n, 0);
+		length -= (gsize)MAX(n, 0);
+	}
+	return true;
+}
+
+static bool send_kept(SyncTalk *talk)
+{
+	gsize n = talk->kept;
+
+	talk->kept = 0;
+	return send_all(talk, talk->goes, n);
+}
+
+/* Many records go at once: each call wakes the other side. */
 static ssize_t push(gnutls_transport_ptr_t data, const void *from, size_t length)
 {
 	SyncTalk *talk = data;
 
-	for (;;) {
-		ssize_t n = send(talk->polls[0].fd, from, length, MSG_NOSIGNAL | (talk->more ? MSG_MORE : 0));
-
-		if (n >= 0)
-			return n;
-		if (!tries_again(talk, G_IO_OUT))
-			return end_badly(talk);
-	}
+	if (length > GOES - talk->kept && !send_kept(talk))
+		return end_badly(talk);
+	if (length > GOES)
+		return send_all(talk, from, length) ? (ssize_t)length : end_badly(talk);
+	memcpy(talk->goes + talk->kept, from, length);
+	talk->kept += length;
+	return talk->more || send_kept(talk) ? (ssize_t)length : end_badly(talk);
 }
 
 /* ---- beginning and end ---- */
