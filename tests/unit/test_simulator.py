@@ -113,25 +113,25 @@ MISTAKES = {
                            {"damaged-counts"}),
     "a stranger counts": ("packet", "if (expect->only_peers && !is_peer(expect, &ret_advert->source))",
                           "if (expect->only_peers && !is_peer(expect, &ret_advert->source) && length == 0)", {"stranger-counts"}),
-}
-
-# Those that take more seeds than the default run has.
-RARE = {
     "queues that ran over though it woke on time are no reason to wait": (
         "machine", "if (late || event->ran_over)\n\t\twait_anew(machine, now_us);\n\treturn late || event->ran_over;",
-        "if (late)\n\t\twait_anew(machine, now_us);\n\treturn late;"),
-    "what was lost before the Master was heard is lost again": ("room", "self->lost_us > since_us && ", ""),
-    "who resigned is not heard anew after our own resignation": ("machine", "\tmachine->zero_us = 0; /* whoever resigned before may lead anew from here on */\n", ""),
+        "if (late)\n\t\twait_anew(machine, now_us);\n\treturn late;", {"preempts"}, 3539),
+    "what was lost before the Master was heard is lost again": ("room", "self->lost_us > since_us && ", "", {"too-late"}, 2733),
     "a flapping link is waited for though nobody leads": (
-        "candidate", "(now_us - self->watch.up_us < wait_us || (self->master_us != 0 && now_us - self->master_us < wait_us));", "wait_us > 0;"),
-    "a lower step is believed at once": ("candidate", "received_us - self->heard_step_us <= vrrp_machine_peer_down_us(&self->machine)", "received_us < 0"),
+        "candidate", "(now_us - self->watch.up_us < wait_us || (self->master_us != 0 && now_us - self->master_us < wait_us));", "wait_us > 0;", {"one-master"}, 990001825),
     "the step comes back at once when the peer follows": (
         "candidate", "if (!self->follows || (self->heard_us != 0 && now_us - MAX(self->heard_us, self->follows_us) <= vrrp_machine_peer_down_us(&self->machine)))",
-        "if (!self->follows || now_us < 0)"),
+        "if (!self->follows || now_us < 0)", {"yields-to-older"}, 3400),
+    "an advert overtaken by its priority 0 counts": ("machine", "if (says_nothing(machine, event))\n\t\treturn 0;", "(void)says_nothing(machine, event);", {"ghost-counts"}, 1043),
+    "what was said before it heard is not missed": ("candidate", "with.ran_over |= now_us - self->hears_us < vrrp_machine_anew_us(&self->machine);", "", {"preempts"}, 990005853),
+}
+
+# Those that no seed has found yet; unit tests do.
+RARE = {
+    "who resigned is not heard anew after our own resignation": ("machine", "\tmachine->zero_us = 0; /* whoever resigned before may lead anew from here on */\n", ""),
+    "a lower step is believed at once": ("candidate", "received_us - self->heard_step_us <= vrrp_machine_peer_down_us(&self->machine)", "received_us < 0"),
     "ordered before it has heard anybody, it does not outbid": (
         "candidate", "self->raise_until_us = self->heard_us == 0 ? now_us + vrrp_machine_peer_down_us(&self->machine) : 0;", "self->raise_until_us = now_us < 0;"),
-    "an advert overtaken by its priority 0 counts": ("machine", "if (says_nothing(machine, event))\n\t\treturn 0;", "(void)says_nothing(machine, event);"),
-    "what was said before it heard is not missed": ("candidate", "with.ran_over |= now_us - self->hears_us < vrrp_machine_anew_us(&self->machine);", ""),
     "a Backup sleeps on under a flood": ("sleep", "if (n > VRRP_SLEEP_CROWD)", "if (n > 1000000)"),
 }
 
