@@ -172,7 +172,7 @@ static void begin_fault(Sim *sim, const SimFault *fault)
 		sim->loss = fault->amount;
 		break;
 	case PAIR_FAULT_BUSY:
-		sim->busy_us = (gint64)sim->interval_cs * 10 * fault->amount;
+		sim->busy_us = MAX((gint64)sim->interval_cs * 10 * fault->amount, CALM_BUSY_US); /* never calmer than at other times */
 		break;
 	case PAIR_FAULT_POWER:
 	case PAIR_FAULT_POWER_BOTH:
