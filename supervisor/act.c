@@ -339,11 +339,12 @@ static gboolean on_drop_time(gpointer user_data)
 
 static void act_on_master_file(Supervisor *supervisor)
 {
-	bool may_run = supervisor->posture.may_run;
-	if (supervisor->posture_done && may_run == supervisor->may_run_done)
+	bool there = supervisor->posture_done ? supervisor->master_file : access(MASTER_FILE, F_OK) == 0;
+	bool wanted = role_wants_master_file(&supervisor->posture, there, supervisor->facts.apps_stopped);
+	if (supervisor->posture_done && wanted == there)
 		return;
-	supervisor->may_run_done = false;
-	if (!may_run) {
+	supervisor->master_file = false;
+	if (!wanted) {
 		(void)unlink(MASTER_FILE);
 		return;
 	}
@@ -353,7 +354,7 @@ static void act_on_master_file(Supervisor *supervisor)
 		return;
 	}
 	close(fd);
-	supervisor->may_run_done = true;
+	supervisor->master_file = true;
 }
 
 static void tell_of_terms(Supervisor *supervisor)

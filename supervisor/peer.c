@@ -475,7 +475,7 @@ void peer_look_at_files(Peer *peer)
 		return;
 	}
 	/* Not before syncd is kept from beginning to apply. */
-	if (supervisor->role.settled || !supervisor->may_run_done)
+	if (supervisor->role.settled || !supervisor->master_file)
 		return;
 	peer->whole = whole_look(SYNC_MARKS);
 	if (peer->whole == before)

@@ -115,7 +115,7 @@ typedef struct Supervisor {
 	Drop drop_done;
 	gint64 drop_until_done_us;
 	guint drop_timer; /* the drop has no end yet */
-	bool may_run_done;
+	bool master_file; /* is there */
 
 	/* The Backup as the Master's events last told of it. */
 	enum { PRESENCE_UNKNOWN, PRESENCE_ACTIVE, PRESENCE_PASSIVE, PRESENCE_DOWN } presence;

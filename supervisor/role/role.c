@@ -529,6 +529,11 @@ void role_step(RoleMachine *machine, const RoleFacts *facts, RoleEvent event, gi
 	*ret_once = once;
 }
 
+bool role_wants_master_file(const RolePosture *posture, bool there, bool apps_stopped)
+{
+	return posture->may_run || (there && !apps_stopped);
+}
+
 const char *role_name(Role role)
 {
 	switch (role) {

@@ -91,7 +91,7 @@ typedef enum { SYNC_KEEP, SYNC_IDLE, SYNC_LEAD, SYNC_FOLLOW } SyncRole;
 /* What shall be true from now on. */
 typedef struct {
 	bool run_applications;
-	bool may_run;        /* applications may exist here at all: the file `master` */
+	bool may_run;        /* applications may exist here at all */
 	Drop drop;
 	gint64 drop_until_us; /* for DROP_TIMED */
 	SyncRole sync;
@@ -165,6 +165,10 @@ void role_resume(RoleMachine *machine, gint64 now_us);
 
 void role_step(RoleMachine *machine, const RoleFacts *facts, RoleEvent event, gint64 now_us, RolePosture *ret_posture,
 	       RoleOnce *ret_once);
+
+/* Whether the file `master` is to be there, which says that applications may run here. Who sees that it is not may replace their files: so it stays,
+ * where it is @there, until the last of them has stopped for certain. */
+bool role_wants_master_file(const RolePosture *posture, bool there, bool apps_stopped);
 
 const char *role_name(Role role);
 bool role_parse(const char *name, Role *ret_role);

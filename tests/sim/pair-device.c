@@ -312,10 +312,10 @@ static void act(Sim *sim, PairDevice *device, const RoleOnce *once)
 	}
 	mark(sim, device);
 	keep(device);
-	bool may_run = device->may_run;
-	device->may_run = device->posture.may_run;
+	bool there = device->master_file;
+	device->master_file = role_wants_master_file(&device->posture, there, device->facts.apps_stopped);
 	pair_sync_role(sim, device);
-	if (!may_run && pair_sync_is_whole(device))
+	if (!there && pair_sync_is_whole(device))
 		pair_think_soon(sim, device);
 	run_applications(sim, device, device->posture.run_applications);
 	pair_tell_vrrpd(sim, device);
@@ -444,7 +444,7 @@ void pair_device_on(Sim *sim, PairDevice *device)
 	device->failed = 0;
 	device->is_kept = device->led_since_boot = device->heard_since_boot = false;
 	device->n_health = 0;
-	device->promised = device->sync_marks = device->may_run = false;
+	device->promised = device->sync_marks = device->master_file = false;
 	sim_device_start(sim, device->v);
 	pair_later(sim, device, sim_upto(sim, 300 * SIM_MS), PAIR_START_SUPERVISOR, device->boots, NULL);
 	pair_later(sim, device, sim_upto(sim, 1000 * SIM_MS), PAIR_START_SYNC, device->boots, NULL);

@@ -114,7 +114,7 @@ void pair_sync_role(Sim *sim, PairDevice *device)
 
 bool pair_sync_is_whole(const PairDevice *device)
 {
-	return device->role.role == ROLE_TAKING_OVER && device->may_run && device->sync_marks && device->work != SYNC_RUNS_APPLY;
+	return device->role.role == ROLE_TAKING_OVER && device->master_file && device->sync_marks && device->work != SYNC_RUNS_APPLY;
 }
 
 static bool may_follow(const PairDevice *device)
@@ -171,7 +171,7 @@ static void work_done(Sim *sim, PairDevice *device)
 			return;
 		}
 		device->work = SYNC_RUNS_NOTHING;
-		if (!pair.link || device->may_run)
+		if (!pair.link || device->master_file)
 			return;
 		device->work = SYNC_RUNS_APPLY;
 		if (device->dirty && (own = new_commit(sim, device)) == 0)

@@ -157,7 +157,7 @@ typedef struct {
 	SyncRole sync_role, sync_asked; /* asked: what the supervisor has told this one */
 	Term sync_term, sync_asked_term;
 	bool sync_settled;
-	bool sync_marks, may_run; /* in /run: syncd has looked at its files; applications may run, so nothing is applied */
+	bool sync_marks, master_file; /* in /run: syncd has looked at its files; applications may run, so nothing is applied */
 	guint head, fetched;
 	bool dirty;          /* files changed since the last commit */
 	guint config;        /* among them */

@@ -76,7 +76,9 @@ MISTAKES = {
     "a Backup does not follow": ("role", "bool older = (machine->strange && facts->paired) ||", "bool older = facts->paired ||", {"does-not-follow"}, 2),
     "what is half applied is taken for whole": ("pair-sync", " && device->sync_marks && device->work != SYNC_RUNS_APPLY", " && device->sync_marks",
                                                 {"applied-under-applications"}, 81),
-    "a Backup applies though applications may run": ("pair-sync", "!pair.link || device->may_run", "!pair.link", {"applied-under-applications"}, 5032),
+    "a Backup applies though applications may run": ("pair-sync", "!pair.link || device->master_file", "!pair.link", {"applied-under-applications"}, 5032),
+    "applications that stop are no reason to apply nothing": ("role", "return posture->may_run || (there && !apps_stopped);", "return posture->may_run;",
+                                                              {"applied-under-applications"}, 986069033),
     "syncd is not told to lead": ("role", "> 0 ? SYNC_KEEP : SYNC_LEAD;", "> 0 ? SYNC_KEEP : SYNC_KEEP;", {"sync-roles"}, 2),
 }
 

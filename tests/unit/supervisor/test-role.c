@@ -299,6 +299,17 @@ static void test_lost_election_stops_applications_before_following(void)
 	g_assert_cmpint(device.posture.sync, ==, SYNC_FOLLOW);
 }
 
+static void test_master_file_outlives_the_applications(void)
+{
+	Device device = master("a");
+	g_assert_true(role_wants_master_file(&device.posture, false, false));
+	device.facts.election = ELECTION_BACKUP;
+	look(&device);
+	g_assert_true(role_wants_master_file(&device.posture, true, false));
+	g_assert_false(role_wants_master_file(&device.posture, true, true));
+	g_assert_false(role_wants_master_file(&device.posture, false, false)); /* of one that has not led, whatever runs there */
+}
+
 static void test_link_loss_is_a_fault(void)
 {
 	Device device = master("a");
@@ -700,6 +711,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/role/takeover/late-applications", test_takeover_late_applications);
 	g_test_add_func("/role/swap/took-as-told", test_took_as_told);
 	g_test_add_func("/role/lost/applications-stop-before-following", test_lost_election_stops_applications_before_following);
+	g_test_add_func("/role/lost/master-file-outlives-the-applications", test_master_file_outlives_the_applications);
 	g_test_add_func("/role/lost/link-is-a-fault", test_link_loss_is_a_fault);
 	g_test_add_func("/role/lost/starting-without-link", test_starting_without_link);
 	g_test_add_func("/role/lost/vrrpd-restart-changes-nothing", test_vrrpd_restart_changes_nothing);
