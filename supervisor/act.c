@@ -304,14 +304,10 @@ static void act_on_drop(Supervisor *supervisor)
 	g_clear_handle_id(&supervisor->drop_timer, g_source_remove);
 	switch (posture->drop) {
 	case DROP_NONE:
+		ok = taking_over && aftermath_waits(supervisor->aftermath) ? drop_open(supervisor->drop, &error) : drop_lift(supervisor->drop, &error);
 		if (taking_over) {
-			ok = drop_lift(supervisor->drop, &error);
 			supervisor->drop_lifted_us = g_get_monotonic_time();
 			phase(supervisor, "drop lifted", begin_us, supervisor->drop_lifted_us);
-			if (ok && aftermath_waits(supervisor->aftermath))
-				drop_note(supervisor->drop);
-		} else {
-			ok = drop_lift(supervisor->drop, &error);
 		}
 		break;
 	case DROP_ALWAYS:

@@ -11,8 +11,10 @@
 #include <nftables/libnftables.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#define TABLE "understudy"
 /* The pages' own port, beside the one of the Backup's pages. */
 #define PAGES_PORT 9090
 /* Whoever is noted stays so long, and what is left of it says when he came. */
@@ -91,8 +93,8 @@ static void add_passes(GString *script, const Settings *settings)
 	g_string_append(script, " } accept\n");
 }
 
-/* All service addresses of @family; link-local ones may be there on several interfaces, and an element only once. */
-static void add_set(GString *script, const Settings *settings, sa_family_t family, gint64 timeout_ms)
+/* All service addresses of @family, as set @name; link-local ones may be there on several interfaces, and an element only once. */
+static void add_set(GString *script, const char *name, const Settings *settings, sa_family_t family, gint64 timeout_ms)
 {
 	g_autoptr(GString) elements = g_string_new(NULL);
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -111,29 +113,38 @@ static void add_set(GString *script, const Settings *settings, sa_family_t famil
 				add_element(elements, host, timeout_ms);
 		}
 	}
-	g_string_append_printf(script, "\tset held%c {\n\t\ttype ipv%c_addr\n\t\tflags timeout\n", family == AF_INET ? '4' : '6',
+	g_string_append_printf(script, "\tset %s%c {\n\t\ttype ipv%c_addr\n\t\tflags timeout\n", name, family == AF_INET ? '4' : '6',
 			       family == AF_INET ? '4' : '6');
 	if (elements->len)
 		g_string_append_printf(script, "\t\telements = { %s }\n", elements->str);
 	g_string_append(script, "\t}\n");
 }
 
-/* One transaction: there is no moment without rules, and none with two sets of them. */
+/* One transaction: there is no moment without rules, and none with two sets of them. Who gets through because nothing is held any more is noted: a
+ * set that has room for one keeps the first. */
 char *drop_script(const Settings *settings, gint64 timeout_ms)
 {
-	GString *script = g_string_new("table inet understudy\n"
-				       "delete table inet understudy\n"
-				       "table inet understudy {\n");
-	add_set(script, settings, AF_INET, timeout_ms);
-	add_set(script, settings, AF_INET6, timeout_ms);
-	g_string_append(script, "\tchain held {\n");
+	GString *script = g_string_new("table inet " TABLE "\n"
+				       "delete table inet " TABLE "\n"
+				       "table inet " TABLE " {\n");
+	add_set(script, "held", settings, AF_INET, timeout_ms);
+	add_set(script, "held", settings, AF_INET6, timeout_ms);
+	add_set(script, "served", settings, AF_INET, 0);
+	add_set(script, "served", settings, AF_INET6, 0);
+	for (const char *family = "46"; *family; family++)
+		g_string_append_printf(script, "\tset first%c {\n\t\ttype ipv%c_addr\n\t\tsize 1\n\t\tflags dynamic,timeout\n\t\ttimeout %ds\n\t}\n",
+				       *family, *family, NOTE_S);
+	g_string_append(script, "\tchain served {\n");
 	add_passes(script, settings);
-	g_string_append(script, "\t\tdrop\n"
+	g_string_append(script, "\t\tip daddr @held4 drop\n"
+				"\t\tip6 daddr @held6 drop\n"
+				"\t\tmeta nfproto ipv4 add @first4 { ip saddr }\n"
+				"\t\tmeta nfproto ipv6 add @first6 { ip6 saddr }\n"
 				"\t}\n"
 				"\tchain input {\n"
 				"\t\ttype filter hook input priority -150; policy accept;\n"
-				"\t\tip daddr @held4 goto held\n"
-				"\t\tip6 daddr @held6 goto held\n"
+				"\t\tip daddr @served4 goto served\n"
+				"\t\tip6 daddr @served6 goto served\n"
 				"\t}\n}\n");
 	return g_string_free(script, FALSE);
 }
@@ -159,82 +170,86 @@ bool drop_for(DropRules *drop, gint64 duration_us, GError **error)
 typedef struct {
 	struct nlmsghdr header;
 	struct nfgenmsg family;
-} Message;
+	struct nlattr table;
+	char table_name[NLA_ALIGN(sizeof TABLE)];
+} TableOrder;
 
-/* The table goes at once: the library would first ask the kernel for all there is, and phones are waiting. */
-static bool delete_table(DropRules *drop)
+typedef struct {
+	TableOrder order;
+	struct nlattr set;
+	char set_name[8];
+} SetOrder;
+
+static void fill_order(TableOrder *order, guint16 type, gsize size, guint seq)
 {
-	static const char name[] = "understudy";
+	order->header = (struct nlmsghdr){ .nlmsg_len = size, .nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | type, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
+					   .nlmsg_seq = seq };
+	order->family = (struct nfgenmsg){ .nfgen_family = NFPROTO_INET };
+	/* Table is the first attribute of each of these orders. */
+	order->table = (struct nlattr){ .nla_len = NLA_HDRLEN + sizeof TABLE, .nla_type = NFTA_TABLE_NAME };
+	memcpy(order->table_name, TABLE, sizeof TABLE);
+}
+
+/* @n orders as one transaction, done at once: the library would first ask the kernel for all there is, and phones are waiting. What is not there
+ * need not be taken away. */
+static bool order(DropRules *drop, void *orders, gsize size, guint n)
+{
 	struct {
-		Message begin;
-		Message order;
-		struct nlattr attribute;
-		char name[NLA_ALIGN(sizeof name)];
-		Message end;
-	} batch = {
-		.begin = { { .nlmsg_type = NFNL_MSG_BATCH_BEGIN, .nlmsg_seq = 1 }, { .res_id = htons(NFNL_SUBSYS_NFTABLES) } },
-		.order = { { .nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELTABLE, .nlmsg_seq = 2 }, { .nfgen_family = NFPROTO_INET } },
-		.attribute = { .nla_len = NLA_HDRLEN + sizeof name, .nla_type = NFTA_TABLE_NAME },
-		.end = { { .nlmsg_type = NFNL_MSG_BATCH_END, .nlmsg_seq = 3 }, { .res_id = htons(NFNL_SUBSYS_NFTABLES) } },
-	};
+		struct nlmsghdr header;
+		struct nfgenmsg family;
+	} begin = { { .nlmsg_len = sizeof begin, .nlmsg_type = NFNL_MSG_BATCH_BEGIN, .nlmsg_flags = NLM_F_REQUEST }, { .res_id = htons(NFNL_SUBSYS_NFTABLES) } },
+	  end = begin;
+	struct iovec parts[] = { { &begin, sizeof begin }, { orders, size }, { &end, sizeof end } };
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = G_N_ELEMENTS(parts) };
 	struct {
 		struct nlmsghdr header;
 		struct nlmsgerr error;
 		char rest[1024];
 	} answer;
-	batch.begin.header.nlmsg_flags = batch.end.header.nlmsg_flags = NLM_F_REQUEST;
-	batch.begin.header.nlmsg_len = batch.end.header.nlmsg_len = sizeof(Message);
-	batch.order.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	batch.order.header.nlmsg_len = sizeof(Message) + sizeof batch.attribute + sizeof batch.name;
-	memcpy(batch.name, name, sizeof name);
-	if (drop->fd < 0 || send(drop->fd, &batch, sizeof batch, 0) != (ssize_t)sizeof batch)
+
+	end.header.nlmsg_type = NFNL_MSG_BATCH_END;
+	if (drop->fd < 0 || sendmsg(drop->fd, &message, 0) != (ssize_t)(2 * sizeof begin + size))
 		return false;
 	/* The kernel has done it by now and has answered. */
-	ssize_t n = recv(drop->fd, &answer, sizeof answer, 0);
-	bool done = n >= (ssize_t)(sizeof answer.header + sizeof answer.error) && answer.header.nlmsg_type == NLMSG_ERROR &&
-		    answer.header.nlmsg_seq == 2 && (answer.error.error == 0 || answer.error.error == -ENOENT);
-	while (n > 0)
-		n = recv(drop->fd, &answer, sizeof answer, 0);
-	return done;
+	guint n_done = 0;
+	while (recv(drop->fd, &answer, sizeof answer, 0) >= (ssize_t)(sizeof answer.header + sizeof answer.error))
+		n_done += answer.header.nlmsg_type == NLMSG_ERROR && answer.header.nlmsg_seq != 0 &&
+			  (answer.error.error == 0 || answer.error.error == -ENOENT);
+	return n_done == n;
+}
+
+static bool delete_table(DropRules *drop)
+{
+	TableOrder delete = { 0 };
+
+	fill_order(&delete, NFT_MSG_DELTABLE, sizeof delete, 1);
+	return order(drop, &delete, sizeof delete, 1);
+}
+
+/* Of a set of which no element is named the kernel takes all. */
+static bool empty_sets(DropRules *drop)
+{
+	static const char *const names[] = { "held4", "held6" };
+	SetOrder empty[G_N_ELEMENTS(names)] = { 0 };
+
+	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+		fill_order(&empty[i].order, NFT_MSG_DELSETELEM, sizeof empty[i], i + 1);
+		empty[i].set = (struct nlattr){ .nla_len = NLA_HDRLEN + sizeof "held4", .nla_type = NFTA_SET_ELEM_LIST_SET };
+		g_strlcpy(empty[i].set_name, names[i], sizeof empty[i].set_name);
+	}
+	return order(drop, empty, sizeof empty, G_N_ELEMENTS(empty));
 }
 
 bool drop_lift(DropRules *drop, GError **error)
 {
-	return delete_table(drop) || run(drop, "table inet understudy\ndelete table inet understudy\n", error);
+	return delete_table(drop) || run(drop, "table inet " TABLE "\ndelete table inet " TABLE "\n", error);
 }
 
 /* ---- The first one ---- */
 
-/* Nothing is held; a set that has room for one keeps the first. */
-char *drop_note_script(const Settings *settings)
+bool drop_open(DropRules *drop, GError **error)
 {
-	GString *script = g_string_new("table inet understudy\n"
-				       "delete table inet understudy\n"
-				       "table inet understudy {\n");
-	add_set(script, settings, AF_INET, 0);
-	add_set(script, settings, AF_INET6, 0);
-	for (const char *family = "46"; *family; family++)
-		g_string_append_printf(script, "\tset first%c {\n\t\ttype ipv%c_addr\n\t\tsize 1\n\t\tflags dynamic,timeout\n\t\ttimeout %ds\n\t}\n",
-				       *family, *family, NOTE_S);
-	g_string_append(script, "\tchain noted {\n");
-	add_passes(script, settings);
-	g_string_append(script, "\t\tmeta nfproto ipv4 add @first4 { ip saddr }\n"
-				"\t\tmeta nfproto ipv6 add @first6 { ip6 saddr }\n"
-				"\t}\n"
-				"\tchain input {\n"
-				"\t\ttype filter hook input priority -150; policy accept;\n"
-				"\t\tip daddr @held4 goto noted\n"
-				"\t\tip6 daddr @held6 goto noted\n"
-				"\t}\n}\n");
-	return g_string_free(script, FALSE);
-}
-
-void drop_note(DropRules *drop)
-{
-	if (!drop->settings)
-		return;
-	g_autofree char *script = drop_note_script(drop->settings);
-	(void)run(drop, script, NULL);
+	return empty_sets(drop) || drop_lift(drop, error);
 }
 
 /* "1h", "59m58s123ms" */
@@ -277,7 +292,7 @@ bool drop_first(DropRules *drop, char **ret_host, gint64 *ret_ago_us)
 {
 	bool found = false;
 	for (const char *family = "46"; *family; family++) {
-		g_autofree char *script = g_strdup_printf("list set inet understudy first%c", *family), *host = NULL;
+		g_autofree char *script = g_strdup_printf("list set inet " TABLE " first%c", *family), *host = NULL;
 		gint64 ago_us;
 		if (!run(drop, script, NULL) || !drop_parse_first(nft_ctx_get_output_buffer(drop->nft), &host, &ago_us) ||
 		    (found && ago_us <= *ret_ago_us))

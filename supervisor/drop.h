@@ -23,9 +23,10 @@ void drop_configure(DropRules *drop, const Settings *settings);
 
 bool drop_always(DropRules *drop, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool drop_for(DropRules *drop, gint64 duration_us, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-bool drop_lift(DropRules *drop, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* After a lift: the kernel notes who first sends something to a service address from now on, and when: not ICMP, VRRP, the pages, the peer link. */
-void drop_note(DropRules *drop);
+bool drop_lift(DropRules *drop, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* without rules */
+/* Nothing is held any more. The rules stay, and the kernel notes who first sends something to a service address from now on, and when: not ICMP, VRRP, the
+ * pages, the peer link. */
+bool drop_open(DropRules *drop, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Who that was, and how long ago; false: nobody yet. @ret_host: transfer full. */
 bool drop_first(DropRules *drop, char **ret_host, gint64 *ret_ago_us);
 
@@ -34,6 +35,5 @@ void drop_rest(DropRules *drop);
 
 /* The commands, for tests; transfer full. @timeout_ms 0: always. */
 char *drop_script(const Settings *settings, gint64 timeout_ms);
-char *drop_note_script(const Settings *settings);
 /* @listing: a set as nft lists it. */
 bool drop_parse_first(const char *listing, char **ret_host, gint64 *ret_ago_us);

@@ -32,12 +32,14 @@ static void test_families(void)
 				       "[group wan]\ninterface=wan\naddresses=203.0.113.10/24,203.0.113.9/24\n", 0);
 	assert_has(both, "set held4 {\n\t\ttype ipv4_addr\n\t\tflags timeout\n\t\telements = { 192.0.2.10, 203.0.113.10, 203.0.113.9 }\n", true);
 	assert_has(both, "set held6 {\n\t\ttype ipv6_addr\n\t\tflags timeout\n\t\telements = { 2001:db8::10, fe80::200:5eff:fe00:233 }\n", true);
-	assert_has(both, "ip daddr @held4 goto held", true);
-	assert_has(both, "ip6 daddr @held6 goto held", true);
+	assert_has(both, "set served4 {\n\t\ttype ipv4_addr\n\t\tflags timeout\n\t\telements = { 192.0.2.10, 203.0.113.10, 203.0.113.9 }\n", true);
+	assert_has(both, "ip daddr @served4 goto served", true);
+	assert_has(both, "ip6 daddr @served6 goto served", true);
 	assert_has(both, "timeout 0", false);
 
 	g_autofree char *four = script("[pair]\ngroup-id=51\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24\n", 30000);
-	assert_has(four, "elements = { 192.0.2.10 timeout 30000ms }\n", true);
+	assert_has(four, "elements = { 192.0.2.10 timeout 30000ms }\n", true); /* it is held no more; */
+	assert_has(four, "elements = { 192.0.2.10 }\n", true);                 /* who comes then is noted all the same */
 	assert_has(four, "fe80", false);
 	g_autofree char *six = script("[pair]\ngroup-id=255\n[group lan]\ninterface=lan\naddresses=2001:db8::10/64,fe80::10/64\n", 500);
 	assert_has(six, "elements = { 2001:db8::10 timeout 500ms, fe80::10 timeout 500ms }\n", true);
@@ -60,7 +62,8 @@ static void test_passes(void)
 	g_autofree char *text = script("[pair]\ngroup-id=51\npeer-port=9000\n[group lan]\ninterface=lan\naddresses=2001:db8::10/64\n", 0);
 	assert_has(text, "meta l4proto { 1, 58, 112 } accept", true);
 	assert_has(text, "tcp dport { 9090, 9000, 7777 } accept", true);
-	g_assert_true(strstr(text, "accept") < strstr(text, "\t\tdrop\n"));
+	g_assert_true(strstr(text, "accept") < strstr(text, "@held4 drop\n"));
+	g_assert_true(strstr(text, "@held6 drop\n") < strstr(text, "add @first4"));
 }
 
 /* Who came first, and how long ago. */
