@@ -365,7 +365,7 @@ static void tell_of_terms(Supervisor *supervisor)
 	events_raise_once(supervisor->events, text, 3600, EVENT_APPLICATION, "term-not-stored", 3, text);
 }
 
-void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
+bool act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 {
 	/* Traffic first: nobody shall meet a closed port between what follows. Only a Backup that takes over has the drop already: its end
 	 * can be told to the kernel when the applications have begun. */
@@ -373,7 +373,10 @@ void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 	if (!later)
 		act_on_drop(supervisor);
 	act_on_master_file(supervisor); /* before syncd hears: who follows applies nothing while it is there, and what it is told is in that order */
-	peer_apply_role(supervisor->peer); /* the files are to be whole: that goes on beside what follows */
+	/* A takeover on files that are whole starts the applications before anybody else is told of it, who would want the processor too. */
+	bool at_once = peer_look_at_files(supervisor->peer);
+	if (!at_once && !supervisor->posture.run_applications)
+		peer_apply_role(supervisor->peer); /* the files are to be whole: that goes on beside what follows */
 	if (once->took_as_told)
 		swap_taken(supervisor->swap);
 	if (once->role_changed) {
@@ -382,11 +385,14 @@ void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 	}
 	if (once->joined)
 		supervisor_set_joining(supervisor, false);
-	peer_apply(supervisor->peer);
-	peer_look_at_files(supervisor->peer);
+	if (at_once) {
+		act_whole(supervisor);
+		return false;
+	}
 	/* One started while the device is being stopped decides as ever, and starts nothing. */
 	applications_run(supervisor->applications,
 			 supervisor->posture.run_applications && !process_table_is_stopping(supervisor->processes));
+	peer_apply(supervisor->peer);
 	if (later && supervisor->posture.run_applications && !supervisor->drop_timer)
 		supervisor->drop_timer = g_timeout_add(DROP_END_LATER_MS, on_drop_time, supervisor);
 	if (once->announce)
@@ -427,6 +433,7 @@ void act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 	}
 	supervisor->posture_done = true;
 	act_watch_backup(supervisor);
+	return true;
 }
 
 /* ---- The three redundancy events ---- */

@@ -466,23 +466,22 @@ void peer_apply_role(Peer *peer)
 		peer->settled = false; /* whatever comes next must be settled anew */
 }
 
-void peer_look_at_files(Peer *peer)
+bool peer_look_at_files(Peer *peer)
 {
 	const Supervisor *supervisor = peer->supervisor;
 	Whole before = peer->whole;
 	if (supervisor->role.role != ROLE_TAKING_OVER) {
 		peer->whole = WHOLE_UNKNOWN;
-		return;
+		return false;
 	}
 	/* Not before syncd is kept from beginning to apply. */
 	if (supervisor->role.settled || !supervisor->master_file)
-		return;
+		return false;
 	peer->whole = whole_look(SYNC_MARKS);
 	if (peer->whole == before)
-		return;
-	if (peer->whole == WHOLE_YES)
-		act_whole(peer->supervisor);
+		return false;
 	supervisor_think(peer->supervisor, ROLE_EVENT_FACTS);
+	return peer->whole == WHOLE_YES;
 }
 
 void peer_apply(Peer *peer)

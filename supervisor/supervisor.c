@@ -106,6 +106,7 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event)
 		supervisor->think_again = true;
 		return;
 	}
+	RoleOnce left = { 0 };
 	supervisor->thinking = true;
 	do {
 		RoleOnce once;
@@ -114,7 +115,8 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event)
 		gather_facts(supervisor);
 		settings_orders_judge(supervisor->settings_orders);
 		role_step(&supervisor->role, &supervisor->facts, event, g_get_monotonic_time(), &supervisor->posture, &once);
-		act_on_posture(supervisor, &once);
+		role_once_add(&once, &left);
+		left = act_on_posture(supervisor, &once) ? (RoleOnce){ 0 } : once;
 		event = ROLE_EVENT_FACTS;
 	} while (supervisor->think_again);
 	supervisor->thinking = false;

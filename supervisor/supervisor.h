@@ -170,7 +170,8 @@ void keep_forget_good_settings(void);
 
 /* A line for the timeline's file; consumed, NULL is fine. */
 void act_write_timeline(Supervisor *supervisor, char *line);
-void act_on_posture(Supervisor *supervisor, const RoleOnce *once);
+/* False: another step is due at once, and what of @once is left is for that one (role_once_add). */
+bool act_on_posture(Supervisor *supervisor, const RoleOnce *once);
 void act_application_changed(Supervisor *supervisor, Application *application, AppState old);
 /* An order that will change roles was given: the timeline says so until a role is kept. */
 void act_order(Supervisor *supervisor, const char *reason);
@@ -215,7 +216,8 @@ Peer *peer_new(Supervisor *supervisor);
 void peer_free(Peer *peer);
 void peer_gather(Peer *peer, RoleFacts *facts);
 void peer_apply_role(Peer *peer); /* the role of syncd */
-void peer_look_at_files(Peer *peer); /* of a takeover, once syncd has been told */
+/* Of a takeover, once the file `master` is there; true: they are whole and nobody knew it yet, the role is decided anew. */
+bool peer_look_at_files(Peer *peer);
 void peer_apply(Peer *peer);      /* and what we publish */
 BusLink *peer_link(Peer *peer);
 bool peer_is_connected(const Peer *peer);

@@ -529,6 +529,16 @@ void role_step(RoleMachine *machine, const RoleFacts *facts, RoleEvent event, gi
 	*ret_once = once;
 }
 
+void role_once_add(RoleOnce *once, const RoleOnce *before)
+{
+	once->term_changed |= before->term_changed;
+	once->announce |= before->announce;
+	once->unstored |= before->unstored;
+	once->fresher_peer |= before->fresher_peer;
+	if (!once->resign)
+		once->resign = before->resign;
+}
+
 bool role_wants_master_file(const RolePosture *posture, bool there, bool apps_stopped)
 {
 	return posture->may_run || (there && !apps_stopped);

@@ -314,10 +314,13 @@ static void act(Sim *sim, PairDevice *device, const RoleOnce *once)
 	keep(device);
 	bool there = device->master_file;
 	device->master_file = role_wants_master_file(&device->posture, there, device->facts.apps_stopped);
-	pair_sync_role(sim, device);
-	if (!there && pair_sync_is_whole(device))
+	/* As the supervisor does: of whole files the applications hear first. */
+	bool at_once = !there && pair_sync_is_whole(device);
+	if (at_once)
 		pair_think_soon(sim, device);
 	run_applications(sim, device, device->posture.run_applications);
+	if (!at_once)
+		pair_sync_role(sim, device);
 	pair_tell_vrrpd(sim, device);
 	if (once->resign && device->v->condition == SIM_RUNS) {
 		sim_say(sim, "%s  gives up: %s", device->id, once->resign);
