@@ -174,7 +174,7 @@ def test_a_takeover_ends_the_folding(pair, lab):  # noqa: F811
     held = beta.at("/run/held-git")
     held.write_text(f"#!/bin/sh\ncase \"$*\" in *repack*) touch /run/git-is-held; exec sleep 1000;; esac\nexec {real} \"$@\"\n")
     held.chmod(0o755)
-    subprocess.run(["nsenter", f"--target={beta.holder.pid}", "--mount", "mount", "--bind", "/run/held-git", "/usr/bin/git"], check=True)
+    subprocess.run(["nsenter", f"--target={beta.holder.pid}", "--mount", "--root", "mount", "--bind", "/run/held-git", "/usr/bin/git"], check=True)
 
     def ask():
         try:

@@ -155,9 +155,8 @@ def test_run_that_cannot_be_written_stops_no_takeover(lab, kind):
     alpha, beta = lab.two(start=False)
     options = "size=4k" if kind == "full" else "ro"
     (beta.folder / "run/understudy/vrrpd").mkdir()
-    subprocess.run(["nsenter", "-t", str(beta.keeper.pid), "--mount", "sh", "-c",
-                    f"mount -t tmpfs -o {options} none /run/understudy/vrrpd; "
-                    "head -c 100000 /dev/zero > /run/understudy/vrrpd/full 2>/dev/null || true"], check=True)
+    subprocess.run(beta.enter(["sh", "-c", f"mount -t tmpfs -o {options} none /run/understudy/vrrpd && "
+                                           "{ head -c 100000 /dev/zero > /run/understudy/vrrpd/full || true; } 2>/dev/null"]), check=True)
     client = lab.client()
     alpha.start(peer=beta)
     lab.first(alpha)
