@@ -101,6 +101,7 @@ static void path_drop_socket(SyncPath *path)
 			(void)g_socket_shutdown(g_socket_connection_get_socket(carrier), TRUE, TRUE, NULL);
 	}
 	g_clear_object(&path->socket);
+	g_clear_pointer(&path->run, g_free);
 	sync_link_forget_path(path->link, path);
 	sync_link_fail_pending(path->link, path, "the connection to the peer broke");
 }
@@ -131,6 +132,23 @@ void sync_path_lost(SyncPath *path)
 		g_ptr_array_remove(path->link->paths, path);
 }
 
+void sync_path_is_of(SyncPath *path, const char *run)
+{
+	SyncLink *link = path->link;
+
+	if (g_strcmp0(path->run, run) == 0)
+		return;
+	g_free(path->run);
+	path->run = g_strdup(run);
+	/* A device that lost its power says nothing on its connections; a request that went over one would be lost when it is up again. */
+	for (guint i = link->paths->len; i-- > 0;) {
+		SyncPath *other = link->paths->pdata[i];
+
+		if (other->socket && other->run && !g_str_equal(other->run, run) && other->opened_us < path->opened_us)
+			sync_path_lost(other);
+	}
+}
+
 static void socket_closed(SoupWebsocketConnection *socket, gpointer user_data)
 {
 	sync_path_lost(user_data);
@@ -145,6 +163,7 @@ void sync_path_opened(SyncPath *path, SoupWebsocketConnection *socket)
 	gint64 now_us = g_get_monotonic_time();
 
 	path->socket = g_object_ref(socket);
+	path->opened_us = now_us;
 	sync_pulse_begin(&path->pulse, now_us);
 	soup_websocket_connection_set_max_incoming_payload_size(socket, SYNC_MESSAGE_MAX);
 	g_signal_connect(socket, "message", G_CALLBACK(sync_link_take_message), path);

@@ -17,6 +17,8 @@ typedef struct {
 	char *host;
 	bool outgoing;
 	SoupWebsocketConnection *socket; /* NULL: being dialled */
+	gint64 opened_us;
+	char *run; /* of the peer's process at its other end; NULL: not told yet */
 	SyncPulse pulse;
 	GCancellable *dialling;
 	guint retry;
@@ -83,6 +85,8 @@ void sync_path_dial(SyncPath *path);
 void sync_path_opened(SyncPath *path, SoupWebsocketConnection *socket);
 /* Dialled anew, or, of one that the peer has dialled, freed. */
 void sync_path_lost(SyncPath *path);
+/* The peer's process at the other end has named itself: what was opened before and belongs to another process has nobody at its other end. */
+void sync_path_is_of(SyncPath *path, const char *run);
 bool sync_path_is_open(const SyncPath *path);
 /* It has answered a question on this connection. */
 bool sync_path_is_known(const SyncPath *path);

@@ -167,6 +167,7 @@ void sync_link_take_message(SoupWebsocketConnection *socket, SoupWebsocketDataTy
 		take_pong(path);
 		break;
 	case SYNC_MESSAGE_PUBLISH:
+		sync_path_is_of(path, message.run);
 		take_publication(link, &message);
 		break;
 	case SYNC_MESSAGE_REQUEST:
