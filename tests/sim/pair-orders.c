@@ -128,8 +128,11 @@ void pair_swap_look(Sim *sim, PairDevice *device)
 {
 	HandoverStep step = device->handover.step;
 
-	if (device->supervisor_runs && device->promised && handover_mode_is_ours(device->role.role, &device->facts, device->swap_peer_mode))
+	if (device->supervisor_runs && device->promised && handover_mode_is_ours(device->role.role, &device->facts, device->swap_peer_mode)) {
 		exchange_modes(device);
+		pair_think(sim, device, ROLE_EVENT_FACTS); /* as supervisor_set_mode(): vrrpd is told at once; and looks here again */
+		return;
+	}
 	if (!device->swap) {
 		if (!device->supervisor_runs)
 			return;
