@@ -34,7 +34,7 @@ static void check_term(Sim *sim, PairDevice *device, const RoleMachine *before, 
 			  device->greatest, known->number);
 	device->greatest_before = device->greatest;
 	device->greatest = MAX(device->greatest, known->number);
-	device->began_us = sim->now_us;
+	device->began_us = pair_awake_us(sim, device);
 }
 
 /* Leading comes before writing: a number in which it led for no longer than a write takes, and of which nothing and nobody tells, was not used. */
@@ -43,7 +43,7 @@ void pair_check_power(Sim *sim, PairDevice *device)
 	const Term *heard = &pair_other(device)->role.known;
 	bool is_heard = heard->number == device->greatest && g_str_equal(heard->id, device->id);
 
-	if (sim->now_us - device->began_us > PAIR_WRITE_US || is_heard)
+	if (pair_awake_us(sim, device) - device->began_us > PAIR_WRITE_US || is_heard)
 		return;
 	for (guint i = 1; i <= pair.n_commits; i++)
 		if (pair.commit[i].term.number == device->greatest && g_str_equal(pair.commit[i].term_id, device->id))
@@ -58,8 +58,9 @@ static void check_cold_boot(Sim *sim, const PairDevice *device)
 	bool newer, same;
 
 	if (device->led_since_boot || device->heard_since_boot || other->led_since_boot || other->heard_since_boot || !other->on ||
-	    !other->supervisor_runs || other->mode == MODE_PASSIVE || device->mode == MODE_PASSIVE || other->disk.joining || sim->now_us < device->ordered_until_us ||
-	    other->role.doubtful || device->role.doubtful || pair.n_faults_active || !pair.link || sim->now_us - pair.link_since_us < 1000 * SIM_MS ||
+	    !other->supervisor_runs || other->mode == MODE_PASSIVE || device->mode == MODE_PASSIVE || other->disk.joining ||
+	    pair_awake_us(sim, device) < device->ordered_until_us || other->role.doubtful || device->role.doubtful || pair.n_faults_active ||
+	    !pair.link || sim->now_us - pair.link_since_us < 1000 * SIM_MS ||
 	    sim->now_us - other->supervisor_since_us < 1000 * SIM_MS || sim->now_us - pair.whole_us < 2000 * SIM_MS ||
 	    pair.whole_us > device->booted_us + 3000 * SIM_MS || pair.whole_us > other->booted_us + 3000 * SIM_MS)
 		return;

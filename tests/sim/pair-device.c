@@ -19,10 +19,33 @@ bool pair_leads(Role role)
 	return role == ROLE_TAKING_OVER || role == ROLE_MASTER || role == ROLE_HANDING_OVER;
 }
 
+gint64 pair_awake_us(const Sim *sim, const PairDevice *device)
+{
+	return (device->v->condition == SIM_SUSPENDED ? device->asleep_us : sim->now_us) - device->slept_us;
+}
+
+gint64 pair_clock(const Sim *sim, const PairDevice *device)
+{
+	return sim_clock_at(device->v, pair_awake_us(sim, device));
+}
+
+/* Or loses its power. */
+void pair_device_wakes(const Sim *sim, PairDevice *device)
+{
+	if (device->v->condition == SIM_SUSPENDED)
+		device->slept_us += sim->now_us - device->asleep_us;
+}
+
 void pair_later(Sim *sim, PairDevice *device, gint64 after_us, PairEventKind what, guint number, gpointer data)
 {
-	sim_push(sim, (SimEvent){ .at_us = sim->now_us + MAX(after_us, 0), .kind = SIM_EVENT_OWN, .device = device->index,
-				  .generation = number, .what = what, .data = data });
+	after_us = MAX(after_us, 0);
+	sim_push(sim, (SimEvent){ .at_us = sim->now_us + after_us, .kind = SIM_EVENT_OWN, .device = device->index, .generation = number, .what = what,
+				  .due_us = pair_awake_us(sim, device) + after_us, .data = data });
+}
+
+void pair_at(Sim *sim, PairDevice *device, gint64 clock_us, PairEventKind what, guint number)
+{
+	pair_later(sim, device, sim_moment(device->v, clock_us) - pair_awake_us(sim, device), what, number, NULL);
 }
 
 void pair_think_soon(Sim *sim, PairDevice *device)
@@ -41,12 +64,11 @@ void pair_app_event(Sim *sim, PairDevice *device, guint i, AppEvent event)
 {
 	AppState old = device->app[i].state;
 
-	app_do(sim, device, i, app_step(&device->app[i], event, sim_clock(sim, device->v)));
+	app_do(sim, device, i, app_step(&device->app[i], event, pair_clock(sim, device)));
 	if (old != device->app[i].state)
 		sim_say(sim, "%s  %s: %s -> %s", device->id, app_names[i], app_state_name(old), app_state_name(device->app[i].state));
 	if (device->app[i].deadline_us)
-		sim_push(sim, (SimEvent){ .at_us = sim_when(sim, device->v, device->app[i].deadline_us), .kind = SIM_EVENT_OWN,
-					  .device = device->index, .what = PAIR_APP_TIME, .generation = device->supervisor });
+		pair_at(sim, device, device->app[i].deadline_us, PAIR_APP_TIME, device->supervisor);
 	pair_think_soon(sim, device);
 }
 
@@ -242,7 +264,7 @@ void pair_tell_vrrpd(Sim *sim, PairDevice *device)
 		device->held[VRRP_HOLD_COLD_BOOT] = false; /* for longer than it was told */
 	device->cold_until_us = posture->cold_boot_until_us;
 	tell_hold(sim, device, VRRP_HOLD_COLD_BOOT, posture->hold_cold_boot,
-		  posture->cold_boot_until_us ? MAX(1, posture->cold_boot_until_us - now_us) : 0);
+		  posture->cold_boot_until_us ? MAX(1, posture->cold_boot_until_us - pair_clock(sim, device)) : 0);
 	sim_device_set_serving(sim, device->v, posture->serving);
 	sim_device_set_hold(sim, device->v, VRRP_HOLD_SETTINGS, device->settings_held, 0); /* said each time: looks at the gate, and saves */
 	if (!introduced)
@@ -254,7 +276,8 @@ static void heartbeat(Sim *sim, PairDevice *device)
 	if (device->v->condition == SIM_RUNS) {
 		vrrp_holds_supervise(&device->v->candidate.holds, sim_clock(sim, device->v) + VRRP_LEASE_US);
 		pair_tell_vrrpd(sim, device);
-		device->heard_us = MAX(device->heard_us, device->v->heard_master_us);
+		if (device->v->heard_master_us) /* as monotonic_of() */
+			device->heard_us = MAX(device->heard_us, device->v->heard_master_us - (sim_clock(sim, device->v) - pair_clock(sim, device)));
 	}
 	if (device->disk.reserved < device->role.reserved && !device->disk_full)
 		write_term(sim, device);
@@ -267,7 +290,7 @@ static void heartbeat(Sim *sim, PairDevice *device)
 static void gather(Sim *sim, PairDevice *device)
 {
 	RoleFacts *facts = &device->facts;
-	gint64 now_us = sim_clock(sim, device->v);
+	gint64 now_us = pair_clock(sim, device);
 
 	*facts = (RoleFacts){
 		.redundant = true, .paired = true, .mode = device->mode, .joining = device->disk.joining, .cold_boot_wait_us = COLD_BOOT_US, .first_answer_us = FIRST_ANSWER_US,
@@ -339,7 +362,7 @@ static void act(Sim *sim, PairDevice *device, const RoleOnce *once)
 void pair_think(Sim *sim, PairDevice *device, RoleEvent event)
 {
 	RoleMachine before = device->role;
-	gint64 now_us = sim_clock(sim, device->v);
+	gint64 now_us = pair_clock(sim, device);
 	RoleOnce once;
 
 	if (!device->supervisor_runs)
@@ -351,8 +374,7 @@ void pair_think(Sim *sim, PairDevice *device, RoleEvent event)
 	act(sim, device, &once);
 	device->think_number++;
 	if (device->posture.next_us)
-		sim_push(sim, (SimEvent){ .at_us = sim_when(sim, device->v, device->posture.next_us), .kind = SIM_EVENT_OWN,
-					  .device = device->index, .what = PAIR_TIMER, .generation = device->think_number });
+		pair_at(sim, device, device->posture.next_us, PAIR_TIMER, device->think_number);
 	pair_swap_look(sim, device);
 	if (device->supervisor_runs)
 		pair_settings_look(sim, device);
@@ -374,7 +396,7 @@ static void start_supervisor(Sim *sim, PairDevice *device)
 {
 	static const SettingsApplication settings = { .ready_timeout_ms = 30000, .stop_timeout_ms = 10000, .restart_delay_ms = 100,
 						      .restart = SETTINGS_RESTART_ALWAYS, .critical = true };
-	gint64 now_us = sim_clock(sim, device->v);
+	gint64 now_us = pair_clock(sim, device);
 	bool stopped = true;
 
 	device->supervisor++;
@@ -470,6 +492,7 @@ void pair_device_off(Sim *sim, PairDevice *device)
 		device->process[i].alive = device->process[i].ready = false;
 		device->process[i].number++;
 	}
+	pair_device_wakes(sim, device);
 	if (device->v->condition != SIM_OFF)
 		sim_device_end(sim, device->v, true);
 }
@@ -504,7 +527,7 @@ void pair_device_event(Sim *sim, PairDevice *device, const SimEvent *event)
 		break;
 	case PAIR_APP_TIME:
 		for (guint k = 0; mine && k < PAIR_APPS; k++)
-			if (device->app[k].deadline_us && sim_clock(sim, device->v) >= device->app[k].deadline_us)
+			if (device->app[k].deadline_us && pair_clock(sim, device) >= device->app[k].deadline_us)
 				pair_app_event(sim, device, k, (AppEvent){ .kind = APP_EVENT_TIME });
 		break;
 	case PAIR_APP_WRITES:

@@ -202,7 +202,7 @@ static void answer(Sim *sim, PairDevice *device, const SimEvent *event)
 	}
 	if (asked->kind == ASK_TAKE && !refusal) {
 		device->mode_given = asked->mode;
-		device->ordered_until_us = sim->now_us + 16 * G_USEC_PER_SEC;
+		device->ordered_until_us = pair_awake_us(sim, device) + 16 * G_USEC_PER_SEC;
 		pair_think(sim, device, ROLE_EVENT_TAKE_EXPECTED);
 	}
 	message = g_new0(Message, 1);
@@ -271,7 +271,7 @@ static const char *take_over(Sim *sim, PairDevice *device, PairOrder *order, boo
 		return "first-sync: the first synchronisation is not done; or force";
 	if (device->v->candidate.machine.state == VRRP_STATE_INIT)
 		return "no-link: the election does not run";
-	device->ordered_until_us = sim->now_us + 6 * G_USEC_PER_SEC;
+	device->ordered_until_us = pair_awake_us(sim, device) + 6 * G_USEC_PER_SEC;
 	device->excused |= device->role.doubtful;
 	device->n_health = 0;
 	pair_undo_reset(sim, device);

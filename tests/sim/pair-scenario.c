@@ -137,12 +137,14 @@ static void stop_running(Sim *sim, PairDevice *device, SimCondition condition)
 		return;
 	device->v->condition = condition;
 	device->v->asleep_us = sim_clock(sim, device->v);
+	device->asleep_us = sim->now_us;
 }
 
 static void wake(Sim *sim, PairDevice *device, SimCondition from)
 {
 	if (device->v->condition != from)
 		return;
+	pair_device_wakes(sim, device);
 	sim_device_wake(sim, device->v);
 	pair_election_changed(sim, device);
 }
@@ -345,6 +347,8 @@ static void on_vrrpd(Sim *sim, const SimEvent *event)
 static void on_own(Sim *sim, SimEvent *event)
 {
 	PairDevice *device = &pair.device[event->device];
+	gint64 left_us;
+	bool asleep;
 
 	if (event->what == PAIR_CHECK) {
 		if (pair.settled_us) {
@@ -356,8 +360,11 @@ static void on_own(Sim *sim, SimEvent *event)
 		pair_later(sim, device, 5000 * SIM_MS, PAIR_CHECK, 0, NULL);
 		return;
 	}
-	if (device->v->condition == SIM_SUSPENDED && event->what != PAIR_LOOK_AT_LINK) {
-		event->at_us = sim->now_us + 20 * SIM_MS; /* all of it comes later */
+	/* What sleep has put off comes later by as much. */
+	asleep = device->v->condition == SIM_SUSPENDED;
+	left_us = event->due_us - pair_awake_us(sim, device);
+	if ((asleep || left_us > 0) && event->what != PAIR_LOOK_AT_LINK) {
+		event->at_us = sim->now_us + MAX(left_us, asleep ? 20 * SIM_MS : 0);
 		sim_push(sim, *event);
 		event->data = NULL;
 		return;
@@ -369,9 +376,9 @@ static void on_own(Sim *sim, SimEvent *event)
 static void election_changed(Sim *sim, PairDevice *device)
 {
 	if (device->v->candidate.machine.state == VRRP_STATE_MASTER) {
-		device->won_joining = device->disk.joining && sim->now_us > device->ordered_until_us;
+		device->won_joining = device->disk.joining && pair_awake_us(sim, device) > device->ordered_until_us;
 		device->won_passive = device->mode == MODE_PASSIVE && device->passive_us != 0 && sim->now_us - device->passive_us > TOLD_WITHIN_US &&
-				      sim->now_us > device->ordered_until_us;
+				      pair_awake_us(sim, device) > device->ordered_until_us;
 	}
 	pair_election_changed(sim, device);
 }

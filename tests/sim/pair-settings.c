@@ -161,7 +161,7 @@ static void change_alone(Sim *sim, PairDevice *device)
 static void change(Sim *sim, PairDevice *device)
 {
 	SettingsRun *run = &device->settings_run;
-	gint64 now_us = sim_clock(sim, device->v);
+	gint64 now_us = pair_clock(sim, device);
 	ChangeFacts facts = { .role = device->role.role, .paired = true, .own = device->settings.own, .peer_fresh = peer_says(device),
 			      .peer_role = device->facts.peer_role, .peer = device->peer.settings, .peer_down = device->sync_runs && !pair.link,
 			      .missed_us = run->missed_us };
@@ -267,7 +267,7 @@ static void look_at_hold(Sim *sim, PairDevice *device, gint64 now_us)
 void pair_settings_look(Sim *sim, PairDevice *device)
 {
 	PairSettings *s = &device->settings;
-	gint64 now_us = sim_clock(sim, device->v), next_us;
+	gint64 now_us = pair_clock(sim, device), next_us;
 	RevisionFacts facts = { .own = s->own, .prepared = s->prepared != 0, .announced = s->announced, .announced_us = device->settings_announced_us,
 				.peer_fresh = peer_says(device), .peer = device->peer.settings,
 				.busy = device->settings_run.text || device->role.role == ROLE_TAKING_OVER || device->role.role == ROLE_HANDING_OVER };
@@ -304,8 +304,7 @@ void pair_settings_look(Sim *sim, PairDevice *device)
 		next_us = next_us ? MIN(next_us, device->settings_hold_until_us) : device->settings_hold_until_us;
 	if (next_us && next_us != device->settings_next_us) {
 		device->settings_next_us = next_us;
-		sim_push(sim, (SimEvent){ .at_us = sim_when(sim, device->v, next_us), .kind = SIM_EVENT_OWN, .device = device->index,
-					  .what = PAIR_THINK, .generation = device->supervisor });
+		pair_at(sim, device, next_us, PAIR_THINK, device->supervisor);
 	}
 }
 
@@ -330,7 +329,7 @@ static void answer(Sim *sim, PairDevice *device, const Said *said)
 		case PREPARE_AGREED:
 			s->prepared = said->text;
 			s->announced = said->revision;
-			device->settings_announced_us = sim_clock(sim, device->v);
+			device->settings_announced_us = pair_clock(sim, device);
 			pair_settings_look(sim, device);
 			break;
 		}

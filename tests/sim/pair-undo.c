@@ -268,7 +268,7 @@ void pair_undo_reset(Sim *sim, PairDevice *device)
 
 static void new_beginning(Sim *sim, PairDevice *device)
 {
-	gint64 now_us = sim_clock(sim, device->v);
+	gint64 now_us = pair_clock(sim, device);
 	bool waits = device->health.state == HEALTH_BEYOND || device->failed;
 
 	if (!waits || (device->undo_reset_us && now_us - device->undo_reset_us < TRIAL_S * G_USEC_PER_SEC))

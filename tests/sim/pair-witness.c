@@ -87,10 +87,10 @@ void pair_witness_check(Sim *sim, PairDevice *device, const RoleOnce *once)
 		sim_break(sim, "isolated-nowhere", "%s gives up as isolated, and has not been for long", device->id);
 	else if (!device->peer.there || device->peer.role != ROLE_BACKUP || device->peer.mode != MODE_ACTIVE || device->peer.witness != PAIR_WITNESS_REACHED)
 		sim_break(sim, "isolated-to-nobody", "%s gives up as isolated, and knows nobody who is better off", device->id);
-	else if (device->isolated_us != 0 && device->isolated_boot == device->boots && sim->now_us - device->isolated_us < ONCE_IN_US * 99 / 100)
+	else if (device->isolated_us != 0 && device->isolated_boot == device->boots && pair_awake_us(sim, device) - device->isolated_us < ONCE_IN_US * 99 / 100)
 		sim_break(sim, "isolated-again", "%s gives up as isolated once more after %" G_GINT64_FORMAT " s", device->id,
-			  (sim->now_us - device->isolated_us) / G_USEC_PER_SEC);
-	device->isolated_us = sim->now_us;
+			  (pair_awake_us(sim, device) - device->isolated_us) / G_USEC_PER_SEC);
+	device->isolated_us = pair_awake_us(sim, device);
 	device->isolated_boot = device->boots;
 }
 
@@ -100,7 +100,7 @@ static void check_leads(Sim *sim, PairDevice *device)
 	const PairDevice *other = pair_other(device);
 	bool better = pair.n_faults_active == device->no_witness && pair_link_is_up() && device->supervisor_runs && device->sync_runs &&
 		      device->v->condition == SIM_RUNS && device->witness == PAIR_WITNESS_LOST && device->role.role == ROLE_MASTER &&
-		      is_healthy_backup(sim, other) && (device->isolated_us == 0 || sim->now_us - device->isolated_us > ONCE_IN_US);
+		      is_healthy_backup(sim, other) && (device->isolated_us == 0 || pair_awake_us(sim, device) - device->isolated_us > ONCE_IN_US);
 
 	if (device->witness != PAIR_WITNESS_LOST)
 		device->deaf_us = sim->now_us;

@@ -108,6 +108,7 @@ typedef struct {
 	SimDevice *v;        /* its vrrpd */
 	bool on;
 	gint64 booted_us;    /* world */
+	gint64 asleep_us, slept_us; /* world: suspended since, if it is; and so long in all before */
 	guint boots;
 
 	/* The supervisor. */
@@ -129,7 +130,7 @@ typedef struct {
 	Election election;   /* as vrrpd has said */
 	bool election_known;
 	char election_reason[32];
-	gint64 heard_us;     /* own clock: that of a Master, asked for each second */
+	gint64 heard_us;     /* its clock: that of a Master, asked for each second */
 	guint introduced;    /* to this generation of vrrpd */
 	bool held[VRRP_N_HOLDS];
 	gint64 cold_until_us; /* as the hold was told last */
@@ -186,7 +187,7 @@ typedef struct {
 	/* The witness, as its vrrpd sees it. */
 	guint no_witness;    /* faults that say so */
 	guint witness_generation; /* of vrrpd, which forgets */
-	gint64 witness_begin_us, witness_heard_us; /* own clock */
+	gint64 witness_begin_us, witness_heard_us; /* vrrpd's clock */
 	PairWitness witness;
 
 	/* Changes that break an application. */
@@ -202,14 +203,14 @@ typedef struct {
 	gint64 unanswered_us; /* so long it had to wait for what nobody answered, so often: */
 	guint undo_unanswered;
 	guint64 greatest, greatest_before; /* number it ever led in, and before the present one */
-	gint64 began_us;     /* when that began */
-	gint64 deaf_us, better_us, isolated_us; /* world: lost since, the other is better since, and it gave up for that */
+	gint64 began_us;     /* awake: when that began */
+	gint64 deaf_us, better_us, isolated_us; /* lost since, the other is better since (world), and it gave up for that (awake) */
 	guint isolated_boot; /* in which it did */
 	bool led_since_boot, heard_since_boot;
 	gint64 passive_us;   /* since when it is passive and its vrrpd runs, so that it can be told; 0: not so */
 	bool won_passive;    /* unordered, when its vrrpd came to lead */
 	bool won_joining;
-	gint64 ordered_until_us; /* world: an order to take over counts so long */
+	gint64 ordered_until_us; /* awake: an order to take over counts so long */
 	guint n_health;      /* so often it gave up for its applications, since it booted */
 	bool excused;        /* an administrator sent it ahead in doubt */
 	gint64 supervisor_since_us;
@@ -249,6 +250,12 @@ typedef enum { ASK_PREPARE, ASK_TAKE, ASK_MODE } PairAskKind;
 extern Pair pair;
 
 /* pair-device.c: the supervisor and what it runs */
+/* CLOCK_MONOTONIC, which the supervisor and syncd go by: it stands still while the device is suspended. vrrpd's is sim_clock(). */
+gint64 pair_clock(const Sim *sim, const PairDevice *device);
+gint64 pair_awake_us(const Sim *sim, const PairDevice *device); /* the same, as the world counts */
+void pair_device_wakes(const Sim *sim, PairDevice *device);
+void pair_at(Sim *sim, PairDevice *device, gint64 clock_us, PairEventKind what, guint number);
+/* Time that the device sleeps does not count. */
 void pair_later(Sim *sim, PairDevice *device, gint64 after_us, PairEventKind what, guint number, gpointer data);
 void pair_device_on(Sim *sim, PairDevice *device);
 void pair_device_off(Sim *sim, PairDevice *device);

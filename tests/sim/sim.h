@@ -273,6 +273,7 @@ struct SimEvent {
 	guint device, generation; /* or the number of a fault */
 	SimPacket *packet;
 	guint what;
+	gint64 due_us;            /* by a clock of that world */
 	gpointer data;            /* freed with g_free() */
 };
 
@@ -283,6 +284,8 @@ gint64 sim_upto(Sim *sim, gint64 limit_us);
 void sim_push(Sim *sim, SimEvent event);
 bool sim_pop(Sim *sim, SimEvent *ret_event);
 gint64 sim_clock(const Sim *sim, const SimDevice *device);
+gint64 sim_clock_at(const SimDevice *device, gint64 at_us);
+gint64 sim_moment(const SimDevice *device, gint64 clock_us); /* at which it shows that */
 gint64 sim_when(const Sim *sim, const SimDevice *device, gint64 clock_us);
 void sim_forge(Sim *sim, guint to); /* so many spoilt adverts of the other device that its queue is full */
 void sim_send(Sim *sim, guint from, SimPathKind path, const VrrpAdvert *advert, const SimClaim *claim);

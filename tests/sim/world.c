@@ -75,19 +75,30 @@ bool sim_pop(Sim *sim, SimEvent *ret_event)
 
 /* ---- Clocks ---- */
 
-gint64 sim_clock(const Sim *sim, const SimDevice *device)
+gint64 sim_clock_at(const SimDevice *device, gint64 at_us)
 {
-	return device->offset_us + sim->now_us + sim->now_us * device->ppm / 1000000;
+	return device->offset_us + at_us + at_us * device->ppm / 1000000;
 }
 
-/* The first moment at which the device's clock shows @clock_us, or now. */
-gint64 sim_when(const Sim *sim, const SimDevice *device, gint64 clock_us)
+gint64 sim_clock(const Sim *sim, const SimDevice *device)
+{
+	return sim_clock_at(device, sim->now_us);
+}
+
+/* The first one. */
+gint64 sim_moment(const SimDevice *device, gint64 clock_us)
 {
 	gint64 at_us = (clock_us - device->offset_us) * 1000000 / (1000000 + device->ppm);
 
-	while (device->offset_us + at_us + at_us * device->ppm / 1000000 < clock_us)
+	while (sim_clock_at(device, at_us) < clock_us)
 		at_us++;
-	return MAX(at_us, sim->now_us);
+	return at_us;
+}
+
+/* That moment, or now. */
+gint64 sim_when(const Sim *sim, const SimDevice *device, gint64 clock_us)
+{
+	return MAX(sim_moment(device, clock_us), sim->now_us);
 }
 
 /* ---- Network ---- */
