@@ -16,6 +16,7 @@ from lab.net import stays, wait_until  # noqa: E402, F401  (for those who use th
 from lab.pair import SERVICE, Pair  # noqa: E402
 from phones import accounts  # noqa: E402
 from probe import Probe  # noqa: E402
+from shared_lab import Shared  # noqa: E402
 
 PHONE = "192.0.2.100"
 LAST_WORDS = "/var/lib/scribe/last-words"
@@ -57,38 +58,16 @@ def new_pair(build):
         yield pair
 
 
-class Shared:
-    """One pair for the cases of a file that need no new one, as long as none of them fails."""
-
-    def __init__(self, make):
-        self.make, self.kept = make, contextlib.ExitStack()
-        self.pair = None
-
-    def get(self):
-        if not self.pair:
-            self.pair = self.kept.enter_context(self.make())
-        return self.pair
-
-    def drop(self):
-        self.pair = None
-        self.kept.close()
-
-
 @pytest.fixture(scope="module")
 def shared(build):
-    shared = Shared(lambda: pair_with_pbx(build))
-    yield shared
-    shared.drop()
+    with Shared(lambda: pair_with_pbx(build)) as shared:
+        yield shared
 
 
 @pytest.fixture
 def pair(shared, request):
     """A settled pair that cases before this one have used: whole again, whatever was cut, blocked or switched off. Who leads is what they have left."""
-    yield shared.get()
-    if request.node.has_failed:
-        shared.drop()
-    else:
-        mend(shared.pair)
+    yield from shared.lend(request, mend)
 
 
 def mend(pair):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The command line on two whole devices, paired: what it says agrees with what the daemons do."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from shared_lab import Shared
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 
@@ -27,13 +29,24 @@ ref=config
 """
 
 
-@pytest.fixture(scope="module")
-def pair(build):
+@contextlib.contextmanager
+def pair_with_words(build):
     with Pair(build, {"words": KEEPER_OF_WORDS}) as pair:
         for device in (pair.first, pair.second):
             os.makedirs(device.file("/var/lib/words"))
         pair.start()
         yield pair
+
+
+@pytest.fixture(scope="module")
+def shared(build):
+    with Shared(lambda: pair_with_words(build)) as shared:
+        yield shared
+
+
+@pytest.fixture
+def pair(shared, request):
+    yield from shared.lend(request)
 
 
 def understudy(device, *words, code=0, **more):

@@ -11,6 +11,7 @@ import random
 
 import pytest
 from kill_lab import PHASES, Case, KillPair, Run, matrix, sample
+from shared_lab import Shared
 
 pytestmark = pytest.mark.timed(100, real_time=True)
 
@@ -29,53 +30,36 @@ def named(text):
 ASKED = [named(text) for text in os.environ.get("UNDERSTUDY_KILL", "").split()]
 
 
-class Pairs:
-    """The pair of this worker; a case that failed takes it along."""
-
-    def __init__(self, build):
-        self.build, self.pair = build, None
-
-    def get(self):
-        if not self.pair:
-            self.pair = KillPair(self.build)
-        return self.pair
-
-    def drop(self):
-        if self.pair:
-            self.pair.close()
-        self.pair = None
-
-
 @pytest.fixture(scope="module")
-def pairs(build):
-    pairs = Pairs(build)
-    yield pairs
-    pairs.drop()
+def shared(build):
+    with Shared(lambda: KillPair(build)) as shared:
+        yield shared
 
 
-def kill(pairs, case, record_property):
-    pair = pairs.get()
+@pytest.fixture
+def pair(shared, request):
+    yield from shared.lend(request)
+
+
+def kill(pair, case, record_property):
     run = Run(pair, case)
     try:
         run.note()
         run.go()
         run.check()
         run.clean()
-    except BaseException as error:
+    except Exception as error:
         story = run.story() if hasattr(run, "consoles") else ""
-        pairs.drop()
-        if isinstance(error, Exception):
-            raise AssertionError(f"seed {SEED}; again: UNDERSTUDY_KILL='{case}'\n{type(error).__name__}: {error}\n{story}") from error
-        raise
+        raise AssertionError(f"seed {SEED}; again: UNDERSTUDY_KILL='{case}'\n{type(error).__name__}: {error}\n{story}") from error
     record_property("right_ms", round(run.right_ms))
 
 
 @pytest.mark.parametrize("case", ASKED or sample(SEED, SAMPLED), ids=str)
-def test_kill(pairs, case, record_property):
-    kill(pairs, case, record_property)
+def test_kill(pair, case, record_property):
+    kill(pair, case, record_property)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("case", [case for round in range(ROUNDS) for case in matrix(random.Random(SEED + 1 + round))], ids=str)
-def test_kill_everything_everywhere(pairs, case, record_property):
-    kill(pairs, case, record_property)
+def test_kill_everything_everywhere(pair, case, record_property):
+    kill(pair, case, record_property)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from test_supervisor_pair import APPLICATION, call, get, module_pair, pair  # noqa: F401  (fixtures)
+from test_supervisor_pair import APPLICATION, call, get, pair, shared  # noqa: F401  (fixtures)
 
 from lab.net import wait_until  # noqa: E402  (test_supervisor_pair puts the demo's folder on the path)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The pair's settings, changed on two whole devices: together, alone, interrupted at each step, and on both sides of a split."""
 
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from shared_lab import Shared
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 
@@ -25,27 +27,39 @@ NAME = "org.understudy.Supervisor1"
 PAIR_CONF, DEVICE_CONF = "/etc/understudy/pair.conf", "/etc/understudy/device.conf"
 
 
-@pytest.fixture(scope="module")
-def module_pair(build):
+@contextlib.contextmanager
+def plain_pair(build):
     with Pair(build, {"words": SLEEPER}) as pair:
         for device in (pair.first, pair.second):
             os.makedirs(device.file("/var/lib/words"))
         pair.start()
+        settle(pair)
         yield pair
 
 
+def mend(pair):
+    for device in (pair.first, pair.second):
+        for port in device.ports.values():
+            port.unblock()
+        if not device.pid:
+            pair.switch_on(device)
+    settle(pair)
+
+
+def settle(pair):
+    pair.wait_settled(60)
+    wait_until(lambda: alike(pair), 30, "one version on both")
+
+
+@pytest.fixture(scope="module")
+def shared(build):
+    with Shared(lambda: plain_pair(build)) as shared:
+        yield shared
+
+
 @pytest.fixture
-def pair(module_pair):
-    module_pair.wait_settled(60)
-    wait_until(lambda: alike(module_pair), 30, "one version on both")
-    try:
-        yield module_pair
-    finally:
-        for device in (module_pair.first, module_pair.second):
-            for port in device.ports.values():
-                port.unblock()
-            if not device.pid:
-                module_pair.switch_on(device)
+def pair(shared, request):
+    yield from shared.lend(request, mend)
 
 
 def ask(device, method, signature="", *words, timeout=30):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A device of a pair as net-snmp's manager sees it: everything by name, through an snmpd that also is absent, restarts and hangs."""
 
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bus"))
 
 import snmp_lab  # noqa: E402  (the folder must be on the path first)
 from pair_lab import Pair, wait_until  # noqa: E402
+from shared_lab import Shared  # noqa: E402
 
 pytestmark = pytest.mark.timed(100, real_time=True)
 
@@ -28,24 +30,42 @@ def ticks(value):
     return int(value.split("(")[1].split(")")[0])
 
 
-@pytest.fixture(scope="module")
-def pair(build):
+@contextlib.contextmanager
+def pair_with_agent(build, folder):
     with Pair(build, {"words": SLEEPER}) as pair:
         for device in pair.devices.values():
             os.makedirs(device.file("/var/lib/words"))
         pair.first.write("/etc/understudy/device.conf", pair.first.read("/etc/understudy/device.conf") + f"\n[snmp]\nagentx=unix:{snmp_lab.SOCKET}\n")
         pair.start()
         pair.wait_settled()
-        yield pair
+        agent = snmp_lab.Agent(build, pair.first, folder)
+        agent.start()
+        try:
+            agent.wait(UNDERSTUDY, "understudySeenEvents.0", "INTEGER: 1")
+            yield pair, agent
+        finally:
+            agent.stop()
 
 
 @pytest.fixture(scope="module")
-def agent(build, pair, tmp_path_factory):
-    agent = snmp_lab.Agent(build, pair.first, tmp_path_factory.mktemp("snmp"))
-    agent.start()
-    agent.wait(UNDERSTUDY, "understudySeenEvents.0", "INTEGER: 1")
-    yield agent
-    agent.stop()
+def shared(build, tmp_path_factory):
+    with Shared(lambda: pair_with_agent(build, tmp_path_factory.mktemp("snmp"))) as shared:
+        yield shared
+
+
+@pytest.fixture
+def both(shared, request):
+    yield from shared.lend(request)
+
+
+@pytest.fixture
+def pair(both):
+    return both[0]
+
+
+@pytest.fixture
+def agent(both):
+    return both[1]
 
 
 def test_everything_by_name(pair, agent):

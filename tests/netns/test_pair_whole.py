@@ -10,6 +10,7 @@ import signal
 
 import pytest
 from echo_lab import APPLICATION, ECHO
+from shared_lab import Shared
 from test_supervisor_pair import call
 
 from lab.device import LabError  # noqa: E402  (test_supervisor_pair puts the demo's folder on the path)
@@ -25,8 +26,8 @@ BOOTING_MS = 2000  # and so long by a device that has just come up
 BOTH = ("/var/lib/echo/first", "/var/lib/echo/second")
 
 
-@pytest.fixture(scope="module")
-def module_pair(build):
+@contextlib.contextmanager
+def pair_with_bad_luck(build):
     with Pair(build, {"echo": APPLICATION}) as pair:
         for device in (pair.first, pair.second):
             device.write("/usr/local/bin/echo", ECHO, 0o755)
@@ -37,16 +38,25 @@ def module_pair(build):
         yield pair
 
 
-@pytest.fixture
-def pair(module_pair):
-    yield module_pair
-    for device in (module_pair.first, module_pair.second):
+def mend(pair):
+    for device in (pair.first, pair.second):
         if not device.pid:
-            module_pair.switch_on(device)
+            pair.switch_on(device)
         release(device)
         with contextlib.suppress(LabError):  # none is there yet
             device.kill("understudy-syncd", signal.SIGCONT)
-    module_pair.wait_settled(60)
+    pair.wait_settled(60)
+
+
+@pytest.fixture(scope="module")
+def shared(build):
+    with Shared(lambda: pair_with_bad_luck(build)) as shared:
+        yield shared
+
+
+@pytest.fixture
+def pair(shared, request):
+    yield from shared.lend(request, mend)
 
 
 def say(master, text):

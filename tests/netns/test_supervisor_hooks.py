@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Two paired devices whose application has hooks: as whom they run and what they see, and what becomes of those that say no, hang, or are in the way."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from echo_lab import APPLICATION, ECHO
+from shared_lab import Shared
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 
@@ -61,8 +63,8 @@ def application(timeout_ms):
                                f"hook-user=nobody\nvalidate-timeout-ms={timeout_ms}\n").replace("exclude=broken", "exclude=broken own")
 
 
-@pytest.fixture(scope="module")
-def module_pair(build):
+@contextlib.contextmanager
+def pair_with_hooks(build):
     with Pair(build, {"echo": application(20000)}) as pair:
         for device in (pair.first, pair.second):
             device.write("/usr/local/bin/echo", ECHO, 0o755)
@@ -83,17 +85,26 @@ def module_pair(build):
         yield pair
 
 
-@pytest.fixture
-def pair(module_pair):
-    yield module_pair
-    for device in (module_pair.first, module_pair.second):
+def mend(pair):
+    for device in (pair.first, pair.second):
         device.write("/etc/understudy/applications.d/echo.conf", application(20000))
         device.run([*BUS, "Reload"])
-    master = module_pair.master()
+    master = pair.master()
     for text in ("over", "done"):  # two, in case the first is what is there already
         master.write(CONFIG, text)
-    wait_until(lambda: module_pair.backup().read(CONFIG) == "done", 30, "a good one goes on")
-    module_pair.wait_settled()
+    wait_until(lambda: pair.backup().read(CONFIG) == "done", 30, "a good one goes on")
+    pair.wait_settled()
+
+
+@pytest.fixture(scope="module")
+def shared(build):
+    with Shared(lambda: pair_with_hooks(build)) as shared:
+        yield shared
+
+
+@pytest.fixture
+def pair(shared, request):
+    yield from shared.lend(request, mend)
 
 
 def sleepers(device):

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from test_supervisor_pair import APPLICATION, ECHO, SERVICE, call, changes, get, job_of, module_pair, pair  # noqa: F401  (fixtures)
+from test_supervisor_pair import APPLICATION, ECHO, SERVICE, call, changes, get, job_of, pair, shared  # noqa: F401  (fixtures)
 
 from lab.net import wait_until  # noqa: E402  (test_supervisor_pair puts the demo's folder on the path)
 

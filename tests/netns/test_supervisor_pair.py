@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from echo_lab import APPLICATION, ECHO
+from shared_lab import Shared
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 
@@ -63,8 +64,8 @@ class Line:
         self.socket.close()
 
 
-@pytest.fixture(scope="module")
-def module_pair(build):
+@contextlib.contextmanager
+def pair_with_echo(build):
     with Pair(build, {"echo": APPLICATION}) as pair:
         for device in (pair.first, pair.second):
             device.write("/usr/local/bin/echo", ECHO, 0o755)
@@ -85,10 +86,15 @@ def module_pair(build):
             pair.line.stop()
 
 
+@pytest.fixture(scope="module")
+def shared(build):
+    with Shared(lambda: pair_with_echo(build)) as shared:
+        yield shared
+
+
 @pytest.fixture
-def pair(module_pair):
-    yield module_pair
-    module_pair.wait_settled()
+def pair(shared, request):
+    yield from shared.lend(request, Pair.wait_settled)
 
 
 def call(device, method, signature, *args):
