@@ -128,6 +128,7 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event)
 	examine_soon(supervisor->examine);
 	settings_orders_look(supervisor->settings_orders);
 	share_look(supervisor->share);
+	service_look(supervisor->service);
 }
 
 static gboolean on_write_idle(gpointer user_data)

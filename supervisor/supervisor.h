@@ -271,6 +271,8 @@ bool swap_is_running(const Swap *swap);
 GVariant *swap_check(const Supervisor *supervisor);
 /* Why none would be begun now: "code: text", or NULL. */
 const char *swap_refusal(const Supervisor *supervisor);
+/* Whether one would be but for the role that the peer told last: a word of another one may be on its way. */
+bool swap_may_pass(const Supervisor *supervisor, bool force);
 /* Something has changed that it may wait for. */
 void swap_look(Swap *swap);
 /* The other side of it: answers the topic `swap`. True: agreed. */
@@ -323,6 +325,8 @@ Service *service_new(Supervisor *supervisor, GError **error) G_GNUC_WARN_UNUSED_
 void service_free(Service *service);
 BusTree *service_tree(Service *service);
 BusLink *service_link(Service *service); /* the system bus */
+/* Something has changed that an order may wait for. */
+void service_look(Service *service);
 void service_changed(Service *service, const char *property);
 void service_role_changed(Service *service, Role old, GVariant *evidence);
 void service_application_added(Service *service, Application *application);

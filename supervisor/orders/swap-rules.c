@@ -33,3 +33,9 @@ const char *swap_rules_refusal(const SwapObstacle *obstacles, bool force)
 			return obstacles->refusal;
 	return NULL;
 }
+
+bool swap_rules_may_pass(const SwapObstacle *obstacles, bool force)
+{
+	const char *refusal = swap_rules_refusal(obstacles, force);
+	return refusal && g_str_has_prefix(refusal, "peer-not-backup:");
+}

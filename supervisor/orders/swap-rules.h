@@ -19,3 +19,6 @@ void swap_rules_judge(Role role, const RoleFacts *facts, bool same_version, bool
 
 /* Why a swap is refused, or NULL. */
 const char *swap_rules_refusal(const SwapObstacle *obstacles, bool force);
+
+/* Whether nothing refuses it but the role that the peer told last: a word of another one may be on its way. */
+bool swap_rules_may_pass(const SwapObstacle *obstacles, bool force);

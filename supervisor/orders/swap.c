@@ -431,6 +431,13 @@ const char *swap_refusal(const Supervisor *supervisor)
 	return swap_rules_refusal(obstacles, false);
 }
 
+bool swap_may_pass(const Supervisor *supervisor, bool force)
+{
+	SwapObstacle obstacles[SWAP_OBSTACLES_MAX];
+	judge(supervisor, obstacles);
+	return swap_rules_may_pass(obstacles, force);
+}
+
 GVariant *swap_check(const Supervisor *supervisor)
 {
 	SwapObstacle obstacles[SWAP_OBSTACLES_MAX];

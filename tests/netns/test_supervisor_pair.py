@@ -6,7 +6,9 @@ import json
 import os
 import re
 import select
+import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -18,7 +20,7 @@ from shared_lab import Shared
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 
-from lab.net import wait_until  # noqa: E402  (the demo's folder must be on the path first)
+from lab.net import stays, wait_until  # noqa: E402  (the demo's folder must be on the path first)
 from lab.pair import SERVICE, Pair  # noqa: E402
 
 pytestmark = pytest.mark.timed(100, real_time=True)
@@ -179,6 +181,28 @@ def test_refusals_have_codes(pair):
     assert call(backup, "Reload", "").returncode == 0
     wait_until(lambda: not any(text.startswith("settings-differ") for text in get(master, "Problems")), 5, "no difference any more")
     assert changes(pair) == before
+
+
+def test_a_swap_waits_for_the_word_of_a_peer_that_is_backup_again(pair):
+    """Its syncd had just been about to tell when it was asked."""
+    old, new = pair.master(), pair.backup()
+    new.ports["eth0"].cut()
+    wait_until(lambda: pair.watch(old).peer().get("role") == "fault", 10, "the Master knows")
+    done = call(old, "Swap", "a{sv}", "0")
+    assert done.returncode != 0 and "peer-not-backup" in done.stderr
+    syncd = new.kill("understudy-syncd", signal.SIGSTOP)
+    try:
+        new.ports["eth0"].plug()
+        pair.watch(new).wait_role("backup", 5)
+        with old.popen([*BUS, "Swap", "a{sv}", "0"], stdout=subprocess.PIPE, text=True) as order:
+            assert stays(lambda: order.poll() is None, 0.5), "it was refused at once"
+            os.kill(syncd, signal.SIGCONT)
+            done = subprocess.CompletedProcess([], order.wait(10), order.stdout.read())
+    finally:
+        os.kill(syncd, signal.SIGCONT)
+    assert done.returncode == 0 and job_of(old, done)["State"] == "done"
+    pair.wait_settled()
+    assert pair.master() is new
 
 
 def test_settings_of_the_pair_are_changed_on_both(pair):

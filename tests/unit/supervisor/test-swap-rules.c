@@ -53,10 +53,28 @@ static void test_force(void)
 	expect(ROLE_MASTER, facts, false, false, "version-differs", "peer-not-backup");
 }
 
+static void test_may_pass(void)
+{
+	SwapObstacle obstacles[SWAP_OBSTACLES_MAX];
+	RoleFacts facts = possible;
+	swap_rules_judge(ROLE_MASTER, &facts, true, true, obstacles);
+	g_assert_false(swap_rules_may_pass(obstacles, false));
+	facts.peer_role = ROLE_FAULT;
+	swap_rules_judge(ROLE_MASTER, &facts, true, true, obstacles);
+	g_assert_true(swap_rules_may_pass(obstacles, false));
+	swap_rules_judge(ROLE_MASTER, &facts, false, true, obstacles); /* its role is not all */
+	g_assert_false(swap_rules_may_pass(obstacles, false));
+	g_assert_true(swap_rules_may_pass(obstacles, true));
+	facts.peer_fresh = false;
+	swap_rules_judge(ROLE_MASTER, &facts, true, true, obstacles);
+	g_assert_false(swap_rules_may_pass(obstacles, true));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/swap-rules/refusals", test_refusals);
 	g_test_add_func("/swap-rules/force", test_force);
+	g_test_add_func("/swap-rules/may-pass", test_may_pass);
 	return g_test_run();
 }
