@@ -2,6 +2,7 @@
 /* supervisor/whole.c - reads what syncd has marked. */
 #include "supervisor/whole.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
 #include <stdbool.h>
@@ -13,9 +14,9 @@ Whole whole_look(const char *path)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return WHOLE_UNKNOWN;
-	/* An apply that is about to write its mark has a lock. */
+	/* An apply that is about to write its mark has a lock: it may be held up there, and go on whatever comes meanwhile. */
 	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
-	bool known = fcntl(fd, F_OFD_SETLK, &lock) == 0;
+	bool known = fcntl(fd, F_OFD_SETLK, &lock) == 0, begins = !known && (errno == EAGAIN || errno == EACCES);
 	char marks[16];
 	ssize_t n = pread(fd, marks, sizeof marks, 0);
 	close(fd);
@@ -24,5 +25,7 @@ Whole whole_look(const char *path)
 			return WHOLE_NOT;
 		known &= marks[i] == '-';
 	}
+	if (begins)
+		return WHOLE_NOT;
 	return n > 0 && known ? WHOLE_YES : WHOLE_UNKNOWN;
 }

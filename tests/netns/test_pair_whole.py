@@ -3,10 +3,12 @@
 has made it whole, also when that syncd has died."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import signal
+import struct
 
 import pytest
 from echo_lab import APPLICATION, ECHO
@@ -23,6 +25,7 @@ MARKS = "/run/understudy/private/syncd/files"
 SYNCD = "/usr/lib/understudy/understudy-syncd"
 ASKED_MS = 200  # a syncd that does not answer is waited for so long,
 BOOTING_MS = 2000  # and so long by a device that has just come up
+F_OFD_SETLK = 37
 BOTH = ("/var/lib/echo/first", "/var/lib/echo/second")
 
 
@@ -142,6 +145,21 @@ def test_an_apply_under_way_is_waited_for(pair):
         release(backup)
         pair.watch(backup).wait_role("master", 5)
         assert texts(backup) == {"new"} and backup.read(MARKS) == "---"
+
+
+def test_an_apply_that_is_just_beginning_is_waited_for(pair):
+    """Its syncd has seen that no application may run here, and is stopped before it has left its mark."""
+    master, backup = pair.master(), pair.backup()
+    pair.wait_settled()
+    pair.watch(backup).wait(lambda: backup.read(MARKS) == "---", 10, "known to be whole")
+    frozen = backup.kill("understudy-syncd", signal.SIGSTOP)
+    with open(backup.place(MARKS), "r+b") as marks:
+        fcntl.fcntl(marks, F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
+        with lost(pair, master, backup):
+            assert stays(lambda: not backup.pid_of("python3"), (BOOTING_MS + ASKED_MS) / 1000), backup.console()[-3000:]
+            marks.close()
+            os.kill(frozen, signal.SIGCONT)
+            pair.watch(backup).wait_role("master", 5)
 
 
 def test_a_syncd_that_died_in_an_apply_is_waited_for(pair):

@@ -76,7 +76,7 @@ static void test_about_to_mark(void)
 	g_assert_true(g_file_set_contents(place.path, "---", -1, NULL));
 	int fd = open(place.path, O_RDWR | O_CLOEXEC);
 	g_assert_cmpint(fcntl(fd, F_OFD_SETLK, &lock), ==, 0);
-	g_assert_cmpint(whole_look(place.path), ==, WHOLE_UNKNOWN);
+	g_assert_cmpint(whole_look(place.path), ==, WHOLE_NOT);
 	close(fd);
 	g_assert_cmpint(whole_look(place.path), ==, WHOLE_YES);
 	place_clear(&place);
