@@ -491,7 +491,8 @@ class Run:
                     self.sequences[device.name] < one["sequence"] <= now]
             missing = set(range(self.sequences[device.name] + 1, now + 1)) - {one["sequence"] for one in ours}
             assert not missing, f"{device.name}: transitions {sorted(missing)} are not in the timeline"
-            wanted = [one["new"] for one in ours if one["new"] in LASTING]
+            # One that died between telling and noting what it had told has its successor tell it again, under the same number.
+            wanted = [role for role in {one["sequence"]: one["new"] for one in ours}.values() if role in LASTING]
 
             def told(device=device, wanted=wanted):
                 (events,) = pair.ask(device, "List", "(a{sv})", {"since_ms": GLib.Variant("x", int(self.begin_ms))}, service=NOTIFY).result()
