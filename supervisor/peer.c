@@ -487,7 +487,8 @@ bool peer_look_at_files(Peer *peer)
 void peer_apply(Peer *peer)
 {
 	peer_apply_role(peer);
-	if (!bus_link_is_up(peer->link))
+	/* The other decides by what there is on the files here: a state that does not know it yet would say that there is nothing. */
+	if (!bus_link_is_up(peer->link) || !bus_mirror_is_fresh(peer->sync))
 		return;
 	g_autoptr(GVariant) state = own_state(peer);
 	if (!peer->published || !g_variant_equal(peer->published, state)) {

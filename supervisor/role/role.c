@@ -210,7 +210,7 @@ static void judge_cold_boot(RoleMachine *machine, const RoleFacts *facts, gint64
 		machine->cold_until_us = now_us + facts->cold_boot_wait_us;
 	/* Alone in its pair there is nobody to wait for; a Master that is heard ends the question; so does the end of the wait. */
 	bool heard = facts->master_heard || (facts->peer_fresh && role_leads(facts->peer_role));
-	bool ahead = facts->peer_fresh && !role_leads(facts->peer_role) && fresher_than_peer(machine, facts);
+	bool ahead = facts->peer_fresh && facts->own_line_known && !role_leads(facts->peer_role) && fresher_than_peer(machine, facts);
 	/* Who is here and has the newer data leads, also when it came at the last moment; but not without end. */
 	bool behind = facts->peer_fresh && (facts->peer_role == ROLE_INIT || facts->peer_role == ROLE_BACKUP) &&
 		      facts->peer_mode == MODE_ACTIVE && !fresher_than_peer(machine, facts);

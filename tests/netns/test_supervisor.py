@@ -590,3 +590,66 @@ def test_traffic_is_dropped_until_ready_not_refused(place, service):
     phases = {phase["name"]["data"]: phase for phase in taking_over["phases"]["data"]}
     assert {"addresses", "application sip", "drop lifted", "serving"} <= set(phases)
     assert phases["application sip"]["begin_ms"]["data"] < phases["application sip"]["end_ms"]["data"] <= phases["serving"]["begin_ms"]["data"]
+
+
+# In syncd's place: notes what it is told to publish, and says what is on the files only when it may.
+SAYS_LATE = """\
+#!/usr/bin/python3
+import os
+from gi.repository import Gio, GLib
+PLACE = "/run/understudy/private/syncd"
+def answer(connection, message, body):
+    reply = message.new_method_reply()
+    if body:
+        reply.set_body(body)
+    connection.send_message(reply, Gio.DBusSendMessageFlags.NONE)
+def say(connection, message):
+    if not os.path.exists("/run/may-say"):
+        return True
+    answer(connection, message, GLib.Variant("(a{sv})", ({"AppliedTerm": GLib.Variant("(ts)", (7, "beta"))},)))
+    return False
+def heard(connection, message, incoming):
+    if not incoming or message.get_message_type() != Gio.DBusMessageType.METHOD_CALL:
+        return message
+    body = message.get_body().unpack() if message.get_body() else ()
+    if message.get_member() == "GetAll" and body[0] == "org.understudy.Sync1":
+        GLib.timeout_add(10, say, connection, message)
+    elif message.get_member() == "GetAll":
+        answer(connection, message, GLib.Variant("(a{sv})", ({},)))
+    else:
+        if message.get_member() in ("Serve", "Publish"):
+            with open(PLACE + "/told", "a") as out:
+                print(message.get_member(), body[1].get("line") if body[0] == "state" else "", file=out)
+        answer(connection, message, None)
+    return None
+def connected(server, connection):
+    kept.append(connection)
+    connection.add_filter(heard)
+    return True
+kept = []
+if os.path.exists(PLACE + "/socket"):
+    os.unlink(PLACE + "/socket")
+server = Gio.DBusServer.new_sync(f"unix:path={PLACE}/socket", Gio.DBusServerFlags.NONE, Gio.dbus_generate_guid(), None, None)
+server.connect("new-connection", connected)
+server.start()
+GLib.MainLoop().run()
+"""
+
+
+def test_what_is_on_the_files_is_told_when_it_is_known(place):
+    """After a common power loss the other decides by it who leads: a state without it would say that there is nothing."""
+    program, told = "/usr/lib/understudy/understudy-syncd", "/run/understudy/private/syncd/told"
+    os.unlink(place.device.file(program))
+    place.device.write(program, SAYS_LATE, 0o755)
+    place.device.write("/etc/understudy/pair.conf", PAIR)
+    place.start("master")
+
+    def lines():
+        return place.device.read(told).splitlines() if os.path.exists(place.device.file(told)) else []
+
+    wait_until(lambda: "Serve " in lines(), 10, "the supervisor's first words")
+    place.call("Reload")  # has it think, and publish whatever it would
+    assert not [line for line in lines() if re.match("Publish .", line)]
+    place.device.write("/run/may-say", "")
+    wait_until(lambda: [line for line in lines() if re.match("Publish .", line)], 10, "its state")
+    assert {line for line in lines() if re.match("Publish .", line)} == {"Publish 7"}

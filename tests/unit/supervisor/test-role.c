@@ -115,7 +115,8 @@ static void set_known(Device *device, guint64 number, const char *id)
 {
 	device->machine.known.number = number;
 	g_strlcpy(device->machine.known.id, id, sizeof device->machine.known.id);
-	device->machine.line = device->machine.known;
+	device->machine.line = device->facts.own_line = device->machine.known;
+	device->facts.own_line_known = true;
 }
 
 static void test_cold_boot_fresher_leads(void)
@@ -143,6 +144,20 @@ static void test_cold_boot_fresher_leads(void)
 		look(&device);
 		g_assert_cmpint(!device.posture.hold_cold_boot, ==, cases[i].lead);
 	}
+}
+
+/* The peer is heard of through syncd, which may have said nothing else yet. */
+static void test_cold_boot_own_data_unknown(void)
+{
+	Device device = paired("a");
+	device.facts.own_line_known = false;
+	hear(&device, ROLE_BACKUP, 0, "");
+	device.facts.own_boot_ms = 1000;
+	look(&device);
+	g_assert_true(device.posture.hold_cold_boot);
+	device.facts.own_line_known = true;
+	look(&device);
+	g_assert_false(device.posture.hold_cold_boot);
 }
 
 static void test_cold_boot_never_both_give_way(void)
@@ -703,6 +718,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/role/cold-boot/unpaired-does-not-wait", test_cold_boot_unpaired_does_not_wait);
 	g_test_add_func("/role/cold-boot/hearing-a-master", test_cold_boot_hearing_a_master);
 	g_test_add_func("/role/cold-boot/fresher-leads", test_cold_boot_fresher_leads);
+	g_test_add_func("/role/cold-boot/own-data-unknown", test_cold_boot_own_data_unknown);
 	g_test_add_func("/role/cold-boot/never-both-give-way", test_cold_boot_never_both_give_way);
 	g_test_add_func("/role/cold-boot/fresher-comes-late", test_cold_boot_fresher_comes_late);
 	g_test_add_func("/role/takeover/in-order", test_takeover_in_order);
