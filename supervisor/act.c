@@ -159,7 +159,8 @@ static void add_failed(Application *application, gpointer user_data)
 static void role_has_changed(Supervisor *supervisor, Role old)
 {
 	const RoleMachine *role = &supervisor->role;
-	gint64 now_us = g_get_monotonic_time();
+	bool took_over = old == ROLE_TAKING_OVER && role->role == ROLE_MASTER && supervisor->drop_lifted_us;
+	gint64 now_us = took_over ? supervisor->drop_lifted_us : g_get_monotonic_time(); /* when the phones had it, and not when that is told */
 	bool elected = by_election(supervisor, now_us);
 	double took_ms = since_transition_ms(supervisor, now_us);
 	/* Time counts from the election's change where that was the cause. */
@@ -189,8 +190,10 @@ static void role_has_changed(Supervisor *supervisor, Role old)
 		g_variant_dict_insert(dictionary, "order", "s", supervisor->order);
 	if (is_lasting(role->role))
 		act_forget_order(supervisor);
-	if (role->role == ROLE_TAKING_OVER)
-		supervisor->failover = ordered ? NULL : failover_text(old, role->reason, known);
+	if (role->role == ROLE_TAKING_OVER) {
+		g_free(supervisor->failover);
+		supervisor->failover = g_strdup(ordered ? NULL : failover_text(old, role->reason, known));
+	}
 	if (old == ROLE_TAKING_OVER || old == ROLE_HANDING_OVER)
 		g_variant_dict_insert(dictionary, "took_ms", "d", took_ms);
 	g_autoptr(GVariant) evidence = g_variant_ref_sink(g_variant_dict_end(dictionary));
@@ -226,7 +229,7 @@ static void role_has_changed(Supervisor *supervisor, Role old)
 		events_raise(supervisor->events, EVENT_APPLICATION, "failover", 3, text);
 	}
 	if (is_lasting(role->role))
-		supervisor->failover = NULL;
+		g_clear_pointer(&supervisor->failover, g_free);
 }
 
 void act_whole(Supervisor *supervisor)
@@ -291,14 +294,18 @@ void act_application_changed(Supervisor *supervisor, Application *application, A
 /* Most takeovers are over by then, and have more to do until then than to tell the kernel when a drop that is there already shall end. */
 #define DROP_END_LATER_MS 100
 
-static void act_on_drop(Supervisor *supervisor)
+/* The phones that were kept waiting come all at once, and what follows, on this device, its bus and its disk, wants the processor that serves them. */
+#define CALM_MS 20
+
+/* Returns whether it has let the phones through to what this device has taken over. */
+static bool act_on_drop(Supervisor *supervisor)
 {
 	const RolePosture *posture = &supervisor->posture;
 	g_autoptr(GError) error = NULL;
 	bool same = supervisor->posture_done && posture->drop == supervisor->drop_done &&
 		    (posture->drop != DROP_TIMED || posture->drop_until_us == supervisor->drop_until_done_us);
 	if (same)
-		return;
+		return false;
 	bool ok = true, taking_over = supervisor->posture_done && (supervisor->drop_done == DROP_TIMED || supervisor->drop_timer);
 	gint64 begin_us = g_get_monotonic_time();
 	g_clear_handle_id(&supervisor->drop_timer, g_source_remove);
@@ -323,13 +330,22 @@ static void act_on_drop(Supervisor *supervisor)
 	}
 	supervisor->drop_done = posture->drop;
 	supervisor->drop_until_done_us = posture->drop_until_us;
+	return taking_over && posture->drop == DROP_NONE && posture->serving;
+}
+
+static gboolean on_calm_time(gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	supervisor_end_calm(supervisor);
+	supervisor_think(supervisor, ROLE_EVENT_FACTS);
+	return G_SOURCE_REMOVE;
 }
 
 static gboolean on_drop_time(gpointer user_data)
 {
 	Supervisor *supervisor = user_data;
 	supervisor->drop_timer = 0;
-	act_on_drop(supervisor);
+	(void)act_on_drop(supervisor);
 	return G_SOURCE_REMOVE;
 }
 
@@ -370,8 +386,10 @@ bool act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 	/* Traffic first: nobody shall meet a closed port between what follows. Only a Backup that takes over has the drop already: its end
 	 * can be told to the kernel when the applications have begun. */
 	bool later = supervisor->posture_done && supervisor->drop_done == DROP_ALWAYS && supervisor->posture.drop == DROP_TIMED;
-	if (!later)
-		act_on_drop(supervisor);
+	if (!later && act_on_drop(supervisor)) {
+		supervisor->calm_timer = g_timeout_add(CALM_MS, on_calm_time, supervisor);
+		return false;
+	}
 	act_on_master_file(supervisor); /* before syncd hears: who follows applies nothing while it is there, and what it is told is in that order */
 	/* A takeover on files that are whole starts the applications before anybody else is told of it, who would want the processor too. */
 	bool at_once = peer_look_at_files(supervisor->peer);

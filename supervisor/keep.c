@@ -111,6 +111,7 @@ static bool load_run(Supervisor *supervisor)
 	role->resigned_for_health = g_key_file_get_boolean(file, GROUP, "resigned", NULL);
 	role->cold = g_key_file_get_boolean(file, GROUP, "cold", NULL);
 	role->cold_until_us = g_key_file_get_int64(file, GROUP, "cold-until-us", NULL);
+	supervisor->failover = g_key_file_get_value(file, GROUP, "failover", NULL);
 	supervisor->presence = CLAMP(g_key_file_get_integer(file, GROUP, "presence", NULL), PRESENCE_UNKNOWN, PRESENCE_DOWN);
 	/* Newer than the one on disk when the last write was still under way. */
 	Term term;
@@ -168,7 +169,8 @@ void keep_load(Supervisor *supervisor)
 
 void keep_write_run(Supervisor *supervisor)
 {
-	const RoleMachine *role = &supervisor->role;
+	/* What nobody was told of yet the next supervisor has to come to once more, and tell. */
+	const RoleMachine *role = supervisor->calm_timer ? &supervisor->role_told : &supervisor->role;
 	g_autoptr(GString) text = g_string_new("[" GROUP "]\n");
 	g_string_append_printf(text, "role=%s\nreason=%s\nsequence=%" G_GUINT64_FORMAT "\n", role_name(role->role), role->reason,
 			       role->sequence);
@@ -192,6 +194,8 @@ void keep_write_run(Supervisor *supervisor)
 	g_auto(GStrv) failed = undo_failed(supervisor->undo);
 	g_autofree char *names = g_strjoinv(";", failed);
 	g_string_append_printf(text, "failed=%s\n", names);
+	if (supervisor->failover)
+		g_string_append_printf(text, "failover=%s\n", supervisor->failover);
 	g_autoptr(GString) processes = g_string_new(NULL);
 	daemons_write_records(supervisor->daemons, processes);
 	applications_write_records(supervisor->applications, processes);

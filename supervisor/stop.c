@@ -100,6 +100,7 @@ void supervisor_stop(Supervisor *supervisor)
 		return;
 	g_autoptr(GError) error = NULL;
 	g_message("stopping");
+	supervisor_end_calm(supervisor);
 	supervisor->stopping = true;
 	/* Until the addresses are gone phones shall try again, not be refused. */
 	if (supervisor->posture.serving && !drop_for(supervisor->drop, DROP_US, &error))

@@ -100,6 +100,9 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event)
 {
 	if (!supervisor->started || supervisor->stopping)
 		return; /* the picture is not whole yet, or no longer ours to change */
+	if (supervisor->calm_timer && event == ROLE_EVENT_FACTS)
+		return; /* it will be looked at then, all at once */
+	supervisor_end_calm(supervisor);
 	if (supervisor->thinking) {
 		/* Acting has brought something new about. Orders are not given from within. */
 		g_assert(event == ROLE_EVENT_FACTS);
@@ -110,6 +113,7 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event)
 	supervisor->thinking = true;
 	do {
 		RoleOnce once;
+		RoleMachine before = supervisor->role;
 		supervisor->think_again = false;
 		undo_look(supervisor->undo);
 		gather_facts(supervisor);
@@ -118,6 +122,12 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event)
 		role_once_add(&once, &left);
 		left = act_on_posture(supervisor, &once) ? (RoleOnce){ 0 } : once;
 		event = ROLE_EVENT_FACTS;
+		if (supervisor->calm_timer) {
+			supervisor->once_left = left;
+			supervisor->role_told = before;
+			supervisor->thinking = false;
+			return;
+		}
 	} while (supervisor->think_again);
 	supervisor->thinking = false;
 	stir(supervisor);
@@ -129,6 +139,16 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event)
 	settings_orders_look(supervisor->settings_orders);
 	share_look(supervisor->share);
 	service_look(supervisor->service);
+}
+
+void supervisor_end_calm(Supervisor *supervisor)
+{
+	if (!supervisor->calm_timer)
+		return;
+	g_clear_handle_id(&supervisor->calm_timer, g_source_remove);
+	supervisor->thinking = true;
+	(void)act_on_posture(supervisor, &supervisor->once_left);
+	supervisor->thinking = false;
 }
 
 static gboolean on_write_idle(gpointer user_data)
@@ -610,6 +630,7 @@ void supervisor_free(Supervisor *supervisor)
 	events_free(supervisor->events);
 	bus_link_free(supervisor->notify_link);
 	timeline_free(supervisor->timeline);
+	g_clear_handle_id(&supervisor->calm_timer, g_source_remove);
 	g_clear_handle_id(&supervisor->drop_timer, g_source_remove);
 	drop_free(supervisor->drop);
 	applications_free(supervisor->applications);
@@ -622,6 +643,7 @@ void supervisor_free(Supervisor *supervisor)
 	g_main_loop_unref(supervisor->loop);
 	g_free(supervisor->settings_error);
 	g_free(supervisor->order);
+	g_free(supervisor->failover);
 	g_free(supervisor->written);
 	g_free(supervisor->cgroup);
 	g_free(supervisor);

@@ -92,6 +92,9 @@ typedef struct Supervisor {
 	bool started;        /* everything that was left running has been found again */
 	bool thinking, think_again;
 	guint think_timer;
+	guint calm_timer;      /* the phones are served first: until then nothing is thought about but orders (act.c) */
+	RoleOnce once_left;    /* of the step that is not acted on to its end meanwhile, */
+	RoleMachine role_told; /* and what the role was before it */
 	guint write_idle;
 	char *written;       /* what is in /run, so that the same is not written again */
 	guint heartbeat, beat_s; /* its timer; every how many seconds */
@@ -107,7 +110,7 @@ typedef struct Supervisor {
 	gint64 drop_lifted_us; /* when phones were let through to what this device took over; 0: not, or it took over nothing */
 	char *order;         /* what people gave as the reason of an order that changes roles, or ""; NULL: none lately */
 	gint64 order_us;
-	const char *failover; /* while taking over without an order: what has become of the Master; else NULL */
+	char *failover;      /* while taking over without an order: what has become of the Master; else NULL */
 	GHashTable *app_begun;  /* application name -> gint64*, when its start began */
 
 	/* What was last carried out of the posture. */
@@ -131,6 +134,8 @@ void supervisor_free(Supervisor *supervisor);
 
 /* Something may have changed: decide and act. @event is ROLE_EVENT_FACTS but for orders. May be called from anywhere in the loop. */
 void supervisor_think(Supervisor *supervisor, RoleEvent event);
+/* Acts to its end on a step that waits for calm_timer. */
+void supervisor_end_calm(Supervisor *supervisor);
 
 bool supervisor_reload(Supervisor *supervisor, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* What is on disk is not to be used; why, for people. */
@@ -170,7 +175,7 @@ void keep_forget_good_settings(void);
 
 /* A line for the timeline's file; consumed, NULL is fine. */
 void act_write_timeline(Supervisor *supervisor, char *line);
-/* False: another step is due at once, and what of @once is left is for that one (role_once_add). */
+/* False: another step is due at once, and what of @once is left is for that one (role_once_add); or calm_timer is set, and all of it is left. */
 bool act_on_posture(Supervisor *supervisor, const RoleOnce *once);
 void act_application_changed(Supervisor *supervisor, Application *application, AppState old);
 /* An order that will change roles was given: the timeline says so until a role is kept. */

@@ -283,6 +283,25 @@ def test_supervisor_killed_while_taking_over(pair):
         old.ports["eth0"].plug()
 
 
+def test_supervisor_killed_right_after_the_first_answer(pair):
+    """The phones come first, and then it is told: by the next supervisor, where that one is dead by then."""
+    old, new = pair.master(), pair.backup()
+    before, since = changes(pair), len(pair.watch(new).events)
+    supervisor = new.pid_of("understudy-supervisor")
+    cut = time.monotonic()
+    pair.power_cut(old)
+    while not (pair.line.answered and pair.line.answered[-1] > cut + 0.2):
+        assert time.monotonic() < cut + 10, "no answer"
+    os.kill(supervisor, signal.SIGKILL)
+    new.wait_process("understudy-supervisor", not_pid=supervisor)
+    pair.watch(new).wait_role("master", 5)
+    pair.watch(new).wait(lambda: "failover" in [event["name"] for event in pair.watch(new).events[since:]], 10, "the event")
+    assert [role["new"] for role in pair.watch(new).roles[before[new.name]:]].count("master") == 1
+    taken = [one for one in json.loads(call(new, "Timeline", "u", "10").stdout)["data"][0] if one["device"]["data"] == new.name][-2:]
+    assert [one["new"]["data"] for one in taken] == ["taking-over", "master"]
+    pair.switch_on(old)
+
+
 def test_supervisor_killed_while_handing_over(pair):
     """Nobody finishes that swap: the device serves again, and says why it was away."""
     old = pair.master()
