@@ -15,7 +15,11 @@
 #include "syncd/files/path.h"
 #include "syncd/repository/large.h"
 
-enum { WRITE_CHUNK = 1 << 20, JOURNAL_PART = 64 * 1024 };
+enum {
+	WRITE_CHUNK = 1 << 20,
+	JOURNAL_PART = 64 * 1024,
+	BEGIN_EACH = 8192, /* so many files are begun to be written while the next are staged */
+};
 
 static void times_of(const SyncMeta *meta, struct timespec ret_times[2])
 {
@@ -195,11 +199,19 @@ static bool write_mark(const SyncApply *apply, const SyncPlan *plan, GError **er
 	return written != NULL;
 }
 
+/* Nobody waits for so many files; but what is left of them when they have their places keeps the disk from whoever waits for it then. */
+static void begin_writing(const SyncPlan *plan, SyncPlaces *places, const SyncStep *step, guint n_staged)
+{
+	if (plan->boot && n_staged % BEGIN_EACH == 0)
+		sync_disk_begin(sync_places_staging(places, step->set, false, NULL));
+}
+
 bool sync_apply_stage(const SyncApply *apply, const SyncPlan *plan, GPtrArray *unknown_owners, GCancellable *cancellable, GError **error)
 {
 	g_auto(SyncPlaces) places = { 0 };
 	SyncStaging staging = { .apply = apply, .places = &places, .cancellable = cancellable };
 	bool ok = sync_places_init(&places, apply->sets, plan->ref, error);
+	guint n_staged = 0;
 
 	places.few = plan->steps->len <= SYNC_FEW_STEPS;
 	places.unknown = unknown_owners;
@@ -207,10 +219,13 @@ bool sync_apply_stage(const SyncApply *apply, const SyncPlan *plan, GPtrArray *u
 	for (guint i = 0; ok && i < plan->steps->len; i++) {
 		SyncStep *step = plan->steps->pdata[i];
 
-		if (step->kind == SYNC_STEP_PLACE)
+		if (step->kind == SYNC_STEP_PLACE) {
 			ok = sync_stage_step(&staging, step, error);
-		else if (step->kind == SYNC_STEP_MKDIR)
+			if (ok)
+				begin_writing(plan, &places, step, ++n_staged);
+		} else if (step->kind == SYNC_STEP_MKDIR) {
 			ok = sync_places_root(&places, step->set, true, error) >= 0;
+		}
 	}
 	ok = ok && (places.few ? sync_stagings(&places, error) : plan->boot || sync_places_on_disk(&places, error)) && write_mark(apply, plan, error);
 	if (sync_disk_gathered() < 0 && ok) {

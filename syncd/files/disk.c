@@ -30,6 +30,7 @@ typedef struct {
 	GQueue waits;    /* of Wait*; the first is being carried out */
 	GCond more;
 	bool everything; /* some did not fit into the queue */
+	int owed;        /* errno of what was only begun: the kernel says it once */
 	GThread *thread;
 } Lane;
 
@@ -97,6 +98,10 @@ static gpointer work(gpointer data)
 		lane->everything = false;
 		g_mutex_unlock(&lock);
 		int error = carry_out(wait, all);
+		if (wait->then && error == 0)
+			error = lane->owed;
+		if (lane == &later)
+			lane->owed = wait->then ? 0 : error ? error : lane->owed;
 		if (wait->fd >= 0)
 			(void)close(wait->fd);
 		if (wait->together)
@@ -278,5 +283,18 @@ void sync_disk_later(int fd, GMainContext *context, GSourceFunc function, gpoint
 	g_mutex_lock(&lock);
 	later.everything = later.everything || wait->fd < 0;
 	give(&later, wait);
+	g_mutex_unlock(&lock);
+}
+
+void sync_disk_begin(int fd)
+{
+	g_mutex_lock(&lock);
+	int copy = g_queue_is_empty(&later.waits) ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (copy >= 0) {
+		Wait *wait = g_new0(Wait, 1);
+
+		*wait = (Wait){ .fd = copy, .file_system = true };
+		give(&later, wait);
+	}
 	g_mutex_unlock(&lock);
 }

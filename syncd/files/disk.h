@@ -32,3 +32,7 @@ bool sync_disk_is_lasting(gint64 patience_us);
 
 /* As syncfs(), and nobody waits for it, nor behind it: @function runs in @context when it is done, and never when the disk will not have it. */
 void sync_disk_later(int fd, GMainContext *context, GSourceFunc function, gpointer data);
+
+/* The same while more of it comes, told to nobody: whoever calls the above afterwards has little left to wait for, and holds up little else at the
+ * disk. Nothing while an earlier one is under way. What the disk will not have then counts for the next of the above. */
+void sync_disk_begin(int fd);

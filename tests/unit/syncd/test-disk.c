@@ -57,6 +57,31 @@ static void test_fsync(void)
 	g_assert_cmpint(next, <, 20);
 }
 
+static gboolean never(gpointer unused)
+{
+	g_assert_not_reached();
+}
+
+/* What nobody was told of is not taken for being on the disk by the next who is; the one after him is told again. */
+static void test_begun(void)
+{
+	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+	sync_autofd fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), none = open(folder, O_PATH | O_CLOEXEC);
+
+	g_test_expect_message("understudy-syncd", G_LOG_LEVEL_WARNING, "the disk: *");
+	g_test_expect_message("understudy-syncd", G_LOG_LEVEL_WARNING, "the disk: *");
+	sync_disk_begin(none); /* the kernel will not have it */
+	sync_disk_later(fd, NULL, never, NULL);
+	sync_disk_later(fd, NULL, quit, loop);
+	g_main_loop_run(loop);
+	g_test_assert_expected_messages();
+	for (guint i = 0; i < 1000; i++)
+		sync_disk_begin(fd);
+	sync_disk_begin(-1);
+	sync_disk_later(fd, NULL, quit, loop);
+	g_main_loop_run(loop);
+}
+
 /* A new file each time. */
 static void ask_for(guint n)
 {
@@ -400,6 +425,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	folder = g_dir_make_tmp("disk-XXXXXX", NULL);
+	g_test_add_func("/disk/begun", test_begun); /* the first: nothing is under way */
 	g_test_add_func("/disk/fsync", test_fsync);
 	g_test_add_func("/disk/gather", test_gather);
 	g_test_add_func("/disk/folder-taken-away", test_folder_taken_away);
