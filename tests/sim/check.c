@@ -168,7 +168,9 @@ void sim_check_step(Sim *sim, SimDevice *device, VrrpState old, const char *reas
 	if (event->kind == VRRP_EVENT_START)
 		check_link(sim, device);
 	device->transitions++;
-	if (sim->quiet_us && event->kind != VRRP_EVENT_START && event->kind != VRRP_EVENT_STOP)
+	/* How often somebody is told to give up, and the other takes what is given up, follows from what the supervisors do: `health-twice`. */
+	bool ordered = event->kind == VRRP_EVENT_RESIGN || event->kind == VRRP_EVENT_TAKE || g_strcmp0(reason, "master-resigned") == 0;
+	if (sim->quiet_us && event->kind != VRRP_EVENT_START && event->kind != VRRP_EVENT_STOP && !ordered)
 		device->quiet_transitions++;
 	/* A link that has flapped may be waited for longer than the others need. */
 	if (sim->settled_us && !(event->kind == VRRP_EVENT_START && device->losses > 1))
