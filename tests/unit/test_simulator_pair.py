@@ -76,7 +76,7 @@ MISTAKES = {
     "a Backup does not follow": ("role", "bool older = (machine->strange && facts->paired) ||", "bool older = facts->paired ||", {"does-not-follow"}, 2),
     "what is half applied is taken for whole": ("pair-sync", " && device->sync_marks && device->work != SYNC_RUNS_APPLY", " && device->sync_marks",
                                                 {"applied-under-applications"}, 81),
-    "a Backup applies though applications may run": ("pair-sync", "!pair.link || device->master_file", "!pair.link", {"applied-under-applications"}, 2363),
+    "a Backup applies though applications may run": ("pair-sync", "!pair.link || device->master_file", "!pair.link", {"applied-under-applications"}, 5161),
     "syncd is not told to lead": ("role", "> 0 ? SYNC_KEEP : SYNC_LEAD;", "> 0 ? SYNC_KEEP : SYNC_KEEP;", {"sync-roles"}, 2),
 }
 
