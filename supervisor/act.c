@@ -143,17 +143,46 @@ static const char *failover_text(Role old, const char *reason, GVariant *known)
 	return strcmp(reason, "master-resigned") == 0 ? "the Master has given up" : NULL;
 }
 
+typedef struct {
+	Supervisor *supervisor;
+	GVariantDict *evidence;
+} Blame;
+
 /* A critical one that is beyond help, and what it wrote last: the first of them is reason enough. */
 static void add_failed(Application *application, gpointer user_data)
 {
-	GVariantDict *evidence = user_data;
+	const Blame *blame = user_data;
+	Supervisor *supervisor = blame->supervisor;
+	GVariantDict *evidence = blame->evidence;
 	const char *output = application_last_output(application);
 	if (!application_settings(application)->critical || application_state(application)->state != APP_FAILED || g_variant_dict_contains(evidence, "failed"))
 		return;
 	g_autofree char *failed = g_strdup_printf("%s (%s)", application_name(application), application_last_exit(application));
 	g_variant_dict_insert(evidence, "failed", "s", failed);
-	if (*output)
+	g_clear_pointer(&supervisor->blamed.name, g_free);
+	if (*output) {
 		g_variant_dict_insert(evidence, "last_output", "s", output);
+		return;
+	}
+	supervisor->blamed.name = g_strdup(application_name(application));
+	supervisor->blamed.sequence = supervisor->role.sequence;
+	supervisor->blamed.time_ms = supervisor->role_since_ms;
+}
+
+/* The journal was asked when the application failed, and answers when the role may have changed for that. */
+static void add_last_output(Supervisor *supervisor, const char *name, const char *lines)
+{
+	if (g_strcmp0(supervisor->blamed.name, name) != 0)
+		return;
+	g_clear_pointer(&supervisor->blamed.name, g_free);
+	if (!*lines)
+		return;
+	GVariantBuilder evidence;
+	g_variant_builder_init(&evidence, G_VARIANT_TYPE_VARDICT);
+	g_variant_builder_add(&evidence, "{sv}", "last_output", g_variant_new_string(lines));
+	act_write_timeline(supervisor, timeline_amend(supervisor->timeline, &(TimelineAddition){ .sequence = supervisor->blamed.sequence,
+												 .time_ms = supervisor->blamed.time_ms,
+												 .evidence = g_variant_builder_end(&evidence) }));
 }
 
 static void role_has_changed(Supervisor *supervisor, Role old)
@@ -184,7 +213,7 @@ static void role_has_changed(Supervisor *supervisor, Role old)
 			g_variant_dict_insert_value(dictionary, "not_applied", lacking);
 	}
 	if (old == ROLE_MASTER || old == ROLE_TAKING_OVER)
-		applications_each(supervisor->applications, add_failed, dictionary);
+		applications_each(supervisor->applications, add_failed, &(Blame){ supervisor, dictionary });
 	bool ordered = supervisor->order && now_us - supervisor->order_us < ORDER_LASTS_US;
 	if (ordered && *supervisor->order)
 		g_variant_dict_insert(dictionary, "order", "s", supervisor->order);
@@ -258,6 +287,7 @@ static void on_last_lines(const char *lines, gpointer user_data)
 	Application *application = applications_find(failure->supervisor->applications, failure->name);
 	if (application)
 		application_set_last_output(application, lines);
+	add_last_output(failure->supervisor, failure->name, lines);
 	events_raise(failure->supervisor->events, EVENT_APPLICATION, "application-failed", 3, text);
 	g_free(failure->name);
 	g_free(failure->exit);
@@ -285,6 +315,7 @@ void act_application_changed(Supervisor *supervisor, Application *application, A
 		Failure *failure = g_new0(Failure, 1);
 		*failure = (Failure){ .supervisor = supervisor, .name = g_strdup(name), .exit = g_strdup(application_last_exit(application)) };
 		phase(supervisor, failed, now_us, now_us);
+		application_set_last_output(application, ""); /* that was of another failure */
 		output_last(name, application_settings(application)->unit, on_last_lines, failure);
 	}
 }

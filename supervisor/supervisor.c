@@ -644,6 +644,7 @@ void supervisor_free(Supervisor *supervisor)
 	g_free(supervisor->settings_error);
 	g_free(supervisor->order);
 	g_free(supervisor->failover);
+	g_free(supervisor->blamed.name);
 	g_free(supervisor->written);
 	g_free(supervisor->cgroup);
 	g_free(supervisor);

@@ -111,6 +111,11 @@ typedef struct Supervisor {
 	char *order;         /* what people gave as the reason of an order that changes roles, or ""; NULL: none lately */
 	gint64 order_us;
 	char *failover;      /* while taking over without an order: what has become of the Master; else NULL */
+	struct { /* the change of role that names an application that was beyond help, whose last lines may come later */
+		char *name; /* of the application; NULL: none */
+		guint64 sequence;
+		gint64 time_ms;
+	} blamed;
 	GHashTable *app_begun;  /* application name -> gint64*, when its start began */
 
 	/* What was last carried out of the posture. */

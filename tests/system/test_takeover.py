@@ -2,6 +2,7 @@
 """Two whole machines: what breaks, who leads afterwards, and what goes on as if nothing had happened."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -145,6 +146,19 @@ def test_passive_over_a_boot(pair):
     backup.run(["understudy", "takeover"])
     pair.watch(backup).wait_role("master", 15)
     pair.probe.wait_answer_sent_after(begin, 15)
+
+
+def test_why_a_master_has_given_up(pair):
+    """Its PBX ends at once whenever it is started: what it said last, which the journal has, is read on either machine."""
+    master, backup = pair.master(), pair.backup()
+    master.run(["mv", "/usr/sbin/kamailio", "/usr/sbin/kamailio.good"])
+    master.write("/usr/sbin/kamailio", "#!/bin/sh\necho I miss a library\nexit 3\n", 0o755)
+    master.kill("kamailio")
+    pair.watch(backup).wait_role("master", 30)
+    for machine in (master, backup):
+        wait_until(lambda machine=machine: re.search(r"^ +failed +kamailio \(exit 3\)\n +said +(I miss a library)$",
+                                                     machine.run(["understudy", "timeline", "--count", "6"]).stdout, re.M), 15,
+                   f"{machine.name}: what it said last")
 
 
 def test_unit_started_on_the_backup(pair):
