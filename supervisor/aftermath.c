@@ -40,7 +40,7 @@ static void append(Aftermath *aftermath, const TimelineAddition *what)
 	addition.time_ms = aftermath->time_ms;
 	char *line = timeline_amend(aftermath->supervisor->timeline, &addition);
 	if (line)
-		act_write_timeline(aftermath->supervisor, line);
+		tell_write_timeline(aftermath->supervisor, line);
 }
 
 void aftermath_begin(Aftermath *aftermath)

@@ -417,7 +417,7 @@ static void on_role_set(GVariant *values, const GError *error, gpointer user_dat
 	}
 	if (peer->role == SYNC_LEAD) {
 		peer->settled = true;
-		act_settled(peer->supervisor);
+		tell_settled(peer->supervisor);
 	}
 	supervisor_think(peer->supervisor, ROLE_EVENT_FACTS);
 }

@@ -179,7 +179,7 @@ static void on_application_changed(Application *application, AppState old, gpoin
 	Supervisor *supervisor = user_data;
 	service_application_changed(application);
 	if (supervisor->timeline)
-		act_application_changed(supervisor, application, old);
+		tell_application_changed(supervisor, application, old);
 	supervisor_remember(supervisor);
 	supervisor_think(supervisor, ROLE_EVENT_FACTS);
 	stop_look(supervisor);
@@ -295,7 +295,7 @@ static gboolean on_beat(gpointer user_data)
 	elect_live(supervisor->elect);
 	keep_again(supervisor);
 	keep_watch_mode(supervisor);
-	act_remind(supervisor);
+	tell_remind(supervisor);
 	aftermath_look(supervisor->aftermath);
 	if (output_trim())
 		supervisor->stirred_us = now_us;

@@ -176,22 +176,30 @@ void keep_good_settings(Supervisor *supervisor);
 Settings *keep_load_good_settings(GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void keep_forget_good_settings(void);
 
-/* ---- act.c: making the posture true, and saying what happened ---- */
+/* ---- act.c: making the posture true ---- */
 
-/* A line for the timeline's file; consumed, NULL is fine. */
-void act_write_timeline(Supervisor *supervisor, char *line);
 /* False: another step is due at once, and what of @once is left is for that one (role_once_add); or calm_timer is set, and all of it is left. */
 bool act_on_posture(Supervisor *supervisor, const RoleOnce *once);
-void act_application_changed(Supervisor *supervisor, Application *application, AppState old);
-/* An order that will change roles was given: the timeline says so until a role is kept. */
-void act_order(Supervisor *supervisor, const char *reason);
-void act_forget_order(Supervisor *supervisor);
-void act_whole(Supervisor *supervisor);   /* the files are known to be */
-void act_settled(Supervisor *supervisor); /* and syncd leads */
-void act_remind(Supervisor *supervisor); /* that the Backup is passive, now and then */
-void act_watch_backup(Supervisor *supervisor); /* the three redundancy events */
 GPtrArray *act_foreign_wanted(gpointer supervisor); /* what foreign.c looks for, */
 void act_foreign_found(GPtrArray *found, gpointer supervisor); /* and what it has found */
+
+/* ---- tell.c: writing down and saying what happened ---- */
+
+/* A line for the timeline's file; consumed, NULL is fine. */
+void tell_write_timeline(Supervisor *supervisor, char *line);
+/* A phase of the transition under way, by the monotonic clock. */
+void tell_phase(Supervisor *supervisor, const char *name, gint64 begin_us, gint64 end_us);
+/* To supervisor->role, just now, or when the phones had it: timeline, signal, events. */
+void tell_role_changed(Supervisor *supervisor, Role old);
+void tell_application_changed(Supervisor *supervisor, Application *application, AppState old);
+/* An order that will change roles was given: the timeline says so until a role is kept. */
+void tell_order(Supervisor *supervisor, const char *reason);
+void tell_forget_order(Supervisor *supervisor);
+void tell_whole(Supervisor *supervisor);   /* the files are known to be */
+void tell_settled(Supervisor *supervisor); /* and syncd leads */
+void tell_terms(Supervisor *supervisor);   /* the one that this device leads in, or led in, is not on its disk */
+void tell_remind(Supervisor *supervisor);  /* that the Backup is passive, now and then */
+void tell_watch_backup(Supervisor *supervisor); /* the three redundancy events */
 
 /* ---- elect.c ---- */
 

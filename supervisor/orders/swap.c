@@ -145,7 +145,7 @@ static void finish(Course *course, const char *why)
 	if (course->handover.give_back)
 		supervisor_think(supervisor, ROLE_EVENT_HAND_OVER_ABORT);
 	else if (how != JOB_DONE)
-		act_forget_order(supervisor);
+		tell_forget_order(supervisor);
 	if (course->ended)
 		course->ended(how == JOB_DONE, why, course->user_data);
 	course_free(course);
@@ -496,7 +496,7 @@ const char *swap_begin(Swap *swap, const SwapOrder *order, GError **error)
 		g_ptr_array_add(course->gave_up, g_strdup(each->gives_up));
 	swap->course = course;
 	swap->peer_mode = mode_told(peer_state(supervisor->peer), supervisor->facts.peer_mode);
-	act_order(supervisor, course->reason);
+	tell_order(supervisor, course->reason);
 	g_message("swap ordered (%s)%s", *course->reason ? course->reason : "no reason given", course->force ? ", by force" : "");
 	const char *path = job_path(course->job);
 	if (course->waits_for_quiet)
@@ -529,7 +529,7 @@ bool swap_answer(Supervisor *supervisor, GVariant *args, GError **error)
 		g_set_error(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, "unknown phase");
 		return false;
 	}
-	act_order(supervisor, order);
+	tell_order(supervisor, order);
 	bool given = g_variant_lookup(args, "mode", "&s", &mode_text) && mode_parse(mode_text, &mode);
 	supervisor->swap->mode_given = given ? mode_told(args, mode) : supervisor->mode;
 	supervisor_think(supervisor, ROLE_EVENT_TAKE_EXPECTED);
