@@ -170,7 +170,7 @@ void keep_load(Supervisor *supervisor)
 void keep_write_run(Supervisor *supervisor)
 {
 	/* What nobody was told of yet the next supervisor has to come to once more, and tell. */
-	const RoleMachine *role = supervisor->calm_timer ? &supervisor->role_told : &supervisor->role;
+	const RoleMachine *role = supervisor_told(supervisor);
 	g_autoptr(GString) text = g_string_new("[" GROUP "]\n");
 	g_string_append_printf(text, "role=%s\nreason=%s\nsequence=%" G_GUINT64_FORMAT "\n", role_name(role->role), role->reason,
 			       role->sequence);

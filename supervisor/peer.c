@@ -348,6 +348,7 @@ static GVariant *own_addresses(const Settings *settings)
 static GVariant *own_state(Peer *peer)
 {
 	const Supervisor *supervisor = peer->supervisor;
+	const RoleMachine *told = supervisor_told(supervisor);
 	const Settings *settings = supervisor->settings;
 	GVariantBuilder builder;
 	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
@@ -359,14 +360,14 @@ static GVariant *own_state(Peer *peer)
 		{ "name", g_variant_new_string(settings->name) },
 		{ "version", g_variant_new_string(UNDERSTUDY_VERSION) },
 		{ "model", g_variant_new_string(settings->model) },
-		{ "role", g_variant_new_string(role_name(supervisor->role.role)) },
+		{ "role", g_variant_new_string(role_name(told->role)) },
 		{ "mode", g_variant_new_string(mode_name(supervisor->mode.mode)) },
 		{ "mode_until_ms", g_variant_new_int64(supervisor->mode.until_ms) },
 		{ "mode_reason", g_variant_new_string(supervisor->mode.reason) },
-		{ "term", g_variant_new_uint64(supervisor->role.known.number) },
-		{ "term_id", g_variant_new_string(supervisor->role.known.id) },
-		{ "line", g_variant_new_uint64(supervisor->role.line.number) },
-		{ "line_id", g_variant_new_string(supervisor->role.line.id) },
+		{ "term", g_variant_new_uint64(told->known.number) },
+		{ "term_id", g_variant_new_string(told->known.id) },
+		{ "line", g_variant_new_uint64(told->line.number) },
+		{ "line_id", g_variant_new_string(told->line.id) },
 		{ "pair_hash", g_variant_new_string(settings->pair_hash ? settings->pair_hash : "") },
 		{ "pair_revision", g_variant_new("(tst)", settings->revision_term,
 						 settings->revision_device ? settings->revision_device : "", settings->revision_n) },

@@ -37,17 +37,17 @@ struct Service {
 
 static GVariant *get_role(gpointer user_data)
 {
-	return g_variant_new_string(role_name(SUPERVISOR->role.role));
+	return g_variant_new_string(role_name(supervisor_told(SUPERVISOR)->role));
 }
 
 static GVariant *get_role_reason(gpointer user_data)
 {
-	return g_variant_new_string(SUPERVISOR->role.reason);
+	return g_variant_new_string(supervisor_told(SUPERVISOR)->reason);
 }
 
 static GVariant *get_role_sequence(gpointer user_data)
 {
-	return g_variant_new_uint64(SUPERVISOR->role.sequence);
+	return g_variant_new_uint64(supervisor_told(SUPERVISOR)->sequence);
 }
 
 static GVariant *get_role_since(gpointer user_data)
@@ -57,7 +57,7 @@ static GVariant *get_role_since(gpointer user_data)
 
 static GVariant *get_term(gpointer user_data)
 {
-	return g_variant_new("(ts)", SUPERVISOR->role.known.number, SUPERVISOR->role.known.id);
+	return g_variant_new("(ts)", supervisor_told(SUPERVISOR)->known.number, supervisor_told(SUPERVISOR)->known.id);
 }
 
 static GVariant *get_mode(gpointer user_data)

@@ -45,7 +45,7 @@ static GVariant *place_of(Share *share)
 	if (state)
 		(void)g_variant_lookup(state, "role", "&s", &peer_role);
 	g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
-	g_variant_builder_add(&builder, "{sv}", "leads", g_variant_new_boolean(leads(role_name(supervisor->role.role))));
+	g_variant_builder_add(&builder, "{sv}", "leads", g_variant_new_boolean(leads(role_name(supervisor_told(supervisor)->role))));
 	g_variant_builder_add(&builder, "{sv}", "paired", g_variant_new_boolean(id && *id));
 	g_variant_builder_add(&builder, "{sv}", "peer", g_variant_new_string(id ? id : ""));
 	g_variant_builder_add(&builder, "{sv}", "connected", g_variant_new_boolean(peer_is_connected(peer)));

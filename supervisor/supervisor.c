@@ -141,6 +141,11 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event)
 	service_look(supervisor->service);
 }
 
+const RoleMachine *supervisor_told(const Supervisor *supervisor)
+{
+	return supervisor->calm_timer ? &supervisor->role_told : &supervisor->role;
+}
+
 void supervisor_end_calm(Supervisor *supervisor)
 {
 	if (!supervisor->calm_timer)

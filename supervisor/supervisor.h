@@ -139,7 +139,9 @@ void supervisor_free(Supervisor *supervisor);
 
 /* Something may have changed: decide and act. @event is ROLE_EVENT_FACTS but for orders. May be called from anywhere in the loop. */
 void supervisor_think(Supervisor *supervisor, RoleEvent event);
-/* Acts to its end on a step that waits for calm_timer. */
+/* What this device says that it is: what it was before, while a step waits for calm_timer. */
+const RoleMachine *supervisor_told(const Supervisor *supervisor);
+/* Acts to its end on such a step. */
 void supervisor_end_calm(Supervisor *supervisor);
 
 bool supervisor_reload(Supervisor *supervisor, GError **error) G_GNUC_WARN_UNUSED_RESULT;
