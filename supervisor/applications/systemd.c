@@ -78,8 +78,9 @@ char *systemd_describe(const char *result, gint32 code, gint32 status)
 {
 	if (strcmp(result, "success") == 0)
 		return g_strdup("exit 0");
+	/* It is said of the main process only; what ended may be ExecStartPre= or another one beside it. */
 	if (strcmp(result, "exit-code") == 0)
-		return g_strdup_printf("exit %d", status);
+		return code == CLD_EXITED && status != 0 ? g_strdup_printf("exit %d", status) : g_strdup("a command of its unit failed");
 	if (code == CLD_KILLED || code == CLD_DUMPED)
 		return g_strdup_printf("signal %d (%s)", status, result);
 	return g_strdup(*result ? result : "unknown");

@@ -156,7 +156,7 @@ def test_why_a_master_has_given_up(pair):
     master.kill("kamailio")
     pair.watch(backup).wait_role("master", 30)
     for machine in (master, backup):
-        wait_until(lambda machine=machine: re.search(r"^ +failed +kamailio \(exit 3\)\n +said +(I miss a library)$",
+        wait_until(lambda machine=machine: re.search(r"^ +failed +kamailio \((exit 3|a command of its unit failed)\)\n( +said +.*\n)* +said +I miss a library$",
                                                      machine.run(["understudy", "timeline", "--count", "6"]).stdout, re.M), 15,
                    f"{machine.name}: what it said last")
 

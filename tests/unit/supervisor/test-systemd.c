@@ -27,6 +27,8 @@ static void test_how_it_ended(void)
 	} cases[] = {
 		{ "success", CLD_EXITED, 0, "exit 0" },
 		{ "exit-code", CLD_EXITED, 3, "exit 3" },
+		{ "exit-code", CLD_EXITED, 0, "a command of its unit failed" },
+		{ "exit-code", CLD_KILLED, 9, "a command of its unit failed" },
 		{ "signal", CLD_KILLED, 9, "signal 9 (signal)" },
 		{ "core-dump", CLD_DUMPED, 11, "signal 11 (core-dump)" },
 		{ "oom-kill", CLD_KILLED, 9, "signal 9 (oom-kill)" },
