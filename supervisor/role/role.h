@@ -117,7 +117,7 @@ typedef struct {
 	bool joined;         /* it leads, by order, before its first synchronisation: what it has is what counts now, it waits for no other's */
 } RoleOnce;
 
-/* Adds to @once what of @before can wait for the next step; the rest (role_changed, took_as_told, joined) is acted on at once. */
+/* Adds to @once what of @before can wait for the next step; the rest (role_changed, took_as_told, joined) has been acted on. */
 void role_once_add(RoleOnce *once, const RoleOnce *before);
 
 typedef struct {
