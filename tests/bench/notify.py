@@ -35,7 +35,7 @@ FIGURES = {
     "burst_memory": Figure("kB", at_most(24 * 1024, "kB"), 0),
     "other_calls_delay": Figure("ms", at_most(10, "ms")),
     "bus_burst": Figure("ms", digits=0),
-    "bus_calls_delay": Figure("ms", Promise("median at most 10 ms", lambda ours, _: sorted(ours)[len(ours) // 2] <= 10)),
+    "bus_calls_delay": Figure("ms", at_most(10, "ms")),
     "list_page_100k": Figure("ms", at_most(10, "ms")),
     "search_100k": Figure("ms"),
     "dirty_kb": Figure("kB", at_most(1536, "kB"), 0),

@@ -166,6 +166,7 @@ static void make(Sim *sim)
 static void begin_round(Sim *sim)
 {
 	sim->quiet_us = sim->settled_us = 0;
+	sim->quiet_orders = 0;
 	sim->waits_for_link = false;
 	sim->keeper = -1;
 	sim->round_ends_us = sim->now_us + chaos_us(sim, sim->round);

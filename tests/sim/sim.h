@@ -249,6 +249,7 @@ typedef struct {
 	guint64 n_pushed;
 
 	gint64 quiet_us;            /* when the last fault has ended; 0: not yet */
+	guint quiet_orders;         /* since then: to give up, or to lead */
 	bool waits_for_link;        /* somebody may, for a second or a down interval if nobody leads */
 	gint64 settled_us;          /* from here on nothing may change */
 	gint64 twice_us;            /* since when two hold the addresses and the network is whole; 0: not */
