@@ -67,10 +67,8 @@ void aftermath_settled(Aftermath *aftermath)
 	guint64 term = 0;
 	if (!lost || !g_variant_lookup(lost, "term", "t", &term) || term != supervisor->role.known.number)
 		return;
-	if (supervisor->role.role == ROLE_TAKING_OVER) {
-		timeline_evidence(supervisor->timeline, "lost", lost);
-	} else if (supervisor->role.role == ROLE_MASTER) {
-		/* The applications were ready before syncd had answered. */
+	/* As Master: the applications were ready before syncd had answered. */
+	if (supervisor->role.role == ROLE_TAKING_OVER || supervisor->role.role == ROLE_MASTER) {
 		GVariantBuilder evidence;
 		g_variant_builder_init(&evidence, G_VARIANT_TYPE_VARDICT);
 		g_variant_builder_add(&evidence, "{sv}", "lost", lost);

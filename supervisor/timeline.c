@@ -134,17 +134,6 @@ static GVariant *with_evidence(GVariant *record, const char *key, GVariant *valu
 	return g_variant_ref_sink(g_variant_dict_end(outer));
 }
 
-void timeline_evidence(Timeline *timeline, const char *key, GVariant *value)
-{
-	g_autoptr(GVariant) kept = g_variant_ref_sink(value);
-	if (!timeline->open)
-		return;
-	g_autoptr(GVariant) record = with_evidence(timeline->open, key, kept);
-	g_variant_unref(timeline->open);
-	timeline->open = g_variant_ref(record);
-	keep(timeline, record);
-}
-
 char *timeline_end(Timeline *timeline)
 {
 	if (!timeline->open)
@@ -167,9 +156,12 @@ char *timeline_amend(Timeline *timeline, const TimelineAddition *addition)
 		if (sequence_of(known) == addition->sequence && g_variant_lookup(known, "time_ms", "x", &time_ms) && time_ms == addition->time_ms)
 			record = g_variant_ref(known);
 	}
-	if (!record || record == timeline->open)
+	if (!record)
 		return NULL;
-	if (addition->phase) {
+	bool is_open = record == timeline->open;
+	if (addition->phase && is_open) {
+		add_phase(&timeline->phases, addition->phase, addition->begin_ms, addition->end_ms);
+	} else if (addition->phase) {
 		g_autoptr(GVariant) phases = g_variant_lookup_value(record, "phases", G_VARIANT_TYPE("aa{sv}"));
 		g_autoptr(GVariantDict) dictionary = g_variant_dict_new(record);
 		GVariantBuilder builder;
@@ -188,6 +180,10 @@ char *timeline_amend(Timeline *timeline, const TimelineAddition *addition)
 		const char *key;
 		g_variant_get_child(evidence, i, "{&sv}", &key, &value);
 		record = with_evidence(before, key, value);
+	}
+	if (is_open) {
+		g_variant_unref(timeline->open);
+		timeline->open = g_variant_ref(record);
 	}
 	keep(timeline, record);
 	return line_of(timeline, record);

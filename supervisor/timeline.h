@@ -31,9 +31,6 @@ char *timeline_begin(Timeline *timeline, const TimelineRecord *record);
 /* A phase of the open transition, in ms relative to its time; without one it goes nowhere. */
 void timeline_phase(Timeline *timeline, const char *name, double begin_ms, double end_ms);
 
-/* What is known of the open transition only now; without one it goes nowhere. @value is consumed when floating. */
-void timeline_evidence(Timeline *timeline, const char *key, GVariant *value);
-
 /* The open transition has no more phases. The line to append, or NULL when none was open. Transfer full. */
 char *timeline_end(Timeline *timeline);
 
@@ -45,7 +42,7 @@ typedef struct {
 	GVariant *evidence; /* a{sv}, or NULL; consumed when floating */
 } TimelineAddition;
 
-/* What is found out when the transition has long ended, one of the last few. The line to append, or NULL: it is not there. Transfer full. */
+/* What is found out later, of one of the last few transitions, the open one or one that has long ended. The line to append, or NULL: it is not there. Transfer full. */
 char *timeline_amend(Timeline *timeline, const TimelineAddition *addition);
 
 /* The last @count, oldest first: a floating aa{sv}. */

@@ -164,11 +164,10 @@ static void test_found_out_later(void)
 	g_autoptr(GString) file = g_string_new(NULL);
 	g_autofree char *first = begin(timeline, "a", 1, 1000);
 	timeline_phase(timeline, "serving", 5, 5);
-	timeline_evidence(timeline, "lost", g_variant_new_uint32(0));
-	TimelineAddition addition = { .sequence = 1, .time_ms = 1000, .phase = "first phone", .begin_ms = 5, .end_ms = 17 };
-	g_assert_null(timeline_amend(timeline, &addition)); /* it is still open */
+	TimelineAddition addition = { .sequence = 1, .time_ms = 1000, .evidence = g_variant_new_parsed("{'lost': <uint32 0>}") };
+	g_autofree char *early = timeline_amend(timeline, &addition); /* it is still open */
 	g_autofree char *last = timeline_end(timeline), *next = begin(timeline, "a", 2, 2000);
-	timeline_evidence(timeline, "other", g_variant_new_uint32(1));
+	addition = (TimelineAddition){ .sequence = 1, .time_ms = 1000, .phase = "first phone", .begin_ms = 5, .end_ms = 17 };
 	addition.evidence = g_variant_new_parsed("{'first_phone': <'192.0.2.100'>}");
 	g_autofree char *later = timeline_amend(timeline, &addition);
 	addition.evidence = g_variant_new_parsed("{'contacts_lost': <uint64 0>}");
@@ -178,8 +177,13 @@ static void test_found_out_later(void)
 	addition.evidence = NULL;
 	addition.time_ms = 1001;
 	g_assert_null(timeline_amend(timeline, &addition));
+	addition = (TimelineAddition){ .sequence = 2, .time_ms = 2000, .phase = "first phone", .begin_ms = 3, .end_ms = 4 };
+	addition.evidence = g_variant_new_parsed("{'last_output': <'I miss a library'>}");
+	g_autofree char *words = timeline_amend(timeline, &addition);
+	timeline_phase(timeline, "application a", 1, 9);
 	g_autofree char *end = timeline_end(timeline);
-	for (const char *const *line = (const char *const[]){ first, last, next, later, latest, end, NULL }; *line; line++)
+	g_assert_true(early && words);
+	for (const char *const *line = (const char *const[]){ first, early, last, next, later, latest, words, end, NULL }; *line; line++)
 		g_string_append(file, *line);
 	Timeline *again = timeline_new(file->str);
 	for (Timeline *const *each = (Timeline *const[]){ timeline, again, NULL }; *each; each++) {
@@ -191,8 +195,15 @@ static void test_found_out_later(void)
 		g_assert_cmpuint(g_variant_n_children(one), ==, 3);
 		g_assert_true(g_variant_lookup(one, "first_phone", "&s", &host));
 		g_assert_cmpstr(host, ==, "192.0.2.100");
-		g_assert_cmpuint(g_variant_n_children(two), ==, 1);
+		g_assert_cmpuint(n_phases(list, 1), ==, 2);
+		g_assert_true(g_variant_lookup(two, "last_output", "&s", &host));
+		g_assert_cmpstr(host, ==, "I miss a library");
 	}
+	/* Of one whose end was not written. */
+	Timeline *torn = timeline_new(words);
+	g_autoptr(GVariant) left = g_variant_ref_sink(timeline_list(torn, 10)), known = evidence_of(left, 0);
+	g_assert_true(g_variant_lookup(known, "last_output", "s", NULL));
+	timeline_free(torn);
 	timeline_free(again);
 	timeline_free(timeline);
 }
