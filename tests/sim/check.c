@@ -250,7 +250,7 @@ void sim_check_say(Sim *sim, const SimDevice *device, guint8 priority, bool ever
 	if (everywhere && unheard_us > window_us + 2)
 		sim_break(sim, "alive-though-isolated", "%c has heard nothing on the LAN for %" G_GINT64_FORMAT " us and says elsewhere that it lives",
 			  device->name, unheard_us);
-	if (!everywhere && device->no_carrier == 0 && device->told_us == 0 && unheard_us < window_us / 2 && device->frame_us >= device->up_us &&
+	if (!everywhere && device->saw_carrier && unheard_us < window_us / 2 && device->frame_us >= device->up_us &&
 	    (device->candidate.serving || !device->candidate.served))
 		sim_break(sim, "silent-though-alive", "%c is on the LAN, and says so nowhere else", device->name);
 }

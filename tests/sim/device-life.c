@@ -14,7 +14,8 @@ void sim_device_check_link(Sim *sim, SimDevice *device)
 	const char *unusable = NULL;
 
 	sim_device_wake_up(sim, device);
-	if (device->no_carrier == 0 && !device->candidate.watch.carrier)
+	device->saw_carrier = device->no_carrier == 0;
+	if (device->saw_carrier && !device->candidate.watch.carrier)
 		device->up_us = now_us;
 	if (device->no_carrier > 0 && device->candidate.watch.carrier) {
 		device->losses = device->losses == 0 || now_us - device->loss_us >= VRRP_FLAP_FORGIVEN_US ? 1 : device->losses + 1;
@@ -126,6 +127,7 @@ static void resume(Sim *sim, SimDevice *device, bool serving, bool served, bool 
 	gint64 now_us = sim_clock(sim, device);
 
 	vrrp_candidate_resume(&device->candidate, serving, served, steady, now_us);
+	device->saw_carrier = true;
 	device->up_us = now_us;
 	device->frame_us = steady ? now_us : 0;
 	device->frames_since_us = now_us - sim_device_window_us(device);

@@ -128,6 +128,7 @@ typedef struct {
 
 	/* For the invariants. */
 	const char *reason;          /* of its last change of state */
+	bool saw_carrier;            /* there was one when it last looked */
 	gint64 up_us, frame_us;      /* own clock: since when it has a carrier, when it last heard anything on the LAN; 0: never */
 	gint64 frames_since_us;      /* own clock: since when without a silence between */
 	guint losses;                /* of the carrier, each less than a minute after the one before */

@@ -95,6 +95,8 @@ MISTAKES = {
                                          "(void)link_alive;\n\treturn carrier && !applications_failed;", {"alive-though-isolated"}),
     "alive, and says so nowhere else": ("judge", "return carrier && link_alive && !applications_failed;",
                                         "return carrier && link_alive && !applications_failed && false;", {"silent-though-alive"}),
+    "who is to give up says no more that it lives": ("candidate", "return vrrp_judge_speaks_to_peer(", "return !self->leaving && vrrp_judge_speaks_to_peer(",
+                                                     {"silent-though-alive"}),
     "alone is as good as serving": ("judge", "return link_steady ? VRRP_STANDING_SERVING : VRRP_STANDING_ALONE;",
                                     "(void)link_steady;\n\treturn VRRP_STANDING_SERVING;", {"keeps-against-better"}),
     "what was lost long ago is waited for all the same": ("sleep", "MAX(self->said_us, now_us - vrrp_machine_anew_us(machine))",
