@@ -12,7 +12,7 @@ static const ScannerRule rules[] = {
 	{ "application",
 	  false,
 	  { "description", "command", "unit", "program", "environment", "needs", "user", "group", "working-directory", "ready", "ready-command",
-	    "ready-address", "ready-timeout-ms", "health", "health-command", "health-address", "health-interval-ms", "health-timeout-ms",
+	    "ready-address", "ready-timeout-ms", "early-traffic", "health", "health-command", "health-address", "health-interval-ms", "health-timeout-ms",
 	    "health-tolerance", "watchdog-ms", "restart", "restart-delay-ms", "stop-signal", "stop-timeout-ms", "critical", "config-trial-s", "quiet-command",
 	    "count-command", "validate-command", "validate-timeout-ms", "act-command", "act-timeout-ms", "unite-command",
 	    "unite-timeout-ms", "migrate-command", "migrate-timeout-ms", "hook-user", "capabilities",
@@ -69,6 +69,20 @@ static bool read_signal(SettingsApplication *application, const ScannerFile *fil
 	return true;
 }
 
+static bool read_early_traffic(SettingsApplication *application, const ScannerFile *file, const ScannerSection *section, GError **error)
+{
+	static const char *const words[] = { "drop", "queue", NULL };
+	const ScannerKey *key = scanner_key(section, "early-traffic");
+	guint word = 0;
+
+	if (!value_word(file, section, "early-traffic", words, &word, error))
+		return false;
+	application->queue_early = word == 1;
+	if (word == 1 && (application->ready_check.port == 0 || application->ready_check.tcp))
+		return scanner_error(error, file->file, key->line, "\"early-traffic=queue\" needs a \"ready-address\" with a port of UDP");
+	return true;
+}
+
 static bool read_ready(SettingsApplication *application, const ScannerFile *file, const ScannerSection *section, GError **error)
 {
 	static const char *const words[] = { "started", "notify", "command", "port", "sip-options", NULL };
@@ -81,7 +95,7 @@ static bool read_ready(SettingsApplication *application, const ScannerFile *file
 	    !value_uint(file, section, "ready-timeout-ms", 1, 3600000, &application->ready_timeout_ms, error))
 		return false;
 	application->ready = word == 0 ? SETTINGS_READY_STARTED : word == 1 ? SETTINGS_READY_NOTIFY : SETTINGS_READY_CHECK;
-	return check_read(&application->ready_check, "ready", kinds[word], file, section, error);
+	return check_read(&application->ready_check, "ready", kinds[word], file, section, error) && read_early_traffic(application, file, section, error);
 }
 
 static bool read_health(SettingsApplication *application, const ScannerFile *file, const ScannerSection *section, GError **error)

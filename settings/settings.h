@@ -126,6 +126,7 @@ typedef struct {
 	SettingsReady ready;
 	SettingsCheck ready_check; /* for READY_CHECK: tried every 20 ms at first, every second at last */
 	guint ready_timeout_ms;  /* 30000 */
+	bool queue_early;        /* false: what comes for ready_check's UDP port before it is ready waits in its socket, and is not dropped */
 	SettingsRestart restart; /* always */
 	guint restart_delay_ms;  /* 100: the first; doubles to 30 s */
 	int stop_signal;         /* SIGTERM */

@@ -52,6 +52,13 @@ static bool act_on_drop(Supervisor *supervisor)
 	return taking_over && posture->drop == DROP_NONE && posture->serving;
 }
 
+/* What comes while the last application starts need not be sent again, where it says that it can wait in its socket. */
+static void act_on_early_traffic(Supervisor *supervisor)
+{
+	const SettingsApplication *last = supervisor->posture.drop == DROP_TIMED ? applications_last_starting(supervisor->applications) : NULL;
+	drop_queue(supervisor->drop, last && last->queue_early ? last->ready_check.port : 0);
+}
+
 static gboolean on_calm_time(gpointer user_data)
 {
 	Supervisor *supervisor = user_data;
@@ -117,6 +124,7 @@ bool act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 	/* One started while the device is being stopped decides as ever, and starts nothing. */
 	applications_run(supervisor->applications,
 			 supervisor->posture.run_applications && !process_table_is_stopping(supervisor->processes));
+	act_on_early_traffic(supervisor);
 	peer_apply(supervisor->peer);
 	if (later && supervisor->posture.run_applications && !supervisor->drop_timer)
 		supervisor->drop_timer = g_timeout_add(DROP_END_LATER_MS, on_drop_time, supervisor);

@@ -24,6 +24,7 @@ struct DropRules {
 	struct nft_ctx *nft;
 	int fd; /* to the kernel, for what cannot wait for the library */
 	Settings *settings;
+	guint queue_port;
 	bool laden; /* the library keeps what it has learnt for its last command */
 };
 
@@ -122,7 +123,7 @@ static void add_set(GString *script, const char *name, const Settings *settings,
 
 /* One transaction: there is no moment without rules, and none with two sets of them. Who gets through because nothing is held any more is noted: a
  * set that has room for one keeps the first. */
-char *drop_script(const Settings *settings, gint64 timeout_ms)
+char *drop_script(const Settings *settings, gint64 timeout_ms, guint queue_port)
 {
 	GString *script = g_string_new("table inet " TABLE "\n"
 				       "delete table inet " TABLE "\n"
@@ -134,10 +135,17 @@ char *drop_script(const Settings *settings, gint64 timeout_ms)
 	for (const char *family = "46"; *family; family++)
 		g_string_append_printf(script, "\tset first%c {\n\t\ttype ipv%c_addr\n\t\tsize 1\n\t\tflags dynamic,timeout\n\t\ttimeout %ds\n\t}\n",
 				       *family, *family, NOTE_S);
-	g_string_append(script, "\tchain served {\n");
+	g_string_append(script, "\tset queued {\n\t\ttype inet_service\n");
+	if (queue_port)
+		g_string_append_printf(script, "\t\telements = { %u }\n", queue_port);
+	/* Whether its socket is bound to all addresses or to one does not matter, but that there is one: without it the kernel would refuse. */
+	g_string_append(script, "\t}\n\tchain held {\n"
+				"\t\tudp dport @queued socket wildcard { 0, 1 } return\n"
+				"\t\tdrop\n"
+				"\t}\n\tchain served {\n");
 	add_passes(script, settings);
-	g_string_append(script, "\t\tip daddr @held4 drop\n"
-				"\t\tip6 daddr @held6 drop\n"
+	g_string_append(script, "\t\tip daddr @held4 jump held\n"
+				"\t\tip6 daddr @held6 jump held\n"
 				"\t\tmeta nfproto ipv4 add @first4 { ip saddr }\n"
 				"\t\tmeta nfproto ipv6 add @first6 { ip6 saddr }\n"
 				"\t}\n"
@@ -151,9 +159,10 @@ char *drop_script(const Settings *settings, gint64 timeout_ms)
 
 bool drop_always(DropRules *drop, GError **error)
 {
+	drop->queue_port = 0;
 	if (!drop->settings)
 		return true;
-	g_autofree char *script = drop_script(drop->settings, 0);
+	g_autofree char *script = drop_script(drop->settings, 0, 0);
 	return run(drop, script, error);
 }
 
@@ -163,7 +172,7 @@ bool drop_for(DropRules *drop, gint64 duration_us, GError **error)
 		return true;
 	if (duration_us < G_TIME_SPAN_MILLISECOND)
 		return drop_lift(drop, error);
-	g_autofree char *script = drop_script(drop->settings, duration_us / G_TIME_SPAN_MILLISECOND);
+	g_autofree char *script = drop_script(drop->settings, duration_us / G_TIME_SPAN_MILLISECOND, drop->queue_port);
 	return run(drop, script, error);
 }
 
@@ -226,6 +235,13 @@ static bool delete_table(DropRules *drop)
 	return order(drop, &delete, sizeof delete, 1);
 }
 
+static void fill_set_order(SetOrder *order, guint16 type, const char *set, gsize size, guint seq)
+{
+	fill_order(&order->order, type, size, seq);
+	order->set = (struct nlattr){ .nla_len = NLA_HDRLEN + strlen(set) + 1, .nla_type = NFTA_SET_ELEM_LIST_SET };
+	g_strlcpy(order->set_name, set, sizeof order->set_name);
+}
+
 /* Of a set of which no element is named the kernel takes all. */
 static bool empty_sets(DropRules *drop)
 {
@@ -233,15 +249,46 @@ static bool empty_sets(DropRules *drop)
 	SetOrder empty[G_N_ELEMENTS(names)] = { 0 };
 
 	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
-		fill_order(&empty[i].order, NFT_MSG_DELSETELEM, sizeof empty[i], i + 1);
-		empty[i].set = (struct nlattr){ .nla_len = NLA_HDRLEN + sizeof "held4", .nla_type = NFTA_SET_ELEM_LIST_SET };
-		g_strlcpy(empty[i].set_name, names[i], sizeof empty[i].set_name);
+		fill_set_order(&empty[i], NFT_MSG_DELSETELEM, names[i], sizeof empty[i], i + 1);
 	}
 	return order(drop, empty, sizeof empty, G_N_ELEMENTS(empty));
 }
 
+/* ---- What waits ---- */
+
+/* The one element that set @queued may have. */
+typedef struct {
+	SetOrder order;
+	struct nlattr elements, element, key, value;
+	guint16 port;
+	guint16 padding;
+} QueueOrder;
+
+#define NESTED(from, order) ((struct nlattr){ .nla_len = sizeof(QueueOrder) - G_STRUCT_OFFSET(QueueOrder, from), .nla_type = NLA_F_NESTED | (order) })
+
+void drop_queue(DropRules *drop, guint port)
+{
+	QueueOrder add = { 0 };
+	SetOrder empty = { 0 };
+
+	if (port == drop->queue_port)
+		return;
+	fill_set_order(&empty, NFT_MSG_DELSETELEM, "queued", sizeof empty, 1);
+	fill_set_order(&add.order, NFT_MSG_NEWSETELEM, "queued", sizeof add, 1);
+	add.order.order.header.nlmsg_flags |= NLM_F_CREATE;
+	add.elements = NESTED(elements, NFTA_SET_ELEM_LIST_ELEMENTS);
+	add.element = NESTED(element, NFTA_LIST_ELEM);
+	add.key = NESTED(key, NFTA_SET_ELEM_KEY);
+	add.value = (struct nlattr){ .nla_len = NLA_HDRLEN + sizeof add.port, .nla_type = NFTA_DATA_VALUE };
+	add.port = htons((guint16)port);
+	if ((drop->queue_port && !order(drop, &empty, sizeof empty, 1)) || (port && !order(drop, &add, sizeof add, 1)))
+		g_message("what comes for UDP port %u while the application starts cannot wait for it", port);
+	drop->queue_port = port;
+}
+
 bool drop_lift(DropRules *drop, GError **error)
 {
+	drop->queue_port = 0;
 	return delete_table(drop) || run(drop, "table inet " TABLE "\ndelete table inet " TABLE "\n", error);
 }
 
@@ -249,6 +296,7 @@ bool drop_lift(DropRules *drop, GError **error)
 
 bool drop_open(DropRules *drop, GError **error)
 {
+	drop->queue_port = 0;
 	return empty_sets(drop) || drop_lift(drop, error);
 }
 

@@ -27,13 +27,16 @@ bool drop_lift(DropRules *drop, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* wi
 /* Nothing is held any more. The rules stay, and the kernel notes who first sends something to a service address from now on, and when: not ICMP, VRRP, the
  * pages, the peer link. */
 bool drop_open(DropRules *drop, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* While all else is held: what comes by UDP for @port waits in the socket that is bound there, as soon as there is one; 0: nothing does. Until the
+ * next of the others but drop_for(). Where the kernel cannot do that it is dropped like the rest. */
+void drop_queue(DropRules *drop, guint port);
 /* Who that was, and how long ago; false: nobody yet. @ret_host: transfer full. */
 bool drop_first(DropRules *drop, char **ret_host, gint64 *ret_ago_us);
 
 /* Lets go of what the library keeps from its last command, half a megabyte; to be called when nothing is in a hurry. */
 void drop_rest(DropRules *drop);
 
-/* The commands, for tests; transfer full. @timeout_ms 0: always. */
-char *drop_script(const Settings *settings, gint64 timeout_ms);
+/* The commands, for tests; transfer full. @timeout_ms 0: always. @queue_port as of drop_queue(). */
+char *drop_script(const Settings *settings, gint64 timeout_ms, guint queue_port);
 /* @listing: a set as nft lists it. */
 bool drop_parse_first(const char *listing, char **ret_host, gint64 *ret_ago_us);

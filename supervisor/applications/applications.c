@@ -531,6 +531,20 @@ bool applications_are_ready(const Applications *applications)
 	return applications->run;
 }
 
+const SettingsApplication *applications_last_starting(const Applications *applications)
+{
+	const Application *last = NULL;
+	for (guint i = 0; i < applications->list->len; i++) {
+		const Application *application = applications->list->pdata[i];
+		if (!application->settings->critical || application->app.state == APP_RUNNING)
+			continue;
+		if (last)
+			return NULL;
+		last = application;
+	}
+	return last && last->app.state == APP_STARTING ? last->settings : NULL;
+}
+
 bool applications_are_stopped(const Applications *applications)
 {
 	g_autofree PlanEntry *plan = make_plan(applications);

@@ -40,6 +40,8 @@ void applications_rest(Applications *applications);
 
 /* All that are critical. */
 bool applications_are_ready(const Applications *applications);
+/* The one for which alone they are not ready yet, while it starts; NULL: none, or several. */
+const SettingsApplication *applications_last_starting(const Applications *applications);
 bool applications_are_stopped(const Applications *applications);
 bool applications_have_failed(const Applications *applications); /* one that is critical */
 

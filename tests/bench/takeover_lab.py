@@ -61,7 +61,7 @@ SCRIPTS = "script_user root\n    enable_script_security"
 # keepalived's scripts may start nothing that runs in real time (it sets RLIMIT_RTTIME to nothing for them), so neither of the two does. Ready as in
 # data/examples.
 APPLICATION = "".join(
-    {"command": f"command={pbx.COMMAND}\n", "ready": "ready=sip-options\n", "ready-command": f"ready-address=udp {SERVICE}:{pbx.PORT}\n"}.get(
+    {"command": f"command={pbx.COMMAND}\n", "ready": "ready=sip-options\n", "ready-command": f"ready-address=udp {SERVICE}:{pbx.PORT}\nearly-traffic=queue\n"}.get(
         line.split("=")[0], line) for line in pbx.APPLICATION_TEXT.splitlines(True))
 NOTIFY = f"""notify_master "{PBX} start"
     notify_backup "{PBX} stop"

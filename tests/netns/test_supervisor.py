@@ -63,6 +63,26 @@ with socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, so
         here.sendto(data, sender)
 """
 
+# Binds its port at the service address when /run/may-bind is there, and reads from it when /run/may-answer is: answers OPTIONS, and echoes the rest.
+QUEUES = """\
+#!/usr/bin/python3
+import os, re, socket, sys, time
+def wait(path):
+    while not os.path.exists(path):
+        time.sleep(0.005)
+wait("/run/may-bind")
+with socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM) as here:
+    here.bind((sys.argv[1], 5060))
+    open("/run/bound", "w").close()
+    wait("/run/may-answer")
+    while True:
+        data, sender = here.recvfrom(4000)
+        if data.startswith(b"OPTIONS "):
+            lines = [line for line in data.split(b"\\r\\n") if re.match(rb"(Via|From|To|Call-ID|CSeq):", line)]
+            data = b"\\r\\n".join([b"SIP/2.0 200 OK", *lines, b"Content-Length: 0", b"", b""])
+        here.sendto(data, sender)
+"""
+
 
 def application(command, **more):
     keys = {"command": command, **{key.replace("_", "-"): value for key, value in more.items()}}
@@ -76,7 +96,7 @@ class Place:
         self.lan = lab.net.switch("lan")
         self.device = lab.device(name, {"eth0": (self.lan, "192.0.2.11/24")})
         self.device.write("/etc/understudy/device.conf", DEVICE)
-        for program, text in (("notifies", NOTIFIES), ("clings", CLINGS), ("answers", ANSWERS)):
+        for program, text in (("notifies", NOTIFIES), ("clings", CLINGS), ("answers", ANSWERS), ("queues", QUEUES)):
             self.device.write(f"/usr/local/bin/{program}", text, 0o755)
 
     def application(self, name, command, **more):
@@ -590,6 +610,59 @@ def test_traffic_is_dropped_until_ready_not_refused(place, service):
     phases = {phase["name"]["data"]: phase for phase in taking_over["phases"]["data"]}
     assert {"addresses", "application sip", "drop lifted", "serving"} <= set(phases)
     assert phases["application sip"]["begin_ms"]["data"] < phases["application sip"]["end_ms"]["data"] <= phases["serving"]["begin_ms"]["data"]
+
+
+@pytest.mark.parametrize("service", ["192.0.2.10", "2001:db8::10"])
+def test_early_traffic_waits_in_the_socket_of_the_last_that_starts(place, service):
+    """Nothing is refused while there is no socket, nothing waits while another application is not ready, and what has waited is answered without being sent again."""
+    v6 = ":" in service
+    place.device.cabling["eth0"] = (place.lan, "192.0.2.11/24 2001:db8::11/64")
+    place.device.write("/etc/understudy/device.conf", DEVICE + "address6=2001:db8::11/64\n")
+    place.device.write("/etc/understudy/pair.conf", PAIR.replace("192.0.2.10/24", "192.0.2.10/24, 2001:db8::10/64"))
+    place.application("sip", f"/usr/local/bin/queues {service}", ready="sip-options", ready_address=f"udp {f'[{service}]' if v6 else service}:5060",
+                      early_traffic="queue")
+    place.application("other", "/bin/sleep 1000", ready="command", ready_command="/usr/bin/test -e /run/other")
+    phone = place.device.lab.net.namespace("phone")
+    place.lan.connect(phone, "eth0", "192.0.2.50/24 2001:db8::50/64")
+    place.device.start()
+    place.wait_role("taking-over")
+
+    def there(path):
+        return place.device.run(["test", "-e", path], check=False).returncode == 0
+
+    def queued():
+        return re.search(r"set queued {[^}]*elements = { 5060 }", place.device.run(["nft", "-n", "list", "ruleset"]).stdout)
+
+    with phone.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM) as line:
+        line.connect((service, 5060))  # so that "port unreachable" would be told
+
+        def is_silent_to(text):
+            line.settimeout(0.3)
+            line.send(text)
+            with pytest.raises(TimeoutError):
+                line.recv(10)
+
+        place.device.run(["touch", "/run/may-bind"])
+        wait_until(lambda: there("/run/bound"), 5, "its socket")
+        wait_until(lambda: answers_ping6(phone, service) if v6 else answers_ping(phone, service), 5, "the address")
+        is_silent_to(b"dropped")
+        assert not queued()
+        place.device.run(["touch", "/run/other"])
+        wait_until(queued, 5, "the last one's port")
+        place.device.run(["rm", "/run/may-bind", "/run/bound"])
+        os.kill(*place.group("sip"), signal.SIGKILL)  # comes again without a socket
+        wait_until(lambda: place.app("sip", "State") == "starting" and place.app("sip", "Restarts") == 1 and queued(), 5, "starting again")
+        is_silent_to(b"refused?")
+        place.device.run(["touch", "/run/may-bind"])
+        wait_until(lambda: there("/run/bound"), 5, "its socket")
+        is_silent_to(b"waits")
+        place.device.run(["touch", "/run/may-answer"])
+        line.settimeout(5)
+        assert line.recv(10) == b"waits"
+        place.wait_role("master")
+    wait_until(lambda: "understudy" not in place.device.run(["nft", "list", "tables"]).stdout, 10, "no rules")
+    taking_over = next(one for one in json.loads(place.call("Timeline", "u", "10").stdout)["data"][0] if one["new"]["data"] == "taking-over")
+    assert taking_over["evidence"]["data"]["first_phone"]["data"] == ("2001:db8::50" if v6 else "192.0.2.50")
 
 
 # In syncd's place: notes what it is told to publish, and says what is on the files only when it may.

@@ -296,6 +296,17 @@ static void test_application_rights_and_health(void)
 	g_assert_cmpstr(a->program, ==, "/usr/bin/kamailio");
 }
 
+static void test_application_early_traffic(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Settings) queued = parse_one(DEVICE, NULL, APPLICATION "ready=sip-options\nready-address=udp 5060\nearly-traffic=queue\n", &error);
+	g_assert_no_error(error);
+	g_assert_true(settings_application(queued, "kamailio")->queue_early);
+	g_autoptr(Settings) dropped = parse_one(DEVICE, NULL, APPLICATION "ready=port\nready-address=tcp 5060\nearly-traffic=drop\n", &error);
+	g_assert_no_error(error);
+	g_assert_false(settings_application(dropped, "kamailio")->queue_early);
+}
+
 static void test_application_unit(void)
 {
 	g_autoptr(GError) error = NULL;
@@ -433,6 +444,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/settings/pair/hash", test_pair_hash);
 	g_test_add_func("/settings/application/full", test_application_full);
 	g_test_add_func("/settings/application/rights-and-health", test_application_rights_and_health);
+	g_test_add_func("/settings/application/early-traffic", test_application_early_traffic);
 	g_test_add_func("/settings/application/unit", test_application_unit);
 	g_test_add_func("/settings/application/defaults", test_application_defaults);
 	g_test_add_func("/settings/application/order", test_application_order);

@@ -81,7 +81,7 @@ static void test_drop_rules(void)
 						      "[pair]\ngroup-id=1\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24, 192.0.2.9/24\n",
 						      (const char *[]){ NULL }, (const char *[]){ NULL }, &error);
 	g_assert_no_error(error);
-	g_autofree char *always = drop_script(settings, 0), *timed = drop_script(settings, 30000);
+	g_autofree char *always = drop_script(settings, 0, 0), *timed = drop_script(settings, 30000, 0);
 	g_assert_nonnull(strstr(always, "elements = { 192.0.2.10, 192.0.2.9 }"));
 	g_assert_nonnull(strstr(timed, "elements = { 192.0.2.10 timeout 30000ms, 192.0.2.9 timeout 30000ms }"));
 	g_assert_nonnull(strstr(timed, "l4proto { 1, 58, 112 }"));
