@@ -339,7 +339,7 @@ def test_failed_application_gives_up_once(pair):
     # Why, with its last words, on either device. Before them may be what it said in other cases.
     for device in (old, new):
         wait_until(lambda device=device: re.search(r"^ +failed +echo \(exit 1\)\n( +said .*\n)* +said +my files are broken$",
-                                                   device.run(["understudy", "timeline", "--count", "8"]).stdout, re.M), 20, f"why, on {device.name}")
+                                                   device.run(["understudy", "timeline", "--count", "8"]).stdout, re.M), 5, f"why, on {device.name}")
     # Mended on the first, which says so: now it is given the service.
     old.run(["rm", "/var/lib/echo/broken"])
     old.run(["understudy", "reset-health"])
