@@ -2,19 +2,13 @@
 /* supervisor/drop.c - libnftables, in process: a takeover cannot wait for a program to start. */
 #include "supervisor/drop.h"
 
-#include <errno.h>
-#include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/netlink.h>
-#include <netinet/in.h>
 #include <nftables/libnftables.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-#define TABLE "understudy"
+#include "supervisor/drop-orders.h"
+
+#define TABLE DROP_TABLE
 /* The pages' own port, beside the one of the Backup's pages. */
 #define PAGES_PORT 9090
 /* Whoever is noted stays so long, and what is left of it says when he came. */
@@ -31,7 +25,7 @@ struct DropRules {
 DropRules *drop_new(void)
 {
 	DropRules *drop = g_new0(DropRules, 1);
-	drop->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
+	drop->fd = drop_orders_open();
 	drop->nft = nft_ctx_new(NFT_CTX_DEFAULT);
 	if (drop->nft) {
 		nft_ctx_buffer_error(drop->nft);
@@ -176,112 +170,12 @@ bool drop_for(DropRules *drop, gint64 duration_us, GError **error)
 	return run(drop, script, error);
 }
 
-typedef struct {
-	struct nlmsghdr header;
-	struct nfgenmsg family;
-	struct nlattr table;
-	char table_name[NLA_ALIGN(sizeof TABLE)];
-} TableOrder;
-
-typedef struct {
-	TableOrder order;
-	struct nlattr set;
-	char set_name[8];
-} SetOrder;
-
-static void fill_order(TableOrder *order, guint16 type, gsize size, guint seq)
-{
-	order->header = (struct nlmsghdr){ .nlmsg_len = size, .nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | type, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
-					   .nlmsg_seq = seq };
-	order->family = (struct nfgenmsg){ .nfgen_family = NFPROTO_INET };
-	/* Table is the first attribute of each of these orders. */
-	order->table = (struct nlattr){ .nla_len = NLA_HDRLEN + sizeof TABLE, .nla_type = NFTA_TABLE_NAME };
-	memcpy(order->table_name, TABLE, sizeof TABLE);
-}
-
-/* @n orders as one transaction, done at once: the library would first ask the kernel for all there is, and phones are waiting. What is not there
- * need not be taken away. */
-static bool order(DropRules *drop, void *orders, gsize size, guint n)
-{
-	struct {
-		struct nlmsghdr header;
-		struct nfgenmsg family;
-	} begin = { { .nlmsg_len = sizeof begin, .nlmsg_type = NFNL_MSG_BATCH_BEGIN, .nlmsg_flags = NLM_F_REQUEST }, { .res_id = htons(NFNL_SUBSYS_NFTABLES) } },
-	  end = begin;
-	struct iovec parts[] = { { &begin, sizeof begin }, { orders, size }, { &end, sizeof end } };
-	struct msghdr message = { .msg_iov = parts, .msg_iovlen = G_N_ELEMENTS(parts) };
-	struct {
-		struct nlmsghdr header;
-		struct nlmsgerr error;
-		char rest[1024];
-	} answer;
-
-	end.header.nlmsg_type = NFNL_MSG_BATCH_END;
-	if (drop->fd < 0 || sendmsg(drop->fd, &message, 0) != (ssize_t)(2 * sizeof begin + size))
-		return false;
-	/* The kernel has done it by now and has answered. */
-	guint n_done = 0;
-	while (recv(drop->fd, &answer, sizeof answer, 0) >= (ssize_t)(sizeof answer.header + sizeof answer.error))
-		n_done += answer.header.nlmsg_type == NLMSG_ERROR && answer.header.nlmsg_seq != 0 &&
-			  (answer.error.error == 0 || answer.error.error == -ENOENT);
-	return n_done == n;
-}
-
-static bool delete_table(DropRules *drop)
-{
-	TableOrder delete = { 0 };
-
-	fill_order(&delete, NFT_MSG_DELTABLE, sizeof delete, 1);
-	return order(drop, &delete, sizeof delete, 1);
-}
-
-static void fill_set_order(SetOrder *order, guint16 type, const char *set, gsize size, guint seq)
-{
-	fill_order(&order->order, type, size, seq);
-	order->set = (struct nlattr){ .nla_len = NLA_HDRLEN + strlen(set) + 1, .nla_type = NFTA_SET_ELEM_LIST_SET };
-	g_strlcpy(order->set_name, set, sizeof order->set_name);
-}
-
-/* Of a set of which no element is named the kernel takes all. */
-static bool empty_sets(DropRules *drop)
-{
-	static const char *const names[] = { "held4", "held6" };
-	SetOrder empty[G_N_ELEMENTS(names)] = { 0 };
-
-	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
-		fill_set_order(&empty[i], NFT_MSG_DELSETELEM, names[i], sizeof empty[i], i + 1);
-	}
-	return order(drop, empty, sizeof empty, G_N_ELEMENTS(empty));
-}
-
-/* ---- What waits ---- */
-
-/* The one element that set @queued may have. */
-typedef struct {
-	SetOrder order;
-	struct nlattr elements, element, key, value;
-	guint16 port;
-	guint16 padding;
-} QueueOrder;
-
-#define NESTED(from, order) ((struct nlattr){ .nla_len = sizeof(QueueOrder) - G_STRUCT_OFFSET(QueueOrder, from), .nla_type = NLA_F_NESTED | (order) })
-
 void drop_queue(DropRules *drop, guint port)
 {
-	QueueOrder add = { 0 };
-	SetOrder empty = { 0 };
-
+	static const char *const queued = "queued";
 	if (port == drop->queue_port)
 		return;
-	fill_set_order(&empty, NFT_MSG_DELSETELEM, "queued", sizeof empty, 1);
-	fill_set_order(&add.order, NFT_MSG_NEWSETELEM, "queued", sizeof add, 1);
-	add.order.order.header.nlmsg_flags |= NLM_F_CREATE;
-	add.elements = NESTED(elements, NFTA_SET_ELEM_LIST_ELEMENTS);
-	add.element = NESTED(element, NFTA_LIST_ELEM);
-	add.key = NESTED(key, NFTA_SET_ELEM_KEY);
-	add.value = (struct nlattr){ .nla_len = NLA_HDRLEN + sizeof add.port, .nla_type = NFTA_DATA_VALUE };
-	add.port = htons((guint16)port);
-	if ((drop->queue_port && !order(drop, &empty, sizeof empty, 1)) || (port && !order(drop, &add, sizeof add, 1)))
+	if ((drop->queue_port && !drop_order_empty_sets(drop->fd, &queued, 1)) || (port && !drop_order_add_port(drop->fd, queued, (guint16)port)))
 		g_message("what comes for UDP port %u while the application starts cannot wait for it", port);
 	drop->queue_port = port;
 }
@@ -289,15 +183,16 @@ void drop_queue(DropRules *drop, guint port)
 bool drop_lift(DropRules *drop, GError **error)
 {
 	drop->queue_port = 0;
-	return delete_table(drop) || run(drop, "table inet " TABLE "\ndelete table inet " TABLE "\n", error);
+	return drop_order_delete_table(drop->fd) || run(drop, "table inet " TABLE "\ndelete table inet " TABLE "\n", error);
 }
 
 /* ---- The first one ---- */
 
 bool drop_open(DropRules *drop, GError **error)
 {
+	static const char *const held[] = { "held4", "held6" };
 	drop->queue_port = 0;
-	return empty_sets(drop) || drop_lift(drop, error);
+	return drop_order_empty_sets(drop->fd, held, G_N_ELEMENTS(held)) || drop_lift(drop, error);
 }
 
 /* "1h", "59m58s123ms" */

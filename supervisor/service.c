@@ -19,7 +19,6 @@
 #define UNSAID_MOST 32
 #define QUIET_MOST_S (7 * 24 * 3600)
 #define REASON_MOST 200
-#define PEERS_WORD_MS 2000
 
 struct Service {
 	Supervisor *supervisor;
@@ -28,7 +27,6 @@ struct Service {
 	BusServer *server;
 	BusLink *link;
 	GQueue unsaid; /* of GVariant*: changes of role while there was no bus to say them on */
-	GQueue waiting; /* of Waiting* */
 };
 
 /* ---- Supervisor1: properties ---- */
@@ -165,61 +163,6 @@ static bool check_reason(const char *reason, GError **error)
 	return good;
 }
 
-/* An order to hand over, come before the peer's word that it is Backup: who looks at both devices may know that sooner than we do. */
-typedef struct {
-	Service *service;
-	BusCall *call;
-	GVariant *args;
-	BusMethod order;
-	bool force;
-	guint timer;
-} Waiting;
-
-static void waiting_free(gpointer data)
-{
-	Waiting *waiting = data;
-	g_clear_handle_id(&waiting->timer, g_source_remove);
-	g_variant_unref(waiting->args);
-	g_free(waiting);
-}
-
-static void end_waiting(Waiting *waiting)
-{
-	Service *service = waiting->service;
-	g_queue_remove(&service->waiting, waiting);
-	waiting->order(waiting->call, waiting->args, service->supervisor);
-	waiting_free(waiting);
-}
-
-static gboolean on_no_word(gpointer user_data)
-{
-	Waiting *waiting = user_data;
-	waiting->timer = 0;
-	end_waiting(waiting);
-	return G_SOURCE_REMOVE;
-}
-
-static void when_told(Supervisor *supervisor, BusCall *call, GVariant *args, bool force, BusMethod order)
-{
-	if (!swap_may_pass(supervisor, force)) {
-		order(call, args, supervisor);
-		return;
-	}
-	Waiting *waiting = g_new0(Waiting, 1);
-	*waiting = (Waiting){ supervisor->service, call, g_variant_ref(args), order, force, 0 };
-	waiting->timer = g_timeout_add(PEERS_WORD_MS, on_no_word, waiting);
-	g_queue_push_tail(&supervisor->service->waiting, waiting);
-}
-
-void service_look(Service *service)
-{
-	GList *each = service->waiting.head;
-	while (each && swap_may_pass(service->supervisor, ((Waiting *)each->data)->force))
-		each = each->next;
-	if (each)
-		end_waiting(each->data); /* where that changes nothing another one's time runs out */
-}
-
 static bool is_forced(GVariant *args)
 {
 	g_autoptr(GVariant) options = g_variant_get_child_value(args, 0);
@@ -256,7 +199,7 @@ static void order_swap(BusCall *call, GVariant *args, gpointer user_data)
 
 static void on_swap(BusCall *call, GVariant *args, gpointer user_data)
 {
-	when_told(SUPERVISOR, call, args, is_forced(args), order_swap);
+	held_orders_add(SUPERVISOR->held_orders, call, args, is_forced(args), order_swap);
 }
 
 static void on_mode_taken(GVariant *values, const GError *error, gpointer user_data)
@@ -415,7 +358,7 @@ static void order_reboot(BusCall *call, GVariant *args, gpointer user_data)
 
 static void on_reboot(BusCall *call, GVariant *args, gpointer user_data)
 {
-	when_told(SUPERVISOR, call, args, false, order_reboot);
+	held_orders_add(SUPERVISOR->held_orders, call, args, false, order_reboot);
 }
 
 static GVariant *get_last_drill(gpointer user_data)
@@ -438,7 +381,7 @@ static void order_drill(BusCall *call, GVariant *args, gpointer user_data)
 
 static void on_drill(BusCall *call, GVariant *args, gpointer user_data)
 {
-	when_told(SUPERVISOR, call, args, false, order_drill);
+	held_orders_add(SUPERVISOR->held_orders, call, args, false, order_drill);
 }
 
 static void on_doctor(BusCall *call, GVariant *args, gpointer user_data)
@@ -715,7 +658,6 @@ void service_free(Service *service)
 {
 	if (!service)
 		return;
-	g_queue_clear_full(&service->waiting, waiting_free); /* they are answered with the tree */
 	g_queue_clear_full(&service->unsaid, (GDestroyNotify)g_variant_unref);
 	bus_link_free(service->link);
 	bus_server_free(service->server);

@@ -138,7 +138,7 @@ void supervisor_think(Supervisor *supervisor, RoleEvent event)
 	examine_soon(supervisor->examine);
 	settings_orders_look(supervisor->settings_orders);
 	share_look(supervisor->share);
-	service_look(supervisor->service);
+	held_orders_look(supervisor->held_orders);
 }
 
 const RoleMachine *supervisor_told(const Supervisor *supervisor)
@@ -550,6 +550,7 @@ static bool make_parts(Supervisor *supervisor, GError **error)
 	supervisor->undo = undo_new(supervisor);
 	supervisor->hooks = hooks_new(supervisor->applications, peer_link(supervisor->peer));
 	supervisor->reboot = reboot_new(supervisor);
+	supervisor->held_orders = held_orders_new(supervisor);
 	supervisor->drill = drill_new(supervisor);
 	supervisor->examine = examine_new(supervisor);
 	supervisor->settings_orders = settings_orders_new(supervisor);
@@ -614,6 +615,7 @@ bool supervisor_start(Supervisor *supervisor)
 void supervisor_free(Supervisor *supervisor)
 {
 	jobs_free(supervisor->jobs);
+	held_orders_free(supervisor->held_orders);
 	service_free(supervisor->service);
 	examine_free(supervisor->examine);
 	foreign_free(supervisor->foreign);

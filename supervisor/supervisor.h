@@ -41,6 +41,7 @@ typedef struct Swap Swap;       /* swap.c: handing over by order */
 typedef struct Undo Undo;       /* undo.c: changes that break an application, and what has failed here */
 typedef struct Drill Drill;     /* drill.c: a swap there and back, measured */
 typedef struct Reboot Reboot;   /* reboot.c: of this device, by order */
+typedef struct HeldOrders HeldOrders; /* held.c: orders to hand over that wait for the peer's word */
 typedef struct Examine Examine; /* examine.c: what would hinder a takeover */
 typedef struct Service Service; /* service.c: the bus */
 typedef struct Share Share;     /* share.c: carries between the two notifyd */
@@ -71,6 +72,7 @@ typedef struct Supervisor {
 	Hooks *hooks;
 	Examine *examine;
 	Reboot *reboot;
+	HeldOrders *held_orders;
 	SettingsOrders *settings_orders;
 	Drill *drill;
 	Share *share;
@@ -317,6 +319,14 @@ void reboot_free(Reboot *reboot);
 /* The path of its job, or @error. A Master hands over first, or, by @force, not. */
 const char *reboot_begin(Reboot *reboot, const char *reason, bool force, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* ---- held.c ---- */
+
+HeldOrders *held_orders_new(Supervisor *supervisor);
+void held_orders_free(HeldOrders *held); /* whoever waits is answered by the tree of its object */
+/* @method is called now, or, while only the peer's word is missing for what @force leaves of the rules of a swap, when it is there or 2 s are over. */
+void held_orders_add(HeldOrders *held, BusCall *call, GVariant *args, bool force, BusMethod method);
+void held_orders_look(HeldOrders *held); /* something has changed */
+
 /* ---- undo.c ---- */
 
 Undo *undo_new(Supervisor *supervisor);
@@ -345,8 +355,6 @@ Service *service_new(Supervisor *supervisor, GError **error) G_GNUC_WARN_UNUSED_
 void service_free(Service *service);
 BusTree *service_tree(Service *service);
 BusLink *service_link(Service *service); /* the system bus */
-/* Something has changed that an order may wait for. */
-void service_look(Service *service);
 void service_changed(Service *service, const char *property);
 void service_role_changed(Service *service, Role old, GVariant *evidence);
 void service_application_added(Service *service, Application *application);
