@@ -62,7 +62,8 @@ struct Swap {
 	BusPending *pending;
 	Ask *ask;
 	guint timer;
-	ModeOrder mode_given; /* by the Master that hands over to us */
+	ModeOrder mode_given; /* by the Master that hands over to us; */
+	gint64 given_until_us; /* it has, and may become ours until then; 0: it has not */
 	ModeOrder peer_mode; /* that the old Backup had */
 	bool not_resigned;   /* vrrpd died before it answered: again when it is back */
 	bool promised;       /* the peer takes over; its mode is ours once it has */
@@ -343,7 +344,7 @@ static void enter(Course *course)
 		swap->timer = g_timeout_add(LEADS_MS, on_leads_late, course);
 		break;
 	case HANDOVER_DONE:
-		if (swap->promised)
+		if (swap->promised && handover_may_be(&supervisor->facts, swap->peer_mode.mode))
 			exchange_modes(swap);
 		finish(course, NULL);
 		break;
@@ -379,6 +380,24 @@ static void look_after_death(Swap *swap)
 		swap->promised = false;
 }
 
+/* The two exchange their modes, once it has come to it: who was passive leads now, who led is what it was. After as long as the other waits to see this
+ * device lead it keeps what it had. */
+static void take_given_mode(Swap *swap)
+{
+	if (swap->given_until_us == 0 || !handover_may_be(&swap->supervisor->facts, swap->mode_given.mode))
+		return;
+	bool in_time = g_get_monotonic_time() < swap->given_until_us;
+	swap->given_until_us = 0;
+	if (in_time)
+		supervisor_set_mode(swap->supervisor, &swap->mode_given);
+}
+
+void swap_taken(Swap *swap)
+{
+	swap->given_until_us = g_get_monotonic_time() + LEADS_MS * G_GINT64_CONSTANT(1000);
+	take_given_mode(swap);
+}
+
 void swap_look(Swap *swap)
 {
 	const Supervisor *supervisor = swap->supervisor;
@@ -386,6 +405,7 @@ void swap_look(Swap *swap)
 		resign(swap);
 	if (swap->promised && handover_mode_is_ours(supervisor->role.role, &supervisor->facts, swap->peer_mode.mode))
 		exchange_modes(swap);
+	take_given_mode(swap);
 	if (swap->course)
 		step(swap->course, HANDOVER_EVENT_FACTS, NULL);
 	else
@@ -532,15 +552,10 @@ bool swap_answer(Supervisor *supervisor, GVariant *args, GError **error)
 	tell_order(supervisor, order);
 	bool given = g_variant_lookup(args, "mode", "&s", &mode_text) && mode_parse(mode_text, &mode);
 	supervisor->swap->mode_given = given ? mode_told(args, mode) : supervisor->mode;
+	supervisor->swap->given_until_us = 0;
 	supervisor_think(supervisor, ROLE_EVENT_TAKE_EXPECTED);
 	keep_write_run(supervisor); /* a promise binds the next supervisor, too */
 	return true;
-}
-
-/* The two exchange their modes, once it has come to it: who was passive leads now, who led is what it was. */
-void swap_taken(Swap *swap)
-{
-	supervisor_set_mode(swap->supervisor, &swap->mode_given);
 }
 
 void swap_keep(const Swap *swap, GString *text)

@@ -118,9 +118,14 @@ bool handover_nobody_finishes(Role role, const RoleFacts *facts)
 	return role == ROLE_HANDING_OVER && facts->election == ELECTION_MASTER && !taken;
 }
 
+bool handover_may_be(const RoleFacts *facts, Mode mode)
+{
+	return mode == MODE_ACTIVE || (facts->peer_fresh && facts->peer_mode == MODE_ACTIVE);
+}
+
 bool handover_mode_is_ours(Role role, const RoleFacts *facts, Mode theirs)
 {
-	return role == ROLE_BACKUP && (theirs == MODE_ACTIVE || (facts->peer_fresh && facts->peer_role == ROLE_MASTER));
+	return role == ROLE_BACKUP && handover_may_be(facts, theirs) && (theirs == MODE_ACTIVE || facts->peer_role == ROLE_MASTER);
 }
 
 const char *handover_refusal(Role role, const RoleFacts *facts, bool same_version, bool same_settings)

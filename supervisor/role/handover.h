@@ -51,6 +51,10 @@ bool handover_can_cancel(const Handover *handover);
  * resignation, and a vrrpd that does not run tells of no change: who has taken over is not disturbed. */
 bool handover_nobody_finishes(Role role, const RoleFacts *facts);
 
+/* Whether a mode that a swap brings may be this device's now: passive only when the other says that it is active. Whatever becomes of the swap, and
+ * whoever loses his power or his link in it, one of the two stays active. */
+bool handover_may_be(const RoleFacts *facts, Mode mode);
+
 /* After the resignation: whether the mode that the other had as Backup is this device's now. Active it is as soon as this device is Backup: the
  * other may have its mode already, and die with it. Passive only once the other leads: this device would stay out if it died on its way. */
 bool handover_mode_is_ours(Role role, const RoleFacts *facts, Mode theirs);

@@ -237,6 +237,24 @@ def test_mode_is_set_from_the_master_and_exchanged_by_a_swap(pair):
     assert since < time.monotonic()
 
 
+def test_one_that_is_passive_and_leads_by_order_hands_over(pair):
+    """It is active from then on, and the other, which leads, passive once it has heard so."""
+    old, new = pair.master(), pair.backup()
+    assert call(old, "SetMode", "sa{sv}", "passive", "0").returncode == 0
+    wait_until(lambda: get(new, "Mode") == "passive", 5, "the Backup's mode")
+    assert call(new, "TakeOver", "a{sv}", "1", "force", "b", "true").returncode == 0
+    pair.wait_settled()
+    assert pair.master() is new and get(new, "Mode") == "passive" and get(old, "Mode") == "active"
+    assert job_of(new, call(new, "Swap", "a{sv}", "0"))["State"] == "done"
+    pair.wait_settled()
+    wait_until(lambda: get(old, "Mode") == "passive", 5, "the mode of who leads")
+    assert pair.master() is old and get(new, "Mode") == "active"
+    assert call(new, "TakeOver", "a{sv}", "1", "force", "b", "true").returncode == 0
+    pair.wait_settled()
+    assert call(new, "SetMode", "sa{sv}", "active", "0").returncode == 0
+    wait_until(lambda: get(old, "Mode") == "active", 5, "both are active")
+
+
 def test_a_passive_backup_dies_in_the_midst_of_a_swap(pair):
     """It never led: who handed over to it leads again, and is not passive in its place."""
     old, new = pair.master(), pair.backup()

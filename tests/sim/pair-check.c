@@ -2,6 +2,9 @@
 /* tests/sim/pair-check.c - what must hold of a pair in every simulated world. None of it asks the code under test what is right. */
 #include "pair.h"
 
+/* So long the two may need to tell each other what they are. */
+#define TOLD_US (1 * G_USEC_PER_SEC)
+
 /* They stop one after the other, who needs before what is needed, and each that does not is killed after ten seconds; before that the election decides. */
 #define TWICE_US ((PAIR_APPS * 10 + 5) * G_USEC_PER_SEC)
 
@@ -98,6 +101,34 @@ void pair_check_step(Sim *sim, PairDevice *device, const RoleMachine *before, co
 	device->heard_since_boot |= device->facts.master_heard || (device->facts.peer_fresh && pair_leads(device->facts.peer_role));
 }
 
+/* Nothing is broken, and nobody is to lead or to have a mode by another order, since @from_us. */
+static bool is_alone(const PairOrder *swap, gint64 from_us)
+{
+	for (guint i = 0; i < pair.n_orders; i++)
+		if (&pair.order[i] != swap && pair.order[i].kind != ORDER_SETTINGS && pair.order[i].at_us >= from_us)
+			return false;
+	return pair.n_faults_active == 0 && pair.mended_us < from_us;
+}
+
+void pair_check_swapped(const Sim *sim, const PairOrder *order)
+{
+	pair.swapped = order;
+	pair.swapped_us = sim->now_us;
+}
+
+/* Each has the other's mode then. */
+static void check_modes(Sim *sim)
+{
+	const PairOrder *order = pair.swapped;
+
+	if (!order || sim->now_us - pair.swapped_us <= TOLD_US)
+		return;
+	pair.swapped = NULL;
+	if (is_alone(order, order->at_us - TOLD_US) && (pair.device[0].mode != order->before[1] || pair.device[1].mode != order->before[0]))
+		sim_break(sim, "modes-stay", "a and b were %s and %s, have swapped, and are %s and %s", mode_name(order->before[0]), mode_name(order->before[1]),
+			  mode_name(pair.device[0].mode), mode_name(pair.device[1].mode));
+}
+
 void pair_check_always(Sim *sim)
 {
 	static const char names[] = "ab";
@@ -106,6 +137,7 @@ void pair_check_always(Sim *sim)
 
 	pair_witness_always(sim);
 	pair_undo_always(sim);
+	check_modes(sim);
 	if (!both || pair.n_faults_active)
 		pair.twice_us = 0;
 	else if (pair.twice_us == 0)

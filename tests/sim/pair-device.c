@@ -353,7 +353,7 @@ static void act(Sim *sim, PairDevice *device, const RoleOnce *once)
 	if (once->joined)
 		device->disk.joining = false;
 	if (once->took_as_told)
-		device->mode = device->disk.mode = device->mode_given;
+		pair_swap_taken(sim, device);
 	if (once->term_changed)
 		write_term(sim, device);
 	pair_tell_state(sim, device);
@@ -415,6 +415,7 @@ static void start_supervisor(Sim *sim, PairDevice *device)
 		device->disk.mode = device->mode; /* that in /run is the newer one */
 	else
 		device->mode = device->disk.mode;
+	device->given_until_us = 0;
 	device->settings_announced_us = now_us;
 	device->posture = (RolePosture){ 0 };
 	role_init(&device->role, device->id, now_us);

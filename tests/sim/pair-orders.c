@@ -4,6 +4,8 @@
 
 #include "pair.h"
 
+#define LEADS_US (10000 * SIM_MS)
+
 typedef struct {
 	PairAskKind kind;
 	guint session, number;
@@ -92,14 +94,15 @@ static void swap_enter(Sim *sim, PairDevice *device)
 		swap_step(sim, device, HANDOVER_EVENT_OK, NULL);
 		break;
 	case HANDOVER_LEADS:
-		pair_later(sim, device, 10000 * SIM_MS, PAIR_SWAP_TIME, number, NULL);
+		pair_later(sim, device, LEADS_US, PAIR_SWAP_TIME, number, NULL);
 		break;
 	case HANDOVER_DONE:
-		if (device->promised)
+		if (device->promised && handover_may_be(&device->facts, device->swap_peer_mode))
 			exchange_modes(device);
 		device->not_resigned = false;
 		device->swap = NULL;
 		end_order(sim, order, ORDER_DONE, NULL);
+		pair_check_swapped(sim, order);
 		pair_think(sim, device, ROLE_EVENT_FACTS);
 		break;
 	case HANDOVER_FAILED:
@@ -124,6 +127,26 @@ static void swap_step(Sim *sim, PairDevice *device, HandoverEvent event, const c
 	swap_enter(sim, device);
 }
 
+/* As take_given_mode() in swap.c. True when it has. */
+static bool take_given_mode(Sim *sim, PairDevice *device)
+{
+	gint64 until_us = device->given_until_us;
+	bool in_time = pair_clock(sim, device) < until_us;
+
+	if (until_us == 0 || !handover_may_be(&device->facts, device->mode_given))
+		return false;
+	device->given_until_us = 0;
+	if (in_time)
+		device->mode = device->disk.mode = device->mode_given;
+	return in_time;
+}
+
+void pair_swap_taken(Sim *sim, PairDevice *device)
+{
+	device->given_until_us = pair_clock(sim, device) + LEADS_US;
+	(void)take_given_mode(sim, device);
+}
+
 void pair_swap_look(Sim *sim, PairDevice *device)
 {
 	HandoverStep step = device->handover.step;
@@ -131,6 +154,10 @@ void pair_swap_look(Sim *sim, PairDevice *device)
 	if (device->supervisor_runs && device->promised && handover_mode_is_ours(device->role.role, &device->facts, device->swap_peer_mode)) {
 		exchange_modes(device);
 		pair_think(sim, device, ROLE_EVENT_FACTS); /* as supervisor_set_mode(): vrrpd is told at once; and looks here again */
+		return;
+	}
+	if (device->supervisor_runs && take_given_mode(sim, device)) {
+		pair_think(sim, device, ROLE_EVENT_FACTS);
 		return;
 	}
 	if (!device->swap) {
@@ -173,13 +200,17 @@ void pair_swap_forget(Sim *sim, PairDevice *device, const char *why)
 			end_order(sim, &pair.order[i], ORDER_REFUSED, why);
 }
 
+static bool swaps(const Sim *sim, const PairDevice *device)
+{
+	return device->swap || device->promised || pair_clock(sim, device) < device->given_until_us;
+}
+
 /* An order in the midst of a swap goes to the one or the other, as it comes. */
-static void note_mode(const PairDevice *device)
+static void note_mode(const Sim *sim, const PairDevice *device)
 {
 	const PairDevice *other = pair_other(device);
 
-	pair.both_passive |= (device->disk.mode == MODE_PASSIVE && other->disk.mode == MODE_PASSIVE) || device->swap || other->swap || device->promised ||
-			     other->promised;
+	pair.both_passive = (device->disk.mode == MODE_PASSIVE && other->disk.mode == MODE_PASSIVE) || swaps(sim, device) || swaps(sim, other);
 }
 
 /* ---- The other side ---- */
@@ -194,7 +225,7 @@ static void answer(Sim *sim, PairDevice *device, const SimEvent *event)
 		return;
 	if (asked->kind == ASK_MODE) {
 		device->mode = device->disk.mode = asked->mode;
-		note_mode(device);
+		note_mode(sim, device);
 		pair_think(sim, device, ROLE_EVENT_FACTS);
 	} else {
 		pair_think(sim, device, ROLE_EVENT_FACTS);
@@ -202,6 +233,7 @@ static void answer(Sim *sim, PairDevice *device, const SimEvent *event)
 	}
 	if (asked->kind == ASK_TAKE && !refusal) {
 		device->mode_given = asked->mode;
+		device->given_until_us = 0;
 		device->ordered_until_us = pair_awake_us(sim, device) + 16 * G_USEC_PER_SEC;
 		pair_think(sim, device, ROLE_EVENT_TAKE_EXPECTED);
 	}
@@ -234,6 +266,8 @@ static const char *begin_swap(Sim *sim, PairDevice *device, PairOrder *order)
 	if (refusal)
 		return refusal;
 	device->swap = order;
+	for (guint i = 0; i < 2; i++)
+		order->before[i] = pair.device[i].mode;
 	device->handover = (Handover){ 0 };
 	device->swap_peer_mode = device->facts.peer_mode;
 	device->n_health = 0;
@@ -251,7 +285,7 @@ static const char *set_mode(Sim *sim, PairDevice *device, PairOrder *order, Mode
 		return NULL;
 	}
 	device->mode = device->disk.mode = mode;
-	note_mode(device);
+	note_mode(sim, device);
 	end_order(sim, order, ORDER_DONE, NULL);
 	pair_think(sim, device, ROLE_EVENT_FACTS);
 	return NULL;

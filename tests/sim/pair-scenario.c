@@ -326,6 +326,7 @@ static void on_fault(Sim *sim, const SimEvent *event)
 		end_fault(sim, fault);
 		pair.n_faults_active -= counts;
 		pair.whole_us = sim->now_us;
+		pair.mended_us = counts ? sim->now_us : pair.mended_us;
 	}
 }
 

@@ -75,6 +75,7 @@ typedef struct {
 	PairOrderResult result;
 	const char *why;     /* refused: "code: text" */
 	guint forwarded;     /* to the other device, under this number; 0: not */
+	Mode before[2];      /* a swap: what the two were */
 } PairOrder;
 
 /* Settings of a device; all of it is on disk at once, but for what is shared. */
@@ -120,6 +121,7 @@ typedef struct {
 	RolePosture posture;
 	guint think_number;
 	Mode mode, mode_given;
+	gint64 given_until_us; /* its clock: it leads as it was told, and that mode may become its own until then; 0: not so */
 	PairState peer;      /* as it was told last */
 	guint n_said, n_heard;
 	bool sync_knows;     /* syncd has heard from it since it was started */
@@ -234,9 +236,12 @@ typedef struct {
 	guint n_orders;
 	guint n_faults_active;
 	gint64 whole_us;     /* since when no fault is there; 0: one is */
+	gint64 mended_us;    /* when a fault other than an order ended last */
 	gint64 twice_us;     /* since when applications run on both and no fault is there; 0: not */
 	gint64 settled_us;   /* from here on nothing may change */
 	bool both_passive;   /* by order, or for all that the orders say */
+	const PairOrder *swapped; /* done, and has yet to be looked at; NULL: none */
+	gint64 swapped_us;   /* when */
 } Pair;
 
 typedef enum {
@@ -289,6 +294,7 @@ bool pair_contains(guint head, guint commit);
 /* pair-orders.c */
 void pair_order(Sim *sim, PairOrderKind kind, PairDevice *device, guint amount);
 void pair_swap_look(Sim *sim, PairDevice *device);
+void pair_swap_taken(Sim *sim, PairDevice *device);
 void pair_first_sync_done(Sim *sim, PairDevice *device);
 void pair_order_event(Sim *sim, PairDevice *device, const SimEvent *event);
 void pair_swap_forget(Sim *sim, PairDevice *device, const char *why);
@@ -329,5 +335,6 @@ void pair_undo_always(Sim *sim);
 /* pair-check.c */
 void pair_check_step(Sim *sim, PairDevice *device, const RoleMachine *before, const RoleOnce *once);
 void pair_check_power(Sim *sim, PairDevice *device);
+void pair_check_swapped(const Sim *sim, const PairOrder *order);
 void pair_check_always(Sim *sim);
 void pair_check_end(Sim *sim);

@@ -31,7 +31,10 @@ MISTAKES = {
     "it gives up for health again and again": ("role", "machine->resigned_for_health = true;", "", {"health-twice"}, 31),
     "each step is told as a change of role": ("role", "\tif (machine->role == role)\n\t\treturn;\n", "", {"restless"}, 1),
     "whom the Master hands over to keeps his mode": ("role", "once->took_as_told = now_us < machine->take_until_us;", "once->took_as_told = false;",
-                                                     {"both-passive"}, 6),
+                                                     {"modes-stay"}, 6),
+    "one is passive before the other says that it is active": (
+        "handover", "return mode == MODE_ACTIVE || (facts->peer_fresh && facts->peer_mode == MODE_ACTIVE);", "return facts && mode <= MODE_PASSIVE;",
+        {"both-passive"}, 993024241),
     "who is isolated never gives up": ("role", 'once->resign = "isolated";', "", {"isolated-leads"}, 171),
     "who is isolated gives up to nobody better": ("role", "ISOLATED_AFTER_US && facts->peer_fresh && facts->peer_has_witness &&", "ISOLATED_AFTER_US && facts->peer_fresh &&",
                                                   {"isolated-to-nobody"}, 11),

@@ -89,14 +89,31 @@ static void test_modes_go_with_the_roles(void)
 {
 	for (Role role = ROLE_STANDALONE; role < ROLE_N; role++)
 		for (Role peer_role = ROLE_STANDALONE; peer_role < ROLE_N; peer_role++)
-			for (guint fresh = 0; fresh < 2; fresh++) {
-				RoleFacts facts = ready;
-				facts.peer_role = peer_role;
-				facts.peer_fresh = fresh;
-				g_assert_cmpint(handover_mode_is_ours(role, &facts, MODE_ACTIVE), ==, role == ROLE_BACKUP);
-				g_assert_cmpint(handover_mode_is_ours(role, &facts, MODE_PASSIVE), ==,
-						role == ROLE_BACKUP && fresh && peer_role == ROLE_MASTER);
-			}
+			for (guint fresh = 0; fresh < 2; fresh++)
+				for (Mode peer_mode = MODE_ACTIVE; peer_mode <= MODE_PASSIVE; peer_mode++) {
+					RoleFacts facts = ready;
+					facts.peer_role = peer_role;
+					facts.peer_fresh = fresh;
+					facts.peer_mode = peer_mode;
+					g_assert_cmpint(handover_mode_is_ours(role, &facts, MODE_ACTIVE), ==, role == ROLE_BACKUP);
+					g_assert_cmpint(handover_mode_is_ours(role, &facts, MODE_PASSIVE), ==,
+							role == ROLE_BACKUP && fresh && peer_role == ROLE_MASTER && peer_mode == MODE_ACTIVE);
+				}
+}
+
+/* Who was passive, led by order and hands over, may lose its link before it hears that the other takes over: it stays what it is, and the other stays active. */
+static void test_nobody_is_passive_beside_a_passive_one(void)
+{
+	RoleFacts facts = ready;
+	facts.peer_mode = MODE_PASSIVE;
+	g_assert_true(handover_may_be(&facts, MODE_ACTIVE));
+	g_assert_false(handover_may_be(&facts, MODE_PASSIVE));
+	facts.peer_mode = MODE_ACTIVE;
+	g_assert_true(handover_may_be(&facts, MODE_ACTIVE));
+	g_assert_true(handover_may_be(&facts, MODE_PASSIVE));
+	facts.peer_fresh = false; /* it was, when it was last heard */
+	g_assert_true(handover_may_be(&facts, MODE_ACTIVE));
+	g_assert_false(handover_may_be(&facts, MODE_PASSIVE));
 }
 
 static void test_nobody_finishes(void)
@@ -160,6 +177,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/handover/another-leads-meanwhile", test_another_leads_meanwhile);
 	g_test_add_func("/handover/peer-does-not-come", test_peer_does_not_come);
 	g_test_add_func("/handover/modes-go-with-the-roles", test_modes_go_with_the_roles);
+	g_test_add_func("/handover/nobody-is-passive-beside-a-passive-one", test_nobody_is_passive_beside_a_passive_one);
 	g_test_add_func("/handover/nobody-finishes", test_nobody_finishes);
 	g_test_add_func("/handover/refusals", test_refusals);
 	return g_test_run();
