@@ -4,10 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gstdio.h>
 #include <gnutls/abstract.h>
 #include <gnutls/x509.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include "error.h"
 #include "syncd/files/file.h"
@@ -22,6 +26,11 @@
 #define ENTIRE      "refs/heads/config"
 #define PRESENT     "refs/export/config"
 #define ARRIVED     "refs/export/arrived"
+
+/* Beside the repository, for as long as it takes; in it the members, and a repository of its own: whatever is killed at whatever moment, its refs, locks and
+ * half of a pack go with the folder. */
+#define FOLDER "export"
+#define OWN    "own.git"
 
 enum { SMALL_MAX = 256 * 1024, COMPLAINT_MAX = 4096 };
 
@@ -51,23 +60,30 @@ static bool refuse(GError **error, const char *code, const char *format, ...)
 
 /* ---- a folder for as long as it takes ---- */
 
+void sync_export_clean(const char *folder)
+{
+	sync_autofd parent = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (parent >= 0)
+		sync_file_remove_tree(parent, FOLDER);
+}
+
 static char *make_folder(const SyncExportPlace *place, GError **error)
 {
-	g_autofree char *folder = g_build_filename(place->folder, "export-XXXXXX", NULL);
+	g_autofree char *folder = g_build_filename(place->folder, FOLDER, NULL);
 
-	if (g_mkdtemp_full(folder, 0700))
+	sync_export_clean(place->folder);
+	if (g_mkdir(folder, 0700) == 0)
 		return g_steal_pointer(&folder);
 	sync_error_from_errno(error, errno, "%s", folder);
 	return NULL;
 }
 
-static void remove_folder(const SyncExportPlace *place, const char *folder)
+static SyncRepo *make_repository(const char *folder, GError **error)
 {
-	sync_autofd parent = open(place->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	g_autofree char *name = g_path_get_basename(folder);
+	g_autofree char *path = g_build_filename(folder, OWN, NULL);
 
-	if (parent >= 0)
-		sync_file_remove_tree(parent, name);
+	return sync_repo_open(path, error);
 }
 
 /* ---- how far it is ---- */
@@ -133,6 +149,21 @@ static bool listen_to(const SyncExportPlace *place, const Stretch *stretch, GSub
 	return n == 0;
 }
 
+/* Git has children of its own, which end with it. */
+static void end_with_us(gpointer unused)
+{
+	(void)setpgid(0, 0);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+static void end_all(GSubprocess *process)
+{
+	const char *pid = g_subprocess_get_identifier(process);
+
+	if (pid)
+		(void)kill(-(pid_t)g_ascii_strtoll(pid, NULL, 10), SIGKILL);
+}
+
 /* @in_fd, @out_fd -1: none, and what it prints, a line, is *ret_output when that is not NULL. @stretch NULL: it is not told of. */
 static bool run(const SyncExportPlace *place, const char *folder, const Stretch *stretch, const char *const *argv, int in_fd, int out_fd, char **ret_output,
 		GError **error)
@@ -148,6 +179,7 @@ static bool run(const SyncExportPlace *place, const char *folder, const Stretch 
 		say(place, stretch, 0);
 	g_subprocess_launcher_set_environ(launcher, env);
 	g_subprocess_launcher_set_cwd(launcher, folder);
+	g_subprocess_launcher_set_child_setup(launcher, end_with_us, NULL, NULL);
 	if (in_fd >= 0)
 		g_subprocess_launcher_take_stdin_fd(launcher, fcntl(in_fd, F_DUPFD_CLOEXEC, 3));
 	if (out_fd >= 0)
@@ -158,9 +190,13 @@ static bool run(const SyncExportPlace *place, const char *folder, const Stretch 
 	bool heard = listen_to(place, stretch, process, complaint, error) &&
 		     (out_fd >= 0 || g_input_stream_read_all(g_subprocess_get_stdout_pipe(process), output, sizeof output - 1, &length, place->cancellable, error));
 	if (!heard)
-		g_subprocess_force_exit(process);
+		end_all(process);
 	if (!g_subprocess_wait(process, NULL, heard ? error : NULL) || !heard)
 		return false;
+	if (g_subprocess_get_if_signaled(process)) {
+		g_set_error(error, SYNC_ERROR, SYNC_ERROR_FAILED, "%s: ended by signal %d", argv[0], g_subprocess_get_term_sig(process));
+		return false;
+	}
 	if (!g_subprocess_get_successful(process)) {
 		g_autofree char *shown = sync_printable(g_strstrip(complaint->str));
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_FAILED, "%s: %s", argv[0], shown);
@@ -171,14 +207,14 @@ static bool run(const SyncExportPlace *place, const char *folder, const Stretch 
 	return true;
 }
 
+/* In the repository of its own. */
 static bool git(const SyncExportPlace *place, const char *folder, const Stretch *stretch, char **ret_output, GError **error, const char *word, ...)
 {
 	g_autoptr(GPtrArray) argv = g_ptr_array_new();
-	g_autofree char *dir = g_strconcat("--git-dir=", place->repository, NULL);
 	va_list words;
 
 	g_ptr_array_add(argv, (char *)"git");
-	g_ptr_array_add(argv, dir);
+	g_ptr_array_add(argv, (char *)"--git-dir=" OWN);
 	va_start(words, word);
 	for (; word; word = va_arg(words, const char *))
 		g_ptr_array_add(argv, (char *)word);
@@ -318,35 +354,18 @@ static char *describe(const SyncExportPlace *place, const char *folder, bool his
 	return g_key_file_to_data(file, NULL, NULL);
 }
 
-/* What the firmware was that made it; "": it does not say. NULL and @error: it cannot be read. */
-static char *firmware_of(const SyncExportPlace *place, const char *commit, GError **error)
+/* The present state as a commit without a past. This device may have a newer firmware than the one that made it. Transfer full. */
+static char *cut_off(const SyncExportPlace *place, const char *folder, SyncRepo *repo, const git_oid *id, const char *commit, GError **error)
 {
-	g_autoptr(SyncRepo) repo = sync_repo_open(place->repository, error);
+	g_autofree char *tree = g_strconcat(commit, "^{tree}", NULL);
 	g_auto(SyncTerm) term = { 0 };
-	git_oid id;
+	char *alone = NULL;
 
-	if (!repo)
+	if (!sync_repo_term_of(repo, id, &term, error))
 		return NULL;
-	if (git_oid_fromstr(&id, commit) < 0) {
-		sync_git_error(error, "reading a commit");
-		return NULL;
-	}
-	if (!sync_repo_term_of(repo, &id, &term, error))
-		return NULL;
-	return g_strdup(term.firmware ? term.firmware : "");
-}
-
-/* The present state as a commit without a past. This device may have a newer firmware than the one that made it. */
-static bool cut_off(const SyncExportPlace *place, const char *folder, const char *commit, GError **error)
-{
-	g_autofree char *tree = g_strconcat(commit, "^{tree}", NULL), *firmware = firmware_of(place, commit, error), *alone = NULL;
-
-	if (!firmware)
-		return false;
-	g_autofree char *message = g_strconcat("exported", *firmware ? "\n\nFirmware: " : "", firmware, NULL);
-	return git(place, folder, NULL, &alone, error, "-c", "user.name=understudy", "-c", "user.email=understudy@localhost", "commit-tree", "-m", message, tree,
-		   NULL) &&
-	       git(place, folder, NULL, NULL, error, "update-ref", PRESENT, alone, NULL);
+	g_autofree char *message = g_strconcat("exported", term.firmware ? "\n\nFirmware: " : NULL, term.firmware, NULL);
+	(void)git(place, folder, NULL, &alone, error, "-c", "user.name=understudy", "-c", "user.email=understudy@localhost", "commit-tree", "-m", message, tree, NULL);
+	return alone;
 }
 
 static bool fill(const SyncExportPlace *place, const char *folder, bool history, int fd, GError **error)
@@ -354,16 +373,18 @@ static bool fill(const SyncExportPlace *place, const char *folder, bool history,
 	static const char *const pack[] = { "tar",     "--format=ustar", "--owner=0",  "--group=0", "--mode=0600", "-cf", "-",
 					    CONTENTS, SIGNATURE,	CERTIFICATE, SETTINGS,    BUNDLE,	NULL };
 	static const Stretch bundling = { 0, 0.8, "gathering the configuration" }, writing = { 0.85, 1, "writing the file" };
-	g_autofree char *commit = NULL;
+	g_autoptr(SyncRepo) repo = sync_repo_open(place->repository, error), own = repo ? make_repository(folder, error) : NULL;
+	g_autofree char *objects = g_strconcat(place->repository, "/objects\n", NULL);
+	git_oid id;
 
-	if (!git(place, folder, NULL, &commit, error, "rev-parse", "--verify", "--quiet", ENTIRE, NULL)) {
-		if (g_error_matches(*error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-			return false;
-		g_clear_error(error);
+	if (!own || !write_member(folder, OWN "/objects/info/alternates", objects, strlen(objects), error))
+		return false;
+	if (!sync_repo_get_ref(repo, "heads", "config", &id))
 		return refuse(error, "nothing", "there is no configuration yet");
-	}
-	if ((!history && !cut_off(place, folder, commit, error)) ||
-	    !git(place, folder, &bundling, NULL, error, "bundle", "create", "--progress", BUNDLE, history ? ENTIRE : PRESENT, NULL) ||
+	g_autofree char *commit = sync_oid_text(&id), *alone = history ? NULL : cut_off(place, folder, repo, &id, commit, error);
+	const char *ref = history ? ENTIRE : PRESENT;
+	if ((!history && !alone) || !git(place, folder, NULL, NULL, error, "update-ref", ref, history ? commit : alone, NULL) ||
+	    !git(place, folder, &bundling, NULL, error, "bundle", "create", "--progress", BUNDLE, ref, NULL) ||
 	    !write_member(folder, SETTINGS, place->pair_conf, strlen(place->pair_conf), error))
 		return false;
 	g_autofree char *contents = describe(place, folder, history, commit);
@@ -378,8 +399,7 @@ bool sync_export(const SyncExportPlace *place, bool history, int fd, GError **er
 	if (!folder)
 		return false;
 	bool ok = fill(place, folder, history, fd, error);
-	(void)git(place, folder, NULL, NULL, NULL, "update-ref", "-d", PRESENT, NULL);
-	remove_folder(place, folder);
+	sync_export_clean(place->folder);
 	return ok;
 }
 
@@ -416,11 +436,11 @@ static bool fits(const SyncExportPlace *place, GKeyFile *contents, GError **erro
 static bool park(const SyncExportPlace *place, const char *folder, SyncImport *import, const char *wanted, GError **error)
 {
 	static const Stretch taking = { 0.3, 0.8, "taking the configuration out of it" };
-	g_autofree char *spec = g_strdup_printf("+%s:%s", import->history ? ENTIRE : PRESENT, ARRIVED), *commit = NULL;
-	g_autoptr(SyncRepo) repo = sync_repo_open(place->repository, error);
-	git_oid id;
+	g_autofree char *spec = g_strdup_printf("%s:%s", import->history ? ENTIRE : PRESENT, ARRIVED);
+	g_autoptr(SyncRepo) own = make_repository(folder, error);
+	git_oid id, tree;
 
-	if (!repo)
+	if (!own)
 		return false;
 	if (!git(place, folder, &taking, NULL, error, "-c", "fetch.fsckObjects=true", "fetch", "--progress", "--no-tags", "--no-write-fetch-head", BUNDLE, spec, NULL)) {
 		if (g_error_matches(*error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
@@ -430,18 +450,21 @@ static bool park(const SyncExportPlace *place, const char *folder, SyncImport *i
 		g_clear_error(error);
 		return refuse(error, "broken", "git refuses what is in it: %s", why);
 	}
-	if (!git(place, folder, NULL, &commit, error, "rev-parse", "--verify", ARRIVED, NULL))
-		return false;
-	if ((import->history && g_strcmp0(commit, wanted) != 0) || git_oid_fromstr(&id, commit) < 0)
+	if (git_reference_name_to_id(&id, own->git, ARRIVED) < 0)
+		return sync_git_error(error, "what has arrived");
+	g_autofree char *commit = sync_oid_text(&id);
+	if (import->history && g_strcmp0(commit, wanted) != 0)
 		return refuse(error, "broken", "the commit in it is not the one it names");
-	git_oid tree;
-	if (!sync_repo_tree_of(repo, &id, &tree, error))
+	if (!sync_repo_tree_of(own, &id, &tree, error))
 		return false;
-	g_auto(GStrv) sets = sync_repo_sets(repo, &tree, error);
+	g_auto(GStrv) sets = sync_repo_sets(own, &tree, error);
 	for (guint i = 0; sets && sets[i]; i++)
 		if (!sync_sets_find(place->sets, SYNC_REF_CONFIG, sets[i]))
 			return refuse(error, "other-applications", "it has the data set %s, which no application of this device declares", sets[i]);
-	if (!sets)
+	if (!sets || !sync_repo_adopt_packs(place->repository, own->path, error))
+		return false;
+	g_autoptr(SyncRepo) repo = sync_repo_open(place->repository, error);
+	if (!repo)
 		return false;
 	g_auto(GStrv) before = sync_repo_diverged(repo);
 	import->name = sync_repo_park(repo, "imported", &id, error);
@@ -496,8 +519,7 @@ bool sync_import(const SyncExportPlace *place, int fd, SyncImport *ret_import, G
 	if (!folder)
 		return false;
 	bool ok = take(place, folder, fd, ret_import, error);
-	(void)git(place, folder, NULL, NULL, NULL, "update-ref", "-d", ARRIVED, NULL);
-	remove_folder(place, folder);
+	sync_export_clean(place->folder);
 	return ok;
 }
 

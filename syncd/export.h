@@ -2,7 +2,8 @@
 /*
  * syncd/export.h - the configuration and the pair's settings as one signed file, and back. docs/administration.md tells its format.
  *
- * A tar archive by tar(1), a bundle by git(1), a signature by GnuTLS with the device's key. Everything here blocks: for a thread.
+ * A tar archive by tar(1), a bundle by git(1), a signature by GnuTLS with the device's key. Git works in a repository made for it: what comes is in the
+ * device's own once all of it is here and as it must be. Everything here blocks: for a thread.
  */
 #pragma once
 
@@ -13,7 +14,7 @@
 #define SYNC_EXPORT_VERSION 1
 
 typedef struct {
-	const char *repository, *folder; /* a private folder in which another may be made */
+	const char *repository, *folder; /* a private folder in which another may be made, in the repository's file system */
 	const char *model, *firmware, *device, *pair_conf;
 	const SyncKey *key;
 	GPtrArray *sets;     /* of this device */
@@ -23,6 +24,9 @@ typedef struct {
 	GCancellable *cancellable;
 	const char *trusted; /* sync_key_is_pinned(): whose files are taken */
 } SyncExportPlace;
+
+/* One export or import at a time in a folder; this takes away what is left of one that was killed. */
+void sync_export_clean(const char *folder);
 
 /* @history: every version; else only what the configuration is now. The file goes to @fd. */
 bool sync_export(const SyncExportPlace *place, bool history, int fd, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -209,28 +209,6 @@ void sync_mend(SyncEngine *engine, const gint *stop)
 
 /* ---- in the line's thread ---- */
 
-static bool adopt_packs(const char *from_repository, const char *to_repository, GError **error)
-{
-	static const char *const endings[] = { ".pack", ".idx" }; /* in this order: what has an index has a pack */
-	g_autofree char *from = g_build_filename(from_repository, "objects/pack", NULL);
-	g_autofree char *to = g_build_filename(to_repository, "objects/pack", NULL);
-
-	for (guint i = 0; i < G_N_ELEMENTS(endings); i++) {
-		g_autoptr(GDir) dir = g_dir_open(from, 0, error);
-		const char *name;
-
-		if (!dir)
-			return false;
-		while ((name = g_dir_read_name(dir))) {
-			g_autofree char *old = g_build_filename(from, name, NULL), *new_ = g_build_filename(to, name, NULL);
-
-			if (g_str_has_suffix(name, endings[i]) && !sync_file_rename(old, new_, error))
-				return false;
-		}
-	}
-	return true;
-}
-
 bool sync_mend_fetch(SyncLine *line, const SyncFetchSource *source, const git_oid *target, GCancellable *cancellable, GError **error)
 {
 	g_autofree char *name = g_strconcat("mend-", line->name, ".git", NULL);
@@ -240,7 +218,7 @@ bool sync_mend_fetch(SyncLine *line, const SyncFetchSource *source, const git_oi
 	if (folder >= 0)
 		sync_file_remove_tree(folder, name);
 	g_autoptr(SyncRepo) anew = sync_repo_open(path, error);
-	bool ok = anew && sync_fetch(anew, source, "mended", line->name, target, cancellable, error) && adopt_packs(path, line->engine->repository, error) &&
+	bool ok = anew && sync_fetch(anew, source, "mended", line->name, target, cancellable, error) && sync_repo_adopt_packs(line->engine->repository, path, error) &&
 		  sync_repo_reopen(line->repo, error);
 	if (folder >= 0)
 		sync_file_remove_tree(folder, name);

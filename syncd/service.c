@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "export.h"
 #include "syncd/repository/repo.h"
 #include "syncd/unite/unite.h"
 #include "syncd/files/set.h"
@@ -709,6 +710,7 @@ SyncService *sync_service_new(BusTree *tree, const char *folder, const char *set
 	for (guint ref = 0; ref < SYNC_N_REFS; ref++)
 		service->points[ref] = sync_point_new();
 	service->waiters = g_ptr_array_new_with_free_func(waiter_free);
+	sync_export_clean(folder);
 	service->engine = sync_engine_new(folder, settings, &engine_events, service, error);
 	if (!service->engine)
 		return NULL;

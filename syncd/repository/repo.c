@@ -218,6 +218,27 @@ bool sync_repo_heal(const char *path)
 	return false; /* there is nothing that could be damaged */
 }
 
+bool sync_repo_adopt_packs(const char *path, const char *from, GError **error)
+{
+	static const char *const endings[] = { ".pack", ".idx" }; /* in this order: what has an index has a pack */
+	g_autofree char *theirs = g_build_filename(from, "objects/pack", NULL), *ours = g_build_filename(path, "objects/pack", NULL);
+
+	for (guint i = 0; i < G_N_ELEMENTS(endings); i++) {
+		g_autoptr(GDir) dir = g_dir_open(theirs, 0, error);
+		const char *name;
+
+		if (!dir)
+			return false;
+		while ((name = g_dir_read_name(dir))) {
+			g_autofree char *old = g_build_filename(theirs, name, NULL), *new_ = g_build_filename(ours, name, NULL);
+
+			if (g_str_has_suffix(name, endings[i]) && !sync_file_rename(old, new_, error))
+				return false;
+		}
+	}
+	return true;
+}
+
 /* ---- refs ---- */
 
 static char *ref_name(const char *space, const char *ref)

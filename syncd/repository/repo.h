@@ -38,6 +38,9 @@ bool sync_repo_reopen(SyncRepo *repo, GError **error) G_GNUC_WARN_UNUSED_RESULT;
  * True: something was not right. */
 bool sync_repo_heal(const char *path);
 
+/* What the repository at @from has in packs is moved to that at @path, in the same file system. */
+bool sync_repo_adopt_packs(const char *path, const char *from, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 bool sync_repo_get_ref(SyncRepo *repo, const char *space, const char *ref, git_oid *ret_id);
 bool sync_repo_set_ref(SyncRepo *repo, const char *space, const char *ref, const git_oid *id, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void sync_repo_drop_ref(SyncRepo *repo, const char *space, const char *ref);

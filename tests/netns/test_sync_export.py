@@ -100,7 +100,8 @@ def own_key(device):
 def everything(device):
     """All that an import could have changed."""
     return (device.git("for-each-ref"), device.read(f"{FILES}/dialplan"), device.get("Diverged"),
-            sorted(name for name in os.listdir(device.at(FOLDER)) if name.startswith("export-")))
+            sorted(name for name in os.listdir(device.at(FOLDER)) if name.startswith("export")),
+            [name for _, _, names in os.walk(device.at(FOLDER)) for name in names if name.endswith(".lock")])
 
 
 def test_out_and_in_again(lab, tmp_path):
@@ -200,7 +201,7 @@ def test_what_is_refused(lab, tmp_path):
         "newer-version: it is of version 2": lambda: contents(b"version=1", b"version=2"),
         "not-an-export: it does not say": lambda: contents(b"version=1", b"version=none"),
         "other-model: it is of the model \"fax\"": lambda: contents(b"model=test", b"model=fax"),
-        "broken: git refuses": lambda: resigned(config_bundle=other[:-100]),  # of what is here already git reads nothing
+        "broken: git refuses": lambda: resigned(config_bundle=members["config.bundle"][:-100]),
         "other-applications: it has the data set other.set": lambda: resigned(config_bundle=other),
         **{f"not-an-export:{' ' * (at + 2)}": lambda at=at: bad.write_bytes(whole[:len(whole) * at // 10]) for at in range(1, 10)},
     }
@@ -244,14 +245,15 @@ def test_how_far_it_is_and_the_end_of_it(lab, tmp_path):
     lab.in_step()
     before = everything(alpha)
 
-    # The file comes from a pipe that nobody closes yet, so it is under way for as long as that takes.
-    for method, values in (("Import", [""]), ("Export", [True])):
+    # The file comes from a pipe that nobody closes yet, or goes into one that nobody reads, so it is under way for as long as that takes.
+    for method, values in (("Import", [""]), ("Export", [True]), ("Export", [False])):
         read_end, write_end = os.pipe()
         theirs, ours = (read_end, write_end) if method == "Import" else (write_end, read_end)
         path = alpha.sync(method, "(hs)" if method == "Import" else "(hb)", (0, *values), fds=[theirs])[0]
         os.close(theirs)
         with pytest.raises(CallError, match="under way"):
             begin(alpha, tmp_path / "other", "Export", "(hb)", [False], "wb")
+        alpha.wait(lambda path=path, least=0 if method == "Import" else 0.85: job(alpha, path)["Progress"] >= least, "it is written", 30)
         alpha.client.call(JOB, "Cancel", path=path)
         with pytest.raises(JobFailed, match="cancelled"):
             ended(alpha, path)

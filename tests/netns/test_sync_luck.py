@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Death and a full disk at every step of a commit, of a fetch and an apply, and of tidying: the old state or the new one, and it goes on.
+"""Death and a full disk at every step of a commit, of a fetch and an apply, of tidying, of an export and an import: the old state or the new one, and
+it goes on.
 
 The steps are the calls that change something (bad_luck.c). A default run takes some of each, --long all.
 """
@@ -13,10 +14,11 @@ import time
 import pytest
 from database_lab import TABLE, look
 from sync_lab import DATABASE, FILES, CallError, SyncLab
+from test_sync_export import FOLDER, JobFailed, export, import_
 from test_sync_healing import sound
 from test_sync_voice import APPLICATION, MAIL, VOICE, noise, record, recordings
 
-SYNCD, GIT = "understudy-syncd", "git"
+SYNCD, GIT, TAR = "understudy-syncd", "git", "tar"
 SOME = 4
 NAMES = ("one.cfg", "two.cfg", "sub/three.cfg")
 serials = itertools.count(1)
@@ -275,3 +277,55 @@ def test_death_at_every_step(lab, operation):
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_full_disk_at_every_step(lab, operation):
     walk_full_disk(lab, operation, True)
+
+
+# Both are on alpha.
+TRANSFERS = {"export": (export, SYNCD), "export-git": (export, GIT),
+             "import": (import_, SYNCD), "import-git": (import_, GIT), "import-tar": (import_, TAR)}
+
+
+def left_over(device):
+    """What is in syncd's folder of one that is over: a ref, a lock, or a file that was being written."""
+    places = [os.path.join(folder, name) for folder, _, names in os.walk(device.at(FOLDER)) for name in names]
+    return ([line for line in device.git("for-each-ref", "--format=%(refname)").split() if not line.startswith(("refs/heads/", "refs/diverged/"))] +
+            [place for place in places if re.search(r"/export|\.lock$|/tmp_|/\.tmp-", place)])
+
+
+def walk_transfers(lab, file, operation, every):
+    alpha, (transfer, program) = lab.alpha, TRANSFERS[operation]
+    export(alpha, file)
+    change(lab, 1)
+    lab.in_step()
+    serial = order(alpha, program, "count")
+    transfer(alpha, file)
+    order(alpha)
+    steps = [int(step) for step in re.findall(rf"^bad-luck: {program} step {serial}\.(\d+)", alpha.read("/run/bad-luck.log"), re.M)]
+    n, failures = max(steps), 0
+    for at in range(1, n + 1) if every else sorted({1 + (n - 1) * i // (SOME - 1) for i in range(SOME)}):
+        serial = order(alpha, program, "kill", at)
+        try:
+            with broken_off():
+                transfer(alpha, file)
+        except JobFailed:
+            failures += 1
+        if has_died(alpha, serial, program):
+            failures += 1
+            alpha.set_role("lead")
+        lab.in_step()
+        assert left_over(alpha) == [], at
+        transfer(alpha, file)
+        import_(alpha, file)
+        assert left_over(alpha) == [] and alpha.read(f"{FILES}/one.cfg") == f"state {1 if transfer is export else 0}\n"
+    assert failures
+
+
+@pytest.mark.parametrize("operation", TRANSFERS)
+def test_an_export_or_import_dies_at_some_steps(lab, tmp_path, operation):
+    """Of syncd; at every one of the programs that it runs, which have few."""
+    walk_transfers(lab, tmp_path / "file", operation, TRANSFERS[operation][1] != SYNCD)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("operation", [operation for operation, (_, program) in TRANSFERS.items() if program == SYNCD])
+def test_an_export_or_import_dies_at_every_step(lab, tmp_path, operation):
+    walk_transfers(lab, tmp_path / "file", operation, True)
