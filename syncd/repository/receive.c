@@ -2,6 +2,7 @@
 /* syncd/repository/receive.c - in front of libgit2's own place for packs; how many objects there are, and how large they come, says which of the two takes a pack. */
 #include "syncd/repository/receive.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <gio/gunixinputstream.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "syncd/error.h"
 #include "syncd/files/file.h"
 #include "syncd/peer/git-http.h"
 #include "syncd/repository/repo.h"
@@ -33,6 +35,7 @@ typedef struct {
 	void *payload;
 	GByteArray *held;     /* all of it, as long as that is little */
 	GSubprocess *process; /* else */
+	char *place;          /* its objects are in, until it is whole: of one that ends before, nothing is left among ours */
 } Pack;
 
 static const char *repository_of(const Pack *pack)
@@ -58,11 +61,27 @@ static guint32 n_objects(const Pack *pack)
 static bool begin(Pack *pack, git_indexer_progress *stats)
 {
 	const char *argv[] = { "git", "-c", "core.fsync=pack,pack-metadata", "index-pack", "--stdin", "--fix-thin", NULL };
+	g_autofree char *place = g_build_filename(repository_of(pack), SYNC_RECEIVING "XXXXXX", NULL);
+	g_autofree char *ours = g_build_filename(repository_of(pack), "objects", NULL);
 	GError *error = NULL;
 
+	if (!g_mkdtemp_full(place, 0700)) {
+		sync_error_from_errno(&error, errno, "%s", place);
+		(void)failed(error);
+		return false;
+	}
+	g_autofree char *theirs = g_build_filename(place, "objects", NULL), *packs = g_build_filename(theirs, "pack", NULL);
+	pack->place = g_steal_pointer(&place);
+	if (g_mkdir_with_parents(packs, 0700) < 0) {
+		sync_error_from_errno(&error, errno, "%s", packs);
+		(void)failed(error);
+		return false;
+	}
 	g_autoptr(GSubprocessLauncher) launcher =
 		g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_SILENCE);
 	g_auto(GStrv) env = sync_git_environment(repository_of(pack));
+	env = g_environ_setenv(env, "GIT_OBJECT_DIRECTORY", theirs, TRUE);
+	env = g_environ_setenv(env, "GIT_ALTERNATE_OBJECT_DIRECTORIES", ours, TRUE);
 	g_subprocess_launcher_set_environ(launcher, env);
 	g_subprocess_launcher_set_cwd(launcher, repository_of(pack));
 	pack->process = g_subprocess_launcher_spawnv(launcher, argv, &error);
@@ -126,13 +145,6 @@ static int commit_held(Pack *pack, git_indexer_progress *stats)
 	return rc;
 }
 
-static bool folder_lasts(const Pack *pack, GError **error)
-{
-	g_autofree char *some = g_build_filename(repository_of(pack), "objects/pack/some", NULL);
-
-	return sync_file_settle_folder(some, error);
-}
-
 static int pack_commit(git_odb_writepack *parent, git_indexer_progress *stats)
 {
 	Pack *pack = (Pack *)parent;
@@ -154,7 +166,7 @@ static int pack_commit(git_odb_writepack *parent, git_indexer_progress *stats)
 		return failed(error);
 	}
 	stats->received_objects = stats->indexed_objects = stats->total_objects;
-	return folder_lasts(pack, &error) ? 0 : failed(error);
+	return sync_repo_adopt_packs(repository_of(pack), pack->place, &error) ? 0 : failed(error);
 }
 
 static void pack_free(git_odb_writepack *parent)
@@ -166,6 +178,9 @@ static void pack_free(git_odb_writepack *parent)
 		(void)g_subprocess_wait(pack->process, NULL, NULL);
 		g_object_unref(pack->process);
 	}
+	if (pack->place)
+		sync_file_remove_tree(AT_FDCWD, pack->place);
+	g_free(pack->place);
 	g_byte_array_unref(pack->held);
 	g_free(pack);
 }

@@ -11,6 +11,9 @@
 #include <glib.h>
 #include <stdbool.h>
 
+/* How the names of folders in a repository begin that packs come into. They go with that; those of a process that was killed are sync_repo_heal()'s. */
+#define SYNC_RECEIVING "receiving-"
+
 /* What is fetched by @git from now on. */
 bool sync_receive_attach(git_repository *git, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -149,7 +149,9 @@ static void sweep(int fd, bool objects, guint depth, bool *ret_empty)
 
 		if (g_str_equal(entry->d_name, ".") || g_str_equal(entry->d_name, "..") || fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
-		if (S_ISDIR(st.st_mode) && depth < 8) {
+		if (S_ISDIR(st.st_mode) && depth == 0 && g_str_has_prefix(entry->d_name, SYNC_RECEIVING)) {
+			sync_file_remove_tree(fd, entry->d_name);
+		} else if (S_ISDIR(st.st_mode) && depth < 8) {
 			int inner = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 			if (inner >= 0)
 				sweep(inner, objects || g_str_equal(entry->d_name, "objects"), depth + 1, ret_empty);

@@ -196,6 +196,13 @@ def test_what_is_written_before_it_is_removed_is_kept(lab):
     assert beta.read(f"{FILES}/two.cfg") is None and kept(beta, "pbx.etc/two.cfg") == [beta_text]
 
 
+def left_over(device):
+    """What is in syncd's folder of something that is over: a ref of an export, a lock, a file or folder that was being written."""
+    below = [os.path.join(folder, name) for folder, folders, names in os.walk(device.at(FOLDER)) for name in folders + names]
+    return ([line for line in device.git("for-each-ref", "--format=%(refname)").split() if line.startswith("refs/export/")] +
+            [place for place in below if re.search(r"/sync/export|/receiving-|\.lock$|/tmp_|/\.tmp-", place)])
+
+
 OPERATIONS = {"commit": ("alpha", SYNCD), "apply": ("beta", SYNCD), "tidy": ("beta", SYNCD), "tidy-git": ("beta", GIT)}
 
 
@@ -207,6 +214,11 @@ def run(lab, operation, number):
     return lambda: commit_and_apply(lab, number)
 
 
+def some(n):
+    """Of n steps."""
+    return sorted({1 + (n - 1) * i // (SOME - 1) for i in range(SOME)})
+
+
 def moments(lab, operation, every):
     """Steps at which it happens; the last ones may not come."""
     device, program = getattr(lab, OPERATIONS[operation][0]), OPERATIONS[operation][1]
@@ -216,7 +228,7 @@ def moments(lab, operation, every):
     order(device)
     n = steps(device, serial, program)
     assert n > 5, n
-    return range(1, n + 1) if every else sorted({1 + (n - 1) * i // (SOME - 1) for i in range(SOME)})
+    return range(1, n + 1) if every else some(n)
 
 
 def walk_deaths(lab, operation, every):
@@ -279,16 +291,34 @@ def test_a_full_disk_at_every_step(lab, operation):
     walk_full_disk(lab, operation, True)
 
 
+@pytest.mark.parametrize("program", [SYNCD, GIT])
+def test_a_large_fetch_dies_at_some_steps(lab, program):
+    """Git takes in what comes, where nothing is left of half of it."""
+    alpha, beta = lab.alpha, lab.beta
+
+    def change_much():
+        alpha.write(f"{FILES}/large.bin", os.urandom(3 << 20))
+
+    serial = order(beta, program, "count")
+    change_much()
+    lab.in_step()
+    order(beta)
+    n = steps(beta, serial, program)
+    assert n > 5, n
+    for at in some(n * 3 // 4):  # by how much comes at a time there are more or fewer
+        serial = order(beta, program, "kill", at)
+        change_much()
+        beta.wait(lambda serial=serial: steps(beta, serial, program), "its death", 20)
+        if has_died(beta, serial, program):
+            beta.set_role("follow")
+        lab.in_step()
+        assert beta.at(f"{FILES}/large.bin").read_bytes() == alpha.at(f"{FILES}/large.bin").read_bytes()
+        assert left_over(beta) == [], at
+
+
 # Both are on alpha.
 TRANSFERS = {"export": (export, SYNCD), "export-git": (export, GIT),
              "import": (import_, SYNCD), "import-git": (import_, GIT), "import-tar": (import_, TAR)}
-
-
-def left_over(device):
-    """What is in syncd's folder of one that is over: a ref, a lock, or a file that was being written."""
-    places = [os.path.join(folder, name) for folder, _, names in os.walk(device.at(FOLDER)) for name in names]
-    return ([line for line in device.git("for-each-ref", "--format=%(refname)").split() if not line.startswith(("refs/heads/", "refs/diverged/"))] +
-            [place for place in places if re.search(r"/export|\.lock$|/tmp_|/\.tmp-", place)])
 
 
 def walk_transfers(lab, file, operation, every):
@@ -301,7 +331,7 @@ def walk_transfers(lab, file, operation, every):
     order(alpha)
     steps = [int(step) for step in re.findall(rf"^bad-luck: {program} step {serial}\.(\d+)", alpha.read("/run/bad-luck.log"), re.M)]
     n, failures = max(steps), 0
-    for at in range(1, n + 1) if every else sorted({1 + (n - 1) * i // (SOME - 1) for i in range(SOME)}):
+    for at in range(1, n + 1) if every else some(n):
         serial = order(alpha, program, "kill", at)
         try:
             with broken_off():

@@ -96,6 +96,19 @@ static bool has(SyncRepo *repo, const git_oid *id)
 	return git_blob_lookup(&blob, repo->git, id) == 0;
 }
 
+/* Only whole packs are there, and nothing that was to become one. */
+static void assert_nothing_half(SyncRepo *repo)
+{
+	g_autofree char *packs = g_build_filename(repo->path, "objects/pack", NULL);
+	g_autoptr(GDir) outer = g_dir_open(repo->path, 0, NULL), inner = g_dir_open(packs, 0, NULL);
+	const char *name;
+
+	while ((name = g_dir_read_name(outer)))
+		g_assert_false(g_str_has_prefix(name, "receiving"));
+	while ((name = g_dir_read_name(inner)))
+		g_assert_true(g_str_has_prefix(name, "pack-") && (g_str_has_suffix(name, ".pack") || g_str_has_suffix(name, ".idx")));
+}
+
 static void test_whole(gconstpointer data)
 {
 	guint n = GPOINTER_TO_UINT(data) & 0xffff;
@@ -115,9 +128,11 @@ static void test_whole(gconstpointer data)
 	g_assert_false(has(repo, &ids[0]));
 	g_assert_cmpint(take(repo, bytes, length, at_once), ==, GIT_EUSER);
 	g_assert_false(has(repo, &ids[0]));
+	assert_nothing_half(repo);
 	g_assert_cmpint(take(repo, bytes, length, NULL), ==, 0);
 	g_assert_true(has(repo, &ids[0]) && has(repo, &ids[1]));
 	g_assert_cmpint(take(repo, bytes, length, never), ==, 0);
+	assert_nothing_half(repo);
 	g_autoptr(SyncRepo) again = open_repo(name);
 	g_assert_true(has(again, &ids[0]) && has(again, &ids[1]));
 }
