@@ -156,6 +156,10 @@ static void receive(Sim *sim, SimDevice *device, const SimPacket *packet, gint64
 		device->zero_interval_cs = device->candidate.machine.master_interval_cs;
 	} else if (!overtaken && packet->received_us >= device->heard_master_us) { /* else another path has brought more since */
 		device->heard_master_us = packet->received_us;
+		/* Of one that yielded to it before it knows nothing that may be newer than what it reads later. */
+		if (old == VRRP_STATE_MASTER && device->interval_read_us != sim_clock(sim, device))
+			device->heard_interval_cs = 0;
+		device->interval_read_us = sim_clock(sim, device);
 		device->heard_interval_cs = sim->version == 2 ? device->interval_cs :
 					    event.undated ? MAX(advert.interval_cs, device->heard_interval_cs) : advert.interval_cs;
 		device->resigned = false;

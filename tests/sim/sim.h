@@ -149,6 +149,7 @@ typedef struct {
 	gint64 said_us;              /* own clock: its last advert, other than priority 0 */
 	gint64 asleep_us, woke_us;   /* own clock: when it was last frozen, and last thawed after more than an interval */
 	guint heard_interval_cs;     /* of the Master heard last, its own if there was none */
+	gint64 interval_read_us;     /* own clock: when that was read; 0: never */
 	gint64 full_us;              /* own clock: when a buffer that had no room for what counts or looks so was read, for it cannot know when that was; 0: never */
 	gint64 opened_us;            /* own clock: when it last came to be let take over */
 	gint64 lost_us;              /* own clock: when its buffer had no room for a Master's advert; 0: never, or that one has resigned since */
