@@ -6,6 +6,28 @@
 
 /* ---- Housekeeping: election-life.c ---- */
 
+/* New sockets join their groups: at once, unless somebody else holds the kernel's lock. */
+static void join(Sim *sim, SimDevice *device)
+{
+	device->deaf = device->no_kernel > 0;
+	if (!device->candidate.deaf) {
+		device->deaf_us = sim_clock(sim, device);
+		device->deaf_lost_us = 0;
+	}
+	vrrp_candidate_hears(&device->candidate, !device->deaf, sim_clock(sim, device));
+}
+
+/* Those of an interface that is no more, with what is in them, and others if there is another. */
+static void renew_sockets(Sim *sim, SimDevice *device)
+{
+	device->stale = false;
+	for (guint path = 0; path < SIM_N_PATHS; path++)
+		if (sim_is_on_lan(sim, path))
+			g_queue_clear_full(&device->received[path], g_free);
+	if (device->no_interface == 0)
+		join(sim, device);
+}
+
 void sim_device_check_link(Sim *sim, SimDevice *device)
 {
 	gint64 now_us = sim_clock(sim, device);
@@ -14,6 +36,8 @@ void sim_device_check_link(Sim *sim, SimDevice *device)
 	const char *unusable = NULL;
 
 	sim_device_wake_up(sim, device);
+	if (device->stale)
+		renew_sockets(sim, device);
 	device->saw_carrier = device->no_carrier == 0;
 	if (device->saw_carrier && !device->candidate.watch.carrier)
 		device->up_us = now_us;
@@ -56,17 +80,6 @@ static void plan_tick(Sim *sim, SimDevice *device, gint64 after_us)
 }
 
 static void begin_next(Sim *sim, SimDevice *device);
-
-/* New sockets join their groups: at once, unless somebody else holds the kernel's lock. */
-static void join(Sim *sim, SimDevice *device)
-{
-	device->deaf = device->no_kernel > 0;
-	if (!device->candidate.deaf) {
-		device->deaf_us = sim_clock(sim, device);
-		device->deaf_lost_us = 0;
-	}
-	vrrp_candidate_hears(&device->candidate, !device->deaf, sim_clock(sim, device));
-}
 
 /* As look_who_hears(). What came in less than an interval is no more than a network loses. */
 static void hear_again(Sim *sim, SimDevice *device)
@@ -155,7 +168,7 @@ void sim_device_start(Sim *sim, SimDevice *device)
 	device->sleep = (VrrpSleep){ 0 };
 	memset(device->usual, 0, sizeof device->usual);
 	device->thawed_us = device->paired_us = 0;
-	device->deaf = device->announce_owed = false;
+	device->deaf = device->stale = device->announce_owed = false;
 	device->dies_after = 0;
 	memset(device->announce_us, 0, sizeof device->announce_us);
 	candidate->offset = device->offset;
@@ -220,19 +233,15 @@ void sim_device_bury(Sim *sim, SimDevice *device)
 		sim_device_end(sim, device, false);
 }
 
-/* Its sockets and its virtual interface go with it; those made anew have yet to join. */
+/* Its virtual interface goes with it, and nothing comes to its sockets any more; those made anew have yet to join. Who sleeps meanwhile looks when it wakes. */
 void sim_device_interface(Sim *sim, SimDevice *device, bool there)
 {
+	if (!there)
+		device->addresses_until_us = 0;
+	device->stale = device->condition == SIM_FROZEN || device->condition == SIM_SUSPENDED;
 	if (device->condition != SIM_RUNS)
 		return;
-	if (there) {
-		join(sim, device);
-	} else {
-		for (guint path = 0; path < SIM_N_PATHS; path++)
-			if (path == SIM_LAN || (path == SIM_FOLLOWER && sim->follower_on_lan))
-				g_queue_clear_full(&device->received[path], g_free);
-		device->addresses_until_us = 0;
-	}
+	renew_sockets(sim, device);
 	sim_device_check_link(sim, device);
 }
 
@@ -277,6 +286,8 @@ void sim_device_wake(Sim *sim, SimDevice *device)
 		sim_device_do_jobs(sim, device);
 	}
 	sim_check_always(sim);
+	if (device->stale && sim_below(sim, 2))
+		sim_device_check_link(sim, device);
 	if (sim_below(sim, 2) && due)
 		sim_device_timer(sim, device);
 	sim_device_drain(sim, device);

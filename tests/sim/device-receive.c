@@ -34,7 +34,7 @@ static void learn(const Sim *sim, SimDevice *device, const SimPacket *packet)
 void sim_device_arrival(Sim *sim, SimDevice *device, SimPacket *packet)
 {
 	if (device->condition == SIM_SUSPENDED || device->condition == SIM_OFF || device->condition == SIM_KILLED ||
-	    !sim_reaches(sim, packet->path, packet->from, device->index)) {
+	    !sim_reaches(sim, packet->path, packet->from, device->index) || (device->stale && sim_is_on_lan(sim, packet->path))) {
 		g_free(packet);
 		return;
 	}

@@ -77,6 +77,8 @@ static void send_advert(Sim *sim, SimDevice *device, guint8 priority, gint64 now
 	for (guint path = 0; path < SIM_N_PATHS; path++) {
 		if (path != SIM_LAN && (!everywhere || (path == SIM_FOLLOWER ? !sim->follower : !device->candidate.paired)))
 			continue;
+		if (device->stale && sim_is_on_lan(sim, path))
+			continue;
 		advert.version = device->candidate.machine.version;
 		advert.vrid = SIM_VRID;
 		advert.priority = priority;

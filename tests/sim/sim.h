@@ -119,6 +119,7 @@ typedef struct {
 	gint64 wall_us;              /* the wall clock's offset from its own, which somebody sets; */
 	guint wall_sets;             /* so often, as the kernel tells */
 	VrrpStamp stamp[SIM_N_PATHS]; /* as vrrpd has it */
+	bool stale;                  /* its sockets are of an interface that is no more, and it has yet to see so */
 	bool deaf;                   /* its sockets have yet to join their groups, which takes the kernel's lock */
 	guint dies_after;            /* it is killed in the midst of a change of its state, when one less step than this is done; 0: it is not */
 	gint64 announce_us[3];       /* own clock: when it announces its addresses again; 0: no more */
@@ -296,6 +297,7 @@ sa_family_t sim_family(const Sim *sim, SimPathKind path);
 guint sim_header(const Sim *sim, SimPathKind path); /* length of the IP header */
 IpAddress sim_address(const Sim *sim, guint device, SimPathKind path);
 IpAddress sim_service(const Sim *sim, SimPathKind path);
+bool sim_is_on_lan(const Sim *sim, SimPathKind path); /* through the interface of the service */
 bool sim_reaches(const Sim *sim, SimPathKind path, guint from, guint to);
 void sim_say(Sim *sim, const char *format, ...) G_GNUC_PRINTF(2, 3);
 

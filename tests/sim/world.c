@@ -138,9 +138,14 @@ static bool port_forwards(const Sim *sim, guint device)
 	return sim->device[device].no_carrier == 0 && sim->now_us >= sim->device[device].learning_until_us;
 }
 
+bool sim_is_on_lan(const Sim *sim, SimPathKind path)
+{
+	return path == SIM_LAN || (path == SIM_FOLLOWER && sim->follower_on_lan);
+}
+
 bool sim_reaches(const Sim *sim, SimPathKind path, guint from, guint to)
 {
-	if (path == SIM_LAN || (path == SIM_FOLLOWER && sim->follower_on_lan)) {
+	if (sim_is_on_lan(sim, path)) {
 		if (!port_forwards(sim, to) || (from < sim->n_devices && !port_forwards(sim, from)))
 			return false;
 	}
