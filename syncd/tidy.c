@@ -281,6 +281,7 @@ static bool fold(SyncTidy *tidy, GCancellable *cancellable, GError **error)
 	SyncEngine *engine = tidy->engine;
 	g_autofree char *unused = NULL;
 
+	sync_heap_sweep(engine->repository);
 	if (!git(tidy, cancellable, repack, NULL, error))
 		return false;
 	/* They would know the packs that are gone for ever. */

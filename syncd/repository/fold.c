@@ -152,3 +152,37 @@ bool sync_heap_drop(const char *repository, GHashTable *before, const char *name
 
 	return path && lstat(path, &st) == 0 && st.st_ctim.tv_sec == stamp->tv_sec && st.st_ctim.tv_nsec == stamp->tv_nsec && unlink(path) == 0;
 }
+
+static bool is_unfinished(const char *name)
+{
+	static const char *const beginnings[] = { ".tmp-", "tmp_pack_", "tmp_idx_", "tmp_obj_" }; /* libgit2's and our own have other names */
+
+	for (guint i = 0; i < G_N_ELEMENTS(beginnings); i++)
+		if (g_str_has_prefix(name, beginnings[i]))
+			return true;
+	return false;
+}
+
+static void sweep(const char *repository, const char *folder)
+{
+	g_autofree char *path = g_build_filename(repository, "objects", folder, NULL);
+	DIR *dir = opendir(path);
+
+	if (!dir)
+		return;
+	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
+		if (is_unfinished(entry->d_name))
+			(void)unlinkat(dirfd(dir), entry->d_name, 0);
+	(void)closedir(dir);
+}
+
+void sync_heap_sweep(const char *repository)
+{
+	sweep(repository, "pack");
+	for (guint i = 0; i < 256; i++) {
+		char fan[3];
+
+		(void)snprintf(fan, sizeof fan, "%02x", i);
+		sweep(repository, fan);
+	}
+}

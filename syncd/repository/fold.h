@@ -29,3 +29,6 @@ GHashTable *sync_heap_loose(const char *repository, GCancellable *cancellable);
 
 /* Removes the loose object @name if it is as it was in @before. */
 bool sync_heap_drop(const char *repository, GHashTable *before, const char *name);
+
+/* Removes what a git that was killed had begun to write while it folded or took apart a pack. None may be at that. */
+void sync_heap_sweep(const char *repository);

@@ -113,8 +113,8 @@ SyncPack *sync_pack_new(const char *folder, guint n, GError **error)
 	pack->deflate = G_CONVERTER(g_zlib_compressor_new(G_ZLIB_COMPRESSOR_FORMAT_ZLIB, 1));
 	pack->sum = g_checksum_new(G_CHECKSUM_SHA1);
 	pack->round = g_malloc(ROUND);
-	/* As git names what it has not finished, and removes. */
-	g_autofree char *temporary = g_build_filename(folder, "tmp_pack_XXXXXX", NULL);
+	/* Begins as what sync_repo_heal() removes, and unlike git's, which sync_heap_sweep() takes to be of one that was killed. */
+	g_autofree char *temporary = g_build_filename(folder, "tmp_own_pack_XXXXXX", NULL);
 	pack->fd = g_mkstemp_full(temporary, O_WRONLY | O_CLOEXEC, MODE);
 	if (pack->fd < 0) {
 		(void)failed(pack, error);
@@ -234,7 +234,7 @@ static GByteArray *make_index(SyncPack *pack, const guint8 pack_sum[SUM])
 static bool write_index(SyncPack *pack, const guint8 sum[SUM], const char *path, GError **error)
 {
 	g_autoptr(GByteArray) index = make_index(pack, sum);
-	g_autofree char *temporary = g_build_filename(pack->folder, "tmp_idx_XXXXXX", NULL);
+	g_autofree char *temporary = g_build_filename(pack->folder, "tmp_own_idx_XXXXXX", NULL);
 	sync_autofd fd = g_mkstemp_full(temporary, O_WRONLY | O_CLOEXEC, MODE);
 
 	if (fd < 0)

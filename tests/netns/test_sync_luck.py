@@ -247,6 +247,7 @@ def walk_deaths(lab, operation, every):
         if operation.startswith("tidy"):
             tidy(device)
             device.wait(lambda: sound(device), "whole", 30)
+            assert left_over(device) == [], at
     assert deaths or program != SYNCD
 
 
