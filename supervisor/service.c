@@ -396,20 +396,6 @@ static void on_reset_health(BusCall *call, GVariant *args, gpointer user_data)
 	bus_call_reply(call, NULL);
 }
 
-static void on_reloaded(GVariant *result, const GError *error, gpointer user_data)
-{
-	BusCall *call = user_data;
-	if (error)
-		bus_call_fail(call, error);
-	else
-		bus_call_reply(call, g_variant_new("(@a{sv})", result));
-}
-
-static void on_reload(BusCall *call, GVariant *args, gpointer user_data)
-{
-	settings_order_reload(SUPERVISOR->settings_orders, bus_call_caller(call), on_reloaded, call);
-}
-
 static const BusMember members[] = {
 	{ "Role", .get = get_role },
 	{ "RoleReason", .get = get_role_reason },
@@ -440,7 +426,7 @@ static const BusMember members[] = {
 	{ "Doctor", .method = on_doctor },
 	{ "Timeline", .method = on_timeline },
 	{ "ResetHealth", .method = on_reset_health },
-	{ "Reload", .method = on_reload },
+	{ "Reload", .method = settings_service_reload },
 	{ "Settings", .method = settings_service_get },
 	{ "SetSettings", .method = settings_service_set },
 	{ "SetSecret", .method = secrets_service_set },

@@ -12,6 +12,7 @@
 #define NOTIFY_PATH "/org/understudy/Notify1"
 #define NOTIFY_INTERFACE "org.understudy.Notify1"
 #define CALL_MS 5000
+#define FOLLOW_MS 1000
 #define PEER_MS 4000 /* notifyd asks again after 5 s */
 
 struct Share {
@@ -95,6 +96,25 @@ void share_reload(Share *share)
 {
 	if (bus_link_is_up(share->supervisor->notify_link))
 		call(share, "Reload", NULL);
+}
+
+typedef struct {
+	void (*done)(gpointer user_data);
+	gpointer user_data;
+} Following;
+
+static void on_followed(GVariant *values, const GError *error, gpointer user_data)
+{
+	g_autofree Following *following = user_data;
+	following->done(following->user_data);
+}
+
+void share_follow(Share *share, void (*done)(gpointer user_data), gpointer user_data)
+{
+	Following *following = g_new(Following, 1);
+	*following = (Following){ done, user_data };
+	(void)bus_link_call(share->supervisor->notify_link, NULL, NOTIFY_PATH, "org.freedesktop.DBus.Peer", "Ping", NULL, FOLLOW_MS, on_followed,
+			    following);
 }
 
 /* ---- We ask ---- */

@@ -6,6 +6,7 @@
 
 #include "settings/scanner.h"
 #include "supervisor/settings/revision.h"
+#include "supervisor/share.h"
 #include "supervisor/supervisor.h"
 
 /* Files are named from a short list: the bus opens no others. */
@@ -51,13 +52,37 @@ void settings_service_get(BusCall *call, GVariant *args, gpointer user_data)
 	bus_call_reply(call, g_variant_new("(ss)", text ? text : "", revision));
 }
 
+typedef struct {
+	Supervisor *supervisor;
+	BusCall *call;
+	GVariant *result;
+} Asked;
+
+static Asked *asked_new(Supervisor *supervisor, BusCall *call)
+{
+	Asked *asked = g_new0(Asked, 1);
+	*asked = (Asked){ .supervisor = supervisor, .call = call };
+	return asked;
+}
+
+static void answer(gpointer user_data)
+{
+	g_autofree Asked *asked = user_data;
+	bus_call_reply(asked->call, g_variant_new("(@a{sv})", asked->result));
+	g_variant_unref(asked->result);
+}
+
 static void on_changed(GVariant *result, const GError *error, gpointer user_data)
 {
-	BusCall *call = user_data;
-	if (error)
-		bus_call_fail(call, error);
-	else
-		bus_call_reply(call, g_variant_new("(@a{sv})", result));
+	Asked *asked = user_data;
+	if (error) {
+		bus_call_fail(asked->call, error);
+		g_free(asked);
+		return;
+	}
+	/* Who asked may ask notifyd next, on another connection, for what the settings name. */
+	asked->result = g_variant_ref(result);
+	share_follow(asked->supervisor->share, answer, asked);
 }
 
 void settings_service_set(BusCall *call, GVariant *args, gpointer user_data)
@@ -73,7 +98,13 @@ void settings_service_set(BusCall *call, GVariant *args, gpointer user_data)
 	settings_order_change(supervisor->settings_orders,
 			      &(SettingsChange){ .file = file, .text = text, .base = base, .who = bus_call_caller(call), .why = why, .alone = alone,
 						 .dry_run = dry_run },
-			      on_changed, call);
+			      on_changed, asked_new(supervisor, call));
+}
+
+void settings_service_reload(BusCall *call, GVariant *args, gpointer user_data)
+{
+	Supervisor *supervisor = user_data;
+	settings_order_reload(supervisor->settings_orders, bus_call_caller(call), on_changed, asked_new(supervisor, call));
 }
 
 void settings_service_history(BusCall *call, GVariant *args, gpointer user_data)

@@ -6,5 +6,6 @@
 
 void settings_service_get(BusCall *call, GVariant *args, gpointer supervisor);
 void settings_service_set(BusCall *call, GVariant *args, gpointer supervisor);
+void settings_service_reload(BusCall *call, GVariant *args, gpointer supervisor);
 void settings_service_history(BusCall *call, GVariant *args, gpointer supervisor);
 void settings_service_version(BusCall *call, GVariant *args, gpointer supervisor);

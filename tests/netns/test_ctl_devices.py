@@ -5,6 +5,8 @@ import contextlib
 import json
 import os
 import re
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from shared_lab import Shared
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 
-from lab.net import wait_until  # noqa: E402  (the demo's folder must be on the path first)
+from lab.net import stays, wait_until  # noqa: E402  (the demo's folder must be on the path first)
 from lab.pair import Pair  # noqa: E402
 
 pytestmark = pytest.mark.timed(100, real_time=True)
@@ -299,6 +301,21 @@ def test_reload_says_what_needs_a_restart(pair):
     reloaded = json.loads(master.run(["understudy", "--json", "settings", "reload"]).stdout)
     assert reloaded["scope"] == "device" and len(reloaded["notes"]) == 1
     assert json.loads(master.run(["understudy", "--json", "settings", "reload"]).stdout)["notes"] == []
+
+
+def test_reload_is_answered_when_notifyd_has_the_settings_too(pair):
+    """Who asks notifyd next finds what was written; but one that hangs is not waited for."""
+    master = pair.master()
+    notifyd = master.kill("understudy-notifyd", signal.SIGSTOP)
+    try:
+        reload = master.popen(["understudy", "settings", "reload"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        assert stays(lambda: reload.poll() is None, 0.3)
+        os.kill(notifyd, signal.SIGCONT)
+        assert reload.communicate(timeout=10)[0] == "the files are read again, and in use\n"
+        os.kill(notifyd, signal.SIGSTOP)
+        understudy(master, "settings", "reload")
+    finally:
+        os.kill(notifyd, signal.SIGCONT)
 
 
 def test_the_peer_is_history_when_it_is_gone(pair):
