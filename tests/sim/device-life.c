@@ -286,8 +286,6 @@ void sim_device_wake(Sim *sim, SimDevice *device)
 		sim_device_do_jobs(sim, device);
 	}
 	sim_check_always(sim);
-	if (device->stale && sim_below(sim, 2))
-		sim_device_check_link(sim, device);
 	if (sim_below(sim, 2) && due)
 		sim_device_timer(sim, device);
 	sim_device_drain(sim, device);
