@@ -105,6 +105,7 @@ typedef struct {
 	/* voice */
 	SyncObjects *objects;    /* the engine's; NULL for the other refs */
 	SyncGrowing *growing;    /* NULL for the other refs */
+	SyncAhead *ahead;        /* NULL: nothing was fetched since something was applied */
 	bool doubtful;           /* not all objects of what is applied may be here */
 	gint64 root_s;           /* the wall clock when the line's past began; 0: not looked up yet */
 	GSource *sweep;
@@ -222,6 +223,7 @@ bool sync_follow_pull(SyncLine *line, const SyncPullCall *pull, GCancellable *ca
 
 /* What came with the news of it is kept by a ref of what is stored, for it will not be on the files soon. */
 bool sync_follow_keep(SyncLine *line, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void sync_follow_end_ahead(SyncLine *line); /* nothing is going to be staged of it any more */
 
 /* Takes out of @entries what this device leaves out of @set. */
 void sync_follow_drop_excluded(const SyncSet *set, GPtrArray *entries);

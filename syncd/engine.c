@@ -385,6 +385,7 @@ static gboolean run_reload(gpointer data)
 	bool leads = line->role == SYNC_ROLE_LEAD;
 
 	sync_lead_end(line);
+	sync_follow_end_ahead(line);
 	g_autoptr(GPtrArray) old = line->sets;
 	line->sets = call->sets;
 	settings_unref(line->settings);
@@ -526,6 +527,7 @@ static void line_clear(SyncLine *line)
 		g_thread_join(line->thread);
 	pull_free(line->waiting);
 	sync_voice_clear(line);
+	sync_ahead_free(line->ahead);
 	sync_picture_free(line->picture);
 	g_clear_pointer(&line->databases, g_hash_table_unref);
 	g_clear_pointer(&line->missing, g_hash_table_unref);

@@ -6,6 +6,7 @@
 
 #include "engine-private.h"
 #include "error.h"
+#include "syncd/apply/places.h"
 #include "syncd/files/disk.h"
 #include "syncd/files/file.h"
 #include "syncd/files/path.h"
@@ -366,6 +367,7 @@ SyncApply sync_line_apply(SyncLine *line)
 		.ref = line->ref,
 		.repo = line->repo,
 		.objects = line->objects,
+		.ahead = line->ahead,
 		.journal = line->journal,
 		.gate = line->gate,
 		/* Volatile state has one truth, the leader's. */
@@ -373,6 +375,15 @@ SyncApply sync_line_apply(SyncLine *line)
 		.beside = tell_beside,
 		.user_data = line,
 	};
+}
+
+void sync_follow_end_ahead(SyncLine *line)
+{
+	if (!line->ahead)
+		return;
+	g_clear_pointer(&line->ahead, sync_ahead_free);
+	SyncApply apply = sync_line_apply(line);
+	sync_places_leave_ahead(&apply);
 }
 
 /* Looks at the folders that the commit is going to change, so that an edit there is seen before it is replaced. @draft: what is to be done if the
@@ -530,6 +541,7 @@ static bool apply_line(SyncLine *line, const git_oid *target, GCancellable *canc
 	bool kept = sync_follow_keep(line, &problem);
 	line->pushed = (git_oid){ 0 };
 	sync_line_store_end(line);
+	sync_follow_end_ahead(line);
 	if (!kept)
 		g_message("%s", problem->message);
 	return ok;

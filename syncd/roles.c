@@ -119,12 +119,13 @@ static gboolean begin_leading(gpointer data)
 
 static bool change_role(SyncLine *line, SyncRole role, GError **error)
 {
-	SyncApply apply = sync_line_apply(line);
 	bool moved;
 
 	if (role == line->role)
 		return true;
 	sync_lead_end(line);
+	sync_follow_end_ahead(line);
+	SyncApply apply = sync_line_apply(line);
 	line->role = SYNC_ROLE_IDLE;
 	/* Whatever was half done becomes the old state or the new one, now. */
 	if (!sync_apply_settle(&apply, &moved, error) || (role == SYNC_ROLE_LEAD && !sync_follow_park_fetched(line, error)))

@@ -18,6 +18,7 @@
  */
 #pragma once
 
+#include "syncd/apply/ahead.h"
 #include "syncd/apply/gate.h"
 #include "syncd/voice/objects.h"
 #include "syncd/apply/plan.h"
@@ -29,6 +30,7 @@ typedef struct {
 	SyncRef ref;
 	SyncRepo *repo;
 	const SyncObjects *objects; /* NULL: the repository has the files themselves; else pointers to what is here */
+	SyncAhead *ahead;    /* what has been written for the sets already (ahead.h); NULL: nothing */
 	const char *journal; /* path */
 	SyncGate *gate;
 	/* Keeps @tree aside: the files as they were before, with what somebody has written into the place of a step after they were looked at. NULL: nobody

@@ -133,15 +133,15 @@ static GThreadPool *remover(void)
 }
 
 /* False: there is none, or it has to be removed here. */
-static bool leave_to_remover(int root_fd, const SyncSet *set)
+static bool leave_to_remover(int root_fd, const SyncSet *set, const char *name)
 {
 	static gint serial;
-	g_autofree char *staging = staging_name(set), *outer = gone_name(set);
+	g_autofree char *outer = gone_name(set);
 	g_autofree char *inner = g_strdup_printf("%d", g_atomic_int_add(&serial, 1)), *path = g_strconcat(outer, "/", inner, NULL);
 
 	/* First, so that nobody takes it for what an earlier process has left. */
 	g_atomic_int_inc(&going);
-	bool ok = (mkdirat(root_fd, outer, 0700) == 0 || errno == EEXIST) && renameat(root_fd, staging, root_fd, path) == 0;
+	bool ok = (mkdirat(root_fd, outer, 0700) == 0 || errno == EEXIST) && renameat(root_fd, name, root_fd, path) == 0;
 	int copy = ok ? fcntl(root_fd, F_DUPFD_CLOEXEC, 0) : -1;
 	if (copy < 0) {
 		(void)unlinkat(root_fd, outer, AT_REMOVEDIR);
@@ -152,6 +152,21 @@ static bool leave_to_remover(int root_fd, const SyncSet *set)
 	*gone = (Gone){ copy, g_steal_pointer(&outer), g_steal_pointer(&inner) };
 	g_thread_pool_push(remover(), gone, NULL);
 	return true;
+}
+
+void sync_places_leave_ahead(const SyncApply *apply)
+{
+	for (guint i = 0; i < apply->sets->len; i++) {
+		const SyncSet *set = apply->sets->pdata[i];
+
+		if (set->ref != apply->ref)
+			continue;
+		sync_autofd fd = sync_set_open(set);
+		g_autofree char *ahead = sync_ahead_name(set);
+
+		if (fd >= 0 && unlinkat(fd, ahead, AT_REMOVEDIR) < 0 && errno != ENOENT && !leave_to_remover(fd, set, ahead))
+			sync_file_remove_tree(fd, ahead);
+	}
 }
 
 static void clear(const SyncApply *apply, bool soon)
@@ -167,12 +182,15 @@ static void clear(const SyncApply *apply, bool soon)
 		sync_autofd fd = sync_set_open(set);
 		g_autofree char *staging = staging_name(set), *gone = gone_name(set);
 
-		if (fd < 0 || (soon && leave_to_remover(fd, set)))
+		if (fd < 0 || (soon && leave_to_remover(fd, set, staging)))
 			continue;
 		sync_file_remove_tree(fd, staging);
 		if (g_atomic_int_get(&going) == 0)
 			sync_file_remove_tree(fd, gone);
 	}
+	/* That of a process that ended. */
+	if (apply->objects && !apply->ahead)
+		sync_places_leave_ahead(apply);
 }
 
 void sync_places_discard(const SyncApply *apply)

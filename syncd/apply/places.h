@@ -33,6 +33,7 @@ int sync_places_staging(SyncPlaces *places, const char *set, bool make, GError *
 void sync_places_have_staging(SyncPlaces *places, const char *set); /* what is left of it, or an empty one */
 void sync_places_discard(const SyncApply *apply);                   /* of all sets of the ref, and the journal without a name */
 void sync_places_leave(const SyncApply *apply);                     /* the same, once the steps are made: it goes soon, and nobody waits for that */
+void sync_places_leave_ahead(const SyncApply *apply);               /* what nobody has taken of it (ahead.h), likewise */
 
 /* Who owns what @meta says; root where the name is not known here. */
 void sync_places_owner(SyncPlaces *places, const SyncMeta *meta, uid_t *ret_uid, gid_t *ret_gid);

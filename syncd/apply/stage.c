@@ -45,37 +45,37 @@ static bool write_content(int fd, const char *data, gsize length, GCancellable *
 	return true;
 }
 
-/* @blob NULL: it is large. */
-static bool fill(SyncStaging *staging, int fd, const git_oid *id, git_blob *blob, GError **error)
+/* @blob NULL: it is large; @pointer: not NULL where the blob is one. */
+static bool fill(SyncStaging *staging, int fd, const git_oid *id, git_blob *blob, const SyncPointer *pointer, GError **error)
 {
-	const SyncObjects *objects = staging->apply->objects;
-
-	if (!blob)
-		return sync_large_write(staging->apply->repo, id, fd, staging->cancellable, error);
-	const char *content = git_blob_rawcontent(blob);
-	gsize length = git_blob_rawsize(blob);
-	SyncPointer pointer;
-
-	if (!objects)
-		return write_content(fd, content, length, staging->cancellable, error);
-	return sync_pointer_parse(content, length, &pointer, error) && sync_objects_take(objects, &pointer, fd, staging->cancellable, error);
+	if (pointer)
+		return sync_objects_take(staging->apply->objects, pointer, fd, staging->cancellable, error);
+	return blob ? write_content(fd, git_blob_rawcontent(blob), git_blob_rawsize(blob), staging->cancellable, error) :
+		      sync_large_write(staging->apply->repo, id, fd, staging->cancellable, error);
 }
 
 static bool stage_file(SyncStaging *staging, SyncStep *step, int folder_fd, const char *name, const git_oid *id, git_blob *blob, GError **error)
 {
+	const SyncApply *apply = staging->apply;
 	struct timespec times[2];
+	SyncPointer pointer;
 	uid_t uid;
 	gid_t gid;
 
+	if (apply->objects && !sync_pointer_parse(git_blob_rawcontent(blob), git_blob_rawsize(blob), &pointer, error))
+		return false;
 	/* Owner and mode first, and nobody else's folder around it: a secret is never readable by the wrong one. */
-	sync_autofd fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	sync_autofd fd = apply->objects ? sync_ahead_take(apply->ahead, step->set, &pointer, folder_fd, name) : -1;
+	bool filled = fd >= 0;
+	if (!filled)
+		fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	sync_places_owner(staging->places, step->meta, &uid, &gid);
 	times_of(step->meta, times);
 	if (fd < 0 || fchown(fd, uid, gid) < 0 || fchmod(fd, step->meta->mode) < 0) {
 		sync_error_from_errno(error, errno, "staging a file");
 		return false;
 	}
-	if (!fill(staging, fd, id, blob, error))
+	if (!filled && !fill(staging, fd, id, blob, apply->objects ? &pointer : NULL, error))
 		return false;
 	struct stat st;
 	if (futimens(fd, times) < 0 || fstat(fd, &st) < 0 || (staging->places->few && fsync(fd) < 0)) {
@@ -83,7 +83,7 @@ static bool stage_file(SyncStaging *staging, SyncStep *step, int folder_fd, cons
 		return false;
 	}
 	/* Of many recordings the disk has little left to do when it is waited for. */
-	if (staging->apply->objects && !staging->places->few)
+	if (apply->objects && !filled && !staging->places->few)
 		(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	step->staged_ns = (gint64)st.st_mtim.tv_sec * G_GINT64_CONSTANT(1000000000) + st.st_mtim.tv_nsec;
 	step->staged_inode = st.st_ino;

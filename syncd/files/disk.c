@@ -298,3 +298,29 @@ void sync_disk_begin(int fd)
 	}
 	g_mutex_unlock(&lock);
 }
+
+/* What the disk does not have by then stays: nobody waits for it here. */
+static void let_go(SyncDiskTrail *trail)
+{
+	int fd = trail->fds[trail->at] - 1;
+
+	trail->fds[trail->at] = 0;
+	if (fd < 0)
+		return;
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	(void)close(fd);
+}
+
+void sync_disk_trail_add(SyncDiskTrail *trail, int fd)
+{
+	(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	let_go(trail);
+	trail->fds[trail->at] = fcntl(fd, F_DUPFD_CLOEXEC, 0) + 1;
+	trail->at = (trail->at + 1) % SYNC_DISK_TRAIL;
+}
+
+void sync_disk_trail_end(SyncDiskTrail *trail)
+{
+	for (trail->at = 0; trail->at < SYNC_DISK_TRAIL; trail->at++)
+		let_go(trail);
+}

@@ -30,6 +30,16 @@ int sync_disk_file_system(int fd);
 /* Whether everything that was asked for is on disk, once at most @patience_us have gone. */
 bool sync_disk_is_lasting(gint64 patience_us);
 
+/* What is written in bulk, one file after the other, and not read again: it is begun to be written at once, and leaves the memory some files later,
+ * which the next ones take in its place. Begins as zero. */
+enum { SYNC_DISK_TRAIL = 32 };
+typedef struct {
+	int fds[SYNC_DISK_TRAIL]; /* + 1, our own copies; 0: none */
+	guint at;
+} SyncDiskTrail;
+void sync_disk_trail_add(SyncDiskTrail *trail, int fd);
+void sync_disk_trail_end(SyncDiskTrail *trail);
+
 /* As syncfs(), and nobody waits for it, nor behind it: @function runs in @context when it is done, and never when the disk will not have it. */
 void sync_disk_later(int fd, GMainContext *context, GSourceFunc function, gpointer data);
 

@@ -138,7 +138,7 @@ static bool fetch_objects(Task *task, GPtrArray *entries, GError **error)
 		SyncFetchSource source = { .host = task->hosts[i], .port = task->port, .key = task->key, .pin = task->pin };
 
 		g_clear_error(&problem);
-		if (sync_lfs_fetch(task->engine->objects, &source, wants, NULL, NULL, task->cancellable, &problem))
+		if (sync_lfs_fetch(task->engine->objects, &source, wants, NULL, NULL, NULL, task->cancellable, &problem))
 			return sync_objects_settle(task->engine->objects, error);
 		if (g_cancellable_is_cancelled(task->cancellable))
 			break;

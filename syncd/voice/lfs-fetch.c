@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "syncd/files/disk.h"
+#include "syncd/files/file.h"
 #include "syncd/error.h"
 #include "syncd/voice/lfs.h"
 #include "syncd/peer/place.h"
@@ -18,6 +19,8 @@ typedef struct {
 	SyncObjects *objects;
 	const SyncFetchSource *source;
 	GPtrArray *order;
+	SyncLfsCame came;
+	gpointer user_data;
 	GCancellable *cancellable;
 	GMutex lock; /* guards the rest */
 	GCond changed;
@@ -28,6 +31,7 @@ typedef struct {
 typedef struct {
 	SyncTalk *talk; /* NULL: to be dialled */
 	guint answers;
+	SyncDiskTrail trail;
 	char buffer[BUFFER];
 	gsize at, end; /* of what was read and not used */
 } Connection;
@@ -143,9 +147,24 @@ static bool dial(Connection *connection, const Round *round, GError **error)
 	return connection->talk != NULL;
 }
 
-/* *ret_stale: nothing came over a connection that had served before. */
-static bool converse(Connection *connection, const Round *round, const SyncPointer *pointer, bool *ret_stale, GError **error)
+/* While the next ones come the disk is at work, and what it has leaves the memory: whoever waits for it in the end finds little left. */
+static bool keep(Connection *connection, const Round *round, const SyncWant *want, SyncReceipt *receipt, GError **error)
 {
+	if (!sync_receipt_finish(receipt, error))
+		return false;
+	if (!round->came)
+		return true;
+	sync_autofd fd = round->came(want, round->user_data, round->cancellable);
+	sync_disk_trail_add(&connection->trail, sync_receipt_fd(receipt));
+	if (fd >= 0)
+		sync_disk_trail_add(&connection->trail, fd);
+	return true;
+}
+
+/* *ret_stale: nothing came over a connection that had served before. */
+static bool converse(Connection *connection, const Round *round, const SyncWant *want, bool *ret_stale, GError **error)
+{
+	const SyncPointer *pointer = &want->pointer;
 	g_autoptr(SyncReceipt) receipt = sync_receipt_new(round->objects, pointer, round->cancellable, error);
 	guint64 at;
 
@@ -154,7 +173,7 @@ static bool converse(Connection *connection, const Round *round, const SyncPoint
 		return false;
 	/* All of it may have come before an unclean end. */
 	if (sync_receipt_at(receipt) == pointer->size)
-		return sync_receipt_finish(receipt, error);
+		return keep(connection, round, want, receipt, error);
 	if (!connection->talk && !dial(connection, round, error))
 		return false;
 	g_autofree char *head = ask(connection, round, pointer->id, sync_receipt_at(receipt), error) ?
@@ -169,16 +188,16 @@ static bool converse(Connection *connection, const Round *round, const SyncPoint
 		return false;
 	if (at < sync_receipt_at(receipt) && !sync_receipt_restart(receipt, error))
 		return false;
-	return read_body(connection, receipt, pointer->size, error) && sync_receipt_finish(receipt, error);
+	return read_body(connection, receipt, pointer->size, error) && keep(connection, round, want, receipt, error);
 }
 
-static bool fetch_one(Connection *connection, const Round *round, const SyncPointer *pointer, GError **error)
+static bool fetch_one(Connection *connection, const Round *round, const SyncWant *want, GError **error)
 {
 	for (;;) {
 		g_autoptr(GError) problem = NULL;
 		bool stale;
 
-		if (converse(connection, round, pointer, &stale, &problem))
+		if (converse(connection, round, want, &stale, &problem))
 			return true;
 		hang_up(connection);
 		if (stale && !g_cancellable_is_cancelled(round->cancellable))
@@ -214,7 +233,7 @@ static gpointer work(gpointer data)
 	while (goes_on && (want = next_want(round))) {
 		GError *error = NULL;
 
-		if (fetch_one(connection, round, &want->pointer, &error))
+		if (fetch_one(connection, round, want, &error))
 			continue;
 		goes_on = concerns_one(error);
 		g_mutex_lock(&round->lock);
@@ -227,6 +246,7 @@ static gpointer work(gpointer data)
 			g_cancellable_cancel(round->cancellable);
 	}
 	hang_up(connection);
+	sync_disk_trail_end(&connection->trail);
 	g_mutex_lock(&round->lock);
 	round->running--;
 	g_cond_signal(&round->changed);
@@ -239,12 +259,12 @@ static void cancel_also(GCancellable *from, gpointer to)
 	g_cancellable_cancel(to);
 }
 
-bool sync_lfs_fetch(SyncObjects *objects, const SyncFetchSource *source, const SyncWants *wants, SyncLfsEnough enough, gpointer user_data,
-		    GCancellable *cancellable, GError **error)
+bool sync_lfs_fetch(SyncObjects *objects, const SyncFetchSource *source, const SyncWants *wants, SyncLfsEnough enough, SyncLfsCame came,
+		    gpointer user_data, GCancellable *cancellable, GError **error)
 {
 	g_autoptr(GPtrArray) order = sync_wants_order(wants);
 	g_autoptr(GCancellable) inner = g_cancellable_new();
-	Round round = { .objects = objects, .source = source, .order = order, .cancellable = inner };
+	Round round = { .objects = objects, .source = source, .order = order, .came = came, .user_data = user_data, .cancellable = inner };
 	GThread *threads[AT_ONCE];
 	gint64 began_us = g_get_monotonic_time();
 	bool left_off = false;

@@ -388,6 +388,16 @@ bool sync_objects_take(const SyncObjects *objects, const SyncPointer *pointer, i
 
 /* ---- receiving ---- */
 
+bool sync_objects_has_room(int fd, guint64 bytes)
+{
+	struct statvfs room;
+
+	if (fstatvfs(fd, &room) < 0)
+		return false;
+	guint64 free_bytes = (guint64)room.f_bavail * room.f_frsize;
+	return bytes <= free_bytes && free_bytes - bytes >= RESERVE;
+}
+
 struct SyncReceipt {
 	SyncObjects *objects;
 	SyncPointer pointer;
@@ -399,7 +409,6 @@ struct SyncReceipt {
 SyncReceipt *sync_receipt_new(SyncObjects *objects, const SyncPointer *pointer, GCancellable *cancellable, GError **error)
 {
 	g_autoptr(SyncReceipt) receipt = g_new0(SyncReceipt, 1);
-	struct statvfs room;
 	struct stat st;
 
 	receipt->objects = objects;
@@ -407,7 +416,7 @@ SyncReceipt *sync_receipt_new(SyncObjects *objects, const SyncPointer *pointer, 
 	receipt->path = part_path(objects, pointer->id);
 	receipt->fd = open(receipt->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	hash_begin(&receipt->hash);
-	if (receipt->fd < 0 || fstat(receipt->fd, &st) < 0 || fstatvfs(receipt->fd, &room) < 0) {
+	if (receipt->fd < 0 || fstat(receipt->fd, &st) < 0) {
 		failed(error, receipt->path);
 		return NULL;
 	}
@@ -416,8 +425,7 @@ SyncReceipt *sync_receipt_new(SyncObjects *objects, const SyncPointer *pointer, 
 	if ((guint64)st.st_size <= pointer->size &&
 	    (!pump(receipt->fd, -1, st.st_size, &receipt->hash, cancellable, error) || lseek(receipt->fd, (off_t)receipt->hash.size, SEEK_SET) < 0))
 		return NULL;
-	guint64 missing = pointer->size - receipt->hash.size, free_bytes = (guint64)room.f_bavail * room.f_frsize;
-	if (missing > free_bytes || free_bytes - missing < RESERVE) {
+	if (!sync_objects_has_room(receipt->fd, pointer->size - receipt->hash.size)) {
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_FAILED, "no room for a recording of %" G_GUINT64_FORMAT " bytes", pointer->size);
 		return NULL;
 	}
@@ -438,6 +446,11 @@ void sync_receipt_free(SyncReceipt *receipt)
 guint64 sync_receipt_at(const SyncReceipt *receipt)
 {
 	return receipt->hash.size;
+}
+
+int sync_receipt_fd(const SyncReceipt *receipt)
+{
+	return receipt->fd;
 }
 
 bool sync_receipt_restart(SyncReceipt *receipt, GError **error)

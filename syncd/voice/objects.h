@@ -43,6 +43,9 @@ bool sync_objects_put(SyncObjects *objects, int fd, GCancellable *cancellable, S
 bool sync_objects_take(const SyncObjects *objects, const SyncPointer *pointer, int fd, GCancellable *cancellable,
 		       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Whether the file system of @fd may take so many bytes more of what comes from the peer. */
+bool sync_objects_has_room(int fd, guint64 bytes);
+
 /* Everything that was put or received is on the disk, names too. Before a commit that refers to it. */
 bool sync_objects_settle(SyncObjects *objects, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
@@ -60,6 +63,7 @@ typedef struct SyncReceipt SyncReceipt;
 SyncReceipt *sync_receipt_new(SyncObjects *objects, const SyncPointer *pointer, GCancellable *cancellable, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void sync_receipt_free(SyncReceipt *receipt); /* what has come is kept; NULL is fine */
 guint64 sync_receipt_at(const SyncReceipt *receipt);
+int sync_receipt_fd(const SyncReceipt *receipt); /* what it is written to; borrowed */
 
 /* From the beginning after all. */
 bool sync_receipt_restart(SyncReceipt *receipt, GError **error) G_GNUC_WARN_UNUSED_RESULT;

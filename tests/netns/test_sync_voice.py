@@ -205,6 +205,39 @@ def test_killed_in_the_middle(pair, lab):
         device.wait(lambda d=device: parts(d) == {}, "nothing half is left", 30)
 
 
+def test_what_was_written_ahead(pair, lab):
+    """Recordings are written for their set while others come; what is not staged then does not outlive the process, nor the role."""
+    alpha, beta = pair
+    ahead = beta.at(f"{MAIL}/.understudy-ahead.pbx.mail")
+
+    def written():
+        return ahead.exists() and len(os.listdir(ahead)) >= 10
+
+    beta.set_role("idle")
+    for name, content in ({f"{i % 3}/msg{i}.wav": noise(i, 20000 + i) for i in range(30)} | {"long.wav": noise(30, 24 << 20)}).items():
+        record(alpha, name, content)
+    alpha.commit()
+    slow_down(alpha, "10mbit")
+    beta.set_role("follow")
+    beta.wait(written, "some are written", 30)
+    beta.kill()
+    assert written() and not recordings(beta)
+    beta.start()
+    assert not ahead.exists()
+    for i in range(20):
+        record(alpha, f"more/msg{i}.wav", noise(40 + i, 20000))
+    alpha.commit()
+    beta.set_role("follow")
+    beta.wait(written, "some of the next ones", 30)
+    beta.set_role("idle")
+    beta.wait(lambda: not ahead.exists(), "they go with the role")
+    speed_up(alpha)
+    beta.set_role("follow")
+    lab.in_step()
+    assert recordings(beta) == recordings(alpha) and len(recordings(beta)) == 51
+    beta.wait(lambda: not ahead.exists(), "nothing is left of it")
+
+
 @pytest.mark.timed(100)
 def test_takeover_with_objects_missing(pair, lab):
     """It waits for none, names those that it lacks, and what was whole before is there."""
