@@ -80,10 +80,10 @@ class BusWatch:
         return round((time.monotonic() - self.origin) * 1000, 1)
 
     def _on_role(self, _connection, _sender, _path, _interface, _signal, parameters):
-        old, new, reason, term, term_id, _, _, _ = parameters.unpack()
+        old, new, reason, term, term_id, sequence, _, _ = parameters.unpack()
         with self.changed:
             self.roles.append({"device": self.device.name, "t_ms": self._now_ms(), "old": old, "new": new, "reason": reason,
-                               "term": f"{term}/{term_id}"})
+                               "term": f"{term}/{term_id}", "sequence": sequence})
             self.changed.notify_all()
 
     def _on_event(self, _connection, _sender, _path, _interface, _signal, parameters):

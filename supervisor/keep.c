@@ -78,6 +78,13 @@ void keep_written(Supervisor *supervisor, const char *path, const char *text)
 	supervisor_think(supervisor, ROLE_EVENT_FACTS);
 }
 
+void keep_failed(Supervisor *supervisor, const char *path, const char *reason)
+{
+	g_warning("not on disk: %s", reason);
+	if (supervisor->events && strcmp(path, EVENTS_FILE) != 0)
+		events_raise_once(supervisor->events, path, 3600, EVENT_APPLICATION, "disk", 3, reason);
+}
+
 void keep_again(Supervisor *supervisor)
 {
 	if (supervisor->term_stored < supervisor->role.reserved && g_get_monotonic_time() - supervisor->term_tried_us >= AGAIN_US)
@@ -136,7 +143,7 @@ static bool load_run(Supervisor *supervisor)
 	if (mode && mode_order_parse(mode, &supervisor->mode)) {
 		g_autofree char *text = mode_order_text(&supervisor->mode);
 		if (strcmp(text, stored) != 0)
-			store_write(supervisor->store, MODE_FILE, text);
+			store_write(supervisor->settings_store, MODE_FILE, text);
 	}
 	return true;
 }
@@ -155,7 +162,7 @@ void keep_load_rest(Supervisor *supervisor)
 
 void keep_load(Supervisor *supervisor)
 {
-	g_autofree char *mode = store_read(supervisor->store, MODE_FILE);
+	g_autofree char *mode = store_read(supervisor->settings_store, MODE_FILE);
 	role_init(&supervisor->role, supervisor->settings->id, g_get_monotonic_time());
 	supervisor->role_since_ms = g_get_real_time() / 1000;
 	load_term(supervisor);
@@ -212,22 +219,60 @@ void keep_write_run(Supervisor *supervisor)
 void keep_mode(Supervisor *supervisor, const ModeOrder *order)
 {
 	g_autofree char *text = mode_order_text(order);
-	store_write(supervisor->store, MODE_FILE, text);
+	store_write(supervisor->settings_store, MODE_FILE, text);
 }
 
-void supervisor_set_mode(Supervisor *supervisor, const ModeOrder *order)
+static bool take_mode(Supervisor *supervisor, const ModeOrder *order)
 {
 	ModeOrder *mode = &supervisor->mode;
 	if (mode->mode == order->mode && mode->until_ms == order->until_ms && strcmp(mode->reason, order->reason) == 0)
-		return;
+		return false;
 	g_message("mode: %s -> %s%s%s", mode_name(mode->mode), mode_name(order->mode), *order->reason ? ": " : "", order->reason);
 	*mode = *order;
 	supervisor_remember(supervisor);
-	keep_mode(supervisor, order);
+	return true;
+}
+
+static void tell_mode(Supervisor *supervisor)
+{
 	service_changed(supervisor->service, "Mode");
 	service_changed(supervisor->service, "ModeUntilMs");
 	service_changed(supervisor->service, "ModeReason");
 	supervisor_think(supervisor, ROLE_EVENT_FACTS);
+}
+
+void supervisor_set_mode(Supervisor *supervisor, const ModeOrder *order)
+{
+	if (!take_mode(supervisor, order))
+		return;
+	keep_mode(supervisor, order);
+	tell_mode(supervisor);
+}
+
+typedef struct {
+	Supervisor *supervisor;
+	StoreDoneCb done;
+	gpointer user_data;
+} ModeAsked;
+
+static void on_mode_written(const GError *error, gpointer user_data)
+{
+	g_autofree ModeAsked *asked = user_data;
+	if (error)
+		keep_failed(asked->supervisor, MODE_FILE, error->message);
+	asked->done(error, asked->user_data);
+}
+
+void supervisor_order_mode(Supervisor *supervisor, const ModeOrder *order, StoreDoneCb done, gpointer user_data)
+{
+	g_autofree char *text = mode_order_text(order);
+	ModeAsked *asked = g_new(ModeAsked, 1);
+	*asked = (ModeAsked){ supervisor, done, user_data };
+	bool changed = take_mode(supervisor, order);
+	/* Also where it is in use already: it may be on its way to the disk. */
+	store_write_then(supervisor->settings_store, MODE_FILE, text, on_mode_written, asked);
+	if (changed)
+		tell_mode(supervisor);
 }
 
 void keep_watch_mode(Supervisor *supervisor)

@@ -562,6 +562,17 @@ void peer_request(Peer *peer, const char *topic, GVariant *args, guint timeout_m
 
 /* ---- What the other device asks ---- */
 
+typedef struct {
+	Peer *peer;
+	guint64 serial;
+} ModeAnswer;
+
+static void on_mode_kept(const GError *error, gpointer user_data)
+{
+	g_autofree ModeAnswer *answer = user_data;
+	peer_answer(answer->peer, answer->serial, error ? NULL : g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0), error);
+}
+
 static GVariant *answer_mode(Supervisor *supervisor, guint64 serial, GVariant *args, GError **error)
 {
 	const char *text = "", *reason = "";
@@ -575,8 +586,10 @@ static GVariant *answer_mode(Supervisor *supervisor, guint64 serial, GVariant *a
 		return NULL;
 	}
 	ModeOrder order = mode_order(mode, minutes, reason, g_get_real_time() / 1000);
-	supervisor_set_mode(supervisor, &order);
-	return g_variant_new_array(G_VARIANT_TYPE("{sv}"), NULL, 0);
+	ModeAnswer *answer = g_new(ModeAnswer, 1);
+	*answer = (ModeAnswer){ supervisor->peer, serial };
+	supervisor_order_mode(supervisor, &order, on_mode_kept, answer);
+	return NULL;
 }
 
 static GVariant *answer_timeline(Supervisor *supervisor, guint64 serial, GVariant *args, GError **error)

@@ -15,7 +15,7 @@
 #define SOCKET "/run/understudy/private/supervisor"
 #define TIMELINE_ASK_MS 1000
 #define TIMELINE_MOST 1000
-#define MODE_ASK_MS 2000
+#define MODE_ASK_MS 20000 /* its disk may be slow */
 #define UNSAID_MOST 32
 #define QUIET_MOST_S (7 * 24 * 3600)
 #define REASON_MOST 200
@@ -211,6 +211,11 @@ static void on_mode_taken(GVariant *values, const GError *error, gpointer user_d
 		bus_call_reply(call, NULL);
 }
 
+static void on_mode_kept(const GError *error, gpointer user_data)
+{
+	on_mode_taken(NULL, error, user_data);
+}
+
 static void on_set_mode(BusCall *call, GVariant *args, gpointer user_data)
 {
 	Supervisor *supervisor = user_data;
@@ -251,8 +256,7 @@ static void on_set_mode(BusCall *call, GVariant *args, gpointer user_data)
 	case ROLE_BACKUP:
 	case ROLE_FAULT:
 		order = mode_order(mode, minutes, reason, g_get_real_time() / 1000);
-		supervisor_set_mode(supervisor, &order);
-		bus_call_reply(call, NULL);
+		supervisor_order_mode(supervisor, &order, on_mode_kept, call);
 		return;
 	}
 	g_assert_not_reached();

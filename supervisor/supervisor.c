@@ -218,10 +218,7 @@ static void on_daemon_stopped(DaemonKind kind, gpointer user_data)
 
 static void on_store_failed(const char *path, const char *reason, gpointer user_data)
 {
-	Supervisor *supervisor = user_data;
-	g_warning("not on disk: %s", reason);
-	if (supervisor->events && strcmp(path, EVENTS_FILE) != 0)
-		events_raise_once(supervisor->events, path, 3600, EVENT_APPLICATION, "disk", 3, reason);
+	keep_failed(user_data, path, reason);
 }
 
 static void on_store_written(const char *path, const char *text, gpointer user_data)

@@ -152,6 +152,8 @@ void supervisor_refuse_settings(Supervisor *supervisor, const char *reason);
 /* A pair.conf from the pair: checked, written, in use; @done hears of it. */
 void supervisor_adopt_pair(Supervisor *supervisor, const char *text, StoreDoneCb done, gpointer user_data);
 void supervisor_set_mode(Supervisor *supervisor, const ModeOrder *order);
+/* By order of people: in use at once, and @done runs, in the main loop, when the disk has it too: who hears of it may cut the power then. */
+void supervisor_order_mode(Supervisor *supervisor, const ModeOrder *order, StoreDoneCb done, gpointer user_data);
 void supervisor_set_joining(Supervisor *supervisor, bool joining);
 /* Things of /run that the next supervisor wants; written when the loop is idle. */
 void supervisor_remember(Supervisor *supervisor);
@@ -174,6 +176,7 @@ void keep_watch_mode(Supervisor *supervisor); /* to be called every second: a mo
 void keep_write_term(Supervisor *supervisor);
 void keep_mark_unstored(Supervisor *supervisor); /* as the posture says */
 void keep_written(Supervisor *supervisor, const char *path, const char *text);
+void keep_failed(Supervisor *supervisor, const char *path, const char *reason);
 void keep_again(Supervisor *supervisor); /* what could not be written is tried again now and then */
 void keep_good_settings(Supervisor *supervisor);
 /* The settings last in use: NULL when there are none. */
