@@ -153,7 +153,7 @@ static gboolean on_grace_time(gpointer user_data)
 	return G_SOURCE_REMOVE;
 }
 
-static void hand_over(NotifyEngine *engine)
+void notify_engine_hand_over(NotifyEngine *engine)
 {
 	if (outbox_hands_over(&engine->place))
 		claim(engine, engine->place.peer, engine->settings->id);
@@ -398,7 +398,7 @@ void notify_engine_place(NotifyEngine *engine, GVariant *place)
 	else if (!engine->grace_timer)
 		engine->grace_timer = g_timeout_add(paired ? GRACE_MS : 1, on_grace_time, engine);
 	look_back(engine);
-	hand_over(engine);
+	notify_engine_hand_over(engine);
 	ask(engine);
 }
 

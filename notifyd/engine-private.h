@@ -39,5 +39,6 @@ void notify_engine_note(NotifyEngine *engine, const char *name, guint8 priority,
 void notify_engine_light(NotifyEngine *engine, const NotifyEvent *event);
 /* There may be more to tell the other device. */
 void notify_engine_news(NotifyEngine *engine);
+void notify_engine_hand_over(NotifyEngine *engine); /* what could not be sent from here, where the other leads: also after each attempt */
 void notify_engine_begin_place(NotifyEngine *engine);
 void notify_engine_end_place(NotifyEngine *engine);

@@ -353,6 +353,7 @@ static void on_note(const NotifyEvent *event, gpointer user_data)
 static void on_rows(gpointer user_data)
 {
 	notify_engine_news(user_data);
+	notify_engine_hand_over(user_data);
 }
 
 NotifyEngine *notify_engine_new(NotifyWriter *writer, Settings *settings, const NotifyEnginePlan *plan)

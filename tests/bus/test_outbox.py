@@ -398,6 +398,15 @@ def test_the_other_sends_what_was_left(pair):
     assert [seen[0] in messages for seen in old.seen("mail")[before:]] == [False]
 
 
+def test_what_a_backup_cannot_send_is_left_to_the_master(post):
+    """When the attempt has failed, and not when there is next something to tell between the two."""
+    post.will("mail", "say retry '421 not now'")
+    client = post.start_notifyd(leads=False, connected=True, peer_leads=True, paired=True, peer="dev-b")
+    client.raise_event("SIP", "from the Backup", 3)
+    wait_until(lambda: [row["device"] for row in deliveries(client)] == ["dev-b"], "it is the Master's task")
+    assert len(post.seen("mail")) == 1
+
+
 def test_read_on_one_is_read_on_the_other(pair):
     """Also what was read after the first copy, while the two were apart; whoever shows it on the other is told."""
     a, b = pair.posts[0].start_notifyd(paired=True), pair.posts[1].start_notifyd(leads=False, connected=True, peer_leads=True, paired=True, peer="dev-a")
