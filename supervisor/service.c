@@ -211,7 +211,7 @@ static void on_mode_taken(GVariant *values, const GError *error, gpointer user_d
 		bus_call_reply(call, NULL);
 }
 
-static void on_mode_kept(const GError *error, gpointer user_data)
+static void on_carried_out(const GError *error, gpointer user_data)
 {
 	on_mode_taken(NULL, error, user_data);
 }
@@ -256,15 +256,10 @@ static void on_set_mode(BusCall *call, GVariant *args, gpointer user_data)
 	case ROLE_BACKUP:
 	case ROLE_FAULT:
 		order = mode_order(mode, minutes, reason, g_get_real_time() / 1000);
-		supervisor_order_mode(supervisor, &order, on_mode_kept, call);
+		supervisor_order_mode(supervisor, &order, on_carried_out, call);
 		return;
 	}
 	g_assert_not_reached();
-}
-
-static void on_take_done(const GError *error, gpointer user_data)
-{
-	on_mode_taken(NULL, error, user_data);
 }
 
 static void on_take_over(BusCall *call, GVariant *args, gpointer user_data)
@@ -288,7 +283,7 @@ static void on_take_over(BusCall *call, GVariant *args, gpointer user_data)
 		bus_call_fail_literal(call, BUS_ERROR_REFUSED, "first-sync: the first synchronisation is not done; or force");
 	else {
 		undo_reset(supervisor->undo);
-		elect_take(supervisor->elect, force ? "forced" : "ordered", on_take_done, call);
+		elect_take(supervisor->elect, force ? "forced" : "ordered", on_carried_out, call);
 	}
 }
 
