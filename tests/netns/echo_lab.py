@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The application of the scenarios that need no PBX: it echoes datagrams at the service address, and answers OPTIONS."""
 
+# What the programs of the scenarios answer: to OPTIONS as SIP wants it, to anything else the same.
+REPLY = """\
+import re
+def reply(data):
+    if not data.startswith(b"OPTIONS "):
+        return data
+    lines = [line for line in data.split(b"\\r\\n") if re.match(rb"(Via|From|To|Call-ID|CSeq):", line)]
+    return b"\\r\\n".join([b"SIP/2.0 200 OK", *lines, b"Content-Length: 0", b"", b""])
+"""
+
 # Files in /run and /var/lib/echo say how it behaves: that it must not be ready yet, not stop yet, or not run at all; $START_MS, how long it
 # takes to become ready.
-ECHO = """\
-#!/usr/bin/python3
-import os, re, signal, socket, sys, time
+ECHO = "#!/usr/bin/python3\n" + REPLY + """\
+import os, signal, socket, sys, time
 if os.path.exists("/var/lib/echo/broken"):
     sys.exit("my files are broken")
 if os.path.exists("/var/lib/echo/config") and open("/var/lib/echo/config").read() != "good":
@@ -25,10 +34,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
         out.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
     while True:
         data, sender = here.recvfrom(4000)
-        if data.startswith(b"OPTIONS "):
-            lines = [line for line in data.split(b"\\r\\n") if re.match(rb"(Via|From|To|Call-ID|CSeq):", line)]
-            data = b"\\r\\n".join([b"SIP/2.0 200 OK", *lines, b"Content-Length: 0", b"", b""])
-        here.sendto(data, sender)
+        here.sendto(reply(data), sender)
 """
 APPLICATION = """\
 [application]

@@ -19,6 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 from lab.device import Lab  # noqa: E402  (the demo's folder must be on the path first)
 from lab.net import wait_until  # noqa: E402
 
+from echo_lab import REPLY  # noqa: E402
+
 NAME, ROOT = "org.understudy.Supervisor1", "/org/understudy/Supervisor1"
 DEVICE = "[device]\nid=alpha\nname=Alpha\n\n[interface lan]\ndevice=eth0\naddress=192.0.2.11/24\n"
 PAIR = "[pair]\ngroup-id=51\nfirst-answer-ms=20000\n\n[group lan]\ninterface=lan\naddresses=192.0.2.10/24\n"
@@ -63,24 +65,21 @@ with socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, so
         here.sendto(data, sender)
 """
 
-# Binds its port at the service address when /run/may-bind is there, and reads from it when /run/may-answer is: answers OPTIONS, and echoes the rest.
-QUEUES = """\
-#!/usr/bin/python3
-import os, re, socket, sys, time
-def wait(path):
-    while not os.path.exists(path):
-        time.sleep(0.005)
-wait("/run/may-bind")
+# At the first SIGUSR1 it binds its port at the service address, at the second it begins to read and answers; /run/said has how far it is.
+QUEUES = "#!/usr/bin/python3\n" + REPLY + """\
+import signal, socket, sys
+def say_and_wait(word):
+    with open("/run/said", "w") as out:
+        out.write(word)
+    signal.sigwait({signal.SIGUSR1})
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+say_and_wait("begun")
 with socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM) as here:
     here.bind((sys.argv[1], 5060))
-    open("/run/bound", "w").close()
-    wait("/run/may-answer")
+    say_and_wait("bound")
     while True:
         data, sender = here.recvfrom(4000)
-        if data.startswith(b"OPTIONS "):
-            lines = [line for line in data.split(b"\\r\\n") if re.match(rb"(Via|From|To|Call-ID|CSeq):", line)]
-            data = b"\\r\\n".join([b"SIP/2.0 200 OK", *lines, b"Content-Length: 0", b"", b""])
-        here.sendto(data, sender)
+        here.sendto(reply(data), sender)
 """
 
 
@@ -627,8 +626,11 @@ def test_early_traffic_waits_in_the_socket_of_the_last_that_starts(place, servic
     place.device.start()
     place.wait_role("taking-over")
 
-    def there(path):
-        return place.device.run(["test", "-e", path], check=False).returncode == 0
+    def signal_it(number):
+        os.kill(*place.group("sip"), number)
+
+    def wait_said(word):
+        wait_until(lambda: place.device.read("/run/said") == word, 5, word)
 
     def queued():
         return re.search(r"set queued {[^}]*elements = { 5060 }", place.device.run(["nft", "-n", "list", "ruleset"]).stdout)
@@ -642,21 +644,22 @@ def test_early_traffic_waits_in_the_socket_of_the_last_that_starts(place, servic
             with pytest.raises(TimeoutError):
                 line.recv(10)
 
-        place.device.run(["touch", "/run/may-bind"])
-        wait_until(lambda: there("/run/bound"), 5, "its socket")
+        wait_said("begun")
+        signal_it(signal.SIGUSR1)
+        wait_said("bound")
         wait_until(lambda: answers_ping6(phone, service) if v6 else answers_ping(phone, service), 5, "the address")
         is_silent_to(b"dropped")
         assert not queued()
         place.device.run(["touch", "/run/other"])
         wait_until(queued, 5, "the last one's port")
-        place.device.run(["rm", "/run/may-bind", "/run/bound"])
-        os.kill(*place.group("sip"), signal.SIGKILL)  # comes again without a socket
+        signal_it(signal.SIGKILL)  # comes again without a socket
+        wait_said("begun")
         wait_until(lambda: place.app("sip", "State") == "starting" and place.app("sip", "Restarts") == 1 and queued(), 5, "starting again")
         is_silent_to(b"refused?")
-        place.device.run(["touch", "/run/may-bind"])
-        wait_until(lambda: there("/run/bound"), 5, "its socket")
+        signal_it(signal.SIGUSR1)
+        wait_said("bound")
         is_silent_to(b"waits")
-        place.device.run(["touch", "/run/may-answer"])
+        signal_it(signal.SIGUSR1)
         line.settimeout(5)
         assert line.recv(10) == b"waits"
         place.wait_role("master")

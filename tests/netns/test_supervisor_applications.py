@@ -17,19 +17,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "demo"))
 from lab.device import Lab  # noqa: E402  (the demo's folder must be on the path first)
 from lab.net import wait_until  # noqa: E402
 
+from echo_lab import REPLY  # noqa: E402
 from test_supervisor import PAIR, Place, alive, application  # noqa: E402
 
 # Answers OPTIONS on the port given, while the file given is there; a second argument says on which address.
-SIP = """\
-#!/usr/bin/python3
-import os, re, socket, sys
+SIP = "#!/usr/bin/python3\n" + REPLY + """\
+import os, socket, sys
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
     here.bind((sys.argv[2], 5060))
     while True:
         text, sender = here.recvfrom(4000)
         if os.path.exists(sys.argv[1]):
-            lines = [line for line in text.split(b"\\r\\n") if re.match(rb"(Via|From|To|Call-ID|CSeq):", line)]
-            here.sendto(b"\\r\\n".join([b"SIP/2.0 200 OK", *lines, b"Content-Length: 0", b"", b""]), sender)
+            here.sendto(reply(text), sender)
 """
 
 # Says READY=1 and then WATCHDOG=1 as often as it is told, until the file given is there.
