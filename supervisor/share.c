@@ -21,7 +21,7 @@ struct Share {
 	BusSubscription *asks;
 	GVariant *place; /* as notifyd was told last; NULL: not yet */
 	GVariant *heads; /* as the peer was told last */
-	BusPending *pending; /* PeerTold, or the question */
+	GQueue following; /* of Following: who waits until notifyd has the settings */
 };
 
 static void call(Share *share, const char *method, GVariant *args)
@@ -80,12 +80,6 @@ void share_look(Share *share)
 				    g_variant_new("(s@a{sv})", "events", heads), CALL_MS, NULL, NULL);
 }
 
-void share_begin(Share *share)
-{
-	g_clear_pointer(&share->place, g_variant_unref);
-	share_look(share);
-}
-
 void share_forget(Share *share)
 {
 	g_clear_pointer(&share->heads, g_variant_unref);
@@ -98,23 +92,73 @@ void share_reload(Share *share)
 		call(share, "Reload", NULL);
 }
 
+/* ---- Who waits until it has heard ---- */
+
 typedef struct {
+	Share *share;
+	GList link;
+	guint timer;
+	BusPending *ping;
 	void (*done)(gpointer user_data);
 	gpointer user_data;
 } Following;
 
-static void on_followed(GVariant *values, const GError *error, gpointer user_data)
+static void following_free(Following *following)
 {
-	g_autofree Following *following = user_data;
+	g_queue_unlink(&following->share->following, &following->link);
+	bus_pending_cancel(following->ping);
+	g_source_remove(following->timer);
+	g_free(following);
+}
+
+static void followed(Following *following)
+{
 	following->done(following->user_data);
+	following_free(following);
+}
+
+static void on_ping(GVariant *values, const GError *error, gpointer user_data)
+{
+	Following *following = user_data;
+
+	following->ping = NULL;
+	if (!error) /* else it is gone, and its next life is asked */
+		followed(following);
+}
+
+static gboolean on_follow_time(gpointer user_data)
+{
+	followed(user_data);
+	return G_SOURCE_CONTINUE; /* removed with it */
+}
+
+static void ping(Following *following)
+{
+	following->ping = bus_link_call(following->share->supervisor->notify_link, NULL, NOTIFY_PATH, "org.freedesktop.DBus.Peer", "Ping", NULL, FOLLOW_MS,
+					on_ping, following);
 }
 
 void share_follow(Share *share, void (*done)(gpointer user_data), gpointer user_data)
 {
-	Following *following = g_new(Following, 1);
-	*following = (Following){ done, user_data };
-	(void)bus_link_call(share->supervisor->notify_link, NULL, NOTIFY_PATH, "org.freedesktop.DBus.Peer", "Ping", NULL, FOLLOW_MS, on_followed,
-			    following);
+	Following *following = g_new0(Following, 1);
+
+	*following = (Following){ .share = share, .done = done, .user_data = user_data };
+	following->link.data = following;
+	g_queue_push_tail_link(&share->following, &following->link);
+	following->timer = g_timeout_add(FOLLOW_MS, on_follow_time, following);
+	if (bus_link_is_up(share->supervisor->notify_link))
+		ping(following);
+}
+
+void share_begin(Share *share)
+{
+	/* The settings that it read when it began, or that the supervisor before us had, may not be ours. */
+	share_reload(share);
+	g_clear_pointer(&share->place, g_variant_unref);
+	share_look(share);
+	for (GList *each = share->following.head; each; each = each->next)
+		if (!((Following *)each->data)->ping)
+			ping(each->data);
 }
 
 /* ---- We ask ---- */
@@ -182,5 +226,7 @@ void share_free(Share *share)
 	bus_subscription_free(share->asks);
 	g_clear_pointer(&share->place, g_variant_unref);
 	g_clear_pointer(&share->heads, g_variant_unref);
+	while (share->following.head)
+		following_free(share->following.head->data);
 	g_free(share);
 }

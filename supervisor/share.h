@@ -16,7 +16,7 @@ void share_begin(Share *share);
 void share_forget(Share *share);
 /* The settings, or a secret, have changed. */
 void share_reload(Share *share);
-/* @done runs, from the loop, when notifyd has taken all that it was told so far, or has not for a second. */
+/* @done runs, from the loop, when notifyd has taken all that it was told so far, or has not for a second: one that dies meanwhile has a next life. */
 void share_follow(Share *share, void (*done)(gpointer user_data), gpointer user_data);
 /* The topic `outbox`: it calls peer_answer() later. */
 GVariant *share_answer(Supervisor *supervisor, guint64 serial, GVariant *question, GError **error);

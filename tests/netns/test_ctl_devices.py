@@ -318,6 +318,31 @@ def test_reload_is_answered_when_notifyd_has_the_settings_too(pair):
         os.kill(notifyd, signal.SIGCONT)
 
 
+def targets(device):
+    return understudy(device, "notify", "targets").stdout
+
+
+def test_settings_in_use_are_notifyds_too_whoever_dies(pair):
+    """What was written while notifyd begins, and what a new supervisor reads first."""
+    master = pair.master()
+    settings = Path(master.file("/etc/understudy/pair.conf"))
+    before = settings.read_text(encoding="utf-8")
+    try:
+        notifyd = master.kill("understudy-notifyd")
+        settings.write_text(f"{before}\n[led front]\nled=front\n", encoding="utf-8")
+        understudy(master, "settings", "reload")
+        assert "led:front" in targets(master)
+        master.wait_process("understudy-notifyd", 10, notifyd)
+
+        supervisor = master.kill("understudy-supervisor", signal.SIGSTOP)
+        settings.write_text(f"{before}\n[led back]\nled=back\n", encoding="utf-8")
+        os.kill(supervisor, signal.SIGKILL)
+        wait_until(lambda: "led:back" in targets(master), 10, "notifyd has the settings of the next supervisor")
+    finally:
+        settings.write_text(before, encoding="utf-8")
+        understudy(master, "settings", "reload")
+
+
 def test_the_peer_is_history_when_it_is_gone(pair):
     """Last: a device is switched off."""
     backup, master = pair.backup(), pair.master()
