@@ -45,12 +45,14 @@ bool agreement_may_commit(Role role)
 	return role == ROLE_MASTER || role == ROLE_STANDALONE;
 }
 
-PrepareAnswer agreement_prepare(Role role, bool busy, const Revision *own, const Revision *offered)
+PrepareAnswer agreement_prepare(Role role, bool ordered, bool writing, const Revision *own, const Revision *offered)
 {
 	if (role_leads(role))
 		return PREPARE_LEADS;
-	if (busy)
+	if (ordered)
 		return PREPARE_BUSY;
+	if (writing)
+		return PREPARE_WAIT;
 	return revision_compare(offered, own) <= 0 ? PREPARE_NEWER : PREPARE_AGREED;
 }
 

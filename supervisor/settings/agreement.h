@@ -44,8 +44,9 @@ Revision agreement_number(const Revision *own, guint64 known_term, guint64 last_
 bool agreement_may_commit(Role role);
 
 /* What the other device asks. */
-typedef enum { PREPARE_AGREED, PREPARE_LEADS, PREPARE_BUSY, PREPARE_NEWER } PrepareAnswer;
-PrepareAnswer agreement_prepare(Role role, bool busy, const Revision *own, const Revision *offered);
+typedef enum { PREPARE_AGREED, PREPARE_LEADS, PREPARE_BUSY, PREPARE_WAIT, PREPARE_NEWER } PrepareAnswer;
+/* @ordered: somebody orders a change here; @writing: a version is on its way into use, which nobody is refused for: it was answered, perhaps. */
+PrepareAnswer agreement_prepare(Role role, bool ordered, bool writing, const Revision *own, const Revision *offered);
 
 typedef enum { COMMIT_HAS, COMMIT_ADOPT, COMMIT_UNKNOWN } CommitAnswer;
 /* Hashes: of what the texts mean. @prepared_hash is NULL when nothing is prepared. */

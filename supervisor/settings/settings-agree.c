@@ -355,8 +355,7 @@ typedef struct {
 	SettingsOrders *orders;
 	guint64 serial;
 	GVariant *args;
-	char *text;
-	Settings *settings;
+	Settings *settings; /* as they would be: of one that is being prepared */
 } Asked;
 
 static Asked *asked_new(SettingsOrders *orders, guint64 serial, GVariant *args)
@@ -370,7 +369,6 @@ static void asked_free(gpointer data)
 {
 	Asked *asked = data;
 	g_variant_unref(asked->args);
-	g_free(asked->text);
 	settings_unref(asked->settings);
 	g_free(asked);
 }
@@ -382,17 +380,20 @@ static void answer_asked(Asked *asked, const GError *error)
 	asked_free(asked);
 }
 
+/* False with @error NULL: not yet; once there is no orders->use. */
 static bool may_prepare(SettingsOrders *orders, GVariant *args, GError **error)
 {
 	Supervisor *supervisor = orders->supervisor;
 	Revision own = settings_own_revision(supervisor), revision = revision_asked(args);
 	g_autofree char *named = revision_text(&own);
-	switch (agreement_prepare(supervisor->role.role, orders->running || orders->use, &own, &revision)) {
+	switch (agreement_prepare(supervisor->role.role, orders->running, orders->use, &own, &revision)) {
 	case PREPARE_LEADS:
 		g_set_error(error, BUS_ERROR, BUS_ERROR_REFUSED, "is-master: this device leads");
 		return false;
 	case PREPARE_BUSY:
 		g_set_error(error, BUS_ERROR, BUS_ERROR_BUSY, "another change of the settings is under way");
+		return false;
+	case PREPARE_WAIT:
 		return false;
 	case PREPARE_NEWER:
 		g_set_error(error, BUS_ERROR, BUS_ERROR_REFUSED, "settings-newer: this device has newer settings (%s)", named);
@@ -410,33 +411,44 @@ static void on_prepared_written(const GError *error, gpointer user_data)
 	g_autoptr(GError) refusal = NULL;
 	/* Meanwhile things may have changed. */
 	if (!error && !may_prepare(orders, asked->args, &refusal)) {
+		if (!refusal) {
+			g_ptr_array_add(orders->later, asked); /* and anew: what comes into use takes the file with it */
+			return;
+		}
 		store_remove(orders->supervisor->settings_store, PREPARED_FILE);
 		error = refusal;
 	}
 	if (!error) {
-		remember_prepared(orders, asked->text, asked->settings);
+		const char *text = "";
+		(void)g_variant_lookup(asked->args, "pair_conf", "&s", &text);
+		remember_prepared(orders, text, asked->settings);
 		settings_orders_look(orders); /* sets the hold */
 	}
 	answer_asked(asked, error);
 }
 
-static bool answer_prepare(SettingsOrders *orders, guint64 serial, GVariant *args, GError **error)
+/* Takes @asked. */
+static void answer_prepare(Asked *asked)
 {
-	const char *text = "";
-	(void)g_variant_lookup(args, "pair_conf", "&s", &text);
-	if (!may_prepare(orders, args, error))
-		return false;
-	g_autoptr(GError) bad = NULL;
-	g_autoptr(Settings) settings = settings_load_with(SETTINGS_DIR, "pair.conf", text, &bad);
-	if (!settings) {
-		g_set_error_literal(error, BUS_ERROR, BUS_ERROR_INVALID_ARGS, bad->message);
-		return false;
+	SettingsOrders *orders = asked->orders;
+	g_autoptr(GError) error = NULL, bad = NULL;
+	if (!may_prepare(orders, asked->args, &error)) {
+		if (error)
+			answer_asked(asked, error);
+		else
+			g_ptr_array_add(orders->later, asked);
+		return;
 	}
-	Asked *asked = asked_new(orders, serial, args);
-	asked->text = g_strdup(text);
-	asked->settings = g_steal_pointer(&settings);
+	const char *text = "";
+	(void)g_variant_lookup(asked->args, "pair_conf", "&s", &text);
+	settings_unref(asked->settings);
+	asked->settings = settings_load_with(SETTINGS_DIR, "pair.conf", text, &bad);
+	if (!asked->settings) {
+		error = g_error_new_literal(BUS_ERROR, BUS_ERROR_INVALID_ARGS, bad->message);
+		answer_asked(asked, error);
+		return;
+	}
 	store_write_then(orders->supervisor->settings_store, PREPARED_FILE, text, on_prepared_written, asked);
-	return true;
 }
 
 static void on_commit_used(const GError *error, gpointer user_data)
@@ -472,13 +484,24 @@ static void answer_commit(Asked *asked)
 	g_assert_not_reached();
 }
 
+/* Takes @asked. */
+static void answer_phase(Asked *asked)
+{
+	const char *name = "";
+	(void)g_variant_lookup(asked->args, "phase", "&s", &name);
+	if (strcmp(name, "prepare") == 0)
+		answer_prepare(asked);
+	else
+		answer_commit(asked);
+}
+
 void settings_agree_go_on(SettingsOrders *orders)
 {
 	g_autoptr(GPtrArray) later = g_steal_pointer(&orders->later);
 	g_ptr_array_set_free_func(later, NULL);
 	orders->later = g_ptr_array_new_with_free_func(asked_free);
 	for (guint i = 0; i < later->len; i++)
-		answer_commit(later->pdata[i]);
+		answer_phase(later->pdata[i]);
 }
 
 static void on_changed_for_peer(GVariant *result, const GError *error, gpointer user_data)
@@ -498,12 +521,8 @@ GVariant *settings_orders_answer(SettingsOrders *orders, guint64 serial, GVarian
 		const char *text = orders->supervisor->settings->pair_text;
 		return settings_phase("", &own, own_hash(orders->supervisor), text ? text : "");
 	}
-	if (strcmp(name, "prepare") == 0) {
-		(void)answer_prepare(orders, serial, args, error);
-		return NULL;
-	}
-	if (strcmp(name, "commit") == 0) {
-		answer_commit(asked_new(orders, serial, args));
+	if (strcmp(name, "prepare") == 0 || strcmp(name, "commit") == 0) {
+		answer_phase(asked_new(orders, serial, args));
 		return NULL;
 	}
 	if (strcmp(name, "abort") == 0) {

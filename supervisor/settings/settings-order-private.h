@@ -51,6 +51,11 @@ typedef void (*SettingsUsedCb)(const GError *error, gpointer user_data);
 void settings_put_to_use(SettingsOrders *orders, const char *file, const char *text, const char *who, const char *why, SettingsUsedCb done,
 			 gpointer user_data);
 
+/* ---- settings-order.c ---- */
+
+/* A text has come into use, or has not: the change that waited for that. */
+void settings_order_go_on(SettingsOrders *orders);
+
 /* ---- settings-agree.c ---- */
 
 Revision settings_own_revision(const Supervisor *supervisor);

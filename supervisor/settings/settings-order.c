@@ -25,6 +25,7 @@ struct SettingsOrder {
 	char *file, *text, *base, *who, *why;
 	Settings *settings; /* as they would be */
 	Revision revision;
+	bool waits;          /* for what is on its way into use: not checked yet */
 	char *alone_because; /* the other device was not asked */
 	gint64 missed_us;    /* since when one has waited for it */
 	guint timer;
@@ -377,28 +378,10 @@ static bool is_of_base(const Change *change, GError **error)
 	return false;
 }
 
-void settings_order_change(SettingsOrders *orders, const SettingsChange *what, SettingsDoneCb done, gpointer user_data)
+static void begin(Change *change)
 {
 	g_autoptr(GError) error = NULL;
-	Change *change = g_new0(Change, 1);
-	*change = (Change){ .orders = orders, .what = *what, .done = done, .user_data = user_data };
-	change->file = g_strdup(what->file);
-	change->text = g_strdup(what->text);
-	change->base = g_strdup(what->base ? what->base : "");
-	change->who = g_strdup(what->who && *what->who ? what->who : "somebody");
-	change->why = g_strdup(what->why && *what->why ? what->why : "ordered");
 	bool pair = strcmp(change->file, "pair.conf") == 0;
-	if (orders->running || orders->use) {
-		change->what.from_disk = false; /* the other one decides what is in use */
-		end_refused(change, BUS_ERROR_BUSY, "another change of the settings is under way");
-		return;
-	}
-	orders->running = change;
-	if (!pair && strcmp(change->file, "device.conf") != 0) {
-		end_refused(change, BUS_ERROR_REFUSED,
-			    "root-only: only pair.conf and device.conf are changed over the bus; what names commands is installed by root");
-		return;
-	}
 	change->settings = settings_load_with(SETTINGS_DIR, change->file, change->text, &error);
 	if (!change->settings) {
 		end_refused(change, BUS_ERROR_INVALID_ARGS, "%s", error->message);
@@ -412,6 +395,42 @@ void settings_order_change(SettingsOrders *orders, const SettingsChange *what, S
 		change_pair(change);
 	else
 		change_device(change);
+}
+
+void settings_order_go_on(SettingsOrders *orders)
+{
+	Change *change = orders->running;
+	if (!change || !change->waits || orders->use)
+		return;
+	change->waits = false;
+	begin(change);
+}
+
+void settings_order_change(SettingsOrders *orders, const SettingsChange *what, SettingsDoneCb done, gpointer user_data)
+{
+	Change *change = g_new0(Change, 1);
+	*change = (Change){ .orders = orders, .what = *what, .done = done, .user_data = user_data };
+	change->file = g_strdup(what->file);
+	change->text = g_strdup(what->text);
+	change->base = g_strdup(what->base ? what->base : "");
+	change->who = g_strdup(what->who && *what->who ? what->who : "somebody");
+	change->why = g_strdup(what->why && *what->why ? what->why : "ordered");
+	/* What is on its way into use was ordered, and answered, on the other device, perhaps: nobody is refused for that. But it is what a file that was
+	 * edited meanwhile is overwritten by. */
+	if (orders->running || (orders->use && what->from_disk)) {
+		change->what.from_disk = false; /* the other one decides what is in use */
+		end_refused(change, BUS_ERROR_BUSY, "another change of the settings is under way");
+		return;
+	}
+	orders->running = change;
+	if (strcmp(change->file, "pair.conf") != 0 && strcmp(change->file, "device.conf") != 0) {
+		end_refused(change, BUS_ERROR_REFUSED,
+			    "root-only: only pair.conf and device.conf are changed over the bus; what names commands is installed by root");
+		return;
+	}
+	change->waits = orders->use != NULL;
+	if (!change->waits)
+		begin(change);
 }
 
 /* ---- Reload: what an editor left on disk ---- */

@@ -61,6 +61,7 @@ static void use_end(SettingsUse *use)
 	g_clear_error(&use->error);
 	g_free(use);
 	settings_agree_go_on(orders);
+	settings_order_go_on(orders);
 }
 
 static void use_back(SettingsUse *use)

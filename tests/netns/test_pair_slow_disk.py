@@ -12,6 +12,7 @@ import time
 
 import pytest
 from pair_lab import answers_again, pair_with_pbx, pbx_runs_on, wait_until
+from test_pair_settings import DEVICE_CONF, PAIR_CONF, alike, change, result, with_key
 
 pytestmark = pytest.mark.timed(100, real_time=True)
 
@@ -102,3 +103,26 @@ def test_modes_and_settings(pair, where):
     assert os.path.exists(backup.file("/etc/understudy/pair.conf"))
     assert pair.master() is master and pair.probe.silence_ms(begin)[0] < SLOW_MS / 4
     assert nobody_waited(pair) == []
+
+
+@pytest.mark.timed(100)
+@pytest.mark.parametrize("where", ("master", "backup"))
+def test_a_change_of_settings_while_the_backup_still_writes_the_one_before(pair, where):
+    """The Master has lost it before it could confirm, and has answered: what is ordered next, on either, waits for its disk, and is not refused for what
+    nobody orders."""
+    master, backup = slow(pair, "backup")
+    first = master.popen(["understudy", "settings", "set", "sync-interval-s", "33"], stdout=-1, stderr=-1, text=True)
+    wait_until(lambda: "sync-interval-s=33" in master.read(PAIR_CONF), 30, "committed by the Master")
+    wait_until(lambda: os.path.exists(backup.file(f"{PAIR_CONF}.new")), 10, "on its way to the Backup's disk")
+    master.kill("understudy-syncd")
+    said = first.communicate(timeout=30)
+    assert first.returncode == 0 and "has not confirmed" in said[0], said
+    if where == "master":
+        second = change(master, with_key(master.read(PAIR_CONF), "sync-interval-s", "34"))
+    else:
+        assert "sync-interval-s=33" not in backup.read(PAIR_CONF), "too late: it has the one before"
+        second = change(backup, backup.read(DEVICE_CONF), file="device.conf")
+    assert result(second)["scope"] == ("both" if where == "master" else "device")
+    assert f"sync-interval-s={34 if where == 'master' else 33}" in backup.read(PAIR_CONF)
+    wait_until(lambda: alike(pair), 10, "one version on both")
+    assert pair.master() is master and nobody_waited(pair) == []

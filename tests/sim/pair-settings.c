@@ -316,11 +316,12 @@ static void answer(Sim *sim, PairDevice *device, const Said *said)
 	back.answer = ANSWER_OK;
 	switch (said->kind) {
 	case SAY_PREPARE:
-		switch (agreement_prepare(device->role.role, device->settings_run.text != 0, &s->own, &said->revision)) {
+		switch (agreement_prepare(device->role.role, device->settings_run.text != 0, false, &s->own, &said->revision)) {
 		case PREPARE_LEADS:
 			back.why = "is-master: this device leads";
 			break;
 		case PREPARE_BUSY:
+		case PREPARE_WAIT: /* never: here a version is in use at once */
 			back.why = "busy: another change is under way";
 			break;
 		case PREPARE_NEWER:

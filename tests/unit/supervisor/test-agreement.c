@@ -66,12 +66,14 @@ static void test_prepare(void)
 {
 	for (Role role = 0; role < ROLE_N; role++) {
 		PrepareAnswer fine = role_leads(role) ? PREPARE_LEADS : PREPARE_AGREED;
-		g_assert_cmpint(agreement_prepare(role, false, &old, &new), ==, fine);
+		g_assert_cmpint(agreement_prepare(role, false, false, &old, &new), ==, fine);
 		g_assert_cmpint(agreement_may_commit(role), ==, role == ROLE_MASTER || role == ROLE_STANDALONE);
 	}
-	g_assert_cmpint(agreement_prepare(ROLE_BACKUP, true, &old, &new), ==, PREPARE_BUSY);
-	g_assert_cmpint(agreement_prepare(ROLE_BACKUP, false, &new, &new), ==, PREPARE_NEWER);
-	g_assert_cmpint(agreement_prepare(ROLE_BACKUP, false, &new, &old), ==, PREPARE_NEWER);
+	g_assert_cmpint(agreement_prepare(ROLE_BACKUP, true, false, &old, &new), ==, PREPARE_BUSY);
+	g_assert_cmpint(agreement_prepare(ROLE_BACKUP, true, true, &old, &new), ==, PREPARE_BUSY);
+	g_assert_cmpint(agreement_prepare(ROLE_BACKUP, false, true, &old, &new), ==, PREPARE_WAIT);
+	g_assert_cmpint(agreement_prepare(ROLE_BACKUP, false, false, &new, &new), ==, PREPARE_NEWER);
+	g_assert_cmpint(agreement_prepare(ROLE_BACKUP, false, false, &new, &old), ==, PREPARE_NEWER);
 }
 
 static void test_commit(void)
