@@ -32,6 +32,11 @@ typedef struct {
 	GSList *askers; /* of Pull*, whose part this is */
 } SyncPullCall;
 
+typedef struct {
+	GPtrArray *sets;
+	Settings *settings;
+} SyncReloadCall;
+
 /* A change goes with the news of it when it has at most so many bytes; one of each ref fits into a message. */
 enum { SYNC_CHANGE_MAX = 64 * 1024 };
 
@@ -57,6 +62,7 @@ typedef struct {
 	GCancellable *following; /* cancelled when the role changes, and a new one when it has changed */
 	guint ending;            /* orders on their way that have cancelled it */
 	SyncPullCall *waiting;
+	SyncReloadCall *reloading; /* other settings, not yet taken */
 
 	/* leader */
 	SyncWatch *watch;

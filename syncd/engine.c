@@ -203,6 +203,69 @@ void sync_engine_restore(SyncEngine *engine, const SyncRestore *wish, const char
 			     .path = g_strdup(wish->path), .firmware = g_strdup(wish->firmware), .done = done, .user_data = user_data });
 }
 
+/* ---- settings ---- */
+
+static void reload_free(SyncReloadCall *reload)
+{
+	if (!reload)
+		return;
+	g_ptr_array_unref(reload->sets);
+	settings_unref(reload->settings);
+	g_free(reload);
+}
+
+/* Takes @reload; NULL: the settings are those that the line has. */
+static void use_settings(SyncLine *line, SyncReloadCall *reload)
+{
+	bool leads = line->role == SYNC_ROLE_LEAD;
+
+	if (!reload)
+		return;
+	sync_lead_end(line);
+	sync_follow_end_ahead(line);
+	g_autoptr(GPtrArray) old = line->sets; /* the picture's, until that is forgotten */
+	line->sets = g_steal_pointer(&reload->sets);
+	settings_unref(line->settings);
+	line->settings = g_steal_pointer(&reload->settings);
+	g_free(reload);
+	sync_trial_take_firmware(line);
+	sync_trial_forget(line);
+	sync_line_forget_picture(line);
+	if (leads)
+		sync_lead_begin(line);
+}
+
+static gboolean run_reload(gpointer data)
+{
+	SyncLine *line = data;
+
+	g_mutex_lock(&line->engine->lock);
+	SyncReloadCall *reload = g_steal_pointer(&line->reloading);
+	g_mutex_unlock(&line->engine->lock);
+	use_settings(line, reload);
+	return G_SOURCE_REMOVE;
+}
+
+void sync_engine_reload(SyncEngine *engine, const Settings *settings)
+{
+	g_autoptr(GPtrArray) sets = sync_sets_new(settings);
+
+	g_atomic_int_set(&engine->budget_mb, (gint)settings->disk_budget_mb);
+	sync_tidy_look(engine->tidy, NULL, NULL);
+	for (guint i = 0; i < SYNC_N_REFS; i++) {
+		SyncLine *line = &engine->lines[i];
+		SyncReloadCall *reload = g_new0(SyncReloadCall, 1);
+
+		reload->sets = g_ptr_array_ref(sets);
+		reload->settings = settings_ref((Settings *)settings);
+		g_mutex_lock(&engine->lock);
+		reload_free(line->reloading);
+		line->reloading = reload;
+		g_mutex_unlock(&engine->lock);
+		sync_engine_post(line->context, G_PRIORITY_DEFAULT, run_reload, line);
+	}
+}
+
 /* ---- pulls ---- */
 
 /* Somebody who asked; the main thread's. */
@@ -274,10 +337,13 @@ static gboolean run_pull(gpointer data)
 
 	g_mutex_lock(&engine->lock);
 	SyncPullCall *pull = g_steal_pointer(&line->waiting);
+	/* A pull that was in the queue before them may be the one that is asked for now, too. */
+	SyncReloadCall *reload = pull ? g_steal_pointer(&line->reloading) : NULL;
 	g_autoptr(GCancellable) cancellable = g_object_ref(line->following);
 	g_mutex_unlock(&engine->lock);
 	if (!pull)
 		return G_SOURCE_REMOVE;
+	use_settings(line, reload);
 	/* Not an order of its own in the queue: a pull that was there before it may be the one that is asked for now. */
 	if (g_atomic_int_compare_and_exchange(&line->again, true, false))
 		sync_trial_forget(line);
@@ -367,51 +433,6 @@ void sync_engine_peer_has(SyncEngine *engine, GVariant *applied)
 			has->commit = g_strdup(commit);
 		}
 		sync_engine_post(has->line->context, G_PRIORITY_DEFAULT, take_peer_has, has);
-	}
-}
-
-/* ---- settings ---- */
-
-typedef struct {
-	SyncLine *line;
-	GPtrArray *sets;
-	Settings *settings;
-} ReloadCall;
-
-static gboolean run_reload(gpointer data)
-{
-	ReloadCall *call = data;
-	SyncLine *line = call->line;
-	bool leads = line->role == SYNC_ROLE_LEAD;
-
-	sync_lead_end(line);
-	sync_follow_end_ahead(line);
-	g_autoptr(GPtrArray) old = line->sets;
-	line->sets = call->sets;
-	settings_unref(line->settings);
-	line->settings = call->settings;
-	sync_trial_take_firmware(line);
-	sync_trial_forget(line);
-	sync_line_forget_picture(line);
-	if (leads)
-		sync_lead_begin(line);
-	g_free(call);
-	return G_SOURCE_REMOVE;
-}
-
-void sync_engine_reload(SyncEngine *engine, const Settings *settings)
-{
-	g_autoptr(GPtrArray) sets = sync_sets_new(settings);
-
-	g_atomic_int_set(&engine->budget_mb, (gint)settings->disk_budget_mb);
-	sync_tidy_look(engine->tidy, NULL, NULL);
-	for (guint i = 0; i < SYNC_N_REFS; i++) {
-		ReloadCall *call = g_new0(ReloadCall, 1);
-
-		call->line = &engine->lines[i];
-		call->sets = g_ptr_array_ref(sets);
-		call->settings = settings_ref((Settings *)settings);
-		sync_engine_post(call->line->context, G_PRIORITY_DEFAULT, run_reload, call);
 	}
 }
 
@@ -526,6 +547,7 @@ static void line_clear(SyncLine *line)
 	if (line->thread)
 		g_thread_join(line->thread);
 	pull_free(line->waiting);
+	reload_free(line->reloading);
 	sync_voice_clear(line);
 	sync_ahead_free(line->ahead);
 	sync_picture_free(line->picture);

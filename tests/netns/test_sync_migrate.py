@@ -224,6 +224,22 @@ def test_what_an_application_did_not_change_is_not_migrated_again(pair, lab):  #
     assert beta.read("/var/lib/other/other.cfg") == "new form of other\n" and beta.read(f"{FILES}/main.cfg") == "third\n"
 
 
+def test_what_is_ordered_after_other_settings_is_done_by_them(pair):
+    """Though one that was ordered before them has yet to begin, behind a command that takes its time: one pull answers for both."""
+    alpha, beta = pair
+    validated = "command=/bin/true\nvalidate-command=/bin/check\n"
+    beta.write("/etc/understudy/applications.d/pbx.conf", APPLICATION.replace("command=/bin/true\n", validated))
+    beta.sync("Reload")
+    commit = change(alpha, "third\n")
+    serial = wait_wanted(beta, "validate")
+    call(beta, "SyncNow")
+    upgrade(beta)
+    say(beta, serial, True)
+    migrate(beta)
+    wait_files(beta, ("new form of third\n", "by the migration\n", "stays\n"))
+    assert migrated_parent(beta) == commit
+
+
 def test_a_restore_after_the_takeover_is_of_what_is_there(pair, lab):  # noqa: F811
     """What was migrated is before it in the line, and comes back with the rest."""
     alpha, beta = pair
