@@ -19,7 +19,8 @@ def test_idle_supervisor_sleeps(new_pair):
     pids = {(device.name, name): device.pid_of(f"understudy-{name}") for device in pair.devices.values() for name in ("supervisor", "keeper")}
     for watch in pair.watches.values():
         watch.stop()  # who asks is answered
-    wait_until(lambda: calm(pids), 30, "a pair that has come to rest", 0.1)
+    # Until then it looks round every second, and that alone is all that a window allows.
+    wait_until(lambda: rest(pids), 30, "a pair that has come to rest", 0.1)
     first = too_many(pair, pids)
     if first:
         second = too_many(pair, pids)
@@ -34,8 +35,7 @@ def too_many(pair, pids):
     return {party: rate for party, rate in rates.items() if rate > (1 if party[1] == "supervisor" else 0)}
 
 
-def calm(pids):
-    """Nobody has woken up more than twice within a fifth of a second."""
+def rest(pids):
+    """Nobody has woken up for longer than the second after which a supervisor looks round that still has something under way."""
     before = {party: wakeups(pid) for party, pid in pids.items()}
-    assert stays(lambda: True, 0.2)
-    return all(wakeups(pid) - before[party] <= 2 for party, pid in pids.items())
+    return stays(lambda: all(wakeups(pid) == before[party] for party, pid in pids.items()), 1.5)
