@@ -26,6 +26,7 @@ from notify_place import NOTIFY, NOTIFY_PATH, Place, wait_until  # noqa: E402
 BUILD = Path(os.environ.get("UNDERSTUDY_BUILD", HERE.parents[1] / "build"))
 ECHO = "echo"  # in notifyd's place: a service that answers each call at once, and does nothing else
 NICE = 5  # as the supervisor starts it
+STALL_MS = 5  # half of what others' calls may be delayed
 BURST, STORED, TRAPS, PAGES = 10_000, 100_000, 25, 50
 APPLICATIONS, EVENTS, WALKS = 20, 200, 10
 FIGURES = {
@@ -240,8 +241,8 @@ def idle(_subject):
 
 
 def trials(_quick):
-    return [Trial("burst", ["burst_10000", "burst_memory", "other_calls_delay"], [OURS], 5, burst, seconds=10),
-            Trial("bus burst", ["bus_burst", "bus_calls_delay"], [OURS, ECHO], 5, bus_burst, seconds=10),
+    return [Trial("burst", ["burst_10000", "burst_memory", "other_calls_delay"], [OURS], 5, burst, seconds=10, stall_ms=STALL_MS),
+            Trial("bus burst", ["bus_burst", "bus_calls_delay"], [OURS, ECHO], 5, bus_burst, seconds=10, stall_ms=STALL_MS),
             Trial("pages", ["list_page_100k", "search_100k"], [OURS], 3, pages, seconds=10),
             Trial("traps", ["event_to_trap"], [OURS], 3, traps, seconds=5),
             Trial("walks", ["mib_walk"], [OURS], 2, walks, seconds=15),
