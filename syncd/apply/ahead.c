@@ -87,18 +87,38 @@ static int folder_of(SyncAhead *ahead, const char *name, bool make)
 	return GPOINTER_TO_INT(found) - 1;
 }
 
-int sync_ahead_add(SyncAhead *ahead, const char *path, const SyncPointer *pointer, GCancellable *cancellable)
+static int folder_at(SyncAhead *ahead, const char *path, bool make)
 {
 	g_autofree char *name = g_strndup(path, strcspn(path, "/"));
-	int folder_fd = folder_of(ahead, name, true);
 
-	if (folder_fd < 0 || pointer->size == 0)
+	return folder_of(ahead, name, make);
+}
+
+int sync_ahead_begin(SyncAhead *ahead, const char *path, const SyncPointer *pointer)
+{
+	int folder_fd = folder_at(ahead, path, true);
+
+	if (folder_fd < 0 || pointer->size == 0 || !sync_objects_has_room(folder_fd, pointer->size))
 		return -1;
-	sync_autofd fd = openat(folder_fd, pointer->id, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return openat(folder_fd, pointer->id, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+void sync_ahead_drop(SyncAhead *ahead, const char *path, const SyncPointer *pointer)
+{
+	int folder_fd = folder_at(ahead, path, false);
+
+	if (folder_fd >= 0)
+		(void)unlinkat(folder_fd, pointer->id, 0);
+}
+
+int sync_ahead_add(SyncAhead *ahead, const char *path, const SyncPointer *pointer, GCancellable *cancellable)
+{
+	sync_autofd fd = sync_ahead_begin(ahead, path, pointer);
+
 	if (fd < 0)
 		return -1;
-	if (!sync_objects_has_room(fd, pointer->size) || !sync_objects_take(ahead->objects, pointer, fd, cancellable, NULL)) {
-		(void)unlinkat(folder_fd, pointer->id, 0);
+	if (!sync_objects_take(ahead->objects, pointer, fd, cancellable, NULL)) {
+		sync_ahead_drop(ahead, path, pointer);
 		return -1;
 	}
 	int given = fd;

@@ -3,8 +3,10 @@
 #include "syncd/voice/lfs-fetch.h"
 
 #include <libsoup/soup.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "syncd/files/bulk.h"
 #include "syncd/files/disk.h"
 #include "syncd/files/file.h"
 #include "syncd/error.h"
@@ -13,14 +15,13 @@
 #include "syncd/peer/talk.h"
 
 /* Nothing is computed over there: who says nothing for that long has gone. */
-enum { SILENCE_S = 5, AT_ONCE = 4, BUFFER = 128 * 1024, HEAD_MAX = 16 * 1024, LOOK_US = 100000, ROUND_US = 1000000 };
+enum { SILENCE_S = 5, AT_ONCE = 8, BUFFER = 256 * 1024, HEAD_MAX = 16 * 1024, LOOK_US = 100000, ROUND_US = 1000000 };
 
 typedef struct {
 	SyncObjects *objects;
 	const SyncFetchSource *source;
 	GPtrArray *order;
-	SyncLfsCame came;
-	gpointer user_data;
+	SyncAhead *ahead;
 	GCancellable *cancellable;
 	GMutex lock; /* guards the rest */
 	GCond changed;
@@ -29,12 +30,15 @@ typedef struct {
 } Round;
 
 typedef struct {
-	SyncTalk *talk; /* NULL: to be dialled */
+	char buffer[BUFFER]; /* aligned as bulk.h wants it */
+	gsize at, end;       /* of what was read and not used */
+	SyncTalk *talk;      /* NULL: to be dialled */
 	guint answers;
 	SyncDiskTrail trail;
-	char buffer[BUFFER];
-	gsize at, end; /* of what was read and not used */
 } Connection;
+
+/* Whole pieces of the alignment. */
+enum { CONNECTION_ROOM = (sizeof(Connection) + SYNC_BULK_ALIGNMENT - 1) & ~(SYNC_BULK_ALIGNMENT - 1) };
 
 /* ---- one object ---- */
 
@@ -148,17 +152,35 @@ static bool dial(Connection *connection, const Round *round, GError **error)
 }
 
 /* While the next ones come the disk is at work, and what it has leaves the memory: whoever waits for it in the end finds little left. */
-static bool keep(Connection *connection, const Round *round, const SyncWant *want, SyncReceipt *receipt, GError **error)
+static bool keep(Connection *connection, const Round *round, const SyncWant *want, SyncReceipt *receipt, int copy_fd, GError **error)
 {
 	if (!sync_receipt_finish(receipt, error))
 		return false;
-	if (!round->came)
+	if (!round->ahead)
 		return true;
-	sync_autofd fd = round->came(want, round->user_data, round->cancellable);
+	sync_autofd made_fd = sync_receipt_is_copied(receipt) ? -1 : sync_ahead_add(round->ahead, want->path, &want->pointer, round->cancellable);
+	if (made_fd >= 0)
+		sync_disk_trail_add(&connection->trail, made_fd);
+	if (!sync_receipt_is_in_memory(receipt))
+		return true;
 	sync_disk_trail_add(&connection->trail, sync_receipt_fd(receipt));
-	if (fd >= 0)
-		sync_disk_trail_add(&connection->trail, fd);
+	if (made_fd < 0 && copy_fd >= 0)
+		sync_disk_trail_add(&connection->trail, copy_fd);
 	return true;
+}
+
+static bool receive(Connection *connection, const Round *round, const SyncWant *want, SyncReceipt *receipt, GError **error)
+{
+	sync_autofd copy_fd = round->ahead && sync_receipt_at(receipt) == 0 ? sync_ahead_begin(round->ahead, want->path, &want->pointer) : -1;
+
+	if (copy_fd >= 0)
+		sync_receipt_copy(receipt, copy_fd);
+	if (read_body(connection, receipt, want->pointer.size, error) && keep(connection, round, want, receipt, copy_fd, error))
+		return true;
+	/* It may be as long as it ought to be, and something else. */
+	if (copy_fd >= 0)
+		sync_ahead_drop(round->ahead, want->path, &want->pointer);
+	return false;
 }
 
 /* *ret_stale: nothing came over a connection that had served before. */
@@ -173,7 +195,7 @@ static bool converse(Connection *connection, const Round *round, const SyncWant 
 		return false;
 	/* All of it may have come before an unclean end. */
 	if (sync_receipt_at(receipt) == pointer->size)
-		return keep(connection, round, want, receipt, error);
+		return keep(connection, round, want, receipt, -1, error);
 	if (!connection->talk && !dial(connection, round, error))
 		return false;
 	g_autofree char *head = ask(connection, round, pointer->id, sync_receipt_at(receipt), error) ?
@@ -188,7 +210,7 @@ static bool converse(Connection *connection, const Round *round, const SyncWant 
 		return false;
 	if (at < sync_receipt_at(receipt) && !sync_receipt_restart(receipt, error))
 		return false;
-	return read_body(connection, receipt, pointer->size, error) && keep(connection, round, want, receipt, error);
+	return receive(connection, round, want, receipt, error);
 }
 
 static bool fetch_one(Connection *connection, const Round *round, const SyncWant *want, GError **error)
@@ -225,10 +247,13 @@ static const SyncWant *next_want(Round *round)
 static gpointer work(gpointer data)
 {
 	Round *round = data;
-	g_autofree Connection *connection = g_new0(Connection, 1);
+	Connection *connection = aligned_alloc(SYNC_BULK_ALIGNMENT, CONNECTION_ROOM);
 	const SyncWant *want;
 	bool goes_on = true;
 
+	if (!connection)
+		g_error("no memory for a connection");
+	memset(connection, 0, sizeof *connection);
 	sync_disk_apart();
 	while (goes_on && (want = next_want(round))) {
 		GError *error = NULL;
@@ -247,6 +272,7 @@ static gpointer work(gpointer data)
 	}
 	hang_up(connection);
 	sync_disk_trail_end(&connection->trail);
+	free(connection);
 	g_mutex_lock(&round->lock);
 	round->running--;
 	g_cond_signal(&round->changed);
@@ -259,12 +285,12 @@ static void cancel_also(GCancellable *from, gpointer to)
 	g_cancellable_cancel(to);
 }
 
-bool sync_lfs_fetch(SyncObjects *objects, const SyncFetchSource *source, const SyncWants *wants, SyncLfsEnough enough, SyncLfsCame came,
-		    gpointer user_data, GCancellable *cancellable, GError **error)
+bool sync_lfs_fetch(SyncObjects *objects, const SyncFetchSource *source, const SyncWants *wants, SyncLfsEnough enough, gpointer user_data,
+		    SyncAhead *ahead, GCancellable *cancellable, GError **error)
 {
 	g_autoptr(GPtrArray) order = sync_wants_order(wants);
 	g_autoptr(GCancellable) inner = g_cancellable_new();
-	Round round = { .objects = objects, .source = source, .order = order, .came = came, .user_data = user_data, .cancellable = inner };
+	Round round = { .objects = objects, .source = source, .order = order, .ahead = ahead, .cancellable = inner };
 	GThread *threads[AT_ONCE];
 	gint64 began_us = g_get_monotonic_time();
 	bool left_off = false;

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "syncd/files/bulk.h"
 #include "syncd/files/disk.h"
 #include "syncd/error.h"
 #include "syncd/files/file.h"
@@ -267,8 +268,8 @@ static bool have_folders(SyncObjects *objects, const char *path, GError **error)
 	return true;
 }
 
-/* The whole file @temporary, open as @fd, becomes the object @id. */
-static bool adopt(SyncObjects *objects, const char *temporary, int fd, const char *id, GError **error)
+/* The whole file @temporary, open as @fd, becomes the object @id. @in_memory: much of it. */
+static bool adopt(SyncObjects *objects, const char *temporary, int fd, const char *id, bool in_memory, GError **error)
 {
 	g_autofree char *path = sync_objects_path(objects, id);
 	bool marked;
@@ -282,7 +283,7 @@ static bool adopt(SyncObjects *objects, const char *temporary, int fd, const cha
 	if (fchmod(fd, 0400) < 0 || (!marked && fsync(fd) < 0) || rename(temporary, path) < 0)
 		return failed(error, "storing a recording");
 	/* While the next ones come the disk is at work: whoever waits for it in the end finds little left. */
-	if (marked)
+	if (marked && in_memory)
 		(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	return true;
 }
@@ -308,7 +309,7 @@ static bool put_content(SyncObjects *objects, int to, const char *temporary, int
 	}
 	/* It may have been written to since it was looked at; whatever is here now is stored by its own name. */
 	return ret_pointer->size == 0 || sync_objects_has(objects, ret_pointer) ? unlink(temporary) == 0 || failed(error, temporary) :
-										  adopt(objects, temporary, to, ret_pointer->id, error);
+										  adopt(objects, temporary, to, ret_pointer->id, true, error);
 }
 
 bool sync_objects_put(SyncObjects *objects, int fd, GCancellable *cancellable, SyncPointer *ret_pointer, GError **error)
@@ -402,7 +403,8 @@ struct SyncReceipt {
 	SyncObjects *objects;
 	SyncPointer pointer;
 	char *path;
-	int fd;
+	int fd, copy_fd; /* copy_fd: borrowed; -1: there is none */
+	guint64 held;    /* bytes in memory for the disk, of the one that has more */
 	Hash hash;
 };
 
@@ -413,6 +415,7 @@ SyncReceipt *sync_receipt_new(SyncObjects *objects, const SyncPointer *pointer, 
 
 	receipt->objects = objects;
 	receipt->pointer = *pointer;
+	receipt->copy_fd = -1;
 	receipt->path = part_path(objects, pointer->id);
 	receipt->fd = open(receipt->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	hash_begin(&receipt->hash);
@@ -453,10 +456,29 @@ int sync_receipt_fd(const SyncReceipt *receipt)
 	return receipt->fd;
 }
 
+bool sync_receipt_copy(SyncReceipt *receipt, int fd)
+{
+	/* One that shares its bytes is sooner made in the end. */
+	if (receipt->hash.size == 0 && ioctl(fd, FICLONE, receipt->fd) < 0)
+		receipt->copy_fd = fd;
+	return receipt->copy_fd >= 0;
+}
+
+bool sync_receipt_is_in_memory(const SyncReceipt *receipt)
+{
+	return receipt->held >= SYNC_BULK_ALIGNMENT;
+}
+
+bool sync_receipt_is_copied(const SyncReceipt *receipt)
+{
+	return receipt->copy_fd >= 0;
+}
+
 bool sync_receipt_restart(SyncReceipt *receipt, GError **error)
 {
 	hash_clear(&receipt->hash);
 	hash_begin(&receipt->hash);
+	receipt->copy_fd = -1;
 	if (ftruncate(receipt->fd, 0) < 0 || lseek(receipt->fd, 0, SEEK_SET) < 0)
 		return failed(error, "receiving a recording");
 	return true;
@@ -468,8 +490,13 @@ bool sync_receipt_add(SyncReceipt *receipt, const guint8 *data, gsize length, GE
 		g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "the peer sends more bytes than it promised");
 		return false;
 	}
-	if (!write_all(receipt->fd, (const char *)data, length, error))
-		return false;
+	gssize held = sync_bulk_write(receipt->fd, receipt->hash.size, data, length);
+	if (held < 0)
+		return failed(error, "storing a recording");
+	gssize copy_held = receipt->copy_fd >= 0 ? sync_bulk_write(receipt->copy_fd, receipt->hash.size, data, length) : -1;
+	if (copy_held < 0)
+		receipt->copy_fd = -1;
+	receipt->held += (guint64)MAX(held, copy_held);
 	hash_add(&receipt->hash, data, length);
 	return true;
 }
@@ -481,7 +508,7 @@ bool sync_receipt_finish(SyncReceipt *receipt, GError **error)
 	hash_end(&receipt->hash, &found);
 	hash_clear(&receipt->hash);
 	if (found.size == receipt->pointer.size && g_str_equal(found.id, receipt->pointer.id))
-		return adopt(receipt->objects, receipt->path, receipt->fd, found.id, error);
+		return adopt(receipt->objects, receipt->path, receipt->fd, found.id, sync_receipt_is_in_memory(receipt), error);
 	(void)unlink(receipt->path);
 	g_set_error(error, SYNC_ERROR, SYNC_ERROR_BAD, "what the peer sent is not the recording that its commit names");
 	return false;

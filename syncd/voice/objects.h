@@ -65,8 +65,17 @@ void sync_receipt_free(SyncReceipt *receipt); /* what has come is kept; NULL is 
 guint64 sync_receipt_at(const SyncReceipt *receipt);
 int sync_receipt_fd(const SyncReceipt *receipt); /* what it is written to; borrowed */
 
+/* What is added is written to the new file @fd as well, which stays the caller's. False: there is something here already, or the file system can have
+ * both share their bytes: then it is to be taken when it is whole. */
+bool sync_receipt_copy(SyncReceipt *receipt, int fd);
+bool sync_receipt_is_copied(const SyncReceipt *receipt); /* all of it so far */
+
+/* Whether much of what was added is in memory, for the disk to be written. */
+bool sync_receipt_is_in_memory(const SyncReceipt *receipt);
+
 /* From the beginning after all. */
 bool sync_receipt_restart(SyncReceipt *receipt, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* @data from where bulk.h says, and in large pieces: then it goes past the memory. */
 bool sync_receipt_add(SyncReceipt *receipt, const guint8 *data, gsize length, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Counts only if it is what was promised; else what came is thrown away. */

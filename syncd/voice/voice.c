@@ -99,14 +99,6 @@ static bool newer_waits(gpointer user_data)
 	return line->waiting && g_variant_lookup(line->waiting->stored, line->name, "&s", &waiting) && !g_str_equal(waiting, newer->target);
 }
 
-/* Its copy for the files, while the others are fetched. */
-static int copy_ahead(const SyncWant *want, gpointer user_data, GCancellable *cancellable)
-{
-	Newer *newer = user_data;
-
-	return sync_ahead_add(newer->line->ahead, want->path, &want->pointer, cancellable);
-}
-
 bool sync_voice_fetch(SyncLine *line, const SyncFetchSource *source, const git_oid *target, GCancellable *cancellable, GError **error)
 {
 	g_autofree char *hex = sync_oid_text(target);
@@ -121,7 +113,7 @@ bool sync_voice_fetch(SyncLine *line, const SyncFetchSource *source, const git_o
 	g_autoptr(SyncWants) wants = wants_of(line, target, error);
 	if (!line->ahead)
 		line->ahead = sync_ahead_new(line->sets, line->ref, line->objects);
-	if (!wants || (sync_wants_n(wants) > 0 && !sync_lfs_fetch(line->objects, source, wants, newer_waits, copy_ahead, &newer, cancellable, error)))
+	if (!wants || (sync_wants_n(wants) > 0 && !sync_lfs_fetch(line->objects, source, wants, newer_waits, &newer, line->ahead, cancellable, error)))
 		return false;
 	/* While they are staged. */
 	sync_objects_settle_soon(line->objects);
@@ -137,7 +129,7 @@ bool sync_voice_fetch_little(SyncLine *line, const SyncFetchSource *source, cons
 	g_autoptr(SyncWants) wants = wants_of(line, target, error);
 
 	return wants && sync_wants_bytes(wants) <= LITTLE &&
-	       (sync_wants_n(wants) == 0 || sync_lfs_fetch(line->objects, source, wants, newer_waits, NULL, &newer, cancellable, error)) &&
+	       (sync_wants_n(wants) == 0 || sync_lfs_fetch(line->objects, source, wants, newer_waits, &newer, NULL, cancellable, error)) &&
 	       sync_objects_settle(line->objects, error);
 }
 

@@ -374,6 +374,7 @@ def test_wrong_bytes_are_refused(pair, lab):
     beta.wait(lambda: "not the recording that its commit names" in beta.get("LastError"), "refused", 20)
     assert beta.get("Applied")["voice"] == beta.get("Stored")["voice"] == before
     assert recordings(beta) == {"old.wav": b"old"} and stored(beta) == {name_of(b"old")}
+    assert not list(beta.at(MAIL).glob(".understudy-ahead.*/*")), "nor is it kept for the set"
     path.write_bytes(right)
     beta.wait(lambda: recordings(beta) == {"old.wav": b"old", "new.wav": right}, "it comes, now that it is right", 60)
 

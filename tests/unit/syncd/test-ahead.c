@@ -153,6 +153,11 @@ static void test_only_whole_ones(void)
 		g_assert_cmpint(fd >= 0, ==, i == 0);
 		g_assert_cmpint(faccessat(root_fd, taken, F_OK, 0) == 0, ==, i == 0);
 	}
+	/* One that is filled while the object comes, which then is another. */
+	sync_autofd filled_fd = sync_ahead_begin(lab.apply.ahead, "pbx.mail/msg0.wav", &pointer);
+	g_assert_cmpint(write(filled_fd, "another one", pointer.size), ==, pointer.size);
+	sync_ahead_drop(lab.apply.ahead, "pbx.mail/msg0.wav", &pointer);
+	g_assert_cmpint(sync_ahead_take(lab.apply.ahead, "pbx.mail", &pointer, root_fd, "2"), ==, -1);
 	/* An object that is not whole is no copy either. */
 	g_autofree char *object = sync_objects_path(lab.objects, pointer.id);
 	g_assert_cmpint(truncate(object, 3), ==, 0);

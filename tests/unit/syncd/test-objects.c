@@ -200,6 +200,55 @@ static void test_receive_wrong(void)
 	teardown();
 }
 
+static bool copy_while_received(SyncObjects *objects, const SyncPointer *pointer, const char *data, int copy_fd)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(SyncReceipt) receipt = sync_receipt_new(objects, pointer, NULL, &error);
+
+	g_assert_no_error(error);
+	if (!sync_receipt_copy(receipt, copy_fd))
+		return false;
+	g_assert_true(sync_receipt_add(receipt, (const guint8 *)data, 2, NULL) && sync_receipt_add(receipt, (const guint8 *)data + 2, strlen(data) - 2, NULL));
+	g_assert_true(sync_receipt_finish(receipt, NULL));
+	return sync_receipt_is_copied(receipt);
+}
+
+static void test_receive_copied(void)
+{
+	setup();
+	g_autoptr(SyncObjects) objects = store();
+	SyncPointer pointer = { .id = HELLO, .size = 5 };
+	g_autofree char *path = g_build_filename(top, "copy", NULL), *found = NULL, *object = sync_objects_path(objects, HELLO);
+	sync_autofd full_fd = open("/dev/full", O_WRONLY | O_CLOEXEC), copy_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	bool finished;
+
+	/* Where the copy has no room the object comes all the same. */
+	g_assert_false(copy_while_received(objects, &pointer, "hello", full_fd));
+	g_assert_true(sync_objects_has(objects, &pointer));
+	g_assert_cmpint(unlink(object), ==, 0);
+	/* One that has begun, and one that begins anew, is copied in the end. */
+	g_assert_true(receive(objects, &pointer, "he", &finished, NULL));
+	g_assert_false(copy_while_received(objects, &pointer, "hello", copy_fd));
+	g_autoptr(SyncReceipt) receipt = sync_receipt_new(objects, &pointer, NULL, NULL);
+	g_assert_true(sync_receipt_restart(receipt, NULL));
+	if (!sync_receipt_copy(receipt, copy_fd)) {
+		g_clear_pointer(&receipt, sync_receipt_free);
+		teardown();
+		g_test_skip("this file system has both share their bytes");
+		return;
+	}
+	g_assert_true(sync_receipt_add(receipt, (const guint8 *)"he", 2, NULL) && sync_receipt_restart(receipt, NULL));
+	g_assert_false(sync_receipt_is_copied(receipt));
+	g_clear_pointer(&receipt, sync_receipt_free);
+	g_assert_cmpint(ftruncate(copy_fd, 0), ==, 0);
+	g_assert_cmpint(lseek(copy_fd, 0, SEEK_SET), ==, 0);
+	g_assert_true(copy_while_received(objects, &pointer, "hello", copy_fd));
+	g_assert_true(sync_objects_has(objects, &pointer));
+	g_assert_true(g_file_get_contents(path, &found, NULL, NULL));
+	g_assert_cmpstr(found, ==, "hello");
+	teardown();
+}
+
 static void test_sweep(void)
 {
 	setup();
@@ -263,6 +312,7 @@ int main(int argc, char *argv[])
 	g_test_add_func("/objects/large-and-many", test_large_and_many);
 	g_test_add_func("/objects/receive", test_receive);
 	g_test_add_func("/objects/receive-wrong", test_receive_wrong);
+	g_test_add_func("/objects/receive-copied", test_receive_copied);
 	g_test_add_func("/objects/sweep", test_sweep);
 	g_test_add_func("/objects/power-lost", test_power_lost);
 	return g_test_run();
