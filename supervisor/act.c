@@ -10,8 +10,9 @@
 
 /* ---- Posture ---- */
 
-/* Most takeovers are over by then, and have more to do until then than to tell the kernel when a drop that is there already shall end. */
-#define DROP_END_LATER_MS 100
+/* Most takeovers are over by then. Until then the applications that have just begun want the processors, and their caches, for themselves: neither the kernel
+ * is told when a drop that is there already shall end, nor syncd that it leads. */
+#define BEGUN_MS 100
 
 /* The phones that were kept waiting come all at once, and what follows, on this device, its bus and its disk, wants the processor that serves them. */
 #define CALM_MS 20
@@ -25,9 +26,9 @@ static bool act_on_drop(Supervisor *supervisor)
 		    (posture->drop != DROP_TIMED || posture->drop_until_us == supervisor->drop_until_done_us);
 	if (same)
 		return false;
-	bool ok = true, taking_over = supervisor->posture_done && (supervisor->drop_done == DROP_TIMED || supervisor->drop_timer);
+	bool ok = true, taking_over = supervisor->posture_done && (supervisor->drop_done == DROP_TIMED || supervisor->begun_timer);
 	gint64 begin_us = g_get_monotonic_time();
-	g_clear_handle_id(&supervisor->drop_timer, g_source_remove);
+	g_clear_handle_id(&supervisor->begun_timer, g_source_remove);
 	switch (posture->drop) {
 	case DROP_NONE:
 		ok = taking_over && aftermath_waits(supervisor->aftermath) ? drop_open(supervisor->drop, &error) : drop_lift(supervisor->drop, &error);
@@ -67,11 +68,12 @@ static gboolean on_calm_time(gpointer user_data)
 	return G_SOURCE_REMOVE;
 }
 
-static gboolean on_drop_time(gpointer user_data)
+static gboolean on_begun_time(gpointer user_data)
 {
 	Supervisor *supervisor = user_data;
-	supervisor->drop_timer = 0;
+	supervisor->begun_timer = 0;
 	(void)act_on_drop(supervisor);
+	peer_apply(supervisor->peer);
 	return G_SOURCE_REMOVE;
 }
 
@@ -125,9 +127,10 @@ bool act_on_posture(Supervisor *supervisor, const RoleOnce *once)
 	applications_run(supervisor->applications,
 			 supervisor->posture.run_applications && !process_table_is_stopping(supervisor->processes));
 	act_on_early_traffic(supervisor);
-	peer_apply(supervisor->peer);
-	if (later && supervisor->posture.run_applications && !supervisor->drop_timer)
-		supervisor->drop_timer = g_timeout_add(DROP_END_LATER_MS, on_drop_time, supervisor);
+	if (later && supervisor->posture.run_applications && !supervisor->begun_timer)
+		supervisor->begun_timer = g_timeout_add(BEGUN_MS, on_begun_time, supervisor);
+	if (!supervisor->begun_timer)
+		peer_apply(supervisor->peer);
 	if (once->announce)
 		elect_announce(supervisor->elect);
 	elect_apply(supervisor->elect);

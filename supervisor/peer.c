@@ -437,6 +437,13 @@ static const char *sync_role_name(SyncRole role)
 	g_assert_not_reached();
 }
 
+/* With which configuration we begin: syncd is told that it leads when the applications have begun. */
+static void note_beginning(Peer *peer)
+{
+	g_free(peer->lead_config);
+	peer->lead_config = g_strdup(stored_config(peer));
+}
+
 static void apply_role(Peer *peer)
 {
 	SyncRole wanted = peer->supervisor->posture.sync;
@@ -447,10 +454,8 @@ static void apply_role(Peer *peer)
 		return; /* in which term its commits were made comes first, and is not older than ours */
 	if (wanted != SYNC_LEAD || peer->role != SYNC_LEAD)
 		peer->settled = false;
-	if (wanted == SYNC_LEAD && peer->role != SYNC_LEAD && peer->supervisor->role.role == ROLE_TAKING_OVER) {
-		g_free(peer->lead_config);
-		peer->lead_config = g_strdup(stored_config(peer));
-	}
+	if (wanted == SYNC_LEAD && peer->role != SYNC_LEAD && peer->supervisor->role.role == ROLE_TAKING_OVER)
+		note_beginning(peer);
 	bus_pending_cancel(peer->setting_role);
 	peer->role = wanted;
 	peer->term = *term;
@@ -481,6 +486,7 @@ bool peer_look_at_files(Peer *peer)
 	peer->whole = whole_look(SYNC_MARKS);
 	if (peer->whole == before)
 		return false;
+	note_beginning(peer);
 	supervisor_think(peer->supervisor, ROLE_EVENT_FACTS);
 	return peer->whole == WHOLE_YES;
 }

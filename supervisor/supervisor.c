@@ -635,7 +635,7 @@ void supervisor_free(Supervisor *supervisor)
 	bus_link_free(supervisor->notify_link);
 	timeline_free(supervisor->timeline);
 	g_clear_handle_id(&supervisor->calm_timer, g_source_remove);
-	g_clear_handle_id(&supervisor->drop_timer, g_source_remove);
+	g_clear_handle_id(&supervisor->begun_timer, g_source_remove);
 	drop_free(supervisor->drop);
 	applications_free(supervisor->applications);
 	daemons_free(supervisor->daemons);

@@ -124,7 +124,7 @@ typedef struct Supervisor {
 	bool posture_done;
 	Drop drop_done;
 	gint64 drop_until_done_us;
-	guint drop_timer; /* the drop has no end yet */
+	guint begun_timer; /* the applications of a takeover have just begun: the drop has no end yet, and syncd does not lead */
 	bool master_file; /* is there */
 
 	/* The Backup as the Master's events last told of it. */
