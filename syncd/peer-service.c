@@ -102,6 +102,17 @@ static void on_published(const char *topic, GVariant *value, gpointer user_data)
 		sync_upkeep_look(service);
 }
 
+static void refuse(SyncService *service, guint64 serial, const char *why)
+{
+	g_autoptr(GError) error = NULL;
+	GVariantDict text;
+
+	g_variant_dict_init(&text, NULL);
+	g_variant_dict_insert(&text, "text", "s", why);
+	if (!sync_link_answer(service->link, serial, BUS_ERROR_PREFIX ".NotReachable", g_variant_dict_end(&text), &error))
+		g_debug("%s", error->message);
+}
+
 static void on_requested(guint64 serial, const char *topic, GVariant *args, gpointer user_data)
 {
 	SyncService *service = user_data;
@@ -111,13 +122,7 @@ static void on_requested(guint64 serial, const char *topic, GVariant *args, gpoi
 		return;
 	}
 	if (!g_hash_table_contains(service->served, topic)) {
-		g_autoptr(GError) error = NULL;
-		GVariantDict text;
-
-		g_variant_dict_init(&text, NULL);
-		g_variant_dict_insert(&text, "text", "s", "nobody answers this topic there");
-		if (!sync_link_answer(service->link, serial, BUS_ERROR_PREFIX ".NotReachable", g_variant_dict_end(&text), &error))
-			g_debug("%s", error->message);
+		refuse(service, serial, "nobody answers this topic there");
 		return;
 	}
 	bus_object_emit(service->object, PEER_INTERFACE, "Requested", g_variant_new("(ts@a{sv})", serial, topic, args));
@@ -432,6 +437,11 @@ static void request(BusCall *call, GVariant *args, gpointer user_data)
 		sync_link_request(service->link, topic, values, MIN(timeout_ms, REQUEST_MAX_MS), answered, call);
 }
 
+static void on_left_behind(guint64 serial, gpointer user_data)
+{
+	refuse(user_data, serial, "who was to answer there has ended");
+}
+
 static void serve(BusCall *call, GVariant *args, gpointer user_data)
 {
 	SyncService *service = user_data;
@@ -444,8 +454,11 @@ static void serve(BusCall *call, GVariant *args, gpointer user_data)
 			return;
 		}
 	}
-	for (guint i = 0; topics[i]; i++)
+	for (guint i = 0; topics[i]; i++) {
 		g_hash_table_add(service->served, g_strdup(topics[i]));
+		/* An owner says so when it begins: it has heard of none that waits. */
+		sync_link_each_waiting(service->link, topics[i], on_left_behind, service);
+	}
 	bus_call_reply(call, NULL);
 }
 

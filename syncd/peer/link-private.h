@@ -37,7 +37,7 @@ typedef struct {
 } SyncPending;
 
 typedef struct {
-	char *run;
+	char *run, *topic;
 	guint64 serial;
 	gint64 since_us;
 	SyncPath *path; /* it came over; NULL: that is no more */

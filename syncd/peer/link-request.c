@@ -95,6 +95,7 @@ void sync_link_request(SyncLink *link, const char *topic, GVariant *args, guint 
 void sync_incoming_free(SyncIncoming *incoming)
 {
 	g_free(incoming->run);
+	g_free(incoming->topic);
 	g_free(incoming);
 }
 
@@ -119,6 +120,21 @@ bool sync_link_answer(SyncLink *link, guint64 serial, const char *error_name, GV
 	}
 	sync_path_send(path, bytes);
 	return true;
+}
+
+void sync_link_each_waiting(SyncLink *link, const char *topic, SyncWaitingCb each, gpointer user_data)
+{
+	g_autoptr(GArray) serials = g_array_new(FALSE, FALSE, sizeof(guint64));
+	GHashTableIter iter;
+	guint64 *serial;
+	SyncIncoming *incoming;
+
+	g_hash_table_iter_init(&iter, link->incoming);
+	while (g_hash_table_iter_next(&iter, (gpointer *)&serial, (gpointer *)&incoming))
+		if (g_str_equal(incoming->topic, topic))
+			g_array_append_val(serials, *serial);
+	for (guint i = 0; i < serials->len; i++)
+		each(g_array_index(serials, guint64, i), user_data);
 }
 
 void sync_link_forget_path(SyncLink *link, const SyncPath *path)
@@ -152,6 +168,7 @@ void sync_link_take_request(SyncLink *link, SyncPath *path, const SyncMessage *m
 	guint64 *serial = g_new(guint64, 1);
 	*serial = ++link->incoming_serial;
 	incoming->run = g_strdup(message->run);
+	incoming->topic = g_strdup(message->topic);
 	incoming->serial = message->serial;
 	incoming->since_us = now_us;
 	incoming->path = path;

@@ -64,5 +64,8 @@ typedef void (*SyncAnswerCb)(const char *error_name, const GError *error, GVaria
 /* @done gets either a local @error, or the peer's @error_name (values holds its text) or "" and its values. */
 void sync_link_request(SyncLink *link, const char *topic, GVariant *args, guint timeout_ms, SyncAnswerCb done, gpointer user_data);
 bool sync_link_answer(SyncLink *link, guint64 serial, const char *error_name, GVariant *values, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Those of the peer's of @topic that wait for it. */
+typedef void (*SyncWaitingCb)(guint64 serial, gpointer user_data);
+void sync_link_each_waiting(SyncLink *link, const char *topic, SyncWaitingCb each, gpointer user_data);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncLink, sync_link_free)

@@ -237,6 +237,18 @@ def test_mode_is_set_from_the_master_and_exchanged_by_a_swap(pair):
     assert since < time.monotonic()
 
 
+def test_an_order_whose_receiver_dies_is_answered_by_the_next_one(pair):
+    """Neither of the two devices waits for an answer that nobody will give."""
+    master, backup = pair.master(), pair.backup()
+    supervisor = backup.kill("understudy-supervisor", signal.SIGSTOP)
+    order = master.popen([*BUS, "SetMode", "sa{sv}", "passive", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert stays(lambda: order.poll() is None, 0.3)
+    os.kill(supervisor, signal.SIGKILL)
+    said = order.communicate(timeout=5)
+    assert order.returncode != 0 and "has ended" in said[1], said
+    assert get(backup, "Mode") == "active"
+
+
 def test_one_that_is_passive_and_leads_by_order_hands_over(pair):
     """It is active from then on, and the other, which leads, passive once it has heard so."""
     old, new = pair.master(), pair.backup()
