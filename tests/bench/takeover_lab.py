@@ -149,7 +149,7 @@ class KeepalivedPair:
         device.write("/etc/keepalived/keepalived.conf", keepalived_conf(
             name, [f"{SERVICE}/24"], config.version, f"{config.interval_ms / 1000:g}", PRIORITIES[name], config.vmac, extra=NOTIFY,
             global_extra=f"{KEEPALIVED['keepalived']}\n    {SCRIPTS}"))
-        device.services = [["/usr/sbin/keepalived", "-n", "-P", "-l", "-f", "/etc/keepalived/keepalived.conf"]]
+        device.services = [["/usr/sbin/keepalived", "-n", "-P", "-l", "-G", "-f", "/etc/keepalived/keepalived.conf"]]
         return device
 
     def __enter__(self):

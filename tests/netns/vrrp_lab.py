@@ -548,7 +548,7 @@ class Keepalived:
         folder = self.folder
         self.log = open(folder / "log", "ab")
         self.process = self.namespace.popen(
-            ["keepalived", "-n", "-P", "-l", "-D", "-f", str(folder / "keepalived.conf"), "-p", str(folder / "pid"),
+            ["keepalived", "-n", "-P", "-l", "-G", "-D", "-f", str(folder / "keepalived.conf"), "-p", str(folder / "pid"),
              "-r", str(folder / "vrrp.pid")], stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
         return self
 
