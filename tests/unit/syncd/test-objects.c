@@ -231,10 +231,11 @@ static void test_receive_copied(void)
 	g_assert_false(copy_while_received(objects, &pointer, "hello", copy_fd));
 	g_autoptr(SyncReceipt) receipt = sync_receipt_new(objects, &pointer, NULL, NULL);
 	g_assert_true(sync_receipt_restart(receipt, NULL));
-	if (!sync_receipt_copy(receipt, copy_fd)) {
+	if (!sync_receipt_copy(receipt, copy_fd)) { /* the two share their bytes on this file system: there is nothing to copy */
 		g_clear_pointer(&receipt, sync_receipt_free);
+		g_assert_false(copy_while_received(objects, &pointer, "hello", copy_fd));
+		g_assert_true(sync_objects_has(objects, &pointer));
 		teardown();
-		g_test_skip("this file system has both share their bytes");
 		return;
 	}
 	g_assert_true(sync_receipt_add(receipt, (const guint8 *)"he", 2, NULL) && sync_receipt_restart(receipt, NULL));
