@@ -2,6 +2,8 @@
 /* vrrpd/loop/heir.c - clone() with shared descriptors. */
 #include "vrrpd/loop/heir.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -9,15 +11,15 @@
 #include <unistd.h>
 
 static char stack[4096] __attribute__((aligned(16)));
-static pid_t parent;
+static struct pollfd parent;
 
-/* System calls alone: the C library's data are the parent's. */
+/* System calls alone: the C library's data are the parent's. A death signal would come with the death of the thread that called clone(); threads that
+ * end after it would then be the last with the descriptors, and have to close them. What the parent's descriptor tells is the end of all. */
 static int heir(void *data)
 {
 	(void)prctl(PR_SET_NAME, "vrrpd-heir");
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	while (syscall(SYS_getppid) == parent)
-		(void)syscall(SYS_ppoll, NULL, 0, NULL, NULL, 8);
+	while (syscall(SYS_ppoll, &parent, 1, NULL, NULL, 8) == 0)
+		;
 	return 0;
 }
 
@@ -26,7 +28,9 @@ bool vrrp_heir_start(void)
 	sigset_t all, before;
 	pid_t pid;
 
-	parent = getpid();
+	parent = (struct pollfd){ .fd = (int)syscall(SYS_pidfd_open, getpid(), 0), .events = POLLIN };
+	if (parent.fd < 0)
+		return false;
 	/* Signals to the parent's group are the parent's to answer. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
