@@ -148,3 +148,31 @@ def test_the_watcher_sees_a_machine_that_stands_still(build):
     finally:
         watcher.close()
     assert watcher.process.returncode == 0
+
+
+def take_a_processor(seconds, real_time):
+    """The first, for so long; in real time above everything of ours. Returns the pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    if real_time:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+    os._exit(0)
+
+
+def test_what_takes_a_processor_for_itself_is_no_machine_that_stands_still():
+    """The kernel keeps it back for 50 ms of each second, where somebody else waits for that processor."""
+    program = Path(os.environ.get("UNDERSTUDY_BUILD", TESTS.parent / "build")) / "tests/netns/stalls"
+    watcher = Watcher(program)
+    try:
+        begin = time.monotonic()
+        pids = [take_a_processor(3.5, real_time) for real_time in (False, True)]
+        assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0]
+        told = [late_ms for _, late_ms, who in watcher.stalls(begin, time.monotonic()) if who == "real-time" and late_ms > 25]
+    finally:
+        watcher.close()
+    assert len(told) < 2
