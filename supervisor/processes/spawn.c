@@ -272,7 +272,8 @@ bool spawn_make_real_time(pid_t pid, int priority, GError **error)
 	struct rlimit unlimited = { .rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY };
 	/* Each by itself: one refusal must not cost the other. */
 	int memory = prlimit(pid, RLIMIT_MEMLOCK, &unlimited, NULL) < 0 ? errno : 0;
-	int schedule_reason = sched_setscheduler(pid, SCHED_RR | SCHED_RESET_ON_FORK, &schedule) < 0 ? errno : 0;
+	/* Its threads are to have it, too: they have no right to take it themselves. */
+	int schedule_reason = sched_setscheduler(pid, SCHED_RR, &schedule) < 0 ? errno : 0;
 	if (schedule_reason)
 		set_errno(error, schedule_reason, memory ? "real-time scheduling and unlimited locked memory" : "real-time scheduling");
 	else if (memory)

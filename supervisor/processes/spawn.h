@@ -67,5 +67,6 @@ bool spawn_process(const SpawnPlan *plan, Spawned *ret_spawned, GError **error) 
  * session. That value's refusal is the answer, with errno. Only system calls. */
 bool spawn_be_nice(int nice);
 
-/* Real time and locked memory for a process that has just been made. A refusal is the error; the process runs all the same. */
+/* Real time and locked memory for a process that has just been made, and for the threads that it makes. A refusal is the error; the process runs all
+ * the same. */
 bool spawn_make_real_time(pid_t pid, int priority, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -8,6 +8,7 @@
 #include <gio/gio.h>
 #include <glib-unix.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -93,7 +94,9 @@ static void *run(void *data)
 {
 	static const guint64 one = 1;
 	VrrpWarm *self = data; /* of it what never changes */
+	struct sched_param ordinary = { 0 };
 
+	(void)pthread_setschedparam(pthread_self(), SCHED_OTHER, &ordinary);
 	read_folder(AT_FDCWD, self->folder, true);
 	(void)!write(self->done_fd, &one, sizeof one);
 	unref(self);
