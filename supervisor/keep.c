@@ -174,6 +174,15 @@ void keep_load(Supervisor *supervisor)
 		g_message("going on as %s", role_name(supervisor->role.role));
 }
 
+static void write_changed(const char *path, const char *text, char **written)
+{
+	if (g_strcmp0(text, *written) == 0)
+		return;
+	g_free(*written);
+	*written = g_strdup(text);
+	(void)store_write_run(path, text);
+}
+
 void keep_write_run(Supervisor *supervisor)
 {
 	/* What nobody was told of yet the next supervisor has to come to once more, and tell. */
@@ -206,14 +215,8 @@ void keep_write_run(Supervisor *supervisor)
 	g_autoptr(GString) processes = g_string_new(NULL);
 	daemons_write_records(supervisor->daemons, processes);
 	applications_write_records(supervisor->applications, processes);
-	char *both = g_strconcat(text->str, processes->str, NULL);
-	bool same = g_strcmp0(both, supervisor->written) == 0;
-	g_free(supervisor->written);
-	supervisor->written = both;
-	if (same)
-		return;
-	(void)store_write_run(STATE_FILE, text->str);
-	(void)store_write_run(SUPERVISOR_PROCESSES, processes->str);
+	write_changed(STATE_FILE, text->str, &supervisor->written_state);
+	write_changed(SUPERVISOR_PROCESSES, processes->str, &supervisor->written_processes);
 }
 
 void keep_mode(Supervisor *supervisor, const ModeOrder *order)

@@ -649,7 +649,8 @@ void supervisor_free(Supervisor *supervisor)
 	g_free(supervisor->order);
 	g_free(supervisor->failover);
 	g_free(supervisor->blamed.name);
-	g_free(supervisor->written);
+	g_free(supervisor->written_state);
+	g_free(supervisor->written_processes);
 	g_free(supervisor->cgroup);
 	g_free(supervisor);
 }

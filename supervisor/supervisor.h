@@ -98,7 +98,7 @@ typedef struct Supervisor {
 	RoleOnce once_left;    /* of the step that is not acted on to its end meanwhile, */
 	RoleMachine role_told; /* and what the role was before it */
 	guint write_idle;
-	char *written;       /* what is in /run, so that the same is not written again */
+	char *written_state, *written_processes; /* what is in /run, so that the same is not written again */
 	guint heartbeat, beat_s; /* its timer; every how many seconds */
 	gint64 stirred_us;       /* when something was last thought about */
 	gint64 tidy_us;
