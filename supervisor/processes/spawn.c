@@ -181,6 +181,9 @@ static void take_limits(const SpawnPlan *plan)
 
 G_NORETURN static void be_child(const SpawnPlan *plan)
 {
+	struct sigaction normal = { .sa_handler = SIG_DFL };
+	for (int number = 1; number < NSIG; number++)
+		(void)sigaction(number, &normal, NULL);
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -236,8 +239,7 @@ bool spawn_process(const SpawnPlan *plan, Spawned *ret_spawned, GError **error)
 		return false;
 	}
 	struct clone_args arguments = {
-		/* Signals do to the child what they do by default, also those that we ignore; its end is told as ours would be: SIGCHLD. */
-		.flags = CLONE_PARENT | CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND,
+		.flags = CLONE_PARENT | CLONE_PIDFD | CLONE_INTO_CGROUP, /* the end is told as ours would be: SIGCHLD */
 		.pidfd = (guint64)(guintptr)&pidfd,
 		.cgroup = (guint64)cgroup,
 	};

@@ -161,6 +161,15 @@ def test_without_keys_root_stays_root(place):
     assert told["uid"] == 0 and told["nice"] == 0 and int(told["status"]["CapEff"], 16) & (1 << 21)
 
 
+def test_signals_do_what_they_do_by_default(place):
+    """The supervisor ignores some, and blocks all while it makes a process."""
+    place.application("tells", "/bin/sh -c 'cat /proc/self/status >/run/told.new; mv /run/told.new /run/told; exec sleep 1002'")
+    place.start()
+    text = wait_until(lambda: place.device.read("/run/told"), 10, "its story")
+    status = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    assert (status["SigIgn"], status["SigBlk"]) == ("0000000000000000", "0000000000000000")
+
+
 # Everything that can be wrong with one, while another runs.
 
 
