@@ -2,7 +2,6 @@
 /* vrrpd/loop/heir.c - clone() with shared descriptors. */
 #include "vrrpd/loop/heir.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tests/unit/vrrpd/test-heir.c - a killed process's descriptors are its heir's until its last thread has ended, and the heir ends then. */
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
