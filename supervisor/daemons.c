@@ -302,7 +302,7 @@ static void start(Daemon *daemon)
 	g_autofree char *messages = debug ? g_strconcat("G_MESSAGES_DEBUG=", debug, NULL) : NULL;
 	const char *environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/", messages, NULL };
 	/* Whoever is left in its group is an earlier one nobody knows any more; two would fight over one socket. */
-	/* (One that is dying already, and only closes its sockets, is listed no more, and what dies with its parent needs a moment for it.) */
+	/* (One that is dying already, and only closes its sockets, is in nobody's way; and what dies with its parent needs a moment for it.) */
 	if (cgroup_is_populated(daemon->cgroup) && (daemon->killed || cgroup_oldest(daemon->cgroup) != 0)) {
 		if (daemon->waited) {
 			if (!cgroup_kill(daemon->cgroup, &error))

@@ -175,7 +175,7 @@ pid_t cgroup_oldest(const char *path)
 		if (end == at)
 			break;
 		ProcStat stat;
-		if (pid > 0 && proc_stat(pid, &stat) && !stat.zombie && stat.start_ticks < first) {
+		if (pid > 0 && proc_stat(pid, &stat) && !stat.zombie && !stat.exiting && stat.start_ticks < first) {
 			oldest = pid;
 			first = stat.start_ticks;
 		}

@@ -36,7 +36,7 @@ bool cgroup_renew(const char *path) G_GNUC_WARN_UNUSED_RESULT;
 /* Whether a process, zombies not counted, is in @path or below. A group that does not exist is empty. */
 bool cgroup_is_populated(const char *path);
 
-/* The member that started first; 0 when there is none. */
+/* The member that started first; 0 when there is none but such as are exiting. */
 pid_t cgroup_oldest(const char *path);
 
 /* Opens cgroup.events for poll(POLLPRI): it wakes whenever `populated` changes. -1 and @error. */

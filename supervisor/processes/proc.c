@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define EXITING 0x4 /* the kernel's PF_EXITING */
+
 bool proc_stat_parse(const char *text, ProcStat *ret_stat)
 {
 	const char *at = strrchr(text, ')');
@@ -18,6 +20,7 @@ bool proc_stat_parse(const char *text, ProcStat *ret_stat)
 	*ret_stat = (ProcStat){
 		.zombie = fields[0][0] == 'Z' || fields[0][0] == 'X',
 		.parent = (pid_t)strtol(fields[1], NULL, 10),
+		.exiting = strtoul(fields[6], NULL, 10) & EXITING,
 		.start_ticks = g_ascii_strtoull(fields[19], NULL, 10),
 	};
 	return true;

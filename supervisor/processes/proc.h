@@ -24,6 +24,7 @@
 typedef struct {
 	pid_t parent;
 	bool zombie;
+	bool exiting; /* a zombie soon: what it had open is being closed, which may take a while, and it does nothing of its own any more */
 	guint64 start_ticks; /* clock ticks since boot */
 } ProcStat;
 

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import time
 
 import pytest
 from pair_lab import Pair, stays, wait_until
@@ -124,6 +125,24 @@ def test_vrrpd_is_calm_or_says_that_it_cannot_be(pair):
             status = dict(line.split(":\t", 1) for line in file if ":\t" in line)
         locked, mapped = (int(status[name].split()[0]) for name in ("VmLck", "VmSize"))
         assert (locked > mapped / 2) != ("memory-not-locked" in problems), (locked, mapped, problems)
+
+
+def test_a_killed_vrrpd_is_back_at_once(pair):
+    """Its sockets are still being closed then, which takes longer (heir.h): nobody waits for that."""
+    master = pair.master()
+    words = ["busctl", "get-property", NAME, PATH, ELECTION, "Standing"]
+    sequences = {device: busctl(device, ELECTION, "Sequence") for device in (pair.first, pair.second)}
+    took_s = []
+    for _ in range(3):
+        wait_until(lambda: "serving" in master.run(words, check=False).stdout, 10, "all is well")
+        pid = master.pid_of("understudy-vrrpd")
+        begin = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda old=pid: master.pid_of("understudy-vrrpd") not in (0, old), 5, "the next one", 0.001)
+        took_s.append(time.monotonic() - begin)
+    assert min(took_s) < 0.03, took_s
+    wait_until(lambda: "serving" in master.run(words, check=False).stdout, 10, "all is well")
+    assert {device: busctl(device, ELECTION, "Sequence") for device in (pair.first, pair.second)} == sequences and pair.master() is master
 
 
 def test_one_way_only_is_what_the_doctor_says(build):

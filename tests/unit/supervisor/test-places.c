@@ -39,9 +39,11 @@ static void test_stat_with_any_name(void)
 		g_assert_true(proc_stat_parse(text, &stat));
 		g_assert_cmpint(stat.parent, ==, 41);
 		g_assert_cmpuint(stat.start_ticks, ==, 319171);
-		g_assert_false(stat.zombie);
+		g_assert_false(stat.zombie || stat.exiting);
 	}
 	ProcStat stat;
+	g_assert_true(proc_stat_parse("7 (x) D 1 1 1 0 -1 4194564 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0", &stat));
+	g_assert_true(stat.exiting && !stat.zombie);
 	g_assert_true(proc_stat_parse("7 (x) Z 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0", &stat));
 	g_assert_true(stat.zombie);
 	g_assert_false(proc_stat_parse("", &stat));
